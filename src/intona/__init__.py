@@ -1,0 +1,34 @@
+"""intona: prosody-aware speech synthesis.
+
+>>> import intona
+>>> intona.load("ru").say("Привет, мир!").write("hello.wav")   # doctest: +SKIP
+
+Importing the package costs nothing: torch and the rest are imported when `load` or `Audio` is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from intona.audio import Audio as Audio
+    from intona.synth import load as load
+
+__version__ = "0.1.0"
+__all__ = ["Audio", "__version__", "load"]
+
+_LAZY = {"Audio": "intona.audio", "load": "intona.synth"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'intona' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_LAZY))

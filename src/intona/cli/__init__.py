@@ -1,0 +1,133 @@
+"""The command line: a table of verbs, each imported only when it is called.
+
+Data goes to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an error (one line says what,
+where and the mend), 2 wrong usage, 130 Ctrl-C. `INTONA_DEBUG=1` shows the traceback of any error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from intona.errors import UserError, nearest
+
+
+class Verb(NamedTuple):
+    """Where a verb lives ("module:function", called with its own arguments) and its line of help."""
+
+    target: str
+    help: str
+
+
+VERBS: dict[str, Verb] = {
+    "say": Verb("intona.cli.say:main", "speak a text with a voice: wav out"),
+    "demo": Verb("intona.cli.demo:main", "speak one sentence; draw its spectrogram and pitch"),
+    "prepare": Verb("intona.cli.corpus:prepare_main", "turn a corpus into a prepared directory"),
+    "align": Verb("intona.cli.corpus:align_main", "find how long each phoneme of a prepared corpus lasts"),
+    "train": Verb("intona.cli.train:main", "train a system's stage; the same --out again resumes"),
+    "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
+    "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, what mends it"),
+}
+
+
+def usage() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {name:<{width}}  {verb.help}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: intona VERB [arguments]      intona VERB --help      intona --version",
+            "",
+            "Prosody-aware speech synthesis.",
+            "",
+            *lines,
+            "",
+            'example: intona say "Добрый день!" -o hello.wav',
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; prints errors as one line on stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _escape_what_the_terminal_cannot_show()
+    if not arguments:
+        print(usage(), file=sys.stderr)
+        return 2
+    name, rest = arguments[0], arguments[1:]
+    if name in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if name in ("-V", "--version"):
+        from intona import __version__
+
+        print(f"intona {__version__}")
+        return 0
+    if name not in VERBS:
+        _complain(f'unknown verb "{name}"; {nearest(name, VERBS)}')
+        return 2
+    return run(lambda: _resolve(VERBS[name].target)(rest))
+
+
+def run(action: Callable[[], int | None]) -> int:
+    """Call `action` and turn whatever it raises into one line and an exit code."""
+    try:
+        code = action()
+        sys.stdout.flush()
+        return code or 0
+    except SystemExit as e:
+        return e.code if isinstance(e.code, int) else int(e.code is not None)
+    except KeyboardInterrupt:
+        _complain("stopped", "")
+        return 130
+    except BaseException as e:
+        if os.environ.get("INTONA_DEBUG", "") not in ("", "0"):
+            raise
+        if isinstance(e, BrokenPipeError):
+            # The reader left (`| head`): nothing to say, and the interpreter must not say it at exit either.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        _complain(explain(e))
+        return 1
+
+
+def explain(error: BaseException) -> str:
+    """One line for any error: what happened, where, and what mends it."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; use a smaller batch, a shorter text or a smaller model"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        if package == "intona":
+            return f"this build has no {error.name}; update or reinstall intona"
+        return f'the package "{package}" is not installed; see `intona doctor` for the command that mends it'
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return f"{where}{error.strerror or type(error).__name__}"
+    text = " ".join(str(error).split())
+    if len(text) > 300:
+        text = text[:300] + "…"
+    return f"{type(error).__name__}: {text}; this is a bug: run with INTONA_DEBUG=1 for the traceback"
+
+
+def _complain(line: str, kind: str = "error: ") -> None:
+    print(f"intona: {kind}{line}", file=sys.stderr)
+
+
+def _resolve(target: str) -> Callable[[list[str]], int | None]:
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _escape_what_the_terminal_cannot_show() -> None:
+    """A message about a Russian text must not die of the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            with contextlib.suppress(ValueError, OSError):
+                reconfigure(errors="backslashreplace")

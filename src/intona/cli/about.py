@@ -1,0 +1,90 @@
+"""`intona models` and `intona doctor`: what is here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """List the shipped models: what each is, what it was trained on, its licence and size."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print everything the cards hold, as JSON."""
+
+
+def models_main(arguments: list[str]) -> int:
+    from intona import models
+
+    request = tyro.cli(Models, prog="intona models", args=arguments)
+    cards = models.shipped()
+    if request.json:
+        rows = [
+            {
+                **dict(c.more),
+                **{k: v for k, v in vars(c).items() if k != "more"},
+                "path": str(c.path),
+                "megabytes": round(c.megabytes, 1),
+            }
+            for c in cards
+        ]
+        print(json.dumps(rows, ensure_ascii=False, indent=2, default=str))
+        return 0
+    if not cards:
+        searched = ", ".join(map(str, models.folders())) or "no folder"
+        print(f"intona: no model is shipped here (searched: {searched})", file=sys.stderr)
+        return 1
+    rows = [
+        (c.name, c.kind, c.language, c.system, c.trained_on or c.summary, c.licence, f"{c.megabytes:.1f} MB")
+        for c in cards
+    ]
+    _table(("name", "kind", "language", "system", "trained on", "licence", "size"), rows)
+    print('\nspeak with one: intona say --model NAME "…"', file=sys.stderr)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Show what is installed, what is missing, and the command that mends it.
+
+    Exit code 1 when something that speaking needs is missing; a missing extra is no error.
+    """
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the findings as JSON."""
+
+
+def doctor_main(arguments: list[str]) -> int:
+    request = tyro.cli(Doctor, prog="intona doctor", args=arguments)
+    from intona import doctor
+
+    findings = doctor.examine()
+    if request.json:
+        print(json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2))
+    else:
+        marks = {"ok": "ok", "missing": "MISSING", "optional": "–"}
+        _table(("", "part", "found", "mend"), [(marks[f.state], f.part, f.found, f.mend) for f in findings])
+    return int(any(f.state == "missing" for f in findings))
+
+
+def _table(header: tuple[str, ...], rows: list[Any]) -> None:
+    """Print rows to stdout: a table on a terminal, tab-separated lines in a pipe."""
+    if not sys.stdout.isatty():
+        for row in (header, *rows):
+            print("\t".join(" ".join(str(cell).split()) for cell in row).rstrip())
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(header):
+        table.add_column(name, overflow="fold", no_wrap=i < 2)
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    Console().print(table)

@@ -1,0 +1,89 @@
+"""`intona demo`: one sentence spoken, its spectrogram and pitch drawn, a transcript where a judge is here."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from intona.errors import UserError
+
+if TYPE_CHECKING:
+    from intona.audio import Audio
+
+SENTENCE = "Добрый день! Меня зовут Интона, и я говорю по-русски. А вы меня хорошо слышите?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Speak one sentence and show where its wav, spectrogram and pitch plot are."""
+
+    text: Annotated[str, tyro.conf.Positional] = SENTENCE
+    """What to say."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME|DIR")] = "ru"
+    """A shipped voice or a run directory."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("demo")
+    """The folder for the results."""
+    seed: int = 0
+    """The same seed gives the same wav."""
+
+
+def main(arguments: list[str]) -> None:
+    request = tyro.cli(Demo, prog="intona demo", args=arguments)
+    from intona import plots, synth
+
+    started = time.perf_counter()
+    voice = synth.load(request.model)
+    loaded = time.perf_counter()
+    audio = voice.say(request.text, seed=request.seed)
+    spoken = time.perf_counter()
+    if audio.duration <= 0:
+        raise UserError("the voice said nothing", where=request.model)
+    request.out.mkdir(parents=True, exist_ok=True)
+    stem = request.out / Path(request.model).name
+    wav = stem.with_suffix(".wav")
+    audio.write(wav)
+    picture = plots.spectrogram_of(audio, stem.with_name(f"{stem.name}-spectrogram.png"), title=request.text)
+    contour, f0 = plots.pitch(audio, stem.with_name(f"{stem.name}-f0.png"), title=request.text)
+    voiced = f0[f0 > 0]
+
+    took = spoken - loaded
+    rows = [
+        ("text", request.text),
+        ("wav", f"{wav}  ({audio.duration:.2f} s)"),
+        ("spectrogram", str(picture)),
+        (
+            "pitch",
+            f"{contour}  (median {_median(voiced):.0f} Hz)"
+            if voiced.size
+            else f"{contour}  (no voiced frame)",
+        ),
+        (
+            "speed",
+            f"{took:.2f} s to speak (RTF {took / audio.duration:.2f}), {loaded - started:.2f} s to load",
+        ),
+    ]
+    heard = transcript(wav, audio, language=str(getattr(voice, "language", "") or "ru"))
+    if heard is not None:
+        rows.append(("heard", heard))
+    for name, value in rows:
+        print(f"{name:<12} {value}", file=sys.stderr if name == "speed" else sys.stdout)
+
+
+def _median(values: object) -> float:
+    import numpy as np
+
+    return float(np.median(np.asarray(values)))
+
+
+def transcript(wav: Path, audio: Audio, *, language: str) -> str | None:
+    """What whisper-base hears in the wav, or None where its package or weights are not installed."""
+    from intona import doctor
+
+    if not doctor.whisper_ready():
+        return None
+    return None

@@ -1,0 +1,203 @@
+"""`intona say`: text in, wav out."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from intona.errors import UserError
+
+if TYPE_CHECKING:
+    from intona.audio import Audio
+
+MAX_CHARS = 20_000  # of one text: some 25 minutes of speech
+MAX_LINES = 10_000
+PAUSE_SECONDS = 0.4  # between lines that share one wav
+
+
+@dataclass(frozen=True, kw_only=True)
+class Say:
+    """Speak a text. Without TEXT and --file the text is read from stdin.
+
+    One line makes one wav; several lines make out_001.wav, out_002.wav, …, or one wav with `-o -`.
+    Where the wav is, its length and the real-time factor are printed on stderr.
+    """
+
+    text: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """What to say; several words are joined by spaces."""
+    output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FILE|-")] = "out.wav"
+    """Where the wav goes; "-" is stdout. The ending names the format (wav, flac, ogg)."""
+    model: Annotated[str, tyro.conf.arg(metavar="NAME|DIR")] = "ru"
+    """A shipped voice (`intona models`) or a run directory."""
+    file: Annotated[Path | None, tyro.conf.arg(aliases=["-f"], metavar="FILE")] = None
+    """Read the text from a UTF-8 file, one utterance a line."""
+    speaker: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The speaker, for a voice that has several."""
+    rate: float = 1.0
+    """Speaking rate: 1.1 is a tenth faster. 0.25 to 4."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Steps of the sampler: more is slower. The voice knows a good number."""
+    temperature: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """How much the sampler's noise varies the result; 0 is none."""
+    seed: int = 0
+    """The same seed, text and voice give the same wav."""
+    phonemes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """The text is phonemes: symbols separated by spaces, words by "|"."""
+
+    def check(self) -> None:
+        """Refuse wrong numbers before anything slow is loaded."""
+        if not 0.25 <= self.rate <= 4:
+            raise UserError(f"{self.rate:g} is not between 0.25 and 4", where="--rate")
+        if self.steps is not None and not 1 <= self.steps <= 1000:
+            raise UserError(f"{self.steps} is not between 1 and 1000", where="--steps")
+        if self.temperature is not None and not (
+            math.isfinite(self.temperature) and 0 <= self.temperature <= 10
+        ):
+            raise UserError(f"{self.temperature:g} is not between 0 and 10", where="--temperature")
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"{self.seed} is not between 0 and 2^63 - 1", where="--seed")
+        if self.text and self.file is not None:
+            raise UserError("a text and a file were both given", where="--file", mend="give one of them")
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "speaker": self.speaker,
+            "rate": self.rate,
+            "steps": self.steps,
+            "seed": self.seed,
+            "phonemes": self.phonemes,
+            "temperature": self.temperature,
+        }
+
+
+def main(arguments: list[str]) -> None:
+    request = tyro.cli(Say, prog="intona say", args=arguments)
+    request.check()
+    lines = texts(request)
+    paths = outputs(request.output, len(lines))
+    _check_target(request.output, paths)
+
+    from intona import synth
+
+    started = time.perf_counter()
+    voice = synth.load(request.model)
+    spoken: list[Audio] = []
+    for i, line in enumerate(lines):
+        began = time.perf_counter()
+        audio = voice.say(line, **request.options())
+        took = time.perf_counter() - began
+        rtf = took / audio.duration if audio.duration else math.inf
+        where = "stdout" if paths is None else paths[i]
+        if paths is None:
+            spoken.append(audio)
+        else:
+            audio.write(paths[i])
+        print(f"{where}: {audio.duration:.2f} s of speech in {took:.2f} s (RTF {rtf:.2f})", file=sys.stderr)
+    if paths is None:
+        sys.stdout.buffer.write(wav_bytes(spoken))
+        sys.stdout.buffer.flush()
+    if len(lines) > 1:
+        print(f"{len(lines)} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
+
+
+def texts(request: Say) -> list[str]:
+    """The lines to speak, from the arguments, the file or stdin; at least one.
+
+    Raises:
+        UserError: nothing to say, not UTF-8, too long, too many lines.
+    """
+    limit = 4 * MAX_CHARS * 64
+    if request.file is not None:
+        where = str(request.file)
+        try:
+            with open(request.file, "rb") as f:
+                raw = f.read(limit + 1)
+        except OSError as e:
+            raise UserError(f"cannot be read ({e.strerror})", where=where) from None
+    elif request.text and request.text != ("-",):
+        where = "text"
+        raw = " ".join(request.text).encode("utf-8", "surrogateescape")
+    else:
+        where = "stdin"
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UserError("no text", mend='try: intona say "Добрый день!"')
+        raw = sys.stdin.buffer.read(limit + 1)
+    if len(raw) > limit:
+        raise UserError(f"more than {limit >> 20} MB of text", where=where, mend="split it")
+    try:
+        whole = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise UserError(f"not UTF-8 text (byte {e.start})", where=where) from None
+    lines = [line.strip() for line in whole.splitlines()]
+    lines = [line for line in lines if line]
+    if not lines:
+        raise UserError("no text to speak", where=where)
+    if len(lines) > MAX_LINES:
+        raise UserError(
+            f"{len(lines)} lines, more than the {MAX_LINES} allowed", where=where, mend="split it"
+        )
+    for i, line in enumerate(lines):
+        if len(line) > MAX_CHARS:
+            at = where if len(lines) == 1 else f"{where}: line {i + 1}"
+            raise UserError(
+                f"{len(line)} characters, more than the {MAX_CHARS} that one line may have",
+                where=at,
+                mend="put each paragraph on a line of its own and use --file",
+            )
+    return lines
+
+
+def outputs(output: str, n: int) -> list[Path] | None:
+    """One path a line; None is stdout. Several lines number the name: out_001.wav."""
+    if output == "-":
+        return None
+    path = Path(output)
+    if path.is_dir():
+        path = path / "out.wav"
+    if not path.suffix:
+        path = path.with_name(path.name + ".wav")
+    if n == 1:
+        return [path]
+    width = max(3, len(str(n)))
+    return [path.with_name(f"{path.stem}_{i:0{width}d}{path.suffix}") for i in range(1, n + 1)]
+
+
+def _check_target(output: str, paths: list[Path] | None) -> None:
+    if paths is None:
+        if sys.stdout.isatty():
+            raise UserError(
+                "a wav would fill the terminal", where="-o -", mend="pipe it, or give -o a file name"
+            )
+        return
+    if not output.strip():
+        raise UserError("an empty file name", where="-o")
+    if paths[0].suffix.lower() not in (".wav", ".flac", ".ogg"):
+        raise UserError(
+            f'unknown audio format "{paths[0].suffix}"', where=output, mend="use .wav, .flac or .ogg"
+        )
+    try:
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise UserError(f"the folder cannot be made ({e.strerror})", where=paths[0].parent) from None
+
+
+def wav_bytes(parts: list[Audio]) -> bytes:
+    """All parts as one 16-bit wav, with a pause between them."""
+    import numpy as np
+    import soundfile
+
+    rate = parts[0].sample_rate
+    pause = np.zeros(round(PAUSE_SECONDS * rate), dtype=np.float32)
+    pieces: list[Any] = []
+    for part in parts:
+        pieces += [pause, part.samples] if pieces else [part.samples]
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.concatenate(pieces), rate, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()

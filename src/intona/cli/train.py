@@ -1,0 +1,94 @@
+"""`intona train SYSTEM.STAGE`: a few flags of its own; the rest are fields of the run's config."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from intona.errors import UserError
+
+OWN_FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--help", "-h"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train one stage of one system. The same --out again resumes where the run stopped.
+
+    Any field of the run's config is a flag too: `--optim.lr 1e-4`. The resolved config is printed and saved
+    in the run directory, which is the checkpoint that `say --model` takes.
+    """
+
+    stage: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SYSTEM.STAGE")]
+    """What to train, such as prosody.gradtts."""
+    data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A directory made by `intona prepare`."""
+    out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    """The run directory."""
+    size: Annotated[str, tyro.conf.arg(metavar="paper|small|toy")] = "small"
+    """The preset."""
+    limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
+    """Stop, with everything saved, after so many minutes."""
+
+
+def main(arguments: list[str]) -> None:
+    own, overrides = split(arguments)
+    request = tyro.cli(Train, prog="intona train", args=own)
+    if request.limit_minutes is not None and not 0 < request.limit_minutes < 1e6:
+        raise UserError(f"{request.limit_minutes:g} is not a number of minutes", where="--limit-minutes")
+    if request.stage.count(".") != 1 or not all(request.stage.split(".")):
+        raise UserError(f'"{request.stage}" is not SYSTEM.STAGE', mend="such as prosody.gradtts")
+    if not request.data.is_dir():
+        raise UserError(
+            "no such directory", where=request.data, mend="make it with `intona prepare LAYOUT SRC OUT`"
+        )
+
+    from intona import systems
+
+    systems.train(
+        request.stage,
+        size=request.size,
+        data=request.data,
+        out=request.out,
+        overrides=overrides,
+        limit_minutes=request.limit_minutes,
+    )
+
+
+def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Part the flags of the verb from overrides of the config.
+
+    `--any.field value`, `--any.field=value`, and `--any.field` alone for true.
+
+    Raises:
+        UserError: a flag without a dot that looks like a misspelt flag of the verb; a field given twice.
+    """
+    own: list[str] = []
+    overrides: dict[str, str] = {}
+    i = 0
+    while i < len(arguments):
+        token = arguments[i]
+        i += 1
+        flag, equals, value = token.partition("=")
+        flag = "--" + flag[2:].replace("_", "-") if flag.startswith("--") else flag
+        if flag in OWN_FLAGS or not token.startswith("--") or token == "--":
+            own.append(flag + equals + value if flag in OWN_FLAGS else token)
+            if flag in OWN_FLAGS - {"--help", "-h"} and not equals and i < len(arguments):
+                own.append(arguments[i])
+                i += 1
+            continue
+        key = flag[2:].replace("-", "_")
+        close = difflib.get_close_matches(flag, OWN_FLAGS, n=1, cutoff=0.75)
+        if "." not in key and close:
+            raise UserError(f'unknown flag "{flag}"', where="intona train", mend=f"did you mean {close[0]}?")
+        if not equals:
+            takes = i < len(arguments) and not arguments[i].startswith("--")
+            value = arguments[i] if takes else "true"
+            i += takes
+        if key in overrides:
+            raise UserError("given twice", where=flag)
+        overrides[key] = value
+    return own, overrides

