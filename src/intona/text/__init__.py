@@ -1,0 +1,24 @@
+"""Text to symbols: normalization, phonemes with stress, tokenizers, word maps. Needs no torch."""
+
+from __future__ import annotations
+
+from intona.text.frontend import Frontend, FrontendConfig, Utterance, Word, compatible
+from intona.text.ipa import from_text as phonemes_from_text
+from intona.text.ipa import split_ipa
+from intona.text.ipa import to_text as phonemes_to_text
+from intona.text.tokenizer import BpeTokenizer, Encoded, PhonemeTokenizer, load_tokenizer
+
+__all__ = [
+    "BpeTokenizer",
+    "Encoded",
+    "Frontend",
+    "FrontendConfig",
+    "PhonemeTokenizer",
+    "Utterance",
+    "Word",
+    "compatible",
+    "load_tokenizer",
+    "phonemes_from_text",
+    "phonemes_to_text",
+    "split_ipa",
+]

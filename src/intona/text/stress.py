@@ -1,0 +1,145 @@
+"""Where the stress falls in Russian words: marks, ё, silero-stress, espeak-ng's dictionary, in that order."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from typing import Any
+
+from intona.errors import UserError
+from intona.text import espeak, ipa
+from intona.text.normalize import PUNCTUATION, RU_VOWELS, STRESS, marked_vowel, plain
+from intona.text.russian import ENCLITICS, PROCLITICS
+
+
+class SileroStress:
+    """Adapter of the PyPI package `silero-stress` (MIT; homographs by context, restores ё). Needs torch."""
+
+    def __init__(self) -> None:
+        import torch
+
+        threads = torch.get_num_threads()
+        from silero_stress import load_accentor
+
+        self._accent: Any = load_accentor("ru")
+        torch.set_num_threads(threads)  # importing silero_stress sets one thread for the whole process
+        self.version = importlib.metadata.version("silero-stress")
+
+    def mark(self, words: list[str], text: str) -> list[str]:
+        """The words with `+` and ё put in; a word comes back as it was where the answer does not fit."""
+        try:
+            marked = self._accent(text).split()
+        except Exception:  # the model is third-party code: a text it chokes on keeps espeak-ng's stress
+            return words
+        answer = [w for raw in marked if (w := raw.strip("".join(PUNCTUATION)))]
+        if len(answer) != len(words):
+            return words
+        same = (_bare(a) == _bare(w) for a, w in zip(answer, words, strict=True))
+        return [a if ok else w for a, w, ok in zip(answer, words, same, strict=True)]
+
+
+def _bare(word: str) -> str:
+    return plain(word).lower().replace("ё", "е")
+
+
+def silero(*, required: bool) -> SileroStress | None:
+    """The adapter where `silero-stress` is installed, else None.
+
+    Raises:
+        UserError: missing though required.
+    """
+    if importlib.util.find_spec("silero_stress") is None or importlib.util.find_spec("torch") is None:
+        if required:
+            raise UserError(
+                "silero-stress is not installed", where='stress="silero"', mend="pip install silero-stress"
+            )
+        return None
+    return SileroStress()
+
+
+def resolve(tokens: list[str], accents: SileroStress | None) -> list[tuple[str, int | None]]:
+    """(word in lower case without marks, stressed vowel or None where the dictionary must say) of each word.
+
+    Clitics without a mark come back with None too; `EspeakStress.of` leaves them unstressed.
+    """
+    words = [t for t in tokens if t not in PUNCTUATION]
+    marked = words
+    if accents is not None and any(needs(w) for w in words):
+        marked = accents.mark(words, " ".join(tokens).replace(" ,", ","))
+    out: list[tuple[str, int | None]] = []
+    for word, model in zip(words, marked, strict=True):
+        own = marked_vowel(word)
+        letters = plain(word if own is not None else model).lower()
+        if own is not None:
+            out.append((letters, own))
+        elif leans(letters):
+            out.append((letters, None))
+        else:
+            out.append((letters, certain(letters) if certain(letters) is not None else marked_vowel(model)))
+    return out
+
+
+def leans(letters: str) -> bool:
+    """True for a word (or each part of a hyphenated one: "из-за") with no stress of its own."""
+    return all(part in PROCLITICS or part in ENCLITICS for part in letters.split("-"))
+
+
+def needs(word: str) -> bool:
+    """True where neither the spelling nor a mark settles the stress."""
+    letters = plain(word).lower()
+    return STRESS not in word and not leans(letters) and certain(letters) is None
+
+
+def certain(letters: str) -> int | None:
+    """Stress that the spelling settles: ё, or the only vowel."""
+    vowels = [c for c in letters if c in RU_VOWELS]
+    if "ё" in vowels:
+        return vowels.index("ё")
+    return 0 if len(vowels) == 1 else None
+
+
+class EspeakStress:
+    """Stressed vowels of single words by espeak-ng, remembered; None for clitics."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int | None] = {}
+
+    def version(self) -> str:
+        return espeak.get().version
+
+    def learn(self, words: Iterable[str]) -> None:
+        if len(self._known) > 200_000:
+            self._known.clear()
+        new = [w for w in dict.fromkeys(words) if w not in self._known]
+        known: list[tuple[str, int | None]] = []
+        ask: list[str] = []
+        for w in new:
+            if leans(w) or not any(c in RU_VOWELS for c in w):
+                known.append((w, None))
+            elif (s := certain(w)) is not None:
+                known.append((w, s))
+            else:
+                ask.append(w)
+        self._known.update(known)
+        if ask:
+            heard = espeak.get().words([w.replace("-", "")[: espeak.MAX_CHARS] for w in ask], "ru")
+            for w, groups in zip(ask, heard, strict=True):
+                self._known[w] = _ordinal(w, [p for g in groups for p in g])
+
+    def of(self, word: str) -> int | None:
+        if word not in self._known:
+            self.learn([word])
+        return self._known[word]
+
+
+def _ordinal(word: str, phones: list[str]) -> int | None:
+    """Which vowel letter carries the primary stress; the last but one when espeak-ng gave none."""
+    letters = sum(c in RU_VOWELS for c in word)
+    vowels = [p for p in phones if ipa.is_vowel(p)]
+    stressed = [i for i, p in enumerate(vowels) if p.startswith(ipa.PRIMARY)]
+    if not stressed or not letters:
+        return max(letters - 2, 0) if letters else None
+    # A vowel more or less than letters (rare): keep the place relative to the end.
+    at = stressed[-1] if len(vowels) == letters else letters - (len(vowels) - stressed[-1])
+    return min(max(at, 0), letters - 1)
