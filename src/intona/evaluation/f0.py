@@ -1,0 +1,154 @@
+"""Intonation figures: F0 statistics of one utterance, and its distance from a reference recording.
+
+F0 comes from `intona.audio.f0_contour`, every 10 ms (every mel frame where two are aligned). Levels are in
+Hz, spreads in semitones: a spread in Hz is larger for a higher voice that speaks the same melody. Distances
+are taken on DTW-aligned frames that are voiced in *both*, in cents: sqrt(mean (1200 log2(f̂ / f))²); the
+correlation is Pearson's, of log F0, on the same frames.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from intona.audio import Audio, f0_contour
+from intona.evaluation.align import align_frames, aligner_id, cepstra, frame_seconds
+from intona.evaluation.asr import resampler_id
+from intona.evaluation.judge import Measure, Score, failed_scores
+from intona.evaluation.manifest import Row
+from intona.evaluation.wavs import speech_span
+
+HOP_SECONDS = 0.010
+RATE = 16_000
+F_MIN, F_MAX = 60.0, 600.0
+MIN_FRAMES = 10
+
+
+def contour(audio: Audio, *, hop_seconds: float = HOP_SECONDS) -> np.ndarray:
+    """(T,) Hz, 0 where unvoiced, at 16 kHz for every system alike."""
+    return f0_contour(audio.resample(RATE), hop_seconds, f_min=F_MIN, f_max=F_MAX, method=pick_method()).f0
+
+
+@cache
+def pick_method() -> Literal["harvest", "yin"]:
+    """WORLD's harvest where pyworld can be imported, else our own YIN; the choice is part of the settings."""
+    try:
+        import pyworld  # noqa: F401
+    except ImportError:
+        return "yin"
+    return "harvest"
+
+
+def describe_f0() -> dict[str, Any]:
+    method = pick_method()
+    return {
+        "f0": f"harvest (pyworld {importlib.metadata.version('pyworld')})" if method == "harvest" else "yin",
+        "f_min": F_MIN,
+        "f_max": F_MAX,
+        "hop_seconds": HOP_SECONDS,
+        "sample_rate": RATE,
+        "resampler": resampler_id(),
+    }
+
+
+class F0Judge:
+    """Median in Hz; sd and 5-95 % range in semitones; share of voiced frames."""
+
+    name = "f0"
+    needs_reference = False
+    measures = (
+        Measure(name="f0_median", title="F0 median, Hz", digits=0),
+        Measure(name="f0_sd", title="F0 sd, st"),
+        Measure(name="f0_range", title="F0 5–95 %, st", digits=1),
+        Measure(name="voiced", title="voiced"),
+    )
+
+    def describe(self) -> dict[str, Any]:
+        return describe_f0()
+
+    def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
+        return {name: Score(value=value) for name, value in statistics(contour(audio)).items()}
+
+    def failed(self, row: Row) -> dict[str, Score]:
+        return failed_scores(self.measures)
+
+
+class ReferenceJudge:
+    """Against the recording: F0 RMSE in cents, log-F0 correlation, duration ratio.
+
+    `duration_ratio` compares what lies between the first and last frame above -40 dB of the loudest, so
+    that silence at the edges, which differs between corpora and systems, does not count;
+    `duration_ratio_raw` compares whole files.
+    """
+
+    name = "against_reference"
+    needs_reference = True
+    measures = (
+        Measure(name="f0_rmse", title="F0 RMSE, cents", better="lower", digits=0),
+        Measure(name="f0_corr", title="log-F0 corr", better="higher"),
+        Measure(name="duration_ratio", title="duration ratio"),
+        Measure(name="duration_ratio_raw", title="duration ratio, raw"),
+    )
+
+    def describe(self) -> dict[str, Any]:
+        settings = {
+            "hop_seconds": round(frame_seconds(), 6),
+            "aligned_by": aligner_id(),
+            "edges_below_db": 40.0,
+        }
+        return {**describe_f0(), **settings}
+
+    def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
+        assert reference is not None
+        (start, end), (ref_start, ref_end) = speech_span(audio), speech_span(reference)
+        scores = compare(audio.trim(start, end), reference.trim(ref_start, ref_end))
+        scores["duration_ratio"] = Score(value=(end - start) / (ref_end - ref_start))
+        scores["duration_ratio_raw"] = Score(value=audio.duration / reference.duration)
+        return scores
+
+    def failed(self, row: Row) -> dict[str, Score]:
+        return failed_scores(self.measures)
+
+
+def statistics(f0: np.ndarray) -> dict[str, float | None]:
+    """(T,) Hz with 0 for unvoiced -> the four figures of `F0Judge`; None with fewer than 10 voiced frames."""
+    voiced = f0[f0 > 0]
+    share = len(voiced) / max(1, len(f0))
+    if len(voiced) < MIN_FRAMES:
+        return {"f0_median": None, "f0_sd": None, "f0_range": None, "voiced": share}
+    semitones = 12 * np.log2(voiced)
+    low, high = np.percentile(semitones, [5, 95])
+    return {
+        "f0_median": float(np.median(voiced)),
+        "f0_sd": float(semitones.std(ddof=1)),
+        "f0_range": float(high - low),
+        "voiced": share,
+    }
+
+
+def compare(audio: Audio, reference: Audio) -> dict[str, Score]:
+    """F0 RMSE (cents) and log-F0 correlation over DTW-aligned frames voiced in both."""
+    ours, theirs = align_frames(cepstra(audio), cepstra(reference))
+    f, g = contour(audio, hop_seconds=frame_seconds()), contour(reference, hop_seconds=frame_seconds())
+    # The last frames of two analyses of one file may differ by one.
+    a = f[np.minimum(ours, len(f) - 1)]
+    b = g[np.minimum(theirs, len(g) - 1)]
+    return f0_distance(a, b)
+
+
+def f0_distance(a: np.ndarray, b: np.ndarray) -> dict[str, Score]:
+    """Two aligned contours (T,), Hz, 0 = unvoiced."""
+    both = (a > 0) & (b > 0)
+    detail = {"frames_voiced_in_both": int(both.sum()), "frames": len(a)}
+    if both.sum() < MIN_FRAMES:
+        return {"f0_rmse": Score(value=None, detail=detail), "f0_corr": Score(value=None, detail=detail)}
+    x, y = np.log2(a[both]), np.log2(b[both])
+    rmse = float(np.sqrt(np.mean((1200 * (x - y)) ** 2)))
+    flat = x.std() < 1e-9 or y.std() < 1e-9
+    return {
+        "f0_rmse": Score(value=rmse, detail=detail),
+        "f0_corr": Score(value=None if flat else float(np.corrcoef(x, y)[0, 1]), detail=detail),
+    }

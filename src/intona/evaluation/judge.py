@@ -1,0 +1,74 @@
+"""What a judge is: something that turns one utterance into scores, and says exactly how it does so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from intona.audio import Audio
+from intona.evaluation.manifest import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A column of the table.
+
+    Args:
+        name: key in records ("wer"); title: column head ("WER").
+        pooled: corpus value = sum(numerator) / sum(denominator), else the mean of the values.
+        failed: value of a failed output in the *counted* column; None where no worst value exists, and
+            then the column is over scored utterances only and says its own n.
+        better: which way is better; None for a description such as the median F0.
+    """
+
+    name: str
+    title: str
+    pooled: bool = False
+    failed: float | None = None
+    better: Literal["lower", "higher"] | None = None
+    digits: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One value. `value` None = not defined for this utterance (say, no frame voiced in both)."""
+
+    value: float | None
+    numerator: float | None = None
+    denominator: float | None = None
+    detail: dict[str, Any] | None = None
+
+
+class Judge(Protocol):
+    """Scores one utterance at a time; holds no state between utterances."""
+
+    name: str
+    measures: tuple[Measure, ...]
+    needs_reference: bool
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that changes the figures (model hash, settings, versions), as JSON types."""
+        ...
+
+    def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
+        """A score for every measure."""
+        ...
+
+    def failed(self, row: Row) -> dict[str, Score]:
+        """What an utterance with no usable audio counts as."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unavailable:
+    """Stands in a table for a judge that could not run: its columns stay, and say why."""
+
+    name: str
+    measures: tuple[Measure, ...]
+    reason: str
+    mend: str
+
+
+def failed_scores(measures: tuple[Measure, ...]) -> dict[str, Score]:
+    """The usual `Judge.failed`: the worst value of each measure, or none."""
+    return {m.name: Score(value=m.failed) for m in measures}

@@ -1,0 +1,109 @@
+"""One JSON line per system, utterance and measure: written as it is found, read again on resume."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from intona.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One value.
+
+    Args:
+        status: "ok", or why the audio counts as failed ("missing", "silent", …), or "undefined" when the
+            audio is fine and the measure has no value for it.
+        value: what counts in the *counted* column: the worst value of the measure for failed audio.
+        numerator, denominator: what a pooled measure sums; for a mean, the value and 1.
+        judge: hash of the judge's whole description. key: hash of all that the value depends on.
+    """
+
+    system: str
+    id: str
+    speaker: str
+    text: str
+    measure: str
+    status: str
+    value: float | None
+    numerator: float | None
+    denominator: float | None
+    detail: dict[str, Any] | None
+    judge: str
+    key: str
+
+
+def digest(value: Any) -> str:
+    """Short hash of any JSON value."""
+    raw = json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(raw.encode()).hexdigest()[:20]
+
+
+class RecordFile:
+    """Append-only JSON lines; a line torn by a kill is cut off when the file is opened again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    def read(self) -> list[Record]:
+        """All whole records so far.
+
+        Raises:
+            UserError: a whole line in the middle is no record.
+        """
+        if not self.path.exists():
+            return []
+        raw = self.path.read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if len(whole) < len(raw):
+            with open(self.path, "r+b") as f:
+                f.truncate(len(whole))
+        names = {f.name for f in dataclasses.fields(Record)}
+        records = []
+        for number, line in enumerate(whole.decode("utf-8", errors="replace").splitlines(), start=1):
+            try:
+                value = json.loads(line)
+                if set(value) != names:
+                    raise ValueError
+                records.append(Record(**value))
+            except (ValueError, TypeError):
+                raise UserError(
+                    "not a record of this version",
+                    where=f"{self.path}, line {number}",
+                    mend="remove the file to start anew",
+                ) from None
+        return records
+
+    def append(self, records: Iterable[Record]) -> None:
+        """All records of one utterance go out in one write, so a kill never leaves half of them."""
+        if self._file is None:
+            self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+        self._file.write("".join(_line(r) for r in records))
+        self._file.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def replace(self, records: Iterable[Record]) -> None:
+        """Write exactly these, under a temporary name first."""
+        self.close()
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        with open(temporary, "w", encoding="utf-8") as f:
+            f.writelines(_line(r) for r in records)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, self.path)
+
+
+def _line(record: Record) -> str:
+    return json.dumps(dataclasses.asdict(record), ensure_ascii=False, allow_nan=False) + "\n"

