@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -26,8 +27,8 @@ class Verb(NamedTuple):
 VERBS: dict[str, Verb] = {
     "say": Verb("intona.cli.say:main", "speak a text with a voice: wav out"),
     "demo": Verb("intona.cli.demo:main", "speak one sentence; draw its spectrogram and pitch"),
-    "prepare": Verb("intona.cli.corpus:prepare_main", "turn a corpus into a prepared directory"),
-    "align": Verb("intona.cli.corpus:align_main", "find how long each phoneme of a prepared corpus lasts"),
+    "prepare": Verb("intona.cli.prepare:main", "turn a corpus into a prepared directory"),
+    "align": Verb("intona.cli.align:main", "find how long each phoneme of a prepared corpus lasts"),
     "train": Verb("intona.cli.train:main", "train a system's stage; the same --out again resumes"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, what mends it"),
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in VERBS:
         _complain(f'unknown verb "{name}"; {nearest(name, VERBS)}')
         return 2
+    warnings.showwarning = _warn
     return run(lambda: _resolve(VERBS[name].target)(rest))
 
 
@@ -117,6 +119,10 @@ def explain(error: BaseException) -> str:
 
 def _complain(line: str, kind: str = "error: ") -> None:
     print(f"intona: {kind}{line}", file=sys.stderr)
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: object) -> None:
+    _complain(" ".join(str(message).split()), "warning: ")
 
 
 def _resolve(target: str) -> Callable[[list[str]], int | None]:

@@ -26,6 +26,8 @@ class Demo:
     """What to say."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME|DIR")] = "ru"
     """A shipped voice or a run directory."""
+    language: str = "ru"
+    """The language of the text, for the transcript."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("demo")
     """The folder for the results."""
     seed: int = 0
@@ -67,7 +69,7 @@ def main(arguments: list[str]) -> None:
             f"{took:.2f} s to speak (RTF {took / audio.duration:.2f}), {loaded - started:.2f} s to load",
         ),
     ]
-    heard = transcript(wav, audio, language=str(getattr(voice, "language", "") or "ru"))
+    heard = transcript(audio, language=request.language)
     if heard is not None:
         rows.append(("heard", heard))
     for name, value in rows:
@@ -80,10 +82,12 @@ def _median(values: object) -> float:
     return float(np.median(np.asarray(values)))
 
 
-def transcript(wav: Path, audio: Audio, *, language: str) -> str | None:
-    """What whisper-base hears in the wav, or None where its package or weights are not installed."""
+def transcript(audio: Audio, *, language: str) -> str | None:
+    """What whisper-base hears, or None where its package or weights are not installed."""
     from intona import doctor
 
     if not doctor.whisper_ready():
         return None
-    return None
+    from intona.evaluation.asr import AsrConfig, Transcriber
+
+    return Transcriber(AsrConfig(language=language))(audio)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import sys
 import time
@@ -30,10 +29,10 @@ class Say:
     Where the wav is, its length and the real-time factor are printed on stderr.
     """
 
-    text: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
     """What to say; several words are joined by spaces."""
     output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FILE|-")] = "out.wav"
-    """Where the wav goes; "-" is stdout. The ending names the format (wav, flac, ogg)."""
+    """Where the wav goes; "-" is stdout. The ending names the format (wav, flac)."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME|DIR")] = "ru"
     """A shipped voice (`intona models`) or a run directory."""
     file: Annotated[Path | None, tyro.conf.arg(aliases=["-f"], metavar="FILE")] = None
@@ -101,7 +100,9 @@ def main(arguments: list[str]) -> None:
             audio.write(paths[i])
         print(f"{where}: {audio.duration:.2f} s of speech in {took:.2f} s (RTF {rtf:.2f})", file=sys.stderr)
     if paths is None:
-        sys.stdout.buffer.write(wav_bytes(spoken))
+        from intona.audio.io import encode_audio
+
+        sys.stdout.buffer.write(encode_audio(joined(spoken)))
         sys.stdout.buffer.flush()
     if len(lines) > 1:
         print(f"{len(lines)} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
@@ -178,26 +179,21 @@ def _check_target(output: str, paths: list[Path] | None) -> None:
         return
     if not output.strip():
         raise UserError("an empty file name", where="-o")
-    if paths[0].suffix.lower() not in (".wav", ".flac", ".ogg"):
-        raise UserError(
-            f'unknown audio format "{paths[0].suffix}"', where=output, mend="use .wav, .flac or .ogg"
-        )
+    if paths[0].suffix.lower() not in (".wav", ".flac"):
+        raise UserError(f'unknown audio format "{paths[0].suffix}"', where=output, mend="use .wav or .flac")
     try:
         paths[0].parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise UserError(f"the folder cannot be made ({e.strerror})", where=paths[0].parent) from None
 
 
-def wav_bytes(parts: list[Audio]) -> bytes:
-    """All parts as one 16-bit wav, with a pause between them."""
+def joined(parts: list[Audio]) -> Audio:
+    """All parts as one, with a pause between them."""
     import numpy as np
-    import soundfile
+
+    from intona.audio import Audio
 
     rate = parts[0].sample_rate
     pause = np.zeros(round(PAUSE_SECONDS * rate), dtype=np.float32)
-    pieces: list[Any] = []
-    for part in parts:
-        pieces += [pause, part.samples] if pieces else [part.samples]
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.concatenate(pieces), rate, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
+    pieces = [x for part in parts for x in (pause, part.samples)][1:]
+    return Audio(np.concatenate(pieces), rate)

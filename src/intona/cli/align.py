@@ -1,4 +1,4 @@
-"""`intona prepare` and `intona align`: from a corpus to a directory that training reads."""
+"""`intona align`: how long each phoneme of a prepared corpus lasts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Align:
     """The same seed gives the same alignment."""
 
 
-def align_main(arguments: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     request = tyro.cli(Align, prog="intona align", args=arguments)
     if request.minutes is not None and not 0 < request.minutes < 1e6:
         raise UserError(f"{request.minutes:g} is not a number of minutes", where="--minutes")

@@ -1,0 +1,41 @@
+"""`intona prepare`: from a corpus as published to a directory that training reads."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from intona.data.corpora import LAYOUTS
+from intona.data.prepare import PrepareConfig, prepare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """Turn a corpus into a prepared directory: cleaned audio, mels, phonemes, splits, a report.
+
+    The same command again continues after a kill. What was kept and dropped, and why, is printed and stands
+    in report.json; each dropped recording in rejected.jsonl.
+    """
+
+    layout: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="LAYOUT", help=f"How the corpus is laid out: {', '.join(LAYOUTS)}."),
+    ]
+    src: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
+    """The corpus as published."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """A new or empty directory."""
+    config: Annotated[PrepareConfig, tyro.conf.arg(name="")] = field(default_factory=PrepareConfig)
+
+
+def main(arguments: list[str]) -> None:
+    request = tyro.cli(Prepare, prog="intona prepare", args=arguments)
+    report = prepare(request.layout, request.src, request.out, request.config)
+    print(report.table())
+    align = "" if report.aligned else f"intona align {request.out} && "
+    print(f"next: {align}intona train prosody.gradtts --data {request.out} --out runs/NAME", file=sys.stderr)

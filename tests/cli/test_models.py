@@ -1,0 +1,103 @@
+"""The registry of shipped models, and `intona models`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from intona import cli, models
+from intona.errors import UserError
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of three models; the checkout's own are hidden."""
+    shelf = tmp_path / "models"
+    card = {
+        "kind": "voice",
+        "language": "ru",
+        "trained_on": "festvox-ru, 1.5 h",
+        "licence": "BSD-like",
+        "steps": 9,
+    }
+    for name in ("anna", "hifigan", "plain"):
+        (shelf / name).mkdir(parents=True)
+    (shelf / "anna/card.json").write_text(json.dumps(card))
+    (shelf / "anna/model.safetensors").write_bytes(b"x" * 2_000_000)
+    (shelf / "hifigan/MODEL_CARD.md").write_text("---\nkind: vocoder\nlicense: 'MIT'\n---\n# HiFi-GAN\n")
+    monkeypatch.setattr(models, "folders", lambda: [shelf])
+    return shelf
+
+
+def test_shipped_are_those_with_a_card(shelf: Path):
+    assert [(c.name, c.kind, c.licence) for c in models.shipped()] == [
+        ("anna", "voice", "BSD-like"),
+        ("hifigan", "vocoder", "MIT"),
+    ]
+    anna = models.shipped("voice")[0]
+    assert anna.more == {"steps": 9}
+    assert anna.megabytes == pytest.approx(2.0, abs=0.01)
+
+
+def test_find_by_name_and_by_directory(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    assert models.find("anna") == shelf / "anna"
+    assert models.find(shelf / "plain") == shelf / "plain"
+    monkeypatch.chdir(shelf)
+    assert models.find("./plain") == Path("plain")
+
+
+def test_a_shipped_name_wins_over_a_folder_of_the_working_directory(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "anna").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert models.find("anna") == shelf / "anna"
+    assert models.find("./anna") == Path("anna")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ana", r'is named "ana"; did you mean "anna"\?'),
+        ("./nowhere", r"no such model directory"),
+        ("../../etc/passwd", r"no such model directory"),
+        ("", r"no shipped voice"),
+        ("a\0b", r"no shipped voice"),
+        ("x" * 5000, r"no shipped voice"),
+        ("hifigan", r"no shipped voice"),
+    ],
+)
+def test_what_is_not_there_is_refused(shelf: Path, name: str, message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        models.find(name, kind="voice")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_a_broken_card_names_its_file(shelf: Path):
+    (shelf / "anna/card.json").write_text('{"kind": "voice",')
+    with pytest.raises(UserError, match=r"card\.json: not valid JSON"):
+        models.shipped()
+
+
+def test_folders_come_from_the_environment_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("INTONA_MODELS", str(tmp_path))
+    assert models.folders()[0] == tmp_path
+
+
+def test_models_verb(shelf: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["models"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[1].split("\t") == ["anna", "voice", "ru", "", "festvox-ru, 1.5 h", "BSD-like", "2.0 MB"]
+    assert cli.main(["models", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[0]["name"] == "anna" and rows[0]["steps"] == 9
+
+
+def test_models_verb_without_models(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(models, "folders", list)
+    assert cli.main(["models"]) == 1
+    assert "no model is shipped here" in capsys.readouterr().err

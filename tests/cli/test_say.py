@@ -1,0 +1,158 @@
+"""`intona say` with a stand-in voice: where the text comes from, where the wav goes, what is refused."""
+
+from __future__ import annotations
+
+import io
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from intona import cli
+from intona.audio import Audio
+from intona.cli import say
+
+RATE = 22_050
+
+
+class Voice:
+    """Says one tenth of a second a character and remembers how it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def say(self, text: str, **options: Any) -> Audio:
+        self.calls.append((text, options))
+        return Audio(np.full(len(text) * RATE // 10, 0.25, dtype=np.float32), RATE)
+
+
+@pytest.fixture
+def voice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Voice:
+    import intona
+
+    voice = Voice()
+    synth = types.ModuleType("intona.synth")
+    synth.load = lambda name: voice  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "intona.synth", synth)
+    monkeypatch.setattr(intona, "synth", synth, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("INTONA_DEBUG", raising=False)
+    return voice
+
+
+def stdin(monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8"))
+
+
+def test_words_make_one_wav(voice: Voice, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["say", "Добрый", "день!", "-o", "a.wav"]) == 0
+    assert voice.calls[0][0] == "Добрый день!"
+    samples, rate = soundfile.read(tmp_path / "a.wav")
+    assert rate == RATE and len(samples) == 12 * RATE // 10
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("a.wav: 1.20 s of speech in ") and "RTF" in err
+
+
+def test_options_reach_the_voice(voice: Voice):
+    flags = "--rate 1.1 --steps 7 --seed 3 --temperature 0.5 --speaker anna --phonemes"
+    assert cli.main(["say", "p rʲ", *flags.split()]) == 0
+    assert voice.calls[0][1] == {
+        "rate": 1.1,
+        "steps": 7,
+        "seed": 3,
+        "temperature": 0.5,
+        "speaker": "anna",
+        "phonemes": True,
+    }
+
+
+def test_a_file_makes_one_wav_a_line(voice: Voice, tmp_path: Path):
+    (tmp_path / "text.txt").write_text("\ufeffпервая\n\n  вторая \r\nтретья", encoding="utf-8")
+    assert cli.main(["say", "--file", "text.txt", "-o", "new/folder/line.flac"]) == 0
+    assert [text for text, _ in voice.calls] == ["первая", "вторая", "третья"]
+    made = sorted(p.name for p in (tmp_path / "new/folder").iterdir())
+    assert made == ["line_001.flac", "line_002.flac", "line_003.flac"]
+
+
+def test_text_on_stdin(voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    stdin(monkeypatch, "привет".encode())
+    assert cli.main(["say"]) == 0
+    assert voice.calls[0][0] == "привет" and (tmp_path / "out.wav").is_file()
+
+
+def test_lines_to_stdout_make_one_wav(voice: Voice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    stdin(monkeypatch, b"one\nfour")
+    with open(tmp_path / "pipe", "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert cli.main(["say", "-o", "-"]) == 0
+    samples, rate = soundfile.read(tmp_path / "pipe")
+    assert rate == RATE
+    assert len(samples) == 3 * RATE // 10 + round(say.PAUSE_SECONDS * RATE) + 4 * RATE // 10
+    assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["say", ""], "text: no text to speak"),
+        (["say", " \t "], "text: no text to speak"),
+        (["say", "x" * 100_000], "text: 100000 characters, more than the 20000 that one line may have"),
+        (["say", "a", "--rate", "0"], "--rate: 0 is not between 0.25 and 4"),
+        (["say", "a", "--rate", "nan"], "--rate: nan is not between 0.25 and 4"),
+        (["say", "a", "--steps", "0"], "--steps: 0 is not between 1 and 1000"),
+        (["say", "a", "--seed", "-1"], "--seed: -1 is not between 0 and"),
+        (["say", "a", "--temperature", "inf"], "--temperature: inf is not between 0 and 10"),
+        (["say", "a", "--file", "b.txt"], "--file: a text and a file were both given"),
+        (["say", "--file", "none.txt"], "none.txt: cannot be read (No such file or directory)"),
+        (["say", "--file", "."], ".: cannot be read (Is a directory)"),
+        (["say", "a", "-o", "a.mp3"], 'a.mp3: unknown audio format ".mp3"; use .wav or .flac'),
+        (["say", "a", "-o", "blocked/a.wav"], "blocked: the folder cannot be made"),
+        (["say", "a\udcff"], "text: not UTF-8 text (byte 1)"),
+    ],
+)
+def test_refused_before_the_voice_is_loaded(
+    voice: Voice, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    (tmp_path / "blocked").write_text("a file where a folder should be")
+    assert cli.main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith(f"intona: error: {message}")
+    assert voice.calls == []
+
+
+def test_a_file_that_is_no_text(voice: Voice, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "a.txt").write_bytes(b"ok\nRIFF\xff\xfe")
+    assert cli.main(["say", "--file", "a.txt"]) == 1
+    assert capsys.readouterr().err == "intona: error: a.txt: not UTF-8 text (byte 7)\n"
+
+
+def test_a_long_line_is_named(voice: Voice, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "a.txt").write_text("ok\n" + "x" * 20_001)
+    assert cli.main(["say", "--file", "a.txt"]) == 1
+    assert "a.txt: line 2: 20001 characters" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "n", "expected"),
+    [
+        ("-", 3, None),
+        ("a.wav", 1, ["a.wav"]),
+        ("a", 1, ["a.wav"]),
+        ("a.wav", 2, ["a_001.wav", "a_002.wav"]),
+        (".", 1, ["out.wav"]),
+    ],
+)
+def test_names_of_the_wavs(output: str, n: int, expected: list[str] | None):
+    paths = say.outputs(output, n)
+    assert (None if paths is None else [str(p) for p in paths]) == expected
+
+
+def test_names_keep_their_order_past_a_thousand_lines():
+    paths = say.outputs("a.wav", 1200)
+    assert paths is not None and [p.name for p in sorted(paths)] == [p.name for p in paths]
