@@ -132,4 +132,5 @@ def test_prior_is_the_beta_binomial_and_sums_to_one():
     peak = prior.argmax(0)
     assert peak[0] == 0 and peak[-1] == 8 and (peak.diff() >= 0).all()
     sharper = beta_binomial_prior(9, 30, scaling=4.0)
-    assert sharper[:, 15].max() > prior[:, 15].max() and math.isclose(float(sharper.exp().sum()), 30, rel_tol=1e-4)
+    assert sharper[:, 15].max() > prior[:, 15].max()
+    assert math.isclose(float(sharper.exp().sum()), 30, rel_tol=1e-4)

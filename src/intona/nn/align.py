@@ -1,10 +1,10 @@
 """Monotonic alignment of tokens to frames: the sum over all paths (a loss) and the best path (durations).
 
-Both take `log_p` (B,N,T): log-likelihood of frame t under token n. A path gives each frame one token, starts at
-the first, ends at the last and never goes back. Each token takes at least one frame, except tokens marked
-`optional`, which may be skipped: a pause that was not made.
+Both take `log_p` (B,N,T): log-likelihood of frame t under token n. A path gives each frame one token,
+starts at the first, ends at the last and never goes back. Each token takes at least one frame, except
+tokens marked `optional`, which may be skipped: a pause that was not made.
 
-Forward sum: Shih et al., RAD-TTS, 2021, eq. 4-6, and Badlani et al., One TTS Alignment To Rule Them All, 2022.
+Forward sum: Shih et al., RAD-TTS, 2021, and Badlani et al., One TTS Alignment To Rule Them All, 2022.
 Search: Kim et al., Glow-TTS, 2020, algorithm 1.
 """
 
@@ -36,8 +36,8 @@ def beta_binomial_prior(n_tokens: int, n_frames: int, *, scaling: float = 1.0) -
     return (choose + log_beta(k + a, n - k + b) - log_beta(a, b)).float()
 
 
-def _skips(optional: Any, lengths: Any, xp: Any) -> list[Any]:
-    """Masks (B,N), one a number k = 1, 2, ..: the k tokens before n are optional, so n may follow n - 1 - k."""
+def _skips(optional: Any, xp: Any) -> list[Any]:
+    """Masks (B,N), one a number k = 1, 2, ..: the k tokens before n are optional, n may follow n-1-k."""
     out, run = [], optional
     count = optional.shape[1]
     while True:
@@ -92,7 +92,7 @@ class _ForwardSum(torch.autograd.Function):
         first, last = _edges(optional, tokens, torch, place)
         valid = place < tokens[:, None]
         score = log_p.double().masked_fill(~valid[:, :, None], NEVER)
-        alpha = _alpha(score, first, _skips(optional, tokens, torch))
+        alpha = _alpha(score, first, _skips(optional, torch))
         rows = torch.arange(len(tokens), device=log_p.device)
         log_z = torch.logsumexp(alpha[frames - 1, rows].masked_fill(~last, NEVER), 1)
         # Backwards is forwards on the reversed tokens and frames of each row.
@@ -102,7 +102,8 @@ class _ForwardSum(torch.autograd.Function):
         flip = score.gather(1, token_at[:, :, None].expand_as(score))
         flip = flip.gather(2, frame_at[:, None, :].expand_as(score))
         optional_flip = optional.gather(1, token_at) & valid
-        beta = _alpha(flip, last.gather(1, token_at) & valid, _skips(optional_flip, tokens, torch)).permute(1, 2, 0)
+        beta = _alpha(flip, last.gather(1, token_at) & valid, _skips(optional_flip, torch))
+        beta = beta.permute(1, 2, 0)
         beta = beta.gather(1, token_at[:, :, None].expand_as(beta))
         beta = beta.gather(2, frame_at[:, None, :].expand_as(beta))
         post = torch.exp((alpha.permute(1, 2, 0) + beta - score - log_z[:, None, None]).clamp_max(0.0))
@@ -173,13 +174,16 @@ def _search_package(log_p: np.ndarray, tokens: np.ndarray, frames: np.ndarray) -
     return path.sum(2).numpy().astype(np.int64)
 
 
-def search_numpy(log_p: np.ndarray, tokens: np.ndarray, frames: np.ndarray, optional: np.ndarray) -> np.ndarray:
+def search_numpy(
+    log_p: np.ndarray, tokens: np.ndarray, frames: np.ndarray, optional: np.ndarray
+) -> np.ndarray:
     """`monotonic_search` in NumPy: one step a frame, all rows and tokens at once. Durations (B,N) int64."""
     size, n, t_max = log_p.shape
     place = np.arange(n)[None, :]
     first, last = _edges(optional, tokens, np, place)
-    skips = _skips(optional, tokens, np)
-    score = np.ascontiguousarray(np.where(place[:, :, None] < tokens[:, None, None], log_p, NEVER).transpose(2, 0, 1))
+    skips = _skips(optional, np)
+    score = np.where(place[:, :, None] < tokens[:, None, None], log_p, NEVER).transpose(2, 0, 1)
+    score = np.ascontiguousarray(score)  # (T,B,N)
     # step[t, b, n] = how many tokens back the path came from
     step = np.zeros((t_max, size, n), dtype=np.uint16)
     best = np.where(first, score[0], NEVER).astype(np.float64)
