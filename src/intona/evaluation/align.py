@@ -32,7 +32,7 @@ def cepstra(audio: Audio) -> np.ndarray:
 
     log = log_mel(audio.resample(SPEC.sample_rate), SPEC)
     log = np.maximum(log, log.max() - RANGE)
-    out = dct(log, type=2, norm="ortho", axis=1)[:, 1 : N_CEPSTRA + 1]
+    out = np.asarray(dct(log, type=2, norm="ortho", axis=1))[:, 1 : N_CEPSTRA + 1]
     return (out - out.mean(0)) / np.maximum(out.std(0), 1e-6)
 
 

@@ -6,7 +6,8 @@ Decoding is fixed: temperature 0 and no fallback, no text of the previous window
 given and not guessed, no voice-activity filter, no segment dropped as "no speech". A decoder that runs in
 circles ("и и и …", compression ratio above 2.4) would count hundreds of insertions that nobody spoke: such
 an utterance is decoded once more, still at temperature 0, with repeated trigrams forbidden, and its record
-says so. (Whisper's own remedy samples at random, which no resume could repeat.)
+says so. (Whisper's own remedy samples at random, which no resume could repeat.) Tokens with digits are
+suppressed, so that "двенадцати" is heard as a word and not as "12", which no normalizer could inflect back.
 
 Whisper base on ten recorded Russian sentences, one thread:
 
@@ -24,6 +25,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -50,6 +52,7 @@ OFFLINE = {
     (_PART1, "vocabulary.txt"): "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
 }
 OFFLINE_MODEL_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+_NUMERAL = re.compile(r"[0-9%$€£₽№]")
 LOOP_RATIO = 2.4  # Whisper's own bound for text that repeats itself
 LOOP_NGRAM = 3
 OFFLINE_MEND = "python scripts/fetch_offline_asr.py"
@@ -100,6 +103,7 @@ class Transcriber:
             "condition_on_previous_text": False,
             "vad_filter": False,
             "no_speech_threshold": None,
+            "numerals": "suppressed",
             "loops": f"compression ratio > {LOOP_RATIO}: again with no_repeat_ngram_size {LOOP_NGRAM}",
             "sample_rate": RATE,
             "resampler": resampler_id(),
@@ -122,6 +126,12 @@ class Transcriber:
         except (RuntimeError, ValueError) as e:
             raise UserError(f"the recognizer cannot be loaded ({e})", where=self.directory) from None
 
+    @cached_property
+    def _numerals(self) -> list[int]:
+        """Tokens with a digit or a sign that is read as a word."""
+        vocabulary = self._model.hf_tokenizer.get_vocab()
+        return sorted(i for t, i in vocabulary.items() if not t.startswith("<|") and _NUMERAL.search(t))
+
     def __call__(self, audio: Audio) -> Heard:
         samples = at_rate(audio, RATE)
         text, ratio = self._decode(samples, 0)
@@ -138,6 +148,7 @@ class Transcriber:
             condition_on_previous_text=False,
             vad_filter=False,
             no_speech_threshold=None,
+            suppress_tokens=[-1, *self._numerals],
             no_repeat_ngram_size=no_repeat_ngram_size,
         )
         found = list(segments)

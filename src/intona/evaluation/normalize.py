@@ -8,7 +8,8 @@ Other languages: OpenAI's `BasicTextNormalizer` *without* removing diacritics (t
 - round and square brackets become blanks, so that bracketed words, which are spoken, stay;
 - Russian only: "ё" becomes "е", for texts and recognizers write them interchangeably.
 
-Numbers are *not* expanded: "25" against "двадцать пять" counts as an error. Write texts in words.
+Numbers are *not* expanded: "25" against "двадцать пять" counts as an error. Write texts in words; the
+recognizer of `asr.py` is kept from writing digits.
 """
 
 from __future__ import annotations

@@ -114,4 +114,5 @@ def speech_span(audio: Audio, *, below_db: float = 40.0) -> tuple[float, float]:
     starts = np.arange(0, len(x) - width + 1, hop)
     power = (total[starts + width] - total[starts]) / width
     loud = np.flatnonzero(power >= power.max() * 10 ** (-below_db / 10))
-    return starts[loud[0]] / audio.sample_rate, (starts[loud[-1]] + width) / audio.sample_rate
+    first, last = int(starts[loud[0]]), int(starts[loud[-1]])
+    return first / audio.sample_rate, (last + width) / audio.sample_rate
