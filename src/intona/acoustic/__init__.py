@@ -1,0 +1,1 @@
+"""Acoustic models: text states in, mel frames or latents out."""

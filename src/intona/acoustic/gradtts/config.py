@@ -1,0 +1,72 @@
+"""Sizes and choices of Grad-TTS. The defaults are the paper's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from intona.diffusion.target import Target
+from intona.encoders.plain import PlainEncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderConfig:
+    """The score network.
+
+    `unet2d` is the paper's (dim, mults); `convnext1d` is ours: ConvNeXt blocks at frame rate (dim, depth,
+    expand, kernel), some 12x fewer operations. `see_states` also gives the expanded text states to the
+    1-D network, not only the 80-bin mean (ours).
+    """
+
+    kind: Literal["unet2d", "convnext1d"] = "unet2d"
+    dim: int = 64
+    mults: tuple[int, ...] = (1, 2, 4)
+    depth: int = 8
+    expand: int = 3
+    kernel: int = 7
+    see_states: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DurationConfig:
+    """Two convolutions over detached text states (Glow-TTS's predictor)."""
+
+    hidden: int = 256
+    kernel: int = 3
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradTTSConfig:
+    """A whole Grad-TTS.
+
+    Attributes:
+        n_tokens, n_speakers: sizes of the vocabulary and of the voice table (1 = no speaker input).
+        durations: "mas" = monotonic alignment search inside training (the paper); "data" = the prepared
+            corpus's own alignments (Festvox labels, MFA, `intona align`).
+        add_blank: a blank between tokens (the paper); excludes durations="data".
+        target: what the network predicts; "noise" is the paper's loss.
+        normalize: standardise mels with the corpus statistics before the diffusion (ours; the paper does not).
+        segment: frames of the random window the diffusion loss is taken on (2 s in the paper), 0 = all.
+    """
+
+    n_tokens: int = 0
+    n_speakers: int = 1
+    n_mels: int = 80
+    speaker_dim: int = 64
+    encoder: PlainEncoderConfig = field(default_factory=PlainEncoderConfig)
+    duration: DurationConfig = field(default_factory=DurationConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    durations: Literal["mas", "data"] = "mas"
+    add_blank: bool = True
+    beta_start: float = 0.05
+    beta_end: float = 20.0
+    target: Target = "noise"
+    normalize: bool = False
+    segment: int = 172
+
+    def __post_init__(self) -> None:
+        if self.durations == "data" and self.add_blank:
+            raise ValueError('durations "data" needs add_blank false: the corpus has no frames for blanks')
+        if self.decoder.kind == "unet2d" and self.n_mels % 2 ** (len(self.decoder.mults) - 1):
+            raise ValueError(f"{self.n_mels} mels cannot be halved {len(self.decoder.mults) - 1} times")

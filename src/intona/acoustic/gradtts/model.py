@@ -1,0 +1,220 @@
+"""The model: prior, durations, alignment, the three losses, and sampling."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from intona.acoustic.gradtts.config import DurationConfig, GradTTSConfig
+from intona.acoustic.gradtts.score import build_score
+from intona.diffusion import solvers, target
+from intona.diffusion.process import MeanReverting
+from intona.encoders.base import TextEncoder
+from intona.encoders.plain import PlainEncoder
+from intona.nn.align import monotonic_search
+from intona.nn.conv import Conv
+from intona.nn.losses import Losses, Part
+from intona.nn.masks import expand_by_durations, length_mask
+from intona.nn.random import ItemRandom
+
+T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """What `GradTTS.synthesize` returns: mel (B, T, n_mels) log mel, lengths (B,) frames, durations (B, N) frames."""
+
+    mel: Tensor
+    lengths: Tensor
+    durations: Tensor
+
+
+class DurationPredictor(nn.Module):
+    """(conv -> ReLU -> LN -> dropout) x 2 -> linear: log(1 + frames) a token.
+
+    The paper takes log(frames); 1 + lets word boundaries without a pause have none (ours).
+    """
+
+    def __init__(self, config: DurationConfig, dim: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            Conv(i, config.hidden, config.kernel) for i in (dim, config.hidden)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(2))
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(config.hidden, 1)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N)."""
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = self.dropout(norm(torch.relu(conv(x, mask))))
+        return self.out(x)[..., 0] * mask
+
+
+class GradTTS(nn.Module):
+    """Grad-TTS over any text encoder.
+
+    Args:
+        config: sizes and choices.
+        encoder: a `TextEncoder`; the plain one of the config if None.
+    """
+
+    mel_mean: Tensor
+    mel_std: Tensor
+
+    def __init__(self, config: GradTTSConfig, encoder: TextEncoder | None = None) -> None:
+        super().__init__()
+        self.config = config
+        speaker_dim = config.speaker_dim if config.n_speakers > 1 else 0
+        self.speakers = nn.Embedding(config.n_speakers, speaker_dim) if speaker_dim else None
+        # One more id for the blank between tokens.
+        n_tokens = config.n_tokens + config.add_blank
+        self.encoder = encoder or PlainEncoder(config.encoder, n_tokens=n_tokens, speaker_dim=speaker_dim)
+        dim = self.encoder.dim
+        self.prior = nn.Linear(dim, config.n_mels)
+        self.duration = DurationPredictor(config.duration, dim)
+        self.score = build_score(config.decoder, n_mels=config.n_mels, states=dim, speaker_dim=speaker_dim)
+        self.process = MeanReverting(beta_start=config.beta_start, beta_end=config.beta_end)
+        self.register_buffer("mel_mean", torch.zeros(config.n_mels))
+        self.register_buffer("mel_std", torch.ones(config.n_mels))
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Corpus mean and deviation per bin; used only with normalize."""
+        if self.config.normalize:
+            self.mel_mean.copy_(mean)
+            self.mel_std.copy_(std)
+
+    def encode(
+        self, tokens: Tensor, lengths: Tensor, speakers: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+        """-> states (B, N', D), mask (B, N'), prior mean (B, N', n_mels), log(1 + frames) (B, N'), speaker vector.
+
+        N' = 2 N + 1 with blanks, else N.
+        """
+        if self.config.add_blank:
+            tokens, lengths = intersperse(tokens, lengths, blank=self.config.n_tokens)
+        speaker = self.speakers(speakers) if self.speakers is not None and speakers is not None else None
+        states, mask = self.encoder(tokens, lengths, speaker)
+        # Durations must not pull the states towards themselves (Glow-TTS): detached.
+        return states, mask, self.prior(states) * mask[..., None], self.duration(states.detach(), mask), speaker
+
+    def losses(
+        self,
+        *,
+        tokens: Tensor,
+        token_lengths: Tensor,
+        mels: Tensor,
+        mel_lengths: Tensor,
+        speakers: Tensor | None,
+        durations: Tensor | None,
+        random: ItemRandom,
+    ) -> Losses:
+        """The paper's three losses (eq. 10-12): duration, prior, diffusion.
+
+        Args:
+            tokens: (B, N). token_lengths: (B,). mels: (B, T, n_mels) log mel. mel_lengths: (B,).
+            speakers: (B,) ids or None. durations: (B, N) frames, needed with durations="data".
+            random: noise, diffusion times and windows of each item.
+        """
+        states, token_mask, mu, log_durations, speaker = self.encode(tokens, token_lengths, speakers)
+        y = (mels - self.mel_mean) / self.mel_std
+        mask = length_mask(mel_lengths, mels.shape[1])
+        if self.config.durations == "mas":
+            durations = self._search(mu.detach(), y, token_mask, mel_lengths)
+        if durations is None:
+            raise ValueError('durations="data" but the batch has none')
+
+        error = (log_durations.float() - torch.log1p(durations.float())).square() * token_mask
+        mu_frames = expand_by_durations(mu.float(), durations, y.shape[1])
+        prior = 0.5 * ((y - mu_frames).square() + math.log(2 * math.pi)) * mask[..., None]
+        elements = mask.sum() * y.shape[2]
+
+        state_frames = expand_by_durations(states, durations, y.shape[1])
+        t = random.uniform().to(y).clamp(T_MIN, 1 - T_MIN)
+        noise = random.normal(mel_lengths.tolist(), y.shape[2]).to(y)
+        if self.config.segment:
+            start = (random.uniform() * (mel_lengths.cpu() - self.config.segment + 1).clamp(min=1)).long()
+            window = start[:, None] + torch.arange(min(self.config.segment, y.shape[1]))
+            window = window.to(y.device)
+            mask_w = window < mel_lengths[:, None]
+            index = window.clamp(max=y.shape[1] - 1)[..., None]
+            y, mu_w, noise, state_frames = (
+                x.gather(1, index.expand(-1, -1, x.shape[2])) for x in (y, mu_frames, noise, state_frames)
+            )
+        else:
+            mask_w, mu_w = mask, mu_frames
+        x = self.process.perturb(y, mu_w, t, noise)
+        wanted = target.make(self.config.target, self.process, y - mu_w, noise, t)
+        predicted = self.score(x * mask_w[..., None], mu_w, t, mask_w, state_frames, speaker)
+        diffusion = (predicted.float() - wanted).square() * mask_w[..., None]
+        return Losses(
+            parts={
+                "duration": Part(total=error.sum(), count=token_mask.sum()),
+                "prior": Part(total=prior.sum(), count=elements),
+                "diffusion": Part(total=diffusion.sum(), count=mask_w.sum() * y.shape[2]),
+            }
+        )
+
+    @torch.no_grad()
+    def _search(self, mu: Tensor, y: Tensor, token_mask: Tensor, mel_lengths: Tensor) -> Tensor:
+        """Monotonic alignment search under N(mu, I); constants that do not depend on the token are left out."""
+        mu, y = mu.float(), y.float()
+        log_p = mu @ y.transpose(1, 2) - 0.5 * mu.square().sum(-1)[..., None]
+        return monotonic_search(log_p, token_mask.sum(1), mel_lengths)
+
+    @torch.inference_mode()
+    def synthesize(
+        self,
+        tokens: Tensor,
+        lengths: Tensor,
+        *,
+        speakers: Tensor | None = None,
+        steps: int = 10,
+        solver: str = "dpm2m",
+        temperature: float = 1.0,
+        length_scale: float = 1.0,
+        random: ItemRandom,
+        max_frames: int = 20_000,
+    ) -> Speech:
+        """Sample mels.
+
+        Args:
+            tokens: (B, N) ids. lengths: (B,). speakers: (B,) ids.
+            steps, solver: see `diffusion.solvers`.
+            temperature: the deviation of the starting noise (the paper divides by tau: its 1.5 is our 1/1.5).
+            length_scale: > 1 is slower.
+            max_frames: a hard cap an item.
+        """
+        states, mask, mu, log_durations, speaker = self.encode(tokens, lengths, speakers)
+        frames = torch.expm1(log_durations.float()).clamp(min=0) * length_scale * mask
+        # Rounding the running sum, not each token, keeps the tempo: rounding errors do not add up.
+        ends = frames.double().cumsum(1).round().long().clamp(max=max_frames)
+        durations = torch.diff(ends, dim=1, prepend=torch.zeros_like(ends[:, :1]))
+        durations[:, 0] += (ends[:, -1] == 0).long()  # never an empty mel
+        mel_lengths = durations.sum(1)
+        mu_frames = expand_by_durations(mu.float(), durations)
+        state_frames = expand_by_durations(states, durations)
+        frame_mask = length_mask(mel_lengths, mu_frames.shape[1])
+
+        def denoise(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+            out = self.score(
+                (z + mu_frames) * frame_mask[..., None], mu_frames, t.to(z.device), frame_mask, state_frames, speaker
+            )
+            return target.split(self.config.target, self.process, out.float(), z, t.to(z.device))
+
+        z = temperature * random.normal(mel_lengths.tolist(), mu.shape[2]).to(mu_frames)
+        z = solvers.solve(solver, self.process, denoise, z, steps)
+        mel = (z + mu_frames) * self.mel_std + self.mel_mean
+        return Speech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
+
+
+def intersperse(tokens: Tensor, lengths: Tensor, *, blank: int) -> tuple[Tensor, Tensor]:
+    """a b c -> _ a _ b _ c _ ; (B, N) -> (B, 2N + 1); padding stays 0."""
+    b, n = tokens.shape
+    out = tokens.new_full((b, 2 * n + 1), blank)
+    out[:, 1::2] = tokens
+    lengths = 2 * lengths + 1
+    return out * length_mask(lengths, 2 * n + 1), lengths

@@ -1,0 +1,178 @@
+"""Checkpoint directories: written whole or not at all, read defensively, never pickle.
+
+    RUN/step-00001000/   model.safetensors ema.safetensors config.json tokenizer.json features.json
+                         stats.json provenance.json state/ files.json
+
+A checkpoint is written under a hidden name, flushed, and renamed; only a renamed directory counts.
+`files.json` holds size and sha256 of every file: a truncated or changed one is refused by name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from intona import config as configs
+from intona.errors import UserError
+from intona.provenance import sha256
+
+_STEP = re.compile(r"step-(\d{8})$")
+INDEX = "files.json"
+
+
+def save(run: Path, step: int, *, tensors: dict[str, dict[str, Tensor]], files: dict[str, Any]) -> Path:
+    """Write RUN/step-N atomically.
+
+    Args:
+        run: run directory, made if missing.
+        step: updates done.
+        tensors: file name without ending -> state dict; "state/x" lands in the training state.
+        files: JSON file name -> value.
+
+    Raises:
+        UserError: the disk is full, read-only or forbids; what stood before is untouched.
+    """
+    final = run / f"step-{step:08d}"
+    temporary = run / f".step-{step:08d}.{os.getpid()}.tmp"
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        (temporary / "state").mkdir(parents=True)
+        for name, state in tensors.items():
+            # Clones: safetensors refuses tensors that share memory.
+            flat = {k: v.detach().contiguous().clone() for k, v in state.items()}
+            path = temporary / f"{name}.safetensors"
+            path.write_bytes(safetensors.torch.save(flat))
+            _flush(path)
+        for name, value in files.items():
+            configs.write_json(temporary / name, value)
+        index = {
+            str(p.relative_to(temporary)): {"bytes": p.stat().st_size, "sha256": sha256(p)}
+            for p in sorted(temporary.rglob("*"))
+            if p.is_file()
+        }
+        configs.write_json(temporary / INDEX, index)
+        _flush(temporary / "state")
+        _flush(temporary)
+        if final.exists():
+            shutil.rmtree(final)
+        os.rename(temporary, final)
+        _flush(run)
+    except OSError as e:
+        shutil.rmtree(temporary, ignore_errors=True)
+        mend = {
+            errno.ENOSPC: "free some space and start the same command again: it resumes",
+            errno.EACCES: "check the permissions",
+            errno.EROFS: "the file system is read-only",
+        }.get(e.errno or 0, "the earlier checkpoint is intact")
+        raise UserError(f"checkpoint not written ({e.strerror or e})", where=final, mend=mend) from None
+    return final
+
+
+def _flush(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def steps(run: Path) -> list[int]:
+    """Complete checkpoints of a run, oldest first."""
+    if not run.is_dir():
+        return []
+    found = [int(m[1]) for p in run.iterdir() if (m := _STEP.match(p.name)) and (p / INDEX).is_file()]
+    return sorted(found)
+
+
+def resolve(path: Path) -> Path:
+    """A checkpoint directory itself, or the newest checkpoint of a run directory.
+
+    Raises:
+        UserError: neither.
+    """
+    path = Path(path)
+    if (path / "model.safetensors").is_file() or (path / "config.json").is_file():
+        return path
+    found = steps(path)
+    if found:
+        return path / f"step-{found[-1]:08d}"
+    if not path.exists():
+        raise UserError("no such model directory", where=path, mend="`intona models` lists what is shipped")
+    raise UserError("holds no checkpoint", where=path, mend="give a run directory of `intona train`")
+
+
+def prune(run: Path, *, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints, and the leftovers of killed saves."""
+    for step in steps(run)[:-keep]:
+        # Renamed first: a kill halfway through the deletion must not leave a directory that looks whole.
+        old = run / f"step-{step:08d}"
+        gone = run / f".step-{step:08d}.old.tmp"
+        shutil.rmtree(gone, ignore_errors=True)
+        os.rename(old, gone)
+    for leftover in run.glob(".step-*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def verify(checkpoint: Path, *, state: bool = True) -> None:
+    """Check every file against files.json.
+
+    A published checkpoint may lack state/; all else must be there.
+
+    Raises:
+        UserError: names the first file that is missing, truncated or changed.
+    """
+    index = configs.read_json(checkpoint / INDEX)
+    if not isinstance(index, dict):
+        raise UserError("not a file index", where=checkpoint / INDEX)
+    for name, entry in index.items():
+        path = checkpoint / name
+        if not path.resolve().is_relative_to(checkpoint.resolve()):
+            raise UserError(f'file name "{name}" leads out of the checkpoint', where=checkpoint / INDEX)
+        if name.startswith("state/") and not state:
+            continue
+        if not path.is_file():
+            raise UserError("missing from the checkpoint", where=path, mend="use an earlier step-* directory")
+        size = path.stat().st_size
+        if size != entry.get("bytes"):
+            raise UserError(
+                f"truncated: {size} bytes of {entry.get('bytes')}", where=path, mend="use an earlier step-* directory"
+            )
+        if sha256(path) != entry.get("sha256"):
+            raise UserError("damaged: its checksum differs", where=path, mend="use an earlier step-* directory")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file, or a UserError that names it."""
+    try:
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise UserError("no such file", where=path) from None
+    except (SafetensorError, OSError, ValueError, RuntimeError) as e:
+        raise UserError(f"not a readable safetensors file ({str(e)[:120]})", where=path) from None
+
+
+def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Path) -> None:
+    """Strict load; keys or shapes that differ are named."""
+    own = module.state_dict()
+    missing, extra = own.keys() - state.keys(), state.keys() - own.keys()
+    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    if missing or extra or shapes:
+        first = sorted(missing or extra or shapes)[0]
+        kind = "missing" if missing else "unexpected" if extra else "of another shape"
+        n = len(missing) + len(extra) + len(shapes)
+        raise UserError(
+            f"{n} weights do not fit the config; {first} is {kind}", where=where, mend="use the config it was trained with"
+        )
+    with torch.no_grad():
+        for k, v in own.items():
+            v.copy_(state[k])

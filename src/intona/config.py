@@ -1,0 +1,195 @@
+"""Typed configs: frozen dataclasses, strict load and save, dotted overrides.
+
+A config is a frozen keyword-only dataclass beside the class it builds. `load` refuses an unknown
+key, a wrong type and a non-finite number, and names the field and the nearest known one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from intona.errors import UserError, nearest
+
+C = TypeVar("C")
+MAX_CONFIG_BYTES = 1 << 20
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON types."""
+    return dataclasses.asdict(config)
+
+
+def save(config: Any, path: Path) -> None:
+    write_json(path, to_dict(config))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name, flush it to disk and rename: never half a file."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "w", encoding="utf-8") as f:
+        json.dump(value, f, ensure_ascii=False, indent=2, allow_nan=False)
+        f.write("\n")
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(temporary, path)
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_CONFIG_BYTES) -> Any:
+    """Read a JSON file defensively: size cap, no duplicate key, no NaN; errors name the file."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise UserError(f"{size} bytes, more than the {max_bytes} allowed", where=path)
+        raw = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError("not UTF-8 text", where=path) from None
+    except OSError as e:
+        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
+    try:
+        return json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"not valid JSON ({e})", where=path) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for k, v in pairs:
+        if k in out:
+            raise ValueError(f'key "{k}" twice')
+        out[k] = v
+    return out
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number")
+
+
+def load(cls: type[C], path: Path) -> C:
+    """Read a config from a JSON file.
+
+    Raises:
+        UserError: unreadable file, unknown key (nearest name offered), wrong type.
+    """
+    return from_dict(cls, read_json(path), where=str(path))
+
+
+def from_dict(cls: type[C], value: Any, *, where: str = "config") -> C:
+    """Build `cls` from plain JSON types, strictly."""
+    return _coerce(cls, value, where)
+
+
+def override(config: C, assignments: Mapping[str, str], *, where: str = "command line") -> C:
+    """`{"optim.lr": "1e-4"}` applied to a config; values are read as JSON, else as text."""
+    tree = to_dict(config)
+    for dotted, text in assignments.items():
+        node, cls = tree, type(config)
+        keys = dotted.replace("-", "_").split(".")
+        for i, key in enumerate(keys):
+            if not isinstance(node, dict) or key not in node:
+                known = list(node) if isinstance(node, dict) else []
+                prefix = ".".join(keys[:i])
+                raise UserError(
+                    f'unknown config key "{dotted}"',
+                    where=where,
+                    mend=nearest(key, known) + (f" under {prefix}" if prefix else ""),
+                )
+            if i < len(keys) - 1:
+                node = node[key]
+        try:
+            parsed = json.loads(text, parse_constant=_no_constant)
+        except ValueError:
+            parsed = {"True": True, "False": False, "None": None}.get(text, text)
+        node[keys[-1]] = parsed
+    return from_dict(type(config), tree, where=where)
+
+
+def diff(a: Any, b: Any) -> list[str]:
+    """Lines `field: a -> b` for every field that differs."""
+    fa, fb = _flat(to_dict(a)), _flat(to_dict(b))
+    return [f"{k}: {fa.get(k)!r} -> {fb.get(k)!r}" for k in {**fa, **fb} if fa.get(k) != fb.get(k)]
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix[:-1]: tree}
+    return {k: v for name, sub in tree.items() for k, v in _flat(sub, f"{prefix}{name}.").items()}
+
+
+def _coerce(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise UserError(f"expected a table of fields, found {_show(value)}", where=where)
+        hints = typing.get_type_hints(kind)
+        fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
+        for key in value:
+            if key not in fields:
+                raise UserError(f'unknown key "{key}"', where=where, mend=nearest(key, fields))
+        for name, f in fields.items():
+            if (
+                name not in value
+                and f.default is dataclasses.MISSING
+                and f.default_factory is dataclasses.MISSING
+            ):
+                raise UserError(f'missing key "{name}"', where=where)
+        made = {k: _coerce(hints[k], v, f"{where}: {k}") for k, v in value.items()}
+        try:
+            return kind(**made)  # type: ignore[operator]
+        except ValueError as e:
+            raise UserError(str(e), where=where) from None
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        if value not in args:
+            raise UserError(
+                f"{_show(value)} is not a choice", where=where, mend=nearest(str(value), map(str, args))
+            )
+        return value
+    if origin is not None and origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        errors = []
+        for option in args:
+            if option is type(None):
+                continue
+            try:
+                return _coerce(option, value, where)
+            except UserError as e:
+                errors.append(e)
+        raise errors[0]
+    if origin in (tuple, list):
+        if not isinstance(value, list | tuple):
+            raise UserError(f"expected a list, found {_show(value)}", where=where)
+        if origin is tuple and args and args[-1] is not Ellipsis:
+            if len(value) != len(args):
+                raise UserError(f"expected {len(args)} values, found {len(value)}", where=where)
+            return tuple(_coerce(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value, strict=True)))
+        return origin(_coerce(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise UserError(f"expected a table, found {_show(value)}", where=where)
+        return {_coerce(args[0], k, where): _coerce(args[1], v, f"{where}: {k}") for k, v in value.items()}
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise UserError("must be a finite number", where=where)
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
+        raise UserError(f"expected {kind.__name__}, found {_show(value)}", where=where)
+    return value
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

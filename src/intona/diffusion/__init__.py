@@ -1,0 +1,1 @@
+"""Diffusion as four independent choices: process, target, solver, guidance."""

@@ -1,0 +1,47 @@
+"""Forward processes. Time runs from 0 (data) to 1 (noise)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def _expand(t: Tensor, like: Tensor) -> Tensor:
+    return t.to(like).view(-1, *[1] * (like.dim() - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanReverting:
+    """dX = 1/2 (mu - X) beta_t dt + sqrt(beta_t) dW, beta_t = beta_0 + (beta_1 - beta_0) t.
+
+    Grad-TTS (Popov et al. 2021, eq. 5-8). In z = X - mu it is the variance-preserving process of Song et
+    al. 2021: z_t = alpha_t z_0 + sigma_t eps, alpha_t = exp(-B_t / 2), sigma_t^2 = 1 - exp(-B_t) with
+    B_t = beta_0 t + 1/2 (beta_1 - beta_0) t^2.
+    """
+
+    beta_start: float = 0.05
+    beta_end: float = 20.0
+
+    def beta(self, t: Tensor) -> Tensor:
+        return self.beta_start + (self.beta_end - self.beta_start) * t
+
+    def integral(self, t: Tensor) -> Tensor:
+        """B_t, the integral of beta from 0 to t."""
+        return self.beta_start * t + 0.5 * (self.beta_end - self.beta_start) * t.square()
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.exp(-0.5 * self.integral(t))
+
+    def sigma(self, t: Tensor) -> Tensor:
+        # expm1: near t = 0, 1 - exp(-B) in float32 is mostly rounding error.
+        return torch.sqrt(-torch.expm1(-self.integral(t)))
+
+    def log_snr_half(self, t: Tensor) -> Tensor:
+        """lambda_t = log(alpha_t / sigma_t), the time of DPM-Solver."""
+        return -0.5 * self.integral(t) - torch.log(self.sigma(t))
+
+    def perturb(self, x0: Tensor, mu: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """x_t = mu + (x0 - mu) alpha_t + sigma_t noise; t (B,), the rest (B, ...)."""
+        return mu + (x0 - mu) * _expand(self.alpha(t), x0) + _expand(self.sigma(t), x0) * noise

@@ -1,0 +1,93 @@
+"""Probability-flow solvers from t = 1 to 0 in the centred variable z = x - mu.
+
+A solver calls `denoise(z, t) -> (z_0, eps)` once or twice a step; `nfe` in the tables counts those calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from intona.diffusion.process import MeanReverting
+from intona.errors import UserError, nearest
+
+Denoise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Solver = Literal["euler", "heun", "dpm2m"]
+T_END = 1e-3
+
+
+def _slope(process: MeanReverting, denoise: Denoise, z: Tensor, t: Tensor) -> Tensor:
+    """dz/dt = -beta/2 (z + score), score = -eps / sigma (Song et al. 2021, eq. 13)."""
+    _, eps = denoise(z, t)
+    return -0.5 * process.beta(t)[:, None, None] * (z - eps / process.sigma(t)[:, None, None])
+
+
+def euler(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
+    """The sampler of Grad-TTS: fixed step 1/steps, slope taken at the middle time of each step, at the old z."""
+    h = 1.0 / steps
+    for i in range(steps):
+        t = torch.full((z.shape[0],), 1.0 - (i + 0.5) * h)
+        z = z - h * _slope(process, denoise, z, t)
+    return z
+
+
+def heun(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
+    """Heun's second-order rule on a quadratic grid (dense near the data); two calls a step, one in the last."""
+    grid = T_END + (1 - T_END) * torch.linspace(1, 0, steps + 1).square()
+    for i in range(steps):
+        t, u = (g.expand(z.shape[0]) for g in (grid[i], grid[i + 1]))
+        h = grid[i + 1] - grid[i]
+        d = _slope(process, denoise, z, t)
+        proposal = z + h * d
+        z = proposal if i == steps - 1 else z + 0.5 * h * (d + _slope(process, denoise, proposal, u))
+    return denoise(z, torch.full((z.shape[0],), T_END))[0]
+
+
+def dpm2m(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): exact in the linear part, multistep in the data
+    prediction, one call a step. Times are even in lambda = log(alpha/sigma) from t = 1 to T_END, the last
+    step goes to the predicted data itself."""
+    ends = process.log_snr_half(torch.tensor([1.0, T_END], dtype=torch.float64))
+    lambdas = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64)
+    times = time_of_lambda(process, lambdas)
+    alpha, sigma = process.alpha(times), process.sigma(times)
+    previous: Tensor | None = None
+    for i in range(steps):
+        data, _ = denoise(z, times[i].float().expand(z.shape[0]))
+        if i == steps - 1:
+            return data
+        h = lambdas[i + 1] - lambdas[i]
+        estimate = data if previous is None else data + 0.5 * (data - previous)  # even steps: 1 / (2 r) = 1/2
+        z = float(sigma[i + 1] / sigma[i]) * z - float(alpha[i + 1] * torch.expm1(-h)) * estimate
+        previous = data
+    return z
+
+
+def time_of_lambda(process: MeanReverting, lambdas: Tensor) -> Tensor:
+    """The t at which log(alpha/sigma) = lambda: exp(-B) = sigmoid(2 lambda), then the quadratic B(t)."""
+    b = torch.nn.functional.softplus(-2 * lambdas)  # B = -log sigmoid(2 lambda)
+    k, b0 = process.beta_end - process.beta_start, process.beta_start
+    return 2 * b / (b0 + torch.sqrt(b0 * b0 + 2 * k * b))
+
+
+SOLVERS: dict[str, Callable[[MeanReverting, Denoise, Tensor, int], Tensor]] = {
+    "euler": euler,
+    "heun": heun,
+    "dpm2m": dpm2m,
+}
+
+
+def solve(name: str, process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
+    """Run the named solver.
+
+    Raises:
+        UserError: unknown solver, fewer than one step.
+    """
+    if name not in SOLVERS:
+        raise UserError(f'unknown solver "{name}"', mend=nearest(name, SOLVERS))
+    if steps < 1:
+        raise UserError(f"{steps} diffusion steps", mend="take 1 or more")
+    return SOLVERS[name](process, denoise, z, steps)

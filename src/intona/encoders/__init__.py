@@ -1,0 +1,1 @@
+"""Text and audio encoders behind one interface (`base.py`)."""

@@ -1,0 +1,87 @@
+"""The text encoder of Glow-TTS and Grad-TTS: embedding, convolutional prenet, transformer with relative positions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from intona.nn.conv import Conv
+from intona.nn.masks import length_mask
+from intona.nn.transformer import EncoderBlock
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainEncoderConfig:
+    """Defaults are Grad-TTS's own (params.py): width 192, 6 layers, 2 heads, filter 768, kernel 3, window 4."""
+
+    dim: int = 192
+    layers: int = 6
+    heads: int = 2
+    hidden: int = 768
+    kernel: int = 3
+    window: int = 4
+    dropout: float = 0.1
+    prenet: bool = True
+
+
+class Prenet(nn.Module):
+    """Three conv(k5) -> LN -> ReLU -> dropout, then a zero-initialised linear and the residual."""
+
+    def __init__(self, dim: int, *, layers: int = 3, kernel: int = 5, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(Conv(dim, dim, kernel) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(dim, dim)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        h = x
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            h = self.dropout(torch.relu(norm(conv(h, mask))))
+        return x + self.out(h)
+
+
+class PlainEncoder(nn.Module):
+    """Implements `encoders.base.TextEncoder`.
+
+    Args:
+        config: sizes.
+        n_tokens: vocabulary size (pad is 0).
+        speaker_dim: width of the speaker vector, 0 for one voice. Grad-TTS concatenates it to the encoder's
+            input; we add its projection, which leaves the width free (ours).
+    """
+
+    def __init__(self, config: PlainEncoderConfig, *, n_tokens: int, speaker_dim: int = 0) -> None:
+        super().__init__()
+        self.dim = config.dim
+        self.embedding = nn.Embedding(n_tokens, config.dim)
+        nn.init.normal_(self.embedding.weight, 0.0, config.dim**-0.5)
+        self.prenet = Prenet(config.dim) if config.prenet else None
+        self.speaker = nn.Linear(speaker_dim, config.dim) if speaker_dim else None
+        self.blocks = nn.ModuleList(
+            EncoderBlock(
+                config.dim,
+                config.hidden,
+                config.heads,
+                kernel=config.kernel,
+                window=config.window,
+                dropout=config.dropout,
+            )
+            for _ in range(config.layers)
+        )
+
+    def forward(self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        mask = length_mask(lengths, tokens.shape[1])
+        x = self.embedding(tokens) * math.sqrt(self.dim)
+        if self.prenet is not None:
+            x = self.prenet(x, mask)
+        if self.speaker is not None and speaker is not None:
+            x = x + self.speaker(speaker)[:, None, :]
+        for block in self.blocks:
+            x = block(x, mask)
+        return x * mask[..., None], mask

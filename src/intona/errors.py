@@ -1,0 +1,40 @@
+"""Errors for people: what went wrong, where, and the command or edit that mends it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import NoReturn
+
+
+class UserError(Exception):
+    """A mistake that the person at the keyboard can mend. The CLI prints it as one line and exits 1.
+
+    Args:
+        what: what is wrong, in the user's words ("the file holds no audio").
+        where: the file, field or line it was found at.
+        mend: what to type or change.
+    """
+
+    def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
+        self.what, self.where, self.mend = what, where, mend
+        parts = [f"{where}: {what}" if where is not None else what]
+        if mend:
+            parts.append(mend)
+        # One line, whatever the pieces held: an error must survive `grep` and a log collector.
+        super().__init__(" ".join("; ".join(parts).split()))
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """`did you mean "x"?`, or the list of options when nothing is close."""
+    choices = sorted(options)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    shown = ", ".join(choices[:20]) + (", …" if len(choices) > 20 else "")
+    return f"known: {shown}" if choices else "none is known"
+
+
+def unknown(kind: str, name: str, options: Iterable[str], *, where: object = None) -> NoReturn:
+    """Refuse an unknown name and offer the nearest known one."""
+    raise UserError(f'unknown {kind} "{name}"', where=where, mend=nearest(name, options))

@@ -1,0 +1,1 @@
+"""Building blocks without speech words in them."""

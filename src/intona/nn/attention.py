@@ -1,0 +1,53 @@
+"""Self-attention with windowed relative positions (Shaw et al. 2018, as in Glow-TTS, VITS and Grad-TTS)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RelativeAttention(nn.Module):
+    """Multi-head self-attention whose keys and values carry learned offsets within a window.
+
+    score(i, j) = q_i (k_j + a_{j-i}) / sqrt(d), out_i = sum_j p_ij (v_j + b_{j-i}); a and b are zero
+    outside |j - i| <= window and shared by the heads (Shaw et al., eq. 3 and 4).
+
+    Args:
+        dim: D, a multiple of heads.
+        heads: number of heads.
+        window: largest distance with an offset of its own.
+        dropout: on the attention probabilities.
+    """
+
+    def __init__(self, dim: int, heads: int, window: int = 4, dropout: float = 0.0) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} is not a multiple of heads {heads}")
+        self.heads, self.window = heads, window
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+        head = dim // heads
+        self.key_offsets = nn.Parameter(torch.randn(2 * window + 1, head) * head**-0.5)
+        self.value_offsets = nn.Parameter(torch.randn(2 * window + 1, head) * head**-0.5)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, N, D) and a (B, N) mask -> (B, N, D); masked keys are never looked at."""
+        b, n, d = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        scale = (d // self.heads) ** -0.5
+        scores = (q @ k.transpose(-1, -2)) * scale
+        offset = torch.arange(n, device=x.device)
+        offset = offset[None, :] - offset[:, None]  # j - i
+        inside = offset.abs() <= self.window
+        index = (offset.clamp(-self.window, self.window) + self.window).expand(b, self.heads, n, n)
+        relative = (q * scale) @ self.key_offsets.to(q.dtype).T  # (B, H, N, 2w+1)
+        scores = scores + relative.gather(-1, index).masked_fill(~inside, 0)
+        # softmax in float32: bf16 has 8 bits of mantissa, too few for a sum over a long sentence.
+        scores = scores.float().masked_fill(~mask[:, None, None, :], -torch.inf)
+        p = self.dropout(torch.nan_to_num(scores.softmax(-1)).to(v.dtype))
+        out = p @ v
+        near = torch.zeros(b, self.heads, n, 2 * self.window + 1, dtype=p.dtype, device=p.device)
+        near = near.scatter_add(-1, index, p.masked_fill(~inside, 0))
+        out = out + near @ self.value_offsets.to(p.dtype)
+        return self.out(out.transpose(1, 2).reshape(b, n, d))

@@ -1,0 +1,29 @@
+"""Sinusoidal embedding of diffusion time, in float32 (in bf16 neighbouring times collapse)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def sinusoid(t: Tensor, dim: int, *, scale: float = 1000.0) -> Tensor:
+    """(B,) times in [0, 1] -> (B, dim) float32: sines, then cosines of scale * t * 10000^(-i/(dim/2-1))."""
+    half = dim // 2
+    frequency = torch.exp(torch.arange(half, device=t.device) * (-math.log(10_000.0) / (half - 1)))
+    angle = scale * t.float()[:, None] * frequency[None, :]
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+class TimeEmbedding(nn.Module):
+    """sinusoid -> linear -> SiLU -> linear, float32 whatever the autocast around it."""
+
+    def __init__(self, dim: int, out: int | None = None) -> None:
+        super().__init__()
+        self.dim = dim
+        self.net = nn.Sequential(nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, out or dim))
+
+    def forward(self, t: Tensor) -> Tensor:
+        with torch.autocast(t.device.type, enabled=False):
+            return self.net(sinusoid(t, self.dim))

@@ -1,0 +1,48 @@
+"""Losses as sums and counts, so that ranks and batches of unequal length add up exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One loss term: `total` summed over `count` elements, entering the objective with `weight`."""
+
+    total: Tensor
+    count: Tensor
+    weight: float = 1.0
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total / self.count.clamp(min=1)
+
+
+class Losses:
+    """What a task returns for a batch. A mean is formed only after the counts of all ranks are added.
+
+    No dataclass: Fabric would walk into one and copy it.
+    """
+
+    def __init__(self, *, parts: dict[str, Part]) -> None:
+        self.parts = parts
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted sum of the means over this batch alone."""
+        return sum_weighted(self)
+
+    def with_counts(self, counts: dict[str, Tensor]) -> Losses:
+        """The same sums over other counts (those of all ranks together)."""
+        return Losses(parts={k: dataclasses.replace(p, count=counts[k]) for k, p in self.parts.items()})
+
+
+def sum_weighted(losses: Losses) -> Tensor:
+    terms = [p.weight * p.mean for p in losses.parts.values()]
+    out = terms[0]
+    for t in terms[1:]:
+        out = out + t
+    return out

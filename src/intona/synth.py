@@ -1,0 +1,229 @@
+"""The whole chain from text to `Audio`: used by the CLI, the evaluation and anything that serves."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from intona import checkpoint, models
+from intona import config as configs
+from intona.acoustic.gradtts import GradTTS, GradTTSConfig
+from intona.audio import Audio, MelSpec
+from intona.errors import UserError, unknown
+from intona.nn.precision import autocast, set_fast_matmul
+from intona.nn.random import ItemRandom
+from intona.text import Frontend, load_tokenizer, split_sentences
+
+if TYPE_CHECKING:
+    from intona.text import BpeTokenizer, PhonemeTokenizer
+
+DEFAULT_STEPS = 8
+DEFAULT_TEMPERATURE = 0.7
+PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
+MAX_CHARACTERS = 100_000
+
+
+def load(name_or_dir: str | os.PathLike[str] = "ru") -> Voice:
+    """Open a shipped voice by name, or a run or checkpoint directory of `intona train`.
+
+    Raises:
+        UserError: no such voice, a damaged or unfinished checkpoint, a config this version does not know.
+    """
+    path = checkpoint.resolve(models.find(name_or_dir))
+    checkpoint.verify(path, state=False)
+    raw = configs.read_json(path / "config.json")
+    if not isinstance(raw, dict) or "model" not in raw:
+        raise UserError("not the config of a voice", where=path / "config.json")
+    config = configs.from_dict(GradTTSConfig, raw["model"], where=f"{path / 'config.json'}: model")
+    model = GradTTS(config)
+    # The averaged weights speak better; a published voice ships only those.
+    weights = path / "ema.safetensors"
+    weights = weights if weights.is_file() else path / "model.safetensors"
+    state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(weights).items()}
+    checkpoint.load_weights(model, state, where=weights)
+    voices = configs.read_json(path / "voices.json")
+    card = configs.read_json(path / "card.json") if (path / "card.json").is_file() else {}
+    return Voice(
+        model,
+        load_tokenizer(path / "tokenizer.json"),
+        configs.load(MelSpec, path / "features.json"),
+        speakers=tuple(voices["speakers"]),
+        language=(voices["languages"] or ["ru"])[0],
+        card=card,
+        path=path,
+    )
+
+
+class Voice:
+    """A text-to-speech model with its front end and vocoder.
+
+    Args:
+        model: acoustic model. tokenizer: symbols to ids. spec: its mels.
+        speakers: names, in the order of the model's ids.
+        language: of the text.
+        card: the model card; may set "steps", "temperature", "length_scale", "solver".
+        path: where it was loaded from.
+    """
+
+    def __init__(
+        self,
+        model: GradTTS,
+        tokenizer: PhonemeTokenizer | BpeTokenizer,
+        spec: MelSpec,
+        *,
+        speakers: Sequence[str] = ("",),
+        language: str = "ru",
+        card: dict[str, Any] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.spec = model, tokenizer, spec
+        self.speakers, self.language, self.path = tuple(speakers), language, path
+        self.card = card or {}
+        self._frontend: Frontend | None = None
+        self._vocoder: Any = None
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The model card and what the voice is made of."""
+        return {
+            **self.card,
+            "speakers": list(self.speakers),
+            "language": self.language,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "sample_rate": self.spec.sample_rate,
+        }
+
+    @property
+    def frontend(self) -> Frontend:
+        """The text front end the voice was trained with; another version of it warns once."""
+        if self._frontend is None:
+            self._frontend = _frontend_for(self.tokenizer, self.language)
+        return self._frontend
+
+    @property
+    def vocoder(self) -> Any:
+        if self._vocoder is None:
+            from intona.vocoder import load_vocoder
+
+            self._vocoder = load_vocoder("hifigan")
+            self._vocoder.spec.require_same(self.spec, where="voice and vocoder")
+        return self._vocoder
+
+    def say(
+        self,
+        text: str,
+        *,
+        speaker: str | None = None,
+        rate: float = 1.0,
+        steps: int | None = None,
+        seed: int = 0,
+        phonemes: bool = False,
+        temperature: float | None = None,
+    ) -> Audio:
+        """Speak a text of any length: split into sentences, joined with pauses.
+
+        Args:
+            text: words; or with `phonemes` symbols separated by spaces, words by "|".
+            speaker: a name of `speakers`; the first if None.
+            rate: 1.1 is a tenth faster.
+            steps, temperature: of the diffusion; the voice's own if None.
+            seed: the same seed, text and voice give the same audio.
+
+        Raises:
+            UserError: nothing to say, an unknown speaker, a text over the cap.
+        """
+        if len(text) > MAX_CHARACTERS:
+            raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
+        if phonemes:
+            symbols = [self.frontend.from_phonemes(text).phonemes]
+        else:
+            symbols = [u.phonemes for u in self.frontend(split_sentences(text))]
+        return self.speak_symbols(
+            symbols, speaker=speaker, rate=rate, steps=steps, seed=seed, temperature=temperature, join=True
+        )[0]
+
+    def speak_symbols(
+        self,
+        sentences: Sequence[Sequence[str]],
+        *,
+        speaker: str | None = None,
+        rate: float = 1.0,
+        steps: int | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        join: bool = False,
+    ) -> list[Audio]:
+        """Phoneme symbols of sentences -> one `Audio` each, or with `join` one for all."""
+        if not sentences:
+            raise UserError("nothing to say")
+        voice = self._speaker_id(speaker)
+        mels = [
+            self._mel(s, voice, rate=rate, steps=steps, temperature=temperature, seed=seed, place=i)
+            for i, s in enumerate(sentences)
+        ]
+        pause = np.zeros(round(PAUSE_SECONDS * self.spec.sample_rate), dtype=np.float32)
+        waves = [self.vocoder.decode(m)[0].float().numpy() for m in mels]
+        if join:
+            pieces = [waves[0]] + [x for w in waves[1:] for x in (pause, w)]
+            waves = [np.concatenate(pieces)]
+        return [Audio(np.clip(w, -1, 1), self.spec.sample_rate) for w in waves]
+
+    def _mel(
+        self,
+        symbols: Sequence[str],
+        voice: int,
+        *,
+        rate: float,
+        steps: int | None,
+        temperature: float | None,
+        seed: int,
+        place: int,
+    ) -> torch.Tensor:
+        encoded = self.tokenizer.encode(symbols)
+        if encoded.unknown:
+            shown = " ".join(sorted(set(encoded.unknown))[:10])
+            warnings.warn(f"the voice has never heard these symbols: {shown}", stacklevel=3)
+        training = self.model.training
+        self.model.eval()
+        tokens = torch.tensor([list(encoded.ids)])
+        scale = float(self.card.get("length_scale", 1.0)) / rate
+        set_fast_matmul()
+        with autocast():
+            speech = self.model.synthesize(
+                tokens,
+                torch.tensor([tokens.shape[1]]),
+                speakers=torch.tensor([voice]),
+                steps=steps or int(self.card.get("steps", DEFAULT_STEPS)),
+                solver=str(self.card.get("solver", "dpm2m")),
+                temperature=float(self.card.get("temperature", DEFAULT_TEMPERATURE))
+                if temperature is None
+                else temperature,
+                length_scale=scale,
+                random=ItemRandom(seed, 0, [str(place)]),
+            )
+        self.model.train(training)
+        return speech.mel.float()
+
+    def _speaker_id(self, name: str | None) -> int:
+        if name is None:
+            return 0
+        if name not in self.speakers:
+            unknown("speaker", name, self.speakers)
+        return self.speakers.index(name)
+
+
+def _frontend_for(tokenizer: Any, language: str) -> Frontend:
+    from intona.text import FrontendConfig, compatible
+
+    trained_with = tokenizer.frontend or {}
+    frontend = Frontend(FrontendConfig(language=trained_with.get("language", language)))
+    differences = compatible(trained_with, frontend.describe()) if trained_with else []
+    if differences:
+        warnings.warn(f"the text front end is not the one of the training: {'; '.join(differences)}", stacklevel=2)
+    return frontend

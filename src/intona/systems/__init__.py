@@ -1,0 +1,37 @@
+"""The published systems as stages: what `intona train SYSTEM.STAGE` can run."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from intona.errors import UserError, unknown
+
+# stage -> module with `train(size, data, out, overrides, limit_minutes)` and `SIZES`
+STAGES = {
+    "prosody.gradtts": "intona.systems.prosody.gradtts",
+}
+
+
+def train(
+    stage: str,
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str] | None = None,
+    limit_minutes: float | None = None,
+) -> Path:
+    """Train a stage, or resume it if `out` holds a checkpoint; returns the newest checkpoint.
+
+    Raises:
+        UserError: unknown stage, size or config field (nearest offered); another config than the run's.
+    """
+    if stage not in STAGES:
+        unknown("stage", stage, STAGES)
+    module = importlib.import_module(STAGES[stage])
+    if size not in module.SIZES:
+        unknown("size", size, module.SIZES, where=stage)
+    if Path(out).is_file():
+        raise UserError("is a file, not a run directory", where=out)
+    return module.train(size=size, data=data, out=out, overrides=overrides or {}, limit_minutes=limit_minutes)

@@ -1,0 +1,218 @@
+"""Stage `prosody.gradtts`: Grad-TTS on a prepared corpus."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from intona import config as configs
+from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
+from intona.data.batch import Batch, Loader
+from intona.data.prepared import Prepared
+from intona.encoders.plain import PlainEncoderConfig
+from intona.errors import UserError
+from intona.nn.losses import Losses
+from intona.nn.random import ItemRandom
+from intona.synth import Voice
+from intona.training.loop import LoopConfig, fit
+from intona.training.optim import OptimConfig
+from intona.training.task import Task
+
+DEMO_SENTENCES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run. `corpus` is the fingerprint of the prepared data; `max_frames` bounds a batch with padding."""
+
+    stage: str = "prosody.gradtts"
+    size: str = "small"
+    corpus: str = ""
+    max_frames: int = 2400
+    max_items: int | None = None
+    model: GradTTSConfig = field(default_factory=GradTTSConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+def paper() -> RunConfig:
+    """Grad-TTS's own sizes: 14.8 M parameters, 2-D U-Net, MAS, blanks, 2 s windows, Adam 1e-4, batch 16.
+
+    Command: `intona train prosody.gradtts --size paper --data DATA --out RUN`. Cost: 1.7 M steps in the paper;
+    about 1,200 steps an hour on two CPU cores with bf16. Expected: MOS 4.38 on LJSpeech at 10 steps (paper).
+    """
+    return RunConfig(
+        size="paper",
+        max_frames=16 * 1600,
+        max_items=16,
+        loop=LoopConfig(steps=1_700_000, save_every=2000, validate_every=5000, optim=OptimConfig(lr=1e-4)),
+    )
+
+
+def small() -> RunConfig:
+    """6.5 M parameters, 1-D ConvNeXt score network, durations from the corpus's alignment, whole utterances.
+
+    Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. Cost and figures: docs/results.md.
+    """
+    return RunConfig(
+        size="small",
+        max_frames=2400,
+        model=GradTTSConfig(
+            encoder=PlainEncoderConfig(layers=4, hidden=384),
+            decoder=DecoderConfig(kind="convnext1d", dim=192, depth=8, expand=3, kernel=7, see_states=True),
+            durations="data",
+            add_blank=False,
+            target="velocity",
+            normalize=True,
+            segment=0,
+        ),
+        loop=LoopConfig(
+            steps=20_000,
+            ema=0.999,
+            optim=OptimConfig(
+                lr=6e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=500, schedule="cosine", final=0.02
+            ),
+        ),
+    )
+
+
+def toy() -> RunConfig:
+    """0.3 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
+    base = small()
+    return dataclasses.replace(
+        base,
+        size="toy",
+        max_frames=1600,
+        model=dataclasses.replace(
+            base.model,
+            encoder=PlainEncoderConfig(dim=64, layers=2, hidden=128),
+            decoder=DecoderConfig(kind="convnext1d", dim=64, depth=2, expand=2, see_states=True),
+        ),
+        loop=dataclasses.replace(base.loop, steps=200, log_every=10, validate_every=100, save_every=100),
+    )
+
+
+SIZES = {"paper": paper, "small": small, "toy": toy}
+
+
+class GradTTSTask(Task):
+    """Grad-TTS with its losses; noise, times and windows belong to (seed, step, utterance)."""
+
+    def __init__(self, config: RunConfig, prepared: Prepared) -> None:
+        super().__init__()
+        self.config, self.prepared = config, prepared
+        self.model = GradTTS(config.model)
+        self.model.set_statistics(*mel_statistics(prepared))
+
+    def forward(self, batch: Batch, step: int) -> Losses:
+        return self.model.losses(
+            tokens=batch.tokens,
+            token_lengths=batch.token_lengths,
+            mels=batch.mels,
+            mel_lengths=batch.mel_lengths,
+            speakers=batch.speakers,
+            durations=batch.durations,
+            random=ItemRandom(self.config.loop.seed, step, batch.ids),
+        )
+
+    def extra_files(self) -> dict[str, Any]:
+        root = self.prepared.root
+        read = {n: json.loads((root / n).read_text(encoding="utf-8")) for n in ("tokenizer.json", "features.json")}
+        voices = {"speakers": list(self.prepared.speakers), "languages": list(self.prepared.languages)}
+        return {**read, "stats.json": self.prepared.stats, "voices.json": voices}
+
+    def demonstrate(self, out: Path, step: int) -> None:
+        """The first dev sentences: wav and spectrogram, the same noise every time."""
+        from intona.plots import spectrogram_of
+
+        out.mkdir(parents=True, exist_ok=True)
+        voice = Voice(self.model, self.prepared.tokenizer, self.prepared.spec, speakers=self.prepared.speakers)
+        for item in self.prepared.items("dev")[:DEMO_SENTENCES]:
+            audio = voice.speak_symbols([item.phonemes], speaker=self.prepared.speakers[item.speaker])[0]
+            audio.write(out / f"{item.id}.wav")
+            spectrogram_of(audio, out / f"{item.id}.png", title=f"{item.id}, step {step}")
+
+
+def mel_statistics(prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation per bin, from stats.json."""
+    stats = prepared.stats
+    try:
+        return torch.tensor(stats["mean"], dtype=torch.float32), torch.tensor(stats["std"], dtype=torch.float32)
+    except (KeyError, TypeError, ValueError):
+        raise UserError("no mel statistics", where=prepared.root / "stats.json", mend="prepare the corpus again") from None
+
+
+class SpeechFeed:
+    """Training batches of one rank, and the dev set."""
+
+    def __init__(self, prepared: Prepared, config: RunConfig, rank: int, world: int) -> None:
+        limits = {"max_frames": config.max_frames, "max_items": config.max_items}
+        self._train = Loader(prepared, "train", seed=config.loop.seed, rank=rank, world_size=world, **limits)
+        self._dev = Loader(prepared, "dev", shuffle=False, **limits) if prepared.items("dev") else None
+        self._frame_seconds = prepared.spec.hop_length / prepared.spec.sample_rate
+
+    def next(self) -> Batch:
+        return next(self._train)
+
+    def longest(self) -> Batch:
+        return self._train.longest()
+
+    def validation(self) -> Iterator[Batch]:
+        return self._dev.epoch() if self._dev is not None else iter(())
+
+    def seconds(self, batch: Batch) -> float:
+        return batch.frames * self._frame_seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._train.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._train.load_state_dict(state)
+
+
+def resolve(size: str, prepared: Prepared, overrides: dict[str, str]) -> RunConfig:
+    """The preset, filled with what the corpus says, and overridden."""
+    config = configs.override(SIZES[size](), overrides)
+    model = dataclasses.replace(
+        config.model,
+        n_tokens=len(prepared.tokenizer),
+        n_speakers=len(prepared.speakers),
+        n_mels=prepared.spec.n_mels,
+    )
+    if model.durations == "data":
+        bare = [i.id for split in ("train", "dev") for i in prepared.items(split) if prepared.durations(i) is None]
+        if bare:
+            raise UserError(
+                f"{len(bare)} utterances have no phone durations (first: {bare[0]})",
+                where=prepared.root,
+                mend="run `intona align DATA` once, or train with --model.durations mas",
+            )
+    return dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
+
+
+def train(
+    *, size: str, data: Path, out: Path, overrides: dict[str, str], limit_minutes: float | None, fabric: Any = None
+) -> Path:
+    """See `intona.systems.train`."""
+    prepared = Prepared.open(data)
+    config = resolve(size, prepared, overrides)
+    torch.manual_seed(config.loop.seed)
+    task = GradTTSTask(config, prepared)
+    print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
+    millions = sum(p.numel() for p in task.parameters()) / 1e6
+    print(f"{millions:.2f} M parameters, {len(prepared.items('train'))} utterances", file=sys.stderr)
+    return fit(
+        task,
+        config.loop,
+        out,
+        feed=lambda rank, world: SpeechFeed(prepared, config, rank, world),
+        run_config=config,
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )

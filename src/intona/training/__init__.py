@@ -1,0 +1,1 @@
+"""The one loop: a task, a config, an exact resume."""

@@ -1,0 +1,47 @@
+"""Exponential moving average of the weights, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class EMA:
+    """shadow <- d shadow + (1 - d) weight with d = min(decay, (1 + step) / (10 + step)).
+
+    The ramp lets the average forget the random start; buffers are copied.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.shadow = {k: v.detach().clone() for k, v in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        d = min(self.decay, (1 + step) / (10 + step))
+        parameters = dict(module.named_parameters())
+        floats = [k for k in self.shadow if k in parameters]
+        torch._foreach_lerp_([self.shadow[k] for k in floats], [parameters[k].detach() for k in floats], 1 - d)
+        for k, v in module.state_dict().items():
+            if k not in parameters:
+                self.shadow[k].copy_(v)
+
+    @contextmanager
+    def swapped_in(self, module: nn.Module) -> Iterator[None]:
+        """The averaged weights inside the block, the raw ones again after it."""
+        raw = {k: v.detach().clone() for k, v in module.state_dict().items()}
+        module.load_state_dict(self.shadow)
+        try:
+            yield
+        finally:
+            module.load_state_dict(raw)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.shadow
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for k, v in self.shadow.items():
+            v.copy_(state[k])

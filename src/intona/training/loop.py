@@ -1,0 +1,266 @@
+"""The loop. It knows a task, a feed and a config, and nothing of speech."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from intona import checkpoint, provenance
+from intona import config as configs
+from intona.errors import UserError
+from intona.nn.losses import Losses
+from intona.nn.precision import set_fast_matmul, wants_bf16
+from intona.nn.random import derive_seed
+from intona.training.ema import EMA
+from intona.training.guards import refuse_non_finite
+from intona.training.optim import OptimConfig, build_optimizer, lr_at
+from intona.training.task import Feed, Task
+from intona.training.tracking import Tracker
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long, how precise, how often.
+
+    `precision` "auto" is bf16 where it is measured faster (`nn.precision`).
+    `accumulate` micro-batches make one update; their mean losses are averaged.
+    """
+
+    steps: int = 10_000
+    seed: int = 0
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    accumulate: int = 1
+    ema: float = 0.999
+    log_every: int = 50
+    validate_every: int = 1000
+    save_every: int = 1000
+    demo_every: int = 0
+    keep: int = 2
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+def fit(
+    task: Task,
+    config: LoopConfig,
+    run: Path,
+    *,
+    feed: Callable[[int, int], Feed],
+    run_config: Any,
+    limit_minutes: float | None = None,
+    fabric: Fabric | None = None,
+) -> Path:
+    """Train to `config.steps`, or resume RUN and go on.
+
+    Args:
+        task: built with the run's own seed; its weights are replaced by the checkpoint's on a resume.
+        run: run directory; holding a checkpoint of the same `run_config` means resume.
+        feed: (rank, world size) -> Feed.
+        run_config: the whole resolved config, saved and compared.
+        limit_minutes: stop after this wall time, with a checkpoint.
+        fabric: a launched Fabric for several processes; one process if None.
+
+    Returns:
+        the newest checkpoint directory.
+    """
+    from lightning.fabric import Fabric as _Fabric
+
+    started = time.monotonic()
+    run = Path(run)
+    set_fast_matmul()
+    bf16 = wants_bf16(config.precision)
+    fabric = fabric or _Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if bf16 else "32-true")
+    rank, world = fabric.global_rank, fabric.world_size
+    batches = feed(rank, world)
+    ema = EMA(task, config.ema)
+    optimizer = build_optimizer(config.optim, task)
+    done = _resume(task, ema, optimizer, batches, run, run_config, rank)
+    model, optimizer = fabric.setup(task, optimizer)
+    tracker = Tracker(run, config.steps, start=done, active=rank == 0)
+    device = fabric.device
+
+    def save() -> None:
+        feeds = _gather(batches.state_dict(), world)
+        if rank == 0:
+            _save(run, done, task, ema, optimizer, feeds, run_config)
+            checkpoint.prune(run, keep=config.keep)
+        fabric.barrier()
+
+    def validate() -> None:
+        for name in ("raw", "ema"):
+            if name == "ema":
+                with ema.swapped_in(task):
+                    values = _validate(task, batches, device, bf16)
+            else:
+                values = _validate(task, batches, device, bf16)
+            tracker.log(done, f"dev_{name}", values)
+
+    try:
+        if done == 0:
+            peak = _rehearse(model, fabric, batches, device)
+            tracker.message(f"longest batch rehearsed; peak memory {peak:.2f} GiB")
+            validate()
+            save()
+        audio, clock = 0.0, time.monotonic()
+        window_start = done
+        while done < config.steps:
+            optimizer.zero_grad(set_to_none=True)
+            # Dropout: a pure function of (seed, step, rank), so no RNG state needs saving.
+            torch.manual_seed(derive_seed(config.seed, "dropout", done, rank))
+            logged: dict[str, Tensor] = {}
+            micro: Any = None
+            for part in range(config.accumulate):
+                micro = batches.next().to(device)
+                audio += batches.seconds(micro)
+                with fabric.no_backward_sync(model, enabled=part < config.accumulate - 1):
+                    losses = _global(model(micro, done * config.accumulate + part), world)
+                    # DDP averages gradients over ranks; the loss is a sum over ranks / global count.
+                    fabric.backward(losses.total * (world / config.accumulate))
+                for k, p in losses.parts.items():
+                    value = _sum_over_ranks(p.total.detach(), world) / p.count.clamp(min=1)
+                    logged[k] = logged.get(k, torch.zeros_like(value)) + value / config.accumulate
+            norm = torch.nn.utils.clip_grad_norm_(task.parameters(), config.optim.clip)
+            values = {k: float(v) for k, v in logged.items()} | {"grad_norm": float(norm)}
+            refuse_non_finite(values, step=done, rank=rank, batch=micro, run=run)
+            lr = lr_at(config.optim, done, config.steps)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+            done += 1
+            ema.update(task, done)
+            if done % config.log_every == 0 or done == config.steps:
+                seconds = time.monotonic() - clock
+                speed = {
+                    "lr": lr,
+                    "steps_per_hour": 3600 * (done - window_start) / seconds,
+                    "audio_per_second": audio * world / seconds,
+                    "minutes_left": (config.steps - done) * seconds / (done - window_start) / 60,
+                }
+                tracker.log(done, "train", values | speed)
+                audio, clock, window_start = 0.0, time.monotonic(), done
+            if done % config.validate_every == 0 or done == config.steps:
+                validate()
+            if config.demo_every and (done % config.demo_every == 0 or done == config.steps) and rank == 0:
+                with ema.swapped_in(task), torch.random.fork_rng():
+                    task.eval()
+                    task.demonstrate(run / "demo" / f"step-{done:08d}", done)
+                    task.train()
+            late = limit_minutes is not None and time.monotonic() - started > 60 * limit_minutes
+            late = bool(_sum_over_ranks(torch.tensor(float(late)), world) > 0)
+            if done % config.save_every == 0 or done == config.steps or late:
+                save()
+            if late and done < config.steps:
+                tracker.message(f"stopped after {limit_minutes:g} minutes at step {done}; the same command goes on")
+                break
+    finally:
+        tracker.close()
+    return checkpoint.resolve(run)
+
+
+def _global(losses: Losses, world: int) -> Losses:
+    return losses.with_counts({k: _sum_over_ranks(p.count.detach(), world) for k, p in losses.parts.items()})
+
+
+def _sum_over_ranks(value: Tensor, world: int) -> Tensor:
+    if world > 1:
+        value = value.clone()
+        torch.distributed.all_reduce(value)
+    return value
+
+
+def _gather(state: dict[str, Any], world: int) -> list[dict[str, Any]]:
+    if world == 1:
+        return [state]
+    out: list[Any] = [None] * world
+    torch.distributed.all_gather_object(out, state)
+    return out
+
+
+def _rehearse(model: Any, fabric: Any, batches: Feed, device: torch.device) -> float:
+    """Forward and backward of the longest batch before the first step: out of memory shows now, not after hours."""
+    import resource
+
+    losses: Losses = model(batches.longest().to(device), -1)
+    fabric.backward(losses.total)
+    model.zero_grad(set_to_none=True)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+@torch.no_grad()
+def _validate(task: Task, batches: Feed, device: torch.device, bf16: bool) -> dict[str, float]:
+    """Sums and counts over the whole dev set; the same noise every time (step -2)."""
+    task.eval()
+    totals: dict[str, list[float]] = {}
+    for batch in batches.validation():
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            losses = task(batch.to(device), -2)
+        for k, p in losses.parts.items():
+            pair = totals.setdefault(k, [0.0, 0.0])
+            pair[0] += float(p.total)
+            pair[1] += float(p.count)
+    task.train()
+    return {k: total / max(count, 1.0) for k, (total, count) in totals.items()}
+
+
+def _save(run: Path, step: int, task: Task, ema: EMA, optimizer: Any, feeds: list[dict[str, Any]], run_config: Any) -> None:
+    names = {id(p): n for n, p in task.named_parameters()}
+    moments: dict[str, Tensor] = {}
+    for p, state in optimizer.state.items():
+        for k, v in state.items():
+            moments[f"{names[id(p)]}:{k}"] = torch.as_tensor(v)
+    checkpoint.save(
+        run,
+        step,
+        tensors={"model": task.state_dict(), "ema": ema.state_dict(), "state/optimizer": moments},
+        files={
+            "config.json": configs.to_dict(run_config),
+            "provenance.json": provenance.describe(),
+            "state/loop.json": {"step": step, "feeds": feeds},
+            **task.extra_files(),
+        },
+    )
+
+
+def _resume(task: Task, ema: EMA, optimizer: Any, batches: Feed, run: Path, run_config: Any, rank: int) -> int:
+    """Load the newest checkpoint if there is one; the number of updates done."""
+    found = checkpoint.steps(run)
+    if not found:
+        return 0
+    path = run / f"step-{found[-1]:08d}"
+    checkpoint.verify(path)
+    before = configs.load(type(run_config), path / "config.json")
+    # More steps or another logging rhythm are the same run; all else is another one.
+    changed = [d for d in configs.diff(before, run_config) if not d.startswith(_FREE)]
+    if changed:
+        raise UserError(
+            f"the run was started with another config: {'; '.join(changed[:5])}",
+            where=run,
+            mend="take another --out, or the config it was started with",
+        )
+    checkpoint.load_weights(task, checkpoint.read_tensors(path / "model.safetensors"), where=path)
+    ema.load_state_dict(checkpoint.read_tensors(path / "ema.safetensors"))
+    moments = checkpoint.read_tensors(path / "state" / "optimizer.safetensors")
+    for name, p in task.named_parameters():
+        own = {k.rsplit(":", 1)[1]: v for k, v in moments.items() if k.rsplit(":", 1)[0] == name}
+        if own:
+            optimizer.state[p] = {k: v.to(p.device) if v.dim() else v for k, v in own.items()}
+    loop = configs.read_json(path / "state" / "loop.json", max_bytes=64 << 20)
+    feeds = loop["feeds"]
+    # Another number of ranks: weights are exact, the order of data starts from the first rank's place.
+    batches.load_state_dict(feeds[rank] if rank < len(feeds) else feeds[0])
+    return int(loop["step"])
+
+
+_FREE = tuple(
+    f"loop.{k}:" for k in ("steps", "log_every", "validate_every", "save_every", "demo_every", "keep")
+)

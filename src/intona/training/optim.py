@@ -1,0 +1,50 @@
+"""Optimizer and learning rate. The rate is a pure function of the step, so a resume cannot lose it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamW (weight_decay 0 = Adam). `total_steps` 0 = constant after the warm-up.
+
+    `schedule`: "constant" (the papers' Grad-TTS), "cosine" or "linear" down to `final` x lr.
+    """
+
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    warmup: int = 0
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    final: float = 0.0
+    clip: float = 1.0
+
+
+def lr_at(config: OptimConfig, step: int, total: int) -> float:
+    """Learning rate of update `step` (from 0) of `total`."""
+    if config.warmup and step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    if config.schedule == "constant":
+        return config.lr
+    x = min(1.0, max(0.0, (step - config.warmup) / max(1, total - config.warmup)))
+    shape = 0.5 * (1 + math.cos(math.pi * x)) if config.schedule == "cosine" else 1 - x
+    return config.lr * (config.final + (1 - config.final) * shape)
+
+
+def build_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.AdamW:
+    """Matrices decay; biases, norms and embeddings of one axis do not."""
+    named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for _, p in named if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for _, p in named if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=config.lr, betas=config.betas, eps=config.eps, foreach=True
+    )
