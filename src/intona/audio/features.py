@@ -90,6 +90,10 @@ class MelSpec:
         text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def require_same(self, other: MelSpec, where: object = None) -> None:
+        """As the function `require_same`."""
+        require_same(self, other, where)
+
     def save(self, path: Path) -> None:
         config.save(self, path)
 
