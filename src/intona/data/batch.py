@@ -1,0 +1,135 @@
+"""Items to tensors. Reading a float16 memory map in process is far faster than worker processes are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from intona.data.prepared import Item, Prepared
+from intona.data.samplers import DurationBatchSampler
+from intona.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A padded batch. Padding is `tokenizer.pad_id` in tokens and 0 in mels and durations."""
+
+    tokens: torch.Tensor  # (B, N) int64
+    token_lengths: torch.Tensor  # (B,) int64
+    mels: torch.Tensor  # (B, T, n_mels) float32, natural log
+    mel_lengths: torch.Tensor  # (B,) int64
+    speakers: torch.Tensor  # (B,) int64
+    durations: torch.Tensor | None  # (B, N) int64 frames, None unless every item is aligned
+    ids: list[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def frames(self) -> int:
+        """Mel frames without padding."""
+        return int(self.mel_lengths.sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in self._tensors().items()})
+
+    def pin_memory(self) -> Batch:
+        return replace(self, **{k: v.pin_memory() for k, v in self._tensors().items()})
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        return {k: v for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
+
+
+def collate(prepared: Prepared, items: Sequence[Item]) -> Batch:
+    """Items of a prepared corpus as one padded batch.
+
+    Raises:
+        UserError: no item, or a tokenizer that does not give one id a symbol.
+    """
+    if not items:
+        raise UserError("an empty batch", where=prepared.root)
+    tokens = [prepared.tokens(item) for item in items]
+    for item, ids in zip(items, tokens, strict=True):
+        if len(ids) != len(item.phonemes):
+            raise UserError(
+                f'{len(ids)} tokens for {len(item.phonemes)} phonemes of "{item.id}"', where=prepared.root
+            )
+    mels = np.zeros((len(items), max(i.n_frames for i in items), prepared.spec.n_mels), dtype=np.float32)
+    for row, item in zip(mels, items, strict=True):
+        row[: item.n_frames] = prepared.mel_rows(item)
+    durations = [prepared.durations(item) for item in items]
+    known = [d for d in durations if d is not None]
+    return Batch(
+        tokens=torch.from_numpy(_pad(tokens, prepared.tokenizer.pad_id)),
+        token_lengths=torch.tensor([len(t) for t in tokens]),
+        mels=torch.from_numpy(mels),
+        mel_lengths=torch.tensor([i.n_frames for i in items]),
+        speakers=torch.tensor([i.speaker for i in items]),
+        durations=torch.from_numpy(_pad(known, 0)) if len(known) == len(items) else None,
+        ids=[i.id for i in items],
+    )
+
+
+def _pad(rows: Sequence[Sequence[int] | np.ndarray], value: int) -> np.ndarray:
+    out = np.full((len(rows), max(len(r) for r in rows)), value, dtype=np.int64)
+    for target, row in zip(out, rows, strict=True):
+        target[: len(row)] = row
+    return out
+
+
+class Loader:
+    """Endless batches of one split, with the sampler's state; `epoch()` gives one pass and moves nothing."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        split: str = "train",
+        *,
+        max_frames: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        shuffle: bool = True,
+        max_items: int | None = None,
+    ) -> None:
+        self.prepared, self.items = prepared, prepared.items(split)
+        if not self.items:
+            raise UserError(
+                f'the split "{split}" is empty', where=prepared.root, mend=f"prepare with --{split} N"
+            )
+        self.sampler = DurationBatchSampler(
+            [i.n_frames for i in self.items],
+            max_frames=max_frames,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            shuffle=shuffle,
+            max_items=max_items,
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        return self.at(next(self.sampler))
+
+    def at(self, indices: Sequence[int]) -> Batch:
+        """The batch of these positions in the split."""
+        return collate(self.prepared, [self.items[i] for i in indices])
+
+    def epoch(self) -> Iterator[Batch]:
+        for indices in self.sampler.one_epoch():
+            yield self.at(indices)
+
+    def longest(self) -> Batch:
+        return self.at(self.sampler.longest_batch())
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.sampler.load_state_dict(state)

@@ -1,0 +1,153 @@
+"""What a reader yields, and the safe ways from a transcript's names to files under the corpus root."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from intona.errors import UserError
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".g722", ".gsm", ".aiff", ".au")
+MAX_TRANSCRIPT_BYTES = 1 << 30
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One utterance of a corpus as published: nothing has been opened yet.
+
+    `labels` is the file of its phone alignment, where the corpus has one.
+    """
+
+    id: str
+    audio: Path
+    text: str
+    speaker: str
+    language: str | None = None
+    labels: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadLine:
+    """A transcript line that gives no record: listed in `rejected.jsonl`, never dropped silently."""
+
+    id: str
+    reason: str
+    detail: str = ""
+
+
+class Refused(ValueError):
+    """A path in a transcript that must not be opened; the text is the reason's detail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A corpus folder with the rule for what may be opened in its name."""
+
+    root: Path
+    transcript: Path | None = None
+    labels: Path | None = None
+    allow_outside: bool = False
+
+    def inside(self, name: str | Path, *, base: Path | None = None) -> Path:
+        """The path `name` means, from `base` (the root).
+
+        Raises:
+            Refused: an address (`http://`, `file://`), a Kaldi pipe (`cmd |`), a NUL, or a path that leaves
+                the root by `..`, as absolute or through a link.
+        """
+        text = os.fspath(name)
+        if not text or "\0" in text or "\n" in text:
+            raise Refused("empty path, or a NUL or newline in it")
+        if text.strip().endswith("|") or text.strip().startswith("|"):
+            raise Refused("a command pipe is not a path")
+        if _URL.match(text):
+            raise Refused("an address is not a path")
+        path = (base or self.root) / text
+        if not self.allow_outside:
+            root = self.root if self.root.is_dir() else self.root.parent
+            try:
+                ok = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+            except (OSError, ValueError) as e:
+                raise Refused(str(e)) from None
+            if not ok:
+                raise Refused("outside the corpus folder (--allow-outside accepts it)")
+        return path
+
+    def labels_for(self, stem: str, *groups: str) -> Path | None:
+        """The phone alignment named after an utterance, in the labels folder or one folder deeper."""
+        if self.labels is None or "/" in stem or stem in ("", ".", ".."):
+            return None
+        for folder in (self.labels, *(self.labels / g for g in groups if g and "/" not in g and g != "..")):
+            for suffix in (".TextGrid", ".lab", ".textgrid"):
+                if (path := folder / f"{stem}{suffix}").is_file():
+                    return path
+        return None
+
+    def find_audio(self, stem: str, *folders: str) -> Path:
+        """The first `folder/stem.SUFFIX` that exists, or the first candidate where none does."""
+        self.inside(stem)  # judged as written, before a folder in front hides an address or a `..`
+        first: Path | None = None
+        for folder in folders or ("",):
+            for suffix in AUDIO_SUFFIXES:
+                path = self.inside(f"{folder}/{stem}{suffix}" if folder else f"{stem}{suffix}")
+                first = first or path
+                if os.path.lexists(path):
+                    return path
+        assert first is not None
+        return first
+
+
+def lines(path: Path, *, encodings: tuple[str, ...] = ("utf-8-sig",)) -> Iterator[tuple[int, str]]:
+    """Numbered non-empty lines of a (gzipped) text file; only `\\n` ends a line.
+
+    Bytes that fit no encoding become U+FFFD, so that one bad byte costs its own line only.
+
+    Raises:
+        UserError: not a plain readable file, or larger than `MAX_TRANSCRIPT_BYTES`.
+    """
+    if not path.is_file():
+        raise UserError("no such transcript file", where=path)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as f:
+            raw = f.read(MAX_TRANSCRIPT_BYTES + 1)
+    except (OSError, EOFError) as e:
+        raise UserError(f"cannot be read ({e})", where=path) from None
+    if len(raw) > MAX_TRANSCRIPT_BYTES:
+        raise UserError(f"more than {MAX_TRANSCRIPT_BYTES} bytes", where=path)
+    text = None
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encodings = ("utf-16", *encodings)
+    for encoding in encodings:
+        try:
+            text = raw.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    if text is None:
+        text = raw.decode("utf-8-sig", errors="replace")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def first_existing(root: Path, *names: str) -> Path:
+    """The first of several published names of a transcript.
+
+    Raises:
+        UserError: none of them is there.
+    """
+    for name in names:
+        found = sorted(root.glob(name)) if "*" in name else [root / name] * (root / name).is_file()
+        if found:
+            return found[0]
+    raise UserError(f"holds no {' or '.join(names)}", where=root, mend="is this the right layout and folder?")
+
+
+def clean_id(name: str) -> str:
+    """A name as valid Unicode: bytes of a file name that are not UTF-8 are written `\\xNN`."""
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,174 @@
+"""The journal of a preparation: what is done, in order, so that a killed one can go on where it stood."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from intona.data.prepared import write_jsonl
+from intona.errors import UserError
+
+if os.name == "posix":
+    import fcntl
+
+from intona.data.script import Job
+from intona.data.workers import Outcome
+
+JOURNAL, PART = "journal.jsonl", "mels.part.bin"
+
+
+class Journal:
+    """Appends mels and rows of one output directory. A context manager; holds a lock on the directory.
+
+    Args:
+        out: the output directory, made if missing.
+        identity: what is being prepared; a journal of something else is refused.
+
+    Raises:
+        UserError: the directory holds other files, another preparation, or is being written right now.
+    """
+
+    def __init__(self, out: Path, identity: dict[str, Any], n_mels: int) -> None:
+        self.out, self.identity, self.row_bytes = out, identity, n_mels * 2
+        self.kept: list[dict[str, Any]] = []
+        self.rejected: list[dict[str, str]] = []
+        self.done: set[str] = set()
+        self.frames = 0
+        self._log: IO[bytes] | None = None
+        self._mels: IO[bytes] | None = None
+
+    def __enter__(self) -> Journal:
+        path = self.out / JOURNAL
+        if self.out.exists() and not self.out.is_dir():
+            raise UserError("is a file", where=self.out, mend="choose another OUT")
+        if self.out.is_dir() and not path.exists() and any(self.out.iterdir()):
+            raise UserError(
+                "is not empty and was not begun by prepare", where=self.out, mend="choose another OUT"
+            )
+        (self.out / "audio").mkdir(parents=True, exist_ok=True)
+        self._log = open(path, "r+b" if path.exists() else "w+b")
+        if os.name == "posix":
+            try:
+                fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    "another prepare is writing there", where=self.out, mend="wait for it"
+                ) from None
+        part = self.out / PART
+        if not part.exists() and (self.out / "mels.bin").exists():
+            os.replace(self.out / "mels.bin", part)  # killed between the last rename and the seal
+        self._mels = open(part, "r+b" if part.exists() else "w+b")
+        self._recover()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._mels:
+            self._mels.close()
+        if self._log and kind is not None:
+            self._log.close()
+
+    def keep(self, job: Job, outcome: Outcome) -> None:
+        """Append one kept utterance: its mel first, so that a row never promises what is not there."""
+        assert outcome.mel is not None and self._mels is not None
+        self._mels.write(outcome.mel.tobytes())
+        self._mels.flush()
+        row = {
+            "id": job.id,
+            "text": job.text,
+            "normalized": job.normalized,
+            "phonemes": list(outcome.symbols),
+            "words": [list(w) for w in job.words],
+            "speaker": job.speaker,
+            "language": job.language,
+            "n_frames": outcome.n_frames,
+            "offset": self.frames,
+            "seconds": round(outcome.seconds, 6),
+            "file": job.target.name,
+            "labels": [list(x) for x in outcome.labels],
+            "durations": list(outcome.durations),
+        }
+        self._append(row)
+        self.frames += outcome.n_frames
+
+    def reject(self, id: str, reason: str, detail: str = "") -> None:
+        safe = [s.encode("utf-8", "backslashreplace").decode() for s in (id, reason, detail)]
+        self._append({"id": safe[0], "reason": safe[1], "detail": safe[2]})
+
+    def write_rejected(self) -> None:
+        write_jsonl(self.out / "rejected.jsonl", self.rejected)
+
+    def finish_mels(self, labels: list[dict[str, Any]]) -> None:
+        """All is taken: give the mels their final name and write the labels."""
+        with open(self.out / PART, "rb") as f:
+            os.fsync(f.fileno())
+        os.replace(self.out / PART, self.out / "mels.bin")
+        if labels:
+            write_jsonl(self.out / "labels.jsonl", labels)
+
+    def close_for_good(self) -> None:
+        """The directory is sealed: the journal is no longer needed."""
+        if self._log:
+            self._log.close()
+        (self.out / JOURNAL).unlink(missing_ok=True)
+        for stray in (self.out / "audio").glob(".*.tmp"):
+            with contextlib.suppress(OSError):
+                stray.unlink()
+
+    def _append(self, row: dict[str, Any]) -> None:
+        assert self._log is not None
+        self._log.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        self._log.flush()
+        self._book(row)
+
+    def _book(self, row: dict[str, Any]) -> None:
+        self.done.add(row["id"])
+        (self.rejected if "reason" in row else self.kept).append(row)
+
+    def _recover(self) -> None:
+        """Take over the whole rows; cut off a torn one, and mels that no row speaks of."""
+        assert self._log is not None and self._mels is not None
+        size = os.fstat(self._mels.fileno()).st_size
+        good = 0
+        for number, line in enumerate(self._log):
+            row = _parse(line)
+            if row is None:
+                break
+            if number == 0:
+                if row.get("identity") != self.identity:
+                    what = "holds an unfinished preparation of another corpus or with other settings"
+                    raise UserError(what, where=self.out, mend="remove it, or repeat its own command")
+            else:
+                if "reason" not in row:
+                    end = row["offset"] + row["n_frames"]
+                    whole = row["offset"] == self.frames and end * self.row_bytes <= size
+                    if not whole or not (self.out / "audio" / row["file"]).is_file():
+                        break
+                    self.frames = end
+                self._book(row)
+            good += len(line)
+        self._log.seek(good)
+        self._log.truncate()
+        self._mels.truncate(self.frames * self.row_bytes)
+        self._mels.seek(0, os.SEEK_END)
+        if good == 0:
+            shutil.rmtree(self.out / "audio", ignore_errors=True)
+            (self.out / "audio").mkdir(exist_ok=True)
+            self._log.write((json.dumps({"identity": self.identity}, ensure_ascii=False) + "\n").encode())
+            self._log.flush()
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None

@@ -1,0 +1,207 @@
+"""`prepare`: a corpus as published to a directory that training reads. Resumable after a kill.
+
+The parent reads the transcript and phonemizes in batches, workers clean the audio, results are taken in
+order: each mel is appended to `mels.part.bin`, then its row to `journal.jsonl`. After a kill both are cut
+back to the last whole row and the work goes on; the finished directory is the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import itertools
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from intona.audio import MelSpec
+from intona.data.clean import CleanConfig
+from intona.data.corpora import BadLine, Record, read_corpus
+from intona.data.finish import finish, split_ids
+from intona.data.journal import Journal
+from intona.data.prepared import MARK, read_mark, write_durations
+from intona.data.report import Report
+from intona.data.script import Job, Script
+from intona.data.workers import Outcome, progress, run_jobs
+from intona.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """How a corpus is prepared."""
+
+    language: str | None = None
+    """Language of the text ("ru", "en", any espeak code); needed where the layout does not say it."""
+    speaker: str | None = None
+    """Name for the speaker of a single-speaker corpus; by default the layout's or the folder's name."""
+    phonemes: Literal["frontend", "corpus"] = "frontend"
+    """Symbols from the text front-end, or the corpus's own phone labels (no espeak needed)."""
+    stress: Literal["auto", "marks", "silero", "none"] = "auto"
+    """Where the text front-end takes stress from."""
+    transcript: str | None = None
+    """The transcript file, where it stands outside the corpus folder."""
+    labels: str | None = None
+    """A folder of phone alignments, ID.lab or ID.TextGrid."""
+    dev: int | None = None
+    """Utterances for validation; by default a twentieth, at most 20."""
+    test: int | None = None
+    """Utterances never trained on; by default a tenth, at most 40."""
+    limit: int | None = None
+    """Take only the first so many records of the transcript."""
+    max_characters: int = 1000
+    """Longer texts are dropped."""
+    min_phonemes_per_second: float = 2.0
+    """Slower recordings are dropped: their text is probably not theirs."""
+    max_phonemes_per_second: float = 35.0
+    """Faster recordings are dropped: their text is probably not theirs."""
+    max_dropped: float = 0.5
+    """Refuse to finish when a larger share of the corpus had to be dropped."""
+    allow_outside: bool = False
+    """Accept recordings outside the corpus folder (links, absolute paths)."""
+    workers: int | None = None
+    """Worker processes; by default one a core, 0 = in this process."""
+    clean: CleanConfig = field(default_factory=CleanConfig)
+    """Limits and levels of the recordings."""
+    spec: MelSpec = field(default_factory=MelSpec)
+    """The mel, HiFi-GAN's by default."""
+
+
+def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> Report:
+    """Prepare a corpus. The same call again continues an interrupted one and returns a finished one's report.
+
+    Args:
+        layout: a key of `intona.data.corpora.LAYOUTS`.
+        src: the corpus as published.
+        out: a new or empty directory, or one that this same preparation began.
+
+    Raises:
+        UserError: unknown layout, no corpus there, nothing kept, more dropped than `max_dropped`, a directory
+            that holds something else, a full disk.
+    """
+    config, src, out = config or PrepareConfig(), Path(src), Path(out)
+    began = time.monotonic()
+    source = read_corpus(
+        layout,
+        src,
+        transcript=Path(config.transcript) if config.transcript else None,
+        labels=Path(config.labels) if config.labels else None,
+        allow_outside=config.allow_outside,
+    )
+    entries = list(itertools.islice(source, config.limit))
+    identity = _identity(layout, entries, src, config)
+    if (out / MARK).is_file():
+        if read_mark(out).get("origin") == identity:
+            return Report.load(out)
+        raise UserError(
+            "holds a corpus that was prepared otherwise", where=out, mend="remove it or choose another OUT"
+        )
+    try:
+        with Journal(out, identity, config.spec.n_mels) as journal:
+            script = Script(config, layout)
+            jobs = script.jobs(entries, out, done=journal.done, reject=journal.reject)
+            results = run_jobs(jobs, config.clean, config.spec, config.workers)
+            cleaned = 0.0
+            for outcome in progress(results, total=len(entries), done=len(journal.done)):
+                cleaned += _take(journal, outcome, config)
+        return _complete(out, journal, config, layout, script, identity, began, cleaned)
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
+            mend = "make room or choose another OUT, then run the same command again"
+            raise UserError(f"cannot be written ({e.strerror})", where=out, mend=mend) from None
+        raise
+
+
+def _identity(
+    layout: str, entries: list[Record | BadLine], src: Path, config: PrepareConfig
+) -> dict[str, Any]:
+    """What makes two preparations the same one: the records and the settings, not where the corpus lies."""
+    fields = dataclasses.asdict(config)
+    for name in ("workers", "transcript", "labels", "max_dropped"):
+        fields.pop(name)
+    digest = hashlib.sha256()
+    for entry in entries:
+        parts = [entry.id, getattr(entry, "text", ""), getattr(entry, "speaker", "")]
+        if isinstance(entry, Record):
+            parts += [os.path.relpath(entry.audio, src), entry.labels.name if entry.labels else ""]
+        digest.update(repr(parts).encode("utf-8", "backslashreplace"))
+    return {"layout": layout, "config": fields, "records": len(entries), "sha256": digest.hexdigest()}
+
+
+def _take(journal: Journal, outcome: Outcome, config: PrepareConfig) -> float:
+    """Book one finished job; returns the seconds of audio it stood for."""
+    job: Job = outcome.job
+    if outcome.reason is None:
+        rate = job.n_phones / outcome.seconds
+        low, high = config.min_phonemes_per_second, config.max_phonemes_per_second
+        # One phone of grace: a spelled letter is one long phone.
+        if job.n_phones + 1 < low * outcome.seconds or job.n_phones - 1 > high * outcome.seconds:
+            detail = f"{rate:.1f} phones a second, not in {low:g}..{high:g}"
+            outcome = dataclasses.replace(outcome, reason="text/duration", detail=detail)
+        elif job.corpus_symbols and len(outcome.symbols) > outcome.n_frames:
+            outcome = dataclasses.replace(outcome, reason="bad labels", detail="more labels than frames")
+    if outcome.reason is not None:
+        (job.target).unlink(missing_ok=True)
+        journal.reject(job.id, outcome.reason, outcome.detail)
+        return 0.0
+    journal.keep(job, outcome)
+    return outcome.seconds
+
+
+def _complete(
+    out: Path,
+    journal: Journal,
+    config: PrepareConfig,
+    layout: str,
+    script: Script,
+    identity: dict[str, Any],
+    began: float,
+    cleaned: float,
+) -> Report:
+    kept, rejected = journal.kept, journal.rejected
+    journal.write_rejected()
+    dropped = Counter(row["reason"] for row in rejected)
+    if not kept:
+        common = ", ".join(f"{reason} ({count})" for reason, count in dropped.most_common(3)) or "no records"
+        raise UserError(
+            f"nothing is left of the corpus: {common}", where=out, mend="see rejected.jsonl there"
+        )
+    if len(rejected) > config.max_dropped * (len(kept) + len(rejected)):
+        common = ", ".join(f"{reason} ({count})" for reason, count in dropped.most_common(3))
+        raise UserError(
+            f"{len(rejected)} of {len(kept) + len(rejected)} recordings would be dropped: {common}",
+            where=out,
+            mend=f"see rejected.jsonl there, or raise max_dropped (now {config.max_dropped:g})",
+        )
+    speakers = sorted({row["speaker"] for row in kept})
+    number = {name: i for i, name in enumerate(speakers)}
+    labels = [{"id": r["id"], "labels": r["labels"]} for r in kept if r["labels"]]
+    durations = {r["id"]: r["durations"] for r in kept if r["durations"]}
+    rows = [{**r, "speaker": number[r["speaker"]]} for r in kept]
+    for row in rows:
+        del row["labels"], row["durations"]
+    splits = split_ids((r["id"] for r in rows), config.dev, config.test)
+    journal.finish_mels(labels)
+    taken = time.monotonic() - began
+    report = finish(
+        out,
+        rows,
+        spec=config.spec,
+        speakers=speakers,
+        splits=splits,
+        dropped=dropped,
+        frontends=script.describe(journal),
+        origin=identity,
+        layout=layout,
+        aligned=len(labels),
+        seconds_taken=round(taken, 2),
+        speed=round(cleaned / taken, 1) if taken > 0 else 0.0,
+        warnings=script.warnings,
+    )
+    if durations:
+        write_durations(out, durations, "corpus phone labels")
+    journal.close_for_good()
+    return report

@@ -1,0 +1,91 @@
+"""What a preparation kept, dropped and why: `report.json` and the printed table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from intona.config import from_dict, read_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Counts of one prepared directory. Hours are of the trimmed recordings that were kept."""
+
+    layout: str
+    kept: int
+    hours: float
+    dropped: dict[str, int] = field(default_factory=dict)
+    speakers: dict[str, dict[str, float]] = field(default_factory=dict)
+    splits: dict[str, int] = field(default_factory=dict)
+    languages: list[str] = field(default_factory=list)
+    aligned: int = 0
+    test_texts_in_train: int = 0
+    symbols: int = 0
+    seconds_taken: float = 0.0
+    speed: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def found(self) -> int:
+        return self.kept + sum(self.dropped.values())
+
+    def table(self) -> str:
+        """The report as plain text, one fact a line."""
+        share = f" of {self.found} ({100 * self.kept / max(1, self.found):.1f} %)"
+        rows = [("kept", f"{self.kept}{share}, {self.hours:.2f} h")]
+        if self.dropped:
+            rows.append(("dropped", str(sum(self.dropped.values()))))
+            by_count = sorted(self.dropped.items(), key=lambda kv: (-kv[1], kv[0]))
+            rows += [(f"  {reason}", str(count)) for reason, count in by_count]
+        rows.append(("languages", ", ".join(self.languages)))
+        rows.append(("speakers", str(len(self.speakers))))
+        by_hours = sorted(self.speakers.items(), key=lambda kv: (-kv[1]["hours"], kv[0]))
+        rows += [(f"  {n[:40]}", f"{int(s['utterances'])}, {s['hours']:.2f} h") for n, s in by_hours[:10]]
+        if len(by_hours) > 10:
+            rows.append((f"  {len(by_hours) - 10} more", ""))
+        rows.append(("splits", ", ".join(f"{k} {v}" for k, v in self.splits.items())))
+        rows.append(("symbols", str(self.symbols)))
+        if self.aligned:
+            rows.append(("aligned", f"{self.aligned} with the corpus's own phone labels"))
+        if self.test_texts_in_train:
+            rows.append(("warning", f"{self.test_texts_in_train} test texts also stand in train"))
+        rows += [("warning", w) for w in self.warnings]
+        if self.speed:
+            rows.append(("speed", f"{self.speed:.0f} x real time ({self.seconds_taken:.1f} s)"))
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
+
+    @classmethod
+    def load(cls, directory: Path) -> Report:
+        return from_dict(cls, read_json(directory / "report.json", max_bytes=64 << 20))
+
+
+def summarise(
+    rows: Sequence[dict[str, Any]],
+    dropped: Counter[str],
+    speakers: Sequence[str],
+    splits: dict[str, list[str]],
+    **facts: Any,
+) -> Report:
+    """Count manifest rows into a report."""
+    table = {name: {"utterances": 0.0, "hours": 0.0} for name in speakers}
+    for row in rows:
+        entry = table[str(speakers[row["speaker"]])]
+        entry["utterances"] += 1
+        entry["hours"] += row["seconds"] / 3600
+    text = {row["id"]: row["normalized"] for row in rows}
+    train = {text[i] for i in splits["train"]}
+    return Report(
+        kept=len(rows),
+        hours=sum(row["seconds"] for row in rows) / 3600,
+        dropped=dict(sorted(dropped.items())),
+        speakers=table,
+        splits={name: len(ids) for name, ids in splits.items()},
+        languages=sorted({row["language"] for row in rows}),
+        test_texts_in_train=sum(text[i] in train for i in splits["test"]),
+        **facts,
+    )

@@ -1,0 +1,213 @@
+"""The text side of `prepare`, in the parent process: ids, phonemes in batches, the files to be written."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from intona.data.corpora import BadLine, Record
+from intona.data.labels import SILENCE, Label, read_labels, symbols
+from intona.errors import UserError
+
+if TYPE_CHECKING:
+    from intona.data.journal import Journal
+    from intona.data.prepare import PrepareConfig
+
+CHUNK = 256
+MAX_ID = 200
+Reject = Callable[[str, str, str], None]
+_SPOKEN = re.compile(r"\w")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One utterance for a worker: where its recording is and goes, and what is known of its text."""
+
+    id: str
+    audio: Path
+    target: Path
+    text: str
+    normalized: str
+    phonemes: tuple[str, ...]
+    words: tuple[tuple[str, int, int], ...]
+    speaker: str
+    language: str
+    labels: tuple[Label, ...]
+    corpus_symbols: bool
+
+    @property
+    def n_phones(self) -> int:
+        """Symbols that are spoken: no word boundaries, punctuation or pauses."""
+        return sum(bool(_SPOKEN.search(s)) and s not in SILENCE for s in self.phonemes)
+
+
+class Script:
+    """Turns records into jobs, with one front-end a language."""
+
+    def __init__(self, config: PrepareConfig, layout: str) -> None:
+        self.config, self.layout = config, layout
+        self.warnings: list[str] = []
+        self._frontends: dict[str, Any] = {}
+
+    def jobs(
+        self, entries: Sequence[Record | BadLine], out: Path, *, done: Collection[str], reject: Reject
+    ) -> Iterator[Job]:
+        """Jobs for the records not yet `done`, in order; unusable ones go to `reject` with a reason."""
+        seen: set[str] = set()
+        chunk: list[Record] = []
+        for entry in entries:
+            first, id = entry.id not in seen, entry.id
+            seen.add(id)
+            if not first:
+                # A second key keeps the journal's rows unique; the person sees the id in the detail.
+                id = self._again(id, seen)
+            if id in done:
+                continue
+            if isinstance(entry, BadLine):
+                reject(id, entry.reason, entry.detail)
+            elif not first:
+                reject(id, "duplicate id", entry.id)
+            elif len(id) > MAX_ID or not id or not id.isprintable():
+                reject(id[:MAX_ID], "bad id", "empty, unprintable or longer than 200 characters")
+            elif problem := self._text_problem(entry.text):
+                reject(id, *problem)
+            else:
+                chunk.append(entry)
+            if len(chunk) >= CHUNK:
+                yield from self._finish(chunk, out, reject)
+                chunk = []
+        yield from self._finish(chunk, out, reject)
+
+    def describe(self, journal: Journal) -> dict[str, Any]:
+        """What made the phonemes, by language: kept beside the tokenizer."""
+        if self.config.phonemes == "corpus":
+            languages = sorted({row["language"] for row in journal.kept})
+            return {language: {"backend": "corpus labels", "language": language} for language in languages}
+        return {
+            language: self._frontend(language).describe()
+            for language in sorted({row["language"] for row in journal.kept})
+        }
+
+    @staticmethod
+    def _again(id: str, seen: set[str]) -> str:
+        n = 2
+        while f"{id}#{n}" in seen:
+            n += 1
+        seen.add(f"{id}#{n}")
+        return f"{id}#{n}"
+
+    def _text_problem(self, text: str) -> tuple[str, str] | None:
+        if len(text) > self.config.max_characters:
+            return "text too long", f"{len(text)} characters"
+        if any(unicodedata.category(c) == "Cs" or c in "\0\ufffd" for c in text):
+            return "bad text", "bytes that are not UTF-8, or NUL"
+        if not any(c.isalnum() for c in text):
+            return "no text", ""
+        return None
+
+    def _finish(self, chunk: list[Record], out: Path, reject: Reject) -> Iterator[Job]:
+        if self.config.phonemes == "corpus":
+            for record in chunk:
+                yield from self._from_labels(record, out, reject)
+            return
+        by_language: dict[str, list[Record]] = {}
+        for record in chunk:
+            by_language.setdefault(self._language(record), []).append(record)
+        said: dict[str, Any] = {}
+        for language, records in by_language.items():
+            frontend = self._frontend(language)
+            texts = [unicodedata.normalize("NFC", r.text) for r in records]
+            said.update(zip((r.id for r in records), _each(frontend, texts), strict=True))
+        for record in chunk:
+            utterance = said[record.id]
+            if isinstance(utterance, UserError):
+                reject(record.id, "bad text", utterance.what)
+                continue
+            job = self._job(record, out, utterance.normalized, tuple(utterance.phonemes), reject)
+            if job is None:
+                continue
+            job = dataclasses.replace(job, words=tuple((w.text, w.start, w.end) for w in utterance.words))
+            if job.n_phones == 0:
+                reject(record.id, "no text", "nothing that can be spoken")
+            else:
+                yield job
+
+    def _from_labels(self, record: Record, out: Path, reject: Reject) -> Iterator[Job]:
+        if record.labels is None:
+            reject(record.id, "no labels", "no phone alignment for this recording")
+            return
+        job = self._job(record, out, record.text, (), reject)
+        if job is None or not job.labels:
+            return
+        phones = tuple(x.label for x in symbols(job.labels))
+        yield dataclasses.replace(job, phonemes=phones, corpus_symbols=True)
+
+    def _job(
+        self, record: Record, out: Path, normalized: str, phonemes: tuple[str, ...], reject: Reject
+    ) -> Job | None:
+        labels: list[Label] = []
+        if record.labels is not None:
+            try:
+                labels = read_labels(record.labels)
+            except UserError as e:
+                if self.config.phonemes == "corpus":
+                    reject(record.id, "bad labels", e.what)
+                    return None
+                self.warnings.append(f"{record.id}: labels left out: {e.what}"[:200])
+        return Job(
+            id=record.id,
+            audio=record.audio,
+            target=out / "audio" / file_name(record.id),
+            text=record.text,
+            normalized=normalized,
+            phonemes=phonemes,
+            words=(),
+            speaker=self.config.speaker or record.speaker,
+            language=self._language(record),
+            labels=tuple(labels),
+            corpus_symbols=False,
+        )
+
+    def _language(self, record: Record) -> str:
+        language = self.config.language or record.language
+        if not language:
+            raise UserError(
+                f'the layout "{self.layout}" does not say its language', mend="add --language CODE"
+            )
+        return language
+
+    def _frontend(self, language: str) -> Any:
+        if language not in self._frontends:
+            from intona.text import Frontend, FrontendConfig
+
+            frontend = Frontend(FrontendConfig(language=language, stress=self.config.stress))
+            frontend.describe()  # a missing backend is one error here, not one a text later
+            self._frontends[language] = frontend
+        return self._frontends[language]
+
+
+def _each(frontend: Any, texts: list[str]) -> list[Any]:
+    """Utterances in one batch; where that fails, one by one with the error in the place of the culprit."""
+    try:
+        return list(frontend(texts))
+    except UserError as e:
+        if len(texts) == 1:
+            return [e]
+    return [_each(frontend, [text])[0] for text in texts]
+
+
+def file_name(id: str) -> str:
+    """A plain file name for any id: percent-encoded, long ones shortened with a hash; never a path."""
+    safe = quote(id, safe="")
+    if safe.startswith("."):
+        safe = "%2E" + safe[1:]
+    if len(safe) > 120:
+        safe = safe[:100] + "-" + hashlib.sha256(id.encode()).hexdigest()[:16]
+    return f"{safe}.flac"

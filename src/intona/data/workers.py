@@ -1,0 +1,180 @@
+"""Cleaning in worker processes, results in order, and the progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+
+from intona.audio import MelSpec, encode_audio
+from intona.data.clean import CleanConfig, Rejected, clean
+from intona.data.labels import Label, frames, shift, symbols
+from intona.data.script import Job
+from intona.errors import UserError
+
+IN_FLIGHT = 4  # jobs a worker: enough to keep it busy, few enough to keep mels out of memory
+SMALL = 48  # below this many jobs a pool costs more than it brings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a job. With a `reason` it was dropped, else all other fields are set."""
+
+    job: Job
+    reason: str | None = None
+    detail: str = ""
+    seconds: float = 0.0
+    mel: np.ndarray | None = None  # (T, n_mels) float16
+    labels: tuple[Label, ...] = ()
+    symbols: tuple[str, ...] = ()
+    durations: tuple[int, ...] = ()
+
+    @property
+    def n_frames(self) -> int:
+        return 0 if self.mel is None else len(self.mel)
+
+
+def work(job: Job, config: CleanConfig, spec: MelSpec) -> Outcome:
+    """Clean one recording and write its trimmed audio."""
+    try:
+        made = clean(job.audio, config, spec)
+    except Rejected as e:
+        return Outcome(job=job, reason=e.reason, detail=e.detail)
+    labels = shift(job.labels, made.start, made.end)
+    phones, durations = job.phonemes, ()
+    if job.corpus_symbols:
+        named = symbols(labels)
+        phones = tuple(x.label for x in named)
+        if not 0 < len(named) <= len(made.mel):
+            return Outcome(
+                job=job, reason="bad labels", detail=f"{len(named)} labels, {len(made.mel)} frames"
+            )
+        frame_seconds = spec.hop_length / spec.sample_rate
+        durations = tuple(int(d) for d in frames(named, len(made.mel), frame_seconds))
+    if len(made.mel) == 0:
+        return Outcome(job=job, reason="too short", detail="less than one frame")
+    _write(job.target, encode_audio(made.audio, format="FLAC"))
+    return Outcome(
+        job=job,
+        seconds=made.audio.duration,
+        mel=made.mel,
+        labels=tuple(labels),
+        symbols=phones,
+        durations=durations,
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    # No fsync: after a power cut the whole preparation is checked against its journal anyway.
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def run_jobs(
+    jobs: Iterable[Job], config: CleanConfig, spec: MelSpec, workers: int | None
+) -> Iterator[Outcome]:
+    """Outcomes in the order of the jobs.
+
+    Raises:
+        UserError: a worker died (out of memory, or a crash inside an audio library).
+    """
+    workers = default_workers() if workers is None else workers
+    iterator = iter(jobs)
+    head: list[Job] = []
+    for job in iterator:
+        head.append(job)
+        if len(head) >= SMALL:
+            break
+    if workers <= 1 or len(head) < SMALL:
+        for job in head:
+            yield work(job, config, spec)
+        for job in iterator:
+            yield work(job, config, spec)
+        return
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(os.getpid(),)
+    )
+    pending: deque = deque()
+    try:
+        for job in _chain(head, iterator):
+            pending.append(pool.submit(work, job, config, spec))
+            while len(pending) >= workers * IN_FLIGHT:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process died while reading a recording (out of memory?)",
+            mend="run the same command again to go on; --workers 0 shows at which file",
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def default_workers() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _chain(head: list[Job], rest: Iterator[Job]) -> Iterator[Job]:
+    yield from head
+    yield from rest
+
+
+def _start(parent: int) -> None:
+    """In each worker: one thread for maths, Ctrl-C left to the parent, and no life after the parent's."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _one_thread()
+    process = multiprocessing.parent_process()
+    if process is not None:
+        threading.Thread(target=_follow, args=(process,), daemon=True).start()
+
+
+def _follow(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _one_thread() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+
+
+def progress(outcomes: Iterable[Outcome], *, total: int, done: int) -> Iterator[Outcome]:
+    """The outcomes, with a bar on stderr when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield from outcomes
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("prepare"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total, completed=done, speed="")
+        seconds = 0.0
+        for outcome in outcomes:
+            seconds += outcome.seconds
+            taken = bar.tasks[0].elapsed or 0.0
+            bar.update(task, advance=1, speed=f"{seconds / taken:.0f} x real time" if taken > 1 else "")
+            yield outcome

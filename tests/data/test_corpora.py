@@ -1,0 +1,242 @@
+"""Readers of published layouts, each on a small tree laid out the same way."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intona.data.corpora import LAYOUTS, BadLine, Record, read_corpus
+from intona.errors import UserError
+
+
+def put(root: Path, files: dict[str, str | bytes]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def read(layout: str, root: Path, **kw: object) -> tuple[list[Record], list[BadLine]]:
+    entries = list(read_corpus(layout, root, **kw))  # type: ignore[arg-type]
+    return [e for e in entries if isinstance(e, Record)], [e for e in entries if isinstance(e, BadLine)]
+
+
+def show(r: Record, root: Path) -> tuple[str, str, str, str, str | None]:
+    return r.id, r.audio.relative_to(root).as_posix(), r.text, r.speaker, r.language
+
+
+def test_ljspeech(tmp_path: Path) -> None:
+    root = put(
+        tmp_path,
+        {
+            "metadata.csv": "LJ001-0001|In 1455|In fourteen fifty-five\nLJ001-0002|Plain|\nbroken\n",
+            "wavs/LJ001-0001.wav": b"",
+            "wavs/LJ001-0002.wav": b"",
+        },
+    )
+    good, bad = read("ljspeech", root)
+    assert [show(r, root) for r in good] == [
+        ("LJ001-0001", "wavs/LJ001-0001.wav", "In fourteen fifty-five", "LJ", "en"),
+        ("LJ001-0002", "wavs/LJ001-0002.wav", "Plain", "LJ", "en"),
+    ]
+    assert [(b.id, b.reason) for b in bad] == [("metadata.csv:3", "bad line")]
+
+
+def test_ruslan_with_a_byte_order_mark(tmp_path: Path) -> None:
+    root = put(
+        tmp_path,
+        {
+            "metadata_RUSLAN_22200.csv": "\ufeff000000_RUSLAN|С тр+евожным\r\n",
+            "RUSLAN/000000_RUSLAN.wav": b"",
+        },
+    )
+    good, bad = read("ruslan", root)
+    assert [show(r, root) for r in good] == [
+        ("000000_RUSLAN", "RUSLAN/000000_RUSLAN.wav", "С тр+евожным", "RUSLAN", "ru")
+    ]
+    assert not bad
+
+
+def test_libritts(tmp_path: Path) -> None:
+    base = "train-clean-100/103/1240/103_1240_000000_000001"
+    root = put(
+        tmp_path,
+        {
+            f"{base}.wav": b"",
+            f"{base}.normalized.txt": "One thousand.",
+            f"{base}.original.txt": "1000.",
+            f"{base[:-1]}2.wav": b"",
+        },
+    )
+    good, bad = read("libritts", root)
+    assert [show(r, root) for r in good] == [
+        ("103_1240_000000_000001", f"{base}.wav", "One thousand.", "103", "en")
+    ]
+    assert [(b.id, b.reason) for b in bad] == [("103_1240_000000_000002", "no text")]
+
+
+@pytest.mark.parametrize(
+    "audio", ["wav48_silence_trimmed/p225/p225_001_mic1.flac", "wav48/p225/p225_001.wav"]
+)
+def test_vctk_old_and_new(tmp_path: Path, audio: str) -> None:
+    root = put(tmp_path, {"txt/p225/p225_001.txt": "Please call Stella.\n", audio: b""})
+    good, bad = read("vctk", root)
+    assert [show(r, root) for r in good] == [("p225_001", audio, "Please call Stella.", "p225", "en")]
+    assert not bad
+
+
+def test_esd_in_its_encodings(tmp_path: Path) -> None:
+    root = put(
+        tmp_path,
+        {
+            "0001/0001.txt": "0001_000001\t打远一看\t中立\n".encode("gb18030"),
+            "0001/中立/0001_000001.wav": b"",
+            "0011/0011.txt": "0011_000001\tThe nine\tNeutral\n\n0011_000002\n".encode("utf-16"),
+            "0011/Neutral/train/0011_000001.wav": b"",
+        },
+    )
+    good, bad = read("esd", root)
+    assert [show(r, root) for r in good] == [
+        ("0001_000001", "0001/中立/0001_000001.wav", "打远一看", "0001", "zh"),
+        ("0011_000001", "0011/Neutral/train/0011_000001.wav", "The nine", "0011", "en"),
+    ]
+    assert [b.reason for b in bad] == ["bad line"]
+
+
+def test_commonvoice(tmp_path: Path) -> None:
+    head = "client_id\tpath\tsentence\tup_votes\tlocale\n"
+    rows = "ab12\tcv_ru_1.mp3\tПривет\t2\tru\nab12\tcv_ru_2.mp3\tбез\n"
+    root = put(tmp_path, {"validated.tsv": head + rows, "clips/cv_ru_1.mp3": b""})
+    good, bad = read("commonvoice", root)
+    assert [show(r, root) for r in good] == [("cv_ru_1", "clips/cv_ru_1.mp3", "Привет", "ab12", "ru")]
+    assert [b.reason for b in bad] == ["bad line"]
+    put(root, {"validated.tsv": "a\tb\n1\t2\n"})
+    with pytest.raises(UserError, match="lacks the columns"):
+        read("commonvoice", root)
+
+
+def test_festvox_and_arctic(tmp_path: Path, corpus: Path) -> None:
+    good, bad = read("festvox", corpus)
+    assert len(good) == 14 and not bad
+    assert all(r.labels and r.labels.is_file() and r.audio.is_file() for r in good)
+    arctic = '( arctic_a0001 "He said \\"no\\", etc." )\n( arctic_a0002 oops )\n'
+    root = put(tmp_path / "bdl", {"etc/txt.done.data": arctic, "wav/arctic_a0001.wav": b""})
+    good, bad = read("festvox", root)
+    assert [show(r, root) for r in good] == [
+        ("arctic_a0001", "wav/arctic_a0001.wav", 'He said "no", etc.', "bdl", None)
+    ]
+    assert good[0].labels is None and [b.reason for b in bad] == ["bad line"]
+
+
+def test_asterisk_with_a_gzipped_transcript_elsewhere(tmp_path: Path) -> None:
+    text = "; comment\n\nactivated: Activated.\ndigits/1: one\nbeep: [a tone]\nodd line\ngone: Gone.\n"
+    root = put(tmp_path / "en_US_f_Allison", {"activated.g722": b"", "digits/1.gsm": b""})
+    table = put(tmp_path, {"core-sounds-en.txt.gz": gzip.compress(text.encode())}) / "core-sounds-en.txt.gz"
+    good, bad = read("asterisk", root, transcript=table)
+    assert [show(r, root) for r in good] == [
+        ("activated", "activated.g722", "Activated.", "en_US_f_Allison", "en"),
+        ("digits/1", "digits/1.gsm", "one", "en_US_f_Allison", "en"),
+        ("gone", "gone.wav", "Gone.", "en_US_f_Allison", "en"),
+    ]
+    assert [(b.id, b.reason) for b in bad] == [("beep", "no text"), (f"{table.name}:6", "bad line")]
+
+
+def test_csv_with_and_without_a_header(tmp_path: Path) -> None:
+    files = {"metadata.csv": "a|Hello|ann\nsub/b.ogg|World\nc\n", "wavs/a.flac": b"", "sub/b.ogg": b""}
+    root = put(tmp_path / "mine", files)
+    expected = [("a", "wavs/a.flac", "Hello", "ann", None), ("sub/b", "sub/b.ogg", "World", "mine", None)]
+    good, bad = read("csv", root)
+    assert [show(r, root) for r in good] == expected
+    assert [b.reason for b in bad] == ["bad line"]
+    assert [show(r, root) for r in read("csv", root / "metadata.csv")[0]] == expected
+    put(root, {"metadata.csv": "text|id|language\nHello|a|en\n"})
+    assert [show(r, root) for r in read("csv", root)[0]] == [("a", "wavs/a.flac", "Hello", "mine", "en")]
+
+
+def test_labels_folder_is_found_by_id_and_speaker(tmp_path: Path) -> None:
+    root = put(tmp_path / "c", {"metadata.csv": "a|Hello|ann\nb|Hello|ann\nd|Hello|ann\n"})
+    labels = put(tmp_path / "l", {"a.TextGrid": "", "ann/b.TextGrid": ""})
+    good, _ = read("csv", root, labels=labels)
+    assert [r.labels and r.labels.relative_to(labels).as_posix() for r in good] == [
+        "a.TextGrid",
+        "ann/b.TextGrid",
+        None,
+    ]
+
+
+ESCAPES = [
+    "../outside",
+    "/etc/passwd",
+    "file:///etc/passwd",
+    "http://example.org/a.wav",
+    "https://example.org/a",
+    "sox in.wav -t wav - |",
+    "| touch canary",
+    "wavs/../../outside",
+    "link/secret",
+    "a\0b",
+]
+
+
+LISTED = ("ljspeech", "ruslan", "commonvoice", "festvox", "asterisk", "csv", "audio")
+
+
+def can_say(layout: str, name: str) -> bool:
+    """Whether the grammar of the layout's transcript has such a name at all."""
+    if layout in ("festvox", "asterisk"):
+        return " " not in name and ":" not in name
+    return layout == "commonvoice" or "|" not in name
+
+
+@pytest.mark.parametrize(("layout", "name"), [(x, n) for x in LISTED for n in ESCAPES if can_say(x, n)])
+def test_paths_that_leave_the_corpus_are_refused(tmp_path: Path, layout: str, name: str) -> None:
+    root = tmp_path / "corpus"
+    put(tmp_path, {"outside.wav": b"", "elsewhere/secret.wav": b"", "elsewhere/secret.mp3": b""})
+    table = {
+        "ljspeech": ("metadata.csv", f"{name}|x\n"),
+        "ruslan": ("metadata_RUSLAN_1.csv", f"{name}|x\n"),
+        "commonvoice": ("validated.tsv", f"client_id\tpath\tsentence\ns\t{name}\tx\n"),
+        "festvox": ("etc/txt.done.data", f'( {name} "x" )\n'),
+        "asterisk": ("core-sounds-en.txt", f"{name}: x\n"),
+        "csv": ("metadata.csv", f"{name}|x\n"),
+        "audio": ("metadata.csv", f"id|text|audio\na|x|{name}\n"),
+    }[layout]
+    put(root, {table[0]: table[1]})
+    for folder in ("wavs", "clips", "wav", "RUSLAN", "."):
+        (root / folder).mkdir(exist_ok=True)
+        os.symlink(tmp_path / "elsewhere", root / folder / "link")
+    good, bad = read("csv" if layout == "audio" else layout, root)
+    assert not good and [b.reason for b in bad] == ["refused path"]
+
+
+def test_links_out_of_the_corpus_can_be_allowed(tmp_path: Path) -> None:
+    put(tmp_path, {"store/a.wav": b"", "c/metadata.csv": "a|x\n"})
+    os.symlink(tmp_path / "store", tmp_path / "c" / "wavs")
+    assert [b.reason for b in read("csv", tmp_path / "c")[1]] == ["refused path"]
+    assert len(read("csv", tmp_path / "c", allow_outside=True)[0]) == 1
+
+
+def test_unknown_layout_and_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='did you mean "ljspeech"'):
+        read("ljspech", tmp_path)
+    with pytest.raises(UserError, match="no such folder"):
+        read("ljspeech", tmp_path / "none")
+    for layout in LAYOUTS:
+        with pytest.raises(UserError, match="holds no"):
+            read(layout, tmp_path)
+
+
+@given(st.binary(max_size=300))
+def test_no_transcript_bytes_crash_a_reader(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    root = tmp_path_factory.mktemp("fuzz")
+    put(root, {"metadata.csv": raw, "validated.tsv": b"client_id\tpath\tsentence\n" + raw})
+    put(root, {"etc/txt.done.data": raw, "core-sounds-en.txt": raw})
+    for layout in ("ljspeech", "csv", "commonvoice", "festvox", "asterisk"):
+        for entry in read_corpus(layout, root):
+            assert entry.id
