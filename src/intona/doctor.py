@@ -101,14 +101,10 @@ def _torch() -> list[Finding]:
         ]
     import torch
 
-    if torch.cuda.is_available():
-        device = torch.cuda.get_device_name(0)
-        bf16 = torch.cuda.is_bf16_supported()
-    else:
-        device = "CPU"
-        # The test that synthesis makes too: bf16 only where the CPU multiplies it in hardware.
-        bf16 = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
-    speed = "bf16" if bf16 else "fp32 (no bf16 in hardware)"
+    from intona.nn.precision import bf16_wins
+
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    speed = "bf16 is faster" if bf16_wins() else "fp32 is faster than bf16"
     policy = os.environ.get("OMP_WAIT_POLICY", "active")
     found = f"{torch.__version__}, {device}, {torch.get_num_threads()} threads ({policy} waiting), {speed}"
     return [Finding(part="torch", state="ok", found=found)]

@@ -29,6 +29,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb("intona.cli.demo:main", "speak one sentence; draw its spectrogram and pitch"),
     "prepare": Verb("intona.cli.prepare:main", "turn a corpus into a prepared directory"),
     "align": Verb("intona.cli.align:main", "find how long each phoneme of a prepared corpus lasts"),
+    "merge": Verb("intona.cli.merge:main", "combine prepared directories into one"),
     "train": Verb("intona.cli.train:main", "train a system's stage; the same --out again resumes"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, what mends it"),
@@ -55,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; prints errors as one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _escape_what_the_terminal_cannot_show()
+    warnings.showwarning = _warn
+    return run(lambda: _dispatch(arguments))
+
+
+def _dispatch(arguments: list[str]) -> int | None:
     if not arguments:
         print(usage(), file=sys.stderr)
         return 2
@@ -70,8 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in VERBS:
         _complain(f'unknown verb "{name}"; {nearest(name, VERBS)}')
         return 2
-    warnings.showwarning = _warn
-    return run(lambda: _resolve(VERBS[name].target)(rest))
+    return _resolve(VERBS[name].target)(rest)
 
 
 def run(action: Callable[[], int | None]) -> int:

@@ -14,35 +14,48 @@ from intona.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Align:
-    """Train a small alignment model on a prepared corpus and write how long each phoneme lasts.
+    """Write how long each phoneme of a prepared corpus lasts (durations.jsonl in the same directory).
 
-    The durations go to durations.jsonl in the same directory.
+    A small model learns it from the corpus itself in minutes, in any language. Where the corpus brought phone
+    labels (Festvox lab, MFA TextGrid), the report says how far its word edges are from theirs, and --labels
+    takes the labels instead.
     """
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """A directory made by `intona prepare`."""
-    minutes: float | None = None
+    labels: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Use the phone labels that the corpus brought."""
+    minutes: float = 10.0
     """Train for so many minutes at most."""
     seed: int = 0
-    """The same seed gives the same alignment."""
+    """The same seed gives the same alignment, unless the minutes end it before."""
 
 
 def main(arguments: list[str]) -> None:
     request = tyro.cli(Align, prog="intona align", args=arguments)
-    if request.minutes is not None and not 0 < request.minutes < 1e6:
+    if not 0 < request.minutes < 1e6:
         raise UserError(f"{request.minutes:g} is not a number of minutes", where="--minutes")
-    _prepared(request.data)
-    from intona.data import align
-
-    given = {} if request.minutes is None else {"minutes": request.minutes}
-    report = align.align(request.data, seed=request.seed, **given)
-    print(report.table(), file=sys.stderr)
-
-
-def _prepared(path: Path) -> None:
-    if not path.is_dir():
-        raise UserError("no such directory", where=path, mend="make it with `intona prepare LAYOUT SRC OUT`")
-    if not (path / "manifest.jsonl").is_file():
+    if not 0 <= request.seed < 2**63:
+        raise UserError(f"{request.seed} is not between 0 and 2^63 - 1", where="--seed")
+    if not request.data.is_dir():
         raise UserError(
-            "not a prepared directory", where=path, mend="make it with `intona prepare LAYOUT SRC OUT`"
+            "no such directory", where=request.data, mend="make it with `intona prepare LAYOUT SRC OUT`"
         )
+    if request.labels:
+        from intona.data.transfer import transfer
+
+        taken = transfer(request.data)
+        print(f"aligned {taken.utterances} utterances with the corpus's labels")
+        print(f"matched {taken.matched:.1%} of the phonemes, {taken.labels_matched:.1%} of the labels")
+        if taken.skipped:
+            print(
+                f"skipped {len(taken.skipped)}, without labels or too short: {', '.join(taken.skipped[:5])}"
+            )
+        return
+    from intona.data.align import align
+
+    print(align(request.data, minutes=request.minutes, seed=request.seed, progress=_progress).table())
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -90,4 +90,4 @@ def transcript(audio: Audio, *, language: str) -> str | None:
         return None
     from intona.evaluation.asr import AsrConfig, Transcriber
 
-    return Transcriber(AsrConfig(language=language))(audio)
+    return Transcriber(AsrConfig(language=language))(audio).text

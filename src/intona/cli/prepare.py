@@ -37,5 +37,8 @@ def main(arguments: list[str]) -> None:
     request = tyro.cli(Prepare, prog="intona prepare", args=arguments)
     report = prepare(request.layout, request.src, request.out, request.config)
     print(report.table())
-    align = "" if report.aligned else f"intona align {request.out} && "
-    print(f"next: {align}intona train prosody.gradtts --data {request.out} --out runs/NAME", file=sys.stderr)
+    if (request.out / "durations.jsonl").is_file():
+        hint = f"intona train prosody.gradtts --data {request.out} --out runs/NAME"
+    else:
+        hint = f"intona align {request.out}{' --labels' if report.aligned else ''}"
+    print(f"next: {hint}", file=sys.stderr)

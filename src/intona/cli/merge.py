@@ -1,0 +1,29 @@
+"""`intona merge`: several prepared corpora as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merge:
+    """Combine prepared directories into a new one: speakers united, splits kept, mels copied.
+
+    An utterance stays in the split it was in; alignments come along.
+    """
+
+    sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Two or more directories made by `intona prepare`."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
+    """A new directory."""
+
+
+def main(arguments: list[str]) -> None:
+    request = tyro.cli(Merge, prog="intona merge", args=arguments)
+    from intona.data.merge import merge
+
+    print(merge(request.sources, request.out).table())
