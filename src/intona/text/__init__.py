@@ -6,7 +6,9 @@ from intona.text.frontend import Frontend, FrontendConfig, Utterance, Word, comp
 from intona.text.ipa import from_text as phonemes_from_text
 from intona.text.ipa import split_ipa
 from intona.text.ipa import to_text as phonemes_to_text
+from intona.text.sentences import split_sentences
 from intona.text.tokenizer import BpeTokenizer, Encoded, PhonemeTokenizer, load_tokenizer
+from intona.text.words import WordMap, word_map
 
 __all__ = [
     "BpeTokenizer",
@@ -16,9 +18,12 @@ __all__ = [
     "PhonemeTokenizer",
     "Utterance",
     "Word",
+    "WordMap",
     "compatible",
     "load_tokenizer",
     "phonemes_from_text",
     "phonemes_to_text",
     "split_ipa",
+    "split_sentences",
+    "word_map",
 ]

@@ -74,16 +74,18 @@ class Espeak:
             v.split("-")[0] for v in self.languages
         }:
             raise UserError(
-                f'espeak-ng {self.version} does not speak "{language}"', mend=nearest(language, self.languages)
+                f'espeak-ng {self.version} does not speak "{language}"',
+                mend=nearest(language, self.languages),
             )
         if self.lib.espeak_SetVoiceByName(language.encode("ascii", "replace")) != 0:
             raise UserError(
-                f'espeak-ng {self.version} does not speak "{language}"', mend=nearest(language, self.languages)
+                f'espeak-ng {self.version} does not speak "{language}"',
+                mend=nearest(language, self.languages),
             )
         self._language = language
 
     def words(self, pieces: Sequence[str], language: str) -> list[list[tuple[str, ...]]]:
-        """Phones of each piece (a word or a clause without punctuation, at most MAX_CHARS characters).
+        """Phones of each piece (a word or a clause without punctuation, about MAX_CHARS characters).
 
         Returns one list a piece, holding one tuple of IPA phones for each group that espeak separates by
         a space; stress marks stand at the front of their phone, language-switch flags are removed.
@@ -94,13 +96,21 @@ class Espeak:
             self._select(language)
             call = self.lib.espeak_TextToPhonemes
             for piece in pieces:
-                raw = ctypes.create_string_buffer(piece.replace("\0", " ").encode("utf-8", "ignore"))
-                cursor = ctypes.c_void_p(ctypes.addressof(raw))
-                heard = []
-                while cursor.value:
-                    heard.append(call(ctypes.byref(cursor), _UTF8, mode) or b"")
+                heard: list[bytes] = []
+                for part in _cut(piece):
+                    raw = ctypes.create_string_buffer(part.replace("\0", " ").encode("utf-8", "ignore"))
+                    cursor = ctypes.c_void_p(ctypes.addressof(raw))
+                    while cursor.value:
+                        heard.append(call(ctypes.byref(cursor), _UTF8, mode) or b"")
                 out.append(_groups(b" ".join(heard).decode("utf-8", "replace")))
         return out
+
+
+def _cut(piece: str) -> list[str]:
+    """A piece too long for espeak's buffers in parts; one word can be that long, a clause is cut before."""
+    if len(piece) <= MAX_CHARS:
+        return [piece]
+    return [piece[i : i + 60] for i in range(0, len(piece), 60)]
 
 
 def _groups(heard: str) -> list[tuple[str, ...]]:
@@ -119,7 +129,12 @@ def _groups(heard: str) -> list[tuple[str, ...]]:
 
 def _find() -> tuple[ctypes.CDLL, bytes | None]:
     """The system library first (its data lie beside it), else the wheel `espeakng_loader`."""
-    for name in ("libespeak-ng.so.1", "libespeak-ng.dylib", "libespeak-ng.dll", ctypes.util.find_library("espeak-ng")):
+    for name in (
+        "libespeak-ng.so.1",
+        "libespeak-ng.dylib",
+        "libespeak-ng.dll",
+        ctypes.util.find_library("espeak-ng"),
+    ):
         if name:
             try:
                 return ctypes.CDLL(name), None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from intona.errors import UserError
-from intona.text import espeak, ipa, normalize, phonemize
+from intona.text import ipa, normalize, phonemize
 from intona.text.normalize import PUNCTUATION
 
 
@@ -48,12 +48,14 @@ class Utterance:
         normalized: as read aloud, with `+` before vowels that were marked in the text.
         phonemes: phones, " " between words, punctuation symbols after their word.
         words: in order; every phone belongs to exactly one word.
+        unspoken: words of the text that gave no phone, for a report.
     """
 
     text: str
     normalized: str
     phonemes: tuple[str, ...]
     words: tuple[Word, ...]
+    unspoken: tuple[str, ...] = ()
 
     @property
     def plain(self) -> str:
@@ -65,7 +67,7 @@ class Utterance:
 
 
 class Frontend:
-    """Batched text front end; loads espeak-ng and the stress model at first use. Safe to call from threads."""
+    """Batched text front end; loads espeak-ng and the stress model at first use. Thread-safe."""
 
     def __init__(self, config: FrontendConfig | None = None) -> None:
         self.config = config or FrontendConfig()
@@ -127,6 +129,7 @@ def _assemble(text: str, tokens: list[str], phones: list[tuple[str, ...]]) -> Ut
     row: list[str] = []
     words: list[Word] = []
     said: list[str] = []
+    silent: list[str] = []
     k = 0
     for token in tokens:
         if token in PUNCTUATION:
@@ -137,6 +140,7 @@ def _assemble(text: str, tokens: list[str], phones: list[tuple[str, ...]]) -> Ut
         heard = phones[k]
         k += 1
         if not heard:
+            silent.append(token)
             continue
         if row:
             row.append(ipa.SPACE)
@@ -145,7 +149,13 @@ def _assemble(text: str, tokens: list[str], phones: list[tuple[str, ...]]) -> Ut
         said.append(token)
     if not words:
         raise UserError("no words in the text that can be spoken", where="text")
-    return Utterance(text=text, normalized=normalize.joined(said), phonemes=tuple(row), words=tuple(words))
+    return Utterance(
+        text=text,
+        normalized=normalize.joined(said),
+        phonemes=tuple(row),
+        words=tuple(words),
+        unspoken=tuple(silent),
+    )
 
 
 _NAMES = {
@@ -164,7 +174,3 @@ def compatible(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     return [
         f"{_NAMES.get(k, k)}: {a.get(k)!r} there, {b.get(k)!r} here" for k in keys if a.get(k) != b.get(k)
     ]
-
-
-def espeak_available() -> bool:
-    return espeak.available()

@@ -1,4 +1,4 @@
-"""Raw text to speakable tokens: Unicode cleaning, punctuation, words. Spelling-out lives in `verbalize`.
+"""Raw text to speakable tokens: Unicode cleaning, punctuation, words. Spelling out: `verbalize_*`.
 
 The result is a list of tokens in order: words (letters, inner hyphens and apostrophes, `+` before a stressed
 vowel) and punctuation symbols. VERSION changes whenever the same text may give other tokens.
@@ -11,12 +11,16 @@ import unicodedata
 from functools import lru_cache
 
 from intona.errors import UserError
+from intona.text import verbalize_en, verbalize_ru
 
 VERSION = "1"
 PUNCTUATION = (",", ".", "!", "?", ":", ";", "—", "…")
 RU_VOWELS = frozenset("аеёиоуыэюя")
 STRESS, ACUTE = "+", "\u0301"
-SCRIPTS = {"ru": ("CYRILLIC",), "en": ("LATIN",)}  # others: whatever espeak-ng can say
+SCRIPTS = {"en": ("LATIN",)}  # "ru" reads its own 33 letters; others: whatever espeak-ng can say
+# Letters of sister alphabets in Russian ones, so that a Ukrainian or Serbian name is not refused.
+_KIN = {"і": "и", "ї": "йи", "є": "е", "ґ": "г", "ў": "у", "ј": "й", "љ": "ль", "њ": "нь", "ћ": "ч", 
+        "ђ": "дж", "џ": "дж", "ѕ": "дз", "ѣ": "е", "ѳ": "ф", "ѵ": "и"}  # fmt: skip
 
 _DASH = dict.fromkeys(map(ord, "‒–―−⸺⸻"), "—")
 _HYPHEN = dict.fromkeys(map(ord, "\u2010\u2011\u00ad"), "-") | {0xAD: None}
@@ -30,8 +34,11 @@ _TABLE = _DASH | _HYPHEN | _APOSTROPHE | _WIDE
 _AFTER = _QUOTES | _BRACKETS
 _MAX_MARKS = 4  # combining marks kept on one letter
 
-_TOKEN = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f]|[-'+](?=[^\W\d_]))*|\+[^\W\d_](?:[^\W\d_]|[-'+](?=[^\W\d_]))*|[,.!?:;—…]")
-_WORD_START = re.compile(r"[^\W\d_]")
+_TOKEN = re.compile(
+    r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f]|[-'+](?=[^\W\d_]))*|\+[^\W\d_](?:[^\W\d_]|[-'+](?=[^\W\d_]))*|[,.!?:;—…]"
+)
+_USUAL = re.compile("[ -~А-яЁё«»“”„–—…№]*")  # NFC already, nothing to remove
+_OF_RUSSIAN = re.compile("[\0-\x7fА-яЁё«»“”„–—…№]*")
 
 
 def clean(text: str) -> str:
@@ -39,6 +46,17 @@ def clean(text: str) -> str:
 
     Linear in the length whatever the text holds.
     """
+    out = text if _USUAL.fullmatch(text) else _usable(text)
+    out = out.translate(_TABLE)
+    out = re.sub(r"\.{2,}", "…", out)
+    # A hyphen with a space or an end beside it is a dash.
+    out = re.sub(r"(?:(?<=\s)|^)-+(?=\s|$)|-{2,}", "—", out)
+    out = re.sub(r"(?<=[^\s\d])-+(?=\s|$)|(?<=[,.!?:;])-+", "—", out)
+    return re.sub(r"\s+", " ", out).strip()
+
+
+def _usable(text: str) -> str:
+    """NFC without what no voice can read: controls become spaces, format characters and surrogates go."""
     kept: list[str] = []
     marks = 0
     for ch in text:
@@ -56,12 +74,7 @@ def clean(text: str) -> str:
         if category in ("Cs", "Cf", "Co", "Cn"):
             continue
         kept.append(" " if category[0] in "CZ" else ch)
-    out = unicodedata.normalize("NFC", "".join(kept)).translate(_TABLE)
-    out = re.sub(r"\.{2,}", "…", out)
-    # A hyphen with a space or an end beside it is a dash.
-    out = re.sub(r"(?:(?<=\s)|^)-+(?=\s|$)|-{2,}", "—", out)
-    out = re.sub(r"(?<=[^\s\d])-+(?=\s|$)|(?<=[,.!?:;])-+", "—", out)
-    return re.sub(r"\s+", " ", out).strip()
+    return unicodedata.normalize("NFC", "".join(kept))
 
 
 @lru_cache(maxsize=65536)
@@ -86,18 +99,15 @@ def normalize(text: str, language: str) -> list[str]:
     out = clean(text)
     base = language.split("-")[0]
     if base in ("ru", "en"):
-        from intona.text import verbalize  # its number tables load only when something is to be spelled out
-
-        out = verbalize.russian(out) if base == "ru" else verbalize.english(out)
+        out = (verbalize_ru if base == "ru" else verbalize_en).verbalize(out)
         out = _fold(out, base)
     out = out.translate(_AFTER)
-    if base != "ru":
-        out = out.replace(STRESS, " ")
-    else:
-        out = _marks(out)
+    out = _marks(out) if base == "ru" else out.replace(STRESS, " ")
     if base not in ("ru", "en"):
         # Digits, marks and signs of other languages go to espeak-ng as they are, split at spaces.
-        pattern = re.compile(r"[,.!?:;—…](?=\s|$|[,.!?:;—…])|[—…]|(?:(?![,.!?:;—…](?:\s|$|[,.!?:;—…]))[^\s—…])+")
+        pattern = re.compile(
+            r"[,.!?:;—…](?=\s|$|[,.!?:;—…])|[—…]|(?:(?![,.!?:;—…](?:\s|$|[,.!?:;—…]))[^\s—…])+"
+        )
         found = [t for t in pattern.findall(out) if t in PUNCTUATION or any(c.isalnum() for c in t)]
     else:
         found = _TOKEN.findall(out)
@@ -110,13 +120,21 @@ def normalize(text: str, language: str) -> list[str]:
                 continue  # two signs in a row are the most that a voice can act on
         tokens.append(token)
     if not tokens:
-        raise UserError("no words in the text", where=f'text "{_show(text)}"', mend="write something to be read aloud")
+        raise UserError(
+            "no words in the text", where=f'text "{_show(text)}"', mend="write something to be read aloud"
+        )
     return tokens
+
+
+def _reads(ch: str, base: str) -> bool:
+    if base == "ru":
+        return "а" <= ch.lower() <= "я" or ch in "ёЁ"
+    return script(ch) in SCRIPTS[base]
 
 
 def _fold(text: str, base: str) -> str:
     """Accents off, U+0301 after a Cyrillic vowel kept; other scripts refused by name."""
-    if text.isascii():
+    if text.isascii() or (base == "ru" and _OF_RUSSIAN.fullmatch(text)):
         return text
     out: list[str] = []
     strange: dict[str, None] = {}
@@ -126,21 +144,28 @@ def _fold(text: str, base: str) -> str:
             if ch == ACUTE and base == "ru" and out and out[-1].lower() in RU_VOWELS:
                 out.append(ch)
         elif category[0] == "L":
-            if script(ch) in SCRIPTS[base]:
+            if base == "ru" and ch.lower() in _KIN:
+                out.append(_KIN[ch.lower()])
+                continue
+            if _reads(ch, base):
                 out.append(ch)
                 continue
             plain = unicodedata.normalize("NFKD", ch)
             plain = "".join(c for c in plain if _category(c)[0] != "M")
-            if plain and all(script(c) in SCRIPTS[base] for c in plain):
+            if plain and all(_reads(c, base) for c in plain):
                 out.append(plain)
             else:
                 strange[ch] = None
         else:
             out.append(ch)
     if strange:
-        shown = " ".join(f"{c} (U+{ord(c):04X})" for c in list(strange)[:5]) + (" …" if len(strange) > 5 else "")
+        shown = " ".join(f"{c} (U+{ord(c):04X})" for c in list(strange)[:5]) + (
+            " …" if len(strange) > 5 else ""
+        )
         raise UserError(
-            f'letters that language "{base}" does not read: {shown}', where="text", mend="remove or respell them"
+            f'letters that language "{base}" does not read: {shown}',
+            where="text",
+            mend="remove or respell them",
         )
     return "".join(out)
 

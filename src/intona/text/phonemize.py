@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 from intona.text import espeak, ipa, russian, stress
-from intona.text.normalize import PUNCTUATION, RU_VOWELS, marked_vowel, plain
+from intona.text.normalize import PUNCTUATION, RU_VOWELS, plain
 
 RULES_VERSION = "1"
 _CACHE = 200_000
+_MAX_CELLS = 1_000_000
 VOICES = {"en": "en-us"}
 
 
@@ -94,7 +96,7 @@ class RussianEngine:
         return self._parts(letters.split("-"), at, following)
 
     def _parts(self, parts: list[str], at: int | None, following: str) -> tuple[str, ...]:
-        """Phones of a word with hyphens: one part carries the main stress, long other parts keep their own."""
+        """Phones of a word with hyphens: one part has the main stress, other long parts keep theirs."""
         counts = [sum(c in RU_VOWELS for c in part) for part in parts]
         out: list[str] = []
         for k in range(len(parts) - 1, -1, -1):  # from the right: "из-за" hears its second part first
@@ -145,13 +147,17 @@ class EspeakEngine:
         heard = self._library.words([" ".join(c) for _, c in clauses], self.voice)
         out: list[list[tuple[str, ...]]] = [[] for _ in texts]
         for (i, clause), groups in zip(clauses, heard, strict=True):
-            shared = groups if len(groups) == len(clause) else self._share(clause, groups)
-            out[i].extend(self._tidy(g) for g in shared)
+            if len(groups) != len(clause):
+                groups = (
+                    [tuple(p for g in groups for p in g)] if len(clause) == 1 else self._share(clause, groups)
+                )
+            out[i].extend(self._tidy(g) for g in groups)
         return out
 
     def _tidy(self, group: Sequence[str]) -> tuple[str, ...]:
-        phones = ipa.settle_stress(group)
-        return tuple(phones if self.stressed else (p.lstrip(ipa.PRIMARY + ipa.SECONDARY) for p in phones))
+        # Secondary stress would double the vowel symbols for a distinction that data this small cannot carry.
+        phones = ipa.settle_stress(group, secondary=False)
+        return tuple(phones if self.stressed else (p.lstrip(ipa.PRIMARY) for p in phones))
 
     def _share(self, words: list[str], groups: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """espeak merged or split words ("of the"): align its phones to those of each word said alone."""
@@ -192,6 +198,12 @@ def share(alone: list[tuple[str, ...]], heard: list[str]) -> list[tuple[str, ...
     flat = [(k, _bare(p)) for k, ps in enumerate(alone) for p in ps]
     said = [_bare(p) for p in heard]
     n, m = len(flat), len(said)
+    if n * m > _MAX_CELLS:  # absurd input only: a clause holds some 400 characters
+        edges = [0]
+        for ps in alone:
+            edges.append(edges[-1] + len(ps))
+        cuts = [round(e * m / n) for e in edges]
+        return [tuple(heard[a:b]) for a, b in pairwise(cuts)]
     if not said or not flat:
         return [tuple(heard) if k == 0 else () for k in range(len(alone))]
     cost = [[0.0] * (m + 1) for _ in range(n + 1)]
@@ -232,6 +244,3 @@ def _swap(a: str, b: str) -> float:
     if a == b:
         return 0.0
     return 0.5 if ipa.is_vowel(a) and ipa.is_vowel(b) else 0.9
-
-
-

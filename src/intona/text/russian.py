@@ -22,22 +22,67 @@ BASE = {
 }  # fmt: skip
 ALWAYS_HARD, ALWAYS_SOFT = frozenset("жшц"), frozenset("чщй")
 DEVOICE = {"b": "p", "v": "f", "ɡ": "k", "d": "t", "ʐ": "ʂ", "z": "s", "ʑː": "ɕː", "dz": "ts", "dʑ": "tɕ"}
-VOICE = {"p": "b", "f": "v", "k": "ɡ", "t": "d", "ʂ": "ʐ", "s": "z", "ɕː": "ʑː", "ts": "dz", "tɕ": "dʑ", "x": "ɣ"}
+VOICE = {
+    "p": "b",
+    "f": "v",
+    "k": "ɡ",
+    "t": "d",
+    "ʂ": "ʐ",
+    "s": "z",
+    "ɕː": "ʑː",
+    "ts": "dz",
+    "tɕ": "dʑ",
+    "x": "ɣ",
+}
 VOICED, VOICELESS = frozenset(DEVOICE) | {"ɣ"}, frozenset(VOICE)
 STRESSED = {"а": "a", "о": "o", "у": "u", "ы": "ɨ", "и": "i", "э": "ɛ", "е": "e"}
 
 # Prepositions, conjunctions and particles that lean on a neighbour: no stress of their own.
 PROCLITICS = frozenset(
-    "в во к ко с со о об обо от ото до из изо за на над надо по под подо при про без безо для у "
-    "и а но не ни".split()
+    [
+        "в",
+        "во",
+        "к",
+        "ко",
+        "с",
+        "со",
+        "о",
+        "об",
+        "обо",
+        "от",
+        "ото",
+        "до",
+        "из",
+        "изо",
+        "за",
+        "на",
+        "над",
+        "надо",
+        "по",
+        "под",
+        "подо",
+        "при",
+        "про",
+        "без",
+        "безо",
+        "для",
+        "у",
+        "и",
+        "а",
+        "но",
+        "не",
+        "ни",
+    ]
 )
-ENCLITICS = frozenset("же ж ли ль бы б ка то таки".split())
+ENCLITICS = frozenset(["же", "ж", "ли", "ль", "бы", "б", "ка", "то", "таки"])
 # Final voicing of these follows the next word ("из дома" with z, "в парке" with f).
-LEANING = frozenset("в к с об от из над под без".split())
+LEANING = frozenset(["в", "к", "с", "об", "от", "из", "над", "под", "без"])
 
 LETTERS = {
-    "б": "бэ", "в": "вэ", "г": "гэ", "д": "дэ", "ж": "жэ", "з": "зэ", "й": "ий", "к": "ка", "л": "эль", "м": "эм",
-    "н": "эн", "п": "пэ", "р": "эр", "с": "эс", "т": "тэ", "ф": "эф", "х": "ха", "ц": "цэ", "ч": "че", "ш": "ша",
+    "б": "бэ", "в": "вэ", "г": "гэ", "д": "дэ", "ж": "жэ", "з": "зэ", "й": "ий", "к": "ка", "л": "эль",
+    "м": "эм",
+    "н": "эн", "п": "пэ", "р": "эр", "с": "эс", "т": "тэ", "ф": "эф", "х": "ха", "ц": "цэ", "ч": "че",
+    "ш": "ша",
     "щ": "ща", "ъ": "твёрдыйзнак", "ь": "мягкийзнак",
 }  # fmt: skip
 
@@ -46,14 +91,16 @@ _RESPELL = tuple(
     for p, r in (
         (r"^что", "што"), (r"^ничто", "ништо"), (r"конечн(?=[оыа])", "конешн"), (r"скучн", "скушн"),
         (r"нарочно", "нарошно"), (r"яичниц", "яишниц"), (r"^сегодня", "севодня"),
-        (r"^(кое|ни|не)?(ко|че)го$", r"\1\2во"), (r"^(?!(?:не|ни)?(?:много|строго|дорого|убого|полого|лого|ого|нестрого)$)"
+        (r"^(кое|ни|не)?(ко|че)го$", r"\1\2во"),
+        (r"^(?!(?:не|ни)?(?:много|строго|дорого|убого|полого|лого|ого|нестрого)$)"
          r"(.*[а-яё])?([оеё])го(?=(?:ся)?$)", r"\1\2во"), (r"^([её])го$", r"\1во"),
         (r"ть?ся$", "ца"), (r"[тд]ц", "ц"), (r"[тд]ств", "цтв"), (r"([тд])ск", "цк"),
         (r"здн", "зн"), (r"стн", "сн"), (r"(?<=[уа])вств", "ств"), (r"лнц", "нц"), (r"рдц", "рц"),
         (r"стлив", "слив"), (r"[сзж]ч", "щ"), (r"[сз]щ", "щ"), (r"[сз]ш", "шш"), (r"[сз]ж", "жж"),
         (r"(?<=[ея])гк", "хк"), (r"(?<=[ея])гч", "хч"),
         (r"интернет", "интэрнэт"), (r"компьютер", "компьютэр"), (r"^тест", "тэст"), (r"^отел", "отэл"),
-        (r"^кафе", "кафэ"), (r"^темп", "тэмп"), (r"модел", "модэл"), (r"синтез", "синтэз"), (r"детектив", "дэтэктив"),
+        (r"^кафе", "кафэ"), (r"^темп", "тэмп"), (r"модел", "модэл"), (r"синтез", "синтэз"), (r"детектив",
+        "дэтэктив"),
         (r"тоннел", "тоннэл"), (r"интерв", "интэрв"), (r"^стенд", "стэнд"), (r"свитер", "свитэр"),
     )
 )  # fmt: skip
@@ -94,13 +141,25 @@ def phones(word: str, stress: int | None, *, following: str = "") -> tuple[str, 
             left = n_vowels - seen - 1
             where = None if stress is None else seen - stress
             ending = word[i + 1 :]
-            out.append(_vowel(ch, where, soft, initial=not previous, hiatus=ending[:1] in tuple("аоэуи"), left=left, ending=ending))
+            out.append(
+                _vowel(
+                    ch,
+                    where,
+                    soft,
+                    initial=not previous,
+                    hiatus=ending[:1] in tuple("аоэуи"),
+                    left=left,
+                    ending=ending,
+                )
+            )
             seen += 1
             soft = False
     return tuple(_dark(_assimilate(out, word, following)))
 
 
-def _vowel(ch: str, where: int | None, soft: bool, *, initial: bool, hiatus: bool, left: int, ending: str) -> str:
+def _vowel(
+    ch: str, where: int | None, soft: bool, *, initial: bool, hiatus: bool, left: int, ending: str
+) -> str:
     """One vowel; `where` is its distance from the stress (negative before it), None in a clitic."""
     v = IOTATED.get(ch, ch)
     if v == "и" and not soft and not initial:
@@ -117,7 +176,11 @@ def _vowel(ch: str, where: int | None, soft: bool, *, initial: bool, hiatus: boo
         return "ɪ" if soft else "ɨ"
     if soft:  # я and а after a soft consonant: [ə] in endings, else [ɪ]
         after_stress = where is None or where > 0
-        return "ə" if after_stress and ending in ("", "м", "х", "ми", "т", "сь", "йа") else ("ə" if ch == "ё" else "ɪ")
+        return (
+            "ə"
+            if after_stress and ending in ("", "м", "х", "ми", "т", "сь", "йа")
+            else ("ə" if ch == "ё" else "ɪ")
+        )
     return "ɐ" if initial or hiatus or where == -1 or where is None else "ə"
 
 
@@ -139,17 +202,18 @@ def _assimilate(out: list[str], word: str, following: str) -> list[str]:
             elif trigger == "voiced":
                 core = VOICE.get(core, core)
             # [v] follows its neighbour but does not command one: "твой" keeps its t.
-            if core == "v":
-                trigger = ""
-            else:
-                trigger = "voiced" if core in VOICED else "voiceless"
+            trigger = "" if core == "v" else "voiced" if core in VOICED else "voiceless"
         else:
             trigger = ""
-        if not mark and after_soft and (
-            (core in ("s", "z") and after_soft in ("tʲ", "dʲ", "nʲ", "sʲ", "zʲ"))
-            or (core == "n" and after_soft in ("tʲ", "dʲ", "nʲ", "sʲ", "zʲ", "tɕ", "ɕː"))
-            or (core in ("t", "d") and after_soft in ("tʲ", "dʲ"))
-            or (core == after_soft.removesuffix("ʲ"))
+        if (
+            not mark
+            and after_soft
+            and (
+                (core in ("s", "z") and after_soft in ("tʲ", "dʲ", "nʲ", "sʲ", "zʲ"))
+                or (core == "n" and after_soft in ("tʲ", "dʲ", "nʲ", "sʲ", "zʲ", "tɕ", "ɕː"))
+                or (core in ("t", "d") and after_soft in ("tʲ", "dʲ"))
+                or (core == after_soft.removesuffix("ʲ"))
+            )
         ):
             mark = "ʲ" if core not in ("tɕ", "ɕː", "j", "ts", "ʂ", "ʐ") else ""
         out[i] = core + mark

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from intona.errors import UserError
 from intona.text import espeak, ipa
-from intona.text.normalize import PUNCTUATION, RU_VOWELS, STRESS, marked_vowel, plain
+from intona.text.normalize import PUNCTUATION, RU_VOWELS, STRESS, joined, marked_vowel, plain
 from intona.text.russian import ENCLITICS, PROCLITICS
 
 
@@ -66,7 +67,7 @@ def resolve(tokens: list[str], accents: SileroStress | None) -> list[tuple[str, 
     words = [t for t in tokens if t not in PUNCTUATION]
     marked = words
     if accents is not None and any(needs(w) for w in words):
-        marked = accents.mark(words, " ".join(tokens).replace(" ,", ","))
+        marked = [m for part in _stretches(tokens) for m in _ask(accents, part)]
     out: list[tuple[str, int | None]] = []
     for word, model in zip(words, marked, strict=True):
         own = marked_vowel(word)
@@ -80,6 +81,24 @@ def resolve(tokens: list[str], accents: SileroStress | None) -> list[tuple[str, 
     return out
 
 
+def _ask(accents: SileroStress, tokens: list[str]) -> list[str]:
+    words = [t for t in tokens if t not in PUNCTUATION]
+    return accents.mark(words, joined(tokens)) if any(needs(w) for w in words) else words
+
+
+def _stretches(tokens: list[str]) -> list[list[str]]:
+    """Tokens in runs short enough for the model: cut at the end of a sentence, at the latest after 60."""
+    out: list[list[str]] = [[]]
+    for token in tokens:
+        if len(out[-1]) >= 60 and token not in PUNCTUATION:
+            out.append([])
+        out[-1].append(token)
+        if token in ".!?…" and len(out[-1]) >= 20:
+            out.append([])
+    return [part for part in out if part]
+
+
+@lru_cache(maxsize=65536)
 def leans(letters: str) -> bool:
     """True for a word (or each part of a hyphenated one: "из-за") with no stress of its own."""
     return all(part in PROCLITICS or part in ENCLITICS for part in letters.split("-"))
@@ -91,6 +110,7 @@ def needs(word: str) -> bool:
     return STRESS not in word and not leans(letters) and certain(letters) is None
 
 
+@lru_cache(maxsize=65536)
 def certain(letters: str) -> int | None:
     """Stress that the spelling settles: ё, or the only vowel."""
     vowels = [c for c in letters if c in RU_VOWELS]

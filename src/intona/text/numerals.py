@@ -1,0 +1,61 @@
+"""Numerals by num2words, and what Russian and English spelling-out share.
+
+Digits that make no number (telephones, cards) are read one by one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+_MAX_DIGITS = 15  # longer digit strings (cards, telephone numbers) are read digit by digit
+DIGITS_RU = ["ноль", "один", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "девять"]
+DIGITS_EN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+DECIMAL = re.compile(r"(?<![\d.,])(\d{1,15})[.,](\d{1,9})(?![\d]|[.,]\d)")
+PLAIN = re.compile(r"\d+")
+DIGIT = re.compile(r"[\d²³¹⁰-⁹₀-₉①-⑨]")
+CARRY = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
+
+
+@lru_cache(maxsize=1)
+def _num2words() -> Any:
+    import num2words
+
+    return num2words.num2words
+
+
+@lru_cache(maxsize=16384)
+def cardinal(digits: str, lang: str, **how: str) -> str:
+    if len(digits) > _MAX_DIGITS or (len(digits) > 1 and digits[0] == "0"):
+        names = DIGITS_RU if lang == "ru" else DIGITS_EN
+        return " ".join(names[int(d)] for d in digits)
+    return _num2words()(int(digits), lang=lang, **how).replace(" and ", " ").replace(",", "")
+
+
+@lru_cache(maxsize=16384)
+def ordinal(digits: str, lang: str, **how: str) -> str:
+    if len(digits) > _MAX_DIGITS:
+        return cardinal(digits, lang)
+    return _num2words()(int(digits), lang=lang, to="ordinal", **how)
+
+
+def signs(text: str, table: dict[str, str]) -> str:
+    for sign, word in table.items():
+        if sign in text:
+            text = text.replace(sign, word)
+    return text
+
+
+def ascii_digits(text: str) -> str:
+    """Digits of other scripts, superscripts and fractions as plain ones."""
+    if text.isascii():
+        return text
+
+    def one(c: str) -> str:
+        if c.isascii() or not c.isdigit():
+            return c
+        return str(unicodedata.digit(c))
+
+    return "".join(map(one, text))
