@@ -148,3 +148,9 @@ def test_hears_english_espeak(tmp_path: Path) -> None:
     first = judge.judge(clip.audio, Row(id="a", text=text), None)
     assert first["wer"].value is not None and first["wer"].value <= 0.5
     assert judge.judge(clip.audio, Row(id="a", text=text), None) == first
+
+
+def test_cap_on_tokens_fits_the_model() -> None:
+    """More than any speech needs, and with Whisper's prompt below its 448."""
+    assert module.token_cap(10) == 150
+    assert module.token_cap(3600) + 10 < 448

@@ -197,7 +197,7 @@ def test_interval_is_an_interval_and_not_a_deviation(
     assert cell.low < cell.estimate < cell.high
 
 
-def test_two_seconds_of_the_same_file_count_once(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:
+def test_calling_again_never_repeats_an_utterance(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:
     """11. Calling again never repeats an utterance in the mean: one record per system, id and measure."""
     for _ in range(2):
         _run(
@@ -360,3 +360,13 @@ def test_json_is_plain_and_whole(folder: Folder, manifest: Manifest, tmp_path: P
     assert stored == json.loads(json.dumps(to_json(report)))
     assert stored["manifest_sha256"] == manifest.sha256
     assert stored["judges"]["level"] == {"version": 1}
+
+
+def test_the_page_names_tests_that_exist(root: Path) -> None:
+    import re
+
+    page = (root / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    code = "".join(p.read_text(encoding="utf-8") for p in Path(__file__).parent.glob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 10
+    assert [name for name in named if f"def {name}(" not in code] == []

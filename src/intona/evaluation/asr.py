@@ -104,6 +104,7 @@ class Transcriber:
             "vad_filter": False,
             "no_speech_threshold": None,
             "numerals": "suppressed",
+            "max_new_tokens": "30 + 12 a second",
             "loops": f"compression ratio > {LOOP_RATIO}: again with no_repeat_ngram_size {LOOP_NGRAM}",
             "sample_rate": RATE,
             "resampler": resampler_id(),
@@ -148,6 +149,7 @@ class Transcriber:
             condition_on_previous_text=False,
             vad_filter=False,
             no_speech_threshold=None,
+            max_new_tokens=token_cap(len(samples) / RATE),
             suppress_tokens=[-1, *self._numerals],
             no_repeat_ngram_size=no_repeat_ngram_size,
         )
@@ -200,6 +202,11 @@ class AsrJudge:
                 value=edits.rate, numerator=edits.errors, denominator=edits.reference, detail=detail
             )
         return scores
+
+
+def token_cap(seconds: float) -> int:
+    """Tokens that a 30 s window may take: speech has 3 to 8 a second, a decoder in circles takes them all."""
+    return 30 + round(12 * min(seconds, 30.0))
 
 
 def at_rate(audio: Audio, rate: int) -> np.ndarray:
