@@ -13,6 +13,10 @@ from hypothesis import HealthCheck, settings
 # Before anything imports torch: beside a busy process two-thread torch is several times slower when it spins.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if "PYTHONPATH" in os.environ:  # tests start processes in folders of their own
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep))
+    )
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 settings.register_profile(
