@@ -25,6 +25,7 @@ from intona.data.script import Job
 from intona.errors import UserError
 
 IN_FLIGHT = 4  # jobs a worker: enough to keep it busy, few enough to keep mels out of memory
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 SMALL = 48  # below this many jobs a pool costs more than it brings
 
 
@@ -104,12 +105,16 @@ def run_jobs(
         for job in iterator:
             yield work(job, config, spec)
         return
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start, initargs=(os.getpid(),)
-    )
+    with _one_thread_each():
+        yield from _in_pool(_chain(head, iterator), config, spec, workers)
+
+
+def _in_pool(jobs: Iterable[Job], config: CleanConfig, spec: MelSpec, workers: int) -> Iterator[Outcome]:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
     pending: deque = deque()
     try:
-        for job in _chain(head, iterator):
+        for job in jobs:
             pending.append(pool.submit(work, job, config, spec))
             while len(pending) >= workers * IN_FLIGHT:
                 yield pending.popleft().result()
@@ -134,25 +139,33 @@ def _chain(head: list[Job], rest: Iterator[Job]) -> Iterator[Job]:
     yield from rest
 
 
-def _start(parent: int) -> None:
-    """In each worker: one thread for maths, Ctrl-C left to the parent, and no life after the parent's."""
+def _start() -> None:
+    """In each worker: Ctrl-C left to the parent, and no life after the parent's."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _one_thread()
     process = multiprocessing.parent_process()
     if process is not None:
         threading.Thread(target=_follow, args=(process,), daemon=True).start()
 
 
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Workers started inside inherit one maths thread: several a worker would fight for the same cores."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 def _follow(parent: BaseProcess) -> None:
     parent.join()
     os._exit(1)
-
-
-def _one_thread() -> None:
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)
 
 
 def progress(outcomes: Iterable[Outcome], *, total: int, done: int) -> Iterator[Outcome]:
