@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intona.data.correspondence import is_pause, is_silence, learn_correspondence
 from intona.data.labels import read_lab
-from intona.data.transfer import (
-    fit_frames,
-    is_pause,
-    is_silence,
-    learn_correspondence,
-    tidy,
-    transfer_items,
-)
+from intona.data.transfer import fit_frames, tidy, transfer_items
 
 ASSETS = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
 FPS = 22050 / 256

@@ -23,8 +23,11 @@ def all_paths(n: int, t: int, optional: list[bool]) -> list[tuple[int, ...]]:
     ]
 
 
-def path_score(log_p: np.ndarray, durations: tuple[int, ...]) -> float:
-    return float(log_p[np.repeat(np.arange(len(durations)), durations), np.arange(log_p.shape[1])].sum())
+def path_score(log_p: np.ndarray, durations: tuple[int, ...], enter: np.ndarray | float = 0.0) -> float:
+    taken = (np.asarray(durations) > 0) * enter
+    return float(
+        taken.sum() + log_p[np.repeat(np.arange(len(durations)), durations), np.arange(log_p.shape[1])].sum()
+    )
 
 
 @st.composite
@@ -45,11 +48,13 @@ def test_sum_gradient_and_best_path_equal_enumeration(case):
     tokens, frames = torch.tensor([n, n + 2]), torch.tensor([t, t + 6])
     skippable = torch.zeros(2, n + 2, dtype=torch.bool)
     skippable[0, :n] = torch.tensor(optional)
+    enter = torch.randn(2, n + 2, generator=g, dtype=torch.float64)
+    cost = enter[0, :n].numpy()
     log_p.requires_grad_()
-    got = forward_sum(log_p, tokens, frames, skippable)
+    got = forward_sum(log_p, tokens, frames, skippable, enter)
     paths = all_paths(n, t, optional)
     x = log_p[0, :n, :t].detach().numpy()
-    scores = np.array([path_score(x, p) for p in paths])
+    scores = np.array([path_score(x, p, cost) for p in paths])
     assert got[0].item() == pytest.approx(float(np.logaddexp.reduce(scores)), abs=1e-9)
     (grad,) = torch.autograd.grad(got[0], log_p)
     post = np.zeros((n, t))
@@ -57,9 +62,9 @@ def test_sum_gradient_and_best_path_equal_enumeration(case):
         post[np.repeat(np.arange(n), p), np.arange(t)] += w
     np.testing.assert_allclose(grad[0, :n, :t].numpy(), post, atol=1e-9)
     assert grad[1].abs().sum() == 0 and grad[0, n:].abs().sum() == 0 and grad[0, :, t:].abs().sum() == 0
-    durations = monotonic_search(log_p, tokens, frames, skippable)
+    durations = monotonic_search(log_p, tokens, frames, skippable, enter)
     assert durations.dtype == torch.int64 and durations.sum(1).tolist() == frames.tolist()
-    assert path_score(x, tuple(durations[0, :n].tolist())) == pytest.approx(scores.max(), abs=1e-5)
+    assert path_score(x, tuple(durations[0, :n].tolist()), cost) == pytest.approx(scores.max(), abs=1e-5)
 
 
 def test_numeric_gradient():

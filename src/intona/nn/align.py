@@ -2,7 +2,8 @@
 
 Both take `log_p` (B,N,T): log-likelihood of frame t under token n. A path gives each frame one token,
 starts at the first, ends at the last and never goes back. Each token takes at least one frame, except
-tokens marked `optional`, which may be skipped: a pause that was not made.
+tokens marked `optional`, which may be skipped: a pause that was not made. `enter` (B,N), where given, is a
+log-probability counted once for each token on the path: what it costs to make that pause.
 
 Forward sum: Shih et al., RAD-TTS, 2021, and Badlani et al., One TTS Alignment To Rule Them All, 2022.
 Search: Kim et al., Glow-TTS, 2020, algorithm 1.
@@ -65,12 +66,18 @@ def _edges(optional: Any, lengths: Any, xp: Any, place: Any) -> tuple[Any, Any]:
     return first & (place < lengths[:, None]), last
 
 
-def _alpha(log_p: Tensor, first: Tensor, skips: list[Tensor]) -> Tensor:
-    """(T,B,N) log sum over paths that end at token n in frame t, its own score counted."""
+def _alpha(log_p: Tensor, first: Tensor, skips: list[Tensor], enter: Tensor) -> tuple[Tensor, Tensor]:
+    """(T,B,N) log sum over paths that end at token n in frame t, its own score counted, less a shift (T,B).
+
+    The shift keeps the greatest at 0, so that single precision is enough for 1,000 frames.
+    """
     frames = log_p.shape[2]
     score = log_p.permute(2, 0, 1).contiguous()
     out = torch.empty_like(score)
-    out[0] = score[0].masked_fill(~first, NEVER)
+    out[0] = (score[0] + enter).masked_fill(~first, NEVER)
+    top = torch.empty(frames, log_p.shape[0], dtype=out.dtype, device=out.device)
+    top[0] = out[0].amax(1)
+    out[0] -= top[0, :, None]
     into = torch.full((2 + len(skips), *out[0].shape), NEVER, dtype=out.dtype, device=out.device)
     barred = [~s[:, k + 2 :] for k, s in enumerate(skips)]
     for t in range(1, frames):
@@ -79,69 +86,94 @@ def _alpha(log_p: Tensor, first: Tensor, skips: list[Tensor]) -> Tensor:
         into[1, :, 1:] = before[:, :-1]
         for k, bar in enumerate(barred):
             into[k + 2, :, k + 2 :] = before[:, : -(k + 2)].masked_fill(bar, NEVER)
-        torch.add(torch.logsumexp(into, 0).clamp_min_(NEVER), score[t], out=out[t])
-    return out
+        into[1:] += enter
+        torch.add(torch.logsumexp(into, 0), score[t], out=out[t])
+        top[t] = out[t].amax(1)
+        out[t] -= top[t, :, None]
+        out[t].clamp_min_(NEVER)
+    return out, top.double().cumsum(0)
 
 
 class _ForwardSum(torch.autograd.Function):
     """log Z (B,) of all paths; the gradient is the posterior that token n holds frame t."""
 
     @staticmethod
-    def forward(ctx: Any, log_p: Tensor, tokens: Tensor, frames: Tensor, optional: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, log_p: Tensor, tokens: Tensor, frames: Tensor, optional: Tensor, enter: Tensor
+    ) -> Tensor:
+        rows = torch.arange(len(tokens), device=log_p.device)
         place = torch.arange(log_p.shape[1], device=log_p.device)[None]
+        time = torch.arange(log_p.shape[2], device=log_p.device)[None]
         first, last = _edges(optional, tokens, torch, place)
         valid = place < tokens[:, None]
-        score = log_p.double().masked_fill(~valid[:, :, None], NEVER)
-        alpha = _alpha(score, first, _skips(optional, torch))
-        rows = torch.arange(len(tokens), device=log_p.device)
-        log_z = torch.logsumexp(alpha[frames - 1, rows].masked_fill(~last, NEVER), 1)
-        # Backwards is forwards on the reversed tokens and frames of each row.
+        score = log_p.masked_fill(~valid[:, :, None], NEVER)
+        # Backwards is forwards on the reversed tokens and frames of each row: both go in one batch.
         token_at = (tokens[:, None] - 1 - place) % log_p.shape[1]
-        time = torch.arange(log_p.shape[2], device=log_p.device)[None]
         frame_at = (frames[:, None] - 1 - time) % log_p.shape[2]
         flip = score.gather(1, token_at[:, :, None].expand_as(score))
         flip = flip.gather(2, frame_at[:, None, :].expand_as(score))
-        optional_flip = optional.gather(1, token_at) & valid
-        beta = _alpha(flip, last.gather(1, token_at) & valid, _skips(optional_flip, torch))
+        start = torch.cat([first, last.gather(1, token_at) & valid])
+        skips = _skips(torch.cat([optional, optional.gather(1, token_at) & valid]), torch)
+        cost = torch.cat([enter, enter.gather(1, token_at)])
+        sums, shift = _alpha(torch.cat([score, flip]), start, skips, cost)
+        alpha, beta = sums.split(len(tokens), dim=1)
+        top = shift[frames - 1, rows]
+        log_z = top + torch.logsumexp(alpha[frames - 1, rows].double().masked_fill(~last, NEVER), 1)
         beta = beta.permute(1, 2, 0)
         beta = beta.gather(1, token_at[:, :, None].expand_as(beta))
         beta = beta.gather(2, frame_at[:, None, :].expand_as(beta))
-        post = torch.exp((alpha.permute(1, 2, 0) + beta - score - log_z[:, None, None]).clamp_max(0.0))
-        post = post * (valid[:, :, None] & (time < frames[:, None])[:, None, :])
+        # Each frame has one token: the shifts cancel when the posterior is normalised over tokens.
+        both = alpha.permute(1, 2, 0) + beta - score - enter[:, :, None]
+        both = both.masked_fill(~valid[:, :, None], 2 * NEVER)
+        post = torch.softmax(both, 1) * (valid[:, :, None] & (time < frames[:, None])[:, None, :])
         ctx.save_for_backward(post.to(log_p.dtype))
         return log_z.to(log_p.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         (post,) = ctx.saved_tensors
-        return post * grads[0][:, None, None], None, None, None
+        return post * grads[0][:, None, None], None, None, None, None
 
 
 def forward_sum(
-    log_p: Tensor, token_lengths: Tensor, mel_lengths: Tensor, optional: Tensor | None = None
+    log_p: Tensor,
+    token_lengths: Tensor,
+    mel_lengths: Tensor,
+    optional: Tensor | None = None,
+    enter: Tensor | None = None,
 ) -> Tensor:
     """log of the sum over all monotonic paths (B,), differentiable in `log_p` (B,N,T).
 
     Args:
         optional: boolean (B,N), True = the token may be skipped; None = none may.
+        enter: (B,N) log-probability of taking the token at all; no gradient flows into it.
 
     Raises:
         ValueError: more tokens that must sound than frames.
     """
     optional = _checked(log_p, token_lengths, mel_lengths, optional)
-    return _ForwardSum.apply(log_p, token_lengths, mel_lengths, optional)  # type: ignore[return-value]
+    enter = log_p.new_zeros(log_p.shape[:2]) if enter is None else enter.to(log_p)
+    return _ForwardSum.apply(log_p, token_lengths, mel_lengths, optional, enter)  # type: ignore[return-value]
 
 
 def forward_sum_loss(
-    log_p: Tensor, token_lengths: Tensor, mel_lengths: Tensor, optional: Tensor | None = None
+    log_p: Tensor,
+    token_lengths: Tensor,
+    mel_lengths: Tensor,
+    optional: Tensor | None = None,
+    enter: Tensor | None = None,
 ) -> Tensor:
     """Mean over frames of the negative `forward_sum`: a scalar that does not grow with the batch."""
-    return -forward_sum(log_p, token_lengths, mel_lengths, optional).sum() / mel_lengths.sum()
+    return -forward_sum(log_p, token_lengths, mel_lengths, optional, enter).sum() / mel_lengths.sum()
 
 
 @torch.no_grad()
 def monotonic_search(
-    log_p: Tensor, token_lengths: Tensor, mel_lengths: Tensor, optional: Tensor | None = None
+    log_p: Tensor,
+    token_lengths: Tensor,
+    mel_lengths: Tensor,
+    optional: Tensor | None = None,
+    enter: Tensor | None = None,
 ) -> Tensor:
     """Durations (B,N) int64 of the likeliest path through `log_p` (B,N,T); row b sums to `mel_lengths[b]`.
 
@@ -155,10 +187,11 @@ def monotonic_search(
     score = log_p.detach().float().cpu().numpy()
     n, t = token_lengths.cpu().numpy(), mel_lengths.cpu().numpy()
     found = None
-    if optional is None:
+    if optional is None and enter is None:
         found = _search_package(score, n, t)
     if found is None:
-        found = search_numpy(score, n, t, checked.cpu().numpy())
+        cost = None if enter is None else enter.detach().cpu().numpy()
+        found = search_numpy(score, n, t, checked.cpu().numpy(), cost)
     return torch.from_numpy(found).to(log_p.device)
 
 
@@ -175,7 +208,11 @@ def _search_package(log_p: np.ndarray, tokens: np.ndarray, frames: np.ndarray) -
 
 
 def search_numpy(
-    log_p: np.ndarray, tokens: np.ndarray, frames: np.ndarray, optional: np.ndarray
+    log_p: np.ndarray,
+    tokens: np.ndarray,
+    frames: np.ndarray,
+    optional: np.ndarray,
+    enter: np.ndarray | None = None,
 ) -> np.ndarray:
     """`monotonic_search` in NumPy: one step a frame, all rows and tokens at once. Durations (B,N) int64."""
     size, n, t_max = log_p.shape
@@ -186,14 +223,15 @@ def search_numpy(
     score = np.ascontiguousarray(score)  # (T,B,N)
     # step[t, b, n] = how many tokens back the path came from
     step = np.zeros((t_max, size, n), dtype=np.uint16)
-    best = np.where(first, score[0], NEVER).astype(np.float64)
+    cost = np.zeros((size, n)) if enter is None else enter.astype(np.float64)
+    best = np.where(first, score[0] + cost, NEVER)
     final = np.where(last, best, NEVER).argmax(1)
     for t in range(1, t_max):
         come = best.copy()
         moved = step[t]
         for k in range(1 + len(skips)):
             other = np.full_like(best, NEVER)
-            other[:, k + 1 :] = best[:, : n - k - 1]
+            other[:, k + 1 :] = best[:, : n - k - 1] + cost[:, k + 1 :]
             better = other > come
             if k:
                 better &= skips[k - 1]

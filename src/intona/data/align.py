@@ -1,0 +1,374 @@
+"""`intona align`: how long each symbol lasts, found by a small model trained on the corpus itself.
+
+A convolutional net says for each frame which phone it hears; the forward-sum loss trains it on nothing but
+the order of the phones (`intona.nn.align`), a beta-binomial prior leads it at first; the best monotonic path
+gives the durations. Then the net is trained on that path frame by frame and the path is searched again
+(Viterbi training), which sharpens the boundaries. Mels are normalised per speaker, so many speakers share
+one net. All pauses (word boundary, punctuation) are one class, may be skipped and cost something to take.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from intona.data.boundaries import BoundaryErrors, judge_of
+from intona.data.correspondence import is_pause
+from intona.data.prepared import Item, Prepared, write_durations
+from intona.errors import UserError
+from intona.nn.align import beta_binomial_prior, forward_sum_loss, monotonic_search
+from intona.nn.masks import length_mask
+
+TRIAL = 10  # steps after which the time of a step is known
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignerConfig:
+    """Sizes and schedule. `*_cost` are natural-log costs of taking a pause; `prior_scale` divides the
+    posterior by the class's own frequency to that power when the path is searched."""
+
+    channels: int = 160
+    layers: int = 3
+    kernel: int = 5
+    max_frames: int = 6000
+    learning_rate: float = 3e-3
+    prior_share: float = 0.4
+    refit_share: float = 0.22
+    boundary_cost: float = 6.0
+    punctuation_cost: float = 1.0
+    prior_scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignReport:
+    """What `align` did. `loss` is nats per frame, the mean of the last steps of forward-sum training."""
+
+    utterances: int
+    skipped: tuple[str, ...]
+    steps: int
+    seconds: float
+    loss: float
+    source: str
+    boundaries: BoundaryErrors | None = None
+    stages: Mapping[str, BoundaryErrors] = field(default_factory=dict)
+
+    def table(self) -> str:
+        rows = [f"aligned {self.utterances} utterances in {self.seconds:.0f} s ({self.source})"]
+        if self.skipped:
+            rows.append(
+                f"skipped {len(self.skipped)}, too short for their symbols: {', '.join(self.skipped[:5])}"
+            )
+        if self.boundaries:
+            rows.append(self.boundaries.line())
+        return "\n".join(rows)
+
+
+class _Listener(nn.Module):
+    """Mel (B,T,n_mels) -> log-probability of each class (B,T,C)."""
+
+    def __init__(self, n_mels: int, classes: int, config: AlignerConfig) -> None:
+        super().__init__()
+        c, k = config.channels, config.kernel
+        self.first = nn.Conv1d(n_mels, c, k, padding=k // 2)
+        self.rest = nn.ModuleList(nn.Conv1d(c, c, 3, padding=1) for _ in range(config.layers - 1))
+        self.norms = nn.ModuleList(nn.LayerNorm(c) for _ in range(config.layers))
+        self.out = nn.Linear(c, classes)
+
+    def forward(self, mels: Tensor, mask: Tensor) -> Tensor:
+        x = torch.relu(self.first(mels.transpose(1, 2))).transpose(1, 2)
+        x = self.norms[0](x) * mask[..., None]
+        for conv, norm in zip(self.rest, list(self.norms)[1:], strict=True):
+            x = norm(x + torch.relu(conv(x.transpose(1, 2))).transpose(1, 2)) * mask[..., None]
+        return torch.log_softmax(self.out(x), -1)
+
+
+@dataclass(frozen=True)
+class _Script:
+    """An utterance as the aligner sees it: runs of pauses are one token, and one stands at each end.
+
+    `classes` (M,), `optional` (M,), `enter` (M,), and `place` (M,) = the symbol that takes the frames.
+    """
+
+    classes: np.ndarray
+    optional: np.ndarray
+    enter: np.ndarray
+    place: np.ndarray
+
+
+def _script(symbols: Sequence[str], classes: Mapping[str, int], config: AlignerConfig) -> _Script:
+    rows: list[tuple[int, bool, float, int]] = [(0, True, -config.punctuation_cost, -1)]
+    for i, s in enumerate(symbols):
+        if not is_pause(s):
+            rows.append((classes[s], False, 0.0, i))
+            continue
+        cost = -config.boundary_cost if s.isspace() else -config.punctuation_cost
+        if rows[-1][0] == 0:  # a run: punctuation, the likelier pause, takes it
+            old = rows.pop()
+            better = old[3] < 0 or (symbols[old[3]].isspace() and not s.isspace())
+            rows.append((0, True, max(old[2], cost), i if better else old[3]))
+        else:
+            rows.append((0, True, cost, i))
+    if rows[-1][0]:
+        rows.append((0, True, -config.punctuation_cost, len(symbols)))
+    c, o, e, p = zip(*rows, strict=True)
+    # Silence at the ends without a symbol belongs to the first and the last one.
+    place = np.clip(np.array(p), 0, len(symbols) - 1)
+    return _Script(np.array(c), np.array(o), np.array(e, dtype=np.float32), place)
+
+
+class _Aligner:
+    def __init__(self, prepared: Prepared, config: AlignerConfig, seed: int) -> None:
+        self.prepared, self.config = prepared, config
+        phones = sorted({s for i in prepared for s in i.phonemes if not is_pause(s)})
+        self.classes = {s: k + 1 for k, s in enumerate(phones)}
+        scripts = {i.id: _script(i.phonemes, self.classes, config) for i in prepared}
+        self.items = [
+            i
+            for i in prepared
+            if (~scripts[i.id].optional).sum() <= i.n_frames and len(scripts[i.id].classes) > 1
+        ]
+        kept = {i.id for i in self.items}
+        self.skipped = tuple(i.id for i in prepared if i.id not in kept)
+        if not self.items:
+            raise UserError("no utterance has enough frames for its symbols", where=prepared.root)
+        self.scripts = scripts
+        self.norm = _speaker_stats(prepared, self.items)
+        self.random = np.random.default_rng(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.net = _Listener(prepared.spec.n_mels, len(self.classes) + 1, config)
+        self.log_prior = torch.zeros(len(self.classes) + 1)
+        self.optim = torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+
+    def batches(self, *, shuffle: bool) -> Iterator[list[Item]]:
+        """Items of like length, at most `max_frames` padded frames; shuffled without end, or each once."""
+        while True:
+            jitter = self.random.uniform(0.9, 1.1, len(self.items)) if shuffle else np.ones(len(self.items))
+            order = np.argsort(
+                [-i.n_frames * j for i, j in zip(self.items, jitter, strict=True)], kind="stable"
+            )
+            groups: list[list[Item]] = []
+            longest = 0
+            for k in order:
+                item = self.items[k]
+                longest = max(longest, item.n_frames)
+                if not groups or longest * (len(groups[-1]) + 1) > self.config.max_frames:
+                    groups.append([])
+                    longest = item.n_frames
+                groups[-1].append(item)
+            if shuffle:
+                self.random.shuffle(groups)  # type: ignore[arg-type]
+            yield from groups
+            if not shuffle:
+                return
+
+    def batch(self, items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """mels (B,T,n_mels), mel_lengths, classes (B,M), token_lengths, optional (B,M), enter (B,M)."""
+        t, m = max(i.n_frames for i in items), max(len(self.scripts[i.id].classes) for i in items)
+        mels = np.zeros((len(items), t, self.prepared.spec.n_mels), dtype=np.float32)
+        classes = np.zeros((len(items), m), dtype=np.int64)
+        optional = np.zeros((len(items), m), dtype=bool)
+        enter = np.zeros((len(items), m), dtype=np.float32)
+        for b, i in enumerate(items):
+            mean, scale = self.norm[i.speaker]
+            mels[b, : i.n_frames] = (self.prepared.mel(i) - mean) * scale
+            s = self.scripts[i.id]
+            n = len(s.classes)
+            classes[b, :n], optional[b, :n], enter[b, :n] = s.classes, s.optional, s.enter
+        lengths = torch.tensor([i.n_frames for i in items])
+        tokens = torch.tensor([len(self.scripts[i.id].classes) for i in items])
+        as_torch = (torch.from_numpy(x) for x in (mels, classes, optional, enter))
+        x, c, o, e = as_torch
+        return x, lengths, c, tokens, o, e
+
+    def scores(self, log_q: Tensor, classes: Tensor, scale: float) -> Tensor:
+        """(B,T,C) -> (B,M,T): how well each token explains each frame."""
+        log_q = log_q - scale * self.log_prior
+        index = classes[:, None, :].expand(-1, log_q.shape[1], -1)
+        return log_q.gather(2, index).transpose(1, 2)
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        for group in self.optim.param_groups:
+            group["lr"] = rate
+        self.optim.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optim.step()
+
+    def forward_sum_stage(self, steps: int, seconds: float) -> tuple[int, float]:
+        """Train on the order of the phones; where `steps` would take longer than `seconds`, on fewer."""
+        losses: list[float] = []
+        stream = self.batches(shuffle=True)
+        started = time.monotonic()
+        k = 0
+        while k < steps:
+            if k == TRIAL:
+                # The schedule must end, not break off: a path led by the prior alone is worth nothing.
+                each = (time.monotonic() - started) / TRIAL
+                steps = min(steps, max(TRIAL, int(seconds / each)))
+            lead = self.config.prior_share * steps
+            items = next(stream)
+            x, lengths, classes, tokens, optional, enter = self.batch(items)
+            mask = length_mask(lengths, x.shape[1])
+            log_q = self.net(x, mask)
+            # Divided by the mean posterior the score is mutual information: without it the best net hears
+            # one phone everywhere.
+            self.log_prior = torch.logsumexp(log_q[mask], 0) - math.log(int(lengths.sum()))
+            score = self.scores(log_q, classes, 1.0)
+            weight = max(0.0, 1.0 - k / lead) if lead else 0.0
+            if weight:
+                prior = torch.zeros_like(score)
+                for b, i in enumerate(items):
+                    n = int(tokens[b])
+                    prior[b, :n, : i.n_frames] = _prior(n, i.n_frames)
+                score = score + weight * prior
+            loss = forward_sum_loss(score, tokens, lengths, optional, enter)
+            self.step(loss, self.rate(k, steps))
+            losses.append(loss.item())
+            k += 1
+        self.log_prior = self.log_prior.detach()
+        return len(losses), float(np.mean(losses[-20:])) if losses else math.nan
+
+    def rate(self, k: int, steps: int) -> float:
+        warm = min(1.0, (k + 1) / 20)
+        return (
+            self.config.learning_rate
+            * warm
+            * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * k / max(1, steps))))
+        )
+
+    def refit_stage(self, steps: int, paths: Mapping[str, np.ndarray], deadline: float) -> int:
+        """Train on the frames of a path: cross-entropy, the class of each frame its target."""
+        stream = self.batches(shuffle=True)
+        for k in range(steps):
+            if time.monotonic() > deadline:
+                return k
+            items = next(stream)
+            x, lengths, _, _, _, _ = self.batch(items)
+            mask = length_mask(lengths, x.shape[1])
+            target = torch.zeros(mask.shape, dtype=torch.long)
+            for b, i in enumerate(items):
+                s = self.scripts[i.id]
+                target[b, : i.n_frames] = torch.from_numpy(np.repeat(s.classes, paths[i.id]))
+            log_q = self.net(x, mask)
+            self.step(nn.functional.nll_loss(log_q[mask], target[mask]), 0.17 * self.rate(k, steps))
+        return steps
+
+    @torch.no_grad()
+    def search(self) -> dict[str, np.ndarray]:
+        """Id -> frames (M,) of each token of its script; sets the class prior anew first."""
+        paths: dict[str, np.ndarray] = {}
+        for items in self.batches(shuffle=False):
+            x, lengths, classes, tokens, optional, enter = self.batch(items)
+            log_q = self.net(x, length_mask(lengths, x.shape[1]))
+            score = self.scores(log_q, classes, self.config.prior_scale)
+            found = monotonic_search(score, tokens, lengths, optional, enter).numpy()
+            for b, i in enumerate(items):
+                paths[i.id] = found[b, : int(tokens[b])]
+        self.log_prior = self._frequencies(paths)
+        return paths
+
+    def _frequencies(self, paths: Mapping[str, np.ndarray]) -> Tensor:
+        count = np.ones(len(self.classes) + 1)
+        for id, path in paths.items():
+            np.add.at(count, self.scripts[id].classes, path)
+        return torch.from_numpy(np.log(count / count.sum())).float()
+
+    def durations(self, paths: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Paths over tokens as frames per symbol of the item."""
+        out = {}
+        for i in self.items:
+            d = np.zeros(len(i.phonemes), dtype=np.int64)
+            np.add.at(d, self.scripts[i.id].place, paths[i.id])
+            out[i.id] = d
+        return out
+
+
+def align(
+    data_dir: Path | str,
+    *,
+    minutes: float = 10.0,
+    seed: int = 0,
+    steps: int = 180,
+    config: AlignerConfig | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> AlignReport:
+    """Align a prepared corpus and write its `durations.jsonl` (source "align").
+
+    The same seed and steps give the same durations, unless `minutes` are too few for the steps.
+    Where the corpus brought phone labels, the report holds the errors at word edges.
+
+    Raises:
+        UserError: not a prepared directory, or no utterance fits.
+    """
+    prepared = Prepared.open(data_dir)
+    config = config or AlignerConfig()
+    started = time.monotonic()
+    deadline = started + 60.0 * minutes
+    say = progress or (lambda _: None)
+    aligner = _Aligner(prepared, config, seed)
+    judge = judge_of(prepared)
+    stages: dict[str, BoundaryErrors] = {}
+
+    def look(name: str) -> None:
+        if judge is not None:
+            stages[name] = judge(aligner.durations(paths))
+            say(f"{name}: {stages[name].line()}")
+
+    refit = round(config.refit_share * steps)
+    # A share of the time is kept for the refit and the searches, so that a slow machine gets both.
+    done, loss = aligner.forward_sum_stage(steps - refit, 60.0 * minutes * (0.8 - config.refit_share))
+    say(f"forward sum: {done} steps, {loss:.3f} nats a frame, {time.monotonic() - started:.0f} s")
+    paths = aligner.search()
+    look("forward sum")
+    if refit:
+        done += aligner.refit_stage(refit, paths, deadline)
+        paths = aligner.search()
+        look("refit")
+    seconds = time.monotonic() - started
+    source = (
+        f"align: conv {config.channels}x{config.layers}, forward sum and refit, {done} steps, seed {seed}"
+    )
+    durations = aligner.durations(paths)
+    write_durations(data_dir, durations, source=source)
+    return AlignReport(
+        utterances=len(durations),
+        skipped=aligner.skipped,
+        steps=done,
+        seconds=seconds,
+        loss=loss,
+        source=source,
+        boundaries=judge(durations) if judge else None,
+        stages=stages,
+    )
+
+
+_PRIORS: dict[tuple[int, int], Tensor] = {}
+
+
+def _prior(n: int, t: int) -> Tensor:
+    key = (n, t)
+    if key not in _PRIORS:
+        if len(_PRIORS) > 2000:
+            _PRIORS.clear()
+        _PRIORS[key] = beta_binomial_prior(n, t)
+    return _PRIORS[key]
+
+
+def _speaker_stats(prepared: Prepared, items: Sequence[Item]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Speaker -> (mean, 1 / std) per mel bin over at most 100 of their utterances."""
+    by: dict[int, list[Item]] = {}
+    for i in items:
+        by.setdefault(i.speaker, []).append(i)
+    out = {}
+    for speaker, own in by.items():
+        mels = np.concatenate([prepared.mel(i) for i in own[:: max(1, len(own) // 100)]])
+        out[speaker] = (mels.mean(0), 1.0 / np.maximum(mels.std(0), 0.1))
+    return out
