@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import soundfile
@@ -136,7 +136,7 @@ def read_audio(
     return audio.resample(sample_rate) if sample_rate is not None else audio
 
 
-def _open(path: str | os.PathLike[str], where: str) -> IO[bytes]:
+def _open(path: str | os.PathLike[str], where: str) -> BinaryIO:
     """Open without ever waiting: a FIFO, a device or a directory is refused, not read."""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -161,7 +161,7 @@ def _open(path: str | os.PathLike[str], where: str) -> IO[bytes]:
 
 
 def _decode(
-    f: soundfile.SoundFile, raw: IO[bytes], where: str, mono: bool, max_seconds: float | None
+    f: soundfile.SoundFile, raw: BinaryIO, where: str, mono: bool, max_seconds: float | None
 ) -> tuple[np.ndarray, int, bool]:
     rate, channels, frames = f.samplerate, f.channels, f.frames
     if not MIN_RATE <= rate <= MAX_RATE:

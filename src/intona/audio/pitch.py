@@ -18,6 +18,7 @@ HOP_SECONDS = 256 / 22050
 Method = Literal["auto", "harvest", "yin"]
 _YIN_RATE = 16000
 _QUIET = 1e-4  # power relative to the loud frames (-40 dB) below which no frame is called voiced
+_UNVOICED = 0.5  # depth of dip, at 147 Hz, from which on a frame is rather unvoiced
 _BIAS = 0.04  # of depth an octave, towards short periods
 
 
@@ -161,14 +162,16 @@ def _yin(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: floa
     n_fft = scipy.fft.next_fast_len(length + window, real=True)
     x = np.pad(audio.samples, (length, length))
     centres = np.rint((np.arange(total) + 0.5) * hop_seconds * _YIN_RATE).astype(np.int64) + length
-    starts = np.clip(centres - length // 2, 0, len(x) - length)
+    # The two stretches compared at lag tau are centred at (window + tau) / 2: taken for a voice of 150 Hz.
+    starts = np.clip(centres - (window + _YIN_RATE // 150) // 2, 0, len(x) - length)
     levels, periods, costs = np.zeros(total), np.zeros((total, 6)), np.ones((total, 6))
     for block in range(0, total, 256):
         s = starts[block : block + 256]
         frames = x[s[:, None] + np.arange(length)].astype(np.float64)
         square = np.concatenate([np.zeros((len(s), 1)), np.cumsum(frames**2, axis=1)], axis=1)
-        head = scipy.fft.rfft(frames[:, :window], n_fft)
-        correlation = scipy.fft.irfft(np.conj(head) * scipy.fft.rfft(frames, n_fft), n_fft)[:, : longest + 1]
+        head = np.asarray(scipy.fft.rfft(frames[:, :window], n_fft))
+        tail = np.asarray(scipy.fft.rfft(frames, n_fft))
+        correlation = np.asarray(scipy.fft.irfft(np.conj(head) * tail, n_fft))[:, : longest + 1]
         lags = np.arange(longest + 1)
         power = square[:, window : window + 1] + square[:, window + lags] - square[:, lags]
         difference = np.maximum(power - 2 * correlation, 0)
@@ -203,7 +206,7 @@ def _viterbi(periods: np.ndarray, costs: np.ndarray, loud: np.ndarray) -> np.nda
     valid = periods > 0
     pitch[valid] = np.log2(_YIN_RATE / periods[valid])
     local = np.where(valid & loud[:, None], costs - _BIAS * pitch, 10.0)
-    local[:, k - 1] = 0.25 - _BIAS * 7.2  # unvoiced: as good as a dip of depth 0.25 at 147 Hz
+    local[:, k - 1] = _UNVOICED - _BIAS * 7.2
     back = np.zeros((total, k), np.int64)
     score = local[0]
     for t in range(1, total):

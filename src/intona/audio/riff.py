@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import IO
+from typing import BinaryIO
 
 _UNKNOWN_LENGTH = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000)  # what streaming writers put there
 
 
-def missing_seconds(f: IO[bytes]) -> float:
+def missing_seconds(f: BinaryIO) -> float:
     """Seconds of sound that the `data` chunk promises and the file does not hold; 0 if whole or not RIFF.
 
     The file's position is kept.

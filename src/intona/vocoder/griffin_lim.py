@@ -69,7 +69,7 @@ class GriffinLim(Vocoder):
     def stft(self, wave: np.ndarray, frames: int) -> np.ndarray:
         """Samples to (frames, n_fft // 2 + 1) complex64, without any padding."""
         view = np.lib.stride_tricks.sliding_window_view(wave, self.spec.n_fft)[:: self.spec.hop_length]
-        return scipy.fft.rfft(view[:frames] * self.window)  # type: ignore[return-value]
+        return np.asarray(scipy.fft.rfft(view[:frames] * self.window))
 
     def istft(self, spectrum: np.ndarray) -> np.ndarray:
         """The least-squares inverse (Griffin & Lim 1984, equation 6), overlaps added a shift at a time."""
@@ -77,7 +77,7 @@ class GriffinLim(Vocoder):
         blocks = -(-n_fft // hop)
         frames = len(spectrum)
         pieces = np.zeros((frames, blocks * hop), np.float32)
-        pieces[:, :n_fft] = scipy.fft.irfft(spectrum, n_fft) * self.window  # type: ignore[operator]
+        pieces[:, :n_fft] = np.asarray(scipy.fft.irfft(spectrum, n_fft)) * self.window
         square = np.zeros(blocks * hop, np.float32)
         square[:n_fft] = self.window**2
         wave = np.zeros((frames + blocks - 1, hop), np.float32)
