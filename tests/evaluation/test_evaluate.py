@@ -370,3 +370,22 @@ def test_the_page_names_tests_that_exist(root: Path) -> None:
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 10
     assert [name for name in named if f"def {name}(" not in code] == []
+
+
+def test_distance_of_the_recording_from_itself_is_no_comparison(
+    folder: Folder, manifest: Manifest, tmp_path: Path
+) -> None:
+    """It would swell the family that Holm's adjustment pays for."""
+    from intona.evaluation.f0 import ReferenceJudge
+
+    systems = {"recording": folder("recording"), "ours": folder("ours", gain=0.5)}
+    report = _run(
+        systems["ours"],
+        manifest,
+        tmp_path,
+        Level(),
+        ReferenceJudge(),
+        systems=systems,
+        reference=systems["recording"],
+    )
+    assert [d.measure for d in report.differences] == ["level"]

@@ -1,14 +1,16 @@
 """Intonation figures: F0 statistics of one utterance, and its distance from a reference recording.
 
-F0 comes from `intona.audio.f0_contour`, every 10 ms (every mel frame where two are aligned). Levels are in
-Hz, spreads in semitones: a spread in Hz is larger for a higher voice that speaks the same melody. Distances
-are taken on DTW-aligned frames that are voiced in *both*, in cents: sqrt(mean (1200 log2(f̂ / f))²); the
-correlation is Pearson's, of log F0, on the same frames.
+F0 comes from `intona.audio.f0_contour`, once a mel frame. Levels are in Hz, spreads in semitones: a spread
+in Hz is larger for a higher voice that speaks the same melody. Distances are taken on DTW-aligned frames that
+are voiced in *both*, in cents: sqrt(mean (1200 log2(f̂ / f))²); the correlation is Pearson's, of log F0, on
+the same frames.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+from collections import OrderedDict
 from functools import cache
 from typing import Any, Literal
 
@@ -21,15 +23,28 @@ from intona.evaluation.judge import Measure, Score, failed_scores
 from intona.evaluation.manifest import Row
 from intona.evaluation.wavs import speech_span
 
-HOP_SECONDS = 0.010
 RATE = 16_000
+KEPT = 512  # contours, some 5 kB each
 F_MIN, F_MAX = 60.0, 600.0
 MIN_FRAMES = 10
 
 
-def contour(audio: Audio, *, hop_seconds: float = HOP_SECONDS) -> np.ndarray:
-    """(T,) Hz, 0 where unvoiced, at 16 kHz for every system alike."""
-    return f0_contour(audio.resample(RATE), hop_seconds, f_min=F_MIN, f_max=F_MAX, method=pick_method()).f0
+_kept: OrderedDict[bytes, np.ndarray] = OrderedDict()
+
+
+def contour(audio: Audio) -> np.ndarray:
+    """(T,) Hz once a mel frame, 0 where unvoiced, at 16 kHz for every system alike.
+
+    The last few hundred are kept: harvest is the slowest judge after the recognizer, and a recording is
+    asked for once by each system.
+    """
+    key = hashlib.blake2b(np.int64(audio.sample_rate).tobytes() + audio.samples.tobytes()).digest()
+    if key not in _kept:
+        low = audio.resample(RATE)
+        _kept[key] = f0_contour(low, frame_seconds(), f_min=F_MIN, f_max=F_MAX, method=pick_method()).f0
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return _kept[key]
 
 
 @cache
@@ -48,7 +63,7 @@ def describe_f0() -> dict[str, Any]:
         "f0": f"harvest (pyworld {importlib.metadata.version('pyworld')})" if method == "harvest" else "yin",
         "f_min": F_MIN,
         "f_max": F_MAX,
-        "hop_seconds": HOP_SECONDS,
+        "hop_seconds": round(frame_seconds(), 6),
         "sample_rate": RATE,
         "resampler": resampler_id(),
     }
@@ -104,7 +119,7 @@ class ReferenceJudge:
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         assert reference is not None
         (start, end), (ref_start, ref_end) = speech_span(audio), speech_span(reference)
-        scores = compare(audio.trim(start, end), reference.trim(ref_start, ref_end))
+        scores = compare(audio, reference, start, end, ref_start, ref_end)
         scores["duration_ratio"] = Score(value=(end - start) / (ref_end - ref_start))
         scores["duration_ratio_raw"] = Score(value=audio.duration / reference.duration)
         return scores
@@ -129,14 +144,17 @@ def statistics(f0: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def compare(audio: Audio, reference: Audio) -> dict[str, Score]:
-    """F0 RMSE (cents) and log-F0 correlation over DTW-aligned frames voiced in both."""
-    ours, theirs = align_frames(cepstra(audio), cepstra(reference))
-    f, g = contour(audio, hop_seconds=frame_seconds()), contour(reference, hop_seconds=frame_seconds())
-    # The last frames of two analyses of one file may differ by one.
-    a = f[np.minimum(ours, len(f) - 1)]
-    b = g[np.minimum(theirs, len(g) - 1)]
-    return f0_distance(a, b)
+def compare(
+    audio: Audio, reference: Audio, start: float, end: float, ref_start: float, ref_end: float
+) -> dict[str, Score]:
+    """F0 RMSE and log-F0 correlation of two spans (seconds), over DTW-aligned frames voiced in both."""
+    ours, theirs = align_frames(cepstra(audio.trim(start, end)), cepstra(reference.trim(ref_start, ref_end)))
+    return f0_distance(_at(contour(audio), ours, start), _at(contour(reference), theirs, ref_start))
+
+
+def _at(f0: np.ndarray, frames: np.ndarray, start: float) -> np.ndarray:
+    """The contour of the whole file at frames counted from `start` seconds."""
+    return f0[np.clip(frames + round(start / frame_seconds()), 0, len(f0) - 1)]
 
 
 def f0_distance(a: np.ndarray, b: np.ndarray) -> dict[str, Score]:

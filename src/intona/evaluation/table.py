@@ -143,6 +143,9 @@ def build_report(
             )
         )
     rows = [_flag(row, rows, measures, recording) for row in rows]
+    # The recording is at distance 0 from itself: a difference from that only swells the family.
+    own = {m.name for j in active if j.needs_reference and against == recording for m in j.measures}
+    compared = [m for m in measures if m.name not in own]
     return Report(
         n=len(ids),
         speakers=len(manifest.speakers),
@@ -152,7 +155,7 @@ def build_report(
             m.name: (j.reason, j.mend) for j in judges if isinstance(j, Unavailable) for m in j.measures
         },
         rows=tuple(rows),
-        differences=_differences(systems, against, measures, columns, resamples, seed),
+        differences=_differences(systems, against, compared, columns, resamples, seed),
         judges={j.name: j.describe() for j in active},
         resamples=resamples,
         seed=seed,
