@@ -24,10 +24,10 @@ from intona.audio.io import Audio
 from intona.errors import UserError
 
 # Frames a transform: the working set stays in the L2 cache (512 are a fifth slower, a whole file more so).
-# The transform runs in float64. In float32 the rounding of a loud low vowel leaks into the quiet high bins and
-# moves their logarithm by up to 6e-4, in the published torch code too; so it agrees with librosa to 1e-6. On one
-# core that is 1,200 times real time instead of 1,900, as fast as librosa. torch in float32 reaches twice the
-# latter, but its import costs every worker process a second and 200 MB.
+# The transform runs in float64: in float32 the rounding of a loud low vowel leaks into the quiet high bins
+# and moves their logarithm by up to 6e-4 (the published torch code's too). This way it is librosa's to 1e-6.
+# On one core that is 1,200 times real time instead of 1,900. librosa reaches 1,150, and torch in float32
+# 3,900, but its import costs every worker process a second and 200 MB.
 CHUNK = 128
 
 
