@@ -55,12 +55,7 @@ def save(run: Path, step: int, *, tensors: dict[str, dict[str, Tensor]], files: 
             _flush(path)
         for name, value in files.items():
             configs.write_json(temporary / name, value)
-        index = {
-            str(p.relative_to(temporary)): {"bytes": p.stat().st_size, "sha256": sha256(p)}
-            for p in sorted(temporary.rglob("*"))
-            if p.is_file()
-        }
-        configs.write_json(temporary / INDEX, index)
+        write_index(temporary, [str(p.relative_to(temporary)) for p in temporary.rglob("*") if p.is_file()])
         _flush(temporary / "state")
         _flush(temporary)
         if final.exists():
@@ -145,10 +140,46 @@ def verify(checkpoint: Path, *, state: bool = True) -> None:
         size = path.stat().st_size
         if size != entry.get("bytes"):
             raise UserError(
-                f"truncated: {size} bytes of {entry.get('bytes')}", where=path, mend="use an earlier step-* directory"
+                f"truncated: {size} bytes of {entry.get('bytes')}",
+                where=path,
+                mend="use an earlier step-* directory",
             )
         if sha256(path) != entry.get("sha256"):
-            raise UserError("damaged: its checksum differs", where=path, mend="use an earlier step-* directory")
+            raise UserError(
+                "damaged: its checksum differs", where=path, mend="use an earlier step-* directory"
+            )
+
+
+def publish(run: Path, out: Path, *, card: dict[str, Any]) -> Path:
+    """A checkpoint as a model to ship: the averaged weights in half precision, no training state, a card.
+
+    Args:
+        run: run or checkpoint directory.
+        out: a new directory, or one published before (replaced).
+        card: name, kind, language, trained_on, licence, figures …: written as card.json.
+    """
+    source = resolve(run)
+    verify(source)
+    out.mkdir(parents=True, exist_ok=True)
+    state = {
+        k: v.half() if v.is_floating_point() else v
+        for k, v in read_tensors(source / "ema.safetensors").items()
+    }
+    names = [p.name for p in source.glob("*.json") if p.name != INDEX]
+    for name in names:
+        configs.write_json(out / name, configs.read_json(source / name, max_bytes=64 << 20))
+    configs.write_json(out / "card.json", card)
+    (out / "model.safetensors").write_bytes(safetensors.torch.save(state))
+    write_index(out, [*names, "card.json", "model.safetensors"])
+    return out
+
+
+def write_index(directory: Path, names: list[str]) -> None:
+    """files.json over the named files."""
+    index = {
+        n: {"bytes": (directory / n).stat().st_size, "sha256": sha256(directory / n)} for n in sorted(names)
+    }
+    configs.write_json(directory / INDEX, index)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -171,7 +202,9 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Pa
         kind = "missing" if missing else "unexpected" if extra else "of another shape"
         n = len(missing) + len(extra) + len(shapes)
         raise UserError(
-            f"{n} weights do not fit the config; {first} is {kind}", where=where, mend="use the config it was trained with"
+            f"{n} weights do not fit the config; {first} is {kind}",
+            where=where,
+            mend="use the config it was trained with",
         )
     with torch.no_grad():
         for k, v in own.items():

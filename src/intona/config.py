@@ -92,7 +92,7 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
     """`{"optim.lr": "1e-4"}` applied to a config; values are read as JSON, else as text."""
     tree = to_dict(config)
     for dotted, text in assignments.items():
-        node, cls = tree, type(config)
+        node: Any = tree
         keys = dotted.replace("-", "_").split(".")
         for i, key in enumerate(keys):
             if not isinstance(node, dict) or key not in node:
@@ -171,7 +171,9 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
         if origin is tuple and args and args[-1] is not Ellipsis:
             if len(value) != len(args):
                 raise UserError(f"expected {len(args)} values, found {len(value)}", where=where)
-            return tuple(_coerce(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value, strict=True)))
+            return tuple(
+                _coerce(a, v, f"{where}[{i}]") for i, (a, v) in enumerate(zip(args, value, strict=True))
+            )
         return origin(_coerce(args[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin is dict:
         if not isinstance(value, dict):

@@ -13,7 +13,7 @@ _PACKAGES = ("intona", "torch", "numpy", "lightning", "safetensors", "soundfile"
 
 
 def describe() -> dict[str, Any]:
-    """Versions, python, machine kind and the git revision of an editable install. Never a path or a host name."""
+    """Versions, python, machine kind, git revision of an editable install. Never a path or a host name."""
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),

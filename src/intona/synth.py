@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +18,7 @@ from intona.audio import Audio, MelSpec
 from intona.errors import UserError, unknown
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
-from intona.text import Frontend, load_tokenizer, split_sentences
-
-if TYPE_CHECKING:
-    from intona.text import BpeTokenizer, PhonemeTokenizer
+from intona.text import Frontend, PhonemeTokenizer, load_tokenizer, split_sentences
 
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.7
@@ -47,11 +44,14 @@ def load(name_or_dir: str | os.PathLike[str] = "ru") -> Voice:
     weights = weights if weights.is_file() else path / "model.safetensors"
     state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(weights).items()}
     checkpoint.load_weights(model, state, where=weights)
+    tokenizer = load_tokenizer(path / "tokenizer.json")
+    if not isinstance(tokenizer, PhonemeTokenizer):
+        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
     voices = configs.read_json(path / "voices.json")
     card = configs.read_json(path / "card.json") if (path / "card.json").is_file() else {}
     return Voice(
         model,
-        load_tokenizer(path / "tokenizer.json"),
+        tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=tuple(voices["speakers"]),
         language=(voices["languages"] or ["ru"])[0],
@@ -74,7 +74,7 @@ class Voice:
     def __init__(
         self,
         model: GradTTS,
-        tokenizer: PhonemeTokenizer | BpeTokenizer,
+        tokenizer: PhonemeTokenizer,
         spec: MelSpec,
         *,
         speakers: Sequence[str] = ("",),
@@ -185,7 +185,7 @@ class Voice:
         seed: int,
         place: int,
     ) -> torch.Tensor:
-        encoded = self.tokenizer.encode(symbols)
+        encoded = self.tokenizer.encode(tuple(symbols))
         if encoded.unknown:
             shown = " ".join(sorted(set(encoded.unknown))[:10])
             warnings.warn(f"the voice has never heard these symbols: {shown}", stacklevel=3)
@@ -225,5 +225,7 @@ def _frontend_for(tokenizer: Any, language: str) -> Frontend:
     frontend = Frontend(FrontendConfig(language=trained_with.get("language", language)))
     differences = compatible(trained_with, frontend.describe()) if trained_with else []
     if differences:
-        warnings.warn(f"the text front end is not the one of the training: {'; '.join(differences)}", stacklevel=2)
+        warnings.warn(
+            f"the text front end is not the one of the training: {'; '.join(differences)}", stacklevel=2
+        )
     return frontend

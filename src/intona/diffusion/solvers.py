@@ -1,6 +1,6 @@
 """Probability-flow solvers from t = 1 to 0 in the centred variable z = x - mu.
 
-A solver calls `denoise(z, t) -> (z_0, eps)` once or twice a step; `nfe` in the tables counts those calls.
+A solver calls `denoise(z, t) -> (z_0, eps)` once a step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from intona.diffusion.process import MeanReverting
 from intona.errors import UserError, nearest
 
 Denoise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-Solver = Literal["euler", "heun", "dpm2m"]
+Solver = Literal["euler", "dpm2m"]
 T_END = 1e-3
 
 
@@ -26,24 +26,12 @@ def _slope(process: MeanReverting, denoise: Denoise, z: Tensor, t: Tensor) -> Te
 
 
 def euler(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
-    """The sampler of Grad-TTS: fixed step 1/steps, slope taken at the middle time of each step, at the old z."""
+    """The sampler of Grad-TTS: step 1/steps, the slope at the middle time of each step, at the old z."""
     h = 1.0 / steps
     for i in range(steps):
         t = torch.full((z.shape[0],), 1.0 - (i + 0.5) * h)
         z = z - h * _slope(process, denoise, z, t)
     return z
-
-
-def heun(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
-    """Heun's second-order rule on a quadratic grid (dense near the data); two calls a step, one in the last."""
-    grid = T_END + (1 - T_END) * torch.linspace(1, 0, steps + 1).square()
-    for i in range(steps):
-        t, u = (g.expand(z.shape[0]) for g in (grid[i], grid[i + 1]))
-        h = grid[i + 1] - grid[i]
-        d = _slope(process, denoise, z, t)
-        proposal = z + h * d
-        z = proposal if i == steps - 1 else z + 0.5 * h * (d + _slope(process, denoise, proposal, u))
-    return denoise(z, torch.full((z.shape[0],), T_END))[0]
 
 
 def dpm2m(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
@@ -75,7 +63,6 @@ def time_of_lambda(process: MeanReverting, lambdas: Tensor) -> Tensor:
 
 SOLVERS: dict[str, Callable[[MeanReverting, Denoise, Tensor, int], Tensor]] = {
     "euler": euler,
-    "heun": heun,
     "dpm2m": dpm2m,
 }
 

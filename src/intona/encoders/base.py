@@ -21,4 +21,6 @@ class TextEncoder(Protocol):
 
     dim: int
 
-    def __call__(self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+    def __call__(
+        self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]: ...

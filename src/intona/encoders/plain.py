@@ -1,4 +1,4 @@
-"""The text encoder of Glow-TTS and Grad-TTS: embedding, convolutional prenet, transformer with relative positions."""
+"""The text encoder of Glow-TTS and Grad-TTS: embedding, conv prenet, transformer, relative positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from intona.nn.transformer import EncoderBlock
 
 @dataclass(frozen=True, kw_only=True)
 class PlainEncoderConfig:
-    """Defaults are Grad-TTS's own (params.py): width 192, 6 layers, 2 heads, filter 768, kernel 3, window 4."""
+    """Defaults are Grad-TTS's own: width 192, 6 layers, 2 heads, filter 768, kernel 3, window 4."""
 
     dim: int = 192
     layers: int = 6
@@ -75,7 +75,9 @@ class PlainEncoder(nn.Module):
             for _ in range(config.layers)
         )
 
-    def forward(self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         mask = length_mask(lengths, tokens.shape[1])
         x = self.embedding(tokens) * math.sqrt(self.dim)
         if self.prenet is not None:

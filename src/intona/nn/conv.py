@@ -23,5 +23,6 @@ class Conv(nn.Conv1d):
             x = x * mask[..., None]
         x = x.transpose(1, 2)[:, :, None, :]
         weight = self.weight[:, :, None, :]
-        y = torch.nn.functional.conv2d(x, weight, self.bias, padding=(0, self.padding[0]), groups=self.groups)
+        pad = (0, self.kernel_size[0] // 2)
+        y = torch.nn.functional.conv2d(x, weight, self.bias, padding=pad, groups=self.groups)
         return y[:, :, 0, :].transpose(1, 2)

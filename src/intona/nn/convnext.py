@@ -9,7 +9,7 @@ from intona.nn.conv import Conv
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise conv -> LN modulated by (1 + scale, shift) -> linear up -> GELU -> linear down -> gated residual.
+    """Depthwise conv -> LN, scaled and shifted -> linear up -> GELU -> linear down -> gated residual.
 
     (Liu et al. 2022, with the AdaLN-Zero modulation of Peebles & Xie 2023: at the start the block is the
     identity.)

@@ -83,7 +83,9 @@ class UNet2d(nn.Module):
         previous = c_in
         for i, w in enumerate(widths):
             self.down.append(Level(previous, w, dim))
-            self.reduce.append(nn.Conv2d(w, w, 3, stride=2, padding=1) if i < len(widths) - 1 else nn.Identity())
+            self.reduce.append(
+                nn.Conv2d(w, w, 3, stride=2, padding=1) if i < len(widths) - 1 else nn.Identity()
+            )
             previous = w
         self.middle1 = ResNetBlock(previous, previous, dim)
         self.middle_attention = LinearAttention2d(previous)

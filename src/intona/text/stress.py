@@ -20,17 +20,23 @@ class SileroStress:
     def __init__(self) -> None:
         import torch
 
-        threads = torch.get_num_threads()
-        from silero_stress import load_accentor
+        # Importing and loading it sets one thread and turns gradients off for the whole process.
+        threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
+        try:
+            from silero_stress import load_accentor
 
-        self._accent: Any = load_accentor("ru")
-        torch.set_num_threads(threads)  # importing silero_stress sets one thread for the whole process
+            self._accent: Any = load_accentor("ru")
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_grad_enabled(gradients)
+        self._no_grad = torch.no_grad  # restores the caller's mode, whatever the model does to it
         self.version = importlib.metadata.version("silero-stress")
 
     def mark(self, words: list[str], text: str) -> list[str]:
         """The words with `+` and ё put in; a word comes back as it was where the answer does not fit."""
         try:
-            marked = self._accent(text).split()
+            with self._no_grad():
+                marked = self._accent(text).split()
         except Exception:  # the model is third-party code: a text it chokes on keeps espeak-ng's stress
             return words
         answer = [w for raw in marked if (w := raw.strip("".join(PUNCTUATION)))]

@@ -24,7 +24,9 @@ class EMA:
         d = min(self.decay, (1 + step) / (10 + step))
         parameters = dict(module.named_parameters())
         floats = [k for k in self.shadow if k in parameters]
-        torch._foreach_lerp_([self.shadow[k] for k in floats], [parameters[k].detach() for k in floats], 1 - d)
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
+            [self.shadow[k] for k in floats], [parameters[k].detach() for k in floats], 1 - d
+        )
         for k, v in module.state_dict().items():
             if k not in parameters:
                 self.shadow[k].copy_(v)

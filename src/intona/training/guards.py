@@ -10,9 +10,7 @@ from intona import config as configs
 from intona.errors import UserError
 
 
-def refuse_non_finite(
-    values: dict[str, float], *, step: int, rank: int, batch: Any, run: Path
-) -> None:
+def refuse_non_finite(values: dict[str, float], *, step: int, rank: int, batch: Any, run: Path) -> None:
     """Raise if any value is not finite; writes RUN/nonfinite-STEP-rankR.json first.
 
     `values` must already be the same on all ranks (sums over ranks), so that all of them stop together.
@@ -22,7 +20,9 @@ def refuse_non_finite(
         return
     dump = run / f"nonfinite-{step:08d}-rank{rank}.json"
     shown = {k: (v if math.isfinite(v) else str(v)) for k, v in values.items()}
-    configs.write_json(dump, {"step": step, "rank": rank, "values": shown, "ids": list(getattr(batch, "ids", []))})
+    configs.write_json(
+        dump, {"step": step, "rank": rank, "values": shown, "ids": list(getattr(batch, "ids", []))}
+    )
     raise UserError(
         f"step {step}: {', '.join(bad)} is not finite; nothing was updated",
         where=dump,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,12 +45,12 @@ class LoopConfig:
     save_every: int = 1000
     demo_every: int = 0
     keep: int = 2
-    optim: OptimConfig = field(default_factory=OptimConfig)
 
 
 def fit(
     task: Task,
     config: LoopConfig,
+    optim: OptimConfig,
     run: Path,
     *,
     feed: Callable[[int, int], Feed],
@@ -62,6 +62,7 @@ def fit(
 
     Args:
         task: built with the run's own seed; its weights are replaced by the checkpoint's on a resume.
+        config, optim: how long and how.
         run: run directory; holding a checkpoint of the same `run_config` means resume.
         feed: (rank, world size) -> Feed.
         run_config: the whole resolved config, saved and compared.
@@ -81,7 +82,7 @@ def fit(
     rank, world = fabric.global_rank, fabric.world_size
     batches = feed(rank, world)
     ema = EMA(task, config.ema)
-    optimizer = build_optimizer(config.optim, task)
+    optimizer = build_optimizer(optim, task)
     done = _resume(task, ema, optimizer, batches, run, run_config, rank)
     model, optimizer = fabric.setup(task, optimizer)
     tracker = Tracker(run, config.steps, start=done, active=rank == 0)
@@ -127,10 +128,10 @@ def fit(
                 for k, p in losses.parts.items():
                     value = _sum_over_ranks(p.total.detach(), world) / p.count.clamp(min=1)
                     logged[k] = logged.get(k, torch.zeros_like(value)) + value / config.accumulate
-            norm = torch.nn.utils.clip_grad_norm_(task.parameters(), config.optim.clip)
+            norm = torch.nn.utils.clip_grad_norm_(task.parameters(), optim.clip)
             values = {k: float(v) for k, v in logged.items()} | {"grad_norm": float(norm)}
             refuse_non_finite(values, step=done, rank=rank, batch=micro, run=run)
-            lr = lr_at(config.optim, done, config.steps)
+            lr = lr_at(optim, done, config.steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
             optimizer.step()
@@ -158,7 +159,9 @@ def fit(
             if done % config.save_every == 0 or done == config.steps or late:
                 save()
             if late and done < config.steps:
-                tracker.message(f"stopped after {limit_minutes:g} minutes at step {done}; the same command goes on")
+                tracker.message(
+                    f"stopped after {limit_minutes:g} minutes at step {done}; the same command goes on"
+                )
                 break
     finally:
         tracker.close()
@@ -185,7 +188,7 @@ def _gather(state: dict[str, Any], world: int) -> list[dict[str, Any]]:
 
 
 def _rehearse(model: Any, fabric: Any, batches: Feed, device: torch.device) -> float:
-    """Forward and backward of the longest batch before the first step: out of memory shows now, not after hours."""
+    """Forward and backward of the longest batch: out of memory shows now, not after hours."""
     import resource
 
     losses: Losses = model(batches.longest().to(device), -1)
@@ -212,7 +215,9 @@ def _validate(task: Task, batches: Feed, device: torch.device, bf16: bool) -> di
     return {k: total / max(count, 1.0) for k, (total, count) in totals.items()}
 
 
-def _save(run: Path, step: int, task: Task, ema: EMA, optimizer: Any, feeds: list[dict[str, Any]], run_config: Any) -> None:
+def _save(
+    run: Path, step: int, task: Task, ema: EMA, optimizer: Any, feeds: list[dict[str, Any]], run_config: Any
+) -> None:
     names = {id(p): n for n, p in task.named_parameters()}
     moments: dict[str, Tensor] = {}
     for p, state in optimizer.state.items():
@@ -231,7 +236,9 @@ def _save(run: Path, step: int, task: Task, ema: EMA, optimizer: Any, feeds: lis
     )
 
 
-def _resume(task: Task, ema: EMA, optimizer: Any, batches: Feed, run: Path, run_config: Any, rank: int) -> int:
+def _resume(
+    task: Task, ema: EMA, optimizer: Any, batches: Feed, run: Path, run_config: Any, rank: int
+) -> int:
     """Load the newest checkpoint if there is one; the number of updates done."""
     found = checkpoint.steps(run)
     if not found:

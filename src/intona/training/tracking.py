@@ -26,7 +26,7 @@ class Tracker:
             return
         run.mkdir(parents=True, exist_ok=True)
         _drop_after(run / "metrics.jsonl", start)
-        self._file = open(run / "metrics.jsonl", "a", encoding="utf-8")
+        self._file = open(run / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115 closed in close()
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
 
@@ -50,11 +50,13 @@ class Tracker:
         self._last_print = 0.0
 
     def log(self, step: int, kind: str, values: dict[str, float]) -> None:
-        """One line of metrics.jsonl: {"step", "kind", "time", …}. Non-finite values are written as text, not as 0."""
+        """A line of metrics.jsonl: {"step", "kind", "time", …}. Non-finite values become text, not 0."""
         if not self.active:
             return
         safe = {k: (v if v == v and abs(v) != float("inf") else str(v)) for k, v in values.items()}
-        self._file.write(json.dumps({"step": step, "kind": kind, "time": round(time.time(), 1), **safe}) + "\n")
+        self._file.write(
+            json.dumps({"step": step, "kind": kind, "time": round(time.time(), 1), **safe}) + "\n"
+        )
         self._file.flush()
         if self._board is not None:
             for k, v in values.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intona import models
 from intona.audio import Audio, MelSpec
-from intona.errors import UserError, unknown
+from intona.errors import UserError
 
 BF16 = bool | Literal["auto"]
 
@@ -48,33 +48,16 @@ class Vocoder(ABC):
             raise UserError("the mel holds NaN or infinite values", where="vocoder")
 
 
-def folders() -> Iterator[Path]:
-    """Where models are looked for: $INTONA_MODELS (as PATH is read), a checkout's `models/`, the package."""
-    for chosen in os.environ.get("INTONA_MODELS", "").split(os.pathsep):
-        if chosen:
-            yield Path(chosen)
-    package = Path(__file__).resolve().parents[1]
-    if package.parent.name == "src":
-        yield package.parents[1] / "models"
-    yield package / "_models"
-
-
 def find(name: str | os.PathLike[str]) -> Path:
-    """The directory of a model, by name or by path.
+    """The directory of a vocoder, by the name of a shipped one or by path.
 
     Raises:
         UserError: there is none; the nearest known name is offered.
     """
-    if isinstance(name, os.PathLike) or os.sep in name or name.startswith("."):
-        path = Path(name)
-        if not (path / "config.json").is_file():
-            raise UserError("no vocoder directory: it holds no config.json", where=path)
-        return path
-    for folder in folders():
-        if (folder / name / "config.json").is_file():
-            return folder / name
-    known = {p.parent.name for folder in folders() for p in folder.glob("*/features.json")}
-    unknown("vocoder", name, known | {"griffin-lim"})
+    path = models.find(name, kind="vocoder")
+    if not (path / "config.json").is_file():
+        raise UserError("no vocoder directory: it holds no config.json", where=path)
+    return path
 
 
 def load_vocoder(

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
+from intona.nn.precision import bf16_wins
 from intona.vocoder.base import BF16, Vocoder
 
 _SLOPE = 0.1
@@ -117,7 +118,7 @@ class HifiGan(Vocoder):
     """A trained generator.
 
     Args:
-        bf16: run in bfloat16 under autocast; "auto" does where the processor has bfloat16 arithmetic.
+        bf16: run in bfloat16 under autocast; "auto" does where that is measured faster.
         chunk_frames: frames decoded at once. Chunks overlap by the reach of the network, so that the
             result is that of decoding at once, in memory that does not grow with the length.
     """
@@ -134,7 +135,7 @@ class HifiGan(Vocoder):
         self.generator, self.config, self.spec = generator.eval().requires_grad_(False), config, spec
         self.chunk_frames = chunk_frames
         self.device = next(generator.parameters()).device
-        self.bf16 = has_bf16(self.device) if bf16 == "auto" else bf16
+        self.bf16 = bf16_wins() if bf16 == "auto" else bf16
 
     @staticmethod
     def load(
@@ -193,13 +194,3 @@ def _weights(path: Path, generator: Generator) -> dict[str, Tensor]:
     if wrong:
         raise UserError(f"{len(wrong)} tensors do not fit config.json, the first is {wrong[0]}", where=path)
     return {k: v.float() for k, v in tensors.items()}
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Does the device compute in bfloat16? Without, autocast converts forth and back and loses time."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in probes)

@@ -46,7 +46,7 @@ class GradTTSConfig:
             corpus's own alignments (Festvox labels, MFA, `intona align`).
         add_blank: a blank between tokens (the paper); excludes durations="data".
         target: what the network predicts; "noise" is the paper's loss.
-        normalize: standardise mels with the corpus statistics before the diffusion (ours; the paper does not).
+        normalize: standardise mels with the corpus's statistics first (ours; the paper does not).
         segment: frames of the random window the diffusion loss is taken on (2 s in the paper), 0 = all.
     """
 

@@ -25,7 +25,10 @@ T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """What `GradTTS.synthesize` returns: mel (B, T, n_mels) log mel, lengths (B,) frames, durations (B, N) frames."""
+    """What `GradTTS.synthesize` returns.
+
+    mel (B, T, n_mels) log mel; lengths (B,) frames; durations (B, N) frames a token.
+    """
 
     mel: Tensor
     lengths: Tensor
@@ -40,9 +43,7 @@ class DurationPredictor(nn.Module):
 
     def __init__(self, config: DurationConfig, dim: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(
-            Conv(i, config.hidden, config.kernel) for i in (dim, config.hidden)
-        )
+        self.convs = nn.ModuleList(Conv(i, config.hidden, config.kernel) for i in (dim, config.hidden))
         self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(2))
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(config.hidden, 1)
@@ -90,7 +91,7 @@ class GradTTS(nn.Module):
     def encode(
         self, tokens: Tensor, lengths: Tensor, speakers: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-        """-> states (B, N', D), mask (B, N'), prior mean (B, N', n_mels), log(1 + frames) (B, N'), speaker vector.
+        """-> states (B, N', D), mask, prior mean (B, N', n_mels), log(1 + frames) (B, N'), speaker vector.
 
         N' = 2 N + 1 with blanks, else N.
         """
@@ -99,7 +100,13 @@ class GradTTS(nn.Module):
         speaker = self.speakers(speakers) if self.speakers is not None and speakers is not None else None
         states, mask = self.encoder(tokens, lengths, speaker)
         # Durations must not pull the states towards themselves (Glow-TTS): detached.
-        return states, mask, self.prior(states) * mask[..., None], self.duration(states.detach(), mask), speaker
+        return (
+            states,
+            mask,
+            self.prior(states) * mask[..., None],
+            self.duration(states.detach(), mask),
+            speaker,
+        )
 
     def losses(
         self,
@@ -160,7 +167,7 @@ class GradTTS(nn.Module):
 
     @torch.no_grad()
     def _search(self, mu: Tensor, y: Tensor, token_mask: Tensor, mel_lengths: Tensor) -> Tensor:
-        """Monotonic alignment search under N(mu, I); constants that do not depend on the token are left out."""
+        """Monotonic alignment search under N(mu, I); what does not depend on the token is left out."""
         mu, y = mu.float(), y.float()
         log_p = mu @ y.transpose(1, 2) - 0.5 * mu.square().sum(-1)[..., None]
         return monotonic_search(log_p, token_mask.sum(1), mel_lengths)
@@ -201,7 +208,12 @@ class GradTTS(nn.Module):
 
         def denoise(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
             out = self.score(
-                (z + mu_frames) * frame_mask[..., None], mu_frames, t.to(z.device), frame_mask, state_frames, speaker
+                (z + mu_frames) * frame_mask[..., None],
+                mu_frames,
+                t.to(z.device),
+                frame_mask,
+                state_frames,
+                speaker,
             )
             return target.split(self.config.target, self.process, out.float(), z, t.to(z.device))
 

@@ -17,7 +17,9 @@ class UNetScore(nn.Module):
     def __init__(self, config: DecoderConfig, *, n_mels: int, states: int, speaker_dim: int) -> None:
         super().__init__()
         self.speaker = (
-            nn.Sequential(nn.Linear(speaker_dim, 4 * speaker_dim), nn.Mish(), nn.Linear(4 * speaker_dim, n_mels))
+            nn.Sequential(
+                nn.Linear(speaker_dim, 4 * speaker_dim), nn.Mish(), nn.Linear(4 * speaker_dim, n_mels)
+            )
             if speaker_dim
             else None
         )
@@ -60,6 +62,8 @@ class ConvNeXtScore(nn.Module):
         return self.net(torch.cat([i.to(x.dtype) for i in inputs], dim=-1), condition, mask)
 
 
-def build_score(config: DecoderConfig, *, n_mels: int, states: int, speaker_dim: int) -> UNetScore | ConvNeXtScore:
+def build_score(
+    config: DecoderConfig, *, n_mels: int, states: int, speaker_dim: int
+) -> UNetScore | ConvNeXtScore:
     cls = {"unet2d": UNetScore, "convnext1d": ConvNeXtScore}[config.kind]
     return cls(config, n_mels=n_mels, states=states, speaker_dim=speaker_dim)

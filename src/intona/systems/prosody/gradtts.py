@@ -30,7 +30,7 @@ DEMO_SENTENCES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """A whole run. `corpus` is the fingerprint of the prepared data; `max_frames` bounds a batch with padding."""
+    """A whole run. `corpus` is the fingerprint of the data; `max_frames` bounds a batch with padding."""
 
     stage: str = "prosody.gradtts"
     size: str = "small"
@@ -39,26 +39,29 @@ class RunConfig:
     max_items: int | None = None
     model: GradTTSConfig = field(default_factory=GradTTSConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
 
 
 def paper() -> RunConfig:
-    """Grad-TTS's own sizes: 14.8 M parameters, 2-D U-Net, MAS, blanks, 2 s windows, Adam 1e-4, batch 16.
+    """Grad-TTS's own sizes: 14.8 M parameters, 2-D U-Net, MAS, blanks, 2 s windows, 1e-4, batch 16.
 
-    Command: `intona train prosody.gradtts --size paper --data DATA --out RUN`. Cost: 1.7 M steps in the paper;
-    about 1,200 steps an hour on two CPU cores with bf16. Expected: MOS 4.38 on LJSpeech at 10 steps (paper).
+    Command: `intona train prosody.gradtts --size paper --data DATA --out RUN`. Cost: 1.7 M steps in the
+    paper; on two CPU cores about 1,200 steps an hour with bf16. Expected: MOS 4.38 on LJSpeech (paper).
     """
     return RunConfig(
         size="paper",
         max_frames=16 * 1600,
         max_items=16,
-        loop=LoopConfig(steps=1_700_000, save_every=2000, validate_every=5000, optim=OptimConfig(lr=1e-4)),
+        loop=LoopConfig(steps=1_700_000, save_every=2000, validate_every=5000),
+        optim=OptimConfig(lr=1e-4),
     )
 
 
 def small() -> RunConfig:
-    """6.5 M parameters, 1-D ConvNeXt score network, durations from the corpus's alignment, whole utterances.
+    """6.5 M parameters, 1-D ConvNeXt score network, durations from the data, whole utterances.
 
-    Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. Cost and figures: docs/results.md.
+    Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. About 5,000 steps an hour on
+    one CPU core. Figures: docs/results.md.
     """
     return RunConfig(
         size="small",
@@ -72,12 +75,9 @@ def small() -> RunConfig:
             normalize=True,
             segment=0,
         ),
-        loop=LoopConfig(
-            steps=20_000,
-            ema=0.999,
-            optim=OptimConfig(
-                lr=6e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=500, schedule="cosine", final=0.02
-            ),
+        loop=LoopConfig(steps=20_000, ema=0.999),
+        optim=OptimConfig(
+            lr=6e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=500, schedule="cosine", final=0.02
         ),
     )
 
@@ -123,7 +123,9 @@ class GradTTSTask(Task):
 
     def extra_files(self) -> dict[str, Any]:
         root = self.prepared.root
-        read = {n: json.loads((root / n).read_text(encoding="utf-8")) for n in ("tokenizer.json", "features.json")}
+        read = {
+            n: json.loads((root / n).read_text(encoding="utf-8")) for n in ("tokenizer.json", "features.json")
+        }
         voices = {"speakers": list(self.prepared.speakers), "languages": list(self.prepared.languages)}
         return {**read, "stats.json": self.prepared.stats, "voices.json": voices}
 
@@ -132,7 +134,9 @@ class GradTTSTask(Task):
         from intona.plots import spectrogram_of
 
         out.mkdir(parents=True, exist_ok=True)
-        voice = Voice(self.model, self.prepared.tokenizer, self.prepared.spec, speakers=self.prepared.speakers)
+        voice = Voice(
+            self.model, self.prepared.tokenizer, self.prepared.spec, speakers=self.prepared.speakers
+        )
         for item in self.prepared.items("dev")[:DEMO_SENTENCES]:
             audio = voice.speak_symbols([item.phonemes], speaker=self.prepared.speakers[item.speaker])[0]
             audio.write(out / f"{item.id}.wav")
@@ -143,9 +147,13 @@ def mel_statistics(prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation per bin, from stats.json."""
     stats = prepared.stats
     try:
-        return torch.tensor(stats["mean"], dtype=torch.float32), torch.tensor(stats["std"], dtype=torch.float32)
+        return torch.tensor(stats["mean"], dtype=torch.float32), torch.tensor(
+            stats["std"], dtype=torch.float32
+        )
     except (KeyError, TypeError, ValueError):
-        raise UserError("no mel statistics", where=prepared.root / "stats.json", mend="prepare the corpus again") from None
+        raise UserError(
+            "no mel statistics", where=prepared.root / "stats.json", mend="prepare the corpus again"
+        ) from None
 
 
 class SpeechFeed:
@@ -186,7 +194,9 @@ def resolve(size: str, prepared: Prepared, overrides: dict[str, str]) -> RunConf
         n_mels=prepared.spec.n_mels,
     )
     if model.durations == "data":
-        bare = [i.id for split in ("train", "dev") for i in prepared.items(split) if prepared.durations(i) is None]
+        bare = [
+            i.id for split in ("train", "dev") for i in prepared.items(split) if prepared.durations(i) is None
+        ]
         if bare:
             raise UserError(
                 f"{len(bare)} utterances have no phone durations (first: {bare[0]})",
@@ -197,7 +207,13 @@ def resolve(size: str, prepared: Prepared, overrides: dict[str, str]) -> RunConf
 
 
 def train(
-    *, size: str, data: Path, out: Path, overrides: dict[str, str], limit_minutes: float | None, fabric: Any = None
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    fabric: Any = None,
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
@@ -210,6 +226,7 @@ def train(
     return fit(
         task,
         config.loop,
+        config.optim,
         out,
         feed=lambda rank, world: SpeechFeed(prepared, config, rank, world),
         run_config=config,

@@ -1,0 +1,163 @@
+"""Grad-TTS: published sizes, hand-computed losses, independence of padding, learning a tiny case."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from intona.acoustic.gradtts import DecoderConfig, DurationConfig, GradTTS, GradTTSConfig
+from intona.acoustic.gradtts.model import intersperse
+from intona.encoders.base import TextEncoder
+from intona.encoders.plain import PlainEncoder, PlainEncoderConfig
+from intona.nn.random import ItemRandom
+
+TINY = GradTTSConfig(
+    n_tokens=10,
+    n_mels=8,
+    encoder=PlainEncoderConfig(dim=16, layers=1, hidden=16, dropout=0.0),
+    duration=DurationConfig(hidden=16, dropout=0.0),
+    decoder=DecoderConfig(kind="convnext1d", dim=16, depth=2, see_states=True),
+    durations="data",
+    add_blank=False,
+    target="velocity",
+    segment=0,
+)
+
+
+def _batch(*, b: int = 2) -> dict[str, torch.Tensor]:
+    g = torch.Generator().manual_seed(0)
+    durations = torch.tensor([[2, 3, 0, 4], [1, 2, 3, 0]])[:b]
+    lengths = durations.sum(1)
+    mels = torch.randn(b, int(lengths.max()), 8, generator=g)
+    return {
+        "tokens": torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0]])[:b],
+        "token_lengths": torch.tensor([4, 3])[:b],
+        "mels": mels,
+        "mel_lengths": lengths,
+        "durations": durations,
+    }
+
+
+def _loss(model: GradTTS, batch: dict[str, torch.Tensor], ids: list[str], step: int = 0):
+    return model.losses(**batch, speakers=None, random=ItemRandom(0, step, ids))
+
+
+def test_paper_size() -> None:
+    # 14.8 M parameters: 7.2 M text side, 7.6 M decoder (Popov et al. 2021, section 4).
+    model = GradTTS(GradTTSConfig(n_tokens=148))
+    count = lambda *m: sum(p.numel() for x in m for p in x.parameters()) / 1e6  # noqa: E731
+    assert count(model.score) == pytest.approx(7.6, rel=0.03)
+    assert count(model.encoder, model.prior, model.duration) == pytest.approx(7.2, rel=0.03)
+
+
+def test_plain_encoder_keeps_the_contract() -> None:
+    encoder = PlainEncoder(TINY.encoder, n_tokens=10)
+    assert isinstance(encoder, TextEncoder)
+    states, mask = encoder(torch.tensor([[1, 2, 0]]), torch.tensor([2]))
+    assert states.shape == (1, 3, encoder.dim)
+    assert mask.tolist() == [[True, True, False]]
+
+
+def test_intersperse() -> None:
+    out, lengths = intersperse(torch.tensor([[1, 2, 3], [4, 0, 0]]), torch.tensor([3, 1]), blank=9)
+    assert out.tolist() == [[9, 1, 9, 2, 9, 3, 9], [9, 4, 9, 0, 0, 0, 0]]
+    assert lengths.tolist() == [7, 3]
+
+
+def test_prior_and_duration_losses_by_hand() -> None:
+    model = GradTTS(TINY)
+    with torch.no_grad():
+        model.prior.weight.zero_()
+        model.prior.bias.fill_(0.5)
+        model.duration.out.weight.zero_()
+        model.duration.out.bias.fill_(1.0)
+    batch = _batch()
+    parts = _loss(model, batch, ["a", "b"]).parts
+    valid = [m[:n] for m, n in zip(batch["mels"], batch["mel_lengths"], strict=True)]
+    y = torch.cat(valid)
+    want = (0.5 * ((y - 0.5) ** 2 + math.log(2 * math.pi))).mean()
+    assert float(parts["prior"].mean.detach()) == pytest.approx(float(want), rel=1e-5)
+    logs = torch.log1p(torch.tensor([2, 3, 0, 4, 1, 2, 3]).float())
+    assert float(parts["duration"].mean.detach()) == pytest.approx(float(((1 - logs) ** 2).mean()), rel=1e-5)
+    # A score network that predicts zero (its start): the loss is the mean square of the target.
+    assert float(parts["diffusion"].mean.detach()) > 0.1
+
+
+@pytest.mark.parametrize("durations", ["data", "mas"])
+def test_batch_equals_one_by_one(durations: str) -> None:
+    model = GradTTS(dataclasses.replace(TINY, durations=durations)).eval()
+    for p in model.score.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    batch = _batch()
+    both = _loss(model, batch, ["a", "b"]).parts
+    singles = []
+    for i, name in enumerate("ab"):
+        n, t = int(batch["token_lengths"][i]), int(batch["mel_lengths"][i])
+        one = {
+            "tokens": batch["tokens"][i : i + 1, :n],
+            "token_lengths": batch["token_lengths"][i : i + 1],
+            "mels": batch["mels"][i : i + 1, :t],
+            "mel_lengths": batch["mel_lengths"][i : i + 1],
+            "durations": batch["durations"][i : i + 1, :n],
+        }
+        singles.append(_loss(model, one, [name]).parts)
+    for k in both:
+        torch.testing.assert_close(
+            both[k].total, singles[0][k].total + singles[1][k].total, rtol=1e-4, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("kind", ["convnext1d", "unet2d"])
+def test_it_learns_a_tiny_case(kind: str) -> None:
+    torch.manual_seed(0)
+    config = dataclasses.replace(TINY, decoder=dataclasses.replace(TINY.decoder, kind=kind, mults=(1, 2)))
+    model = GradTTS(config)
+    batch = _batch()
+    # A mel that the tokens determine: each token has its own spectrum.
+    spectra = torch.randn(10, 8) * 2
+    for i in range(2):
+        frames = batch["tokens"][i].repeat_interleave(batch["durations"][i])
+        batch["mels"][i, : len(frames)] = spectra[frames]
+    before = _error(model, batch)
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    for step in range(120):
+        optimizer.zero_grad()
+        _loss(model, batch, ["a", "b"], step).total.backward()
+        optimizer.step()
+    assert _error(model, batch) < 0.6 * before
+    speech = model.synthesize(batch["tokens"], batch["token_lengths"], random=ItemRandom(0, 0, ["a", "b"]))
+    assert speech.lengths.tolist() == pytest.approx(batch["mel_lengths"].tolist(), abs=2)
+
+
+def _error(model: GradTTS, batch: dict[str, torch.Tensor]) -> float:
+    """Mean distance of a sampled mel to the true one, as far as both reach."""
+    model.eval()
+    speech = model.synthesize(batch["tokens"], batch["token_lengths"], random=ItemRandom(0, 0, ["a", "b"]))
+    model.train()
+    errors = []
+    for i in range(2):
+        n = min(int(speech.lengths[i]), int(batch["mel_lengths"][i]))
+        errors.append(float((speech.mel[i, :n] - batch["mels"][i, :n]).abs().mean()))
+    return sum(errors) / 2
+
+
+def test_synthesis_is_seeded_and_scales_length() -> None:
+    model = GradTTS(TINY).eval()
+    say = lambda seed, scale=1.0: model.synthesize(  # noqa: E731
+        torch.tensor([[1, 2, 3, 4]]), torch.tensor([4]), length_scale=scale, random=ItemRandom(seed, 0, ["x"])
+    )
+    with torch.no_grad():
+        model.duration.out.bias.fill_(math.log(11))
+        model.duration.out.weight.zero_()
+    assert torch.equal(say(0).mel, say(0).mel)
+    assert not torch.equal(say(0).mel, say(1).mel)
+    assert int(say(0).lengths) == 40
+    assert int(say(0, 0.5).lengths) == 20
+
+
+def test_config_refuses_contradictions() -> None:
+    with pytest.raises(ValueError, match="add_blank"):
+        dataclasses.replace(TINY, add_blank=True)

@@ -1,0 +1,144 @@
+"""A voice end to end: saved, published, loaded, spoken; and the errors of each way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from intona import checkpoint, synth
+from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
+from intona.audio import MelSpec
+from intona.config import to_dict, write_json
+from intona.encoders.plain import PlainEncoderConfig
+from intona.errors import UserError
+from intona.text import PhonemeTokenizer
+
+SYMBOLS = ("m", "ˈa", "ə", " ", ".")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained two-speaker voice as `intona train` would save it."""
+    out = tmp_path_factory.mktemp("run")
+    tokenizer = PhonemeTokenizer.build([SYMBOLS])
+    tokenizer.save(out / "tokenizer.json")
+    config = GradTTSConfig(
+        n_tokens=len(tokenizer),
+        n_speakers=2,
+        speaker_dim=8,
+        encoder=PlainEncoderConfig(dim=16, layers=1, hidden=16),
+        decoder=DecoderConfig(kind="convnext1d", dim=16, depth=1, see_states=True),
+        durations="data",
+        add_blank=False,
+    )
+    torch.manual_seed(0)
+    model = GradTTS(config)
+    with torch.no_grad():
+        model.duration.out.bias.fill_(1.5)
+        model.prior.bias.fill_(-5.0)
+    state = {f"model.{k}": v for k, v in model.state_dict().items()}
+    files = {
+        "config.json": {"model": to_dict(config)},
+        "tokenizer.json": json.loads((out / "tokenizer.json").read_text(encoding="utf-8")),
+        "features.json": to_dict(MelSpec()),
+        "voices.json": {"speakers": ["anna", "boris"], "languages": ["ru"]},
+    }
+    checkpoint.save(
+        out / "run", 3, tensors={"model": state, "ema": state, "state/optimizer": {}}, files=files
+    )
+    return out / "run"
+
+
+@pytest.fixture
+def voice(run: Path, monkeypatch: pytest.MonkeyPatch) -> synth.Voice:
+    from intona.vocoder import GriffinLim
+
+    voice = synth.load(run)
+    voice._vocoder = GriffinLim(MelSpec())  # small and quick; the neural one is tested in tests/vocoder
+    return voice
+
+
+def test_phonemes_in_audio_out(voice: synth.Voice) -> None:
+    one = voice.say("m ˈa m ə .", phonemes=True, speaker="boris", seed=1, steps=2)
+    again = voice.say("m ˈa m ə .", phonemes=True, speaker="boris", seed=1, steps=2)
+    assert one.sample_rate == 22050
+    assert one.samples.dtype == np.float32
+    np.testing.assert_array_equal(one.samples, again.samples)
+    other = voice.say("m ˈa m ə .", phonemes=True, speaker="anna", seed=1, steps=2)
+    assert len(other.samples) != len(one.samples) or not np.array_equal(other.samples, one.samples)
+
+
+def test_rate_changes_the_length(voice: synth.Voice) -> None:
+    text = "m ˈa m ə | m ˈa m ə | m ˈa m ə ."
+    slow = voice.say(text, phonemes=True, rate=0.5, steps=1)
+    fast = voice.say(text, phonemes=True, rate=2.0, steps=1)
+    assert slow.duration / fast.duration == pytest.approx(4, rel=0.15)
+
+
+def test_an_unheard_symbol_is_told(voice: synth.Voice) -> None:
+    with pytest.warns(UserWarning, match="never heard these symbols: ʘ"):
+        voice.say("m ʘ m ə .", phonemes=True, steps=1)
+
+
+def test_errors(voice: synth.Voice) -> None:
+    with pytest.raises(UserError, match='did you mean "anna"'):
+        voice.say("m ə .", phonemes=True, speaker="ana")
+    with pytest.raises(UserError, match="characters"):
+        voice.say("а" * (synth.MAX_CHARACTERS + 1))
+    for nothing in ("", "   ", "!!!", "🙂"):
+        with pytest.raises(UserError):
+            voice.say(nothing)
+
+
+def test_published_voice_is_the_same_voice(run: Path, tmp_path: Path) -> None:
+    out = checkpoint.publish(run, tmp_path / "voice", card={"kind": "voice", "steps": 2})
+    assert not (out / "state").exists()
+    published, trained = synth.load(out), synth.load(run)
+    assert published.info["steps"] == 2
+    for (k, a), b in zip(
+        published.model.state_dict().items(), trained.model.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3, msg=k)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "tokenizer.json", "features.json", "voices.json"]
+)
+def test_a_damaged_voice_is_refused_by_name(run: Path, tmp_path: Path, name: str) -> None:
+    out = checkpoint.publish(run, tmp_path / "voice", card={})
+    data = (out / name).read_bytes()
+    (out / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match=name):
+        synth.load(out)
+    (out / name).unlink()
+    with pytest.raises(UserError, match=name):
+        synth.load(out)
+
+
+def test_another_mel_is_refused_with_the_fields(run: Path, tmp_path: Path) -> None:
+    out = checkpoint.publish(run, tmp_path / "voice", card={})
+    features = json.loads((out / "features.json").read_text())
+    write_json(out / "features.json", {**features, "hop_length": 300})
+    names = [p.name for p in out.iterdir() if p.name != "files.json"]
+    checkpoint.write_index(out, names)
+    voice = synth.load(out)
+    with pytest.raises(UserError, match="hop_length"):
+        voice.say("m ə .", phonemes=True, steps=1)
+
+
+def test_a_config_key_of_another_version_is_refused(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "voice"
+    shutil.copytree(checkpoint.resolve(run), out)
+    config = json.loads((out / "config.json").read_text())
+    config["model"]["n_mel"] = 80
+    write_json(out / "config.json", config)
+    checkpoint.write_index(
+        out, [str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and p.name != "files.json"]
+    )
+    with pytest.raises(UserError, match='did you mean "n_mels"'):
+        synth.load(out)
