@@ -35,6 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder=DecoderConfig(kind="convnext1d", dim=16, depth=1, see_states=True),
         durations="data",
         add_blank=False,
+        target="velocity",
     )
     torch.manual_seed(0)
     model = GradTTS(config)

@@ -27,7 +27,6 @@ EXTRAS = {
         "faster-whisper": "faster_whisper",
         "jiwer": "jiwer",
         "whisper-normalizer": "whisper_normalizer",
-        "scipy": "scipy",
     },
     "plot": {"matplotlib": "matplotlib", "pyworld": "pyworld"},
 }

@@ -102,3 +102,15 @@ def test_silero_reads_homographs_by_context():
     assert said == ["z ˈa m ə k", "z ɐ m ˈo k"]
     assert torch.get_num_threads() == threads
     assert f.describe()["stress"] == "silero"
+
+
+@pytest.mark.slow
+def test_silero_leaves_gradients_and_threads_as_they_were():
+    pytest.importorskip("silero_stress")
+    import torch
+
+    assert torch.is_grad_enabled()
+    threads = torch.get_num_threads()
+    Frontend(FrontendConfig(stress="silero"))(["Замок стоит на горе."])
+    assert torch.is_grad_enabled()
+    assert torch.get_num_threads() == threads

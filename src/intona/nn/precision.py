@@ -27,7 +27,7 @@ def bf16_wins() -> bool:
         times = []
         for _ in range(4):
             start = time.perf_counter()
-            x @ y
+            torch.mm(x, y)
             times.append(time.perf_counter() - start)
         return min(times)
 
