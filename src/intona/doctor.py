@@ -79,7 +79,7 @@ def _python() -> list[Finding]:
 
 
 def _core() -> list[Finding]:
-    names = ("numpy", "safetensors", "soundfile", "soxr", "tyro", "num2words", "tokenizers", "rich")
+    names = ("numpy", "scipy", "safetensors", "soundfile", "soxr", "tyro", "num2words", "tokenizers", "rich")
     absent = [n for n in names if not _importable(n)]
     if absent:
         return [

@@ -184,6 +184,7 @@ class GradTTS(nn.Module):
         temperature: float = 1.0,
         length_scale: float = 1.0,
         random: ItemRandom,
+        durations: Tensor | None = None,
         max_frames: int = 20_000,
     ) -> Speech:
         """Sample mels.
@@ -193,10 +194,12 @@ class GradTTS(nn.Module):
             steps, solver: see `diffusion.solvers`.
             temperature: the deviation of the starting noise (the paper divides by tau: its 1.5 is our 1/1.5).
             length_scale: > 1 is slower.
+            durations: (B, N) frames a token instead of the predicted ones (without blanks).
             max_frames: a hard cap an item.
         """
         states, mask, mu, log_durations, speaker = self.encode(tokens, lengths, speakers)
-        frames = torch.expm1(log_durations.float()).clamp(min=0) * length_scale * mask
+        predicted = torch.expm1(log_durations.float()) if durations is None else durations.float()
+        frames = predicted.clamp(min=0) * length_scale * mask
         # Rounding the running sum, not each token, keeps the tempo: rounding errors do not add up.
         ends = frames.double().cumsum(1).round().long().clamp(max=max_frames)
         durations = torch.diff(ends, dim=1, prepend=torch.zeros_like(ends[:, :1]))
