@@ -3,9 +3,9 @@
     python benchmarks/decoders.py --data data/ru --out runs/decoders --minutes 30
 
 Trains both for the same wall time with everything else the same (small preset: text encoder, durations,
-target, learning rate, data order), each in its own process with one thread, at the same time. Then both say the dev
-sentences with the recording's own durations, and the mels are compared with the recording's. The same command
-again goes on where it stopped.
+target, learning rate, data order), each in its own process with one thread, at the same time. Then both say
+the dev sentences with the recording's own durations, and the mels are compared with the recording's. The same
+command again goes on where it stopped.
 """
 
 from __future__ import annotations

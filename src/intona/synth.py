@@ -21,7 +21,7 @@ from intona.nn.random import ItemRandom
 from intona.text import Frontend, PhonemeTokenizer, load_tokenizer, split_sentences
 
 DEFAULT_STEPS = 8
-DEFAULT_TEMPERATURE = 0.7
+DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/results.md
 PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
 MAX_CHARACTERS = 100_000
 
