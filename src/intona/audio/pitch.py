@@ -96,7 +96,7 @@ def f0_contour(
     if not 20 <= f_min < f_max <= 2000:
         raise UserError(f"pitch limits {f_min:g} to {f_max:g} Hz: 20 <= f_min < f_max <= 2000 must hold")
     if method == "auto":
-        method = "harvest" if _pyworld() is not None else "yin"
+        method = best_method()
     if method not in ("harvest", "yin"):
         unknown("pitch method", method, ("auto", "harvest", "yin"))
     total = n_frames(audio, hop_seconds)
@@ -104,6 +104,11 @@ def f0_contour(
     # Less than two periods of the lowest pitch cannot show one.
     f0 = estimate(audio, total, hop_seconds, f_min, f_max) if audio.duration * f_min >= 2 else np.zeros(total)
     return F0(f0=f0.astype(np.float32), hop_seconds=hop_seconds, method=method)
+
+
+def best_method() -> Literal["harvest", "yin"]:
+    """What "auto" takes: WORLD's harvest where pyworld can be imported, else our own YIN."""
+    return "yin" if _pyworld() is None else "harvest"
 
 
 def energy(

@@ -15,6 +15,7 @@ from intona.audio import MelSpec
 from intona.config import from_dict, read_json, write_json
 from intona.data.labels import Label
 from intona.errors import UserError, unknown
+from intona.provenance import sha256
 from intona.text import PhonemeTokenizer, Word, load_tokenizer
 
 Split = Literal["train", "dev", "test"]
@@ -195,8 +196,7 @@ def seal(root: Path, **facts: Any) -> str:
 
 def sha256_file(path: Path) -> str:
     try:
-        with open(path, "rb") as f:
-            return hashlib.file_digest(f, "sha256").hexdigest()
+        return sha256(path)
     except OSError as e:
         raise UserError(f"cannot be read ({e.strerror})", where=path, mend=PREPARE) from None
 

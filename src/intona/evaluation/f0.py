@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from collections import OrderedDict
-from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from intona.audio import Audio, f0_contour
+from intona.audio.pitch import best_method
 from intona.evaluation.align import align_frames, aligner_id, cepstra, frame_seconds
 from intona.evaluation.asr import resampler_id
 from intona.evaluation.judge import Measure, Score, failed_scores
@@ -41,24 +41,14 @@ def contour(audio: Audio) -> np.ndarray:
     key = hashlib.blake2b(np.int64(audio.sample_rate).tobytes() + audio.samples.tobytes()).digest()
     if key not in _kept:
         low = audio.resample(RATE)
-        _kept[key] = f0_contour(low, frame_seconds(), f_min=F_MIN, f_max=F_MAX, method=pick_method()).f0
+        _kept[key] = f0_contour(low, frame_seconds(), f_min=F_MIN, f_max=F_MAX, method=best_method()).f0
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
     return _kept[key]
 
 
-@cache
-def pick_method() -> Literal["harvest", "yin"]:
-    """WORLD's harvest where pyworld can be imported, else our own YIN; the choice is part of the settings."""
-    try:
-        import pyworld  # noqa: F401
-    except ImportError:
-        return "yin"
-    return "harvest"
-
-
 def describe_f0() -> dict[str, Any]:
-    method = pick_method()
+    method = best_method()
     return {
         "f0": f"harvest (pyworld {importlib.metadata.version('pyworld')})" if method == "harvest" else "yin",
         "f_min": F_MIN,

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation.asr import at_rate, file_sha256, resampler_id
+from intona.evaluation.asr import at_rate, resampler_id
 from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
 from intona.evaluation.manifest import Row
+from intona.provenance import sha256 as file_sha256
 
 if TYPE_CHECKING:
     import torch

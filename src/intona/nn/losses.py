@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -33,16 +34,8 @@ class Losses:
     @property
     def total(self) -> Tensor:
         """The weighted sum of the means over this batch alone."""
-        return sum_weighted(self)
+        return torch.stack([p.weight * p.mean for p in self.parts.values()]).sum()
 
     def with_counts(self, counts: dict[str, Tensor]) -> Losses:
         """The same sums over other counts (those of all ranks together)."""
         return Losses(parts={k: dataclasses.replace(p, count=counts[k]) for k, p in self.parts.items()})
-
-
-def sum_weighted(losses: Losses) -> Tensor:
-    terms = [p.weight * p.mean for p in losses.parts.values()]
-    out = terms[0]
-    for t in terms[1:]:
-        out = out + t
-    return out

@@ -12,15 +12,17 @@ Precision = Literal["auto", "bf16", "fp32"]
 
 
 @functools.cache
-def bf16_wins() -> bool:
-    """True where a bf16 product beats a float32 one on this device.
+def bf16_wins(device: str = "cpu") -> bool:
+    """True where a bf16 product beats a float32 one on this kind of device ("cpu", "cuda").
 
     With AVX512-BF16 or AMX it is some 2x faster; a CPU without them emulates it 3x slower, which no flag of
     torch tells reliably. float16 is never a choice: on CPUs it is 40-170x slower.
     """
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    a, b = torch.randn(512, 512), torch.randn(512, 512)
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device != "cpu":
+        return False
+    a, b = torch.ones(512, 512), torch.ones(512, 512)  # ones: the global random state stays as it was
     low_a, low_b = a.bfloat16(), b.bfloat16()
 
     def fastest(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -34,9 +36,9 @@ def bf16_wins() -> bool:
     return fastest(low_a, low_b) < 0.8 * fastest(a, b)
 
 
-def wants_bf16(precision: Precision) -> bool:
+def wants_bf16(precision: Precision, device: str = "cpu") -> bool:
     """Resolve "auto"."""
-    return bf16_wins() if precision == "auto" else precision == "bf16"
+    return bf16_wins(device) if precision == "auto" else precision == "bf16"
 
 
 @functools.cache
@@ -62,4 +64,4 @@ def set_fast_matmul() -> bool:
 
 def autocast(precision: Precision = "auto", device: str = "cpu") -> torch.autocast:
     """bf16 autocast where it wins (or was asked for), else nothing."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=wants_bf16(precision))
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=wants_bf16(precision, device))

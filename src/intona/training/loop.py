@@ -77,7 +77,7 @@ def fit(
     started = time.monotonic()
     run = Path(run)
     set_fast_matmul()
-    bf16 = wants_bf16(config.precision)
+    bf16 = wants_bf16(config.precision, "cuda" if torch.cuda.is_available() else "cpu")
     fabric = fabric or _Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if bf16 else "32-true")
     rank, world = fabric.global_rank, fabric.world_size
     batches = feed(rank, world)

@@ -135,7 +135,7 @@ class HifiGan(Vocoder):
         self.generator, self.config, self.spec = generator.eval().requires_grad_(False), config, spec
         self.chunk_frames = chunk_frames
         self.device = next(generator.parameters()).device
-        self.bf16 = bf16_wins() if bf16 == "auto" else bf16
+        self.bf16 = bf16_wins(self.device.type) if bf16 == "auto" else bf16
 
     @staticmethod
     def load(
