@@ -79,6 +79,7 @@ def test_train_is_called(calls, tmp_path: Path):
                 "out": tmp_path / "run",
                 "overrides": {"optim.lr": "1e-4"},
                 "limit_minutes": 2.0,
+                "init": None,
             },
         )
     ]

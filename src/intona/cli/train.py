@@ -11,7 +11,7 @@ import tyro
 
 from intona.errors import UserError
 
-OWN_FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--help", "-h"}
+OWN_FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--init", "--help", "-h"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,8 @@ class Train:
     """The preset."""
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
     """Stop, with everything saved, after so many minutes."""
+    init: Annotated[str | None, tyro.conf.arg(metavar="NAME|RUN")] = None
+    """Start a new run from the weights of this model: fine-tuning, or the next stage."""
 
 
 def main(arguments: list[str]) -> None:
@@ -55,6 +57,7 @@ def main(arguments: list[str]) -> None:
         out=request.out,
         overrides=overrides,
         limit_minutes=request.limit_minutes,
+        init=request.init,
     )
 
 

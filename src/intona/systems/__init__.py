@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+from intona import models
 from intona.errors import UserError, unknown
 
-# stage -> module with `train(size, data, out, overrides, limit_minutes)` and `SIZES`
+# stage -> module with `train(size, data, out, overrides, limit_minutes, init)` and `SIZES`
 STAGES = {
     "prosody.gradtts": "intona.systems.prosody.gradtts",
 }
@@ -21,8 +22,12 @@ def train(
     out: Path,
     overrides: dict[str, str] | None = None,
     limit_minutes: float | None = None,
+    init: Path | str | None = None,
 ) -> Path:
     """Train a stage, or resume it if `out` holds a checkpoint; returns the newest checkpoint.
+
+    Args:
+        init: a model (shipped name, run or checkpoint directory) whose weights a new run starts from.
 
     Raises:
         UserError: unknown stage, size or config field (nearest offered); another config than the run's.
@@ -34,4 +39,11 @@ def train(
         unknown("size", size, module.SIZES, where=stage)
     if Path(out).is_file():
         raise UserError("is a file, not a run directory", where=out)
-    return module.train(size=size, data=data, out=out, overrides=overrides or {}, limit_minutes=limit_minutes)
+    return module.train(
+        size=size,
+        data=data,
+        out=out,
+        overrides=overrides or {},
+        limit_minutes=limit_minutes,
+        init=None if init is None else Path(models.find(init)),
+    )

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from intona import checkpoint
 from intona import config as configs
 from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.data.batch import Batch, Loader
@@ -21,6 +22,9 @@ from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.synth import Voice
+from intona.text import PhonemeTokenizer, load_tokenizer
+from intona.text.tokenizer import Tokenizer
+from intona.training.initial import Rows, identity_of, start_from
 from intona.training.loop import LoopConfig, fit
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
@@ -30,11 +34,16 @@ DEMO_SENTENCES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """A whole run. `corpus` is the fingerprint of the data; `max_frames` bounds a batch with padding."""
+    """A whole run.
+
+    `corpus` is the fingerprint of the data, `init` the model it started from ("" = random weights);
+    `max_frames` bounds a batch with padding.
+    """
 
     stage: str = "prosody.gradtts"
     size: str = "small"
     corpus: str = ""
+    init: str = ""
     max_frames: int = 2400
     max_items: int | None = None
     model: GradTTSConfig = field(default_factory=GradTTSConfig)
@@ -206,6 +215,32 @@ def resolve(size: str, prepared: Prepared, overrides: dict[str, str]) -> RunConf
     return dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
 
 
+def start_from_voice(task: GradTTSTask, source: Path, prepared: Prepared) -> None:
+    """Weights of another voice of the same sizes; symbols and speakers are matched by name.
+
+    The mel statistics stay the source's: its weights are scaled to them.
+    """
+    path = checkpoint.resolve(source)
+    voices = configs.read_json(path / "voices.json")
+    blank = ("<blank>",) if task.config.model.add_blank else ()
+    rows = {
+        "model.encoder.embedding.weight": Rows(
+            before=(*_symbols(load_tokenizer(path / "tokenizer.json"), path), *blank),
+            now=(*_symbols(prepared.tokenizer, prepared.root), *blank),
+        ),
+        "model.speakers.weight": Rows(before=voices["speakers"], now=prepared.speakers),
+    }
+    fresh = start_from(task, source, rows=rows)
+    if fresh:
+        print(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}", file=sys.stderr)
+
+
+def _symbols(tokenizer: Tokenizer, where: Path) -> tuple[str, ...]:
+    if not isinstance(tokenizer, PhonemeTokenizer):
+        raise UserError("a voice needs a phoneme tokenizer", where=where / "tokenizer.json")
+    return tokenizer.symbols
+
+
 def train(
     *,
     size: str,
@@ -213,6 +248,7 @@ def train(
     out: Path,
     overrides: dict[str, str],
     limit_minutes: float | None,
+    init: Path | None = None,
     fabric: Any = None,
 ) -> Path:
     """See `intona.systems.train`."""
@@ -220,6 +256,9 @@ def train(
     config = resolve(size, prepared, overrides)
     torch.manual_seed(config.loop.seed)
     task = GradTTSTask(config, prepared)
+    if init is not None:
+        config = dataclasses.replace(config, init=identity_of(init))
+        start_from_voice(task, init, prepared)
     print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
     millions = sum(p.numel() for p in task.parameters()) / 1e6
     print(f"{millions:.2f} M parameters, {len(prepared.items('train'))} utterances", file=sys.stderr)
