@@ -13,16 +13,25 @@ class Conv(nn.Conv1d):
     runs without a copy.
     """
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, *, groups: int = 1) -> None:
+    def __init__(self, c_in: int, c_out: int, kernel: int, *, groups: int = 1, dilation: int = 1) -> None:
         if kernel % 2 == 0:
             raise ValueError(f"kernel {kernel} is even: the output would be shifted by half a frame")
-        super().__init__(c_in, c_out, kernel, padding=kernel // 2, groups=groups)
+        super().__init__(
+            c_in, c_out, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=groups
+        )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
         if mask is not None:
             x = x * mask[..., None]
         x = x.transpose(1, 2)[:, :, None, :]
         weight = self.weight[:, :, None, :]
-        pad = (0, self.kernel_size[0] // 2)
-        y = torch.nn.functional.conv2d(x, weight, self.bias, padding=pad, groups=self.groups)
+        step = self.dilation[0]
+        y = torch.nn.functional.conv2d(
+            x,
+            weight,
+            self.bias,
+            padding=(0, step * (self.kernel_size[0] // 2)),
+            dilation=(1, step),
+            groups=self.groups,
+        )
         return y[:, :, 0, :].transpose(1, 2)

@@ -23,18 +23,46 @@ class ConvFeedForward(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Attention and convolutional feed-forward, LayerNorm after each residual (post-LN, as Grad-TTS)."""
+    """Attention and convolutional feed-forward, each with a residual.
+
+    condition = 0: LayerNorm after each residual (post-LN, as Grad-TTS).
+    condition > 0: AdaLN-Zero (Peebles & Xie 2023, section 3.2, DiT): LayerNorm without weights before each
+    part, scaled and shifted by the conditioning vector, and a gate on its result. All six come from one
+    linear map that starts at zero: the block starts as the identity.
+    """
 
     def __init__(
-        self, dim: int, hidden: int, heads: int, *, kernel: int = 3, window: int = 4, dropout: float = 0.1
+        self,
+        dim: int,
+        hidden: int,
+        heads: int,
+        *,
+        kernel: int = 3,
+        window: int = 4,
+        dropout: float = 0.1,
+        condition: int = 0,
     ) -> None:
         super().__init__()
         self.attention = RelativeAttention(dim, heads, window, dropout)
         self.feed_forward = ConvFeedForward(dim, hidden, kernel, dropout)
-        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        plain = not condition
+        eps = 1e-5 if plain else 1e-6
+        self.norm1 = nn.LayerNorm(dim, eps=eps, elementwise_affine=plain)
+        self.norm2 = nn.LayerNorm(dim, eps=eps, elementwise_affine=plain)
         self.dropout = nn.Dropout(dropout)
+        self.modulation = None if plain else nn.Linear(condition, 6 * dim)
+        if self.modulation is not None:
+            nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, N, D), (B, N) -> (B, N, D)."""
-        x = self.norm1(x + self.dropout(self.attention(x, mask)))
-        return self.norm2(x + self.dropout(self.feed_forward(x, mask)))
+    def forward(self, x: Tensor, mask: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, N, D), (B, N) and, with AdaLN, a (B, condition) vector -> (B, N, D)."""
+        if self.modulation is None:
+            x = self.norm1(x + self.dropout(self.attention(x, mask)))
+            return self.norm2(x + self.dropout(self.feed_forward(x, mask)))
+        if condition is None:
+            raise ValueError("an AdaLN block needs its conditioning vector")
+        six = self.modulation(torch.nn.functional.silu(condition))[:, None, :].chunk(6, dim=-1)
+        shift1, scale1, gate1, shift2, scale2, gate2 = six
+        x = x + gate1 * self.dropout(self.attention(self.norm1(x) * (1 + scale1) + shift1, mask))
+        return x + gate2 * self.dropout(self.feed_forward(self.norm2(x) * (1 + scale2) + shift2, mask))
