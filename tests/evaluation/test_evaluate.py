@@ -122,7 +122,7 @@ def test_failures_are_counted(
     assert wer.scored.estimate == 0.0  # type: ignore[union-attr]
     scored = level.scored.estimate  # type: ignore[union-attr]
     assert level.counted.estimate == pytest.approx((3 * scored + 1.0) / 4)  # type: ignore[union-attr]
-    assert f"3/4 (1 {how})" in to_markdown(report)
+    assert f"| 3/4 | 1 {how} |" in to_markdown(report)
 
 
 def test_a_score_that_is_not_finite_is_a_failure(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from intona.evaluation.manifest import Manifest, Row, read_manifest, write_manifest
-from intona.evaluation.run import EvaluationConfig, evaluate
-from intona.evaluation.table import Report, to_json, to_markdown
+from intona.evaluation.markdown import to_markdown
+from intona.evaluation.plan import System
+from intona.evaluation.run import EvaluationConfig, evaluate, evaluate_shard, merge
+from intona.evaluation.table import Report, to_json
 
 __all__ = [
     "EvaluationConfig",
     "Manifest",
     "Report",
     "Row",
+    "System",
     "evaluate",
+    "evaluate_shard",
+    "merge",
     "read_manifest",
     "to_json",
     "to_markdown",

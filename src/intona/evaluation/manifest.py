@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -147,4 +148,6 @@ def write_manifest(path: Path | str, manifest: Manifest) -> None:
                     f'"{r.id}" has "|" or a line break in its text', where=path, mend="use .jsonl"
                 )
         lines = ["id|text|speaker", *(f"{r.id}|{r.text}|{r.speaker}" for r in manifest.rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -46,48 +47,73 @@ def digest(value: Any) -> str:
     return hashlib.sha256(raw.encode()).hexdigest()[:20]
 
 
+def read_records(path: Path) -> list[Record]:
+    """All whole records of a file; a last line torn by a kill is no record.
+
+    Raises:
+        UserError: a whole line is no record.
+    """
+    if not path.exists():
+        return []
+    raw = path.read_bytes()
+    whole = raw[: raw.rfind(b"\n") + 1]
+    names = {f.name for f in dataclasses.fields(Record)}
+    records = []
+    for number, line in enumerate(whole.decode("utf-8", errors="replace").split("\n")[:-1], start=1):
+        try:
+            value = json.loads(line)
+            if set(value) != names:
+                raise ValueError
+            records.append(Record(**value))
+        except (ValueError, TypeError, RecursionError):
+            raise UserError(
+                "not a record of this version",
+                where=f"{path}, line {number}",
+                mend="remove the file to start anew",
+            ) from None
+    return records
+
+
+def records_digest(records: Iterable[Record]) -> str:
+    """sha256 of the records as they stand in their file."""
+    whole = hashlib.sha256()
+    for record in records:
+        whole.update(_line(record).encode())
+    return whole.hexdigest()
+
+
 class RecordFile:
-    """Append-only JSON lines; a line torn by a kill is cut off when the file is opened again."""
+    """Append-only JSON lines of one writer; a line torn by a kill is cut off when it is written to again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: IO[str] | None = None
 
-    def read(self) -> list[Record]:
-        """All whole records so far.
-
-        Raises:
-            UserError: a whole line in the middle is no record.
-        """
-        if not self.path.exists():
-            return []
-        raw = self.path.read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        if len(whole) < len(raw):
-            with open(self.path, "r+b") as f:
-                f.truncate(len(whole))
-        names = {f.name for f in dataclasses.fields(Record)}
-        records = []
-        for number, line in enumerate(whole.decode("utf-8", errors="replace").splitlines(), start=1):
-            try:
-                value = json.loads(line)
-                if set(value) != names:
-                    raise ValueError
-                records.append(Record(**value))
-            except (ValueError, TypeError):
-                raise UserError(
-                    "not a record of this version",
-                    where=f"{self.path}, line {number}",
-                    mend="remove the file to start anew",
-                ) from None
-        return records
-
     def append(self, records: Iterable[Record]) -> None:
         """All records of one utterance go out in one write, so a kill never leaves half of them."""
-        if self._file is None:
-            self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
+        self.open()
+        assert self._file is not None
         self._file.write("".join(_line(r) for r in records))
         self._file.flush()
+
+    def open(self) -> None:
+        """Take the file for this process alone.
+
+        Raises:
+            UserError: another process writes to it.
+        """
+        if self._file is not None:
+            return
+        file = open(self.path, "a+b")  # noqa: SIM115
+        try:
+            _lock(file, self.path)
+            file.seek(0)
+            raw = file.read()
+            file.truncate(raw.rfind(b"\n") + 1)
+        except BaseException:
+            file.close()
+            raise
+        self._file = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
 
     def close(self) -> None:
         if self._file is not None:
@@ -103,6 +129,21 @@ class RecordFile:
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, self.path)
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # not on every system; there two writers would be seen as repeated records
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(
+            "another process is judging into it", where=path, mend="wait for it, or stop it"
+        ) from None
+    except OSError:  # a file system without locks
+        return
 
 
 def _line(record: Record) -> str:

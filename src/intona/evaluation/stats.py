@@ -38,6 +38,28 @@ class Paired:
     clusters: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Mean and deviation (n - 1) over k training seeds, with the t interval of the mean."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    k: int
+
+
+def spread(values: Sequence[float], *, level: float = 0.95) -> Spread:
+    """Over at least two runs. Three give an interval of ± 2.48 sd: it is wide because three are few."""
+    from scipy import stats
+
+    if len(values) < 2:
+        raise ValueError("a deviation needs two runs")
+    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * sd / len(values) ** 0.5
+    return Spread(mean=mean, sd=sd, low=mean - half, high=mean + half, k=len(values))
+
+
 def choose_clusters(speakers: Sequence[str]) -> list[Hashable]:
     """Speakers as clusters when there is more than one, else each utterance by itself."""
     return list(speakers) if len(set(speakers)) > 1 else list(range(len(speakers)))

@@ -1,24 +1,27 @@
-"""Records to figures: counted and scored-only columns, intervals, paired differences, Markdown and JSON."""
+"""Records to figures: counted and scored-only columns, intervals, paired differences, seeds; and JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from intona.errors import unknown
-from intona.evaluation.judge import Judge, Measure, Unavailable
+from intona.evaluation.judge import Measure
 from intona.evaluation.manifest import Manifest
-from intona.evaluation.records import Record
+from intona.evaluation.plan import Plan, Role
+from intona.evaluation.records import Record, records_digest
 from intona.evaluation.stats import (
     Interval,
     Paired,
+    Spread,
     choose_clusters,
     holm,
     paired_difference,
     ratio_interval,
+    spread,
 )
 
 FAILED = ("missing", "unreadable", "empty", "silent", "non-finite", "too long", "score not finite")
@@ -48,7 +51,10 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemRow:
-    """`failures` counts the utterances without usable audio, by reason; `scored` = n - all of them."""
+    """`failures` counts the utterances without usable audio, by reason; `scored` = n - all of them.
+
+    `name` is the row's label; runs of one system with several training seeds share `system`.
+    """
 
     name: str
     n: int
@@ -56,17 +62,32 @@ class SystemRow:
     failures: dict[str, int]
     extra_files: int
     cells: dict[str, Cell]
+    system: str = ""
+    seed: str = ""
+    role: Role = "system"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """`system` minus `against` on one measure; `p_holm` is adjusted over all differences of the report."""
+    """`system` minus `against` on one measure.
+
+    `p_holm` is adjusted over the declared family; None for a comparison outside of it.
+    """
 
     system: str
     against: str
     measure: str
     paired: Paired
     p_holm: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedSpread:
+    """One measure of one system over its training seeds: beside the intervals over items, never pooled."""
+
+    system: str
+    measure: str
+    spread: Spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +103,12 @@ class Report:
     resamples: int
     seed: int
     recording: str
+    seeds: tuple[SeedSpread, ...] = ()
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)  # judge -> its measures
+    family: tuple[str, ...] | None = None
+    tried: int | None = None
+    notes: tuple[str, ...] = ()
+    records_sha256: str = ""
 
     def row(self, system: str) -> SystemRow:
         for row in self.rows:
@@ -90,77 +117,81 @@ class Report:
         unknown("system", system, [r.name for r in self.rows])
 
 
-def build_report(
-    manifest: Manifest,
-    records: Sequence[Record],
-    systems: Sequence[str],
-    judges: Sequence[Judge | Unavailable],
-    *,
-    extra: Mapping[str, Sequence[str]] | None = None,
-    recording: str = "recording",
-    against: str | None = None,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> Report:
+def build_report(manifest: Manifest, plan: Plan, records: Sequence[Record]) -> Report:
     """Figures of all systems. Each must have exactly one record per utterance and measure.
 
     Raises:
-        UserError: `against` is no system.
         ValueError: a record is missing or twice; a mean over what happens to exist is never taken.
     """
-    if against is None:
-        against = recording if recording in systems else systems[0]
-    elif against not in systems:
-        unknown("system", against, systems)
-    active = [j for j in judges if not isinstance(j, Unavailable)]
-    measures = [m for j in active for m in j.measures]
+    measures = [m for j in plan.active for m in j.measures]
+    labels = [s.label for s in plan.systems]
+    columns = columns_of(records, labels, [m.name for m in measures], [row.id for row in manifest.rows])
+    rows = []
+    for system in plan.systems:
+        mine = {m.name: columns[system.label, m.name] for m in measures}
+        statuses = {r.id: r.status for column in mine.values() for r in column if r.status in FAILED}
+        failures = Counter(statuses[row.id] for row in manifest.rows if row.id in statuses)
+        cells = {m.name: _cell(m, mine[m.name], plan.resamples, plan.seed) for m in measures}
+        rows.append(
+            SystemRow(
+                name=system.label,
+                n=len(manifest),
+                scored=len(manifest) - sum(failures.values()),
+                failures=dict(failures),
+                extra_files=system.extra_files,
+                cells=cells,
+                system=system.name,
+                seed=system.seed,
+                role=system.role,
+            )
+        )
+    rows = [_flag(row, rows, measures, plan.recording) for row in rows]
+    # The recording is at distance 0 from itself: a difference from that only swells the family.
+    beside = plan.against == plan.recording
+    own = {m.name for j in plan.active if j.needs_reference and beside for m in j.measures}
+    compared = [m for m in measures if m.name not in own]
+    family = set(plan.family) if plan.family is not None else {m.name for m in measures}
+    tested = {s.label for s in plan.systems if s.role == "system"}
+    found = differences(labels, plan.against, compared, columns, plan.resamples, plan.seed)
+    return Report(
+        n=len(manifest),
+        speakers=len(manifest.speakers),
+        manifest_sha256=manifest.sha256,
+        measures=plan.measures,
+        unavailable={m.name: (j.reason, j.mend) for j in plan.judges if j.reason for m in j.measures},
+        rows=tuple(rows),
+        differences=adjust(found, lambda d: d.system in tested and d.measure in family),
+        judges={j.name: j.settings for j in plan.active},
+        resamples=plan.resamples,
+        seed=plan.seed,
+        recording=plan.recording,
+        seeds=_seeds(rows, measures),
+        groups={j.name: tuple(m.name for m in j.measures) for j in plan.judges},
+        family=plan.family,
+        tried=plan.tried,
+        notes=plan.notes,
+        records_sha256=records_digest(records),
+    )
+
+
+def columns_of(
+    records: Sequence[Record], systems: Sequence[str], measures: Sequence[str], ids: Sequence[str]
+) -> dict[tuple[str, str], list[Record]]:
+    """(system, measure) -> its records in the order of `ids`; ValueError unless each is there once."""
     by_place: dict[tuple[str, str], dict[str, Record]] = {}
     for record in records:
         place = by_place.setdefault((record.system, record.measure), {})
         if record.id in place:
             raise ValueError(f"two records of {record.measure} for {record.system} {record.id}")
         place[record.id] = record
-    ids = [row.id for row in manifest.rows]
     columns: dict[tuple[str, str], list[Record]] = {}
     for system in systems:
-        for m in measures:
-            place = by_place.get((system, m.name), {})
+        for name in measures:
+            place = by_place.get((system, name), {})
             if set(place) != set(ids):
-                raise ValueError(f"{len(place)} records of {m.name} for {system}, expected {len(ids)}")
-            columns[system, m.name] = [place[i] for i in ids]
-    rows = []
-    for system in systems:
-        statuses = {r.id: r.status for m in measures for r in columns[system, m.name] if r.status in FAILED}
-        failures = Counter(statuses.values())
-        rows.append(
-            SystemRow(
-                name=system,
-                n=len(ids),
-                scored=len(ids) - sum(failures.values()),
-                failures=dict(failures),
-                extra_files=len((extra or {}).get(system, ())),
-                cells={m.name: _cell(m, columns[system, m.name], resamples, seed) for m in measures},
-            )
-        )
-    rows = [_flag(row, rows, measures, recording) for row in rows]
-    # The recording is at distance 0 from itself: a difference from that only swells the family.
-    own = {m.name for j in active if j.needs_reference and against == recording for m in j.measures}
-    compared = [m for m in measures if m.name not in own]
-    return Report(
-        n=len(ids),
-        speakers=len(manifest.speakers),
-        manifest_sha256=manifest.sha256,
-        measures=tuple(m for j in judges for m in j.measures),
-        unavailable={
-            m.name: (j.reason, j.mend) for j in judges if isinstance(j, Unavailable) for m in j.measures
-        },
-        rows=tuple(rows),
-        differences=_differences(systems, against, compared, columns, resamples, seed),
-        judges={j.name: j.describe() for j in active},
-        resamples=resamples,
-        seed=seed,
-        recording=recording,
-    )
+                raise ValueError(f"{len(place)} records of {name} for {system}, expected {len(ids)}")
+            columns[system, name] = [place[i] for i in ids]
+    return columns
 
 
 def _interval(records: Sequence[Record], pooled: bool, resamples: int, seed: int) -> Interval | None:
@@ -202,14 +233,15 @@ def _flag(
     return dataclasses.replace(row, cells=cells)
 
 
-def _differences(
+def differences(
     systems: Sequence[str],
     against: str,
     measures: Sequence[Measure],
     columns: Mapping[tuple[str, str], list[Record]],
     resamples: int,
     seed: int,
-) -> tuple[Difference, ...]:
+) -> list[Difference]:
+    """Each system minus `against` on each measure with a direction, over the ids where both have a value."""
     found: list[Difference] = []
     for system in systems:
         for m in measures:
@@ -233,8 +265,26 @@ def _differences(
             found.append(
                 Difference(system=system, against=against, measure=m.name, paired=paired, p_holm=None)
             )
-    adjusted = holm({f"{d.system} {d.measure}": d.paired.p for d in found if d.paired.p is not None})
-    return tuple(dataclasses.replace(d, p_holm=adjusted.get(f"{d.system} {d.measure}")) for d in found)
+    return found
+
+
+def adjust(found: Sequence[Difference], within: Callable[[Difference], bool]) -> tuple[Difference, ...]:
+    """Holm's adjustment over the differences `within` the family; the others get no adjusted p."""
+    family = {i: d.paired.p for i, d in enumerate(found) if d.paired.p is not None and within(d)}
+    adjusted = holm({str(i): p for i, p in family.items()})
+    return tuple(dataclasses.replace(d, p_holm=adjusted.get(str(i))) for i, d in enumerate(found))
+
+
+def _seeds(rows: Sequence[SystemRow], measures: Sequence[Measure]) -> tuple[SeedSpread, ...]:
+    found = []
+    for system in dict.fromkeys(row.system for row in rows if row.seed):
+        runs = [row for row in rows if row.system == system and row.seed]
+        for m in measures:
+            values = [h.estimate for row in runs if (h := row.cells[m.name].headline)]
+            # A run without a figure is no run of the spread: a mean over the others would hide it.
+            if len(runs) > 1 and len(values) == len(runs):
+                found.append(SeedSpread(system=system, measure=m.name, spread=spread(values)))
+    return tuple(found)
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -242,136 +292,3 @@ def to_json(report: Report) -> dict[str, Any]:
     value = dataclasses.asdict(report)
     value["unavailable"] = {k: {"reason": r, "mend": m} for k, (r, m) in report.unavailable.items()}
     return {"version": 1, **value}
-
-
-def to_markdown(report: Report) -> str:
-    """Main table (failures counted), scored-only table, paired differences, and how it was measured."""
-    kind = "speakers" if report.speakers > 1 else "utterances"
-    parts = [
-        f"N = {report.n} utterances, {max(1, report.speakers)} speaker(s), declared before synthesis "
-        f"(manifest {report.manifest_sha256[:12]}). Failed outputs count at their worst value. In brackets: "
-        f"95 % percentile bootstrap over {kind}, {report.resamples} resamples. (n = …) where fewer than N "
-        "have a value." + (" ▲ = better than the recording." if _any_flag(report) else ""),
-        "",
-        *_main_table(report),
-        "",
-        "Scored outputs only (failures left out; each figure has its own n):",
-        "",
-        *_scored_table(report),
-    ]
-    if report.differences:
-        parts += ["", *_difference_table(report)]
-    parts += ["", *_settings_lines(report)]
-    return "\n".join(parts) + "\n"
-
-
-def _any_flag(report: Report) -> bool:
-    return any(cell.flagged for row in report.rows for cell in row.cells.values())
-
-
-def _heads(report: Report) -> list[str]:
-    heads = []
-    for m in report.measures:
-        arrow = {"lower": " ↓", "higher": " ↑", None: ""}[m.better]
-        heads.append(m.title + arrow)
-        if m.pooled:
-            heads.append(f"{m.title} macro{arrow}")
-    return heads
-
-
-def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(cells) + " |" for cells in lines]
-
-
-def _main_table(report: Report) -> list[str]:
-    rows = []
-    for row in report.rows:
-        failed = ", ".join(f"{count} {reason}" for reason, count in row.failures.items())
-        cells = [row.name, f"{row.scored}/{row.n}" + (f" ({failed})" if failed else "")]
-        for m in report.measures:
-            if m.name in report.unavailable:
-                cells += [report.unavailable[m.name][0]] * (2 if m.pooled else 1)
-                continue
-            cell = row.cells[m.name]
-            cells.append(_show(cell.headline, m, report.n) + (" ▲" if cell.flagged else ""))
-            if m.pooled:
-                cells.append(_show(cell.macro or cell.macro_scored, m, report.n))
-        rows.append(cells)
-    return _grid(["system", "scored/N", *_heads(report)], rows)
-
-
-def _scored_table(report: Report) -> list[str]:
-    rows = []
-    for row in report.rows:
-        cells = [row.name]
-        for m in report.measures:
-            if m.name in report.unavailable:
-                cells += [report.unavailable[m.name][0]] * (2 if m.pooled else 1)
-                continue
-            cell = row.cells[m.name]
-            cells.append(_show(cell.scored, m, None))
-            if m.pooled:
-                cells.append(_show(cell.macro_scored, m, None))
-        rows.append(cells)
-    return _grid(["system", *_heads(report)], rows)
-
-
-def _difference_table(report: Report) -> list[str]:
-    titles = {m.name: m for m in report.measures}
-    count = len(report.differences)
-    lines = [
-        f"Paired differences from {report.differences[0].against} on the same ids (permutation test; "
-        f"p adjusted by Holm over these {count}):",
-        "",
-    ]
-    rows = []
-    for d in report.differences:
-        m = titles[d.measure]
-        interval = Interval(
-            estimate=d.paired.difference,
-            low=d.paired.low,
-            high=d.paired.high,
-            n=d.paired.n,
-            clusters=d.paired.clusters,
-        )
-        rows.append(
-            [
-                d.system,
-                m.title,
-                _show(interval, m, None, sign="+"),
-                _p(d.paired.p),
-                _p(d.p_holm),
-                str(d.paired.n),
-            ]
-        )
-    return lines + _grid(["system", "measure", "difference", "p", "p (Holm)", "n"], rows)
-
-
-def _settings_lines(report: Report) -> list[str]:
-    lines = ["How it was measured:", ""]
-    for name, settings in report.judges.items():
-        shown = ", ".join(f"{k} {str(v)[:12] if k.endswith('sha256') else v}" for k, v in settings.items())
-        lines.append(f"- {name}: {shown}")
-    for name, (reason, mend) in report.unavailable.items():
-        lines.append(f"- {name}: {reason} ({mend})")
-    for row in report.rows:
-        if row.extra_files:
-            lines.append(f"- {row.name}: {row.extra_files} audio files that no row asks for were left alone")
-    return lines
-
-
-def _show(interval: Interval | None, measure: Measure, expected: int | None, *, sign: str = "") -> str:
-    if interval is None:
-        return "–"
-    spec = f"{sign}.{measure.digits}f"
-    text = f"{interval.estimate:{spec}}"
-    if interval.low is not None and interval.high is not None:
-        text += f" [{interval.low:{spec}}, {interval.high:{spec}}]"
-    return text + (f" (n = {interval.n})" if expected is not None and interval.n != expected else "")
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "<.001" if value < 0.001 else "1" if value >= 0.9995 else f"{value:.3f}".lstrip("0")

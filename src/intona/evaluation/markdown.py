@@ -1,0 +1,177 @@
+"""A report as Markdown: counted and scored-only tables, seeds, paired differences, how it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from intona.evaluation.judge import Measure
+from intona.evaluation.stats import Interval
+from intona.evaluation.table import Difference, Report
+
+WIDEST = 8  # columns of figures side by side; more measures go into a table below
+
+
+def to_markdown(report: Report) -> str:
+    """Main tables (failures counted), scored-only tables, paired differences, and how it was measured."""
+    kind = "speakers" if report.speakers > 1 else "utterances"
+    parts = [
+        f"N = {report.n} utterances, {max(1, report.speakers)} speaker(s), declared before synthesis "
+        f"(manifest {report.manifest_sha256[:12]}). Failed outputs count at their worst value. In brackets: "
+        f"95 % percentile bootstrap over {kind}, {report.resamples} resamples. (n = …) where fewer than N "
+        "have a value." + (" ▲ = better than the recording." if _any_flag(report) else ""),
+        "",
+        *_tables(report, counted=True),
+        "Scored outputs only (failures left out; each figure has its own n):",
+        "",
+        *_tables(report, counted=False),
+    ]
+    if report.seeds:
+        parts += [*_seed_table(report), ""]
+    if report.differences:
+        parts += [*_difference_table(report), ""]
+    parts += _settings_lines(report)
+    return "\n".join(parts) + "\n"
+
+
+def _any_flag(report: Report) -> bool:
+    return any(cell.flagged for row in report.rows for cell in row.cells.values())
+
+
+def _blocks(report: Report) -> Iterator[list[Measure]]:
+    """Measures of whole judges, as many side by side as can be read."""
+    measures = {m.name: m for m in report.measures}
+    groups = [[measures[name] for name in names] for names in report.groups.values()]
+    block: list[Measure] = []
+    for group in groups or [list(report.measures)]:
+        if block and _width(block) + _width(group) > WIDEST:
+            yield block
+            block = []
+        block += group
+    if block:
+        yield block
+
+
+def _width(measures: Sequence[Measure]) -> int:
+    return sum(2 if m.pooled else 1 for m in measures)
+
+
+def _heads(measures: Sequence[Measure]) -> list[str]:
+    heads = []
+    for m in measures:
+        arrow = {"lower": " ↓", "higher": " ↑", None: ""}[m.better]
+        heads.append(m.title + arrow)
+        if m.pooled:
+            heads.append(f"{m.title} macro{arrow}")
+    return heads
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def _tables(report: Report, *, counted: bool) -> list[str]:
+    """With `counted` failures at their worst value, and their own two columns; else what was scored."""
+    lines = []
+    for measures in _blocks(report):
+        rows = []
+        for row in report.rows:
+            cells = [row.name]
+            if counted:
+                failed = ", ".join(f"{count} {reason}" for reason, count in row.failures.items())
+                cells += [f"{row.scored}/{row.n}", failed or "0"]
+            for m in measures:
+                if m.name in report.unavailable:
+                    cells += [report.unavailable[m.name][0]] * (2 if m.pooled else 1)
+                    continue
+                cell = row.cells[m.name]
+                if counted:
+                    flag = " ▲" if cell.flagged else ""
+                    cells.append(_show(cell.headline, m, report.n) + flag)
+                    macro = cell.macro or cell.macro_scored
+                else:
+                    cells.append(_show(cell.scored, m, None))
+                    macro = cell.macro_scored
+                if m.pooled:
+                    cells.append(_show(macro, m, report.n if counted else None))
+            rows.append(cells)
+        own = ["system", "scored/N", "failed"] if counted else ["system"]
+        lines += [*grid([*own, *_heads(measures)], rows), ""]
+    return lines
+
+
+def _seed_table(report: Report) -> list[str]:
+    titles = {m.name: m for m in report.measures}
+    rows = []
+    for s in report.seeds:
+        m, x = titles[s.measure], s.spread
+        d = m.digits + 1
+        interval = f"[{x.low:.{d}f}, {x.high:.{d}f}]"
+        rows.append([s.system, m.title, f"{x.mean:.{d}f}", f"{x.sd:.{d}f}", interval, str(x.k)])
+    heads = ["system", "measure", "mean of runs", "sd over seeds", "95 % (t)", "runs"]
+    line = "Over training seeds (beside the intervals over utterances, never pooled with them):"
+    return [line, "", *grid(heads, rows)]
+
+
+def _difference_table(report: Report) -> list[str]:
+    count = sum(d.p_holm is not None for d in report.differences)
+    outside = len(report.differences) - count
+    lines = [
+        f"Paired differences from {report.differences[0].against} on the same ids (permutation test; "
+        f"p adjusted by Holm over the declared family of {count}"
+        + (f"; {outside} outside of it are not adjusted" if outside else "")
+        + "):",
+        "",
+    ]
+    return lines + difference_grid(report.differences, report.measures)
+
+
+def difference_grid(differences: Sequence[Difference], measures: Sequence[Measure]) -> list[str]:
+    """One line a difference: estimate with interval, p, adjusted p, pairs."""
+    titles = {m.name: m for m in measures}
+    rows = []
+    for d in differences:
+        m = titles[d.measure]
+        interval = Interval(
+            estimate=d.paired.difference,
+            low=d.paired.low,
+            high=d.paired.high,
+            n=d.paired.n,
+            clusters=d.paired.clusters,
+        )
+        shown = _show(interval, m, None, sign="+")
+        rows.append([d.system, m.title, shown, _p(d.paired.p), _p(d.p_holm), str(d.paired.n)])
+    return grid(["system", "measure", "difference", "p", "p (Holm)", "n"], rows)
+
+
+def _settings_lines(report: Report) -> list[str]:
+    lines = ["How it was measured:", ""]
+    for name, settings in report.judges.items():
+        shown = ", ".join(f"{k} {str(v)[:12] if k.endswith('sha256') else v}" for k, v in settings.items())
+        lines.append(f"- {name}: {shown}")
+    for name, (reason, mend) in report.unavailable.items():
+        lines.append(f"- {name}: {reason} ({mend})")
+    for row in report.rows:
+        if row.extra_files:
+            lines.append(f"- {row.name}: {row.extra_files} audio files that no row asks for were left alone")
+    lines += [f"- {note}" for note in report.notes]
+    tried = "not stated" if report.tried is None else str(report.tried)
+    lines.append(f"- configurations tried on other data before this one: {tried}")
+    return lines
+
+
+def _show(interval: Interval | None, measure: Measure, expected: int | None, *, sign: str = "") -> str:
+    if interval is None:
+        return "–"
+    spec = f"{sign}.{measure.digits}f"
+    text = f"{interval.estimate:{spec}}"
+    if interval.low is not None and interval.high is not None:
+        text += f" [{interval.low:{spec}}, {interval.high:{spec}}]"
+    return text + (f" (n = {interval.n})" if expected is not None and interval.n != expected else "")
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "<.001" if value < 0.001 else "1" if value >= 0.9995 else f"{value:.3f}".lstrip("0")

@@ -1,0 +1,143 @@
+"""Judging as units of work, in this process or in several; which process does a unit never shows.
+
+A unit is a few rows with all systems and judges, so that what one process has computed for a recording
+(its transcript, its pitch) serves every system that is compared with it.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intona.audio import Audio
+from intona.data.workers import _one_thread_each as one_thread_each
+from intona.data.workers import _start as start_worker
+from intona.errors import UserError
+from intona.evaluation.judge import Judge, Score
+from intona.evaluation.manifest import Row
+from intona.evaluation.records import Record
+from intona.evaluation.wavs import Clip, read_clip
+
+IN_FLIGHT = 2  # units a worker: a kill loses no more than these
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One judge on one file. `settings` and `key` go into the records."""
+
+    judge: str
+    system: str
+    row: Row
+    path: Path | None
+    reference: Path | None
+    settings: str
+    key: str
+
+
+Unit = Sequence[Task]
+
+
+def judge_units(
+    units: Sequence[Unit], judges: Mapping[str, Judge], *, workers: int = 0
+) -> Iterator[tuple[Task, list[Record]]]:
+    """The records of each task, as they are found.
+
+    Args:
+        workers: processes, each with one maths thread; below 2 everything is done here.
+
+    Raises:
+        UserError: a bad recording, or a worker that died.
+    """
+    if workers < 2 or len(units) < 2:
+        for unit in units:
+            yield from judge_unit(unit, judges)
+        return
+    with one_thread_each():
+        yield from _in_pool(units, judges, min(workers, len(units)))
+
+
+def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, list[Record]]]:
+    """All tasks of a unit; each file is read once."""
+    clips: dict[Path | None, Clip] = {}
+    for task in unit:
+        for path in (task.path, task.reference):
+            if path not in clips:
+                clips[path] = read_clip(path)
+        if task.reference is not None and clips[task.reference].audio is None:
+            # A bad recording is an error of the input, not of the system that is judged.
+            bad = clips[task.reference]
+            raise UserError(f"the recording is {bad.status} {bad.detail}".strip(), where=task.reference)
+        yield task, judge_one(judges[task.judge], task, clips[task.path], clips[task.reference].audio)
+
+
+def judge_one(judge: Judge, task: Task, clip: Clip, reference: Audio | None) -> list[Record]:
+    status: str = clip.status
+    if clip.audio is None:
+        scores = judge.failed(task.row)
+    else:
+        scores = judge.judge(clip.audio, task.row, reference)
+        if any(s.value is not None and not math.isfinite(s.value) for s in scores.values()):
+            # A judge that answers NaN has not scored the utterance: it counts as failed, never as left out.
+            status, scores = "score not finite", judge.failed(task.row)
+    return [_record(m.name, scores[m.name], task, status, clip.detail) for m in judge.measures]
+
+
+def _record(measure: str, score: Score, task: Task, status: str, why: str) -> Record:
+    detail: dict[str, Any] = dict(score.detail or {})
+    if why:
+        detail["why"] = why
+    return Record(
+        system=task.system,
+        id=task.row.id,
+        speaker=task.row.speaker,
+        text=task.row.text,
+        measure=measure,
+        status="undefined" if status == "ok" and score.value is None else status,
+        value=score.value,
+        numerator=score.value if score.numerator is None else score.numerator,
+        denominator=None if score.value is None else (score.denominator or 1.0),
+        detail=detail or None,
+        judge=f"{task.judge}:{task.settings}",
+        key=task.key,
+    )
+
+
+_judges: dict[str, Judge] = {}  # of a worker process
+
+
+def _begin(judges: dict[str, Judge]) -> None:
+    start_worker()
+    _judges.update(judges)
+
+
+def _work(unit: Unit) -> list[tuple[Task, list[Record]]]:
+    return list(judge_unit(unit, _judges))
+
+
+def _in_pool(
+    units: Sequence[Unit], judges: Mapping[str, Judge], workers: int
+) -> Iterator[tuple[Task, list[Record]]]:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(dict(judges),))
+    pending: deque = deque()
+    try:
+        for unit in units:
+            pending.append(pool.submit(_work, unit))
+            while len(pending) >= workers * IN_FLIGHT:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process died (out of memory?)",
+            mend="the same command goes on where it stopped; --workers 1 needs the least memory",
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
