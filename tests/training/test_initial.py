@@ -51,7 +51,7 @@ def test_the_identity_follows_the_weights(tmp_path: Path):
 
 
 def test_a_voice_starts_from_another(corpus: Path, tmp_path: Path):
-    """At step 0 the new run's dev loss is the old run's last one: the same averaged weights, the same noise."""
+    """At step 0 the new run's dev loss is the old run's last: the same averaged weights, the same noise."""
     few = {
         "loop.steps": "6",
         "loop.save_every": "6",
@@ -62,7 +62,12 @@ def test_a_voice_starts_from_another(corpus: Path, tmp_path: Path):
     first, second = tmp_path / "first", tmp_path / "second"
     systems.train("prosody.gradtts", size="toy", data=corpus, out=first, overrides=few)
     systems.train(
-        "prosody.gradtts", size="toy", data=corpus, out=second, overrides=few | {"loop.steps": "2"}, init=first
+        "prosody.gradtts",
+        size="toy",
+        data=corpus,
+        out=second,
+        overrides=few | {"loop.steps": "2"},
+        init=first,
     )
     config = json.loads((checkpoint.resolve(second) / "config.json").read_text(encoding="utf-8"))
     assert config["init"] == identity_of(first)

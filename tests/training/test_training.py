@@ -155,3 +155,22 @@ def test_unknown_stage_and_size(corpus: Path, tmp_path: Path) -> None:
         systems.train("prosody.gradtss", size="toy", data=corpus, out=tmp_path)
     with pytest.raises(UserError, match='did you mean "small"'):
         systems.train("prosody.gradtts", size="smal", data=corpus, out=tmp_path)
+
+
+def test_a_resumed_run_keeps_the_arithmetic_it_began_in(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "auto" is a measurement; one that falls out otherwise later must not change the run."""
+    from intona import systems
+    from intona.nn import precision
+
+    def go(steps: int) -> bool:
+        few = {"loop.steps": str(steps), "loop.save_every": "1", "max_frames": "1100"}
+        systems.train("prosody.gradtts", size="toy", data=corpus, out=tmp_path, overrides=few)
+        path = checkpoint.resolve(tmp_path) / "state" / "loop.json"
+        return json.loads(path.read_text(encoding="utf-8"))["bf16"]
+
+    monkeypatch.setattr(precision, "bf16_wins", lambda device="cpu": True)
+    assert go(1) is True
+    monkeypatch.setattr(precision, "bf16_wins", lambda device="cpu": False)
+    assert go(2) is True

@@ -55,8 +55,8 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; prints errors as one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Before torch is loaded: spinning threads make it 4-6x slower beside any busy process; waiting ones
-    # cost a fourth on an idle machine. Whoever has the machine alone sets OMP_WAIT_POLICY=active.
+    # Before torch is loaded: spinning threads make it several times slower beside any busy process. Whoever
+    # has the machine alone may gain by OMP_WAIT_POLICY=active.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _escape_what_the_terminal_cannot_show()
     warnings.showwarning = _warn

@@ -15,8 +15,8 @@ Precision = Literal["auto", "bf16", "fp32"]
 def bf16_wins(device: str = "cpu") -> bool:
     """True where a bf16 product beats a float32 one on this kind of device ("cpu", "cuda").
 
-    With AVX512-BF16 or AMX it is some 2x faster; a CPU without them emulates it 3x slower, which no flag of
-    torch tells reliably. float16 is never a choice: on CPUs it is 40-170x slower.
+    A CPU without AVX512-BF16 or AMX emulates it at a third to half of float32's speed (docs/results.md),
+    which no flag of torch tells reliably. float16 is never a choice.
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -45,8 +45,8 @@ def wants_bf16(precision: Precision, device: str = "cpu") -> bool:
 def set_fast_matmul() -> bool:
     """Let float32 products use oneDNN's faster kernels where they keep float32 error; True if so.
 
-    "medium" is 1.2-2x faster on most CPUs at no loss, but with AMX it really rounds to bf16: probed against
-    float64 once.
+    "medium" picks other kernels on some CPUs at no loss of precision, but with AMX it really rounds to bf16:
+    probed against float64 once. What it brings is measured by `make bench`.
     """
     if torch.cuda.is_available():
         return False

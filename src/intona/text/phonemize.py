@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from intona.text import espeak, ipa, russian, stress
 from intona.text.normalize import PUNCTUATION, RU_VOWELS, plain
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 _CACHE = 200_000
 _MAX_CELLS = 1_000_000
 VOICES = {"en": "en-us"}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from intona import checkpoint, provenance
 from intona import config as configs
 from intona.errors import UserError
 from intona.nn.losses import Losses
-from intona.nn.precision import set_fast_matmul, wants_bf16
+from intona.nn.precision import Precision, set_fast_matmul, wants_bf16
 from intona.nn.random import derive_seed
 from intona.training.ema import EMA
 from intona.training.guards import refuse_non_finite
@@ -37,7 +37,7 @@ class LoopConfig:
 
     steps: int = 10_000
     seed: int = 0
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Precision = "auto"
     accumulate: int = 1
     ema: float = 0.999
     log_every: int = 50
@@ -77,7 +77,7 @@ def fit(
     started = time.monotonic()
     run = Path(run)
     set_fast_matmul()
-    bf16 = wants_bf16(config.precision, "cuda" if torch.cuda.is_available() else "cpu")
+    bf16 = _bf16(config.precision, run)
     fabric = fabric or _Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if bf16 else "32-true")
     rank, world = fabric.global_rank, fabric.world_size
     batches = feed(rank, world)
@@ -91,7 +91,7 @@ def fit(
     def save() -> None:
         feeds = _gather(batches.state_dict(), world)
         if rank == 0:
-            _save(run, done, task, ema, optimizer, feeds, run_config)
+            _save(run, done, task, ema, optimizer, {"bf16": bf16, "feeds": feeds}, run_config)
             checkpoint.prune(run, keep=config.keep)
         fabric.barrier()
 
@@ -216,7 +216,7 @@ def _validate(task: Task, batches: Feed, device: torch.device, bf16: bool) -> di
 
 
 def _save(
-    run: Path, step: int, task: Task, ema: EMA, optimizer: Any, feeds: list[dict[str, Any]], run_config: Any
+    run: Path, step: int, task: Task, ema: EMA, optimizer: Any, place: dict[str, Any], run_config: Any
 ) -> None:
     names = {id(p): n for n, p in task.named_parameters()}
     moments: dict[str, Tensor] = {}
@@ -230,10 +230,20 @@ def _save(
         files={
             "config.json": configs.to_dict(run_config),
             "provenance.json": provenance.describe(),
-            "state/loop.json": {"step": step, "feeds": feeds},
+            "state/loop.json": {"step": step, **place},
             **task.extra_files(),
         },
     )
+
+
+def _bf16(precision: Precision, run: Path) -> bool:
+    """What "auto" means is measured once, when the run starts; a resumed run goes on as it began."""
+    found = checkpoint.steps(run)
+    if precision == "auto" and found:
+        state = configs.read_json(run / f"step-{found[-1]:08d}" / "state" / "loop.json", max_bytes=64 << 20)
+        if isinstance(state.get("bf16"), bool):
+            return state["bf16"]
+    return wants_bf16(precision, "cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _resume(

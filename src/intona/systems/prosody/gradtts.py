@@ -23,7 +23,6 @@ from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.synth import Voice
 from intona.text import PhonemeTokenizer, load_tokenizer
-from intona.text.tokenizer import Tokenizer
 from intona.training.initial import Rows, identity_of, start_from
 from intona.training.loop import LoopConfig, fit
 from intona.training.optim import OptimConfig
@@ -55,7 +54,8 @@ def paper() -> RunConfig:
     """Grad-TTS's own sizes: 14.8 M parameters, 2-D U-Net, MAS, blanks, 2 s windows, 1e-4, batch 16.
 
     Command: `intona train prosody.gradtts --size paper --data DATA --out RUN`. Cost: 1.7 M steps in the
-    paper; on two CPU cores about 1,200 steps an hour with bf16. Expected: MOS 4.38 on LJSpeech (paper).
+    paper; on two CPU cores without bf16 308 steps an hour (docs/results.md). Expected: MOS 4.38 on
+    LJSpeech (paper).
     """
     return RunConfig(
         size="paper",
@@ -235,7 +235,7 @@ def start_from_voice(task: GradTTSTask, source: Path, prepared: Prepared) -> Non
         print(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}", file=sys.stderr)
 
 
-def _symbols(tokenizer: Tokenizer, where: Path) -> tuple[str, ...]:
+def _symbols(tokenizer: object, where: Path) -> tuple[str, ...]:
     if not isinstance(tokenizer, PhonemeTokenizer):
         raise UserError("a voice needs a phoneme tokenizer", where=where / "tokenizer.json")
     return tokenizer.symbols
