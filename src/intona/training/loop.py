@@ -78,7 +78,7 @@ def fit(
     run = Path(run)
     set_fast_matmul()
     bf16 = _bf16(config.precision, run)
-    fabric = fabric or _Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if bf16 else "32-true")
+    fabric = fabric or _Fabric(accelerator="auto", devices=1, precision="32-true")
     rank, world = fabric.global_rank, fabric.world_size
     batches = feed(rank, world)
     ema = EMA(task, config.ema)
@@ -87,6 +87,10 @@ def fit(
     model, optimizer = fabric.setup(task, optimizer)
     tracker = Tracker(run, config.steps, start=done, active=rank == 0)
     device = fabric.device
+
+    def lower() -> torch.autocast:
+        # Our own autocast: Fabric's would cast what forward returns, and cannot see into `Losses`.
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
 
     def save() -> None:
         feeds = _gather(batches.state_dict(), world)
@@ -99,14 +103,15 @@ def fit(
         for name in ("raw", "ema"):
             if name == "ema":
                 with ema.swapped_in(task):
-                    values = _validate(task, batches, device, bf16)
+                    values = _validate(task, batches, device, lower)
             else:
-                values = _validate(task, batches, device, bf16)
+                values = _validate(task, batches, device, lower)
             tracker.log(done, f"dev_{name}", values)
 
     try:
         if done == 0:
-            peak = _rehearse(model, fabric, batches, device)
+            with lower():
+                peak = _rehearse(model, fabric, batches, device)
             tracker.message(f"longest batch rehearsed; peak memory {peak:.2f} GiB")
             validate()
             save()
@@ -122,7 +127,8 @@ def fit(
                 micro = batches.next().to(device)
                 audio += batches.seconds(micro)
                 with fabric.no_backward_sync(model, enabled=part < config.accumulate - 1):
-                    losses = _global(model(micro, done * config.accumulate + part), world)
+                    with lower():
+                        losses = _global(model(micro, done * config.accumulate + part), world)
                     # DDP averages gradients over ranks; the loss is a sum over ranks / global count.
                     fabric.backward(losses.total * (world / config.accumulate))
                 for k, p in losses.parts.items():
@@ -200,12 +206,12 @@ def _rehearse(model: Any, fabric: Any, batches: Feed, device: torch.device) -> f
 
 
 @torch.no_grad()
-def _validate(task: Task, batches: Feed, device: torch.device, bf16: bool) -> dict[str, float]:
+def _validate(task: Task, batches: Feed, device: torch.device, lower: Any) -> dict[str, float]:
     """Sums and counts over the whole dev set; the same noise every time (step -2)."""
     task.eval()
     totals: dict[str, list[float]] = {}
     for batch in batches.validation():
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+        with lower():
             losses = task(batch.to(device), -2)
         for k, p in losses.parts.items():
             pair = totals.setdefault(k, [0.0, 0.0])
