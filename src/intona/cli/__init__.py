@@ -31,6 +31,11 @@ VERBS: dict[str, Verb] = {
     "align": Verb("intona.cli.align:main", "find how long each phoneme of a prepared corpus lasts"),
     "merge": Verb("intona.cli.merge:main", "combine prepared directories into one"),
     "train": Verb("intona.cli.train:main", "train a system's stage; the same --out again resumes"),
+    "synthesize-set": Verb(
+        "intona.cli.synthesize_set:main", "speak a manifest with a voice: a folder of wavs"
+    ),
+    "evaluate": Verb("intona.cli.evaluate:main", "judge folders of wavs: a report with intervals"),
+    "compare": Verb("intona.cli.compare:main", "compare the systems of several reports, paired"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, what mends it"),
 }

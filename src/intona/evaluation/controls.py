@@ -5,78 +5,89 @@ espeak-ng runs as a command, so that no library state is shared with us.
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from intona.config import read_json, write_json
 from intona.errors import UserError
-from intona.evaluation.manifest import Manifest, Row
+from intona.evaluation.companions import destroyed_texts
+from intona.evaluation.manifest import Manifest
 from intona.evaluation.normalize import strip_stress
-from intona.evaluation.wavs import index_folder, read_clip
+from intona.evaluation.plan import Role, System
+from intona.evaluation.wavs import file_digest, index_folder, read_clip
 
 MEND = "apt-get install espeak-ng"
+COPY, DESTROYED, FLOOR = "copy synthesis", "destroyed text", "espeak-ng"
+MADE_BY = "made_by.json"
 
 
-def companions(manifest: Manifest) -> list[list[Row]]:
-    """Rows in pairs (a triple where the number is odd), each row once, no two texts of a group the same.
+def add_controls(
+    systems: Sequence[System],
+    manifest: Manifest,
+    *,
+    out: Path,
+    language: str,
+    reference: Path | None = None,
+    recording: str = "recording",
+    progress: Callable[[int, int, str], None] | None = None,
+) -> tuple[list[System], list[str]]:
+    """The rows that belong into every table, around those given.
 
-    Rows of one speaker are paired with the next in length, so that a pair differs in what is said and in
-    little else; whoever is left over is paired across speakers. A row whose text all others share stays
-    alone. Depends on the manifest only.
+    They are the recording, copy synthesis, the destroyed text and the floor.
+
+    Built under `out`; a control that the caller gives by its name is taken as it is. What cannot be built
+    is named in the second value.
     """
-    groups: list[list[Row]] = []
-    left: list[Row] = []
-    for speaker in manifest.speakers:
-        mine = [row for row in manifest.rows if row.speaker == speaker]
-        mine.sort(key=lambda r: (len(r.text.split()), hashlib.sha256(r.id.encode()).hexdigest()))
-        pairs, odd = _pairs(mine)
-        if len(odd) == 1:
-            group = next((g for g in reversed(pairs) if all(r.text != odd[0].text for r in g)), None)
-            if group is not None:
-                group.append(odd.pop())
-        groups += pairs
-        left += odd
-    pairs, alone = _pairs(left)
-    groups += pairs
-    for row in alone:
-        group = next((g for g in groups if len(g) == 2 and all(r.text != row.text for r in g)), None)
-        if group is not None:
-            group.append(row)
-        else:
-            groups.append([row])
-    return groups
+    roles: dict[str, Role] = {recording: "recording", COPY: "copy", DESTROYED: "destroyed", FLOOR: "floor"}
+    given = {s.name: dataclasses.replace(s, role=roles[s.name]) for s in systems if s.name in roles}
+    ours = [s for s in systems if s.name not in roles]
+    notes = []
+    top = given.get(recording)
+    if top is None and reference is not None:
+        top = System(name=recording, folder=reference, role="recording")
+    copied = given.get(COPY)
+    if copied is None and top is not None:
+        folder = out / "copy-synthesis"
+        sources, _ = index_folder(top.folder, manifest)
+        made_by = {"vocoder": "hifigan", "of": {i: file_digest(path) for i, path in sorted(sources.items())}}
+        fresh(folder, made_by)
+        copy_synthesis(top.folder, manifest, folder, progress=progress)
+        copied = System(name=COPY, folder=folder, role="copy")
+    elif copied is None:
+        notes.append(f"{recording} and {COPY}: no rows, for no recordings were given")
+    destroyed = given.get(DESTROYED)
+    source = top or (ours[0] if ours else None)
+    if destroyed is None and source is not None:
+        try:
+            borrow = destroyed_texts(manifest)
+            destroyed = System(name=DESTROYED, folder=source.folder, role="destroyed", borrow=borrow)
+            notes.append(f"{DESTROYED}: each row judged on what {source.label} says for another row")
+        except UserError as e:
+            notes.append(f"{DESTROYED}: no row; {e}")
+    floor = given.get(FLOOR)
+    if floor is None:
+        try:
+            folder = out / "espeak-ng"
+            fresh(folder, {"espeak": espeak_version(), "language": language, "manifest": manifest.sha256})
+            floor = System(name=FLOOR, folder=espeak_wavs(manifest, folder, language=language), role="floor")
+        except UserError as e:
+            notes.append(f"{FLOOR}: no row; {e}")
+    return [s for s in (top, copied, *ours, destroyed, floor) if s is not None], notes
 
 
-def _pairs(rows: list[Row]) -> tuple[list[list[Row]], list[Row]]:
-    """Neighbours with different texts, and those that found none: they all have the same text."""
-    pairs: list[list[Row]] = []
-    waiting: list[Row] = []
-    for row in rows:
-        if waiting and waiting[-1].text != row.text:
-            pairs.append([waiting.pop(), row])
-        else:
-            waiting.append(row)
-    return pairs, waiting
-
-
-def destroyed_texts(manifest: Manifest) -> dict[str, str]:
-    """id -> id of the row whose audio is judged in its place: a fixed derangement inside `companions`.
-
-    Such a row costs no synthesis, and shows what each measure says when text and melody have nothing to do
-    with what was asked for: WER near 1, pitch distances at the level of chance.
-
-    Raises:
-        UserError: some text has no other to be swapped with.
-    """
-    swapped = {}
-    for group in companions(manifest):
-        if len(group) == 1:
-            raise UserError(f'"{group[0].id}" has no row with another text to be swapped with')
-        swapped |= {a.id: b.id for a, b in zip(group, [*group[1:], group[0]], strict=True)}
-    return swapped
+def fresh(folder: Path, made_by: dict[str, Any]) -> None:
+    """Empty a folder of ours when what it holds was made from something else."""
+    mark = folder / MADE_BY
+    if folder.exists() and not (mark.exists() and read_json(mark, max_bytes=1 << 28) == made_by):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not mark.exists():
+        write_json(mark, made_by)
 
 
 def copy_synthesis(

@@ -20,7 +20,7 @@ from pathlib import Path
 from intona.config import write_json
 from intona.errors import UserError, unknown
 from intona.evaluation.asr import AsrConfig, AsrJudge, Transcriber
-from intona.evaluation.controls import companions
+from intona.evaluation.companions import companions
 from intona.evaluation.f0 import F0Judge, ReferenceJudge
 from intona.evaluation.judge import Judge, Unavailable
 from intona.evaluation.manifest import Manifest, read_manifest, write_manifest
@@ -232,6 +232,7 @@ def _prepare(
         found, extra[system.label] = index_folder(system.folder, manifest)
         if system.borrow is not None:
             found = {i: found[j] for i, j in system.borrow.items() if j in found}
+            extra[system.label] = []
         files[system.label] = found
     references = _references(reference, manifest)
     if judges is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,6 +91,16 @@ def read_clip(path: Path | None, *, max_seconds: float = MAX_SECONDS) -> Clip:
     if np.abs(samples).max() < SILENT_PEAK:
         return Clip(status="silent", audio=None, sha256=digest)
     return Clip(status="ok", audio=Audio(np.ascontiguousarray(samples), int(rate)), sha256=digest)
+
+
+def bad_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Files that no synthesizer should have written: unreadable, not finite, longer than ten minutes."""
+    bad = []
+    for path in paths:
+        clip = read_clip(path)
+        if clip.status in ("unreadable", "non-finite", "too long"):
+            bad.append((path, f"{clip.status} {f'({clip.detail})' if clip.detail else ''}".strip()))
+    return bad
 
 
 def file_digest(path: Path | None) -> str:
