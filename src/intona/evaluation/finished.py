@@ -1,0 +1,149 @@
+"""A report directory read back from disk: the finished table, the manifest and the records. Reads only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intona import config
+from intona.errors import UserError
+from intona.evaluation.manifest import Row, read_manifest
+
+MAX_TABLE_BYTES = 1 << 26
+WAVS = "wavs.json"
+_OK = ("ok", "undefined")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """One finished evaluation.
+
+    Args:
+        table: `table.json` as written by `evaluate`.
+        rows: utterance id -> id, text, speaker, in the order declared.
+        records: (system, id) -> measure -> record, as JSON types.
+    """
+
+    directory: Path
+    table: Mapping[str, Any]
+    rows: Mapping[str, Row]
+    records: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]]
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        return tuple(row["name"] for row in self.table["rows"])
+
+    @property
+    def measures(self) -> tuple[Mapping[str, Any], ...]:
+        """The columns that could be measured."""
+        return tuple(m for m in self.table["measures"] if m["name"] not in self.table["unavailable"])
+
+    def failure(self, system: str, utterance: str) -> tuple[str, str] | None:
+        """(status, why) of an output that counts as failed, else None."""
+        for record in self.records.get((system, utterance), {}).values():
+            if record["status"] not in _OK:
+                return str(record["status"]), str((record.get("detail") or {}).get("why", ""))
+        return None
+
+    def hypothesis(self, system: str, utterance: str) -> str | None:
+        """What the recognizer heard; None where none was asked."""
+        for record in self.records.get((system, utterance), {}).values():
+            heard = (record.get("detail") or {}).get("hypothesis")
+            if isinstance(heard, str):
+                return heard
+        return None
+
+
+def read_report(directory: Path | str) -> Finished:
+    """Read a whole report.
+
+    Raises:
+        UserError: no such directory, a report that is not finished, files that are not of this version.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise UserError("no such report directory", where=directory)
+    if not (directory / "table.json").exists():
+        raise UserError(
+            "not a finished report (no table.json)",
+            where=directory,
+            mend="run the same `intona evaluate` again: it goes on where it stopped",
+        )
+    table = config.read_json(directory / "table.json", max_bytes=MAX_TABLE_BYTES)
+    try:
+        names = [row["name"] for row in table["rows"]]
+        for row in table["rows"]:
+            for measure in table["measures"]:
+                if measure["name"] not in table["unavailable"]:
+                    row["cells"][measure["name"]]["scored"]
+        for key in ("differences", "judges", "n", "speakers", "manifest_sha256", "resamples", "seed"):
+            table[key]
+        if not names or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise UserError("not a table of this version", where=directory / "table.json") from None
+    manifest = read_manifest(directory / "manifest.jsonl")
+    return Finished(
+        directory=directory,
+        table=table,
+        rows={row.id: row for row in manifest.rows},
+        records=_records(directory / "records.jsonl"),
+    )
+
+
+def _records(path: Path) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    number = 0
+    try:
+        with open(path, encoding="utf-8") as f:
+            for line in f:
+                number += 1
+                value = json.loads(line)
+                value["status"], value["value"]
+                found.setdefault((value["system"], value["id"]), {})[value["measure"]] = value
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UserError("not a record of this version", where=f"{path}, line {number}") from None
+    except OSError as e:
+        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
+    return found
+
+
+def remember_wavs(directory: Path | str, wavs: Mapping[str, Path]) -> None:
+    """Write where each system's audio lies, relative to the report where that is possible."""
+    directory = Path(directory)
+    places = {}
+    for name, folder in wavs.items():
+        try:
+            places[name] = Path(os.path.relpath(folder, directory)).as_posix()
+        except ValueError:  # another drive
+            places[name] = str(Path(folder).resolve())
+    config.write_json(directory / WAVS, {"version": 1, "systems": places})
+
+
+def recall_wavs(directory: Path | str) -> dict[str, Path]:
+    """What `remember_wavs` wrote; empty when there is nothing."""
+    path = Path(directory) / WAVS
+    if not path.exists():
+        return {}
+    value = config.read_json(path)
+    systems = value.get("systems") if isinstance(value, dict) else None
+    if not isinstance(systems, dict) or not all(isinstance(v, str) for v in systems.values()):
+        raise UserError('expected {"systems": {NAME: FOLDER}}', where=path)
+    return {name: Path(directory) / folder for name, folder in systems.items()}
+
+
+def find_audio(folder: Path, utterances: Sequence[str]) -> dict[str, Path]:
+    """Audio files of a folder by utterance id; those that are not there are left out."""
+    from intona.evaluation.wavs import ENDINGS
+
+    found = {}
+    for utterance in utterances:
+        for ending in ENDINGS:
+            if (path := folder / f"{utterance}{ending}").is_file():
+                found[utterance] = path
+                break
+    return found
