@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from intona.data.pieces import Pieces
 from intona.nn.conv import Conv
 from intona.nn.masks import length_mask
 from intona.nn.transformer import EncoderBlock
@@ -76,7 +77,7 @@ class PlainEncoder(nn.Module):
         )
 
     def forward(
-        self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None
+        self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None, pieces: Pieces | None = None
     ) -> tuple[Tensor, Tensor]:
         mask = length_mask(lengths, tokens.shape[1])
         x = self.embedding(tokens) * math.sqrt(self.dim)

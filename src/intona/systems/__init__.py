@@ -10,7 +10,14 @@ from intona.errors import UserError, unknown
 
 # stage -> module with `train(size, data, out, overrides, limit_minutes, init)` and `SIZES`
 STAGES = {
+    "prosody.mlm": "intona.systems.prosody.mlm",
+    "prosody.contrastive": "intona.systems.prosody.contrastive",
+    "prosody.refine": "intona.systems.prosody.refine",
     "prosody.gradtts": "intona.systems.prosody.gradtts",
+    "meld.codebook": "intona.systems.meld.codebook",
+    "meld.tts": "intona.systems.meld.tts",
+    "meld.stt": "intona.systems.meld.stt",
+    "meld.joint": "intona.systems.meld.joint",
 }
 
 

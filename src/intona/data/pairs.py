@@ -1,0 +1,83 @@
+"""Phonemes and the sound of each as one batch: whole texts, and the mel frames of the spans drawn in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from intona.data.phoneme_batches import PhonemePlaces
+from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens
+from intona.data.prepared import Item, Prepared
+
+SpeakerVector = Callable[[Item], np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairBatch:
+    """B places in U texts. `rows` and `positions` say where a place stands; mels are padded with 0."""
+
+    tokens: torch.Tensor  # (U, N) int64
+    lengths: torch.Tensor  # (U,) int64
+    pieces: Pieces
+    speaker: torch.Tensor | None  # (U, S) float32, zeros = nobody
+    rows: torch.Tensor  # (B,) int64, which text
+    positions: torch.Tensor  # (B,) int64, which phoneme of it
+    kinds: torch.Tensor  # (B,) int64, its token id
+    mels: torch.Tensor  # (B, T, n_mels) float32, natural log: the span's own frames
+    mel_lengths: torch.Tensor  # (B,) int64
+    ids: list[str]  # (U) utterances
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        moved = {
+            k: v.to(device, non_blocking=True)
+            for k, v in vars(self).items()
+            if isinstance(v, torch.Tensor | Pieces)
+        }
+        return replace(self, **moved)
+
+
+def collate_pairs(
+    prepared: Prepared,
+    places: PhonemePlaces,
+    indices: Sequence[int],
+    texts: Mapping[str, Text],
+    *,
+    max_frames: int = 64,
+    speaker: SpeakerVector | None = None,
+) -> PairBatch:
+    """Places as a batch; places of one utterance share its text.
+
+    Args:
+        texts: utterance id -> its numbers.
+        max_frames: longer spans lose their end.
+        speaker: the speaker vector that goes with an utterance, (S,), zeros for nobody.
+    """
+    index = np.asarray(indices)
+    utterances, rows = np.unique(places.utterance[index], return_inverse=True)
+    items = [places.items[u] for u in utterances]
+    own = [texts[item.id] for item in items]
+    frames = np.minimum(places.frames[index], max_frames)
+    mels = np.zeros((len(index), int(frames.max()), prepared.spec.n_mels), dtype=np.float32)
+    for row, i, n in zip(mels, index, frames, strict=True):
+        start = places.start[i]
+        row[:n] = prepared.mel_rows(places.items[places.utterance[i]])[start : start + n]
+    tokens, lengths = collate_tokens(own)
+    vectors = None if speaker is None else np.stack([speaker(item) for item in items]).astype(np.float32)
+    return PairBatch(
+        tokens=tokens,
+        lengths=lengths,
+        pieces=collate_pieces(own),
+        speaker=None if vectors is None else torch.from_numpy(vectors),
+        rows=torch.from_numpy(rows.reshape(-1)),
+        positions=torch.from_numpy(places.position[index]),
+        kinds=torch.from_numpy(places.kind[index]),
+        mels=torch.from_numpy(mels),
+        mel_lengths=torch.from_numpy(frames),
+        ids=[item.id for item in items],
+    )

@@ -1,0 +1,264 @@
+"""Batches of phonemes: one place in one utterance each, of mixed kinds or all of one kind.
+
+What is drawn depends on (seed, step) alone. The global batch is drawn first and cut by ranks, so that R ranks
+of b draw what one process of R · b draws, and a batch of one phoneme is of one phoneme on all ranks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from intona.data.prepared import Item, Prepared
+from intona.errors import UserError
+from intona.text.ipa import is_word_symbol
+
+Balance = Literal["places", "phonemes"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PhonemePlaces:
+    """Every place that may be drawn, M of them.
+
+    utterance: row of `items`; position: phoneme of it; kind: its token id; start, frames: its mel frames.
+    """
+
+    items: tuple[Item, ...]
+    utterance: np.ndarray  # (M,) int64, ascending
+    position: np.ndarray  # (M,) int64
+    kind: np.ndarray  # (M,) int64
+    start: np.ndarray  # (M,) int64
+    frames: np.ndarray  # (M,) int64
+
+    def __len__(self) -> int:
+        return len(self.utterance)
+
+
+def phoneme_places(prepared: Prepared, split: str = "train", *, min_frames: int = 2) -> PhonemePlaces:
+    """Phones of a split that last `min_frames` or longer, without spaces, signs and unaligned utterances.
+
+    Raises:
+        UserError: nothing is aligned.
+    """
+    items, rows = [], []
+    for item in prepared.items(split):
+        durations = prepared.durations(item)
+        if durations is None:
+            continue
+        starts = np.cumsum(durations) - durations
+        spoken = np.array([is_word_symbol(s) for s in item.phonemes])
+        at = np.flatnonzero(spoken & (durations >= min_frames))
+        kinds = np.asarray(prepared.tokens(item))[at]
+        rows.append(np.stack([np.full(len(at), len(items)), at, kinds, starts[at], durations[at]]))
+        items.append(item)
+    if not items or not sum(r.shape[1] for r in rows):
+        raise UserError(
+            f'no aligned phoneme in the split "{split}"',
+            where=prepared.root,
+            mend="run `intona align DATA` once",
+        )
+    table = np.concatenate(rows, axis=1).astype(np.int64)
+    return PhonemePlaces(
+        items=tuple(items),
+        utterance=table[0],
+        position=table[1],
+        kind=table[2],
+        start=table[3],
+        frames=table[4],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collisions:
+    """Of the wrong pairs of a batch (i, j), i != j: which share is of one phoneme, utterance, speaker."""
+
+    pairs: int
+    same_phoneme: float
+    same_utterance: float
+    same_speaker: float
+
+
+def collisions(places: PhonemePlaces, batches: Sequence[Sequence[int]]) -> Collisions:
+    """Over some global batches of places."""
+    speaker = np.array([item.speaker for item in places.items])
+    total, found = 0, np.zeros(3)
+    for batch in batches:
+        index = np.asarray(batch)
+        total += len(index) * (len(index) - 1)
+        utterance = places.utterance[index]
+        for i, of in enumerate((places.kind[index], utterance, speaker[utterance])):
+            counts = np.unique(of, return_counts=True)[1]
+            found[i] += int((counts * (counts - 1)).sum())
+    phoneme, same, voice = (found / max(total, 1)).tolist()
+    return Collisions(pairs=total, same_phoneme=phoneme, same_utterance=same, same_speaker=voice)
+
+
+class _PhonemeSampler:
+    """Endless batches of place indices; `batch` is this rank's share."""
+
+    def __init__(
+        self, places: PhonemePlaces, *, batch: int, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if batch < 1:
+            raise ValueError("batch must be at least 1")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} of {world_size}")
+        self.places, self.batch = places, batch
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        self.step = 0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self
+
+    def __next__(self) -> list[int]:
+        out = self.draw(self.step)[self.rank * self.batch : (self.rank + 1) * self.batch]
+        self.step += 1
+        return out
+
+    def draw(self, step: int) -> list[int]:
+        """The global batch of a step."""
+        raise NotImplementedError
+
+    def collisions(self, steps: int = 100) -> Collisions:
+        """Of the first batches; moves nothing."""
+        return collisions(self.places, [self.draw(s) for s in range(steps)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the sampler stands, the same on every rank."""
+        return {"step": self.step, "identity": self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken.
+
+        Raises:
+            UserError: the state belongs to other data, sizes, seed or number of ranks.
+        """
+        was, now = state.get("identity") or {}, self._identity()
+        if was != now:
+            differs = [k for k in now if was.get(k) != now[k]]
+            raise UserError(
+                f"the order of the data cannot be continued: {', '.join(differs)} changed",
+                mend="resume with the same data, batch, seed and number of ranks",
+            )
+        self.step = int(state["step"])
+
+    def _identity(self) -> dict[str, Any]:
+        p = self.places
+        content = hashlib.sha256(b"".join(a.tobytes() for a in (p.utterance, p.position, p.kind, p.frames)))
+        return {
+            "kind": type(self).__name__,
+            "places": content.hexdigest()[:16],
+            "batch": self.batch,
+            "seed": self.seed,
+            "world_size": self.world_size,
+        }
+
+
+class MixedPhonemeSampler(_PhonemeSampler):
+    """Each utterance of a batch brings places of any kind (stage 2).
+
+    Utterances come in shuffled epochs, none twice in a batch; the remainder of an epoch that fills no batch
+    is left out of it.
+
+    Args:
+        batch: places of this rank's batch.
+        per_utterance: places of each utterance (the paper: 1); more cost little, since the text is encoded
+            whole anyway.
+        balance: "places" draws each place of an utterance alike; "phonemes" by 1 / how common its kind is.
+
+    Raises:
+        UserError: fewer utterances than a global batch needs.
+    """
+
+    def __init__(
+        self,
+        places: PhonemePlaces,
+        *,
+        batch: int,
+        per_utterance: int = 1,
+        balance: Balance = "places",
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(places, batch=batch, seed=seed, rank=rank, world_size=world_size)
+        if per_utterance < 1 or batch % per_utterance:
+            raise UserError(f"a batch of {batch} is not a multiple of {per_utterance} places an utterance")
+        self.per_utterance, self.balance = per_utterance, balance
+        self._first = np.searchsorted(places.utterance, np.arange(len(places.items) + 1))
+        self.usable = np.flatnonzero(np.diff(self._first) >= per_utterance)
+        self._need = world_size * batch // per_utterance
+        if len(self.usable) < self._need:
+            raise UserError(
+                f"{len(self.usable)} utterances where a batch over all ranks needs {self._need}",
+                mend=f"lower the batch to {len(self.usable) * per_utterance // world_size} or less",
+            )
+        common = np.bincount(places.kind)[places.kind].astype(np.float64)
+        self._weight = 1 / common if balance == "phonemes" else np.ones(len(places))
+        self._epoch: tuple[int, np.ndarray] | None = None
+
+    def steps_in_epoch(self) -> int:
+        return len(self.usable) // self._need
+
+    def draw(self, step: int) -> list[int]:
+        epoch, place = divmod(step, self.steps_in_epoch())
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = (epoch, np.random.default_rng([self.seed, 0, epoch]).permutation(self.usable))
+        rng = np.random.default_rng([self.seed, 1, step])
+        out: list[int] = []
+        for u in self._epoch[1][place * self._need : (place + 1) * self._need]:
+            a, b = self._first[u], self._first[u + 1]
+            weight = self._weight[a:b] / self._weight[a:b].sum()
+            out += (a + rng.choice(b - a, self.per_utterance, replace=False, p=weight)).tolist()
+        return out
+
+    def _identity(self) -> dict[str, Any]:
+        return super()._identity() | {"per_utterance": self.per_utterance, "balance": self.balance}
+
+
+class SamePhonemeSampler(_PhonemeSampler):
+    """All places of a batch, over all ranks, are of one kind, each in an utterance of its own (stage 3).
+
+    A kind is drawn in proportion to the utterances that hold it; one that fewer utterances hold than a global
+    batch needs is never drawn (`rare`).
+
+    Raises:
+        UserError: no kind stands in enough utterances.
+    """
+
+    def __init__(
+        self, places: PhonemePlaces, *, batch: int, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        super().__init__(places, batch=batch, seed=seed, rank=rank, world_size=world_size)
+        need = batch * world_size
+        order = np.lexsort((places.utterance, places.kind))
+        self._groups: dict[int, list[np.ndarray]] = {}
+        self.rare: tuple[int, ...] = ()
+        most = 0
+        for kind in np.unique(places.kind).tolist():
+            rows = order[places.kind[order] == kind]
+            edges = np.flatnonzero(np.diff(places.utterance[rows])) + 1
+            groups = np.split(rows, edges)
+            most = max(most, len(groups))
+            if len(groups) >= need:
+                self._groups[kind] = groups
+            else:
+                self.rare = (*self.rare, kind)
+        if not self._groups:
+            raise UserError(
+                f"no phoneme stands in {need} utterances, which a batch over all ranks needs",
+                mend=f"lower the batch to {most // world_size} or less",
+            )
+        self.kinds = tuple(self._groups)
+        sizes = np.array([len(g) for g in self._groups.values()], dtype=np.float64)
+        self._p = sizes / sizes.sum()
+
+    def draw(self, step: int) -> list[int]:
+        rng = np.random.default_rng([self.seed, 2, step])
+        groups = self._groups[self.kinds[rng.choice(len(self.kinds), p=self._p)]]
+        chosen = rng.choice(len(groups), self.batch * self.world_size, replace=False)
+        return [int(rng.choice(groups[g])) for g in chosen]

@@ -1,0 +1,147 @@
+"""Text and sound of the same phoneme drawn together: SigLIP's sigmoid loss, and CLIP's softmax.
+
+Both losses run over the pairs of all ranks, and the losses of the ranks add up to that of one process.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, logsigmoid, normalize
+
+from intona.data.pieces import Pieces
+from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+from intona.encoders.ecapa import Ecapa, EcapaConfig
+from intona.nn.losses import Part
+from intona.nn.ranks import gather_over_ranks, rank
+
+Loss = Literal["sigmoid", "softmax"]
+MAX_SCALE = 100.0  # CLIP's cap on the learned scale of the softmax
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastiveConfig:
+    """Both sides and their loss.
+
+    `scale` is SigLIP's t (called temperature there; it multiplies) and `bias` its b at the start. SigLIP's
+    -10 belongs to batches of 32,000; None takes -log(B - 1), where a random pair is as likely as it is
+    frequent (ours). The softmax has no bias and starts at CLIP's 1 / 0.07 if `scale` is None.
+    """
+
+    text: DualStreamConfig = field(default_factory=DualStreamConfig)
+    audio: EcapaConfig = field(default_factory=EcapaConfig)
+    loss: Loss = "sigmoid"
+    scale: float | None = None
+    bias: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and self.scale <= 0:
+            raise ValueError("scale must be above 0")
+
+
+def sigmoid_loss(
+    text: Tensor, audio: Tensor, scale: Tensor, bias: Tensor, *, over_ranks: bool = True
+) -> Tensor:
+    """SigLIP (Zhai et al. 2023, arXiv 2303.15343, algorithm 1): the sum over this rank's texts.
+
+    sum_ij -log sigmoid(z_ij (scale x_i · y_j + bias)), z = 1 on the diagonal and -1 elsewhere; i runs over
+    the texts of this rank, j over the sounds of all. Divided by the number of all texts it is the
+    published mean.
+
+    Args:
+        text, audio: (B, D) of norm 1, pairs in the same row.
+    """
+    others = gather_over_ranks(audio) if over_ranks else audio
+    logits = scale * text @ others.T + bias
+    sign = torch.full_like(logits, -1.0)
+    sign[torch.arange(len(text)), _own(len(text), over_ranks)] = 1.0
+    return -logsigmoid(sign * logits).sum()
+
+
+def softmax_loss(text: Tensor, audio: Tensor, scale: Tensor, *, over_ranks: bool = True) -> Tensor:
+    """CLIP (Radford et al. 2021, figure 3): the mean of both directions, summed over this rank's rows."""
+    target = _own(len(text), over_ranks).to(text.device)
+    texts = gather_over_ranks(text) if over_ranks else text
+    sounds = gather_over_ranks(audio) if over_ranks else audio
+    forth = cross_entropy(scale * text @ sounds.T, target, reduction="sum")
+    back = cross_entropy(scale * audio @ texts.T, target, reduction="sum")
+    return (forth + back) / 2
+
+
+def _own(size: int, over_ranks: bool) -> Tensor:
+    """Columns of this rank's pairs among those of all."""
+    return torch.arange(size) + (rank() * size if over_ranks else 0)
+
+
+class ContrastiveModel(nn.Module):
+    """Text encoder, audio encoder, and the learned scale and bias.
+
+    Args:
+        config: sizes and loss.
+        pairs: pairs of a batch over all ranks, for the bias at the start.
+    """
+
+    mel_mean: Tensor
+    mel_std: Tensor
+
+    def __init__(self, config: ContrastiveConfig, *, pairs: int) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = DualStreamEncoder(config.text)
+        self.audio = Ecapa(config.audio)
+        self.audio_head = nn.Linear(config.audio.dim, config.text.out)
+        scale = config.scale or (10.0 if config.loss == "sigmoid" else 1 / 0.07)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.bias = None
+        if config.loss == "sigmoid":
+            start = -math.log(max(pairs - 1, 1)) if config.bias is None else config.bias
+            self.bias = nn.Parameter(torch.tensor(start))
+        self.register_buffer("mel_mean", torch.zeros(config.audio.n_mels))
+        self.register_buffer("mel_std", torch.ones(config.audio.n_mels))
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Corpus mean and deviation of each mel bin."""
+        self.mel_mean.copy_(mean)
+        self.mel_std.copy_(std)
+
+    def embed_text(
+        self,
+        tokens: Tensor,
+        lengths: Tensor,
+        pieces: Pieces,
+        speaker: Tensor | None,
+        rows: Tensor,
+        positions: Tensor,
+        known: Tensor | None = None,
+    ) -> Tensor:
+        """(U, N) texts -> (B, out) of norm 1: the states at `positions` (B,) of the texts `rows` (B,)."""
+        states, _ = self.encoder(tokens, lengths, speaker, pieces, known)
+        return normalize(states[rows, positions].float(), dim=-1)
+
+    def embed_audio(self, mels: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, n_mels) log mels of spans, (B,) frames -> (B, out) of norm 1."""
+        vectors = self.audio((mels - self.mel_mean) / self.mel_std, lengths)
+        return normalize(self.audio_head(vectors).float(), dim=-1)
+
+    def parts(self, text: Tensor, audio: Tensor) -> dict[str, Part]:
+        """The loss of a batch, and what is good to know of it with weight 0.
+
+        In evaluation every rank sees the same batches: there the pairs are this process's alone.
+        """
+        count = torch.tensor(float(len(text)), device=text.device)
+        scale = self.log_scale.float().exp()
+        if self.bias is not None:
+            total = sigmoid_loss(text, audio, scale, self.bias.float(), over_ranks=self.training)
+        else:
+            total = softmax_loss(text, audio, scale.clamp(max=MAX_SCALE), over_ranks=self.training)
+        found = {"contrastive": Part(total=total, count=count)}
+        with torch.no_grad():
+            best = (text @ audio.T).argmax(dim=1).cpu() == torch.arange(len(text))
+            told = {"r1": best.sum().to(count), "scale": scale * count}
+            if self.bias is not None:
+                told["bias"] = self.bias * count
+        return found | {k: Part(total=v.detach(), count=count, weight=0.0) for k, v in told.items()}

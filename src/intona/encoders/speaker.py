@@ -1,0 +1,143 @@
+"""Speaker vectors of a prepared corpus, computed once and kept beside it.
+
+The vector that goes with an utterance is taken from *another* one of the same speaker: from its own sound it
+would carry this very sentence's prosody to the text side, and the contrastive task would be solved by that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from intona.audio import Audio, read_audio
+from intona.data.prepared import Item, Prepared
+from intona.errors import UserError
+
+FILE = "speaker-{}.safetensors"
+
+
+class SpeakerEncoder(Protocol):
+    """A recording in, a vector (dim,) of norm 1 out."""
+
+    name: str
+    dim: int
+
+    def embed(self, audio: Audio) -> np.ndarray: ...
+
+
+class SpeakerVectors:
+    """A vector an utterance, and the rule of the other one.
+
+    Args:
+        vectors: utterance id -> (S,).
+    """
+
+    def __init__(self, prepared: Prepared, vectors: dict[str, np.ndarray]) -> None:
+        self.vectors = vectors
+        self.dim = len(next(iter(vectors.values())))
+        # By split: what is trained with never comes from what is tested on.
+        self._split = {item.id: split for split in ("train", "dev", "test") for item in prepared.items(split)}
+        self._peers: dict[tuple[int, str], list[str]] = defaultdict(list)
+        for item in prepared:
+            if item.id in vectors:
+                self._peers[item.speaker, self._split[item.id]].append(item.id)
+
+    def other(self, item: Item, rng: np.random.Generator) -> np.ndarray:
+        """The vector of another utterance of the same speaker, in its split or in train; zeros if none is."""
+        for split in (self._split[item.id], "train"):
+            peers = [i for i in self._peers.get((item.speaker, split), ()) if i != item.id]
+            if peers:
+                return self.vectors[peers[int(rng.integers(len(peers)))]]
+        return np.zeros(self.dim, np.float32)
+
+    def mean(self, speaker: int, *, without: str | None = None) -> np.ndarray:
+        """Normalised mean over the speaker's training utterances, for synthesis; zeros if there is none."""
+        own = [self.vectors[i] for i in self._peers.get((speaker, "train"), ()) if i != without]
+        if not own:
+            return np.zeros(self.dim, np.float32)
+        total = np.mean(own, axis=0)
+        return (total / max(float(np.linalg.norm(total)), 1e-8)).astype(np.float32)
+
+
+def speaker_vectors(prepared: Prepared, *, encoder: SpeakerEncoder | None = None) -> SpeakerVectors:
+    """All utterances' vectors, from DATA/speaker-ge2e.safetensors, which is made if it is not there.
+
+    A recording with no sound has none. Where DATA cannot be written they live in memory.
+
+    Args:
+        encoder: GE2E if None, loaded only when something must be computed.
+
+    Raises:
+        UserError: the encoder's package is not installed.
+    """
+    short = encoder.name.split()[0] if encoder else "ge2e"
+    path = prepared.root / FILE.format(short)
+    known = _read(path, prepared)
+    if known is None:
+        if encoder is None:
+            from intona.encoders.ge2e import GE2E
+
+            encoder = GE2E()
+        known = _compute(prepared, encoder)
+        _write(path, prepared, known)
+    if not known:
+        raise UserError("no recording with speech", where=prepared.root)
+    return SpeakerVectors(prepared, known)
+
+
+def _compute(prepared: Prepared, encoder: SpeakerEncoder) -> dict[str, np.ndarray]:
+    from rich.console import Console
+    from rich.progress import track
+
+    items, out = list(prepared), {}
+    for item in track(
+        items,
+        "speaker vectors",
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    ):
+        try:
+            out[item.id] = encoder.embed(read_audio(prepared.audio_path(item)))
+        except UserError:
+            continue
+    return out
+
+
+def _read(path: Path, prepared: Prepared) -> dict[str, np.ndarray] | None:
+    """None where there is no file, or it belongs to another state of the corpus."""
+    try:
+        with safetensors.safe_open(path, "numpy") as f:
+            if (f.metadata() or {}).get("fingerprint") != prepared.fingerprint:
+                return None
+            ids = [item.id for item in prepared]
+            table, known = f.get_tensor("vectors"), f.get_tensor("known")
+    except (OSError, SafetensorError, ValueError):
+        return None
+    if table.ndim != 2 or table.shape[0] != len(ids) or known.shape != (len(ids),):
+        return None
+    return {i: v.astype(np.float32) for i, v, k in zip(ids, table, known, strict=True) if k}
+
+
+def _write(path: Path, prepared: Prepared, vectors: dict[str, np.ndarray]) -> None:
+    if not vectors:
+        return
+    nothing = np.zeros(len(next(iter(vectors.values()))), np.float32)
+    table = np.stack([vectors.get(item.id, nothing) for item in prepared])
+    known = np.array([item.id in vectors for item in prepared])
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(
+            safetensors.numpy.save(
+                {"vectors": table, "known": known}, metadata={"fingerprint": prepared.fingerprint}
+            )
+        )
+        temporary.replace(path)
+    except OSError:
+        print(f"speaker vectors not kept: {path.parent} cannot be written", file=sys.stderr)

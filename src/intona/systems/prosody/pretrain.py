@@ -1,0 +1,182 @@
+"""What the stages of the text encoder share: vocabularies, texts as numbers, where a stage starts from."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from intona import checkpoint
+from intona import config as configs
+from intona.data.pieces import Text, text_of, utterance_of
+from intona.data.prepared import Item, Prepared
+from intona.encoders import pretrained
+from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+from intona.errors import UserError
+from intona.text import (
+    BpeTokenizer,
+    Frontend,
+    FrontendConfig,
+    PhonemeTokenizer,
+    Utterance,
+    compatible,
+    split_sentences,
+)
+
+CHUNK = 64
+MAX_TEXT_BYTES = 1 << 30
+
+
+def bpe_of(
+    out: Path, init: Path | None, prepared: Prepared, size: int, more: Sequence[Utterance] = ()
+) -> BpeTokenizer:
+    """The run's own when it resumes, that of `init`, or one trained on the training texts."""
+    if checkpoint.steps(out):
+        return pretrained.pieces(out)
+    if init is not None:
+        return pretrained.pieces(init)
+    texts = [utterance_of(item).plain for item in prepared.items("train")] + [u.plain for u in more]
+    return BpeTokenizer.train(texts, size=size, frontend=dict(prepared.tokenizer.frontend))
+
+
+def texts_of(
+    prepared: Prepared, items: Iterable[Item], tokenizer: PhonemeTokenizer, bpe: BpeTokenizer
+) -> dict[str, Text]:
+    """Utterance id -> its numbers."""
+    return {item.id: text_of(utterance_of(item), tokenizer.encode(item.phonemes).ids, bpe) for item in items}
+
+
+def encoder_files(
+    config: DualStreamConfig, tokenizer: PhonemeTokenizer, bpe: BpeTokenizer, prepared: Prepared
+) -> dict[str, Any]:
+    """The JSON files that `encoders.load` and `intona retrieve` read."""
+    return {
+        pretrained.CONFIG: configs.to_dict(config),
+        pretrained.PHONEMES: tokenizer.to_json(),
+        pretrained.PIECES: bpe.to_json(),
+        "features.json": configs.to_dict(prepared.spec),
+        "stats.json": prepared.stats,
+    }
+
+
+def start_encoder(encoder: DualStreamEncoder, init: Path, tokenizer: PhonemeTokenizer) -> None:
+    """Weights of an earlier stage's encoder, in place; phonemes are matched by name.
+
+    Raises:
+        UserError: another size.
+    """
+    source = pretrained.load(init, symbols=tokenizer.symbols)
+    checkpoint.load_weights(encoder, source.state_dict(), where=init)
+    tell_new_symbols(init, tokenizer)
+
+
+def tell_new_symbols(init: Path, tokenizer: PhonemeTokenizer) -> None:
+    before = pretrained.phonemes(init)
+    if new := [s for s in tokenizer.symbols if s not in before]:
+        print(f"{len(new)} phonemes start anew: {' '.join(new[:20])}", file=sys.stderr)
+
+
+def announce(config: Any, facts: Mapping[str, Any]) -> None:
+    """The resolved config and the size of things, on stderr."""
+    import json
+
+    print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
+    print(", ".join(f"{k} {v}" for k, v in facts.items()), file=sys.stderr)
+
+
+def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tuple[list[Utterance], str]:
+    """Sentences of text files (UTF-8) through the front end that made the corpus.
+
+    Sentences that cannot be spoken, and those of the corpus's dev and test sets, are left out and counted.
+
+    Returns:
+        utterances, and a fingerprint of the files.
+
+    Raises:
+        UserError: an unreadable file, no language, or another front end than the corpus's.
+    """
+    if not paths:
+        return [], ""
+    language = language or (prepared.languages[0] if len(prepared.languages) == 1 else "")
+    if not language:
+        raise UserError(
+            f"the corpus speaks {', '.join(prepared.languages)}",
+            mend=f"say the language of the texts, such as --language={prepared.languages[0]}",
+        )
+    frontend = Frontend(FrontendConfig(language=language))
+    differences = compatible(prepared.frontends.get(language, {}), frontend.describe())
+    if differences:
+        raise UserError(
+            f"the front end makes other phonemes than the corpus's: {'; '.join(differences)}",
+            where=prepared.root,
+            mend="prepare the corpus with the same version, or train without --texts",
+        )
+    digest, sentences = hashlib.sha256(), []
+    for path in paths:
+        raw = _read(path)
+        digest.update(hashlib.sha256(raw.encode()).digest())
+        sentences += split_sentences(raw)
+    held = {_key(i.normalized) for split in ("dev", "test") for i in prepared.items(split)}
+    found: list[Utterance] = []
+    bad = kept_out = 0
+    for utterance in _speak(frontend, list(dict.fromkeys(sentences))):
+        if utterance is None:
+            bad += 1
+        elif _key(utterance.normalized) in held:
+            kept_out += 1
+        else:
+            found.append(utterance)
+    print(
+        f"texts: {len(found)} sentences; {bad} cannot be spoken, {kept_out} belong to dev or test",
+        file=sys.stderr,
+    )
+    return found, digest.hexdigest()[:16]
+
+
+def _speak(frontend: Frontend, sentences: list[str]) -> Iterable[Utterance | None]:
+    from rich.console import Console
+    from rich.progress import track
+
+    chunks = [sentences[i : i + CHUNK] for i in range(0, len(sentences), CHUNK)]
+    quiet = not sys.stderr.isatty()
+    for chunk in track(chunks, "phonemes of the texts", console=Console(stderr=True), disable=quiet):
+        try:
+            yield from frontend(chunk)
+        except UserError:
+            for sentence in chunk:  # one unreadable sentence must not cost its neighbours
+                try:
+                    yield frontend([sentence])[0]
+                except UserError:
+                    yield None
+
+
+def _key(text: str) -> str:
+    """A sentence for comparison: letters alone."""
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_TEXT_BYTES:
+            raise UserError("more than 1 GiB", where=path, mend="split it")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError("not UTF-8 text", where=path) from None
+    except OSError as e:
+        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
+
+
+def text_paths(texts: str | tuple[str, ...]) -> list[Path]:
+    """Files named by a flag: one, several, or all *.txt under a directory."""
+    out: list[Path] = []
+    for name in (texts,) if isinstance(texts, str) else texts:
+        if not name:
+            continue
+        path = Path(name)
+        found = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+        if not found:
+            raise UserError("no *.txt in it", where=path)
+        out += found
+    return out
