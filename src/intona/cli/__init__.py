@@ -36,6 +36,7 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb("intona.cli.evaluate:main", "judge folders of wavs: a report with intervals"),
     "compare": Verb("intona.cli.compare:main", "compare the systems of several reports, paired"),
+    "transcribe": Verb("intona.cli.transcribe:main", "write down what is said in sound files"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, what mends it"),
 }

@@ -1,0 +1,96 @@
+"""Sizes and switches of the speech language model, and its one vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """Text pieces, then latent codes, then <EOS>, <TTS>, <STT> (MELD, section 2.3): one softmax over all."""
+
+    text: int
+    codes: int
+
+    @property
+    def first_code(self) -> int:
+        return self.text
+
+    @property
+    def eos(self) -> int:
+        return self.text + self.codes
+
+    @property
+    def tts(self) -> int:
+        return self.eos + 1
+
+    @property
+    def stt(self) -> int:
+        return self.eos + 2
+
+    def __len__(self) -> int:
+        return self.eos + 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechLMConfig:
+    """The model. Fields marked (ours) are choices where the paper is silent or that it does not have.
+
+    Args:
+        n_text, n_mels: filled from the tokenizer and the corpus.
+        codes: K. One code and `code_embedding` "zero" is Mel-LM, a model without a latent.
+        group: (ours) mel frames predicted a step; the paper's is 1.
+        dim, layers, heads, hidden, dropout: the transformer.
+        prenet: width of the mel prenet. prenet_dropout: stays on when speaking.
+        train_prenet: False freezes it where it started (`--init`, else random): no joint learning.
+        see: the past is read from the "frames" themselves, or only from their nearest "codes", as by a codec.
+        code_embedding: (ours) "centroid" = a learnt linear map of the frozen centroid, "table" = free
+            vectors, "zero" = none (the paper's ablation).
+        positions: (ours) "sequence" counts the stream; "time" puts each piece of text where it is expected to
+            sound, so that attention starts near the diagonal.
+        reconstruction_hidden, reconstruction_blocks: residual MLP. postnet_*: Tacotron 2's convolutions;
+            no layer = no PostNet.
+        slowness: weight of the penalty on too slow change (0.2 in the paper, 0 = off).
+        context: most positions of a stream.
+    """
+
+    n_text: int = 0
+    n_mels: int = 80
+    codes: int = 8192
+    group: int = 1
+    dim: int = 1024
+    layers: int = 12
+    heads: int = 16
+    hidden: int = 4096
+    dropout: float = 0.1
+    prenet: int = 1024
+    prenet_dropout: float = 0.5
+    train_prenet: bool = True
+    see: Literal["frames", "codes"] = "frames"
+    code_embedding: Literal["centroid", "table", "zero"] = "centroid"
+    positions: Literal["sequence", "time"] = "sequence"
+    reconstruction_hidden: int = 1024
+    reconstruction_blocks: int = 2
+    postnet_channels: int = 512
+    postnet_layers: int = 5
+    postnet_kernel: int = 5
+    slowness: float = 0.2
+    context: int = 4096
+
+    def __post_init__(self) -> None:
+        if min(self.codes, self.group, self.layers, self.context) < 1:
+            raise ValueError("codes, group, layers and context must be at least 1")
+        if self.dim % self.heads or (self.dim // self.heads) % 2:
+            raise ValueError("dim must be an even multiple of heads")
+        if not 0 <= self.prenet_dropout < 1 or not 0 <= self.dropout < 1:
+            raise ValueError("dropout must lie in [0, 1)")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(text=self.n_text, codes=self.codes)
+
+    @property
+    def step_dim(self) -> int:
+        """Numbers in one step: group x n_mels."""
+        return self.group * self.n_mels

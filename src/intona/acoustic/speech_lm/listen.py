@@ -1,0 +1,85 @@
+"""Listening: the text after `frames <STT>`, by greedy or beam search over a key-value cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from intona.acoustic.speech_lm.model import SpeechLM
+from intona.acoustic.speech_lm.parts import uniforms
+from intona.errors import UserError
+from intona.nn.random import ItemRandom
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """Pieces heard, their mean log-probability a piece (nats), and whether <EOS> was reached."""
+
+    pieces: list[int]
+    score: float
+    ended: bool
+
+
+@torch.inference_mode()
+def listen(
+    model: SpeechLM, mel: Tensor, *, max_pieces: int, beam: int = 1, random: ItemRandom, cached: bool = True
+) -> Hypothesis:
+    """The best text of (T, n_mels) natural-log mels.
+
+    Args:
+        max_pieces: where a text that does not end is cut.
+        beam: 1 = greedy. Scores are divided by the number of pieces, or short texts would always win.
+        random: dropout of the prenet, which stays on.
+
+    Raises:
+        UserError: a recording longer than the model's context, or shorter than one step.
+    """
+    c, vocabulary = model.config, model.vocabulary
+    x = model.normalized(mel[None])
+    n = x.shape[1]
+    if n == 0:
+        raise UserError("too short to hear anything")
+    if n + 1 + max_pieces > c.context:
+        raise UserError(
+            f"{n} steps of sound and {max_pieces} pieces of text exceed the model's context of {c.context}",
+            mend="cut the recording into shorter parts",
+        )
+    noise = uniforms(random, [n], model.prenet.noise_dim + 1)[..., 1:]
+    device = x.device
+    base = torch.cat([model.embed_steps(x, noise), model.embed_task(1, speak=False)], dim=1)
+    lengths = torch.tensor([n], device=device)
+    beams = torch.zeros(1, 0, dtype=torch.long, device=device)  # (beams, pieces so far)
+    scores = torch.zeros(1, device=device)
+    cache = model.trunk.new_cache(1, n + 1 + max_pieces, base) if cached else None
+    finished: list[Hypothesis] = []
+    for length in range(max_pieces + 1):
+        positions = model.listening_positions(lengths.expand(len(beams)), n, beams)
+        if cache is None:
+            grown = torch.cat([base.expand(len(beams), -1, -1), model.embedding(beams)], dim=1)
+            states = model.trunk(grown, positions)
+        else:
+            fresh = base if length == 0 else model.embedding(beams[:, -1:])
+            states = model.trunk(fresh, positions[:, -fresh.shape[1] :], cache)
+        log_p = torch.log_softmax(model.head(states[:, -1]).float(), dim=-1)
+        ending = (scores + log_p[:, vocabulary.eos]) / (length + 1)
+        if length == max_pieces:
+            break
+        following = scores[:, None] + log_p[:, : c.n_text]
+        # What may grow: the best pieces of all beams. What may end: beams whose <EOS> is among their best.
+        rank = (log_p[:, : c.n_text] > log_p[:, vocabulary.eos, None]).sum(1)
+        for i in torch.nonzero(rank < beam)[:, 0].tolist():
+            finished.append(Hypothesis(pieces=beams[i].tolist(), score=float(ending[i]), ended=True))
+        top, index = following.flatten().topk(min(beam, following.numel()))
+        best = max((h.score for h in finished), default=-torch.inf)
+        if finished and (beam == 1 or (len(finished) >= beam and float(top[0]) / (length + 1) < best)):
+            break
+        rows, pieces = index // c.n_text, index % c.n_text
+        beams, scores = torch.cat([beams[rows], pieces[:, None]], dim=1), top
+        if cache is not None:
+            cache = cache.select(rows)
+    if finished:
+        return max(finished, key=lambda h: h.score)
+    i = int(scores.argmax())
+    return Hypothesis(pieces=beams[i].tolist(), score=float(scores[i]) / max(1, beams.shape[1]), ended=False)

@@ -1,0 +1,230 @@
+"""The speech language model and its bound.
+
+One stream an utterance: `text <TTS> frames` to speak, `frames <STT> text` to listen. What stands after the
+task token is predicted, and after its last element <EOS>: there is no stop head and no length is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from intona.acoustic.speech_lm.config import SpeechLMConfig
+from intona.acoustic.speech_lm.parts import PostNet, Prenet, Reconstruction, gaussian_nats, uniforms
+from intona.nn.causal import CausalTransformer
+from intona.nn.losses import Losses, Part
+from intona.nn.masks import length_mask
+from intona.nn.quantize import Codebook, draw, entropy
+from intona.nn.random import ItemRandom
+
+
+class SpeechLM(nn.Module):
+    """p(x_t, z_t | x_<t, y) = p(x_t | z_t, x_<t, y) p(z_t | x_<t, y) (MELD, section 2.1).
+
+    Mels are natural-log mels of the corpus; inside they have zero mean and unit variance a bin.
+    """
+
+    mean: Tensor
+    std: Tensor
+    spans: Tensor
+
+    def __init__(self, config: SpeechLMConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.vocabulary = c.vocabulary
+        self.codebook = Codebook(c.codes, c.step_dim)
+        # Text pieces and task tokens; codes are no input: the past is read from frames.
+        self.embedding = nn.Embedding(c.n_text + 3, c.dim)
+        nn.init.normal_(self.embedding.weight, std=0.2)
+        self.prenet = Prenet(c.step_dim, c.prenet, c.dim, c.prenet_dropout)
+        self.prenet.requires_grad_(c.train_prenet)
+        self.trunk = CausalTransformer(
+            dim=c.dim, heads=c.heads, layers=c.layers, hidden=c.hidden, dropout=c.dropout
+        )
+        self.head = nn.Linear(c.dim, len(self.vocabulary), bias=False)
+        nn.init.normal_(self.head.weight, std=0.02)
+        self.reconstruction = Reconstruction(c)
+        self.postnet = PostNet(c.n_mels, c.postnet_channels, c.postnet_layers, c.postnet_kernel)
+        self.register_buffer("mean", torch.zeros(c.n_mels))
+        self.register_buffer("std", torch.ones(c.n_mels))
+        # Expected steps of each text piece, for `positions` "time".
+        self.register_buffer("spans", torch.ones(c.n_text))
+
+    # --- streams -------------------------------------------------------------------------------------
+
+    def normalized(self, mels: Tensor) -> Tensor:
+        """Log mels (B, T, n_mels) -> steps (B, T // group, step_dim); an unfinished step is dropped."""
+        x = (mels.float() - self.mean) / self.std
+        g, steps = self.config.group, mels.shape[1] // self.config.group
+        return x[:, : steps * g].reshape(len(x), steps, self.config.step_dim)
+
+    def frames(self, steps: Tensor) -> Tensor:
+        """Steps (B, S, step_dim) -> normalized frames (B, S * group, n_mels)."""
+        return steps.reshape(len(steps), -1, self.config.n_mels)
+
+    def denormalized(self, frames: Tensor) -> Tensor:
+        return frames * self.std + self.mean
+
+    def embed_steps(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """Steps (B, S, step_dim) -> (B, S, D), as the transformer reads them."""
+        if self.config.see == "codes":
+            x = self.codebook.centroids[self.codebook.nearest(x)]
+        return self.prenet(x, noise)
+
+    def embed_task(self, batch: int, *, speak: bool) -> Tensor:
+        """(B, 1, D): <TTS> or <STT>."""
+        index = self.config.n_text + (1 if speak else 2)
+        return self.embedding(torch.full((batch, 1), index, device=self.mean.device))
+
+    def text_positions(self, text: Tensor, *, at: str, stretch: Tensor | None = None) -> Tensor:
+        """Where pieces (B, N) sound, in steps: their "middle" (text is given) or "end" (text is asked)."""
+        spans = self.spans[text] if stretch is None else self.spans[text] * stretch
+        ends = spans.cumsum(1)
+        return ends if at == "end" else ends - 0.5 * spans
+
+    def speaking_positions(
+        self, text: Tensor, text_lengths: Tensor, steps: int, *, stretch: Tensor | None = None
+    ) -> Tensor:
+        """Positions (B, N + 1 + S) of `text <TTS> steps`, for rows stored as text (padded), task, steps.
+
+        `stretch` (B, N) multiplies the expected length of each piece.
+        """
+        b, n = text.shape
+        if self.config.positions == "time":
+            spoken = torch.arange(-1, steps, device=text.device).expand(b, -1).float()
+            return torch.cat([self.text_positions(text, at="middle", stretch=stretch), spoken], dim=1)
+        start = text_lengths[:, None] + torch.arange(steps + 1, device=text.device)
+        return torch.cat([torch.arange(n, device=text.device).expand(b, -1), start], dim=1).float()
+
+    def listening_positions(self, step_lengths: Tensor, steps: int, text: Tensor) -> Tensor:
+        """Positions (B, S + 1 + N) of `steps <STT> text`, for rows stored as steps (padded), task, text."""
+        b, n = text.shape
+        heard = torch.arange(steps, device=text.device).expand(b, -1).float()
+        if self.config.positions == "time":
+            begin = torch.zeros(b, 1, device=text.device)
+            return torch.cat([heard, begin, self.text_positions(text, at="end")], dim=1)
+        start = step_lengths[:, None] + torch.arange(n + 1, device=text.device)
+        return torch.cat([heard, start.float()], dim=1)
+
+    # --- losses --------------------------------------------------------------------------------------
+
+    def speaking_losses(
+        self, *, text: Tensor, text_lengths: Tensor, mels: Tensor, mel_lengths: Tensor, random: ItemRandom
+    ) -> Losses:
+        """The bound of eq. 3 and the slowness penalty of eq. 9.
+
+        Args:
+            text: (B, N) piece ids. mels: (B, T, n_mels) natural log.
+            random: dropout of the prenet and the draw z ~ q, a generator an item.
+
+        Returns:
+            parts `kl` in nats a step (<EOS> is the last step, with a one-hot q), `reconstruction` in nats a
+            step without the Gaussian's constant (before and after the PostNet), `slowness`; and for the log
+            alone, with weight 0, `eos` in nats an utterance and `entropy` of q in nats a step.
+        """
+        steps = mel_lengths // self.config.group
+        x = self.normalized(mels)
+        size = x.shape[1]
+        counts = steps.tolist()
+        noise = uniforms(random, counts, self.prenet.noise_dim + 1)
+        noise = F.pad(noise, (0, 0, 0, size - noise.shape[1]))
+        stream = torch.cat(
+            [
+                self.embedding(text),
+                self.embed_task(len(text), speak=True),
+                self.embed_steps(x, noise[..., 1:]),
+            ],
+            dim=1,
+        )
+        positions = self.speaking_positions(text, text_lengths, size)
+        states = self._states(stream, positions, text_lengths, text.shape[1], steps, size)
+        log_p = torch.log_softmax(self.head(states).float(), dim=-1)
+
+        mask = length_mask(steps, size)
+        log_q = self.codebook.posterior(x)
+        first = self.vocabulary.first_code
+        kl = kl_nats(log_q, log_p[:, :-1, first : first + self.config.codes])
+        eos = -log_p[..., self.vocabulary.eos].gather(1, steps[:, None])[:, 0]
+        z = draw(log_q, noise[..., 0].to(x.device))
+        rough, final = self.reconstruct(z, states[:, :-1], mask)
+        nats = gaussian_nats(x, rough) + gaussian_nats(x, final)
+
+        frame_mask = mask.repeat_interleave(self.config.group, dim=1)
+        change = self.frames(final).float().diff(dim=1).square().sum(-1)
+        moving = (frame_mask[:, 1:] & frame_mask[:, :-1]).float()
+        speed = (change + 1e-12).sqrt() * moving  # 1e-12: the root has a slope at 0
+        n = mask.sum().float()
+        utterances = torch.tensor(float(len(text)), device=x.device)
+        return Losses(
+            parts={
+                "kl": Part(total=(kl * mask).sum() + eos.sum(), count=n + utterances),
+                "reconstruction": Part(total=(nats * mask).sum(), count=n),
+                "slowness": Part(total=-speed.sum(), count=moving.sum(), weight=self.config.slowness),
+                "eos": Part(total=eos.sum().detach(), count=utterances, weight=0.0),
+                "entropy": Part(total=(entropy(log_q) * mask).sum(), count=n, weight=0.0),
+            }
+        )
+
+    def listening_losses(
+        self, *, text: Tensor, text_lengths: Tensor, mels: Tensor, mel_lengths: Tensor, random: ItemRandom
+    ) -> Losses:
+        """Cross-entropy of text and <EOS> after the frames: part `text`, nats a piece."""
+        steps = mel_lengths // self.config.group
+        x = self.normalized(mels)
+        noise = uniforms(random, steps.tolist(), self.prenet.noise_dim + 1)
+        noise = F.pad(noise, (0, 0, 0, x.shape[1] - noise.shape[1]))
+        stream = torch.cat(
+            [
+                self.embed_steps(x, noise[..., 1:]),
+                self.embed_task(len(text), speak=False),
+                self.embedding(text),
+            ],
+            dim=1,
+        )
+        positions = self.listening_positions(steps, x.shape[1], text)
+        states = self._states(stream, positions, steps, x.shape[1], text_lengths, text.shape[1])
+        log_p = torch.log_softmax(self.head(states).float(), dim=-1)
+        mask = length_mask(text_lengths, text.shape[1])
+        target = F.pad(text.masked_fill(~mask, 0), (0, 1))
+        target = target.scatter(1, text_lengths[:, None], self.vocabulary.eos)
+        nats = -log_p.gather(2, target[..., None])[..., 0] * length_mask(text_lengths + 1, target.shape[1])
+        return Losses(parts={"text": Part(total=nats.sum(), count=(text_lengths + 1).sum().float())})
+
+    def reconstruct(self, z: Tensor, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes and states -> steps (B, S, step_dim) before and after the PostNet."""
+        rough = self.reconstruction(z, states, self.codebook.centroids)
+        frame_mask = mask.repeat_interleave(self.config.group, dim=1)
+        final = self.postnet(self.frames(rough), frame_mask)
+        return rough, final.reshape(rough.shape)
+
+    def _states(
+        self, stream: Tensor, positions: Tensor, first_lengths: Tensor, first: int, second: Tensor, size: int
+    ) -> Tensor:
+        """States from the task token on (B, size + 1, D).
+
+        Rows come as [first part padded to `first`, task, second part padded]. They are moved together so that
+        padding stands at the end only, where a causal mask hides it from all that counts.
+        """
+        place = torch.arange(stream.shape[1], device=stream.device)[None, :]
+        gap = (first - first_lengths)[:, None]
+        index = torch.where(place < first_lengths[:, None], place, place + gap).clamp(max=stream.shape[1] - 1)
+        stream = stream.gather(1, index[..., None].expand(-1, -1, stream.shape[2]))
+        longest = int((first_lengths + 1 + second).max())
+        states = self.trunk(stream[:, :longest], positions.gather(1, index)[:, :longest])
+        wanted = first_lengths[:, None] + torch.arange(size + 1, device=stream.device)
+        wanted = wanted.clamp(max=longest - 1)
+        return states.gather(1, wanted[..., None].expand(-1, -1, states.shape[2]))
+
+
+def kl_nats(log_q: Tensor, log_p: Tensor) -> Tensor:
+    """KL(q || p), (..., K) -> (...), for p over more than the K entries given; 0 log 0 = 0."""
+    q = log_q.exp()
+    return (q * (log_q.clamp(min=-1e9) - log_p)).sum(-1)
+
+
+def merge_losses(parts: Sequence[Losses]) -> Losses:
+    """Several tasks' losses as one."""
+    return Losses(parts={k: v for losses in parts for k, v in losses.parts.items()})

@@ -1,0 +1,132 @@
+"""A decoder-only transformer: pre-norm, rotary positions, fused causal attention, a key-value cache."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def rotation(positions: Tensor, dim: int, *, base: float = 10_000.0) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B, 1, L, dim / 2) of rotary positions (Su et al. 2021, eq. 15), float32.
+
+    Args:
+        positions: (B, L), any real numbers: only differences matter.
+        dim: width of one head.
+    """
+    frequency = base ** (-torch.arange(0, dim, 2, device=positions.device).float() / dim)
+    angle = positions.float()[:, None, :, None] * frequency
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pairs (x_i, x_{i + dim/2}) of (B, H, L, dim) by their position's angles."""
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+class Cache:
+    """Keys and values of what was read so far: (layers, 2, B, H, capacity, head).
+
+    Args:
+        capacity: positions it can hold.
+    """
+
+    def __init__(
+        self, *, layers: int, batch: int, heads: int, head: int, capacity: int, like: Tensor
+    ) -> None:
+        self.store = like.new_zeros(layers, 2, batch, heads, capacity, head)
+        self.length = 0
+
+    @property
+    def capacity(self) -> int:
+        return self.store.shape[4]
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append (B, H, L, head) of one layer; all keys and values so far. `advance` moves the length."""
+        end = self.length + k.shape[2]
+        if end > self.capacity:
+            raise ValueError(f"{end} positions in a cache of {self.capacity}")
+        self.store[layer, 0, :, :, self.length : end] = k
+        self.store[layer, 1, :, :, self.length : end] = v
+        return self.store[layer, 0, :, :, :end], self.store[layer, 1, :, :, :end]
+
+    def advance(self, n: int) -> None:
+        self.length += n
+
+    def select(self, rows: Tensor) -> Cache:
+        """A new cache whose batch row i is this one's row `rows[i]` (beam search)."""
+        new = object.__new__(Cache)
+        new.store, new.length = self.store.index_select(2, rows), self.length
+        return new
+
+
+class CausalBlock(nn.Module):
+    """x + attention(LN(x)), then x + MLP(LN(x)); GELU, no biases in the attention."""
+
+    def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        if dim % heads or (dim // heads) % 2:
+            raise ValueError(f"dim {dim} must be an even multiple of heads {heads}")
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
+        self.up, self.down = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, x: Tensor, turn: tuple[Tensor, Tensor], cache: Cache | None = None, layer: int = 0
+    ) -> Tensor:
+        """(B, L, D) -> (B, L, D)."""
+        b, n, d = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, *turn), rotate(k, *turn)
+        mask, causal = None, n > 1
+        if cache is not None:
+            k, v = cache.extend(layer, k, v)
+            if n > 1 and cache.length:
+                # A block behind a filled cache: row i sees the cache and the block up to itself.
+                mask = torch.ones(n, k.shape[2], dtype=torch.bool, device=x.device).tril(cache.length)
+                causal = False
+        # No dropout on the attention itself: the fused CPU kernel has none, and the plain one is far slower.
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        x = x + self.dropout(self.out(y.transpose(1, 2).reshape(b, n, d)))
+        return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")))
+
+
+class CausalTransformer(nn.Module):
+    """A stack of causal blocks and a last LayerNorm.
+
+    Padding must stand behind the valid positions: a causal mask then never lets it be seen, so no other mask
+    is needed and the fused kernel stays in use.
+    """
+
+    def __init__(self, *, dim: int, heads: int, layers: int, hidden: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dim, self.heads = dim, heads
+        self.blocks = nn.ModuleList(CausalBlock(dim, heads, hidden, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+        for block in self.blocks:
+            for last in (block.out, block.down):  # the residual stream keeps its scale with depth (GPT-2)
+                nn.init.normal_(last.weight, std=0.02 / (2 * layers) ** 0.5)  # type: ignore[union-attr]
+
+    def new_cache(self, batch: int, capacity: int, like: Tensor) -> Cache:
+        return Cache(
+            layers=len(self.blocks),
+            batch=batch,
+            heads=self.heads,
+            head=self.dim // self.heads,
+            capacity=capacity,
+            like=like,
+        )
+
+    def forward(self, x: Tensor, positions: Tensor, cache: Cache | None = None) -> Tensor:
+        """(B, L, D) at positions (B, L) -> states (B, L, D); with a cache, those after what it holds."""
+        turn = rotation(positions, self.dim // self.heads)
+        for i, block in enumerate(self.blocks):
+            x = block(x, turn, cache, i)
+        if cache is not None:
+            cache.advance(x.shape[1])
+        return self.norm(x)

@@ -1,0 +1,458 @@
+"""Voices of the speech language model: say, stream, continue a reference voice, transcribe."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from intona import checkpoint, models
+from intona import config as configs
+from intona.acoustic.speech_lm import Generated, SpeechLM, SpeechLMConfig, listen, spelling, stream
+from intona.audio import Audio, MelSpec, log_mel
+from intona.data.clean import CleanConfig, frame_levels
+from intona.errors import UserError, unknown
+from intona.nn.precision import autocast, set_fast_matmul
+from intona.nn.random import ItemRandom
+from intona.nn.sampling import SamplingConfig
+from intona.text import BpeTokenizer, load_tokenizer, split_sentences
+
+CHUNK_FRAMES = 43  # half a second of 22.05 kHz speech
+PAUSE_SECONDS = 0.18  # between sentences
+MAX_CHARACTERS = 100_000
+CAP_RATE, CAP_FRAMES = 2.0, 86  # the cap: twice what the text is expected to take, and a second more
+QUIET_FRAMES = 17  # width of the pause that a long recording is cut at
+
+
+def is_language_voice(path: Path) -> bool:
+    """Whether a checkpoint directory holds a model of this kind."""
+    file = path / "voices.json"
+    value = configs.read_json(file) if file.is_file() else {}
+    return isinstance(value, dict) and value.get("kind") == "speech_lm"
+
+
+def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
+    """Open a shipped model by name, or a run or checkpoint directory of meld.tts, meld.stt or meld.joint.
+
+    Raises:
+        UserError: no such model, another kind of model, a damaged or unfinished checkpoint.
+    """
+    path = checkpoint.resolve(models.find(name_or_dir))
+    if not is_language_voice(path):
+        raise UserError("not a speech language model", where=path, mend="train one: intona train meld.joint")
+    checkpoint.verify(path, state=False)
+    raw = configs.read_json(path / "config.json")
+    if not isinstance(raw, dict) or not {"model", "sampling", "listen"} <= raw.keys():
+        raise UserError("not the config of a speech language model", where=path / "config.json")
+    where = f"{path / 'config.json'}: "
+    model = SpeechLM(configs.from_dict(SpeechLMConfig, raw["model"], where=where + "model"))
+    weights = path / "ema.safetensors"
+    weights = weights if weights.is_file() else path / "model.safetensors"
+    state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(weights).items()}
+    checkpoint.load_weights(model, state, where=weights)
+    tokenizer = load_tokenizer(path / "tokenizer.json")
+    if not isinstance(tokenizer, BpeTokenizer):
+        raise UserError("a speech language model needs a BPE tokenizer", where=path / "tokenizer.json")
+    card = configs.read_json(path / "card.json") if (path / "card.json").is_file() else {}
+    return LanguageVoice.of(
+        model,
+        tokenizer,
+        configs.load(MelSpec, path / "features.json"),
+        configs.read_json(path / "voices.json"),
+        configs.from_dict(SamplingConfig, raw["sampling"], where=where + "sampling"),
+        tasks=(raw["listen"] < 1, raw["listen"] > 0),
+        card=card,
+        path=path,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A voice to continue: normalized mel frames (T, n_mels), their pieces, and where they came from."""
+
+    mel: torch.Tensor
+    pieces: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """One stretch of a transcribed recording: seconds, text, nats a piece, and whether the text ended."""
+
+    start: float
+    end: float
+    text: str
+    score: float
+    ended: bool
+
+
+class LanguageVoice:
+    """A speech language model with its text side and vocoder; the same face as `synth.Voice`.
+
+    Args:
+        voices: what `voices.json` says: language, expected frames of each character, longest utterance.
+        tasks: whether the model learnt to speak, and to listen.
+    """
+
+    def __init__(
+        self,
+        model: SpeechLM,
+        tokenizer: BpeTokenizer,
+        spec: MelSpec,
+        *,
+        language: str,
+        characters: dict[str, float],
+        longest_frames: int,
+        speakers: tuple[str, ...] = (),
+        sampling: SamplingConfig | None = None,
+        tasks: tuple[bool, bool] = (True, True),
+        card: dict[str, Any] | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.spec = model.eval(), tokenizer, spec
+        self.language, self.characters, self.longest_frames = language, characters, longest_frames
+        self.speakers, self.sampling = speakers, sampling or SamplingConfig()
+        self.speaks, self.listens = tasks
+        self.card, self.path = card or {}, path
+        self._vocoder: Any = None
+
+    @staticmethod
+    def of(
+        model: SpeechLM,
+        tokenizer: BpeTokenizer,
+        spec: MelSpec,
+        voices: dict[str, Any],
+        sampling: SamplingConfig,
+        **how: Any,
+    ) -> LanguageVoice:
+        """From what a checkpoint holds."""
+        try:
+            characters = {str(k): float(v) for k, v in voices["character_frames"].items()}
+            longest, speakers = int(voices["longest_frames"]), tuple(map(str, voices["speakers"]))
+            language = str(voices["language"])
+        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            raise UserError(f"damaged ({e})", where="voices.json") from None
+        return LanguageVoice(
+            model,
+            tokenizer,
+            spec,
+            language=language,
+            characters=characters,
+            longest_frames=longest,
+            speakers=speakers,
+            sampling=sampling,
+            **how,
+        )
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The model card and what the voice is made of."""
+        return {
+            **self.card,
+            "speakers": list(self.speakers),
+            "language": self.language,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "sample_rate": self.spec.sample_rate,
+            "speaks": self.speaks,
+            "listens": self.listens,
+        }
+
+    @property
+    def vocoder(self) -> Any:
+        if self._vocoder is None:
+            from intona.vocoder import load_vocoder
+
+            self._vocoder = load_vocoder("hifigan")
+            self._vocoder.spec.require_same(self.spec, where="voice and vocoder")
+        return self._vocoder
+
+    # --- speaking ------------------------------------------------------------------------------------
+
+    def say(self, text: str, **how: Any) -> Audio:
+        """Speak a text of any length; arguments as in `stream`."""
+        pieces = [a.samples for a in self.stream(text, **how)]
+        return Audio(np.concatenate(pieces), self.spec.sample_rate)
+
+    def stream(
+        self,
+        text: str,
+        *,
+        voice: Audio | None = None,
+        voice_text: str | None = None,
+        speaker: str | None = None,
+        rate: float = 1.0,
+        steps: int | None = None,
+        seed: int = 0,
+        phonemes: bool = False,
+        temperature: float | None = None,
+    ) -> Iterator[Audio]:
+        """The speech as it is made, in pieces of about half a second; together what `say` gives.
+
+        Args:
+            voice, voice_text: a recording and the words in it: the text is spoken as its continuation.
+            rate: 1.1 asks for a tenth faster (models with `positions` "time" only).
+            temperature: of the draw of the codes; 0 takes the likeliest.
+            seed: the same seed, text and voice give the same audio.
+            speaker, steps, phonemes: of other kinds of voices; refused here.
+
+        Raises:
+            UserError: nothing to say, a reference without its text or too long for the context, an option
+                that this kind of model does not have.
+        """
+        self._refuse(speaker=speaker, steps=steps, phonemes=phonemes, rate=rate)
+        if len(text) > MAX_CHARACTERS:
+            raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
+        sentences = [self.pieces(s) for s in split_sentences(text)]
+        if not sentences:
+            raise UserError("nothing to say", where="text")
+        reference = self.reference(voice, voice_text)
+        return self._stream(sentences, reference, rate, seed, temperature)
+
+    def _stream(
+        self,
+        sentences: list[tuple[str, list[int]]],
+        reference: Reference | None,
+        rate: float,
+        seed: int,
+        temperature: float | None,
+    ) -> Iterator[Audio]:
+        pause = np.zeros(round(PAUSE_SECONDS * self.spec.sample_rate), dtype=np.float32)
+        for i, (text, pieces) in enumerate(sentences):
+            if i:
+                yield Audio(pause, self.spec.sample_rate)
+            chunks = self.mels(
+                pieces, reference=reference, rate=rate, seed=seed, place=i, temperature=temperature
+            )
+            for wave in self._vocoded(_warn_of_the_cap(chunks, text, self.spec)):
+                yield Audio(np.clip(wave, -1, 1), self.spec.sample_rate)
+
+    def mels(
+        self,
+        pieces: list[int],
+        *,
+        reference: Reference | None = None,
+        rate: float = 1.0,
+        seed: int = 0,
+        place: int = 0,
+        temperature: float | None = None,
+        chunk: int = CHUNK_FRAMES,
+        cached: bool = True,
+    ) -> Iterator[Generated]:
+        """Mels of one sentence in chunks. The last one says whether the model ended by itself."""
+        sampling = self.sampling
+        if temperature is not None:
+            sampling = configs.override(sampling, {"temperature": repr(float(temperature))})
+        before = reference.pieces if reference is not None else []
+        set_fast_matmul()
+        with autocast():
+            yield from stream(
+                self.model,
+                torch.tensor([*before, *pieces]),
+                prompt=None if reference is None else reference.mel,
+                max_steps=self.cap(pieces),
+                sampling=sampling,
+                random=ItemRandom(seed, 0, [str(place)]),
+                stretch=self._stretch(pieces, reference, rate),
+                chunk=chunk,
+                cached=cached,
+            )
+
+    def pieces(self, text: str) -> tuple[str, list[int]]:
+        """A sentence as read aloud, and its pieces; characters never seen in training are left out with a warning.
+
+        Raises:
+            UserError: nothing is left to say.
+        """
+        said = spelling.spoken(text, self.language)
+        encoded = spelling.encode(self.tokenizer, said)
+        if encoded.unknown:
+            shown = " ".join(sorted(set(encoded.unknown))[:10])
+            warnings.warn(f"left out, the voice has never seen them: {shown}", stacklevel=3)
+        if not encoded.ids:
+            raise UserError("no characters that the voice knows", where="text")
+        return said, encoded.ids
+
+    def reference(self, voice: Audio | None, voice_text: str | None) -> Reference | None:
+        """A recording and its words, made ready to be continued.
+
+        Raises:
+            UserError: one without the other, silence, or more than the model's context holds.
+        """
+        if voice is None and not voice_text:
+            return None
+        if voice is None or not voice_text or not voice_text.strip():
+            what = "a reference voice needs the words in it" if voice is not None else "words without a voice"
+            raise UserError(
+                what, where="reference", mend='give both: --voice REF.wav --voice-text "its words"'
+            )
+        mel = torch.from_numpy(log_mel(levelled(voice.resample(self.spec.sample_rate)), self.spec))
+        pieces = [p for s in split_sentences(voice_text) for p in self.pieces(s)[1]]
+        # At least half of the context stays for what is to be said.
+        most = self.model.config.context // 2 - len(pieces)
+        if len(mel) // self.model.config.group > most:
+            seconds = self.spec.seconds(max(0, most) * self.model.config.group)
+            raise UserError(
+                f"{self.spec.seconds(len(mel)):.1f} s long, at most {seconds:.0f} s fit the model's context",
+                where="reference",
+                mend="cut it, and its text with it; 3 to 10 s are usual",
+            )
+        return Reference(mel=mel, pieces=pieces)
+
+    def cap(self, pieces: list[int]) -> int:
+        """Most steps that these pieces may take; reaching it is a failure."""
+        expected = float(self.model.spans[torch.tensor(pieces)].sum())
+        return math.ceil(CAP_RATE * expected + CAP_FRAMES / self.model.config.group)
+
+    def _stretch(self, pieces: list[int], reference: Reference | None, rate: float) -> torch.Tensor | None:
+        """How much longer than in the corpus each piece lasts: the reference sets the pace."""
+        out = torch.full((len(pieces),), 1 / rate)
+        if reference is None:
+            return out
+        expected = float(self.model.spans[torch.tensor(reference.pieces)].sum())
+        own = len(reference.mel) // self.model.config.group / max(expected, 1e-6)
+        return torch.cat([torch.full((len(reference.pieces),), own), out * own])
+
+    def _refuse(self, *, speaker: str | None, steps: int | None, phonemes: bool, rate: float) -> None:
+        if not self.speaks:
+            raise UserError(
+                "the model learnt to listen only", where=self.path, mend="train meld.tts or meld.joint"
+            )
+        if speaker is not None and len(self.speakers) != 1:
+            mend = "give a recording of the speaker as --voice with its --voice-text"
+            raise UserError("this model has no named speakers", where="--speaker", mend=mend)
+        if speaker is not None and speaker not in self.speakers:
+            unknown("speaker", speaker, self.speakers)
+        if steps is not None:
+            raise UserError("this model takes one step a frame, no number of steps", where="--steps")
+        if phonemes:
+            raise UserError("this model reads letters, not phonemes", where="--phonemes")
+        if rate != 1 and self.model.config.positions != "time":
+            raise UserError("this model cannot change its rate", where="--rate")
+
+    def _vocoded(self, mels: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
+        """Waves of mel chunks, each decoded with what the vocoder sees on both sides."""
+        reach, hop = self.vocoder.config.reach, self.spec.hop_length
+        held: list[torch.Tensor] = []
+        context, ahead = 0, 0  # frames: all held, of them already spoken, of them not yet
+        for mel in itertools.chain(mels, [None]):
+            last = mel is None
+            if mel is not None and len(mel):
+                held.append(mel.float())
+                ahead += len(mel)
+            ready = ahead if last else ahead - reach
+            if ready <= 0:
+                continue
+            x = torch.cat(held)
+            wave = self.vocoder.decode(x[None])[0, context * hop : (context + ready) * hop]
+            yield wave.float().numpy()
+            keep = min(reach, context + ready)
+            held = [x[context + ready - keep :]]
+            context, ahead = keep, ahead - ready
+
+    # --- listening -----------------------------------------------------------------------------------
+
+    def transcribe(
+        self, audio: Audio | Iterable[np.ndarray], *, beam: int = 1, seed: int = 0
+    ) -> Iterator[Window]:
+        """The words of a recording of any length, window by window.
+
+        Args:
+            audio: a whole recording, or blocks of samples at the model's own rate (`audio.blocks`), of
+                which never more than two windows are held.
+            beam: 1 = greedy.
+
+        Raises:
+            UserError: the model learnt to speak only.
+        """
+        if not self.listens:
+            raise UserError(
+                "the model learnt to speak only", where=self.path, mend="train meld.stt or meld.joint"
+            )
+        if isinstance(audio, Audio):
+            audio = [audio.resample(self.spec.sample_rate).samples]
+        return self._transcribe(audio, beam, seed)
+
+    def _transcribe(self, blocks: Iterable[np.ndarray], beam: int, seed: int) -> Iterator[Window]:
+        rate = self.spec.sample_rate
+        start = 0
+        for i, samples in enumerate(windows(blocks, self.longest_frames, self.spec)):
+            begin, start = start / rate, start + len(samples)
+            silent = (
+                len(samples) <= self.spec.n_fft
+                or frame_levels(samples, rate).max() < CleanConfig().silence_db
+            )
+            if silent:
+                yield Window(start=begin, end=start / rate, text="", score=0.0, ended=True)
+                continue
+            mel = torch.from_numpy(log_mel(levelled(Audio(samples, rate)), self.spec))
+            # Twice as many pieces as so much sound holds on average.
+            mean = float(self.model.spans[2:].mean()) * self.model.config.group
+            most = min(8 + round(2 * len(mel) / max(mean, 1e-3)), self.model.config.context // 3)
+            set_fast_matmul()
+            with autocast():
+                heard = listen(
+                    self.model, mel, max_pieces=most, beam=beam, random=ItemRandom(seed, 0, [f"window {i}"])
+                )
+            text = spelling.read(self.tokenizer, heard.pieces)
+            yield Window(start=begin, end=start / rate, text=text, score=heard.score, ended=heard.ended)
+
+
+def levelled(audio: Audio) -> Audio:
+    """Trimmed of silence at both ends and brought to the loudness that corpora are prepared at.
+
+    Raises:
+        UserError: nothing but silence.
+    """
+    limits = CleanConfig()
+    x = audio.samples - audio.samples.mean(dtype=np.float64).astype(np.float32)
+    level = frame_levels(x, audio.sample_rate)
+    loud = float(np.percentile(level, 95))
+    if not len(x) or loud < limits.silence_db:
+        raise UserError("nothing but silence", where="reference")
+    active = level > loud - limits.trim_db
+    where, hop = np.flatnonzero(active), round(0.010 * audio.sample_rate)
+    margin = round((limits.trim_margin + 0.025) * audio.sample_rate)
+    x = x[max(0, where[0] * hop - margin) : where[-1] * hop + margin]
+    speech = 10 * math.log10(float(np.mean(10.0 ** (level[active] / 10))) + 1e-12)
+    gain = 10.0 ** ((limits.loudness_db - speech) / 20)
+    return Audio(x * np.float32(min(gain, 0.95 / max(float(np.abs(x).max()), 1e-9))), audio.sample_rate)
+
+
+def windows(blocks: Iterable[np.ndarray], longest_frames: int, spec: MelSpec) -> Iterator[np.ndarray]:
+    """Samples cut into windows no longer than the longest training utterance, at the quietest place.
+
+    The cut lies in the last half of a window. Memory: two windows, whatever the length.
+    """
+    size = longest_frames * spec.hop_length
+    held = np.zeros(0, np.float32)
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while len(held) > size:
+            level = frame_levels(held[:size], spec.sample_rate)
+            smooth = np.convolve(level, np.ones(QUIET_FRAMES) / QUIET_FRAMES, mode="same")
+            half = len(smooth) // 2
+            quietest = half + int(np.argmin(smooth[half : len(smooth) - QUIET_FRAMES // 2]))
+            cut = min(size, round((quietest + 0.5) * 0.010 * spec.sample_rate))
+            yield held[:cut]
+            held = held[cut:]
+    if len(held):
+        yield held
+
+
+def _warn_of_the_cap(chunks: Iterable[Generated], text: str, spec: MelSpec) -> Iterator[torch.Tensor]:
+    frames, ended = 0, True
+    for chunk in chunks:
+        frames, ended = frames + len(chunk.mel), chunk.ended
+        yield chunk.mel
+    if not ended:
+        shown = text if len(text) <= 40 else text[:39] + "…"
+        warnings.warn(
+            f'"{shown}" did not end by itself; cut after {spec.seconds(frames):.1f} s', stacklevel=2
+        )

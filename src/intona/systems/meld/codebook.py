@@ -1,0 +1,242 @@
+"""Stage `meld.codebook`: k-means over the training frames, frozen from then on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intona import checkpoint, provenance
+from intona import config as configs
+from intona.data.prepared import Prepared
+from intona.errors import UserError
+from intona.nn.quantize import Codebook, KMeans, KMeansConfig, entropy, require_frames, temperature_for
+
+SAVE_EVERY = 50  # iterations
+SAMPLE = 20_000  # steps that the temperature and the report are measured on
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodebookConfig:
+    """A codebook. `perplexity` of q, on average, decides its temperature; 1 = the nearest code only."""
+
+    stage: str = "meld.codebook"
+    size: str = "small"
+    corpus: str = ""
+    codes: int = 512
+    group: int = 2
+    perplexity: float = 5.0
+    kmeans: KMeansConfig = field(default_factory=KMeansConfig)
+
+    def __post_init__(self) -> None:
+        if self.codes < 1 or self.group < 1 or self.perplexity < 1:
+            raise ValueError("codes, group and perplexity must be at least 1")
+
+
+def paper() -> CodebookConfig:
+    """8192 codes of single frames (the paper's K).
+
+    Command: `intona train meld.codebook --size paper --data DATA --out CB`. Needs 409,600 frames (1.3 hours).
+    """
+    return CodebookConfig(size="paper", codes=8192, group=1)
+
+
+def small() -> CodebookConfig:
+    """512 codes of pairs of frames: under a minute on one core.
+
+    Command: `intona train meld.codebook --data DATA --out CB`. At least 51,200 frames (10 minutes).
+    """
+    return CodebookConfig(size="small")
+
+
+def toy() -> CodebookConfig:
+    """32 codes: for tests."""
+    return CodebookConfig(size="toy", codes=32, kmeans=KMeansConfig(batch=1024, iterations=60))
+
+
+SIZES = {"paper": paper, "small": small, "toy": toy}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A finished codebook, and the mel statistics it lives in."""
+
+    codebook: Codebook
+    mean: Tensor
+    std: Tensor
+    config: CodebookConfig
+    identity: str
+
+
+class Steps:
+    """Random training steps (n, group x n_mels) of a corpus, normalized, straight from the memory map."""
+
+    def __init__(self, prepared: Prepared, group: int, mean: Tensor, std: Tensor) -> None:
+        self.prepared, self.group, self.mean, self.std = prepared, group, mean, std
+        items = prepared.items("train")
+        if not items:
+            raise UserError('the split "train" is empty', where=prepared.root)
+        starts = [i.offset + group * np.arange(i.n_frames // group) for i in items]
+        self.starts = torch.from_numpy(np.concatenate(starts))
+        prepared.mel_rows(items[0])  # opens the map
+        self.map: Any = prepared._map
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __call__(self, n: int, generator: torch.Generator) -> Tensor:
+        at = self.starts[torch.randint(len(self.starts), (n,), generator=generator)].sort().values
+        rows = at[:, None] + torch.arange(self.group)
+        x = torch.from_numpy(self.map[rows.numpy()].astype(np.float32))
+        return ((x - self.mean) / self.std).reshape(n, -1)
+
+
+def make(
+    config: CodebookConfig, prepared: Prepared, out: Path, *, limit_minutes: float | None = None
+) -> Path:
+    """Run or resume k-means in `out`; returns the newest checkpoint.
+
+    Raises:
+        UserError: fewer than 50 frames a centroid; another config than the one `out` was started with.
+    """
+    started = time.monotonic()
+    mean, std = statistics(prepared)
+    steps = Steps(prepared, config.group, mean, std)
+    require_frames(len(steps), config.codes, where=prepared.root)
+    kmeans = KMeans(config.codes, config.kmeans, steps)
+    found = checkpoint.steps(out)
+    if found:
+        path = out / f"step-{found[-1]:08d}"
+        checkpoint.verify(path)
+        changed = configs.diff(configs.load(CodebookConfig, path / "config.json"), config)
+        if changed:
+            raise UserError(
+                f"the codebook was started with another config: {'; '.join(changed[:5])}",
+                where=out,
+                mend="take another --out, or the config it was started with",
+            )
+        kmeans.load_state_dict(checkpoint.read_tensors(path / "state" / "kmeans.safetensors"))
+    while kmeans.iteration < config.kmeans.iterations:
+        kmeans.run(min(kmeans.iteration + SAVE_EVERY, config.kmeans.iterations))
+        last = kmeans.iteration == config.kmeans.iterations
+        report = _save(config, prepared, out, kmeans, steps, mean, std, final=last)
+        print(f"k-means {kmeans.iteration}/{config.kmeans.iterations}: {report}", file=sys.stderr, flush=True)
+        if limit_minutes is not None and time.monotonic() - started > 60 * limit_minutes:
+            break
+    return checkpoint.resolve(out)
+
+
+def _save(
+    config: CodebookConfig,
+    prepared: Prepared,
+    out: Path,
+    kmeans: KMeans,
+    steps: Steps,
+    mean: Tensor,
+    std: Tensor,
+    *,
+    final: bool,
+) -> str:
+    codebook = Codebook(config.codes, len(kmeans.centroids[0]))
+    codebook.centroids.copy_(kmeans.centroids)
+    report: dict[str, Any] = {"error_of_the_last_batch": kmeans.error, "steps": len(steps), "finished": final}
+    if final:
+        x = steps(min(SAMPLE, len(steps)), torch.Generator().manual_seed(config.kmeans.seed))
+        try:
+            codebook.tau.fill_(temperature_for(codebook, x, config.perplexity))
+        except ValueError as e:
+            raise UserError(str(e), where="perplexity") from None
+        log_q = codebook.posterior(x)
+        use = torch.bincount(codebook.nearest(x), minlength=config.codes).double()
+        share = use / use.sum()
+        report |= {
+            "tau": float(codebook.tau),
+            "perplexity_of_q": float(entropy(log_q).exp().mean()),
+            "perplexity_of_use": float(entropy(share.log().clamp(min=-1e9)).exp()),
+            "codes_used": int((use > 0).sum()),
+            "variance_explained": 1
+            - float(codebook.distances(x).min(-1).values.mean() / x.square().sum(-1).mean()),
+            "measured_on": len(x),
+        }
+    checkpoint.save(
+        out,
+        kmeans.iteration,
+        tensors={
+            "model": {**codebook.state_dict(), "mean": mean, "std": std},
+            "state/kmeans": kmeans.state_dict(),
+        },
+        files={
+            "config.json": configs.to_dict(config),
+            "features.json": configs.to_dict(prepared.spec),
+            "provenance.json": provenance.describe(),
+            "report.json": report,
+        },
+    )
+    checkpoint.prune(out, keep=1)
+    return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in report.items())
+
+
+def load(directory: Path) -> Trained:
+    """A finished codebook.
+
+    Raises:
+        UserError: no codebook, an unfinished or damaged one.
+    """
+    path = checkpoint.resolve(Path(directory))
+    checkpoint.verify(path, state=False)
+    raw = configs.read_json(path / "config.json")
+    if not isinstance(raw, dict) or raw.get("stage") != "meld.codebook":
+        raise UserError("not a codebook", where=path, mend="make one with `intona train meld.codebook`")
+    config = configs.from_dict(CodebookConfig, raw, where=str(path / "config.json"))
+    if not configs.read_json(path / "report.json").get("finished"):
+        raise UserError("the codebook is not finished", where=directory, mend="run the same command again")
+    tensors = checkpoint.read_tensors(path / "model.safetensors")
+    codebook = Codebook(*tensors["centroids"].shape)
+    checkpoint.load_weights(codebook, {k: tensors[k] for k in ("centroids", "tau")}, where=path)
+    return Trained(
+        codebook=codebook,
+        mean=tensors["mean"],
+        std=tensors["std"],
+        config=config,
+        identity=provenance.sha256(path / "model.safetensors")[:16],
+    )
+
+
+def statistics(prepared: Prepared) -> tuple[Tensor, Tensor]:
+    """Mean and deviation per bin, from stats.json."""
+    stats = prepared.stats
+    try:
+        mean, std = (torch.tensor(stats[k], dtype=torch.float32) for k in ("mean", "std"))
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            "no mel statistics", where=prepared.root / "stats.json", mend="prepare the corpus again"
+        ) from None
+    return mean, std.clamp(min=1e-3)
+
+
+def train(
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    init: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """See `intona.systems.train`."""
+    del fabric
+    if init is not None:
+        raise UserError("a codebook starts from its corpus, not from a model", where="--init")
+    prepared = Prepared.open(data)
+    config = dataclasses.replace(configs.override(SIZES[size](), overrides), corpus=prepared.fingerprint)
+    print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
+    return make(config, prepared, Path(out), limit_minutes=limit_minutes)

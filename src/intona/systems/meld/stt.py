@@ -1,0 +1,17 @@
+"""Stage `meld.stt`: the model learns to listen, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from intona.systems.meld import lm
+
+SIZES = lm.SIZES
+
+
+def train(*, size: str, data: Path, out: Path, overrides: dict[str, str], **how: Any) -> Path:
+    """See `intona.systems.train`."""
+    base = dataclasses.replace(SIZES[size](), listen=1.0)
+    return lm.run("meld.stt", base, data=data, out=out, overrides=overrides, **how)
