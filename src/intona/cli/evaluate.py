@@ -13,7 +13,6 @@ import tyro
 from intona.errors import UserError
 
 if TYPE_CHECKING:
-    from intona.evaluation.judge import Judge, Unavailable
     from intona.evaluation.plan import System
 
 
@@ -37,6 +36,12 @@ class Evaluate:
     """Recordings of the same utterances, for measures that compare with one."""
     prompts: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Recordings of the voices (ID.wav, or SPEAKER.wav), for speaker similarity."""
+    speaker_model: Annotated[str, tyro.conf.arg(metavar="ge2e|DIR|HUB")] = "ge2e"
+    """The embedder of speaker similarity."""
+    utmos: Annotated[str | None, tyro.conf.arg(metavar="DIR|HUB")] = None
+    """Weights of UTMOS22, where there are some."""
+    mcd_rate: int = 16_000
+    """Sample rate of the mel-cepstral distance, one for all systems."""
     name: tuple[str, ...] = ()
     """Names of the folders, in their order, instead of NAME=."""
     language: str = "ru"
@@ -93,6 +98,7 @@ def main(arguments: list[str]) -> None:
     from intona.data.workers import default_workers
     from intona.evaluation import EvaluationConfig, evaluate, evaluate_shard, read_manifest
     from intona.evaluation.finished import remember_wavs
+    from intona.evaluation.run import default_judges
 
     manifest = read_manifest(request.manifest)
     systems = systems_of(request.wavs, request.name)
@@ -101,12 +107,17 @@ def main(arguments: list[str]) -> None:
         asr=None if request.asr == "none" else request.asr,
         beam_size=request.beam,
         measures=names(request.measures),
+        prompts=request.prompts,
+        speaker_model=request.speaker_model,
+        utmos_model=request.utmos,
+        mcd_rate=request.mcd_rate,
         against=request.against,
         family=names(request.family),
         tried=request.tried,
     )
     _check_files(request, systems, manifest)
-    judges = _judges(config, request)
+    # Missing weights and prompts are told before any control is made.
+    judges = default_judges(config, reference=request.reference is not None, manifest=manifest)
     with bar("evaluate") as progress:
         notes: list[str] = []
         if request.controls:
@@ -200,12 +211,6 @@ def _check_files(request: Evaluate, systems: list[System], manifest: Any) -> Non
 def _folders(systems: list[System]) -> dict[str, Path]:
     """Where each row's audio lies; the destroyed row has none of its own."""
     return {s.label: s.folder for s in systems if s.borrow is None}
-
-
-def _judges(config: Any, request: Evaluate) -> list[Judge | Unavailable]:
-    from intona.evaluation.run import default_judges
-
-    return default_judges(config, reference=request.reference is not None)
 
 
 def _show(request: Evaluate, systems: list[System] | None) -> None:

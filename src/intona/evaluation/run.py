@@ -19,13 +19,10 @@ from pathlib import Path
 
 from intona.config import write_json
 from intona.errors import UserError, unknown
-from intona.evaluation.asr import AsrConfig, AsrJudge, Transcriber
 from intona.evaluation.companions import companions
-from intona.evaluation.f0 import F0Judge, ReferenceJudge
 from intona.evaluation.judge import Judge, Unavailable
 from intona.evaluation.manifest import Manifest, read_manifest, write_manifest
 from intona.evaluation.markdown import to_markdown
-from intona.evaluation.naturalness import distillmos
 from intona.evaluation.plan import (
     PLAN,
     Plan,
@@ -51,6 +48,7 @@ class EvaluationConfig:
 
     Args:
         asr: recognizer ("offline", a directory, a hub name), or None for no WER.
+        naturalness, utmos_model, f0, mcd_rate, prompts, speaker_model: see `judges.all_judges`.
         measures: names of judges to run ("asr", "f0", …); None = all that the inputs allow.
         recording: the system that is the recording itself; one that scores better is flagged.
         against: the system that the others are compared with, paired; None = `recording`, else the first.
@@ -63,7 +61,11 @@ class EvaluationConfig:
     beam_size: int = 5
     compute_type: str = "int8"
     naturalness: bool = True
+    utmos_model: str | None = None
     f0: bool = True
+    mcd_rate: int = 16_000
+    prompts: Path | None = None
+    speaker_model: str = "ge2e"
     measures: tuple[str, ...] | None = None
     recording: str = "recording"
     against: str | None = None
@@ -73,38 +75,38 @@ class EvaluationConfig:
     seed: int = 0
 
 
-def default_judges(config: EvaluationConfig, *, reference: bool) -> list[Judge | Unavailable]:
+def default_judges(
+    config: EvaluationConfig, *, reference: bool, manifest: Manifest | None = None
+) -> list[Judge | Unavailable]:
     """The judges of a config; one whose weights are not installed stays as a column that says so.
 
     Raises:
         UserError: a recognizer was asked for and cannot be had, an unknown name in `measures`.
     """
-    judges: list[Judge | Unavailable] = []
+    from intona.evaluation.judges import all_judges
+
     wanted = config.measures
-    if config.asr is not None and (wanted is None or "asr" in wanted):
-        asr = AsrConfig(
-            model=config.asr,
-            language=config.language,
-            beam_size=config.beam_size,
-            compute_type=config.compute_type,
-        )
-        judges.append(AsrJudge(Transcriber(asr)))
-    else:
-        judges.append(
-            Unavailable(name="asr", measures=AsrJudge.measures, reason="not run", mend="name a recognizer")
-        )
-    if config.naturalness:
-        judges.append(distillmos())
-    if config.f0:
-        judges.append(F0Judge())
-    if reference:
-        judges.append(ReferenceJudge())
+    hears = wanted is None or not {"asr", "failures"}.isdisjoint(wanted)
+    judges = all_judges(
+        language=config.language,
+        asr=config.asr if hears else None,
+        beam_size=config.beam_size,
+        compute_type=config.compute_type,
+        naturalness=config.naturalness,
+        utmos_model=config.utmos_model,
+        f0=config.f0,
+        reference=reference,
+        mcd_rate=config.mcd_rate,
+        prompts=config.prompts,
+        speaker_model=config.speaker_model,
+        rows=manifest.rows if manifest else None,
+    )
     if wanted is None:
         return judges
-    names = [j.name for j in judges]
+    known = [j.name for j in judges]
     for name in wanted:
-        if name not in names:
-            unknown("measure", name, names)
+        if name not in known:
+            unknown("measure", name, known)
     return [j for j in judges if j.name in wanted]
 
 
@@ -236,7 +238,7 @@ def _prepare(
         files[system.label] = found
     references = _references(reference, manifest)
     if judges is None:
-        judges = default_judges(config, reference=reference is not None)
+        judges = default_judges(config, reference=reference is not None, manifest=manifest)
     plan = Plan(
         n=len(manifest),
         manifest_sha256=manifest.sha256,

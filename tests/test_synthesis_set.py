@@ -1,0 +1,200 @@
+"""A manifest spoken in batches: equal to one by one, the same after a kill, failures listed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from intona import synth, synthesis_set
+from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
+from intona.audio import MelSpec
+from intona.encoders.plain import PlainEncoderConfig
+from intona.errors import UserError
+from intona.evaluation import Manifest, Row
+from intona.synthesis_set import SetConfig, row_seed, synthesize_set
+from intona.text import Frontend, FrontendConfig, PhonemeTokenizer
+from intona.vocoder import GriffinLim
+
+TEXTS = ("мама мыла раму", "кот", "дом стоит у реки. там тихо", "снег идёт весь день", "да. нет. да", "раз")
+
+
+@pytest.fixture(scope="module")
+def make() -> Callable[..., synth.Voice]:
+    """`make(kind)`: an untrained voice of two speakers whose output still depends on its text and noise."""
+    frontend = Frontend(FrontendConfig(language="ru"))
+    symbols = [u.phonemes for text in TEXTS for u in frontend(synthesis_set.split_sentences(text))]
+
+    def build(kind: str = "convnext1d") -> synth.Voice:
+        tokenizer = PhonemeTokenizer.build(symbols)
+        config = GradTTSConfig(
+            n_tokens=len(tokenizer),
+            n_speakers=2,
+            speaker_dim=8,
+            encoder=PlainEncoderConfig(dim=16, layers=1, hidden=16),
+            decoder=DecoderConfig(kind=kind, dim=16, depth=1, see_states=True)  # type: ignore[arg-type]
+            if kind == "convnext1d"
+            else DecoderConfig(kind="unet2d", dim=16),
+            durations="data",
+            add_blank=False,
+            target="velocity" if kind == "convnext1d" else "noise",
+        )
+        torch.manual_seed(0)
+        model = GradTTS(config)
+        with torch.no_grad():
+            model.duration.out.bias.fill_(1.5)
+            model.prior.bias.fill_(-5.0)
+            for p in model.score.parameters():
+                p.add_(0.02 * torch.randn_like(p))
+        voice = synth.Voice(model.eval(), tokenizer, MelSpec(), speakers=("anna", "boris"))
+        voice._vocoder, voice._frontend = GriffinLim(MelSpec(), iterations=2), frontend
+        return voice
+
+    return build
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    speakers = ("anna", "boris", "someone else")
+    rows = [Row(id=f"u{i}", text=t, speaker=speakers[i % 3]) for i, t in enumerate(TEXTS)]
+    return Manifest(rows=tuple(rows))
+
+
+def _wavs(folder: Path) -> dict[str, np.ndarray]:
+    return {p.stem: soundfile.read(p)[0] for p in sorted(folder.glob("*.wav"))}
+
+
+def _mels(voice: synth.Voice, rows: list[Row], config: SetConfig) -> list[torch.Tensor]:
+    sentences = [s for row in rows for s in synthesis_set._sentences(voice, row, config)]
+    return synthesis_set.mels_of(voice, sentences, config)
+
+
+def test_a_batch_is_its_items_one_by_one(make: Callable[..., synth.Voice], manifest: Manifest) -> None:
+    voice, config = make(), SetConfig(temperature=1.0, seed=3)
+    together = _mels(voice, list(manifest.rows), config)
+    alone = [m for row in manifest.rows for m in _mels(voice, [row], config)]
+    assert len({len(m) for m in together}) > 2  # the padding is real
+    for a, b in zip(together, alone, strict=True):
+        assert a.shape == b.shape
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_say_with_the_seed_of_the_row_says_the_same(
+    make: Callable[..., synth.Voice], manifest: Manifest
+) -> None:
+    voice = make()
+    for row in manifest.rows[:3]:
+        sentences = synthesis_set._sentences(voice, row, SetConfig(seed=5))
+        ours = synthesis_set.mels_of(voice, sentences, SetConfig(seed=5))
+        seed, speaker = row_seed(5, row.id), sentences[0].speaker
+        theirs = [
+            voice._mel(s.symbols, speaker, rate=1.0, steps=None, temperature=None, seed=seed, place=s.place)[
+                0
+            ]
+            for s in sentences
+        ]
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_seed_and_id_decide(make: Callable[..., synth.Voice]) -> None:
+    voice = make()
+    one, two = (Row(id=i, text="мама мыла раму") for i in ("a", "b"))
+    config = SetConfig(temperature=1.0)
+    a, b = _mels(voice, [one, two], config)
+    assert not torch.allclose(a, b)
+    assert torch.equal(_mels(voice, [one], config)[0], _mels(voice, [one], config)[0])
+    assert not torch.allclose(_mels(voice, [one], SetConfig(temperature=1.0, seed=1))[0], a)
+
+
+def test_all_rows_are_spoken_and_a_second_call_makes_none(
+    make: Callable[..., synth.Voice], manifest: Manifest, tmp_path: Path
+) -> None:
+    voice, seen = make(), []
+    spoken = synthesize_set(
+        voice, manifest, tmp_path / "a", SetConfig(batch=3), progress=lambda d, n, _: seen.append((d, n))
+    )
+    assert (spoken.n, spoken.made, spoken.kept, spoken.failures) == (6, 6, 0, ())
+    assert seen[-1] == (6, 6)
+    assert sorted(_wavs(tmp_path / "a")) == [f"u{i}" for i in range(6)]
+    assert (tmp_path / "a" / "failures.jsonl").read_text() == ""
+    made_by = json.loads((tmp_path / "a" / "made_by.json").read_text())
+    assert (made_by["n"], made_by["manifest_sha256"]) == (6, manifest.sha256)
+    again = synthesize_set(voice, manifest, tmp_path / "a", SetConfig(batch=3))
+    assert (again.made, again.kept) == (0, 6)
+
+
+def test_what_a_kill_left_out_comes_out_the_same(
+    make: Callable[..., synth.Voice], manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SetConfig(batch=3, temperature=1.0)
+    synthesize_set(make(), manifest, tmp_path / "straight", config)
+    real, count = synthesis_set._write, 0
+
+    def dies(*arguments: object) -> None:
+        nonlocal count
+        count += 1
+        if count == 4:
+            raise KeyboardInterrupt
+        real(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(synthesis_set, "_write", dies)
+        synthesize_set(make(), manifest, tmp_path / "killed", config)
+    assert len(_wavs(tmp_path / "killed")) == 3
+    synthesize_set(make(), manifest, tmp_path / "killed", config)
+    for name in ("straight", "killed"):
+        assert not list((tmp_path / name).glob(".*"))
+    straight, killed = _wavs(tmp_path / "straight"), _wavs(tmp_path / "killed")
+    assert all(np.array_equal(straight[i], killed[i]) for i in straight) and len(killed) == 6
+
+
+def test_failures_are_listed_and_have_no_file(
+    make: Callable[..., synth.Voice], manifest: Manifest, tmp_path: Path
+) -> None:
+    voice = make()
+    decode = voice.vocoder.decode
+
+    def breaks(mel: torch.Tensor) -> torch.Tensor:
+        samples = decode(mel)
+        return samples * float("nan") if samples.shape[1] == longest else samples
+
+    longest = max(decode(m[None]).shape[1] for m in _mels(voice, list(manifest.rows), SetConfig()))
+    voice.vocoder.decode = breaks
+    spoken = synthesize_set(voice, manifest, tmp_path, SetConfig())
+    lines = [json.loads(line) for line in (tmp_path / "failures.jsonl").read_text().splitlines()]
+    assert [f["id"] for f in lines] == [f.id for f in spoken.failures] and len(lines) >= 1
+    assert "not finite" in lines[0]["reason"]
+    assert {p.stem for p in tmp_path.glob("*.wav")} == {r.id for r in manifest.rows} - {
+        f["id"] for f in lines
+    }
+
+
+def test_a_folder_of_another_make_is_refused(
+    make: Callable[..., synth.Voice], manifest: Manifest, tmp_path: Path
+) -> None:
+    voice = make()
+    synthesize_set(voice, Manifest(rows=manifest.rows[1:2]), tmp_path / "a")
+    with pytest.raises(UserError, match="made with another manifest_sha256"):
+        synthesize_set(voice, Manifest(rows=manifest.rows[3:4]), tmp_path / "a")
+    with pytest.raises(UserError, match="made with another seed"):
+        synthesize_set(voice, Manifest(rows=manifest.rows[1:2]), tmp_path / "a", SetConfig(seed=1))
+    with torch.no_grad():
+        next(voice.model.parameters()).add_(1)
+    with pytest.raises(UserError, match="made with another voice"):
+        synthesize_set(voice, Manifest(rows=manifest.rows[1:2]), tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.wav").write_bytes(b"")
+    with pytest.raises(UserError, match="unknown make"):
+        synthesize_set(voice, manifest, tmp_path / "b")
+
+
+def test_the_unet_sees_no_padding(make: Callable[..., synth.Voice]) -> None:
+    """Its group norm would: such a voice is spoken one by one."""
+    assert synthesis_set._pads_exactly(make())
+    assert not synthesis_set._pads_exactly(make("unet2d"))
