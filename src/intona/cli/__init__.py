@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "evaluate": Verb("intona.cli.evaluate:main", "judge folders of wavs: a report with intervals"),
     "compare": Verb("intona.cli.compare:main", "compare the systems of several reports, paired"),
     "transcribe": Verb("intona.cli.transcribe:main", "write down what is said in sound files"),
+    "retrieve": Verb("intona.cli.retrieve:main", "how well a text encoder finds the sound of each phoneme"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, what mends it"),
 }

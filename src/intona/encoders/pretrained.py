@@ -50,6 +50,11 @@ def load(run: Path | str, *, symbols: Sequence[str] | None = None) -> DualStream
     return encoder.eval()
 
 
+def config(run: Path | str) -> DualStreamConfig:
+    """The sizes of a run's text encoder."""
+    return configs.load(DualStreamConfig, _resolve(run) / CONFIG)
+
+
 def phonemes(run: Path | str) -> PhonemeTokenizer:
     """The phoneme vocabulary of a run."""
     path = _resolve(run) / PHONEMES

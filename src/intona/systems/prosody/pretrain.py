@@ -44,8 +44,21 @@ def bpe_of(
 def texts_of(
     prepared: Prepared, items: Iterable[Item], tokenizer: PhonemeTokenizer, bpe: BpeTokenizer
 ) -> dict[str, Text]:
-    """Utterance id -> its numbers."""
-    return {item.id: text_of(utterance_of(item), tokenizer.encode(item.phonemes).ids, bpe) for item in items}
+    """Utterance id -> its numbers.
+
+    Raises:
+        UserError: an utterance without words: its phonemes came from the corpus.
+    """
+    out = {}
+    for item in items:
+        if not item.words:
+            raise UserError(
+                f'"{item.id}" has phonemes but no words, and the text encoder needs both',
+                where=prepared.root,
+                mend="prepare the corpus with --phonemes frontend",
+            )
+        out[item.id] = text_of(utterance_of(item), tokenizer.encode(item.phonemes).ids, bpe)
+    return out
 
 
 def encoder_files(

@@ -1,0 +1,82 @@
+"""`intona retrieve`: does a phoneme's text find its own sound, and its sound the text?"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from intona.errors import UserError
+
+if TYPE_CHECKING:
+    from intona.systems.prosody.retrieve import Retrieved
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieve:
+    """Recall at k of a contrastive run on utterances that it never saw, in both directions.
+
+    diff: the gallery holds phonemes of other types (is it the right phoneme?). sim: of the same type (is it
+    said the same way?). sim-spk: of the same type and speaker (the speaker alone cannot solve it). Each with
+    chance, gallery size M, N queries and a 95 % interval over utterances, beside queries that know nothing but
+    the speaker.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """A run of prosody.contrastive or prosody.refine."""
+    data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
+    """A prepared and aligned corpus with the same mel features."""
+    split: Literal["train", "dev", "test"] = "test"
+    """Which utterances."""
+    gallery: int = 64
+    """M, the size of a gallery."""
+    seed: int = 0
+    """Draws galleries and speaker vectors."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
+    """Write all figures here too."""
+
+
+def main(arguments: list[str]) -> None:
+    request = tyro.cli(Retrieve, prog="intona retrieve", args=arguments)
+    if request.out is not None and not request.out.resolve().parent.is_dir():
+        raise UserError("no such directory", where=request.out.resolve().parent)
+    from intona import config as configs
+    from intona.systems.prosody.retrieve import retrieve
+
+    found = retrieve(
+        request.run,
+        request.data,
+        split=request.split,
+        gallery=request.gallery,
+        ks=tuple(k for k in (1, 5, 10) if k < request.gallery) or (1,),
+        seed=request.seed,
+    )
+    if request.out is not None:
+        configs.write_json(request.out, dataclasses.asdict(found))
+    print("\n".join(table(found)))
+
+
+def table(found: Retrieved) -> list[str]:
+    """A Markdown table of all recalls."""
+    lines = [
+        f"{found.phonemes} phonemes of {found.utterances} utterances, {found.speakers} speaker"
+        + ("s" if found.speakers != 1 else ""),
+        "",
+        "| recall | found | 95 % interval | chance | speaker only | M | N |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, r in found.encoder.items():
+        if r.recall is None:
+            lines.append(f"| {name} | – | {r.why} | | | {r.gallery} | {r.queries} |")
+            continue
+        blind = found.speaker_only[name].recall
+        interval = "–" if r.recall.low is None else f"{r.recall.low:.3f}–{r.recall.high:.3f}"
+        told = "–" if blind is None else f"{blind.estimate:.3f}"
+        lines.append(
+            f"| {name} | {r.recall.estimate:.3f} | {interval} | {r.chance:.3f} | {told} | {r.gallery} "
+            f"| {r.queries} |"
+        )
+    return lines
