@@ -53,3 +53,24 @@ def test_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="apt-get install espeak-ng"):
         espeak_wavs(Manifest(rows=(Row(id="a", text="раз"),)), tmp_path)
+
+
+def test_copy_synthesis_is_the_recording_through_the_vocoder(root: Path, tmp_path: Path) -> None:
+    """As long as the recording, and near it in the mel; an unreadable one makes no file."""
+    from intona.audio import MelSpec, log_mel, read_audio
+
+    source = tmp_path / "recordings"
+    source.mkdir()
+    spec = MelSpec()
+    whole = sorted((root / "tests/assets/festvox-ru-small/wav").glob("*.wav"))[0]
+    audio = read_audio(whole, sample_rate=spec.sample_rate).trim(0.5, 1.0)
+    audio.write(source / "a.wav")
+    (source / "b.wav").write_bytes(b"RIFF")
+    manifest = Manifest(rows=(Row(id="a", text="раз"), Row(id="b", text="два")))
+    out = controls.copy_synthesis(source, manifest, tmp_path / "out", vocoder="griffin-lim")
+    assert [p.name for p in out.iterdir()] == ["a.wav"]
+    made = read_audio(out / "a.wav", sample_rate=spec.sample_rate)
+    assert abs(made.duration - audio.duration) < 0.02
+    ours, theirs = log_mel(made, spec), log_mel(audio, spec)
+    n = min(len(ours), len(theirs))
+    assert np.abs(ours[:n] - theirs[:n]).mean() < 0.5

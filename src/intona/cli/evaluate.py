@@ -118,6 +118,7 @@ def main(arguments: list[str]) -> None:
     _check_files(request, systems, manifest)
     # Missing weights and prompts are told before any control is made.
     judges = default_judges(config, reference=request.reference is not None, manifest=manifest)
+    workers = default_workers() if request.workers is None else request.workers
     with bar("evaluate") as progress:
         notes: list[str] = []
         if request.controls:
@@ -129,6 +130,7 @@ def main(arguments: list[str]) -> None:
                 out=request.out / "controls",
                 language=request.language,
                 reference=request.reference,
+                workers=workers,
                 progress=progress,
             )
         more: dict[str, Any] = {
@@ -137,7 +139,7 @@ def main(arguments: list[str]) -> None:
             "config": config,
             "judges": judges,
             "progress": progress,
-            "workers": default_workers() if request.workers is None else request.workers,
+            "workers": workers,
             "notes": notes,
         }
         if part:

@@ -10,8 +10,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intona.config import read_json, write_json
 from intona.errors import UserError
@@ -19,7 +20,11 @@ from intona.evaluation.companions import destroyed_texts
 from intona.evaluation.manifest import Manifest
 from intona.evaluation.normalize import strip_stress
 from intona.evaluation.plan import Role, System
+from intona.evaluation.pool import pooled
 from intona.evaluation.wavs import file_digest, index_folder, read_clip
+
+if TYPE_CHECKING:
+    from intona.vocoder import Vocoder
 
 MEND = "apt-get install espeak-ng"
 COPY, DESTROYED, FLOOR = "copy synthesis", "destroyed text", "espeak-ng"
@@ -34,6 +39,7 @@ def add_controls(
     language: str,
     reference: Path | None = None,
     recording: str = "recording",
+    workers: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[list[System], list[str]]:
     """The rows that belong into every table, around those given.
@@ -56,7 +62,7 @@ def add_controls(
         sources, _ = index_folder(top.folder, manifest)
         made_by = {"vocoder": "hifigan", "of": {i: file_digest(path) for i, path in sorted(sources.items())}}
         fresh(folder, made_by)
-        copy_synthesis(top.folder, manifest, folder, progress=progress)
+        copy_synthesis(top.folder, manifest, folder, workers=workers, progress=progress)
         copied = System(name=COPY, folder=folder, role="copy")
     elif copied is None:
         notes.append(f"{recording} and {COPY}: no rows, for no recordings were given")
@@ -96,32 +102,45 @@ def copy_synthesis(
     out: Path | str,
     *,
     vocoder: str = "hifigan",
+    workers: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
     """Recording -> mel -> vocoder -> `out/ID.wav`: the ceiling of any voice that uses this vocoder.
 
     Files already there are kept; a recording that cannot be read makes no file.
     """
-    import torch
-
-    from intona.audio import log_mel
-    from intona.vocoder import load_vocoder
-
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     sources, _ = index_folder(recordings, manifest)
-    left = [row for row in manifest.rows if row.id in sources and not (out / f"{row.id}.wav").exists()]
-    speak = load_vocoder(vocoder) if left else None
-    for done, row in enumerate(left, start=1):
-        clip = read_clip(sources[row.id])
-        if speak is not None and clip.audio is not None:
-            audio = clip.audio.resample(speak.spec.sample_rate)
-            with torch.inference_mode():
-                made = speak.speak(log_mel(audio, speak.spec), speak.spec)
-            put(out / f"{row.id}.wav", lambda half, made=made: made.write(half))
+    jobs = [(path, out / f"{i}.wav", vocoder) for i, path in sources.items()]
+    left = [job for job in jobs if not job[1].exists()]
+    several = workers > 1 and len(left) > 1
+    for done, _ in enumerate(pooled(_copy, left, workers=workers) if several else map(_copy, left), start=1):
         if progress:
             progress(done, len(left), "copy synthesis")
     return out
+
+
+def _copy(job: tuple[Path, Path, str]) -> None:
+    import torch
+
+    from intona.audio import log_mel
+
+    source, target, vocoder = job
+    clip = read_clip(source)
+    if clip.audio is None:
+        return
+    speak = _vocoder(vocoder)
+    with torch.inference_mode():
+        made = speak.speak(log_mel(clip.audio.resample(speak.spec.sample_rate), speak.spec), speak.spec)
+    put(target, made.write)
+
+
+@lru_cache(maxsize=1)
+def _vocoder(name: str) -> Vocoder:
+    from intona.vocoder import load_vocoder
+
+    return load_vocoder(name)
 
 
 def put(target: Path, write: Callable[[Path], object]) -> None:

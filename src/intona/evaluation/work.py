@@ -7,25 +7,18 @@ A unit is a few rows with all systems and judges, so that what one process has c
 from __future__ import annotations
 
 import math
-import multiprocessing
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from intona.audio import Audio
-from intona.data.workers import _one_thread_each as one_thread_each
-from intona.data.workers import _start as start_worker
 from intona.errors import UserError
 from intona.evaluation.judge import Judge, Score
 from intona.evaluation.manifest import Row
+from intona.evaluation.pool import pooled
 from intona.evaluation.records import Record
 from intona.evaluation.wavs import Clip, read_clip
-
-IN_FLIGHT = 2  # units a worker: a kill loses no more than these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +52,8 @@ def judge_units(
         for unit in units:
             yield from judge_unit(unit, judges)
         return
-    with one_thread_each():
-        yield from _in_pool(units, judges, min(workers, len(units)))
+    for found in pooled(_work, units, workers=workers, begin=_take, arguments=(dict(judges),)):
+        yield from found
 
 
 def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, list[Record]]]:
@@ -112,32 +105,9 @@ def _record(measure: str, score: Score, task: Task, status: str, why: str) -> Re
 _judges: dict[str, Judge] = {}  # of a worker process
 
 
-def _begin(judges: dict[str, Judge]) -> None:
-    start_worker()
+def _take(judges: dict[str, Judge]) -> None:
     _judges.update(judges)
 
 
 def _work(unit: Unit) -> list[tuple[Task, list[Record]]]:
     return list(judge_unit(unit, _judges))
-
-
-def _in_pool(
-    units: Sequence[Unit], judges: Mapping[str, Judge], workers: int
-) -> Iterator[tuple[Task, list[Record]]]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(dict(judges),))
-    pending: deque = deque()
-    try:
-        for unit in units:
-            pending.append(pool.submit(_work, unit))
-            while len(pending) >= workers * IN_FLIGHT:
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
-    except BrokenProcessPool:
-        raise UserError(
-            "a worker process died (out of memory?)",
-            mend="the same command goes on where it stopped; --workers 1 needs the least memory",
-        ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
