@@ -8,43 +8,90 @@ the same frames.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from intona.audio import Audio, f0_contour
 from intona.audio.pitch import best_method
+from intona.errors import UserError
 from intona.evaluation.align import align_frames, aligner_id, cepstra, frame_seconds
 from intona.evaluation.asr import resampler_id
 from intona.evaluation.judge import Measure, Score, failed_scores
+from intona.evaluation.kept import Kept, sound_key
 from intona.evaluation.manifest import Row
 from intona.evaluation.wavs import speech_span
 
 RATE = 16_000
-KEPT = 512  # contours, some 5 kB each
 F_MIN, F_MAX = 60.0, 600.0
 MIN_FRAMES = 10
 
-
-_kept: OrderedDict[bytes, np.ndarray] = OrderedDict()
+_contours, _pairs = Kept(), Kept()
 
 
 def contour(audio: Audio) -> np.ndarray:
     """(T,) Hz once a mel frame, 0 where unvoiced, at 16 kHz for every system alike.
 
-    The last few hundred are kept: harvest is the slowest judge after the recognizer, and a recording is
-    asked for once by each system.
+    Kept for the next judge that asks: harvest is the slowest step after the recognizer, and several judges
+    start from the same contour.
     """
-    key = hashlib.blake2b(np.int64(audio.sample_rate).tobytes() + audio.samples.tobytes()).digest()
-    if key not in _kept:
+
+    def make() -> tuple[np.ndarray]:
         low = audio.resample(RATE)
-        _kept[key] = f0_contour(low, frame_seconds(), f_min=F_MIN, f_max=F_MAX, method=best_method()).f0
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
-    return _kept[key]
+        return (f0_contour(low, frame_seconds(), f_min=F_MIN, f_max=F_MAX, method=best_method()).f0,)
+
+    return _contours(sound_key(audio), make)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An utterance and its recording, frame by frame.
+
+    Args:
+        ours, theirs: (P,) mel frames of the whole files along the DTW path; None when too long to align.
+        span, reference_span: start and end of speech, seconds.
+    """
+
+    ours: np.ndarray | None
+    theirs: np.ndarray | None
+    span: tuple[float, float]
+    reference_span: tuple[float, float]
+
+
+def pair(audio: Audio, reference: Audio) -> Pair:
+    """Align what lies between the edges of speech of both (`speech_span`); kept for the next judge."""
+    span, reference_span = speech_span(audio), speech_span(reference)
+
+    def make() -> tuple[np.ndarray, ...]:
+        try:
+            i, j = align_frames(cepstra(audio.trim(*span)), cepstra(reference.trim(*reference_span)))
+        except UserError:
+            # A system that ran away for minutes is no error of the input, and must not end the evaluation.
+            return ()
+        return (_frames(i, span[0]), _frames(j, reference_span[0]))
+
+    found = _pairs(sound_key(audio, reference), make)
+    ours, theirs = found if found else (None, None)
+    return Pair(ours=ours, theirs=theirs, span=span, reference_span=reference_span)
+
+
+def _frames(frames: np.ndarray, start: float) -> np.ndarray:
+    return (frames + round(start / frame_seconds())).astype(np.int32)
+
+
+def aligned_contours(audio: Audio, reference: Audio) -> tuple[np.ndarray, np.ndarray] | None:
+    """F0 of both (P,) along the DTW path, Hz, 0 where unvoiced; None when the two cannot be aligned."""
+    found = pair(audio, reference)
+    if found.ours is None or found.theirs is None:
+        return None
+    return take(contour(audio), found.ours), take(contour(reference), found.theirs)
+
+
+def take(values: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """(T, …) at frames that may point just beyond the last one."""
+    return values[np.clip(frames, 0, len(values) - 1)]
 
 
 def describe_f0() -> dict[str, Any]:
@@ -57,6 +104,16 @@ def describe_f0() -> dict[str, Any]:
         "sample_rate": RATE,
         "resampler": resampler_id(),
     }
+
+
+def describe_pair() -> dict[str, Any]:
+    """Of every judge that compares F0 along the DTW path."""
+    settings = {
+        "hop_seconds": round(frame_seconds(), 6),
+        "aligned_by": aligner_id(),
+        "edges_below_db": 40.0,
+    }
+    return {**describe_f0(), **settings}
 
 
 class F0Judge:
@@ -99,17 +156,17 @@ class ReferenceJudge:
     )
 
     def describe(self) -> dict[str, Any]:
-        settings = {
-            "hop_seconds": round(frame_seconds(), 6),
-            "aligned_by": aligner_id(),
-            "edges_below_db": 40.0,
-        }
-        return {**describe_f0(), **settings}
+        return describe_pair()
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         assert reference is not None
+        both = aligned_contours(audio, reference)
+        if both is None:
+            none = Score(value=None, detail={"why": "too long to align"})
+            scores = {"f0_rmse": none, "f0_corr": none}
+        else:
+            scores = f0_distance(*both)
         (start, end), (ref_start, ref_end) = speech_span(audio), speech_span(reference)
-        scores = compare(audio, reference, start, end, ref_start, ref_end)
         scores["duration_ratio"] = Score(value=(end - start) / (ref_end - ref_start))
         scores["duration_ratio_raw"] = Score(value=audio.duration / reference.duration)
         return scores
@@ -132,19 +189,6 @@ def statistics(f0: np.ndarray) -> dict[str, float | None]:
         "f0_range": float(high - low),
         "voiced": share,
     }
-
-
-def compare(
-    audio: Audio, reference: Audio, start: float, end: float, ref_start: float, ref_end: float
-) -> dict[str, Score]:
-    """F0 RMSE and log-F0 correlation of two spans (seconds), over DTW-aligned frames voiced in both."""
-    ours, theirs = align_frames(cepstra(audio.trim(start, end)), cepstra(reference.trim(ref_start, ref_end)))
-    return f0_distance(_at(contour(audio), ours, start), _at(contour(reference), theirs, ref_start))
-
-
-def _at(f0: np.ndarray, frames: np.ndarray, start: float) -> np.ndarray:
-    """The contour of the whole file at frames counted from `start` seconds."""
-    return f0[np.clip(frames + round(start / frame_seconds()), 0, len(f0) - 1)]
 
 
 def f0_distance(a: np.ndarray, b: np.ndarray) -> dict[str, Score]:

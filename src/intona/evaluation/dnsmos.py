@@ -1,0 +1,172 @@
+"""DNSMOS P.835 and P.808 (Reddy et al. 2021, 2022), predictors that hear noise more than naturalness.
+
+The ONNX files come from the installed wheel `speechmos` and are run here; the package itself would import
+librosa and `requests`. What is computed is the package's: windows of 9.01 s every second, short audio said
+again until it is long enough, P.835 outputs through the published polynomials, P.808 on a 120-band mel
+spectrogram in dB. One thing differs: level. The package refuses samples beyond full scale; here they are
+scored as they are.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from intona.audio import Audio
+from intona.audio.features import _slaney, _slaney_inverse
+from intona.errors import UserError
+from intona.evaluation.asr import at_rate, resampler_id
+from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
+from intona.evaluation.manifest import Row
+from intona.provenance import sha256 as file_sha256
+
+RATE = 16_000
+SECONDS = 9.01
+WINDOW = 144_160
+HOP = RATE
+FILES = {
+    "dnsmos_models/sig_bak_ovr.onnx": "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd",
+    "dnsmos_models/model_v8.onnx": "9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91",
+}
+#: Signal, background, overall: raw outputs of the network -> the scale of P.835.
+POLYNOMIALS = (
+    (-0.08397278, 1.22083953, 0.0052439),
+    (-0.13166888, 1.60915514, -0.39604546),
+    (-0.06766283, 1.11546468, 0.04602535),
+)
+MEASURES = (
+    Measure(name="dnsmos_ovrl", title="DNSMOS OVRL", failed=1.0, better="higher"),
+    Measure(name="dnsmos_sig", title="DNSMOS SIG", failed=1.0, better="higher"),
+    Measure(name="dnsmos_bak", title="DNSMOS BAK", failed=1.0, better="higher"),
+    Measure(name="dnsmos_p808", title="DNSMOS P.808", failed=1.0, better="higher"),
+)
+MEND = "pip install --no-deps speechmos==0.0.1.1 && pip install onnxruntime"
+BATCH = 8
+
+
+class DnsMosJudge:
+    """Predicted overall, signal and background quality (P.835), and overall again (P.808); 1 to 5.
+
+    Raises:
+        UserError: the wheel or onnxruntime is missing, or a model file is not the pinned one.
+    """
+
+    name = "dnsmos"
+    needs_reference = False
+    measures = MEASURES
+
+    def __init__(self) -> None:
+        paths = model_paths()
+        if paths is None:
+            raise UserError("speechmos or onnxruntime is not installed", mend=MEND)
+        for path, pinned in zip(paths, FILES.values(), strict=True):
+            if file_sha256(path) != pinned:
+                raise UserError(
+                    "sha256 is not the pinned one", where=path, mend="pip install --force-reinstall speechmos"
+                )
+        self.paths = paths
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "model": "DNSMOS P.835 sig_bak_ovr, P.808 model_v8 (speechmos 0.0.1.1)",
+            "model_sha256": list(FILES.values()),
+            "window_seconds": SECONDS,
+            "hop_seconds": HOP / RATE,
+            "sample_rate": RATE,
+            "resampler": resampler_id(),
+            "onnxruntime": importlib.metadata.version("onnxruntime"),
+        }
+
+    @cached_property
+    def _sessions(self) -> list[Any]:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # The evaluation shares its cores between judges and workers.
+        options.intra_op_num_threads = 1
+        return [
+            onnxruntime.InferenceSession(str(p), options, providers=["CPUExecutionProvider"])
+            for p in self.paths
+        ]
+
+    def predict(self, audio: Audio) -> dict[str, float]:
+        p835, p808 = self._sessions
+        found = []
+        all_windows = windows(at_rate(audio, RATE))
+        for start in range(0, len(all_windows), BATCH):
+            batch = all_windows[start : start + BATCH]
+            mels = np.stack([p808_features(x[:-160]) for x in batch])
+            raw = np.asarray(p835.run(None, {"input_1": batch})[0], np.float64)
+            overall = np.asarray(p808.run(None, {"input_1": mels})[0], np.float64)
+            scale = [np.polyval(p, raw[:, i]) for i, p in enumerate(POLYNOMIALS)]
+            found.append(np.column_stack([*scale, overall[:, 0]]))
+        sig, bak, ovrl, p808_mean = np.concatenate(found).mean(0)
+        values = {"dnsmos_ovrl": ovrl, "dnsmos_sig": sig, "dnsmos_bak": bak, "dnsmos_p808": p808_mean}
+        return {k: float(v) for k, v in values.items()}
+
+    def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
+        return {name: Score(value=value) for name, value in self.predict(audio).items()}
+
+    def failed(self, row: Row) -> dict[str, Score]:
+        return failed_scores(self.measures)
+
+
+def windows(samples: np.ndarray) -> np.ndarray:
+    """(S,) -> (K, 144160): one window a second; short audio is doubled until it fills one."""
+    while len(samples) < WINDOW:
+        samples = np.concatenate([samples, samples])
+    count = int(len(samples) // RATE - SECONDS) + 1
+    # The package drops windows whose end, in floats, is a sample short: (i + 9.01) * 16000 for some i.
+    starts = [i for i in range(count) if int((i + SECONDS) * RATE) - i * RATE >= WINDOW]
+    return np.stack([samples[i * HOP : i * HOP + WINDOW] for i in starts])
+
+
+def p808_features(samples: np.ndarray) -> np.ndarray:
+    """(S,) -> (1 + S // 160, 120) float32: 321-point mel power, (dB below its maximum + 40) / 40."""
+    size = 321
+    padded = np.pad(samples.astype(np.float64), size // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::160]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2
+    mel = np.maximum(power @ _filters(), 1e-10)
+    decibel = 10 * np.log10(mel / mel.max())
+    return ((np.maximum(decibel, -80.0) + 40) / 40).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _filters() -> np.ndarray:
+    """(161, 120), Slaney's triangles as librosa draws them.
+
+    Not `mel_filters`, which refuses what was trained here: bins at k * 16000 / 321 Hz, so coarse that the
+    lowest filters fall between two of them and stay empty.
+    """
+    edges = _slaney_inverse(np.linspace(0, float(_slaney(np.array(RATE / 2))), 122))
+    slopes = edges[:, None] - (np.arange(161) * RATE / 321)[None]
+    widths = np.diff(edges)[:, None]
+    triangles = np.maximum(0, np.minimum(-slopes[:-2] / widths[:-1], slopes[2:] / widths[1:]))
+    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).T
+
+
+def model_paths() -> list[Path] | None:
+    """Found without importing the package; None when it or onnxruntime is missing."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return None
+    spec = importlib.util.find_spec("speechmos")
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        paths = [Path(root) / name for name in FILES]
+        if all(p.is_file() for p in paths):
+            return paths
+    return None
+
+
+def dnsmos() -> DnsMosJudge | Unavailable:
+    """The judge, or what stands in its columns when the wheel is not installed."""
+    if model_paths() is None:
+        return Unavailable(name="dnsmos", measures=MEASURES, reason="not installed", mend=MEND)
+    return DnsMosJudge()

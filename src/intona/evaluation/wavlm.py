@@ -1,0 +1,141 @@
+"""Speaker vectors of WavLM with an x-vector head (Chen et al. 2022), through `transformers`.
+
+A hub id ("microsoft/wavlm-base-plus-sv") or a directory in the published format. The papers' SIM-o uses
+another head, an ECAPA-TDNN on WavLM-large (`wavlm_large_finetune.pth`): its figures and these lie on two
+scales, so the model's name stands in the column.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from intona.audio import Audio
+from intona.errors import UserError
+from intona.evaluation.asr import at_rate, resampler_id
+from intona.provenance import sha256 as file_sha256
+
+MIN_SAMPLES = 16_000  # shorter sound is padded: the head's dilated layers need some frames
+MEND = 'pip install "transformers>=5,<6"'
+
+
+class WavLm:
+    """`embed(audio)` -> unit vector of `WavLMForXVector`.
+
+    Args:
+        model: directory with config.json and weights, or a hub id, which is fetched once.
+
+    Raises:
+        UserError: transformers is missing, the model cannot be had, or is of another kind.
+    """
+
+    def __init__(self, model: str) -> None:
+        if importlib.util.find_spec("transformers") is None:
+            raise UserError("WavLM needs transformers, which is not installed", mend=MEND)
+        self.directory = fetch(model, ["*.json", "*.safetensors", "pytorch_model.bin"])
+        self.name = f"WavLM {Path(model).name}"
+        config = _json(self.directory / "config.json")
+        if config.get("model_type") != "wavlm":
+            raise UserError(
+                f'a "{config.get("model_type")}" model, not wavlm', where=self.directory / "config.json"
+            )
+        self.weights = weights_file(self.directory)
+        self._sha256 = file_sha256(self.weights)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "embedder": self.name,
+            "embedder_sha256": self._sha256,
+            "sample_rate": self._extractor.sampling_rate,
+            "normalized": bool(self._extractor.do_normalize),
+            "resampler": resampler_id(),
+            "transformers": importlib.metadata.version("transformers"),
+        }
+
+    @cached_property
+    def _extractor(self) -> Any:
+        from transformers import Wav2Vec2FeatureExtractor
+
+        if not (self.directory / "preprocessor_config.json").is_file():
+            return Wav2Vec2FeatureExtractor()
+        return Wav2Vec2FeatureExtractor.from_pretrained(self.directory, local_files_only=True)
+
+    @cached_property
+    def _model(self) -> Any:
+        from transformers import WavLMForXVector
+
+        try:
+            model, info = WavLMForXVector.from_pretrained(  # type: ignore[misc]
+                self.directory, local_files_only=True, weights_only=True, output_loading_info=True
+            )
+        except (OSError, RuntimeError, ValueError) as e:
+            reason = " ".join(str(e).split())
+            raise UserError(f"the model cannot be loaded ({reason[:200]})", where=self.directory) from None
+        # A model without its x-vector head loads with a random one, and would answer.
+        if missing := sorted(info["missing_keys"]):
+            raise UserError(
+                f"no weights of {missing[0]} and {len(missing) - 1} more",
+                where=self.directory,
+                mend="give a model fine-tuned for speaker verification",
+            )
+        return model.eval()
+
+    def embed(self, audio: Audio) -> np.ndarray:
+        import torch
+
+        samples = at_rate(audio, self._extractor.sampling_rate)
+        samples = np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples))))
+        values = self._extractor(
+            samples, sampling_rate=self._extractor.sampling_rate, return_tensors="pt"
+        ).input_values
+        with torch.inference_mode():
+            vector = self._model(input_values=values).embeddings[0].double().numpy()
+        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def fetch(model: str, patterns: list[str]) -> Path:
+    """Directory of a model: the one that is given, or the hub's, fetched without any code.
+
+    Raises:
+        UserError: no such directory, or the hub fails.
+    """
+    local = Path(model).expanduser()
+    if local.is_dir():
+        return local
+    if local.is_absolute() or model.startswith("."):
+        raise UserError("no such directory", where=local)
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(model, allow_patterns=patterns))
+    except Exception as e:  # the hub client has many kinds of error; each means the same to the user
+        raise UserError(
+            f'"{model}" is no directory and cannot be fetched from the hub ({type(e).__name__})',
+            mend="give a directory, or connect to the hub once",
+        ) from None
+
+
+def weights_file(directory: Path) -> Path:
+    """The weights of a model directory, safetensors before torch's own format.
+
+    Raises:
+        UserError: there are none in one file.
+    """
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (directory / name).is_file():
+            return directory / name
+    raise UserError("no model.safetensors in it", where=directory)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise UserError("is missing, or no JSON", where=path) from None
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,142 @@
+"""The list of all judges: order, names, what stands in for what is missing; results kept between judges."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from intona.audio import Audio
+from intona.errors import UserError
+from intona.evaluation import EvaluationConfig, Manifest, evaluate, f0
+from intona.evaluation.judge import Unavailable
+from intona.evaluation.judges import all_judges
+from intona.evaluation.kept import Kept, sound_key
+from intona.evaluation.manifest import Row
+from intona.evaluation.wavs import read_clip
+
+Folder = Callable[..., Path]
+Voice = Callable[..., Audio]
+WITH_REFERENCE = {"against_reference", "pitch_errors", "intonation", "mcd"}
+
+
+def test_names_are_unique_and_nothing_is_called_mos(folder: Folder) -> None:
+    judges = all_judges(asr=None, reference=True, prompts=folder("prompts"))
+    measures = [m for j in judges for m in j.measures]
+    assert len({j.name for j in judges}) == len(judges)
+    assert len({m.name for m in measures}) == len({m.title for m in measures}) == len(measures)
+    assert not any(m.title.upper().split()[0] in ("MOS", "UTMOS") for m in measures)
+    assert {j.name for j in judges if not isinstance(j, Unavailable) and j.needs_reference} <= WITH_REFERENCE
+
+
+def test_what_is_not_given_is_not_there() -> None:
+    names = {j.name for j in all_judges(asr=None)}
+    assert not names & (WITH_REFERENCE | {"speaker"})
+    assert [j.name for j in all_judges(asr=None, naturalness=False, f0=False)] == [
+        "asr",
+        "failures",
+        "timing",
+    ]
+    assert all(isinstance(j, Unavailable) for j in all_judges(asr=None, only=("asr", "failures")))
+
+
+def test_only_builds_no_other() -> None:
+    """With a recognizer that cannot be had, the rest can still be asked for."""
+    assert [j.name for j in all_judges(asr="/nowhere", only=("timing", "f0"))] == ["f0", "timing"]
+    with pytest.raises(UserError):
+        all_judges(asr="/nowhere")
+    with pytest.raises(UserError, match='did you mean "timing"'):
+        all_judges(asr=None, only=("timings",))
+
+
+def test_descriptions_are_json_and_judges_travel_to_workers(folder: Folder) -> None:
+    for judge in all_judges(asr=None, reference=True, prompts=folder("prompts")):
+        if isinstance(judge, Unavailable):
+            continue
+        described = judge.describe()
+        assert json.loads(json.dumps(described)) == described
+        assert pickle.loads(pickle.dumps(judge)).describe() == described
+        assert "/" not in json.dumps({k: v for k, v in described.items() if k == "model"})
+
+
+def test_every_judge_answers_short_noisy_and_quiet_sound(voice: Voice, folder: Folder) -> None:
+    """The least that the reader lets through: 50 ms, white noise, a peak of -79 dB. No judge may raise."""
+    rng = np.random.default_rng(0)
+    row, reference = Row(id="u0", text="мама мыла раму"), voice(0.6)
+    sounds = {
+        "short": Audio(voice(0.05).samples, 16_000),
+        "noise": Audio((0.1 * rng.normal(size=9_600)).astype(np.float32), 16_000),
+        "quiet": Audio(voice(0.6).samples * np.float32(6e-4), 16_000),
+        "loud": Audio(voice(0.6).samples * np.float32(50), 16_000),
+        "click": Audio(np.eye(1, 9_600, 4_000, dtype=np.float32)[0], 16_000),
+        "48 kHz": voice(0.3, rate=48_000),
+    }
+    judges = all_judges(asr=None, reference=True, prompts=folder("prompts"))
+    for judge in judges:
+        if isinstance(judge, Unavailable) or judge.name == "distillmos":
+            continue
+        for name, sound in sounds.items():
+            scores = judge.judge(sound, row, reference)
+            assert set(scores) == {m.name for m in judge.measures}
+            for measure, score in scores.items():
+                assert score.value is None or np.isfinite(score.value), (judge.name, name, measure)
+
+
+def test_a_runaway_does_not_end_the_evaluation(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sounds too long to align have no distance; that is one utterance's answer, not an error."""
+    from intona.evaluation import align
+
+    monkeypatch.setattr(align, "MAX_CELLS", 10)
+    row = Row(id="u0", text="мама")
+    for judge in all_judges(asr=None, naturalness=False, reference=True, only=tuple(WITH_REFERENCE)):
+        scores = judge.judge(voice(0.61), row, voice(0.6))  # type: ignore[union-attr]
+        gone = {"f0_rmse", "gpe", "f0_wcorr", "mcd"} & set(scores)
+        assert gone and all(scores[name].value is None for name in gone)
+
+
+def test_one_pitch_analysis_serves_all_judges(
+    folder: Folder, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = f0.f0_contour
+    monkeypatch.setattr(f0, "f0_contour", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    monkeypatch.setattr(f0, "_contours", Kept())
+    ours, reference = folder("ours", gain=0.7), folder("reference")
+    judges = all_judges(asr=None, naturalness=False, reference=True)
+    report = evaluate(
+        {"ours": ours},
+        manifest,
+        out=tmp_path / "report",
+        reference=reference,
+        judges=judges,
+        config=EvaluationConfig(resamples=100),
+    )
+    assert len(calls) == 2 * len(manifest)
+    assert report.row("ours").cells["mcd"].scored.estimate < 0.2  # type: ignore[union-attr]
+    clip = read_clip(ours / "u0.wav")
+    assert clip.audio is not None and len(f0.contour(clip.audio)) > 0 and len(calls) == 2 * len(manifest)
+
+
+def test_kept_makes_once_and_stays_in_its_budget() -> None:
+    kept, made = Kept(budget=1000), []
+
+    def make(i: int) -> Callable[[], tuple[np.ndarray]]:
+        return lambda: (made.append(i) or np.full(50, i, np.float64),)  # type: ignore[func-returns-value]
+
+    for i in (0, 1, 0, 2, 0):  # 400 bytes each: 1 goes when 2 comes, for 0 was used since
+        assert kept(bytes([i]), make(i))[0][0] == i
+    assert made == [0, 1, 2]
+    assert kept.size <= 1000
+    kept(b"1", make(1))
+    assert made == [0, 1, 2, 1]
+
+
+def test_sounds_differ_by_rate_and_samples(voice: Voice) -> None:
+    a = voice(0.2)
+    same = Audio(a.samples.copy(), a.sample_rate)
+    assert sound_key(a) == sound_key(same) != sound_key(Audio(a.samples, 22_050))
+    assert sound_key(a, same) != sound_key(a)

@@ -1,0 +1,156 @@
+"""Recall at k on vectors whose answer is known, and files of vectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from intona.errors import UserError
+from intona.evaluation.retrieval import _galleries, _ranks, read_embeddings, retrieval, speaker_only
+
+RNG = np.random.default_rng(0)
+N, D, PHONES, SPEAKERS = 1200, 16, 6, 2
+PHONE = RNG.integers(0, PHONES, N)
+UTTERANCE = np.repeat(np.arange(N // 10), 10)
+SPEAKER = UTTERANCE % SPEAKERS
+NOISE = RNG.normal(size=(N, D))
+
+
+def _labels() -> tuple[list[str], list[str], list[str]]:
+    return [f"p{p}" for p in PHONE], [f"s{s}" for s in SPEAKER], [f"u{u}" for u in UTTERANCE]
+
+
+def _run(text: np.ndarray, audio: np.ndarray, **more: Any) -> dict[str, float]:
+    found = retrieval(text, audio, *_labels(), **{"gallery": 16, "resamples": 200, "queries": 600, **more})
+    return {name: r.recall.estimate for name, r in found.items() if r.recall is not None}
+
+
+def test_equal_vectors_are_always_found() -> None:
+    assert set(_run(NOISE, NOISE).values()) == {1.0}
+
+
+def test_unrelated_vectors_are_found_by_chance() -> None:
+    found = retrieval(NOISE, RNG.normal(size=(N, D)), *_labels(), gallery=16, queries=1200, resamples=500)
+    for name, r in found.items():
+        if r.recall is not None:
+            assert r.recall.estimate == pytest.approx(r.chance, abs=0.05), name
+    sim = found["R@5-sim text-audio"]
+    assert (sim.gallery, sim.chance, sim.queries) == (16, 5 / 16, 1200)
+    assert sim.recall is not None and sim.recall.clusters == N // 10
+    assert sim.recall.low < 5 / 16 < sim.recall.high  # type: ignore[operator]
+
+
+def test_a_collapsed_encoder_scores_nothing() -> None:
+    """All vectors alike: every gallery is one tie, and ties take the worst rank."""
+    assert set(_run(np.ones((N, D)), np.ones((N, D))).values()) == {0.0}
+
+
+def test_phoneme_identity_alone_fills_diff_and_not_sim() -> None:
+    identity = np.eye(PHONES, D)[PHONE]
+    found = _run(identity, identity + 0.001 * NOISE)
+    assert found["R@1-diff text-audio"] == found["R@1-diff audio-text"] == 1.0
+    assert found["R@1-sim text-audio"] < 0.2
+    assert found["R@1-sim audio-text"] == 0.0
+
+
+def test_speaker_alone_helps_sim_and_not_sim_spk() -> None:
+    """Half of a gallery is of the other speaker: knowing the speaker doubles R@5-sim, no more."""
+    audio = 3 * np.eye(SPEAKERS, D)[SPEAKER] + 0.3 * NOISE
+    found = _run(speaker_only(audio, SPEAKER.tolist(), UTTERANCE.tolist()), audio, queries=1200)
+    assert found["R@5-sim text-audio"] > 0.5
+    assert found["R@5-sim-spk text-audio"] == pytest.approx(5 / 16, abs=0.06)
+
+
+def test_speaker_only_has_not_seen_the_answer() -> None:
+    audio = np.eye(4)
+    queries = speaker_only(audio, ["a", "a", "a", "b"], ["1", "1", "2", "3"])
+    assert np.allclose(queries[0], audio[2]) and np.allclose(queries[2], audio[0] + audio[1])
+    assert np.allclose(queries[3], audio[:3].sum(0))  # b has no other utterance
+
+
+@pytest.mark.parametrize("condition", ["diff", "sim", "sim-spk"])
+def test_galleries_are_what_they_say(condition: str) -> None:
+    asked, others, size, left_out = _galleries(
+        condition, PHONE, SPEAKER, UTTERANCE, 16, 300, np.random.default_rng(1)
+    )
+    assert others.shape == (300, size - 1) and left_out == 0
+    for q, row in zip(asked, others, strict=True):
+        assert q not in row and len(set(row)) == len(row)
+        if condition == "diff":
+            assert len({PHONE[q], *PHONE[row]}) == size == PHONES
+        else:
+            assert set(PHONE[row]) == {PHONE[q]} and UTTERANCE[q] not in UTTERANCE[row]
+        if condition == "sim-spk":
+            assert set(SPEAKER[row]) == {SPEAKER[q]}
+
+
+def test_tokens_without_a_full_gallery_are_counted() -> None:
+    phones = ["rare"] * 3 + ["often"] * 60
+    vectors = RNG.normal(size=(63, 4))
+    found = retrieval(
+        vectors, vectors, phones, ["s"] * 63, list(range(63)), gallery=32, ks=(1,), resamples=50
+    )
+    sim = found["R@1-sim text-audio"]
+    assert (sim.queries, sim.left_out) == (60, 3)
+    diff = found["R@1-diff text-audio"]
+    assert (diff.gallery, diff.chance, diff.queries) == (2, 0.5, 63)
+    none = retrieval(vectors, vectors, phones, ["s"] * 63, list(range(63)), gallery=64, ks=(5,), resamples=50)
+    assert none["R@5-sim text-audio"].recall is None and none["R@5-sim text-audio"].why
+    assert none["R@5-diff text-audio"].recall is None  # k = 5 of 2 is no test
+
+
+def test_ranks_against_a_full_sort() -> None:
+    a, b = RNG.normal(size=(40, 5)), RNG.normal(size=(40, 5))
+    asked, others = np.arange(10), np.stack([np.delete(np.arange(40), q) for q in range(10)])
+    expected = [1 + int((b[np.delete(np.arange(40), q)] @ a[q] > b[q] @ a[q]).sum()) for q in range(10)]
+    assert _ranks(a, b, asked, others).tolist() == expected
+
+
+def test_the_seed_decides() -> None:
+    other = NOISE + RNG.normal(size=(N, D))
+    assert _run(NOISE, other) == _run(NOISE, other)
+    assert _run(NOISE, other) != _run(NOISE, other, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (NOISE[:5], "same N x D"),
+        (np.zeros((N, D)), "all zeros"),
+        (np.full((N, D), np.nan), "finite"),
+    ],
+)
+def test_bad_vectors_are_refused(text: np.ndarray, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        _run(text, NOISE)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_files(tmp_path: Path, suffix: str) -> None:
+    from safetensors.numpy import save_file
+
+    path = tmp_path / f"vectors{suffix}"
+    arrays = {"text": NOISE[:5].astype(np.float32), "audio": NOISE[5:10].astype(np.float32)}
+    np.savez(path, **arrays) if suffix == ".npz" else save_file(arrays, path)  # type: ignore[arg-type]
+    labels = {"utterance": ["u"] * 5, "phoneme": list("abcde"), "speaker": ["s"] * 5}
+    path.with_suffix(".json").write_text(json.dumps(labels))
+    found = read_embeddings(path)
+    assert np.array_equal(found.audio, arrays["audio"]) and found.phonemes == tuple("abcde")
+    path.with_suffix(".json").write_text(json.dumps({**labels, "speaker": ["s"]}))
+    with pytest.raises(UserError, match='"speaker" must be a list of 5'):
+        read_embeddings(path)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_embeddings(path)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "v.npz"
+    np.savez(path, text=np.array([{"a": 1}], dtype=object), audio=np.zeros((1, 2)))
+    path.with_suffix(".json").write_text("{}")
+    with pytest.raises(UserError, match="cannot be read as vectors"):
+        read_embeddings(path)
