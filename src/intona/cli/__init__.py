@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
         "intona.cli.synthesize_set:main", "speak a manifest with a voice: a folder of wavs"
     ),
     "evaluate": Verb("intona.cli.evaluate:main", "judge folders of wavs: a report with intervals"),
+    "listen": Verb("intona.cli.listen:main", "make a blind listening test from reports, or score one"),
     "compare": Verb("intona.cli.compare:main", "compare the systems of several reports, paired"),
     "transcribe": Verb("intona.cli.transcribe:main", "write down what is said in sound files"),
     "retrieve": Verb("intona.cli.retrieve:main", "how well a text encoder finds the sound of each phoneme"),

@@ -1,0 +1,191 @@
+"""What raters sent back, checked line by line against the key."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intona import config
+from intona.errors import UserError
+from intona.evaluation.listen.kinds import KINDS
+
+COLUMNS = ("test", "kind", "wording", "rater", "position", "trial", "clip", "versus", "score")
+MAX_BYTES = 1 << 26
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rating:
+    """One judgement. `system` of a CMOS rating is the one compared, `against` its other side."""
+
+    rater: str
+    item: str
+    system: str
+    against: str
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratings:
+    """All that came back.
+
+    Args:
+        ratings: of every rater, excluded ones too.
+        failed_checks, seen_checks: rater -> attention items answered wrong, and answered.
+        incomplete: raters who have not answered every trial of theirs.
+    """
+
+    ratings: tuple[Rating, ...]
+    raters: tuple[str, ...]
+    failed_checks: Mapping[str, int]
+    seen_checks: Mapping[str, int]
+    incomplete: tuple[str, ...]
+
+
+def read_key(directory: Path | str) -> dict[str, Any]:
+    """The key of a test, from the folder that `intona listen --out` made.
+
+    Raises:
+        UserError: no key there, or one of another version.
+    """
+    path = Path(directory)
+    path = path / "key.json" if path.is_dir() else path
+    if not path.exists():
+        raise UserError("no key.json", where=directory, mend="--key takes the folder that --out made")
+    key = config.read_json(path, max_bytes=MAX_BYTES)
+    wanted = ("test", "kind", "wording", "systems", "clips", "trials", "checks", "items", "per_rater")
+    if not isinstance(key, dict) or key.get("version") != 1 or any(w not in key for w in wanted):
+        raise UserError("not a key of this version", where=path)
+    if key["kind"] not in KINDS:
+        raise UserError(f'unknown kind "{key["kind"]}"', where=path)
+    return key
+
+
+def read_ratings(files: Sequence[Path | str], key: Mapping[str, Any]) -> Ratings:
+    """Read CSV files of the page; what is not of this test, or there twice, is refused.
+
+    Raises:
+        UserError: an unreadable file, missing columns, a line of another test, an unknown rater code, trial
+            or clip, a score off the scale, a judgement that stands twice.
+    """
+    if not files:
+        raise UserError("no CSV file", mend="intona listen --score CSV... --key DIR")
+    seen: dict[tuple[str, str, str], str] = {}
+    answered: dict[str, set[str]] = {}
+    failed: dict[str, set[str]] = {}
+    ratings: list[Rating] = []
+    for file in files:
+        for number, line in _lines(Path(file)):
+            where = f"{file}, line {number}"
+            rater, trial, clip = line["rater"], line["trial"], line["clip"]
+            _same_test(line, key, where)
+            if not rater:
+                raise UserError("no rater code", where=where)
+            if trial not in key["trials"] and trial not in key["checks"]:
+                raise UserError(f'unknown trial "{trial}"', where=where, mend="is it the CSV of this test?")
+            score = _score(line["score"], key["kind"], where)
+            # CMOS has one judgement a trial, whichever of the two clips came second.
+            mark = (rater, trial, "" if key["kind"] == "cmos" else clip)
+            if mark in seen:
+                raise UserError(
+                    f'rater "{rater}" judged this clip already at {seen[mark]}',
+                    where=where,
+                    mend="keep one of them",
+                )
+            seen[mark] = where
+            answered.setdefault(rater, set()).add(trial)
+            if trial in key["checks"]:
+                if not _attentive(key, trial, clip, line["versus"], score, where):
+                    failed.setdefault(rater, set()).add(trial)
+                continue
+            ratings.append(_rating(key, rater, trial, clip, line["versus"], score, where))
+    if not ratings:
+        raise UserError("no rating in these files", where=files[0])
+    raters = tuple(sorted(answered))
+    systems_each = 1 if key["kind"] == "mushra" else len(key["trials"]) // len(key["items"])
+    expected = (key["per_rater"] or len(key["items"])) * systems_each + len(key["checks"])
+    return Ratings(
+        ratings=tuple(ratings),
+        raters=raters,
+        failed_checks={r: len(failed.get(r, ())) for r in raters},
+        seen_checks={r: len(answered[r] & set(key["checks"])) for r in raters},
+        incomplete=tuple(r for r in raters if len(answered[r]) < expected),
+    )
+
+
+def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"larger than {MAX_BYTES >> 20} MiB", where=path)
+        raw = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError("not UTF-8 text", where=path) from None
+    except OSError as e:
+        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
+    try:
+        reader = csv.DictReader(raw.splitlines(), strict=True)
+        heads = reader.fieldnames or []
+        missing = [c for c in COLUMNS if c not in heads]
+        if missing:
+            raise UserError(f"no column {', '.join(missing)}", where=path, mend="send the file as downloaded")
+        lines = []
+        for line in reader:
+            if None in line or any(line[c] is None for c in COLUMNS):
+                raise UserError("not as many fields as columns", where=f"{path}, line {reader.line_num}")
+            lines.append((reader.line_num, {c: line[c].strip() for c in COLUMNS}))
+    except csv.Error as e:
+        raise UserError(f"not CSV ({e})", where=path) from None
+    return lines
+
+
+def _same_test(line: Mapping[str, str], key: Mapping[str, Any], where: str) -> None:
+    for column, wanted in (("test", key["test"]), ("kind", key["kind"]), ("wording", key["wording"])):
+        if line[column] != str(wanted):
+            raise UserError(
+                f'{column} is "{line[column]}" and the key\'s "{wanted}"',
+                where=where,
+                mend="score each test with its own key",
+            )
+
+
+def _score(text: str, kind: str, where: str) -> float:
+    scale = KINDS[kind]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not scale.low <= value <= scale.high or value != round(value):
+        raise UserError(f'score "{text}" is no whole number from {scale.low} to {scale.high}', where=where)
+    return value
+
+
+def _attentive(key: Mapping[str, Any], trial: str, clip: str, versus: str, score: float, where: str) -> bool:
+    beeps = key["checks"][trial]["beeps"]
+    if clip not in beeps or (key["kind"] == "cmos" and versus not in beeps):
+        raise UserError(f'clip "{clip}" is not of this trial', where=where)
+    if key["kind"] == "cmos":
+        return score == (3 if beeps[clip] > beeps[versus] else -3)
+    if key["kind"] == "mushra":
+        return abs(score - 10 * beeps[clip]) <= 5
+    return score == beeps[clip]
+
+
+def _rating(
+    key: Mapping[str, Any], rater: str, trial: str, clip: str, versus: str, score: float, where: str
+) -> Rating:
+    wanted = key["trials"][trial]
+    for name in (clip, versus) if key["kind"] == "cmos" else (clip,):
+        found = key["clips"].get(name)
+        if found is None or found["item"] != wanted["item"] or found["system"] not in wanted["systems"]:
+            raise UserError(f'clip "{name}" is not of this trial', where=where)
+    system, against = key["clips"][clip]["system"], ""
+    if key["kind"] == "cmos":
+        against = key["clips"][versus]["system"]
+        if system == against:
+            raise UserError("a clip compared with itself", where=where)
+        if system == wanted["systems"][0]:  # the fixed side came second: turn the comparison round
+            system, against, score = against, system, -score
+    return Rating(rater=rater, item=wanted["item"], system=system, against=against, score=score)
