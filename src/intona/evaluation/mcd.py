@@ -20,7 +20,6 @@ from intona.audio import Audio
 from intona.audio.pitch import best_method
 from intona.errors import UserError, unknown
 from intona.evaluation.align import frame_seconds
-from intona.evaluation.asr import resampler_id
 from intona.evaluation.f0 import contour, describe_pair, pair, take
 from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
 from intona.evaluation.manifest import Row
@@ -61,6 +60,7 @@ class McdJudge:
     def describe(self) -> dict[str, Any]:
         order, alpha = SETTINGS[self.sample_rate]
         return {
+            **describe_pair(),
             "analysis": f"WORLD CheapTrick (pyworld {importlib.metadata.version('pyworld')}), mel-cepstrum",
             "mcd_rate": self.sample_rate,
             "order": order,
@@ -68,8 +68,6 @@ class McdJudge:
             "floor_db": -RANGE_DB,
             "silence": "edges of speech cut, pauses within kept",
             "frames": "MCD-DTW",
-            "resampler": resampler_id(),
-            "pair": describe_pair(),
         }
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
