@@ -13,7 +13,7 @@ import torch
 
 from intona import synth, synthesis_set
 from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
-from intona.audio import MelSpec
+from intona.audio import Audio, MelSpec
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
@@ -87,19 +87,14 @@ def test_a_batch_is_its_items_one_by_one(make: Callable[..., synth.Voice], manif
 def test_say_with_the_seed_of_the_row_says_the_same(
     make: Callable[..., synth.Voice], manifest: Manifest
 ) -> None:
-    voice = make()
-    for row in manifest.rows[:3]:
-        sentences = synthesis_set._sentences(voice, row, SetConfig(seed=5))
-        ours = synthesis_set.mels_of(voice, sentences, SetConfig(seed=5))
-        seed, speaker = row_seed(5, row.id), sentences[0].speaker
-        theirs = [
-            voice._mel(s.symbols, speaker, rate=1.0, steps=None, temperature=None, seed=seed, place=s.place)[
-                0
-            ]
-            for s in sentences
-        ]
-        for a, b in zip(ours, theirs, strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    voice, config = make(), SetConfig(seed=5)
+    for row in manifest.rows[:3]:  # the third has two sentences
+        sentences = synthesis_set._sentences(voice, row, config)
+        ((_, ours),) = synthesis_set._speak(voice, [sentences], config)
+        speaker = row.speaker if row.speaker in voice.speakers else None
+        theirs = voice.say(row.text, speaker=speaker, seed=row_seed(5, row.id))
+        assert isinstance(ours, Audio)
+        np.testing.assert_allclose(ours.samples, theirs.samples, atol=1e-5)
 
 
 def test_seed_and_id_decide(make: Callable[..., synth.Voice]) -> None:
@@ -198,3 +193,23 @@ def test_the_unet_sees_no_padding(make: Callable[..., synth.Voice]) -> None:
     """Its group norm would: such a voice is spoken one by one."""
     assert synthesis_set._pads_exactly(make())
     assert not synthesis_set._pads_exactly(make("unet2d"))
+
+
+def test_a_voice_of_another_kind_is_spoken_one_by_one(manifest: Manifest, tmp_path: Path) -> None:
+    class Other:
+        model = torch.nn.Linear(2, 2)
+
+        def say(self, text: str, *, seed: int, **how: object) -> Audio:
+            if text == "кот":
+                raise UserError("cannot say this")
+            assert how == {"rate": 1.0}
+            noise = np.random.default_rng(seed % 2**32).normal(size=4000)
+            return Audio((0.1 * noise).clip(-1, 1).astype(np.float32), 16_000)
+
+    voice = Other()
+    spoken = synthesize_set(voice, manifest, tmp_path)
+    assert (spoken.made, [f.id for f in spoken.failures]) == (5, ["u1"])
+    before = _wavs(tmp_path)
+    (tmp_path / "u3.wav").unlink()
+    assert synthesize_set(voice, manifest, tmp_path).made == 1
+    assert np.array_equal(_wavs(tmp_path)["u3"], before["u3"])

@@ -11,11 +11,11 @@ import contextlib
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,8 +27,9 @@ from intona.evaluation.manifest import Manifest, Row
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom, derive_seed
 from intona.synth import DEFAULT_STEPS, DEFAULT_TEMPERATURE, PAUSE_SECONDS, Voice
-from intona.text import split_sentences
+from intona.text import Utterance, split_sentences
 
+Said = tuple[str, Audio | UserError]  # id, and its audio or why there is none
 MADE_BY, FAILURES = "made_by.json", "failures.jsonl"
 MAX_SENTENCES = 256
 
@@ -75,7 +76,7 @@ class Spoken:
 class _Sentence:
     row: Row
     place: int
-    symbols: tuple[str, ...]
+    spoken: Utterance
     speaker: int
 
 
@@ -84,8 +85,17 @@ def row_seed(seed: int, id: str) -> int:
     return derive_seed("set", seed, id)
 
 
+class Speaker(Protocol):
+    """What a voice of another kind needs: it is spoken one by one."""
+
+    @property
+    def model(self) -> torch.nn.Module: ...
+
+    def say(self, text: str, **how: Any) -> Audio: ...
+
+
 def synthesize_set(
-    voice: Voice,
+    voice: Voice | Speaker,
     manifest: Manifest,
     out: Path | str,
     config: SetConfig | None = None,
@@ -104,19 +114,12 @@ def synthesize_set(
     out = Path(out)
     _claim(out, _made_by(voice, manifest, config))
     failures: dict[str, Failure] = {}
-    ready: dict[str, list[_Sentence]] = {}
-    for row in manifest.rows:
-        try:
-            ready[row.id] = _sentences(voice, row, config)
-        except UserError as e:
-            failures[row.id] = Failure(id=row.id, reason=str(e))
     made, kept = 0, 0
-    for rows in _batches(list(ready.values()), config.batch if _pads_exactly(voice) else 1):
-        ids = [row[0].row.id for row in rows]
+    for ids, speak in _work(voice, manifest, config):
         if all((out / f"{i}.wav").exists() for i in ids):
             kept += len(ids)
         else:
-            for i, audio in _speak(voice, rows, config):
+            for i, audio in speak():
                 if isinstance(audio, UserError):
                     failures[i] = Failure(id=i, reason=str(audio))
                     continue
@@ -129,6 +132,33 @@ def synthesize_set(
     return Spoken(n=len(manifest), made=made, kept=kept, failures=ordered)
 
 
+def _work(
+    voice: Voice | Speaker, manifest: Manifest, config: SetConfig
+) -> Iterator[tuple[list[str], Callable[[], Iterator[Said]]]]:
+    """Ids that are spoken together, and what speaks them."""
+    if not isinstance(voice, Voice):
+        for row in manifest.rows:
+            yield [row.id], partial(_say, voice, row, config)
+        return
+    ready: list[list[_Sentence]] = []
+    for row in manifest.rows:
+        try:
+            ready.append(_sentences(voice, row, config))
+        except UserError as e:
+            yield [row.id], partial(iter, [(row.id, e)])
+    for rows in _batches(ready, config.batch if _pads_exactly(voice) else 1):
+        yield [row[0].row.id for row in rows], partial(_speak, voice, rows, config)
+
+
+def _say(voice: Speaker, row: Row, config: SetConfig) -> Iterator[Said]:
+    how = {"speaker": config.speaker, "steps": config.steps, "temperature": config.temperature}
+    given = {k: v for k, v in how.items() if v is not None}
+    try:
+        yield row.id, voice.say(row.text, seed=row_seed(config.seed, row.id), rate=config.rate, **given)
+    except UserError as e:
+        yield row.id, e
+
+
 def _sentences(voice: Voice, row: Row, config: SetConfig) -> list[_Sentence]:
     name = config.speaker or (row.speaker if row.speaker in voice.speakers else voice.speakers[0])
     speaker = voice.speakers.index(name) if name in voice.speakers else -1
@@ -136,11 +166,10 @@ def _sentences(voice: Voice, row: Row, config: SetConfig) -> list[_Sentence]:
         from intona.errors import unknown
 
         unknown("speaker", name, voice.speakers)
-    utterances = voice.frontend(split_sentences(row.text))
-    spoken = [tuple(u.phonemes) for u in utterances if u.phonemes]
+    spoken = voice.frontend(split_sentences(row.text))
     if not spoken:
         raise UserError("nothing to say")
-    return [_Sentence(row=row, place=i, symbols=s, speaker=speaker) for i, s in enumerate(spoken)]
+    return [_Sentence(row=row, place=i, spoken=s, speaker=speaker) for i, s in enumerate(spoken)]
 
 
 def _pads_exactly(voice: Voice) -> bool:
@@ -150,7 +179,7 @@ def _pads_exactly(voice: Voice) -> bool:
 
 def _batches(rows: list[list[_Sentence]], size: int) -> Iterator[list[list[_Sentence]]]:
     """Rows of like length together; about `size` sentences, never less than one row."""
-    rows = sorted(rows, key=lambda r: (max(len(s.symbols) for s in r), r[0].row.id))
+    rows = sorted(rows, key=lambda r: (max(len(s.spoken.phonemes) for s in r), r[0].row.id))
     batch: list[list[_Sentence]] = []
     for row in rows:
         if batch and sum(map(len, batch)) + len(row) > size:
@@ -170,9 +199,7 @@ class _RowRandom(ItemRandom):
         ]
 
 
-def _speak(
-    voice: Voice, rows: list[list[_Sentence]], config: SetConfig
-) -> Iterator[tuple[str, Audio | UserError]]:
+def _speak(voice: Voice, rows: list[list[_Sentence]], config: SetConfig) -> Iterator[Said]:
     """Each row's audio, or why there is none."""
     sentences = [s for row in rows for s in row]
     mels = iter(mels_of(voice, sentences, config))
@@ -192,19 +219,8 @@ def _speak(
 
 def mels_of(voice: Voice, sentences: Sequence[_Sentence], config: SetConfig) -> list[torch.Tensor]:
     """Mels (T_i, n_mels) of sentences in one batch."""
-    encoded = []
-    for s in sentences:
-        found = voice.tokenizer.encode(s.symbols)
-        if found.unknown:
-            shown = " ".join(sorted(set(found.unknown))[:10])
-            warnings.warn(f"{s.row.id}: the voice has never heard these symbols: {shown}", stacklevel=2)
-        encoded.append(list(found.ids))
-    lengths = torch.tensor([len(ids) for ids in encoded])
-    tokens = torch.zeros(len(encoded), int(lengths.max()), dtype=torch.long)
-    for i, ids in enumerate(encoded):
-        tokens[i, : len(ids)] = torch.tensor(ids)
+    tokens, lengths, pieces = voice.numbers([s.spoken for s in sentences])
     model, card = voice.model, voice.card
-    device = next(model.parameters()).device
     training = model.training
     model.eval()
     set_fast_matmul()
@@ -212,9 +228,10 @@ def mels_of(voice: Voice, sentences: Sequence[_Sentence], config: SetConfig) -> 
     try:
         with autocast():
             speech = model.synthesize(
-                tokens.to(device),
-                lengths.to(device),
-                speakers=torch.tensor([s.speaker for s in sentences], device=device),
+                tokens,
+                lengths,
+                pieces=pieces,
+                speakers=torch.tensor([s.speaker for s in sentences]),
                 steps=steps,
                 solver=str(card.get("solver", "dpm2m")),
                 temperature=temperature,
@@ -232,8 +249,9 @@ def _resolved(voice: Voice, config: SetConfig) -> tuple[int, float, str]:
     return steps, own if config.temperature is None else config.temperature, str(voice.card.get("solver", ""))
 
 
-def _made_by(voice: Voice, manifest: Manifest, config: SetConfig) -> dict[str, Any]:
-    steps, temperature, solver = _resolved(voice, config)
+def _made_by(voice: Voice | Speaker, manifest: Manifest, config: SetConfig) -> dict[str, Any]:
+    own = isinstance(voice, Voice)
+    steps, temperature, solver = _resolved(voice, config) if own else (config.steps, config.temperature, "")
     return {
         "voice": _weights(voice),
         "n": len(manifest),
@@ -248,7 +266,7 @@ def _made_by(voice: Voice, manifest: Manifest, config: SetConfig) -> dict[str, A
     }
 
 
-def _weights(voice: Voice) -> str:
+def _weights(voice: Voice | Speaker) -> str:
     """Hash of the weights themselves: the same for a run and its published copy only if they are equal."""
     whole = hashlib.sha256()
     for name, tensor in sorted(voice.model.state_dict().items()):

@@ -59,13 +59,14 @@ class SynthesizeSet:
 def main(arguments: list[str]) -> None:
     request = tyro.cli(SynthesizeSet, prog="intona synthesize-set", args=arguments)
     request.check()
-    from intona import synth
+    from intona import checkpoint, models, synth, synth_lm
     from intona.cli.progress import bar
     from intona.evaluation import read_manifest
     from intona.synthesis_set import FAILURES, SetConfig, synthesize_set
 
     manifest = read_manifest(request.manifest)
-    voice = synth.load(request.run)
+    path = checkpoint.resolve(models.find(request.run))
+    voice = synth_lm.load(path) if synth_lm.is_language_voice(path) else synth.load(path)
     config = SetConfig(
         batch=request.batch,
         steps=request.steps,
