@@ -16,20 +16,19 @@ import torch
 
 from intona import checkpoint, models
 from intona import config as configs
-from intona.acoustic.speech_lm import Generated, SpeechLM, SpeechLMConfig, listen, spelling, stream
+from intona.acoustic.speech_lm import Generated, SpeechLM, SpeechLMConfig, spelling, stream
 from intona.audio import Audio, MelSpec, log_mel
-from intona.data.clean import CleanConfig, frame_levels
 from intona.errors import UserError, unknown
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
 from intona.text import BpeTokenizer, load_tokenizer, split_sentences
+from intona.transcription import Window, levelled, windows_heard
 
 CHUNK_FRAMES = 43  # half a second of 22.05 kHz speech
 PAUSE_SECONDS = 0.18  # between sentences
 MAX_CHARACTERS = 100_000
 CAP_RATE, CAP_FRAMES = 2.0, 86  # the cap: twice what the text is expected to take, and a second more
-QUIET_FRAMES = 17  # width of the pause that a long recording is cut at
 
 
 def is_language_voice(path: Path) -> bool:
@@ -80,17 +79,6 @@ class Reference:
 
     mel: torch.Tensor
     pieces: list[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """One stretch of a transcribed recording: seconds, text, nats a piece, and whether the text ended."""
-
-    start: float
-    end: float
-    text: str
-    score: float
-    ended: bool
 
 
 class LanguageVoice:
@@ -230,8 +218,13 @@ class LanguageVoice:
             chunks = self.mels(
                 pieces, reference=reference, rate=rate, seed=seed, place=i, temperature=temperature
             )
+            spoken = False
             for wave in self._vocoded(_warn_of_the_cap(chunks, text, self.spec)):
+                spoken = True
                 yield Audio(np.clip(wave, -1, 1), self.spec.sample_rate)
+            if not spoken:  # a failure, but the other sentences are worth hearing
+                warnings.warn(f'"{_shown(text)}": nothing was spoken, the model ended at once', stacklevel=2)
+                yield Audio(pause, self.spec.sample_rate)
 
     def mels(
         self,
@@ -265,7 +258,7 @@ class LanguageVoice:
             )
 
     def pieces(self, text: str) -> tuple[str, list[int]]:
-        """A sentence as read aloud, and its pieces; characters never seen in training are left out with a warning.
+        """A sentence as read aloud, and its pieces; characters never seen in training are left out and named.
 
         Raises:
             UserError: nothing is left to say.
@@ -377,73 +370,15 @@ class LanguageVoice:
             )
         if isinstance(audio, Audio):
             audio = [audio.resample(self.spec.sample_rate).samples]
-        return self._transcribe(audio, beam, seed)
-
-    def _transcribe(self, blocks: Iterable[np.ndarray], beam: int, seed: int) -> Iterator[Window]:
-        rate = self.spec.sample_rate
-        start = 0
-        for i, samples in enumerate(windows(blocks, self.longest_frames, self.spec)):
-            begin, start = start / rate, start + len(samples)
-            silent = (
-                len(samples) <= self.spec.n_fft
-                or frame_levels(samples, rate).max() < CleanConfig().silence_db
-            )
-            if silent:
-                yield Window(start=begin, end=start / rate, text="", score=0.0, ended=True)
-                continue
-            mel = torch.from_numpy(log_mel(levelled(Audio(samples, rate)), self.spec))
-            # Twice as many pieces as so much sound holds on average.
-            mean = float(self.model.spans[2:].mean()) * self.model.config.group
-            most = min(8 + round(2 * len(mel) / max(mean, 1e-3)), self.model.config.context // 3)
-            set_fast_matmul()
-            with autocast():
-                heard = listen(
-                    self.model, mel, max_pieces=most, beam=beam, random=ItemRandom(seed, 0, [f"window {i}"])
-                )
-            text = spelling.read(self.tokenizer, heard.pieces)
-            yield Window(start=begin, end=start / rate, text=text, score=heard.score, ended=heard.ended)
-
-
-def levelled(audio: Audio) -> Audio:
-    """Trimmed of silence at both ends and brought to the loudness that corpora are prepared at.
-
-    Raises:
-        UserError: nothing but silence.
-    """
-    limits = CleanConfig()
-    x = audio.samples - audio.samples.mean(dtype=np.float64).astype(np.float32)
-    level = frame_levels(x, audio.sample_rate)
-    loud = float(np.percentile(level, 95))
-    if not len(x) or loud < limits.silence_db:
-        raise UserError("nothing but silence", where="reference")
-    active = level > loud - limits.trim_db
-    where, hop = np.flatnonzero(active), round(0.010 * audio.sample_rate)
-    margin = round((limits.trim_margin + 0.025) * audio.sample_rate)
-    x = x[max(0, where[0] * hop - margin) : where[-1] * hop + margin]
-    speech = 10 * math.log10(float(np.mean(10.0 ** (level[active] / 10))) + 1e-12)
-    gain = 10.0 ** ((limits.loudness_db - speech) / 20)
-    return Audio(x * np.float32(min(gain, 0.95 / max(float(np.abs(x).max()), 1e-9))), audio.sample_rate)
-
-
-def windows(blocks: Iterable[np.ndarray], longest_frames: int, spec: MelSpec) -> Iterator[np.ndarray]:
-    """Samples cut into windows no longer than the longest training utterance, at the quietest place.
-
-    The cut lies in the last half of a window. Memory: two windows, whatever the length.
-    """
-    size = longest_frames * spec.hop_length
-    held = np.zeros(0, np.float32)
-    for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) > size:
-            level = frame_levels(held[:size], spec.sample_rate)
-            smooth = np.convolve(level, np.ones(QUIET_FRAMES) / QUIET_FRAMES, mode="same")
-            half = len(smooth) // 2
-            quietest = half + int(np.argmin(smooth[half : len(smooth) - QUIET_FRAMES // 2]))
-            cut = min(size, round((quietest + 0.5) * 0.010 * spec.sample_rate))
-            yield held[:cut]
-            held = held[cut:]
-    if len(held):
-        yield held
+        return windows_heard(
+            self.model,
+            self.tokenizer,
+            self.spec,
+            audio,
+            longest_frames=self.longest_frames,
+            beam=beam,
+            seed=seed,
+        )
 
 
 def _warn_of_the_cap(chunks: Iterable[Generated], text: str, spec: MelSpec) -> Iterator[torch.Tensor]:
@@ -456,3 +391,7 @@ def _warn_of_the_cap(chunks: Iterable[Generated], text: str, spec: MelSpec) -> I
         warnings.warn(
             f'"{shown}" did not end by itself; cut after {spec.seconds(frames):.1f} s', stacklevel=2
         )
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -128,19 +128,8 @@ class SpeechLM(nn.Module):
         steps = mel_lengths // self.config.group
         x = self.normalized(mels)
         size = x.shape[1]
-        counts = steps.tolist()
-        noise = uniforms(random, counts, self.prenet.noise_dim + 1)
-        noise = F.pad(noise, (0, 0, 0, size - noise.shape[1]))
-        stream = torch.cat(
-            [
-                self.embedding(text),
-                self.embed_task(len(text), speak=True),
-                self.embed_steps(x, noise[..., 1:]),
-            ],
-            dim=1,
-        )
-        positions = self.speaking_positions(text, text_lengths, size)
-        states = self._states(stream, positions, text_lengths, text.shape[1], steps, size)
+        noise = self._noise(random, steps, size)
+        states = self._speaking_states(text, text_lengths, x, steps, noise)
         log_p = torch.log_softmax(self.head(states).float(), dim=-1)
 
         mask = length_mask(steps, size)
@@ -174,8 +163,7 @@ class SpeechLM(nn.Module):
         """Cross-entropy of text and <EOS> after the frames: part `text`, nats a piece."""
         steps = mel_lengths // self.config.group
         x = self.normalized(mels)
-        noise = uniforms(random, steps.tolist(), self.prenet.noise_dim + 1)
-        noise = F.pad(noise, (0, 0, 0, x.shape[1] - noise.shape[1]))
+        noise = self._noise(random, steps, x.shape[1])
         stream = torch.cat(
             [
                 self.embed_steps(x, noise[..., 1:]),
@@ -193,12 +181,40 @@ class SpeechLM(nn.Module):
         nats = -log_p.gather(2, target[..., None])[..., 0] * length_mask(text_lengths + 1, target.shape[1])
         return Losses(parts={"text": Part(total=nats.sum(), count=(text_lengths + 1).sum().float())})
 
+    def resynthesized(self, text: Tensor, mel: Tensor, random: ItemRandom) -> Tensor:
+        """(T, n_mels) as the model renders it with the true past and codes drawn from q: teacher forcing.
+
+        The upper bound of what the codes and the reconstruction network can give.
+        """
+        x = self.normalized(mel[None])
+        steps = torch.tensor([x.shape[1]], device=x.device)
+        noise = self._noise(random, steps, x.shape[1])
+        lengths = torch.tensor([len(text)], device=x.device)
+        states = self._speaking_states(text[None], lengths, x, steps, noise)
+        z = draw(self.codebook.posterior(x), noise[..., 0].to(x.device))
+        final = self.reconstruct(z, states[:, :-1], length_mask(steps))[1]
+        return self.denormalized(self.frames(final))[0]
+
     def reconstruct(self, z: Tensor, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Codes and states -> steps (B, S, step_dim) before and after the PostNet."""
         rough = self.reconstruction(z, states, self.codebook.centroids)
         frame_mask = mask.repeat_interleave(self.config.group, dim=1)
         final = self.postnet(self.frames(rough), frame_mask)
         return rough, final.reshape(rough.shape)
+
+    def _noise(self, random: ItemRandom, steps: Tensor, size: int) -> Tensor:
+        """Uniform numbers (B, size, 1 + prenet's): the first draws z, the others are dropout."""
+        noise = uniforms(random, steps.tolist(), self.prenet.noise_dim + 1)
+        return F.pad(noise, (0, 0, 0, size - noise.shape[1]))
+
+    def _speaking_states(
+        self, text: Tensor, text_lengths: Tensor, x: Tensor, steps: Tensor, noise: Tensor
+    ) -> Tensor:
+        """States (B, S + 1, D) that predict each step and, after the last, <EOS>."""
+        task = self.embed_task(len(text), speak=True)
+        stream = torch.cat([self.embedding(text), task, self.embed_steps(x, noise[..., 1:])], dim=1)
+        positions = self.speaking_positions(text, text_lengths, x.shape[1])
+        return self._states(stream, positions, text_lengths, text.shape[1], steps, x.shape[1])
 
     def _states(
         self, stream: Tensor, positions: Tensor, first_lengths: Tensor, first: int, second: Tensor, size: int

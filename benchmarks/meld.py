@@ -1,0 +1,182 @@
+"""The speech language model of system meld: how fast it trains and speaks, and what a recognizer hears of it.
+
+    python benchmarks/meld.py speed --size small
+    python benchmarks/meld.py heard --run runs/meld --data data/ru --sentences 5
+
+`speed`: frames a second in training, attention over padded rows against utterances packed into one, steps in
+generation with and without the key-value cache at growing lengths, real-time factor. Random weights: speed
+only. `heard`: character error of a recognizer on dev sentences, of the recording through the
+vocoder, of the model with the true past (teacher forcing), and of the model alone; failures are counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+
+import torch
+from timing import Call, measure
+
+from intona.acoustic.speech_lm import SpeechLM, generate
+from intona.nn.precision import set_fast_matmul
+from intona.nn.random import ItemRandom
+from intona.nn.sampling import SamplingConfig
+from intona.systems.meld import lm
+
+FRAME_RATE = 22050 / 256
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("speed", "heard"))
+    parser.add_argument("--size", default="small", choices=lm.SIZES)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=5.0, help="time for each row of `speed`")
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--sentences", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="keep the wavs of `heard` here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    set_fast_matmul()
+    if arguments.what == "heard":
+        if not arguments.run or not arguments.data:
+            parser.error("heard needs --run and --data")
+        return heard(arguments)
+    return speed(arguments)
+
+
+def build(size: str) -> SpeechLM:
+    config = dataclasses.replace(lm.SIZES[size]().model, n_text=256)
+    torch.manual_seed(0)
+    model = SpeechLM(config)
+    model.codebook.centroids.normal_()
+    return model
+
+
+def speed(arguments: argparse.Namespace) -> int:
+    model = build(arguments.size)
+    budget = arguments.seconds
+    print(
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {arguments.threads} threads\n"
+    )
+    print("| training | frames a step | s a step [10–90 %] | frames a second | x real time |")
+    print("|---|---|---|---|---|")
+    for name, lengths in (("3 utterances of one length", [720] * 3), ("3 of 500, 720, 940", [500, 720, 940])):
+        taken = measure(lambda n=lengths: _train_step(model, n), budget=budget, most=20)
+        rate = sum(lengths) / taken.median
+        span = f"{taken.median:.2f} [{taken.low:.2f}, {taken.high:.2f}], n = {taken.n}"
+        print(f"| {name} | {sum(lengths)} | {span} | {rate:.0f} | {rate / FRAME_RATE:.1f} |")
+    print("\n| attention of 500, 720 and 940 frames, there and back | ms [10–90 %] |\n|---|---|")
+    for packed in (False, True):
+        taken = measure(_attention(model, [500, 720, 940], packed), budget=budget, most=20)
+        name = "packed into one row, block mask" if packed else "padded rows, causal"
+        print(f"| {name} | {1e3 * taken.median:.0f} [{1e3 * taken.low:.0f}, {1e3 * taken.high:.0f}] |")
+    print("\n| generation, s of speech | cache: ms a step | RTF | no cache: ms a step | RTF |")
+    print("|---|---|---|---|---|")
+    model.eval()
+    for seconds in (1, 2, 4, 8):
+        steps = round(seconds * FRAME_RATE / model.config.group)
+        cells = []
+        for cached in (True, False):
+            taken = _generation(model, steps, cached)
+            cells += [f"{1000 * taken / steps:.1f}", f"{taken / seconds:.2f}"]
+        print(f"| {seconds} | {' | '.join(cells)} |")
+    return 0
+
+
+def _train_step(model: SpeechLM, lengths: list[int]) -> None:
+    model.train()
+    text_lengths = torch.tensor([n // 10 for n in lengths])
+    losses = model.speaking_losses(
+        text=torch.randint(2, 256, (len(lengths), int(text_lengths.max()))),
+        text_lengths=text_lengths,
+        mels=torch.randn(len(lengths), max(lengths), model.config.n_mels),
+        mel_lengths=torch.tensor(lengths),
+        random=ItemRandom(0, 0, [str(i) for i in range(len(lengths))]),
+    )
+    losses.total.backward()
+    model.zero_grad(set_to_none=True)
+
+
+def _attention(model: SpeechLM, frames: list[int], packed: bool) -> Call:
+    """One layer's attention over utterances of so many frames, forward and backward: where packing differs."""
+    c = model.config
+    lengths = [n // c.group + n // 10 + 1 for n in frames]
+    rows, size = (1, sum(lengths)) if packed else (len(lengths), max(lengths))
+    q, k, v = torch.randn(3, rows, c.heads, size, c.dim // c.heads, requires_grad=True).unbind()
+    mask = torch.block_diag(*[torch.ones(n, n).tril() for n in lengths]).bool() if packed else None
+
+    def call() -> None:
+        y = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=not packed)
+        y.sum().backward(retain_graph=True)
+
+    return call
+
+
+def _generation(model: SpeechLM, steps: int, cached: bool) -> float:
+    """Seconds for `steps` steps, <EOS> forbidden."""
+    with torch.no_grad():
+        model.trunk.norm.bias.fill_(1.0)
+        model.head.weight[model.vocabulary.eos] = -1.0
+    text = torch.randint(2, 256, (max(2, steps // 6),), generator=torch.Generator().manual_seed(0))
+    began = time.perf_counter()
+    done = generate(
+        model, text, max_steps=steps, sampling=SamplingConfig(), random=ItemRandom(0, 0, ["x"]), cached=cached
+    )
+    assert len(done.codes) == steps
+    return time.perf_counter() - began
+
+
+def heard(arguments: argparse.Namespace) -> int:
+    from intona import synth_lm
+    from intona.audio import Audio
+    from intona.data.prepared import Prepared
+    from intona.evaluation.asr import AsrConfig, Transcriber
+    from intona.evaluation.normalize import normalizer
+    from intona.evaluation.stats import ratio_interval
+    from intona.evaluation.wer import character_edits
+
+    prepared = Prepared.open(arguments.data)
+    voice = synth_lm.load(arguments.run)
+    transcribe = Transcriber(AsrConfig(language=voice.language, threads=arguments.threads))
+    clean = normalizer(voice.language)
+    totals: dict[str, list[tuple[int, int]]] = {}
+    failures = 0
+    for item in prepared.items("dev")[: arguments.sentences]:
+        said, pieces = voice.pieces(item.normalized)
+        mel = torch.from_numpy(prepared.mel(item))
+        began = time.perf_counter()
+        chunks = list(voice.mels(pieces))
+        took = time.perf_counter() - began
+        free = torch.cat([c.mel for c in chunks])
+        failures += not chunks[-1].ended
+        with torch.inference_mode():
+            forced = voice.model.resynthesized(torch.tensor(pieces), mel, ItemRandom(0, 0, [item.id]))
+        for name, x in (("recording through the vocoder", mel), ("true past", forced), ("alone", free)):
+            wave = voice.vocoder.decode(x[None])[0].numpy() if len(x) else torch.zeros(4000).numpy()
+            audio = Audio(wave, voice.spec.sample_rate)
+            if arguments.out:
+                arguments.out.mkdir(parents=True, exist_ok=True)
+                audio.write(arguments.out / f"{item.id}-{name.split()[0]}.wav")
+            text = transcribe(audio).text
+            edits = character_edits(clean(said), clean(text))
+            totals.setdefault(name, []).append((edits.errors, edits.reference))
+            print(f"  {item.id} {name}: {text}")
+        seconds = f"{voice.spec.seconds(len(free)):.1f} s for {voice.spec.seconds(len(mel)):.1f} s"
+        print(f"  {item.id}: {seconds}, made in {took:.1f} s, ended by itself: {chunks[-1].ended}")
+    print("\n| mel | CER [95 %] |\n|---|---|")
+    for name, pairs in totals.items():
+        errors, counts = zip(*pairs, strict=True)
+        i = ratio_interval(errors, counts)
+        print(f"| {name} | {i.estimate:.3f} [{i.low:.3f}, {i.high:.3f}] (N = {len(pairs)}) |")
+    print(f"\n{failures} of {len(totals['alone'])} did not end by themselves")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,103 @@
+"""Recordings of any length to text: levelled, cut at pauses, heard window by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from intona.acoustic.speech_lm import SpeechLM, listen, spelling
+from intona.audio import Audio, MelSpec, log_mel
+from intona.data.clean import CleanConfig, frame_levels
+from intona.errors import UserError
+from intona.nn.precision import autocast, set_fast_matmul
+from intona.nn.random import ItemRandom
+from intona.text import BpeTokenizer
+
+QUIET_FRAMES = 17  # of 10 ms: the width of the pause that a long recording is cut at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """One stretch of a transcribed recording: seconds, text, nats a piece, and whether the text ended."""
+
+    start: float
+    end: float
+    text: str
+    score: float
+    ended: bool
+
+
+def windows_heard(
+    model: SpeechLM,
+    tokenizer: BpeTokenizer,
+    spec: MelSpec,
+    blocks: Iterable[np.ndarray],
+    *,
+    longest_frames: int,
+    beam: int,
+    seed: int,
+) -> Iterator[Window]:
+    """Windows of samples at `spec.sample_rate` and what is heard in each; silent ones with an empty text."""
+    rate, group, start = spec.sample_rate, model.config.group, 0
+    for i, samples in enumerate(windows(blocks, longest_frames, spec)):
+        begin, start = start / rate, start + len(samples)
+        if len(samples) <= spec.n_fft * group or frame_levels(samples, rate).max() < CleanConfig().silence_db:
+            yield Window(start=begin, end=start / rate, text="", score=0.0, ended=True)
+            continue
+        mel = torch.from_numpy(log_mel(levelled(Audio(samples, rate)), spec))
+        # Twice as many pieces as so much sound holds on average.
+        mean = max(float(model.spans[2:].mean()) * group, 1e-3)
+        most = min(8 + round(2 * len(mel) / mean), model.config.context // 3)
+        set_fast_matmul()
+        with autocast():
+            heard = listen(
+                model, mel, max_pieces=most, beam=beam, random=ItemRandom(seed, 0, [f"window {i}"])
+            )
+        text = spelling.read(tokenizer, heard.pieces)
+        yield Window(start=begin, end=start / rate, text=text, score=heard.score, ended=heard.ended)
+
+
+def levelled(audio: Audio) -> Audio:
+    """Trimmed of silence at both ends and brought to the loudness that corpora are prepared at.
+
+    Raises:
+        UserError: nothing but silence.
+    """
+    limits = CleanConfig()
+    x = audio.samples - audio.samples.mean(dtype=np.float64).astype(np.float32)
+    level = frame_levels(x, audio.sample_rate)
+    loud = float(np.percentile(level, 95))
+    if not len(x) or loud < limits.silence_db:
+        raise UserError("nothing but silence", where="reference")
+    active = level > loud - limits.trim_db
+    where, hop = np.flatnonzero(active), round(0.010 * audio.sample_rate)
+    margin = round((limits.trim_margin + 0.025) * audio.sample_rate)
+    x = x[max(0, where[0] * hop - margin) : where[-1] * hop + margin]
+    speech = 10 * math.log10(float(np.mean(10.0 ** (level[active] / 10))) + 1e-12)
+    gain = 10.0 ** ((limits.loudness_db - speech) / 20)
+    return Audio(x * np.float32(min(gain, 0.95 / max(float(np.abs(x).max()), 1e-9))), audio.sample_rate)
+
+
+def windows(blocks: Iterable[np.ndarray], longest_frames: int, spec: MelSpec) -> Iterator[np.ndarray]:
+    """Samples cut into windows no longer than the longest training utterance, at the quietest place.
+
+    The cut lies in the last half of a window. Memory: two windows, whatever the length.
+    """
+    size = longest_frames * spec.hop_length
+    held = np.zeros(0, np.float32)
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while len(held) > size:
+            level = frame_levels(held[:size], spec.sample_rate)
+            smooth = np.convolve(level, np.ones(QUIET_FRAMES) / QUIET_FRAMES, mode="same")
+            half = len(smooth) // 2
+            quietest = half + int(np.argmin(smooth[half : len(smooth) - QUIET_FRAMES // 2]))
+            cut = min(size, round((quietest + 0.5) * 0.010 * spec.sample_rate))
+            yield held[:cut]
+            held = held[cut:]
+    if len(held):
+        yield held
