@@ -78,6 +78,15 @@ def test_starts() -> None:
 
 
 @pytest.mark.parametrize("loss", ["sigmoid", "softmax"])
+def test_the_loss_is_not_rounded_by_autocast(loss) -> None:
+    model = ContrastiveModel(ContrastiveConfig(text=TEXT, audio=SOUND, loss=loss), pairs=6)
+    x, y = (v.float() for v in _pairs(6, 8, 0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = model.parts(x, y)["contrastive"].mean
+    assert float(rounded.detach()) == float(model.parts(x, y)["contrastive"].mean.detach())
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "softmax"])
 def test_scale_and_bias_learn(loss) -> None:
     torch.manual_seed(0)
     model = ContrastiveModel(ContrastiveConfig(text=TEXT, audio=SOUND, loss=loss), pairs=6)

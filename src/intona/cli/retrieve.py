@@ -21,8 +21,8 @@ class Retrieve:
 
     diff: the gallery holds phonemes of other types (is it the right phoneme?). sim: of the same type (is it
     said the same way?). sim-spk: of the same type and speaker (the speaker alone cannot solve it). Each with
-    chance, gallery size M, N queries and a 95 % interval over utterances, beside queries that know nothing but
-    the speaker.
+    chance, gallery size M, N queries and a 95 % interval over utterances, beside queries that know only who
+    speaks.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]

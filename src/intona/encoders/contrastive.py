@@ -134,10 +134,12 @@ class ContrastiveModel(nn.Module):
         """
         count = torch.tensor(float(len(text)), device=text.device)
         scale = self.log_scale.float().exp()
-        if self.bias is not None:
-            total = sigmoid_loss(text, audio, scale, self.bias.float(), over_ranks=self.training)
-        else:
-            total = softmax_loss(text, audio, scale.clamp(max=MAX_SCALE), over_ranks=self.training)
+        # Never in bf16: at scale 10 its steps between logits are as large as the margins that are learned.
+        with torch.autocast(text.device.type, enabled=False):
+            if self.bias is not None:
+                total = sigmoid_loss(text, audio, scale, self.bias.float(), over_ranks=self.training)
+            else:
+                total = softmax_loss(text, audio, scale.clamp(max=MAX_SCALE), over_ranks=self.training)
         found = {"contrastive": Part(total=total, count=count)}
         with torch.no_grad():
             best = (text @ audio.T).argmax(dim=1).cpu() == torch.arange(len(text))

@@ -118,14 +118,7 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
             f"the corpus speaks {', '.join(prepared.languages)}",
             mend=f"say the language of the texts, such as --language={prepared.languages[0]}",
         )
-    frontend = Frontend(FrontendConfig(language=language))
-    differences = compatible(prepared.frontends.get(language, {}), frontend.describe())
-    if differences:
-        raise UserError(
-            f"the front end makes other phonemes than the corpus's: {'; '.join(differences)}",
-            where=prepared.root,
-            mend="prepare the corpus with the same version, or train without --texts",
-        )
+    frontend = _frontend_of(prepared, language)
     digest, sentences = hashlib.sha256(), []
     for path in paths:
         raw = _read(path)
@@ -146,6 +139,23 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
         file=sys.stderr,
     )
     return found, digest.hexdigest()[:16]
+
+
+def _frontend_of(prepared: Prepared, language: str) -> Frontend:
+    """The front end that makes the corpus's phonemes of a language, whatever stress it was told to take."""
+    described = prepared.frontends.get(language) or {}
+    differences = [f'the corpus has no front end for "{language}"']
+    for stress in ("auto", "marks", "none") if described else ():
+        frontend = Frontend(FrontendConfig(language=language, stress=stress))
+        found = compatible(described, frontend.describe())
+        if not found:
+            return frontend
+        differences = min(differences, found, key=len) if stress != "auto" else found
+    raise UserError(
+        f"texts cannot be given the corpus's phonemes: {'; '.join(differences)}",
+        where=prepared.root,
+        mend="prepare the corpus with this version, or train without --texts",
+    )
 
 
 def _speak(frontend: Frontend, sentences: list[str]) -> Iterable[Utterance | None]:

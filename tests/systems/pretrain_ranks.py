@@ -1,0 +1,35 @@
+"""One update of a pretraining stage on some gloo ranks, as a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+
+def main() -> None:
+    stage, data, out, ranks, *overrides = sys.argv[1:]
+    torch.set_num_threads(1)
+    from lightning.fabric import Fabric
+
+    from intona.systems.prosody import contrastive, refine
+
+    fabric = Fabric(accelerator="cpu", devices=int(ranks), strategy="ddp", precision="32-true")
+    fabric.launch()
+    module = {"prosody.contrastive": contrastive, "prosody.refine": refine}[stage]
+    settings = dict(o.split("=", 1) for o in overrides)
+    init = settings.pop("init", None)
+    module.train(
+        size="toy",
+        data=Path(data),
+        out=Path(out),
+        overrides=settings,
+        limit_minutes=None,
+        init=Path(init) if init else None,
+        fabric=fabric,
+    )
+
+
+if __name__ == "__main__":
+    main()
