@@ -140,10 +140,11 @@ class Browser:
                 raise TimeoutError(f"still false: {expression}")
             time.sleep(0.05)
 
-    def key(self, key: str) -> None:
-        """Press one key as a person would."""
+    def key(self, key: str, *, types: str | None = None) -> None:
+        """Press one key as a person would; `types` is the letter that another layout gives it."""
         text = {"Enter": "\r", "Space": " "}.get(key, key if len(key) == 1 else "")
-        name = " " if key == "Space" else key
+        text = types or text
+        name = " " if key == "Space" else types or key
         code = f"Digit{key}" if key.isdigit() else key if len(key) > 1 else f"Key{key.upper()}"
         virtual = {"Enter": 13, "Space": 32, "Tab": 9}.get(key, ord(key.upper()) if len(key) == 1 else 0)
         common = {"key": name, "code": code, "windowsVirtualKeyCode": virtual}

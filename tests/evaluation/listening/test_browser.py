@@ -47,7 +47,7 @@ def hear(browser: Any, trial: dict[str, Any]) -> None:
     if names == ["a"]:
         names = ["Space"]
     for done, name in enumerate(names, start=1):
-        browser.key(name)
+        browser.key(name, types="и" if name == "b" else None)  # as a Russian keyboard has it
         browser.wait(f"[...document.querySelectorAll('.play')].filter(b => {HEARD}).length >= {done}")
 
 

@@ -91,7 +91,7 @@ def cards(
     for number, utterance in enumerate(chosen):
         raw = {name: _read(finished, name, files.get(name), utterance) for name in audible(finished)}
         voices, size = _voices(finished, utterance, raw, coding, normalize)
-        if spent + size > MOST_BYTES and shown:
+        if spent + size > MOST_BYTES:
             left_out = len(chosen) - number
             break
         spent += size

@@ -265,7 +265,8 @@ document.addEventListener("keydown", (event) => {
   if (on.tagName === "INPUT" && on.type === "text" || on.tagName === "TEXTAREA") return;
   // A focused button is pressed by space and Enter itself.
   if (on.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
-  const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  // Letters by their place on the keyboard: under a Russian layout the key A types "ф".
+  const action = keys[/^Key[A-Z]$/.test(event.code) ? event.code[3].toLowerCase() : event.key];
   if (action) { event.preventDefault(); action(); }
 });
 welcome();
