@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from intona.evaluation.html import write_html
 from intona.evaluation.listen import Listening, build_test, read_ratings, score
 from intona.evaluation.listen.order import order
 
@@ -106,3 +107,36 @@ def test_a_rater_goes_through(browser: Any, make_report: Callable[..., Path], tm
     else:
         wanted = SLIDES if kind == "mushra" else BEST
         assert {name: mean.estimate for name, mean in scores.systems} == wanted
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_report_page_opens(browser: Any, make_report: Callable[..., Path], dark: bool):
+    """No request, no refusal by its own policy, sound that plays, no sideways scrolling on a phone."""
+    page = write_html(make_report(items=2), utterances=1)
+    browser.screen(width=390, dark=dark, touch=True)
+    browser.open(page)
+    assert browser.complaints == []
+    assert all(r.startswith(("file:", "data:")) for r in browser.requests)
+    assert sum(r.startswith("file:") for r in browser.requests) == 1
+    width = browser.js("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert width[0] <= width[1]
+    browser.wait("[...document.querySelectorAll('audio')].every(a => a.duration > 0.2)")
+    assert browser.js("document.querySelectorAll('audio').length") == 3
+    # Text against its ground: the contrast of WCAG AA in both schemes.
+    ink, paper = browser.js(
+        "['--ink', '--paper'].map(n => getComputedStyle(document.documentElement).getPropertyValue(n))"
+    )
+    light, low = sorted((luminance(ink), luminance(paper)), reverse=True)
+    assert (luminance(paper) < 0.5) == dark and (light + 0.05) / (low + 0.05) > 7
+    # By keyboard: the first stop skips to the content.
+    browser.key("Tab")
+    assert browser.js("document.activeElement.className") == "skip"
+    browser.key("Enter")
+    browser.wait("location.hash === '#content'")
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of "#rrggbb" (WCAG 2)."""
+    parts = [int(colour.strip()[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(w * p for w, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

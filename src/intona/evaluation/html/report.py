@@ -335,7 +335,7 @@ def _settings(finished: Finished) -> Section:
     extra += [
         tag("li", f"{row['name']}: {row['extra_files']} audio files that no row asks for were left alone")
         for row in table["rows"]
-        if row["extra_files"]
+        if row.get("extra_files")
     ]
     tried = table.get("tried")
     about: list[tuple[Child, Child]] = [
