@@ -157,7 +157,7 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in args:
             return None
         errors = []
-        for option in args:
+        for option in _of_kind(args, value):
             if option is type(None):
                 continue
             try:
@@ -190,6 +190,20 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
     if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
         raise UserError(f"expected {kind.__name__}, found {_show(value)}", where=where)
     return value
+
+
+def _of_kind(options: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+    """Of several dataclasses the one whose `kind` the value names: its errors are the ones to report.
+
+    One class without `kind` is the one meant where the value names none.
+    """
+    classes = [o for o in options if dataclasses.is_dataclass(o)]
+    if len(classes) < 2 or not isinstance(value, dict):
+        return options
+    kinds = {o: typing.get_args(typing.get_type_hints(o).get("kind")) for o in classes}
+    if "kind" not in value:
+        return tuple(o for o, names in kinds.items() if not names) or options
+    return tuple(o for o, names in kinds.items() if value["kind"] in names) or options
 
 
 def _show(value: Any) -> str:

@@ -15,10 +15,12 @@ from intona import checkpoint, models
 from intona import config as configs
 from intona.acoustic.gradtts import GradTTS, GradTTSConfig
 from intona.audio import Audio, MelSpec
+from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
+from intona.encoders.dual_stream import DualStreamConfig
 from intona.errors import UserError, unknown
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
-from intona.text import Frontend, PhonemeTokenizer, load_tokenizer, split_sentences
+from intona.text import BpeTokenizer, Frontend, PhonemeTokenizer, Utterance, load_tokenizer, split_sentences
 
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/results.md
@@ -47,6 +49,11 @@ def load(name_or_dir: str | os.PathLike[str] = "ru") -> Voice:
     tokenizer = load_tokenizer(path / "tokenizer.json")
     if not isinstance(tokenizer, PhonemeTokenizer):
         raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
+    bpe = None
+    if isinstance(config.encoder, DualStreamConfig):
+        bpe = load_tokenizer(path / "bpe.json")
+        if not isinstance(bpe, BpeTokenizer):
+            raise UserError("not a BPE tokenizer", where=path / "bpe.json")
     voices = configs.read_json(path / "voices.json")
     card = configs.read_json(path / "card.json") if (path / "card.json").is_file() else {}
     return Voice(
@@ -57,6 +64,7 @@ def load(name_or_dir: str | os.PathLike[str] = "ru") -> Voice:
         language=(voices["languages"] or ["ru"])[0],
         card=card,
         path=path,
+        bpe=bpe,
     )
 
 
@@ -69,6 +77,7 @@ class Voice:
         language: of the text.
         card: the model card; may set "steps", "temperature", "length_scale", "solver".
         path: where it was loaded from.
+        bpe: of an encoder that reads the letters beside the phonemes.
     """
 
     def __init__(
@@ -81,7 +90,9 @@ class Voice:
         language: str = "ru",
         card: dict[str, Any] | None = None,
         path: Path | None = None,
+        bpe: BpeTokenizer | None = None,
     ) -> None:
+        self.bpe = bpe
         self.model, self.tokenizer, self.spec = model, tokenizer, spec
         self.speakers, self.language, self.path = tuple(speakers), language, path
         self.card = card or {}
@@ -140,17 +151,19 @@ class Voice:
         """
         if len(text) > MAX_CHARACTERS:
             raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
-        if phonemes:
-            symbols = [self.frontend.from_phonemes(text).phonemes]
-        else:
-            symbols = [u.phonemes for u in self.frontend(split_sentences(text))]
-        return self.speak_symbols(
-            symbols, speaker=speaker, rate=rate, steps=steps, seed=seed, temperature=temperature, join=True
+        if phonemes and self.bpe is not None:
+            raise UserError(
+                "this voice reads the letters beside the phonemes", mend="give the text without --phonemes"
+            )
+        front = self.frontend
+        sentences = [front.from_phonemes(text)] if phonemes else front(split_sentences(text))
+        return self.speak(
+            sentences, speaker=speaker, rate=rate, steps=steps, seed=seed, temperature=temperature, join=True
         )[0]
 
-    def speak_symbols(
+    def speak(
         self,
-        sentences: Sequence[Sequence[str]],
+        sentences: Sequence[Utterance],
         *,
         speaker: str | None = None,
         rate: float = 1.0,
@@ -159,7 +172,7 @@ class Voice:
         temperature: float | None = None,
         join: bool = False,
     ) -> list[Audio]:
-        """Phoneme symbols of sentences -> one `Audio` each, or with `join` one for all."""
+        """What the front end made of sentences -> one `Audio` each, or with `join` one for all."""
         if not sentences:
             raise UserError("nothing to say")
         voice = self._speaker_id(speaker)
@@ -174,9 +187,24 @@ class Voice:
             waves = [np.concatenate(pieces)]
         return [Audio(np.clip(w, -1, 1), self.spec.sample_rate) for w in waves]
 
+    def numbers(self, sentences: Sequence[Utterance]) -> tuple[torch.Tensor, torch.Tensor, Pieces | None]:
+        """(B, N) ids, (B,) lengths, and the BPE pieces if the encoder reads them; unknown symbols warn."""
+        texts: list[Text] = []
+        for sentence in sentences:
+            encoded = self.tokenizer.encode(sentence.phonemes)
+            if encoded.unknown:
+                shown = " ".join(sorted(set(encoded.unknown))[:10])
+                warnings.warn(f"the voice has never heard these symbols: {shown}", stacklevel=3)
+            if self.bpe is None:
+                ids = tuple(encoded.ids)
+                texts.append(Text(tokens=ids, pieces=(), piece_words=(), token_words=(), spans=()))
+                continue
+            texts.append(text_of(sentence, encoded.ids, self.bpe))
+        return *collate_tokens(texts), None if self.bpe is None else collate_pieces(texts)
+
     def _mel(
         self,
-        symbols: Sequence[str],
+        sentence: Utterance,
         voice: int,
         *,
         rate: float,
@@ -185,19 +213,16 @@ class Voice:
         seed: int,
         place: int,
     ) -> torch.Tensor:
-        encoded = self.tokenizer.encode(tuple(symbols))
-        if encoded.unknown:
-            shown = " ".join(sorted(set(encoded.unknown))[:10])
-            warnings.warn(f"the voice has never heard these symbols: {shown}", stacklevel=3)
+        tokens, lengths, pieces = self.numbers([sentence])
         training = self.model.training
         self.model.eval()
-        tokens = torch.tensor([list(encoded.ids)])
         scale = float(self.card.get("length_scale", 1.0)) / rate
         set_fast_matmul()
         with autocast():
             speech = self.model.synthesize(
                 tokens,
-                torch.tensor([tokens.shape[1]]),
+                lengths,
+                pieces=pieces,
                 speakers=torch.tensor([voice]),
                 steps=steps or int(self.card.get("steps", DEFAULT_STEPS)),
                 solver=str(self.card.get("solver", "dpm2m")),

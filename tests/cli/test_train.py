@@ -80,6 +80,7 @@ def test_train_is_called(calls, tmp_path: Path):
                 "overrides": {"optim.lr": "1e-4"},
                 "limit_minutes": 2.0,
                 "init": None,
+                "encoder": None,
             },
         )
     ]

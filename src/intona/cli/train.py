@@ -11,7 +11,7 @@ import tyro
 
 from intona.errors import UserError
 
-OWN_FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--init", "--help", "-h"}
+OWN_FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--init", "--encoder", "--help", "-h"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class Train:
     """Stop, with everything saved, after so many minutes."""
     init: Annotated[str | None, tyro.conf.arg(metavar="NAME|RUN")] = None
     """Start a new run from the weights of this model: fine-tuning, or the next stage."""
+    encoder: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Build the voice on the text encoder of this run (prosody.mlm, .contrastive, .refine)."""
 
 
 def main(arguments: list[str]) -> None:
@@ -58,6 +60,7 @@ def main(arguments: list[str]) -> None:
         overrides=overrides,
         limit_minutes=request.limit_minutes,
         init=request.init,
+        encoder=request.encoder,
     )
 
 

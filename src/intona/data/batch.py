@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from intona.data.pieces import Pieces, collate_pieces, text_of, utterance_of
 from intona.data.prepared import Item, Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.errors import UserError
+from intona.text import BpeTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class Batch:
     speakers: torch.Tensor  # (B,) int64
     durations: torch.Tensor | None  # (B, N) int64 frames, None unless every item is aligned
     ids: list[str]
+    pieces: Pieces | None = None  # the same texts as BPE, for encoders that read both
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -35,7 +38,9 @@ class Batch:
         return int(self.mel_lengths.sum())
 
     def to(self, device: torch.device | str) -> Batch:
-        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in self._tensors().items()})
+        moved = {k: v.to(device, non_blocking=True) for k, v in self._tensors().items()}
+        pieces = self.pieces.to(device, non_blocking=True) if self.pieces is not None else None
+        return replace(self, **moved, pieces=pieces)
 
     def pin_memory(self) -> Batch:
         return replace(self, **{k: v.pin_memory() for k, v in self._tensors().items()})
@@ -44,8 +49,8 @@ class Batch:
         return {k: v for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
 
 
-def collate(prepared: Prepared, items: Sequence[Item]) -> Batch:
-    """Items of a prepared corpus as one padded batch.
+def collate(prepared: Prepared, items: Sequence[Item], bpe: BpeTokenizer | None = None) -> Batch:
+    """Items of a prepared corpus as one padded batch, with BPE pieces beside the phonemes if `bpe` is given.
 
     Raises:
         UserError: no item, or a tokenizer that does not give one id a symbol.
@@ -71,6 +76,11 @@ def collate(prepared: Prepared, items: Sequence[Item]) -> Batch:
         speakers=torch.tensor([i.speaker for i in items]),
         durations=torch.from_numpy(_pad(known, 0)) if len(known) == len(items) else None,
         ids=[i.id for i in items],
+        pieces=None
+        if bpe is None
+        else collate_pieces(
+            [text_of(utterance_of(i), ids, bpe) for i, ids in zip(items, tokens, strict=True)]
+        ),
     )
 
 
@@ -95,7 +105,9 @@ class Loader:
         world_size: int = 1,
         shuffle: bool = True,
         max_items: int | None = None,
+        bpe: BpeTokenizer | None = None,
     ) -> None:
+        self.bpe = bpe
         self.prepared, self.items = prepared, prepared.items(split)
         if not self.items:
             raise UserError(
@@ -119,7 +131,7 @@ class Loader:
 
     def at(self, indices: Sequence[int]) -> Batch:
         """The batch of these positions in the split."""
-        return collate(self.prepared, [self.items[i] for i in indices])
+        return collate(self.prepared, [self.items[i] for i in indices], self.bpe)
 
     def epoch(self) -> Iterator[Batch]:
         for indices in self.sampler.one_epoch():

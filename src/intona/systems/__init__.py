@@ -19,6 +19,7 @@ STAGES = {
     "meld.stt": "intona.systems.meld.stt",
     "meld.joint": "intona.systems.meld.joint",
 }
+TAKE_ENCODER = ("prosody.gradtts",)
 
 
 def train(
@@ -30,11 +31,13 @@ def train(
     overrides: dict[str, str] | None = None,
     limit_minutes: float | None = None,
     init: Path | str | None = None,
+    encoder: Path | str | None = None,
 ) -> Path:
     """Train a stage, or resume it if `out` holds a checkpoint; returns the newest checkpoint.
 
     Args:
         init: a model (shipped name, run or checkpoint directory) whose weights a new run starts from.
+        encoder: run of a text encoder to build on, for the stages that take one.
 
     Raises:
         UserError: unknown stage, size or config field (nearest offered); another config than the run's.
@@ -46,6 +49,11 @@ def train(
         unknown("size", size, module.SIZES, where=stage)
     if Path(out).is_file():
         raise UserError("is a file, not a run directory", where=out)
+    more = {}
+    if encoder is not None:
+        if stage not in TAKE_ENCODER:
+            raise UserError(f"{stage} takes no --encoder", mend=f"{', '.join(TAKE_ENCODER)} does")
+        more["encoder"] = Path(encoder)
     return module.train(
         size=size,
         data=data,
@@ -53,4 +61,5 @@ def train(
         overrides=overrides or {},
         limit_minutes=limit_minutes,
         init=None if init is None else Path(models.find(init)),
+        **more,
     )

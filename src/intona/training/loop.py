@@ -82,7 +82,7 @@ def fit(
     rank, world = fabric.global_rank, fabric.world_size
     batches = feed(rank, world)
     ema = EMA(task, config.ema)
-    optimizer = build_optimizer(optim, task)
+    optimizer = build_optimizer(optim, task, rates=task.rates())
     done = _resume(task, ema, optimizer, batches, run, run_config, rank)
     model, optimizer = fabric.setup(task, optimizer)
     tracker = Tracker(run, config.steps, start=done, active=rank == 0)
@@ -139,7 +139,7 @@ def fit(
             refuse_non_finite(values, step=done, rank=rank, batch=micro, run=run)
             lr = lr_at(optim, done, config.steps)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group["rate"]
             optimizer.step()
             done += 1
             ema.update(task, done)

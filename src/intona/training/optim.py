@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,13 +39,27 @@ def lr_at(config: OptimConfig, step: int, total: int) -> float:
     return config.lr * (config.final + (1 - config.final) * shape)
 
 
-def build_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.AdamW:
-    """Matrices decay; biases, norms and embeddings of one axis do not."""
-    named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for _, p in named if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for _, p in named if p.dim() <= 1], "weight_decay": 0.0},
-    ]
+def build_optimizer(
+    config: OptimConfig, module: nn.Module, *, rates: Mapping[str, float] | None = None
+) -> torch.optim.AdamW:
+    """Matrices decay; biases, norms and embeddings of one axis do not.
+
+    Args:
+        rates: prefix of a parameter's name -> factor on the learning rate (first match); each group of the
+            optimizer carries it as "rate".
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, p in module.named_parameters():
+        if p.requires_grad:
+            rate = next((r for prefix, r in (rates or {}).items() if name.startswith(prefix)), 1.0)
+            groups.setdefault((rate, p.dim() > 1), []).append(p)
     return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=config.lr, betas=config.betas, eps=config.eps, foreach=True
+        [
+            {"params": ps, "weight_decay": config.weight_decay if decays else 0.0, "rate": rate}
+            for (rate, decays), ps in sorted(groups.items(), key=lambda g: g[0], reverse=True)
+        ],
+        lr=config.lr,
+        betas=config.betas,
+        eps=config.eps,
+        foreach=True,
     )

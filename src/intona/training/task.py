@@ -20,6 +20,10 @@ class Task(nn.Module):
     def demonstrate(self, out: Path, step: int) -> None:
         """Write fixed demo sentences (audio, spectrogram) into `out`; by default nothing."""
 
+    def rates(self) -> dict[str, float]:
+        """Prefix of a parameter's name -> factor on the learning rate; 1 for all that is not named."""
+        return {}
+
     def extra_files(self) -> dict[str, Any]:
         """JSON files that make the checkpoint whole (name -> value): tokenizer.json, features.json …"""
         return {}

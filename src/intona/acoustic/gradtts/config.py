@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from intona.diffusion.target import Target
+from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.plain import PlainEncoderConfig
 
 
@@ -41,6 +42,8 @@ class GradTTSConfig:
     """A whole Grad-TTS.
 
     Attributes:
+        encoder: the plain encoder of the paper, or the dual-stream one of the prosody system, which also
+            reads BPE pieces and a pretrained speaker vector.
         n_tokens, n_speakers: sizes of the vocabulary and of the voice table (1 = no speaker input).
         durations: "mas" = monotonic alignment search inside training (the paper); "data" = the prepared
             corpus's own alignments (Festvox labels, MFA, `intona align`).
@@ -54,7 +57,7 @@ class GradTTSConfig:
     n_speakers: int = 1
     n_mels: int = 80
     speaker_dim: int = 64
-    encoder: PlainEncoderConfig = field(default_factory=PlainEncoderConfig)
+    encoder: PlainEncoderConfig | DualStreamConfig = field(default_factory=PlainEncoderConfig)
     duration: DurationConfig = field(default_factory=DurationConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     durations: Literal["mas", "data"] = "mas"
@@ -68,5 +71,7 @@ class GradTTSConfig:
     def __post_init__(self) -> None:
         if self.durations == "data" and self.add_blank:
             raise ValueError('durations "data" needs add_blank false: the corpus has no frames for blanks')
+        if self.add_blank and not isinstance(self.encoder, PlainEncoderConfig):
+            raise ValueError("add_blank needs the plain encoder: a blank belongs to no word")
         if self.decoder.kind == "unet2d" and self.n_mels % 2 ** (len(self.decoder.mults) - 1):
             raise ValueError(f"{self.n_mels} mels cannot be halved {len(self.decoder.mults) - 1} times")

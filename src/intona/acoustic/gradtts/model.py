@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from intona.acoustic.gradtts.config import DurationConfig, GradTTSConfig
 from intona.acoustic.gradtts.score import build_score
+from intona.data.pieces import Pieces
 from intona.diffusion import solvers, target
 from intona.diffusion.process import MeanReverting
 from intona.encoders.base import TextEncoder
-from intona.encoders.plain import PlainEncoder
+from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+from intona.encoders.plain import PlainEncoder, PlainEncoderConfig
 from intona.nn.align import monotonic_search
 from intona.nn.conv import Conv
 from intona.nn.losses import Losses, Part
@@ -65,6 +67,7 @@ class GradTTS(nn.Module):
 
     mel_mean: Tensor
     mel_std: Tensor
+    voices: Tensor | None
 
     def __init__(self, config: GradTTSConfig, encoder: TextEncoder | None = None) -> None:
         super().__init__()
@@ -73,7 +76,7 @@ class GradTTS(nn.Module):
         self.speakers = nn.Embedding(config.n_speakers, speaker_dim) if speaker_dim else None
         # One more id for the blank between tokens.
         n_tokens = config.n_tokens + config.add_blank
-        self.encoder = encoder or PlainEncoder(config.encoder, n_tokens=n_tokens, speaker_dim=speaker_dim)
+        self.encoder = encoder or _encoder(config.encoder, n_tokens=n_tokens, speaker_dim=speaker_dim)
         dim = self.encoder.dim
         self.prior = nn.Linear(dim, config.n_mels)
         self.duration = DurationPredictor(config.duration, dim)
@@ -82,6 +85,16 @@ class GradTTS(nn.Module):
         self.register_buffer("mel_mean", torch.zeros(config.n_mels))
         self.register_buffer("mel_std", torch.ones(config.n_mels))
 
+        # What an encoder with speaker vectors is told of each voice. Part of the weights: it must be told the
+        # same wherever it is loaded.
+        told = getattr(config.encoder, "speaker_dim", 0) if getattr(config.encoder, "adaln", False) else 0
+        self.register_buffer("voices", torch.zeros(config.n_speakers, told) if told else None)
+
+    def set_voices(self, vectors: Tensor) -> None:
+        """A pretrained speaker vector for each voice, (n_speakers, S); unused where the encoder takes none."""
+        if self.voices is not None:
+            self.voices.copy_(vectors)
+
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Corpus mean and deviation per bin; used only with normalize."""
         if self.config.normalize:
@@ -89,7 +102,7 @@ class GradTTS(nn.Module):
             self.mel_std.copy_(std)
 
     def encode(
-        self, tokens: Tensor, lengths: Tensor, speakers: Tensor | None
+        self, tokens: Tensor, lengths: Tensor, speakers: Tensor | None, pieces: Pieces | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         """-> states (B, N', D), mask, prior mean (B, N', n_mels), log(1 + frames) (B, N'), speaker vector.
 
@@ -98,7 +111,11 @@ class GradTTS(nn.Module):
         if self.config.add_blank:
             tokens, lengths = intersperse(tokens, lengths, blank=self.config.n_tokens)
         speaker = self.speakers(speakers) if self.speakers is not None and speakers is not None else None
-        states, mask = self.encoder(tokens, lengths, speaker)
+        if self.voices is not None:
+            row = speakers if speakers is not None else tokens.new_zeros(len(tokens))
+            states, mask = self.encoder(tokens, lengths, self.voices[row], pieces)
+        else:
+            states, mask = self.encoder(tokens, lengths, speaker, pieces)
         # Durations must not pull the states towards themselves (Glow-TTS): detached.
         return (
             states,
@@ -118,6 +135,7 @@ class GradTTS(nn.Module):
         speakers: Tensor | None,
         durations: Tensor | None,
         random: ItemRandom,
+        pieces: Pieces | None = None,
     ) -> Losses:
         """The paper's three losses (eq. 10-12): duration, prior, diffusion.
 
@@ -125,8 +143,9 @@ class GradTTS(nn.Module):
             tokens: (B, N). token_lengths: (B,). mels: (B, T, n_mels) log mel. mel_lengths: (B,).
             speakers: (B,) ids or None. durations: (B, N) frames, needed with durations="data".
             random: noise, diffusion times and windows of each item.
+            pieces: BPE of the same texts, for an encoder that reads both.
         """
-        states, token_mask, mu, log_durations, speaker = self.encode(tokens, token_lengths, speakers)
+        states, token_mask, mu, log_durations, speaker = self.encode(tokens, token_lengths, speakers, pieces)
         y = (mels - self.mel_mean) / self.mel_std
         mask = length_mask(mel_lengths, mels.shape[1])
         if self.config.durations == "mas":
@@ -186,6 +205,7 @@ class GradTTS(nn.Module):
         random: ItemRandom,
         durations: Tensor | None = None,
         max_frames: int = 20_000,
+        pieces: Pieces | None = None,
     ) -> Speech:
         """Sample mels.
 
@@ -196,8 +216,9 @@ class GradTTS(nn.Module):
             length_scale: > 1 is slower.
             durations: (B, N) frames a token instead of the predicted ones (without blanks).
             max_frames: a hard cap an item.
+            pieces: BPE of the same texts, for an encoder that reads both.
         """
-        states, mask, mu, log_durations, speaker = self.encode(tokens, lengths, speakers)
+        states, mask, mu, log_durations, speaker = self.encode(tokens, lengths, speakers, pieces)
         predicted = torch.expm1(log_durations.float()) if durations is None else durations.float()
         frames = predicted.clamp(min=0) * length_scale * mask
         # Rounding the running sum, not each token, keeps the tempo: rounding errors do not add up.
@@ -224,6 +245,16 @@ class GradTTS(nn.Module):
         z = solvers.solve(solver, self.process, denoise, z, steps)
         mel = (z + mu_frames) * self.mel_std + self.mel_mean
         return Speech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
+
+
+def _encoder(
+    config: PlainEncoderConfig | DualStreamConfig, *, n_tokens: int, speaker_dim: int
+) -> TextEncoder:
+    if isinstance(config, DualStreamConfig):
+        if config.n_tokens != n_tokens:
+            raise ValueError(f"the encoder knows {config.n_tokens} symbols, the voice {n_tokens}")
+        return DualStreamEncoder(config)
+    return PlainEncoder(config, n_tokens=n_tokens, speaker_dim=speaker_dim)
 
 
 def intersperse(tokens: Tensor, lengths: Tensor, *, blank: int) -> tuple[Tensor, Tensor]:

@@ -8,21 +8,26 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from intona import checkpoint
 from intona import config as configs
 from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.data.batch import Batch, Loader
+from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
+from intona.encoders import pretrained
 from intona.encoders.plain import PlainEncoderConfig
+from intona.encoders.speaker import speaker_vectors
 from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.synth import Voice
-from intona.text import PhonemeTokenizer, load_tokenizer
+from intona.systems.prosody.pretrain import start_encoder
+from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 from intona.training.initial import Rows, identity_of, start_from
 from intona.training.loop import LoopConfig, fit
 from intona.training.optim import OptimConfig
@@ -36,13 +41,18 @@ class RunConfig:
     """A whole run.
 
     `corpus` is the fingerprint of the data, `init` the model it started from ("" = random weights);
-    `max_frames` bounds a batch with padding.
+    `max_frames` bounds a batch with padding. `encoder` is the pretrained text encoder, whose weights are
+    taken or, as a control, drawn anew ("random"); it learns at `encoder_rate` of the learning rate: 0 freezes
+    it, and where none is said pretrained weights take 0.1, random ones 1 (ours).
     """
 
     stage: str = "prosody.gradtts"
     size: str = "small"
     corpus: str = ""
     init: str = ""
+    encoder: str = ""
+    encoder_weights: Literal["pretrained", "random"] = "pretrained"
+    encoder_rate: float | None = None
     max_frames: int = 2400
     max_items: int | None = None
     model: GradTTSConfig = field(default_factory=GradTTSConfig)
@@ -113,11 +123,27 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 class GradTTSTask(Task):
     """Grad-TTS with its losses; noise, times and windows belong to (seed, step, utterance)."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared) -> None:
+    def __init__(self, config: RunConfig, prepared: Prepared, bpe: BpeTokenizer | None = None) -> None:
         super().__init__()
-        self.config, self.prepared = config, prepared
+        self.config, self.prepared, self.bpe = config, prepared, bpe
         self.model = GradTTS(config.model)
         self.model.set_statistics(*mel_statistics(prepared))
+        if self.model.voices is not None:
+            known = speaker_vectors(prepared)
+            means = np.stack([known.mean(i) for i in range(len(prepared.speakers))])
+            self.model.set_voices(torch.from_numpy(means))
+        if config.encoder_rate == 0:
+            self.model.encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> GradTTSTask:
+        super().train(mode)
+        if self.config.encoder_rate == 0:
+            self.model.encoder.eval()  # frozen: no dropout either
+        return self
+
+    def rates(self) -> dict[str, float]:
+        rate = self.config.encoder_rate
+        return {} if rate is None else {"model.encoder.": rate}
 
     def forward(self, batch: Batch, step: int) -> Losses:
         return self.model.losses(
@@ -127,6 +153,7 @@ class GradTTSTask(Task):
             mel_lengths=batch.mel_lengths,
             speakers=batch.speakers,
             durations=batch.durations,
+            pieces=batch.pieces,
             random=ItemRandom(self.config.loop.seed, step, batch.ids),
         )
 
@@ -136,6 +163,8 @@ class GradTTSTask(Task):
             n: json.loads((root / n).read_text(encoding="utf-8")) for n in ("tokenizer.json", "features.json")
         }
         voices = {"speakers": list(self.prepared.speakers), "languages": list(self.prepared.languages)}
+        if self.bpe is not None:
+            read["bpe.json"] = self.bpe.to_json()
         return {**read, "stats.json": self.prepared.stats, "voices.json": voices}
 
     def demonstrate(self, out: Path, step: int) -> None:
@@ -144,10 +173,14 @@ class GradTTSTask(Task):
 
         out.mkdir(parents=True, exist_ok=True)
         voice = Voice(
-            self.model, self.prepared.tokenizer, self.prepared.spec, speakers=self.prepared.speakers
+            self.model,
+            self.prepared.tokenizer,
+            self.prepared.spec,
+            speakers=self.prepared.speakers,
+            bpe=self.bpe,
         )
         for item in self.prepared.items("dev")[:DEMO_SENTENCES]:
-            audio = voice.speak_symbols([item.phonemes], speaker=self.prepared.speakers[item.speaker])[0]
+            audio = voice.speak([utterance_of(item)], speaker=self.prepared.speakers[item.speaker])[0]
             audio.write(out / f"{item.id}.wav")
             spectrogram_of(audio, out / f"{item.id}.png", title=f"{item.id}, step {step}")
 
@@ -168,8 +201,10 @@ def mel_statistics(prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
 class SpeechFeed:
     """Training batches of one rank, and the dev set."""
 
-    def __init__(self, prepared: Prepared, config: RunConfig, rank: int, world: int) -> None:
-        limits = {"max_frames": config.max_frames, "max_items": config.max_items}
+    def __init__(
+        self, prepared: Prepared, config: RunConfig, rank: int, world: int, bpe: BpeTokenizer | None = None
+    ) -> None:
+        limits = {"max_frames": config.max_frames, "max_items": config.max_items, "bpe": bpe}
         self._train = Loader(prepared, "train", seed=config.loop.seed, rank=rank, world_size=world, **limits)
         self._dev = Loader(prepared, "dev", shuffle=False, **limits) if prepared.items("dev") else None
         self._frame_seconds = prepared.spec.hop_length / prepared.spec.sample_rate
@@ -193,9 +228,20 @@ class SpeechFeed:
         self._train.load_state_dict(state)
 
 
-def resolve(size: str, prepared: Prepared, overrides: dict[str, str]) -> RunConfig:
-    """The preset, filled with what the corpus says, and overridden."""
-    config = configs.override(SIZES[size](), overrides)
+def resolve(
+    size: str, prepared: Prepared, overrides: dict[str, str], encoder: Path | None = None
+) -> RunConfig:
+    """The preset, filled with what the corpus and a pretrained encoder say, and overridden."""
+    config = SIZES[size]()
+    if encoder is not None:
+        sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=len(prepared.tokenizer))
+        # A blank belongs to no word: the dual-stream encoder does without.
+        model = dataclasses.replace(config.model, add_blank=False, encoder=sizes)
+        config = dataclasses.replace(config, encoder=identity_of(encoder), model=model)
+    config = configs.override(config, overrides)
+    if encoder is not None and config.encoder_rate is None:
+        rate = 0.1 if config.encoder_weights == "pretrained" else 1.0
+        config = dataclasses.replace(config, encoder_rate=rate)
     model = dataclasses.replace(
         config.model,
         n_tokens=len(prepared.tokenizer),
@@ -225,8 +271,8 @@ def start_from_voice(task: GradTTSTask, source: Path, prepared: Prepared) -> Non
     blank = ("<blank>",) if task.config.model.add_blank else ()
     rows = {
         "model.encoder.embedding.weight": Rows(
-            before=(*_symbols(load_tokenizer(path / "tokenizer.json"), path), *blank),
-            now=(*_symbols(prepared.tokenizer, prepared.root), *blank),
+            before=(*_tokenizer(load_tokenizer(path / "tokenizer.json"), path).symbols, *blank),
+            now=(*_tokenizer(prepared.tokenizer, prepared.root).symbols, *blank),
         ),
         "model.speakers.weight": Rows(before=voices["speakers"], now=prepared.speakers),
     }
@@ -235,10 +281,10 @@ def start_from_voice(task: GradTTSTask, source: Path, prepared: Prepared) -> Non
         print(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}", file=sys.stderr)
 
 
-def _symbols(tokenizer: object, where: Path) -> tuple[str, ...]:
+def _tokenizer(tokenizer: object, where: Path) -> PhonemeTokenizer:
     if not isinstance(tokenizer, PhonemeTokenizer):
         raise UserError("a voice needs a phoneme tokenizer", where=where / "tokenizer.json")
-    return tokenizer.symbols
+    return tokenizer
 
 
 def train(
@@ -249,13 +295,17 @@ def train(
     overrides: dict[str, str],
     limit_minutes: float | None,
     init: Path | None = None,
+    encoder: Path | None = None,
     fabric: Any = None,
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = resolve(size, prepared, overrides)
+    config = resolve(size, prepared, overrides, encoder)
     torch.manual_seed(config.loop.seed)
-    task = GradTTSTask(config, prepared)
+    bpe = None if encoder is None else pretrained.pieces(encoder)
+    task = GradTTSTask(config, prepared, bpe)
+    if encoder is not None and config.encoder_weights == "pretrained":
+        start_encoder(task.model.encoder, encoder, _tokenizer(prepared.tokenizer, prepared.root))
     if init is not None:
         config = dataclasses.replace(config, init=identity_of(init))
         start_from_voice(task, init, prepared)
@@ -267,7 +317,7 @@ def train(
         config.loop,
         config.optim,
         out,
-        feed=lambda rank, world: SpeechFeed(prepared, config, rank, world),
+        feed=lambda rank, world: SpeechFeed(prepared, config, rank, world, bpe),
         run_config=config,
         limit_minutes=limit_minutes,
         fabric=fabric,

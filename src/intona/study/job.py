@@ -1,0 +1,102 @@
+"""One job in this process: `python -m intona.study.job OUT NAME [MINUTES]`, started by the engine."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+from intona.config import read_json, write_json
+from intona.errors import UserError
+from intona.study.plan import Plan
+
+PLAN, DONE, FAILED, SPENT = "plan.json", "done.json", "failed.json", "spent.jsonl"
+
+
+def folder(out: Path, name: str) -> Path:
+    """Where a job keeps what it makes."""
+    return out / "jobs" / name
+
+
+def is_done(out: Path, plan: Plan, name: str) -> bool:
+    """Whether the job is finished, as this plan declares it.
+
+    Raises:
+        UserError: it was finished as another plan declared it.
+    """
+    path = folder(out, name) / DONE
+    if not path.is_file():
+        return False
+    if read_json(path).get("fingerprint") != plan.fingerprints[name]:
+        raise UserError(
+            f'"{name}" was made with other settings or from other data',
+            where=path.parent,
+            mend="take another --out, or remove that folder to make it again",
+        )
+    return True
+
+
+def spent(out: Path, name: str) -> tuple[float, float]:
+    """(wall, processor) seconds that the job has taken so far, over all its attempts."""
+    path = folder(out, name) / SPENT
+    if not path.is_file():
+        return 0.0, 0.0
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    return sum(r["wall"] for r in rows), sum(r["processor"] for r in rows)
+
+
+def perform(out: Path, name: str, limit_minutes: float | None = None) -> bool:
+    """Run the job here; True when it is finished."""
+    plan = Plan.load(out / PLAN)
+    job = plan.job(name)
+    own = folder(out, name)
+    own.mkdir(parents=True, exist_ok=True)
+    (own / FAILED).unlink(missing_ok=True)
+    module, function = job.call.split(":")
+    started, before = time.monotonic(), _processor()
+    finished = False
+    try:
+        call = getattr(importlib.import_module(module), function)
+        needs = {n: folder(out, n) for n in job.needs}
+        finished = call(out=own, needs=needs, limit_minutes=limit_minutes, **job.arguments) is not False
+    finally:
+        row = {"wall": time.monotonic() - started, "processor": _processor() - before, "finished": finished}
+        with open(own / SPENT, "a", encoding="utf-8") as f:
+            f.write(json.dumps(row) + "\n")
+    if finished:
+        wall, processor = spent(out, name)
+        write_json(
+            own / DONE,
+            {"fingerprint": plan.fingerprints[name], "wall_seconds": wall, "processor_seconds": processor},
+        )
+    return finished
+
+
+def _processor() -> float:
+    own, children = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def main() -> int:
+    out, name = Path(sys.argv[1]), sys.argv[2]
+    limit = float(sys.argv[3]) if len(sys.argv) > 3 else None
+    try:
+        perform(out, name, limit)
+    except UserError as e:
+        write_json(folder(out, name) / FAILED, {"reason": str(e)})
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    except Exception as e:
+        # The engine goes on with the other arms; the log of the job keeps the whole trace.
+        write_json(folder(out, name) / FAILED, {"reason": f"{type(e).__name__}: {e}"})
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    sys.exit(main())

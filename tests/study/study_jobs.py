@@ -1,0 +1,43 @@
+"""Jobs for the tests of the engine: each appends a line to its own file, so that repeats show."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from intona.errors import UserError
+
+
+def write(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, text: str) -> None:
+    before = "".join(needs[n].joinpath("made.txt").read_text() for n in sorted(needs))
+    with open(out / "made.txt", "a", encoding="utf-8") as f:
+        f.write(before + text)
+
+
+def in_parts(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, parts: int) -> bool:
+    made = out / "made.txt"
+    with open(made, "a", encoding="utf-8") as f:
+        f.write("x")
+    return len(made.read_text()) >= parts
+
+
+def die(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, times: int) -> None:
+    with open(out / "made.txt", "a", encoding="utf-8") as f:
+        f.write("x")
+    if len((out / "made.txt").read_text()) <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:
+    raise UserError("no good", mend="none")
+
+
+def threads(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:
+    (out / "made.txt").write_text(os.environ.get("OMP_NUM_THREADS", ""))
+
+
+def wait(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:
+    (out / "pid").write_text(str(os.getpid()))
+    time.sleep(60)

@@ -1,0 +1,148 @@
+"""The engine: order, resume, failures that stop only what builds on them, and the time it counts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from intona.errors import UserError
+from intona.study import Arm, Job, Plan, run
+from intona.study.job import folder, is_done, spent
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
+
+
+def job(name: str, what: str, *needs: str, arm: str = "", minutes: float = 1, **arguments: object) -> Job:
+    return Job(
+        name=name, call=f"study_jobs:{what}", arguments=arguments, needs=needs, arm=arm, minutes=minutes
+    )
+
+
+def plan(*jobs: Job) -> Plan:
+    return Plan(study="test", arms=(Arm(name="a"),), jobs=jobs)
+
+
+def made(out: Path, name: str) -> str:
+    return (folder(out, name) / "made.txt").read_text()
+
+
+def test_order_resume_and_time(tmp_path: Path) -> None:
+    wanted = plan(
+        job("a", "write", text="a"),
+        job("b/c", "write", "a", text="b"),
+        job("d", "write", "b/c", "a", text="d"),
+    )
+    lines: list[str] = []
+    assert run(wanted, tmp_path, workers=2, report=lines.append).complete
+    assert made(tmp_path, "d") == "aabd"
+    assert all(spent(tmp_path, n)[0] > 0 for n in ("a", "b/c", "d"))
+    again = run(wanted, tmp_path)
+    assert again.complete and made(tmp_path, "d") == "aabd"  # nothing ran twice
+    assert any(line.startswith("d done: ") for line in lines)
+
+
+def test_a_job_that_stops_early_is_called_again(tmp_path: Path) -> None:
+    wanted = plan(job("a", "in_parts", parts=3), job("b", "write", "a", text="b"))
+    first, second = run(wanted, tmp_path), run(wanted, tmp_path)
+    assert first.left == second.left == ("a", "b") and not first.failed
+    assert run(wanted, tmp_path).complete
+    assert made(tmp_path, "b") == "xxxb"
+
+
+def test_a_failure_stops_what_builds_on_it_and_nothing_else(tmp_path: Path) -> None:
+    wanted = plan(
+        job("bad", "refuse"),
+        job("killed", "die", times=1),
+        job("x", "write", "bad", text="x"),
+        job("y", "write", "x", text="y"),
+        job("fine", "write", text="f"),
+    )
+    ended = run(wanted, tmp_path)
+    assert ended.failed["bad"] == "no good; none" and "SIGKILL" in ended.failed["killed"]
+    assert ended.blocked == ("x", "y") and ended.done == ("fine",) and not ended.complete
+    again = run(wanted, tmp_path)
+    assert "killed" in again.done and list(again.failed) == ["bad"]
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    run(plan(job("a", "write", text="a"), job("b", "write", "a", text="b")), tmp_path)
+    changed = plan(job("a", "write", text="A"), job("b", "write", "a", text="b"))
+    with pytest.raises(UserError, match='"a" was made with other settings'):
+        run(changed, tmp_path)
+    # b's own arguments are the same, but it builds on what changed.
+    assert (
+        changed.fingerprints["b"]
+        != plan(
+            *changed.jobs[1:0], *plan(job("a", "write", text="a"), job("b", "write", "a", text="b")).jobs
+        ).fingerprints["b"]
+    )
+
+
+def test_the_time_limit_starts_nothing_more(tmp_path: Path) -> None:
+    wanted = plan(job("a", "write", text="a"))
+    assert run(wanted, tmp_path, limit_minutes=0).left == ("a",)
+    assert not is_done(tmp_path, wanted, "a")
+
+
+def test_several_workers_have_one_thread_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    run(plan(job("one", "threads")), tmp_path / "1", workers=1)
+    run(plan(job("one", "threads")), tmp_path / "2", workers=2)
+    assert made(tmp_path / "1", "one") == "2" and made(tmp_path / "2", "one") == "1"
+
+
+def test_an_interrupted_study_leaves_no_job_behind(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from intona.study import *;"
+        "run(Plan(study='t', arms=(), jobs=(Job(name='w', call='study_jobs:wait'),)), Path(sys.argv[1]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys;" + code, str(tmp_path)], stderr=subprocess.DEVNULL
+    )
+    pid_file = folder(tmp_path, "w") / "pid"
+    for _ in range(600):
+        if pid_file.is_file() and pid_file.read_text():
+            break
+        time.sleep(0.1)
+    child = int(pid_file.read_text())
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    for _ in range(100):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the job still runs")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "message"),
+    [
+        ([("a", ()), ("a", ())], "two jobs"),
+        ([("a", ("b",)), ("b", ())], "which no job before it makes"),
+        ([("../a", ())], "no name of a job"),
+        ([("a/../../b", ())], "no name of a job"),
+    ],
+)
+def test_a_bad_plan_is_refused(jobs: list[tuple[str, tuple[str, ...]]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        plan(*(Job(name=n, call="m:f", needs=needs) for n, needs in jobs))
+
+
+def test_the_budget_is_added_up_by_arm() -> None:
+    wanted = plan(
+        job("s", "write", minutes=5), job("x", "write", arm="x", minutes=2), job("y", "write", arm="y")
+    )
+    assert wanted.minutes == 8 and wanted.by_arm() == {"": 5, "x": 2, "y": 1}

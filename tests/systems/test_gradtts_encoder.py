@@ -1,0 +1,101 @@
+"""Grad-TTS on a pretrained encoder: the weights arrive, learn slowly or not at all, and the voice speaks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import intona
+from intona import checkpoint, systems
+from intona.acoustic.gradtts import GradTTSConfig
+from intona.config import from_dict, to_dict
+from intona.data.prepared import Prepared
+from intona.encoders import pretrained
+from intona.encoders.dual_stream import DualStreamConfig
+from intona.errors import UserError
+
+FEW = {"loop.steps": "2", "loop.save_every": "2", "loop.validate_every": "2", "loop.precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def encoder(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("encoder") / "mlm"
+    systems.train("prosody.mlm", size="toy", data=spoken, out=out, overrides=FEW)
+    return out
+
+
+def voice(spoken: Path, encoder: Path, out: Path, **more: str) -> dict[str, torch.Tensor]:
+    """Train two steps; the weights of the encoder, as the pretrained run names them."""
+    overrides = FEW | {"max_frames": "1100"} | more
+    systems.train("prosody.gradtts", size="toy", data=spoken, out=out, overrides=overrides, encoder=encoder)
+    state = checkpoint.read_tensors(checkpoint.resolve(out) / "model.safetensors")
+    prefix = "model.encoder."
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+@pytest.fixture(scope="module")
+def talker(spoken: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("voice") / "run"
+    voice(spoken, encoder, out)
+    return out
+
+
+def test_a_frozen_encoder_stays_and_a_slow_one_moves_a_tenth(
+    spoken: Path, encoder: Path, talker: Path, tmp_path: Path
+) -> None:
+    before = pretrained.load(encoder, symbols=Prepared.open(spoken).tokenizer.symbols).state_dict()
+    frozen = voice(spoken, encoder, tmp_path / "frozen", encoder_rate="0")
+    assert all(torch.equal(frozen[k], v) for k, v in before.items())
+    full = voice(spoken, encoder, tmp_path / "full", encoder_rate="1")
+    state = checkpoint.read_tensors(checkpoint.resolve(talker) / "model.safetensors")
+
+    def moved(weights: dict[str, torch.Tensor]) -> float:
+        name = "phonemes.stack.blocks.0.feed_forward.up.weight"
+        return float((weights[name] - before[name]).abs().mean())
+
+    slow = moved({k.removeprefix("model.encoder."): v for k, v in state.items()})
+    assert 0 < slow < 0.2 * moved(full)
+
+
+def test_the_random_arm_has_the_same_sizes_and_other_weights(
+    spoken: Path, encoder: Path, tmp_path: Path
+) -> None:
+    before = pretrained.load(encoder, symbols=Prepared.open(spoken).tokenizer.symbols).state_dict()
+    random = voice(
+        spoken, encoder, tmp_path / "r", encoder_weights="random", encoder_rate="0", **{"loop.seed": "1"}
+    )
+    assert {k: v.shape for k, v in random.items()} == {k: v.shape for k, v in before.items()}
+    name = "phonemes.stack.blocks.0.feed_forward.up.weight"
+    assert not torch.allclose(random[name], before[name], atol=1e-3)
+
+
+def test_it_speaks_text_but_not_bare_phonemes(talker: Path) -> None:
+    speaker = intona.load(talker)
+    audio = speaker.say("Доброе утро, друзья.")
+    assert audio.sample_rate == 22050 and len(audio.samples) > 1000
+    with pytest.raises(UserError, match="reads the letters beside the phonemes"):
+        speaker.say("p a", phonemes=True)
+
+
+def test_the_run_says_what_it_stands_on(spoken: Path, encoder: Path, talker: Path) -> None:
+    config = json.loads((checkpoint.resolve(talker) / "config.json").read_text(encoding="utf-8"))
+    assert config["encoder"].startswith("step-") and config["encoder_rate"] == 0.1
+    assert config["model"]["encoder"]["kind"] == "dual_stream" and config["model"]["add_blank"] is False
+    with pytest.raises(UserError, match=r"prosody\.mlm takes no --encoder"):
+        systems.train("prosody.mlm", size="toy", data=spoken, out=talker, encoder=encoder)
+    with pytest.raises(UserError, match="holds no pretrained text encoder"):
+        systems.train("prosody.gradtts", size="toy", data=spoken, out=talker / "x", encoder=talker)
+
+
+def test_the_kind_of_encoder_decides_how_its_config_is_read() -> None:
+    sizes = DualStreamConfig(n_tokens=10, n_pieces=20)
+    tree = to_dict(GradTTSConfig(n_tokens=10, encoder=sizes, add_blank=False))
+    assert from_dict(GradTTSConfig, tree).encoder == sizes
+    tree["encoder"]["stream_layer"] = 3
+    with pytest.raises(UserError, match=r'unknown key "stream_layer".*stream_layers'):
+        from_dict(GradTTSConfig, tree)
+    with pytest.raises(UserError, match="a blank belongs to no word"):
+        from_dict(GradTTSConfig, to_dict(GradTTSConfig()) | {"encoder": to_dict(sizes)})
