@@ -1,4 +1,4 @@
-"""Speed of one update (forward, backward, optimizer) of each pretraining stage, at size small and paper."""
+"""Speed of one update (forward, backward, optimizer) of each pretraining stage, at size small."""
 
 from __future__ import annotations
 
@@ -19,17 +19,13 @@ def pretraining(budget: float) -> list[Result]:
     from intona.systems.prosody import contrastive, mlm, refine
 
     results = []
-    for size in ("small", "paper"):
-        call, texts = _masked(mlm.SIZES[size]())
-        found = measure(call, budget=budget)
-        results.append(_row(f"mlm, {size}, {texts} texts", found, texts, "texts"))
-        for name, stage in (("contrastive", contrastive), ("refine", refine)):
-            config = stage.SIZES[size]()
-            call, texts = _paired(config)
-            found = measure(call, budget=budget)
-            results.append(
-                _row(f"{name}, {size}, {config.batch} pairs of {texts} texts", found, config.batch, "pairs")
-            )
+    call, texts = _masked(mlm.small())
+    results.append(_row(f"mlm, {texts} texts", measure(call, budget=budget), texts, "texts"))
+    for name, stage in (("contrastive", contrastive), ("refine", refine)):
+        config = stage.small()
+        call, texts = _paired(config)
+        what = f"{name}, {config.batch} pairs of {texts} texts"
+        results.append(_row(what, measure(call, budget=budget), config.batch, "pairs"))
     return results
 
 
