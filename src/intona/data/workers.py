@@ -105,13 +105,13 @@ def run_jobs(
         for job in iterator:
             yield work(job, config, spec)
         return
-    with _one_thread_each():
+    with one_thread_each():
         yield from _in_pool(_chain(head, iterator), config, spec, workers)
 
 
 def _in_pool(jobs: Iterable[Job], config: CleanConfig, spec: MelSpec, workers: int) -> Iterator[Outcome]:
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
     pending: deque = deque()
     try:
         for job in jobs:
@@ -139,7 +139,7 @@ def _chain(head: list[Job], rest: Iterator[Job]) -> Iterator[Job]:
     yield from rest
 
 
-def _start() -> None:
+def start_worker() -> None:
     """In each worker: Ctrl-C left to the parent, and no life after the parent's."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -149,7 +149,7 @@ def _start() -> None:
 
 
 @contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Workers started inside inherit one maths thread: several a worker would fight for the same cores."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))

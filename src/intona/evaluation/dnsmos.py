@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from intona.audio import Audio
-from intona.audio.features import _slaney, _slaney_inverse
+from intona.audio.features import hz_to_slaney, slaney_to_hz
 from intona.errors import UserError
 from intona.evaluation.asr import at_rate, resampler_id
 from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
@@ -146,7 +146,7 @@ def _filters() -> np.ndarray:
     Not `mel_filters`, which refuses what was trained here: bins at k * 16000 / 321 Hz, so coarse that the
     lowest filters fall between two of them and stay empty.
     """
-    edges = _slaney_inverse(np.linspace(0, float(_slaney(np.array(RATE / 2))), 122))
+    edges = slaney_to_hz(np.linspace(0, float(hz_to_slaney(np.array(RATE / 2))), 122))
     slopes = edges[:, None] - (np.arange(161) * RATE / 321)[None]
     widths = np.diff(edges)[:, None]
     triangles = np.maximum(0, np.minimum(-slopes[:-2] / widths[:-1], slopes[2:] / widths[1:]))

@@ -9,8 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from intona.data.workers import _one_thread_each as one_thread_each
-from intona.data.workers import _start as start_worker
+from intona.data.workers import one_thread_each, start_worker
 from intona.errors import UserError
 
 IN_FLIGHT = 2  # items a worker: a kill loses no more than these

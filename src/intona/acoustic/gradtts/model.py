@@ -91,7 +91,7 @@ class GradTTS(nn.Module):
         self.register_buffer("voices", torch.zeros(config.n_speakers, told) if told else None)
 
     def set_voices(self, vectors: Tensor) -> None:
-        """A pretrained speaker vector for each voice, (n_speakers, S); unused where the encoder takes none."""
+        """A pretrained speaker vector a voice, (n_speakers, S); unused where the encoder takes none."""
         if self.voices is not None:
             self.voices.copy_(vectors)
 
