@@ -66,10 +66,10 @@ def test_starts() -> None:
     model = ContrastiveModel(ContrastiveConfig(text=TEXT, audio=SOUND), pairs=128)
     assert model.log_scale.exp().item() == pytest.approx(10)
     assert model.bias is not None
-    assert float(model.bias) == pytest.approx(-math.log(127))
+    assert model.bias.item() == pytest.approx(-math.log(127))
     published = ContrastiveModel(ContrastiveConfig(text=TEXT, audio=SOUND, bias=-10.0), pairs=128)
     assert published.bias is not None
-    assert float(published.bias) == -10
+    assert published.bias.item() == -10
     clip = ContrastiveModel(ContrastiveConfig(text=TEXT, audio=SOUND, loss="softmax"), pairs=128)
     assert clip.bias is None
     assert clip.log_scale.exp().item() == pytest.approx(1 / 0.07)

@@ -181,9 +181,8 @@ def test_text_files_join_the_corpus_and_held_out_sentences_do_not(
         read_texts([book], prepared, "ru")
 
 
-@pytest.mark.parametrize(
-    "stage", ["prosody.contrastive", pytest.param("prosody.refine", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow  # tests/encoders/test_ranks.py holds the quick one
+@pytest.mark.parametrize("stage", ["prosody.contrastive", "prosody.refine"])
 def test_two_gloo_ranks_equal_one_process(
     stage: str, spoken: Path, runs: dict[str, Path], tmp_path: Path
 ) -> None:
