@@ -24,18 +24,21 @@ def test_features_are_librosas() -> None:
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6 * want.max())
 
 
-def test_windows_cover_the_recording() -> None:
-    # 1.6 s is one window; 3.2 s has windows every 77 frames, the last three quarters full at least.
-    assert ge2e.window_starts(16000) == [0]
-    starts = ge2e.window_starts(16000 * 10)
-    assert np.diff(starts).tolist() == [77] * (len(starts) - 1)
-    assert 160_000 - starts[-1] * 160 >= 0.75 * 160 * 160
+@pytest.mark.parametrize("n", [1, 8_000, 25_600, 25_601, 31_000, 40_000, 100_000, 163_211])
+def test_windows_are_those_of_the_published_formula(n: int) -> None:
+    frames, step = int(np.ceil((n + 1) / 160)), int(np.round((16_000 / 1.3) / 160))
+    starts = list(range(0, max(1, frames - 160 + step + 1), step))
+    if (n - starts[-1] * 160) / 25_600 < 0.75 and len(starts) > 1:
+        starts = starts[:-1]
+    assert ge2e.window_starts(n) == starts
 
 
 def test_pauses_are_cut_and_silence_is_refused() -> None:
     tone = np.sin(np.arange(16000) * 0.1).astype(np.float32) * 0.1
     long = np.concatenate([tone, np.zeros(32000, np.float32), tone])
     assert 30_000 < len(ge2e.speech_of(Audio(long, 16000))) < 40_000
+    kept = ge2e.speech_of(Audio(long, 16000))
+    assert np.allclose(ge2e.speech_of(Audio(long * np.float32(0.3), 16000)), kept, atol=1e-6)
     with pytest.raises(UserError, match="no sound"):
         ge2e.speech_of(Audio(np.zeros(16000, np.float32), 16000))
 

@@ -19,10 +19,13 @@ SMALL = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
 class Counting:
     """Counts its calls; tells recordings apart by their length."""
 
-    name, dim = "counting 1", 3
+    name, dim = "counting", 3
 
-    def __init__(self) -> None:
-        self.calls = 0
+    def __init__(self, rule: str = "1") -> None:
+        self.calls, self.rule = 0, rule
+
+    def describe(self) -> dict[str, str]:
+        return {"rule": self.rule}
 
     def embed(self, audio: Audio) -> np.ndarray:
         self.calls += 1
@@ -53,6 +56,9 @@ def test_computed_once_and_again_for_another_corpus(data: Path) -> None:
     third = Counting()
     speaker_vectors(prepared, encoder=third)
     assert third.calls == len(prepared)
+    other = Counting("2")  # vectors made by another rule are not these
+    speaker_vectors(prepared, encoder=other)
+    assert other.calls == len(prepared)
 
 
 def test_another_utterance_of_the_same_split(data: Path) -> None:

@@ -1,4 +1,4 @@
-"""Speaker similarity: GE2E against its published preparation, WavLM on a tiny model, prompts and failures."""
+"""Speaker similarity: what GE2E takes for one speaker, WavLM on a tiny model, prompts and failures."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import pytest
 import soundfile
 import torch
 
 from intona.audio import Audio
+from intona.encoders import ge2e
 from intona.errors import UserError
-from intona.evaluation import EvaluationConfig, Manifest, evaluate, ge2e
-from intona.evaluation.ge2e import Ge2e, mel_power, prepare, weights_path, window_starts
+from intona.evaluation import EvaluationConfig, Manifest, evaluate
 from intona.evaluation.judge import Unavailable
 from intona.evaluation.manifest import Row
 from intona.evaluation.speaker import Prompts, SpeakerJudge, speaker
@@ -24,7 +23,7 @@ from intona.evaluation.wavlm import WavLm
 
 Voice = Callable[..., Audio]
 Folder = Callable[..., Path]
-needs_weights = pytest.mark.skipif(weights_path() is None, reason="resemblyzer is not installed")
+needs_weights = pytest.mark.skipif(ge2e.weights_path() is None, reason=ge2e.MEND)
 
 
 class Pitch:
@@ -44,32 +43,9 @@ class Pitch:
         return np.array([np.cos(20 * rate), np.sin(20 * rate)])
 
 
-def test_mel_is_librosas() -> None:
-    x = np.random.default_rng(0).normal(size=16_000).astype(np.float32) * 0.1
-    theirs = librosa.feature.melspectrogram(y=x, sr=16_000, n_fft=400, hop_length=160, n_mels=40).T
-    assert np.allclose(mel_power(x), theirs, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("n", [1, 8_000, 25_600, 25_601, 31_000, 40_000, 100_000, 163_211])
-def test_windows_are_those_of_the_published_formula(n: int) -> None:
-    frames, step = int(np.ceil((n + 1) / 160)), int(np.round((16_000 / 1.3) / 160))
-    starts = list(range(0, max(1, frames - 160 + step + 1), step))
-    if (n - starts[-1] * 160) / 25_600 < 0.75 and len(starts) > 1:
-        starts = starts[:-1]
-    assert window_starts(n) == starts
-
-
-def test_silence_goes_and_level_is_one(voice: Voice) -> None:
-    piece = voice(1.0).samples
-    whole = np.concatenate([np.zeros(32_000, np.float32), piece, np.zeros(32_000, np.float32)])
-    kept = prepare(whole)
-    assert 16_000 <= len(kept) < 16_000 + 2 * 0.3 * 16_000
-    assert np.allclose(prepare(whole * 0.3), kept, atol=1e-6)
-
-
 @needs_weights
 def test_level_delay_and_rate_are_the_same_speaker(voice: Voice) -> None:
-    embedder, audio = Ge2e(), voice(2.5)
+    embedder, audio = ge2e.GE2E(), voice(2.5)
     own = embedder.embed(audio)
     assert own.shape == (256,) and np.linalg.norm(own) == pytest.approx(1.0) and own.min() >= 0
     quieter = Audio(audio.samples * np.float32(0.5), audio.sample_rate)
@@ -79,39 +55,6 @@ def test_level_delay_and_rate_are_the_same_speaker(voice: Voice) -> None:
     assert own @ embedder.embed(audio.resample(22_050)) > 0.97
     assert own @ embedder.embed(voice(2.5, f0=260.0)) < 0.9
     assert np.isfinite(embedder.embed(Audio(audio.samples[:900], 16_000))).all()
-
-
-@needs_weights
-def test_the_network_is_the_published_one() -> None:
-    """The last hidden state of three LSTM layers computed gate by gate, from the stored weights."""
-    path = weights_path()
-    assert path is not None
-    state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
-    x = torch.rand(12, 40, generator=torch.Generator().manual_seed(0))
-    for layer in range(3):
-        w, u = state[f"lstm.weight_ih_l{layer}"], state[f"lstm.weight_hh_l{layer}"]
-        b = state[f"lstm.bias_ih_l{layer}"] + state[f"lstm.bias_hh_l{layer}"]
-        h, c, out = torch.zeros(256), torch.zeros(256), []
-        for frame in x:
-            i, f, g, o = (w @ frame + u @ h + b).chunk(4)
-            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-            h = o.sigmoid() * c.tanh()
-            out.append(h)
-        x = torch.stack(out)
-    expected = torch.relu(state["linear.weight"] @ h + state["linear.bias"])
-    lstm, linear = Ge2e()._network
-    frames = torch.rand(12, 40, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        found = torch.relu(linear(lstm(frames[None])[1][0][-1]))[0]
-    assert torch.allclose(found, expected, atol=1e-5)
-
-
-@needs_weights
-def test_changed_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "w.pt").write_bytes(b"x")
-    monkeypatch.setattr(ge2e, "weights_path", lambda: tmp_path / "w.pt")
-    with pytest.raises(UserError, match="sha256"):
-        Ge2e()
 
 
 def test_without_the_wheel_the_column_says_so(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,10 @@
 Three LSTM layers over 40 mel bands at 16 kHz, trained on 1.6 s windows; the vector of a recording is the
 normalised mean over its windows. The network is written out here from the shapes of its weights; they are
 read from the installed wheel (`resemblyzer` 0.1.4, Apache-2.0) without importing it: it wants a compiler for
-webrtcvad. Long silences are cut by energy instead, so vectors differ a little from the package's own.
+webrtcvad. Two steps differ from the package's, both named in `describe`: long silences are cut by level, and
+every recording is brought to one level. The package leaves loud ones as they are, and then a copy 6 dB down
+is only .93 of its original. On 24 voices with 4 clips each the equal error rate is 8.9 % (package's level
+rule: 8.3 %).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,10 +34,10 @@ SPEC = MelSpec(sample_rate=RATE, n_fft=400, win_length=400, hop_length=160, n_me
 WINDOW = 160  # frames of a window: 1.6 s, what it was trained on
 RATE_OF_WINDOWS = 1.3  # windows a second
 LEAST_COVERAGE = 0.75  # of the last window that must hold sound
-LEVEL_DB = -30.0  # quieter recordings are raised to this
+LEVEL_DB = -25.0  # every recording is brought to this RMS
 VAD_SAMPLES = 480  # 30 ms
 VAD_SMOOTH, VAD_KEEP = 8, 7
-VAD_DB = -35.0  # below the loud parts
+VAD_DB = -40.0  # below the loudest window
 
 
 class Net(nn.Module):
@@ -59,7 +63,7 @@ class GE2E:
         UserError: not installed, or not the pinned file.
     """
 
-    name = "ge2e (resemblyzer 0.1.4)"
+    name = "GE2E"
     dim = DIM
 
     def __init__(self, weights: Path | None = None) -> None:
@@ -73,6 +77,19 @@ class GE2E:
         # similarity_weight and similarity_bias belong to the loss.
         self.net.load_state_dict({k: v for k, v in state.items() if not k.startswith("similarity")})
         self.net.eval()
+
+    @staticmethod
+    def describe() -> dict[str, Any]:
+        """All that a vector depends on, as JSON types."""
+        return {
+            "embedder": "GE2E (Resemblyzer 0.1.4)",
+            "embedder_sha256": WEIGHTS_SHA256,
+            "level": f"{LEVEL_DB:g} dB RMS",
+            "silence": f"30 ms windows {VAD_DB:g} dB below the loudest left out, 0.2 s about speech kept",
+            "windows": "1.6 s, 1.3 a second, averaged",
+            "sample_rate": RATE,
+            "resampler": "soxr VHQ",
+        }
 
     @torch.inference_mode()
     def embed(self, audio: Audio) -> np.ndarray:
@@ -100,20 +117,22 @@ def weights_path() -> Path | None:
 
 
 def speech_of(audio: Audio) -> np.ndarray:
-    """Samples at 16 kHz, quiet ones raised to -30 dB, pauses longer than a fifth of a second cut."""
+    """Samples at 16 kHz on one level, pauses longer than a fifth of a second cut."""
     samples = audio.resample(RATE).samples
-    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
-    if not level > 1e-6:
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    if not power > 1e-12:
         raise UserError("no sound: a speaker vector cannot be made of it")
-    samples = samples * np.float32(max(1.0, 10 ** (LEVEL_DB / 20) / level))
-    count = len(samples) // VAD_SAMPLES
-    if count < VAD_SMOOTH:
+    samples = samples * np.float32(10 ** (LEVEL_DB / 20) / np.sqrt(power))
+    whole = len(samples) // VAD_SAMPLES
+    if not whole:
         return samples
-    power = np.square(samples[: count * VAD_SAMPLES]).reshape(count, VAD_SAMPLES).mean(axis=1)
-    loud = power > np.quantile(power, 0.95) * 10 ** (VAD_DB / 10)
-    smooth = np.convolve(loud, np.ones(VAD_SMOOTH) / VAD_SMOOTH, mode="same") >= 0.5
+    windows = samples[: whole * VAD_SAMPLES].reshape(whole, VAD_SAMPLES)
+    level = np.square(windows, dtype=np.float64).mean(axis=1)
+    loud = (level >= level.max() * 10 ** (VAD_DB / 10)).astype(np.float64)
+    padded = np.pad(loud, ((VAD_SMOOTH - 1) // 2, VAD_SMOOTH // 2))
+    smooth = np.convolve(padded, np.full(VAD_SMOOTH, 1 / VAD_SMOOTH), mode="valid") > 0.5
     kept = np.convolve(smooth, np.ones(VAD_KEEP), mode="same") > 0
-    return samples[: count * VAD_SAMPLES][np.repeat(kept, VAD_SAMPLES)] if kept.any() else samples
+    return windows[kept].reshape(-1) if kept.any() else windows.reshape(-1)
 
 
 def window_starts(n_samples: int) -> list[int]:

@@ -6,10 +6,12 @@ would carry this very sentence's prosody to the text side, and the contrastive t
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import safetensors.numpy
@@ -27,6 +29,8 @@ class SpeakerEncoder(Protocol):
 
     name: str
     dim: int
+
+    def describe(self) -> dict[str, Any]: ...
 
     def embed(self, audio: Audio) -> np.ndarray: ...
 
@@ -76,16 +80,18 @@ def speaker_vectors(prepared: Prepared, *, encoder: SpeakerEncoder | None = None
     Raises:
         UserError: the encoder's package is not installed.
     """
-    short = encoder.name.split()[0] if encoder else "ge2e"
-    path = prepared.root / FILE.format(short)
-    known = _read(path, prepared)
-    if known is None:
-        if encoder is None:
-            from intona.encoders.ge2e import GE2E
+    from intona.encoders.ge2e import GE2E
 
-            encoder = GE2E()
-        known = _compute(prepared, encoder)
-        _write(path, prepared, known)
+    kind = encoder or GE2E  # what it is can be told without loading it
+    path = prepared.root / FILE.format(kind.name.lower())
+    # Vectors of another corpus, or made by other rules, are made again.
+    identity = hashlib.sha256(
+        json.dumps([prepared.fingerprint, kind.describe()], sort_keys=True).encode()
+    ).hexdigest()
+    known = _read(path, prepared, identity)
+    if known is None:
+        known = _compute(prepared, encoder or GE2E())
+        _write(path, prepared, known, identity)
     if not known:
         raise UserError("no recording with speech", where=prepared.root)
     return SpeakerVectors(prepared, known)
@@ -110,11 +116,11 @@ def _compute(prepared: Prepared, encoder: SpeakerEncoder) -> dict[str, np.ndarra
     return out
 
 
-def _read(path: Path, prepared: Prepared) -> dict[str, np.ndarray] | None:
-    """None where there is no file, or it belongs to another state of the corpus."""
+def _read(path: Path, prepared: Prepared, identity: str) -> dict[str, np.ndarray] | None:
+    """None where there is no file, or it was made of other recordings or by other rules."""
     try:
         with safetensors.safe_open(path, "numpy") as f:
-            if (f.metadata() or {}).get("fingerprint") != prepared.fingerprint:
+            if (f.metadata() or {}).get("identity") != identity:
                 return None
             ids = [item.id for item in prepared]
             table, known = f.get_tensor("vectors"), f.get_tensor("known")
@@ -125,7 +131,7 @@ def _read(path: Path, prepared: Prepared) -> dict[str, np.ndarray] | None:
     return {i: v.astype(np.float32) for i, v, k in zip(ids, table, known, strict=True) if k}
 
 
-def _write(path: Path, prepared: Prepared, vectors: dict[str, np.ndarray]) -> None:
+def _write(path: Path, prepared: Prepared, vectors: dict[str, np.ndarray], identity: str) -> None:
     if not vectors:
         return
     nothing = np.zeros(len(next(iter(vectors.values()))), np.float32)
@@ -134,9 +140,7 @@ def _write(path: Path, prepared: Prepared, vectors: dict[str, np.ndarray]) -> No
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_bytes(
-            safetensors.numpy.save(
-                {"vectors": table, "known": known}, metadata={"fingerprint": prepared.fingerprint}
-            )
+            safetensors.numpy.save({"vectors": table, "known": known}, metadata={"identity": identity})
         )
         temporary.replace(path)
     except OSError:

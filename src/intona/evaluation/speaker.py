@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from intona.audio import Audio
+from intona.encoders import ge2e
+from intona.encoders.ge2e import GE2E
 from intona.errors import UserError
-from intona.evaluation import ge2e
-from intona.evaluation.ge2e import Ge2e
 from intona.evaluation.judge import Judge, Measure, Score, Unavailable, failed_scores
 from intona.evaluation.kept import Kept, sound_key
 from intona.evaluation.manifest import Row
@@ -165,6 +165,6 @@ def speaker(
         return SpeakerJudge(WavLm(model), prompts, rows=rows)
     if ge2e.weights_path() is None:
         Prompts(prompts)
-        missing = tuple(m for m in measures(Ge2e.name) if m.name == "sim_o")
+        missing = tuple(m for m in measures(GE2E.name) if m.name == "sim_o")
         return Unavailable(name="speaker", measures=missing, reason="not installed", mend=ge2e.MEND)
-    return SpeakerJudge(Ge2e(), prompts, rows=rows)
+    return SpeakerJudge(GE2E(), prompts, rows=rows)
