@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +12,34 @@ from torch import Tensor
 
 def _expand(t: Tensor, like: Tensor) -> Tensor:
     return t.to(like).view(-1, *[1] * (like.dim() - 1))
+
+
+class Schedule(Protocol):
+    """z_t = alpha_t z_0 + sigma_t eps: all that targets and DDIM know of a process."""
+
+    def alpha(self, t: Tensor) -> Tensor: ...
+
+    def sigma(self, t: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """v-diffusion: alpha_t = cos(pi t / 2), sigma_t = sin(pi t / 2) (Salimans & Ho 2022, section 4).
+
+    Variance preserving, without a drift towards a mean. alpha_1 is 0: predict the velocity or the data; from
+    the noise, the data at t = 1 cannot be had.
+    """
+
+    def alpha(self, t: Tensor) -> Tensor:
+        # As a sine: exactly 0 at t = 1, where cos(pi / 2) is 6e-17 and may be below 0 in float32.
+        return torch.sin(0.5 * math.pi * (1 - t))
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.sin(0.5 * math.pi * t)
+
+    def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """x_t = alpha_t x0 + sigma_t noise; t (B,), the rest (B, ...)."""
+        return _expand(self.alpha(t), x0) * x0 + _expand(self.sigma(t), x0) * noise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,16 +6,16 @@ A solver calls `denoise(z, t) -> (z_0, eps)` once a step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from intona.diffusion.process import MeanReverting
+from intona.diffusion.process import MeanReverting, Schedule
 from intona.errors import UserError, nearest
 
 Denoise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-Solver = Literal["euler", "dpm2m"]
+Solver = Literal["euler", "dpm2m", "ddim"]
 T_END = 1e-3
 
 
@@ -54,6 +54,17 @@ def dpm2m(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Te
     return z
 
 
+def ddim(process: Schedule, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
+    """DDIM without noise (Song et al. 2021, eq. 12 with eta 0): times even from 1 to 0, and
+    z_s = alpha_s z_0 + sigma_s eps with the data and the noise predicted at t. Works with any schedule."""
+    times = torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64)
+    alpha, sigma = process.alpha(times), process.sigma(times)
+    for i in range(steps):
+        data, eps = denoise(z, times[i].float().expand(z.shape[0]))
+        z = float(alpha[i + 1]) * data + float(sigma[i + 1]) * eps
+    return z
+
+
 def time_of_lambda(process: MeanReverting, lambdas: Tensor) -> Tensor:
     """The t at which log(alpha/sigma) = lambda: exp(-B) = sigmoid(2 lambda), then the quadratic B(t)."""
     b = torch.nn.functional.softplus(-2 * lambdas)  # B = -log sigmoid(2 lambda)
@@ -61,20 +72,23 @@ def time_of_lambda(process: MeanReverting, lambdas: Tensor) -> Tensor:
     return 2 * b / (b0 + torch.sqrt(b0 * b0 + 2 * k * b))
 
 
-SOLVERS: dict[str, Callable[[MeanReverting, Denoise, Tensor, int], Tensor]] = {
+SOLVERS: dict[str, Callable[[Any, Denoise, Tensor, int], Tensor]] = {
     "euler": euler,
     "dpm2m": dpm2m,
+    "ddim": ddim,
 }
 
 
-def solve(name: str, process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
+def solve(name: str, process: Schedule, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
     """Run the named solver.
 
     Raises:
-        UserError: unknown solver, fewer than one step.
+        UserError: unknown solver, fewer than one step, a solver that this process does not have.
     """
     if name not in SOLVERS:
         raise UserError(f'unknown solver "{name}"', mend=nearest(name, SOLVERS))
     if steps < 1:
         raise UserError(f"{steps} diffusion steps", mend="take 1 or more")
+    if name != "ddim" and not isinstance(process, MeanReverting):
+        raise UserError(f'solver "{name}" needs the drift of the Grad-TTS process', mend="take ddim")
     return SOLVERS[name](process, denoise, z, steps)

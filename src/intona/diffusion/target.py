@@ -9,12 +9,12 @@ from typing import Literal
 
 from torch import Tensor
 
-from intona.diffusion.process import MeanReverting, _expand
+from intona.diffusion.process import Schedule, _expand
 
 Target = Literal["noise", "data", "velocity"]
 
 
-def make(target: Target, process: MeanReverting, z0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+def make(target: Target, process: Schedule, z0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
     """The regression target: eps, z_0, or v = alpha eps - sigma z_0 (Salimans & Ho 2022, eq. 10)."""
     if target == "noise":
         return noise
@@ -24,7 +24,7 @@ def make(target: Target, process: MeanReverting, z0: Tensor, noise: Tensor, t: T
 
 
 def split(
-    target: Target, process: MeanReverting, prediction: Tensor, z: Tensor, t: Tensor
+    target: Target, process: Schedule, prediction: Tensor, z: Tensor, t: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Network output at z_t -> (z_0, eps)."""
     a, s = _expand(process.alpha(t), z), _expand(process.sigma(t), z)
