@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import statistics
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from timing import Call, measure
 
 from intona.acoustic.speech_lm import SpeechLM, generate
 from intona.nn.precision import set_fast_matmul
@@ -58,25 +60,46 @@ def build(size: str) -> SpeechLM:
     return model
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds of a call: on the clock, and of processor time (on a busy machine the truer one)."""
+
+    wall: float
+    cpu: float
+
+
+def cost(call: Callable[[], object], budget: float) -> Cost:
+    """Medians over repeats within `budget` seconds, after one to warm up."""
+    call()
+    walls, cpus = [], []
+    end = time.perf_counter() + budget
+    while len(walls) < 3 or (time.perf_counter() < end and len(walls) < 30):
+        wall, cpu = time.perf_counter(), time.process_time()
+        call()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return Cost(wall=statistics.median(walls), cpu=statistics.median(cpus))
+
+
 def speed(arguments: argparse.Namespace) -> int:
     model = build(arguments.size)
     budget = arguments.seconds
     print(
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, {arguments.threads} threads\n"
     )
-    print("| training | frames a step | s a step [10–90 %] | frames a second | x real time |")
+    print("| training | frames a step | s a step: CPU (wall) | frames a CPU second | x real time |")
     print("|---|---|---|---|---|")
     for name, lengths in (("3 utterances of one length", [720] * 3), ("3 of 500, 720, 940", [500, 720, 940])):
-        taken = measure(lambda n=lengths: _train_step(model, n), budget=budget, most=20)
-        rate = sum(lengths) / taken.median
-        span = f"{taken.median:.2f} [{taken.low:.2f}, {taken.high:.2f}], n = {taken.n}"
-        print(f"| {name} | {sum(lengths)} | {span} | {rate:.0f} | {rate / FRAME_RATE:.1f} |")
-    print("\n| attention of 500, 720 and 940 frames, there and back | ms [10–90 %] |\n|---|---|")
+        taken = cost(lambda n=lengths: _train_step(model, n), budget)
+        rate = sum(lengths) / taken.cpu
+        span = f"{taken.cpu:.2f} ({taken.wall:.2f})"
+        print(f"| {name} | {sum(lengths)} | {span} | {rate:.0f} | {rate / FRAME_RATE:.1f} |", flush=True)
+    print("\n| attention of 500, 720 and 940 frames, there and back | ms: CPU (wall) |\n|---|---|")
     for packed in (False, True):
-        taken = measure(_attention(model, [500, 720, 940], packed), budget=budget, most=20)
+        taken = cost(_attention(model, [500, 720, 940], packed), budget)
         name = "packed into one row, block mask" if packed else "padded rows, causal"
-        print(f"| {name} | {1e3 * taken.median:.0f} [{1e3 * taken.low:.0f}, {1e3 * taken.high:.0f}] |")
-    print("\n| generation, s of speech | cache: ms a step | RTF | no cache: ms a step | RTF |")
+        print(f"| {name} | {1e3 * taken.cpu:.0f} ({1e3 * taken.wall:.0f}) |", flush=True)
+    print("\n| s of speech | cache: CPU ms a step (wall) | RTF of CPU time | no cache | RTF |")
     print("|---|---|---|---|---|")
     model.eval()
     for seconds in (1, 2, 4, 8):
@@ -84,8 +107,11 @@ def speed(arguments: argparse.Namespace) -> int:
         cells = []
         for cached in (True, False):
             taken = _generation(model, steps, cached)
-            cells += [f"{1000 * taken / steps:.1f}", f"{taken / seconds:.2f}"]
-        print(f"| {seconds} | {' | '.join(cells)} |")
+            cells += [
+                f"{1e3 * taken.cpu / steps:.1f} ({1e3 * taken.wall / steps:.1f})",
+                f"{taken.cpu / seconds:.2f}",
+            ]
+        print(f"| {seconds} | {' | '.join(cells)} |", flush=True)
     return 0
 
 
@@ -103,8 +129,8 @@ def _train_step(model: SpeechLM, lengths: list[int]) -> None:
     model.zero_grad(set_to_none=True)
 
 
-def _attention(model: SpeechLM, frames: list[int], packed: bool) -> Call:
-    """One layer's attention over utterances of so many frames, forward and backward: where packing differs."""
+def _attention(model: SpeechLM, frames: list[int], packed: bool) -> Callable[[], None]:
+    """One layer's attention, forward and backward, over utterances of so many frames."""
     c = model.config
     lengths = [n // c.group + n // 10 + 1 for n in frames]
     rows, size = (1, sum(lengths)) if packed else (len(lengths), max(lengths))
@@ -118,18 +144,18 @@ def _attention(model: SpeechLM, frames: list[int], packed: bool) -> Call:
     return call
 
 
-def _generation(model: SpeechLM, steps: int, cached: bool) -> float:
-    """Seconds for `steps` steps, <EOS> forbidden."""
+def _generation(model: SpeechLM, steps: int, cached: bool) -> Cost:
+    """`steps` steps once, <EOS> made impossible."""
     with torch.no_grad():
         model.trunk.norm.bias.fill_(1.0)
         model.head.weight[model.vocabulary.eos] = -1.0
     text = torch.randint(2, 256, (max(2, steps // 6),), generator=torch.Generator().manual_seed(0))
-    began = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     done = generate(
         model, text, max_steps=steps, sampling=SamplingConfig(), random=ItemRandom(0, 0, ["x"]), cached=cached
     )
     assert len(done.codes) == steps
-    return time.perf_counter() - began
+    return Cost(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
 
 
 def heard(arguments: argparse.Namespace) -> int:

@@ -11,10 +11,12 @@ from torch import Tensor
 from intona.acoustic.speech_lm.model import SpeechLM
 from intona.acoustic.speech_lm.parts import uniforms
 from intona.errors import UserError
+from intona.nn.causal import single_rows
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig, choose
 
+GROWTH = 4
 AHEAD = 64  # steps whose random numbers are drawn at once
 
 
@@ -93,23 +95,25 @@ def steps(
     candidates: Tensor | None = None
     first, codes = model.vocabulary.first_code, c.codes
     for _ in range(max_steps):
-        if cache is not None:
-            state = model.trunk(fresh, positions[:, at : at + fresh.shape[1]], cache)[:, -1]
-            at += fresh.shape[1]
-        else:
-            state = model.trunk(stream, positions[:, : stream.shape[1]])[:, -1]
         numbers = noise.next()
-        # Codes and <EOS> are what may follow; text and task tokens are not.
-        logits = model.head(state)[0, first : first + codes + 1]
-        code, candidates = choose(logits, sampling, float(numbers[0]), before=candidates)
-        candidates[codes] = False  # the penalty falls on codes: ending is no repetition
+        with single_rows():
+            if cache is not None:
+                state = model.trunk(fresh, positions[:, at : at + fresh.shape[1]], cache)[:, -1]
+                at += fresh.shape[1]
+            else:
+                state = model.trunk(stream, positions[:, : stream.shape[1]])[:, -1]
+            # Codes and <EOS> are what may follow; text and task tokens are not.
+            logits = model.head(state)[0, first : first + codes + 1]
+            code, candidates = choose(logits, sampling, float(numbers[0]), before=candidates)
+            candidates[codes] = False  # the penalty falls on codes: ending is no repetition
+            if code < codes:
+                z = torch.tensor([[code]], device=state.device)
+                x = model.reconstruction(z, state[:, None], model.codebook.centroids)
+                fresh = model.embed_steps(x, numbers[None, None, 1:])
         if code == codes:
             yield Step(frames=None, code=code)
             return
-        z = torch.tensor([[code]], device=state.device)
-        x = model.reconstruction(z, state[:, None], model.codebook.centroids)
         yield Step(frames=x.view(c.group, c.n_mels).float(), code=code)
-        fresh = model.embed_steps(x, numbers[None, None, 1:])
         if cache is None:
             stream = torch.cat([stream, fresh], dim=1)
 
@@ -174,7 +178,10 @@ def stream(
     stretch: Tensor | None = None,
     cached: bool = True,
 ) -> Iterator[Generated]:
-    """Finished mels in chunks of about `chunk` frames: together exactly what `generate` gives.
+    """Finished mels in chunks: together exactly what `generate` gives.
+
+    The first has about `chunk` frames, so that sound starts early; each next one is twice as long, up to
+    GROWTH times the first: a vocoder pays for what it sees on both sides of every chunk.
 
     The PostNet looks `reach` frames ahead, so a chunk leaves as soon as those stand. The last one, which
     alone says whether the model ended by itself, may be empty.
@@ -184,7 +191,7 @@ def stream(
     rough: list[Tensor] = [] if left is None else [left]
     context = 0 if left is None else len(left)
     done, total, codes = 0, 0, []  # frames given out, frames there, both after the prompt
-    ended = False
+    ended, size = False, chunk
     for step in steps(
         model,
         text,
@@ -201,11 +208,11 @@ def stream(
         rough.append(step.frames)
         codes.append(step.code)
         total += c.group
-        if total - reach - done >= chunk:
+        if total - reach - done >= size:
             end = total - reach
             mel, rough, context = _finish(model, rough, context, end - done)
             yield Generated(mel=mel, codes=codes, ended=False)
-            done, codes = end, []
+            done, codes, size = end, [], min(2 * size, GROWTH * chunk)
     mel = (
         _finish(model, rough, context, total - done)[0] if total > done else model.mean.new_zeros(0, c.n_mels)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from intona.acoustic.speech_lm.model import SpeechLM
 from intona.acoustic.speech_lm.parts import uniforms
 from intona.errors import UserError
+from intona.nn.causal import single_rows
 from intona.nn.random import ItemRandom
 
 
@@ -61,7 +63,8 @@ def listen(
             states = model.trunk(grown, positions)
         else:
             fresh = base if length == 0 else model.embedding(beams[:, -1:])
-            states = model.trunk(fresh, positions[:, -fresh.shape[1] :], cache)
+            with single_rows() if fresh.shape[1] == 1 else nullcontext():
+                states = model.trunk(fresh, positions[:, -fresh.shape[1] :], cache)
         log_p = torch.log_softmax(model.head(states[:, -1]).float(), dim=-1)
         ending = (scores + log_p[:, vocabulary.eos]) / (length + 1)
         if length == max_pieces:
