@@ -153,6 +153,10 @@ class LanguageVoice:
         }
 
     @property
+    def device(self) -> torch.device:
+        return self.model.mean.device
+
+    @property
     def vocoder(self) -> Any:
         if self._vocoder is None:
             from intona.vocoder import load_vocoder
@@ -244,18 +248,24 @@ class LanguageVoice:
             sampling = configs.override(sampling, {"temperature": repr(float(temperature))})
         before = reference.pieces if reference is not None else []
         set_fast_matmul()
-        with autocast():
-            yield from stream(
-                self.model,
-                torch.tensor([*before, *pieces]),
-                prompt=None if reference is None else reference.mel,
-                max_steps=self.cap(pieces),
-                sampling=sampling,
-                random=ItemRandom(seed, 0, [str(place)]),
-                stretch=self._stretch(pieces, reference, rate),
-                chunk=chunk,
-                cached=cached,
-            )
+        chunks = stream(
+            self.model,
+            torch.tensor([*before, *pieces], device=self.device),
+            prompt=None if reference is None else reference.mel.to(self.device),
+            max_steps=self.cap(pieces),
+            sampling=sampling,
+            random=ItemRandom(seed, 0, [str(place)]),
+            stretch=self._stretch(pieces, reference, rate).to(self.device),
+            chunk=chunk,
+            cached=cached,
+        )
+        while True:
+            # Entered anew for each chunk: held over a `yield` it would change the caller's arithmetic.
+            with autocast(device=self.device.type):
+                found = next(chunks, None)
+            if found is None:
+                return
+            yield found
 
     def pieces(self, text: str) -> tuple[str, list[int]]:
         """A sentence as read aloud, and its pieces; characters never seen in training are left out and named.
@@ -303,7 +313,7 @@ class LanguageVoice:
         expected = float(self.model.spans[torch.tensor(pieces)].sum())
         return math.ceil(CAP_RATE * expected + CAP_FRAMES / self.model.config.group)
 
-    def _stretch(self, pieces: list[int], reference: Reference | None, rate: float) -> torch.Tensor | None:
+    def _stretch(self, pieces: list[int], reference: Reference | None, rate: float) -> torch.Tensor:
         """How much longer than in the corpus each piece lasts: the reference sets the pace."""
         out = torch.full((len(pieces),), 1 / rate)
         if reference is None:
@@ -337,7 +347,7 @@ class LanguageVoice:
         for mel in itertools.chain(mels, [None]):
             last = mel is None
             if mel is not None and len(mel):
-                held.append(mel.float())
+                held.append(mel.float().cpu())
                 ahead += len(mel)
             ready = ahead if last else ahead - reach
             if ready <= 0:

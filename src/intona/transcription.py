@@ -48,12 +48,12 @@ def windows_heard(
         if len(samples) <= spec.n_fft * group or frame_levels(samples, rate).max() < CleanConfig().silence_db:
             yield Window(start=begin, end=start / rate, text="", score=0.0, ended=True)
             continue
-        mel = torch.from_numpy(log_mel(levelled(Audio(samples, rate)), spec))
+        mel = torch.from_numpy(log_mel(levelled(Audio(samples, rate)), spec)).to(model.mean.device)
         # Twice as many pieces as so much sound holds on average.
         mean = max(float(model.spans[2:].mean()) * group, 1e-3)
         most = min(8 + round(2 * len(mel) / mean), model.config.context // 3)
         set_fast_matmul()
-        with autocast():
+        with autocast(device=model.mean.device.type):
             heard = listen(
                 model, mel, max_pieces=most, beam=beam, random=ItemRandom(seed, 0, [f"window {i}"])
             )

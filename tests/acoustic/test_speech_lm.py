@@ -113,7 +113,7 @@ def test_the_losses_are_the_bound_written_out(group: int) -> None:
                 0, 0
             ]
         )
-    kl -= float(torch.log_softmax(model.head(states[4 + n]), 0)[v.eos])
+    kl -= float(torch.log_softmax(model.head(states[4 + n]), 0)[v.eos].detach())
     rough_frames = torch.stack(rough).reshape(1, 8, 4)
     heard = model.postnet(rough_frames, torch.ones(1, 8, dtype=torch.bool))[0]
     frames = x.reshape(8, 4)
@@ -236,11 +236,27 @@ def test_generation_reads_what_training_computed() -> None:
     )
     positions = model.speaking_positions(text, torch.tensor([3]), 5)
     whole = model.trunk(stream_, positions)
-    cache = model.trunk.new_cache(1, 9, stream_)
+    cache = model.trunk.new_cache(9)
     parts = [
         model.trunk(stream_[:, a:b], positions[:, a:b], cache) for a, b in ((0, 4), (4, 5), (5, 8), (8, 9))
     ]
     torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=0)
+
+
+def test_it_speaks_and_listens_in_bfloat16() -> None:
+    """Under autocast keys are bfloat16, and so must the cache be."""
+    model = _lasting()
+    prompt = torch.randn(6, 4, generator=torch.Generator().manual_seed(3))
+    with torch.autocast("cpu", torch.bfloat16):
+        spoken = generate(
+            model, torch.tensor([2, 5]), prompt=prompt, max_steps=6, random=ItemRandom(0, 0, ["x"])
+        )
+        heard = listen(model, prompt, max_pieces=4, beam=2, random=ItemRandom(0, 0, ["x"]))
+        losses = model.train().speaking_losses(**_batch(), random=ItemRandom(0, 0, IDS))
+    assert len(spoken.mel) == 12 and spoken.mel.dtype == torch.float32
+    assert torch.isfinite(spoken.mel).all() and math.isfinite(heard.score)
+    exact = model.speaking_losses(**_batch(), random=ItemRandom(0, 0, IDS))
+    assert float(losses.total.detach()) == pytest.approx(float(exact.total.detach()), rel=0.05)
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 1000])

@@ -45,27 +45,25 @@ def single_rows() -> Iterator[None]:
 
 
 class Cache:
-    """Keys and values of what was read so far: (layers, 2, B, H, capacity, head).
+    """Keys and values of what was read so far: (layers, 2, B, H, capacity, head), of the first keys' type.
 
     Args:
         capacity: positions it can hold.
     """
 
-    def __init__(
-        self, *, layers: int, batch: int, heads: int, head: int, capacity: int, like: Tensor
-    ) -> None:
-        self.store = like.new_zeros(layers, 2, batch, heads, capacity, head)
+    def __init__(self, *, layers: int, capacity: int) -> None:
+        self.layers, self.capacity = layers, capacity
+        self.store: Tensor | None = None
         self.length = 0
-
-    @property
-    def capacity(self) -> int:
-        return self.store.shape[4]
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Append (B, H, L, head) of one layer; all keys and values so far. `advance` moves the length."""
         end = self.length + k.shape[2]
         if end > self.capacity:
             raise ValueError(f"{end} positions in a cache of {self.capacity}")
+        if self.store is None:  # only now is it known whether autocast made them bfloat16
+            b, h, _, d = k.shape
+            self.store = k.new_zeros(self.layers, 2, b, h, self.capacity, d)
         self.store[layer, 0, :, :, self.length : end] = k
         self.store[layer, 1, :, :, self.length : end] = v
         return self.store[layer, 0, :, :, :end], self.store[layer, 1, :, :, :end]
@@ -75,8 +73,9 @@ class Cache:
 
     def select(self, rows: Tensor) -> Cache:
         """A new cache whose batch row i is this one's row `rows[i]` (beam search)."""
-        new = object.__new__(Cache)
-        new.store, new.length = self.store.index_select(2, rows), self.length
+        new = Cache(layers=self.layers, capacity=self.capacity)
+        new.store = None if self.store is None else self.store.index_select(2, rows)
+        new.length = self.length
         return new
 
 
@@ -130,15 +129,8 @@ class CausalTransformer(nn.Module):
             for last in (block.out, block.down):  # the residual stream keeps its scale with depth (GPT-2)
                 nn.init.normal_(last.weight, std=0.02 / (2 * layers) ** 0.5)  # type: ignore[union-attr]
 
-    def new_cache(self, batch: int, capacity: int, like: Tensor) -> Cache:
-        return Cache(
-            layers=len(self.blocks),
-            batch=batch,
-            heads=self.heads,
-            head=self.dim // self.heads,
-            capacity=capacity,
-            like=like,
-        )
+    def new_cache(self, capacity: int) -> Cache:
+        return Cache(layers=len(self.blocks), capacity=capacity)
 
     def forward(self, x: Tensor, positions: Tensor, cache: Cache | None = None) -> Tensor:
         """(B, L, D) at positions (B, L) -> states (B, L, D); with a cache, those after what it holds."""

@@ -60,7 +60,7 @@ def choose(
     Returns:
         the index, and this step's candidates: the top-p set of what was penalised and cut to the top k.
     """
-    logits = logits.float()
+    logits = logits.float().cpu()  # a handful of numbers: one copy beats many small kernels
     if before is not None and config.penalty:
         logits = logits - config.penalty * before
     if config.temperature == 0:

@@ -69,6 +69,16 @@ def test_say_is_its_stream_and_a_function_of_the_seed(lasting, monkeypatch) -> N
     np.testing.assert_allclose(whole, at_once, atol=2e-4)
 
 
+def test_between_chunks_the_caller_s_arithmetic_is_its_own(lasting, monkeypatch) -> None:
+    _cut(lasting, monkeypatch, 50)
+    monkeypatch.setattr(
+        synth_lm, "autocast", lambda device: torch.autocast(device, dtype=torch.bfloat16, enabled=True)
+    )
+    for _ in lasting.mels([5, 6], chunk=8):
+        assert not torch.is_autocast_enabled("cpu")
+        assert not torch.is_inference_mode_enabled()
+
+
 def test_sentences_are_parted_by_a_pause(lasting, monkeypatch) -> None:
     _cut(lasting, monkeypatch, 2)
     audio = lasting.say("Да. Нет.")

@@ -90,7 +90,7 @@ def steps(
     if before:
         parts.append(model.embed_steps(heard, torch.stack(before)[None, :, 1:]))
     stream = torch.cat(parts, dim=1)
-    cache = model.trunk.new_cache(1, given + max_steps, stream) if cached else None
+    cache = model.trunk.new_cache(given + max_steps) if cached else None
     fresh, at = stream, 0
     candidates: Tensor | None = None
     first, codes = model.vocabulary.first_code, c.codes

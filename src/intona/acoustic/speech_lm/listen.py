@@ -54,7 +54,7 @@ def listen(
     lengths = torch.tensor([n], device=device)
     beams = torch.zeros(1, 0, dtype=torch.long, device=device)  # (beams, pieces so far)
     scores = torch.zeros(1, device=device)
-    cache = model.trunk.new_cache(1, n + 1 + max_pieces, base) if cached else None
+    cache = model.trunk.new_cache(n + 1 + max_pieces) if cached else None
     finished: list[Hypothesis] = []
     for length in range(max_pieces + 1):
         positions = model.listening_positions(lengths.expand(len(beams)), n, beams)
