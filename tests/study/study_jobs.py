@@ -41,3 +41,8 @@ def threads(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -
 def wait(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:
     (out / "pid").write_text(str(os.getpid()))
     time.sleep(60)
+
+
+def collect(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:
+    with open(out / "made.txt", "a", encoding="utf-8") as f:
+        f.write("+".join(sorted(needs)) + ";")

@@ -146,3 +146,41 @@ def test_the_budget_is_added_up_by_arm() -> None:
         job("s", "write", minutes=5), job("x", "write", arm="x", minutes=2), job("y", "write", arm="y")
     )
     assert wanted.minutes == 8 and wanted.by_arm() == {"": 5, "x": 2, "y": 1}
+
+
+def test_wanted_jobs_are_waited_for_and_missed_when_they_fail(tmp_path: Path) -> None:
+    def wanted(*more: Job, wants: tuple[str, ...] = ()) -> Plan:
+        last = Job(
+            name="all", call="study_jobs:collect", needs=("a",), wants=("killed", "x", *wants), minutes=1
+        )
+        return plan(
+            job("a", "write", text="a"),
+            job("killed", "die", times=1),
+            job("x", "write", "killed", text="x"),
+            *more,
+            last,
+        )
+
+    first = run(wanted(), tmp_path)
+    assert list(first.failed) == ["killed"] and first.blocked == ("x",) and "all" in first.done
+    assert made(tmp_path, "all") == "a;"
+    assert run(wanted(), tmp_path).complete  # what failed is mended: it is called again, once
+    assert run(wanted(), tmp_path).complete
+    assert made(tmp_path, "all") == "a;a+killed+x;"
+    # One arm more is no other study.
+    assert run(wanted(job("b", "write", text="b"), wants=("b",)), tmp_path).complete
+    assert made(tmp_path, "all").endswith(";a+b+killed+x;")
+
+
+def test_what_is_wanted_and_not_yet_done_holds_it_back(tmp_path: Path) -> None:
+    last = Job(name="all", call="study_jobs:collect", wants=("slow",))
+    wanted = plan(job("slow", "in_parts", parts=2), last)
+    assert run(wanted, tmp_path).left == ("slow", "all")
+    assert run(wanted, tmp_path).complete and made(tmp_path, "all") == "slow;"
+
+
+def test_the_chain_of_a_job() -> None:
+    wanted = plan(
+        job("a", "write"), job("b", "write", "a"), job("c", "write"), job("d", "write", "b", minutes=3)
+    )
+    assert [j.name for j in wanted.chain("d")] == ["a", "b", "d"]

@@ -63,22 +63,30 @@ def run(
         plan.save(out / jobs.PLAN)
     except OSError as e:
         raise UserError(f"cannot be written ({e.strerror})", where=out) from None
-    done = [j.name for j in plan.jobs if jobs.is_done(out, plan, j.name)]
+    finished = [j.name for j in plan.jobs if jobs.is_done(out, plan, j.name)]
+    # What wants others is looked at again when they are settled.
+    done = [n for n in finished if not plan.job(n).wants]
     waiting = [j.name for j in plan.jobs if j.name not in done]
-    if done:
-        report(f"{len(done)} of {len(plan.jobs)} jobs are done")
+    if finished:
+        report(f"{len(finished)} of {len(plan.jobs)} jobs are done")
     failed: dict[str, str] = {}
     stopped: list[str] = []
     running: dict[str, subprocess.Popen[bytes]] = {}
     deadline = None if limit_minutes is None else time.monotonic() + 60 * limit_minutes
 
     def ready(name: str) -> bool:
-        return all(n in done for n in plan.job(name).needs)
+        job = plan.job(name)
+        settled = all(n in done or n in failed or _builds_on(plan, n, failed) for n in job.wants)
+        return settled and all(n in done for n in job.needs)
 
     try:
         while waiting or running:
             remaining = None if deadline is None else (deadline - time.monotonic()) / 60
             late = remaining is not None and remaining <= 0
+            current = [n for n in waiting if n in finished and ready(n) and jobs.is_current(out, plan, n)]
+            for name in current:
+                waiting.remove(name)
+                done.append(name)
             for name in [n for n in waiting if ready(n)]:
                 if late or len(running) >= max(1, workers):
                     break
@@ -86,6 +94,8 @@ def run(
                 running[name] = _start(out, name, remaining, workers)
                 report(f"{name} starts")
             if not running:
+                if current:
+                    continue
                 break  # nothing can start: late, or all that is left builds on a failed job
             time.sleep(0.2)
             for name in [n for n, p in running.items() if p.poll() is not None]:

@@ -40,6 +40,18 @@ def is_done(out: Path, plan: Plan, name: str) -> bool:
     return True
 
 
+def is_current(out: Path, plan: Plan, name: str) -> bool:
+    """Whether a finished job has seen all the jobs it wants that are done by now, as they are now."""
+    seen = read_json(folder(out, name) / DONE).get("wants", {})
+    return seen == wanted(out, plan, name)
+
+
+def wanted(out: Path, plan: Plan, name: str) -> dict[str, float]:
+    """Those of the jobs it wants that are done -> when they were."""
+    done = [n for n in plan.job(name).wants if is_done(out, plan, n)]
+    return {n: read_json(folder(out, n) / DONE)["made"] for n in done}
+
+
 def spent(out: Path, name: str) -> tuple[float, float]:
     """(wall, processor) seconds that the job has taken so far, over all its attempts."""
     path = folder(out, name) / SPENT
@@ -55,13 +67,15 @@ def perform(out: Path, name: str, limit_minutes: float | None = None) -> bool:
     job = plan.job(name)
     own = folder(out, name)
     own.mkdir(parents=True, exist_ok=True)
-    (own / FAILED).unlink(missing_ok=True)
+    for mark in (FAILED, DONE):
+        (own / mark).unlink(missing_ok=True)
+    wants = wanted(out, plan, name)
     module, function = job.call.split(":")
     started, before = time.monotonic(), _processor()
     finished = False
     try:
         call = getattr(importlib.import_module(module), function)
-        needs = {n: folder(out, n) for n in job.needs}
+        needs = {n: folder(out, n) for n in (*job.needs, *wants)}
         finished = call(out=own, needs=needs, limit_minutes=limit_minutes, **job.arguments) is not False
     finally:
         row = {"wall": time.monotonic() - started, "processor": _processor() - before, "finished": finished}
@@ -71,7 +85,13 @@ def perform(out: Path, name: str, limit_minutes: float | None = None) -> bool:
         wall, processor = spent(out, name)
         write_json(
             own / DONE,
-            {"fingerprint": plan.fingerprints[name], "wall_seconds": wall, "processor_seconds": processor},
+            {
+                "fingerprint": plan.fingerprints[name],
+                "made": time.time(),
+                "wants": wants,
+                "wall_seconds": wall,
+                "processor_seconds": processor,
+            },
         )
     return finished
 

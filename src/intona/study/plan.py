@@ -25,6 +25,10 @@ class Job:
     job it builds on), `limit_minutes` (None = no limit) and the `arguments` (JSON types), and returns False
     when it stopped early and wants to be called again, with what it has made kept in `out`.
 
+    `wants` are jobs it takes into account where they are done: it waits until each is done or cannot be, gets
+    the folders of those done among `needs`, and is called again when there are more. A study that is given
+    another arm keeps such a job and goes on with it.
+
     `minutes` is the time of one core that the plan gives it: an estimate for the work that must be done, a
     limit for nothing.
     """
@@ -33,6 +37,7 @@ class Job:
     call: str
     arguments: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    wants: tuple[str, ...] = ()
     arm: str = ""
     seed: int | None = None
     minutes: float = 0.0
@@ -65,7 +70,7 @@ class Plan:
         for job in self.jobs:
             if job.name in seen:
                 raise ValueError(f'two jobs are named "{job.name}"')
-            for need in job.needs:
+            for need in (*job.needs, *job.wants):
                 if need not in seen:
                     raise ValueError(f'"{job.name}" needs "{need}", which no job before it makes')
             seen.add(job.name)
@@ -80,6 +85,14 @@ class Plan:
     def minutes(self) -> float:
         """Of one core, over all jobs."""
         return sum(j.minutes for j in self.jobs)
+
+    def chain(self, name: str) -> tuple[Job, ...]:
+        """A job and all it needs, in the order of the plan; what it only wants does not count."""
+        found = {name}
+        for job in reversed(self.jobs):
+            if job.name in found:
+                found.update(job.needs)
+        return tuple(j for j in self.jobs if j.name in found)
 
     def by_arm(self) -> dict[str, float]:
         """Minutes of one core that belong to each arm alone; what arms share stands under ""."""
