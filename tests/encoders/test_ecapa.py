@@ -69,6 +69,17 @@ def test_statistics_without_preference_are_mean_and_deviation() -> None:
         torch.testing.assert_close(row[80:], x[:n].var(0, unbiased=False).clamp(min=1e-8).sqrt())
 
 
+def test_frozen_statistics_are_those_of_evaluation() -> None:
+    mels, lengths = _spans()
+    net = Ecapa(TOY)
+    net(mels, lengths)  # leaves running statistics
+    net.freeze_statistics()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    trained = net(mels[:2], lengths[:2])
+    torch.testing.assert_close(trained, net.eval()(mels[:2], lengths[:2]))
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
 def test_gradients_are_finite_for_one_frame() -> None:
     net = Ecapa(TOY)
     net(torch.randn(3, 1, 80), torch.ones(3, dtype=torch.long)).sum().backward()

@@ -38,10 +38,14 @@ class EcapaConfig:
 
 
 class MaskedBatchNorm(nn.Module):
-    """Batch normalisation of (B, T, C) over valid frames of all ranks; running statistics in evaluation."""
+    """Batch normalisation of (B, T, C) over valid frames of all ranks; running statistics in evaluation.
+
+    `frozen`: running statistics in training too, and they stay as they are.
+    """
 
     mean: Tensor
     var: Tensor
+    frozen: bool = False
 
     def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
@@ -53,7 +57,7 @@ class MaskedBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         mean, var = self.mean, self.var
-        if self.training:
+        if self.training and not self.frozen:
             valid = mask[..., None].float()
             rows = x.float() * valid
             # Two passes: E[x²] - E[x]² loses its digits where the mean is large.
@@ -145,6 +149,12 @@ class Ecapa(nn.Module):
         self.pool = AttentiveStatistics(config.hidden, config.bottleneck)
         self.norm = MaskedBatchNorm(2 * config.hidden)
         self.out = nn.Linear(2 * config.hidden, config.dim)
+
+    def freeze_statistics(self) -> None:
+        """Normalise by the running statistics from now on, in training too."""
+        for module in self.modules():
+            if isinstance(module, MaskedBatchNorm):
+                module.frozen = True
 
     def forward(self, mels: Tensor, lengths: Tensor) -> Tensor:
         mask = length_mask(lengths, mels.shape[1])

@@ -62,7 +62,9 @@ class RunConfig:
     `batches`: "mixed" draws phonemes of any kind, "same" one kind a batch. `balance`: see the sampler.
     `min_frames`, `max_frames`: spans shorter are never drawn, longer ones lose their end.
     `speaker`: where speaker vectors come from ("none": nobody's always); with probability `speaker_dropout`
-    nobody's vector stands in. `pieces`: BPE vocabulary, unless an earlier stage brings one.
+    nobody's vector stands in. `statistics`: what the sound side normalises by in training, the "batch" or, in
+    stage 3, what stage 2 left ("frozen"): a batch of one phoneme is not what evaluation sees. `pieces`: BPE
+    vocabulary, unless an earlier stage brings one.
     """
 
     stage: str = "prosody.contrastive"
@@ -78,6 +80,7 @@ class RunConfig:
     pieces: int = 1000
     speaker: Literal["ge2e", "none"] = "ge2e"
     speaker_dropout: float = 0.1
+    statistics: Literal["batch", "frozen"] = "batch"
     model: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -151,6 +154,8 @@ class ContrastiveTask(Task):
         self.config, self.prepared, self.bpe = config, prepared, bpe
         self.model = ContrastiveModel(config.model, pairs=config.batch * ranks.world())
         self.model.set_statistics(*mel_statistics(prepared))
+        if config.statistics == "frozen":
+            self.model.audio.freeze_statistics()
 
     def forward(self, batch: PairBatch, step: int) -> Losses:
         known = None

@@ -21,6 +21,7 @@ def _refined(base: RunConfig, steps: int, lr: float, batch: int) -> RunConfig:
         base,
         stage="prosody.refine",
         batches="same",
+        statistics="frozen",
         batch=batch,
         per_utterance=1,
         loop=dataclasses.replace(base.loop, steps=steps),
