@@ -67,7 +67,13 @@ class RunConfig:
 # The paper's controls (sections 4 and 5), as overrides of any size: `--arm hard-vq`.
 ARMS: dict[str, dict[str, str]] = {
     "": {},
-    "mel-lm": {"model.codes": "1", "model.code_embedding": "zero", "perplexity": "1"},
+    # One code alone would be penalised for coming again at every step.
+    "mel-lm": {
+        "model.codes": "1",
+        "model.code_embedding": "zero",
+        "perplexity": "1",
+        "sampling.penalty": "0",
+    },
     "hard-vq": {"perplexity": "1"},
     "codec": {"model.see": "codes", "model.train_prenet": "false", "perplexity": "1"},
     "frozen-prenet": {"model.train_prenet": "false"},
