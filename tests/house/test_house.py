@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = sorted((ROOT / "src/intona").rglob("*.py"))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 # Imported by one name, installed by another.
 DISTRIBUTION = {
     "faster_whisper": "faster-whisper",
@@ -128,6 +129,18 @@ def test_every_core_package_is_used():
 def test_what_is_never_imported():
     found = [f"{p.relative_to(ROOT)}:{line}: {m}" for p in SOURCE for m, line in imports(p) if m in NEVER]
     assert found == []
+
+
+def test_transformers_stands_in_the_adapters_that_the_contract_lists():
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    ignored = [i for c in contracts for i in c.get("ignore_imports", ())]
+    allowed = {i.split(" -> ")[0] for i in ignored if "transformers" in i}
+    users = {
+        ".".join(p.relative_to(ROOT / "src").with_suffix("").parts)
+        for p in SOURCE
+        if any(m == "transformers" for m, _ in imports(p))
+    }
+    assert users <= allowed
 
 
 def test_no_code_from_data_and_no_print_in_the_library():

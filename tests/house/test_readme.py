@@ -65,6 +65,10 @@ def test_every_command_is_understood(line: str):
         assert rest[0] in LAYOUTS
     elif verb == "align":
         from intona.cli.align import Align as Request
+    elif verb == "synthesize-set":
+        from intona.cli.synthesize_set import SynthesizeSet as Request
+    elif verb == "evaluate":
+        from intona.cli.evaluate import Evaluate as Request
     elif verb == "models":
         from intona.cli.about import Models as Request
     else:

@@ -93,6 +93,16 @@ def finish(
     write_jsonl(out / "manifest.jsonl", rows)
     save(spec, out / "features.json")
     write_json(out / "splits.json", splits)
+    for held in ("dev", "test"):  # what `synthesize-set` and `evaluate` take
+        known = set(splits[held])
+        write_jsonl(
+            out / f"{held}.jsonl",
+            [
+                {"id": r["id"], "text": r["text"], "speaker": speakers[r["speaker"]]}
+                for r in rows
+                if r["id"] in known
+            ],
+        )
     description = next(iter(frontends.values())) if len(frontends) == 1 else {"languages": frontends}
     tokenizer = PhonemeTokenizer.build((row["phonemes"] for row in rows), frontend=description)
     tokenizer.save(out / "tokenizer.json")
