@@ -1,0 +1,91 @@
+"""One name for every kind of VITS voice: a hub id, a directory, a Piper voice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from intona.errors import UserError
+from intona.latents.vits import hub, piper
+from intona.latents.vits.space import VitsSpace, VoiceFacts
+from intona.latents.vits.text import Symbols
+
+_CODES = {"eng": "en", "rus": "ru", "deu": "de", "fra": "fr", "spa": "es", "en-us": "en", "en-gb": "en"}
+
+
+def load(name: str) -> VitsSpace:
+    """A frozen voice.
+
+    Args:
+        name: "piper" (the voice of the installed wheel), a .onnx file or a directory with one, a directory
+            in the format of `transformers`, or a hub id such as "facebook/mms-tts-eng".
+
+    Raises:
+        UserError: not installed, not to be had, files missing or damaged, another kind of model.
+    """
+    if not name.strip():
+        raise UserError("no VITS voice named", mend="piper, a directory, or a hub id (OWNER/NAME)")
+    hub.require("a VITS voice")
+    onnx_file = piper.find(name)
+    return _piper(onnx_file) if onnx_file is not None else _hub(name)
+
+
+def language_code(code: str) -> str:
+    """ "en-us", "eng", "en_US" -> "en"."""
+    low = code.lower().replace("_", "-")
+    return _CODES.get(low, low.split("-")[0])
+
+
+def _piper(path: Path) -> VitsSpace:
+    model, voice = piper.build(path)
+    scales = voice["scales"]
+    facts = VoiceFacts(
+        name=path.stem,
+        sample_rate=voice["rate"],
+        symbols=Symbols(
+            table={k: tuple(v) for k, v in voice["table"].items()},
+            voice=voice["voice"],
+            piper=True,
+            language=language_code(voice["voice"]),
+        ),
+        speakers=voice["speakers"],
+        has_posterior=False,
+        noise_scale=scales.get("noise_scale", 0.667),
+        noise_scale_duration=scales.get("noise_w", 0.8),
+    )
+    return VitsSpace(model, facts)
+
+
+def _hub(name: str) -> VitsSpace:
+    directory = hub.fetch(name, kind="vits")
+    vocabulary = hub.read_json(directory / "vocab.json")
+    if not vocabulary:
+        raise UserError("is missing", where=directory / "vocab.json")
+    said = hub.read_json(directory / "tokenizer_config.json")
+    phonemes = bool(said.get("phonemize", True))
+    language = str(said.get("language") or ("eng" if phonemes else ""))
+    try:
+        table = {str(k): (int(v),) for k, v in vocabulary.items()}
+    except (TypeError, ValueError):
+        raise UserError("not a table of symbols and ids", where=directory / "vocab.json") from None
+    model, has_posterior = hub.build(directory)
+    config: Any = model.config
+    top = max(i for (i,) in table.values())
+    if top >= config.vocab_size:
+        raise UserError(f"id {top} is beyond the {config.vocab_size} symbols", where=directory / "vocab.json")
+    facts = VoiceFacts(
+        name=Path(name).name,
+        sample_rate=int(config.sampling_rate),
+        symbols=Symbols(
+            table=table,
+            voice="en-us" if phonemes else "",
+            blank=0 if said.get("add_blank", True) else None,
+            lower=bool(said.get("normalize", True)),
+            language=language_code(language),
+        ),
+        speakers={},
+        has_posterior=has_posterior,
+        noise_scale=float(config.noise_scale),
+        noise_scale_duration=float(config.noise_scale_duration),
+    )
+    return VitsSpace(model, facts)

@@ -1,0 +1,75 @@
+"""Text to the ids of a VITS voice: characters (MMS-TTS), or espeak-ng's phonemes (vits-ljs, Piper)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from intona.errors import UserError
+from intona.text import espeak
+
+_CLAUSE = re.compile(r"([.,:;!?…—-]+)")
+MAX_SYMBOLS = 4000  # of one text: some four minutes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symbols:
+    """How a voice spells.
+
+    Attributes:
+        table: symbol -> ids.
+        voice: espeak-ng's voice for phonemes, "" = the text's own characters.
+        piper: begin and end marks and a pad after each symbol (Piper); else a blank around each (VITS).
+        blank: id between symbols; None = none.
+        lower: the text is set in lower case first.
+        language: ISO code of what it speaks, "" = not known.
+    """
+
+    table: dict[str, tuple[int, ...]]
+    voice: str = ""
+    piper: bool = False
+    blank: int | None = 0
+    lower: bool = True
+    language: str = ""
+
+    def ids(self, text: str) -> list[int]:
+        """Raises UserError where nothing of the text can be spoken, or it is too long."""
+        spoken = ipa(text, self.voice) if self.voice else text.lower() if self.lower else text
+        if self.piper:
+            spoken = unicodedata.normalize("NFD", spoken)
+        known = [self.table[c] for c in " ".join(spoken.split()) if c in self.table]
+        sounds = [c for c in spoken if c in self.table and c.isalpha()]
+        if not sounds:
+            hint = f"it speaks {self.language}" if self.language else "write in the voice's language"
+            raise UserError("nothing in the text that this voice can say", where=text[:40], mend=hint)
+        if len(known) > MAX_SYMBOLS:
+            raise UserError(
+                f"{len(known)} symbols, more than {MAX_SYMBOLS}", mend="give one sentence at a time"
+            )
+        if self.piper:
+            pad = list(self.table["_"])
+            out = [*self.table["^"], *pad]
+            for symbol in known:
+                out += [*symbol, *pad]
+            return [*out, *self.table["$"]]
+        flat = [i for symbol in known for i in symbol]
+        if self.blank is None:
+            return flat
+        out = [self.blank] * (2 * len(flat) + 1)
+        out[1::2] = flat
+        return out
+
+
+def ipa(text: str, voice: str) -> str:
+    """espeak-ng's phones with the text's punctuation kept, words apart by a space."""
+    parts = _CLAUSE.split(" ".join(text.split()))
+    spoken = [p for p in parts[::2] if any(c.isalnum() for c in p)]
+    heard = iter(espeak.get().words([p.strip() for p in spoken], voice))
+    out = ""
+    for i, part in enumerate(parts):
+        if i % 2:
+            out = out.rstrip() + ("-" if part == "-" else part[0]) + " "
+        elif any(c.isalnum() for c in part):
+            out += " ".join("".join(group) for group in next(heard)) + " "
+    return out.strip()
