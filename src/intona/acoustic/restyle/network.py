@@ -1,0 +1,151 @@
+"""The networks, behind one call: (x_t, Z_text or None, t, style, keep, mask) -> (B, T, C)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from intona.acoustic.restyle.config import RestyleConfig
+from intona.nn.convnext import ConvNeXtStack
+from intona.nn.embedding import TimeEmbedding
+from intona.nn.unet2d import ConvNorm, Level, LinearAttention2d, ResNetBlock
+
+
+class StyleInput(nn.Module):
+    """(B, S) style and (B,) "is given" -> (B, K, D) tokens; a learned token where it is not given."""
+
+    def __init__(self, style_dim: int, dim: int, tokens: int) -> None:
+        super().__init__()
+        self.tokens, self.dim = tokens, dim
+        self.map = nn.Linear(style_dim, tokens * dim)
+        self.null = nn.Parameter(0.02 * torch.randn(tokens, dim))
+
+    def forward(self, style: Tensor, keep: Tensor) -> Tensor:
+        given = self.map(style).view(-1, self.tokens, self.dim)
+        return torch.where(keep[:, None, None], given, self.null)
+
+
+class CrossAttention2d(nn.Module):
+    """Every place of an image attends to the style tokens; gated residual that starts closed."""
+
+    def __init__(self, channels: int, context: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        inner = 32 * heads
+        self.norm = nn.GroupNorm(8, channels)
+        self.q = nn.Conv2d(channels, inner, 1, bias=False)
+        self.kv = nn.Linear(context, 2 * inner, bias=False)
+        self.out = nn.Conv2d(inner, channels, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """x (B, C, H, W), context (B, K, D), mask (B, 1, H, 1)."""
+        b, _, height, width = x.shape
+        q = self.q(self.norm(x)).view(b, self.heads, 32, height * width).transpose(2, 3)
+        k, v = self.kv(context).view(b, context.shape[1], 2, self.heads, 32).permute(2, 0, 3, 1, 4)
+        y = nn.functional.scaled_dot_product_attention(q, k, v)
+        return x + self.out(y.transpose(2, 3).reshape(b, -1, height, width)) * mask
+
+
+class StyleUNet2d(nn.Module):
+    """Grad-TTS's U-Net blocks over (time, channel), with cross-attention to the style at the last levels.
+
+    Inputs are planes of an image: x_t, the mask and, where given, Z_text.
+    """
+
+    def __init__(self, config: RestyleConfig, planes: int) -> None:
+        super().__init__()
+        net = config.network
+        widths = [net.dim * m for m in net.mults]
+        context = net.dim * 4
+        self.factor = 2 ** (len(widths) - 1)
+        self.time = TimeEmbedding(net.dim)
+        self.style = StyleInput(config.style_dim, context, net.tokens)
+        attends = [i >= len(widths) - net.attend for i in range(len(widths))]
+
+        def attention(width: int, wanted: bool) -> nn.Module:
+            return CrossAttention2d(width, context, net.heads) if wanted else nn.Identity()
+
+        self.down, self.reduce, self.down_style = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        previous = planes
+        for i, w in enumerate(widths):
+            self.down.append(Level(previous, w, net.dim))
+            self.down_style.append(attention(w, attends[i]))
+            last = i == len(widths) - 1
+            self.reduce.append(nn.Identity() if last else nn.Conv2d(w, w, 3, stride=2, padding=1))
+            previous = w
+        self.middle1 = ResNetBlock(previous, previous, net.dim)
+        self.middle_attention = LinearAttention2d(previous)
+        self.middle_style = attention(previous, net.attend > 0)
+        self.middle2 = ResNetBlock(previous, previous, net.dim)
+        self.up, self.enlarge, self.up_style = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        pairs = zip(reversed(widths[1:]), reversed(widths[:-1]), reversed(attends[:-1]), strict=True)
+        for w_in, w_out, wanted in pairs:
+            self.up.append(Level(2 * w_in, w_out, net.dim))
+            self.up_style.append(attention(w_out, wanted))
+            self.enlarge.append(nn.ConvTranspose2d(w_out, w_out, 4, stride=2, padding=1))
+        self.last = ConvNorm(widths[0], widths[0])
+        self.outlet = nn.Conv2d(widths[0], 1, 1)
+        nn.init.zeros_(self.outlet.weight)
+        nn.init.zeros_(self.outlet.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self, x: Tensor, text: Tensor | None, t: Tensor, style: Tensor, keep: Tensor, mask: Tensor
+    ) -> Tensor:
+        length = x.shape[1]
+        pad = (0, 0, 0, -length % self.factor)
+        planes = [x, mask[..., None].to(x.dtype).expand_as(x), *([] if text is None else [text])]
+        h = nn.functional.pad(torch.stack(planes, dim=1), pad).to(memory_format=torch.channels_last)
+        m = nn.functional.pad(mask, (0, pad[3]))[:, None, :, None].to(x.dtype)
+        time, tokens = self.time(t), self.style(style, keep)
+        masks, skips = [m], []
+        for level, attend, reduce in zip(self.down, self.down_style, self.reduce, strict=True):
+            h = _attend(attend, level(h, time, masks[-1]), tokens, masks[-1])
+            skips.append(h)
+            if not isinstance(reduce, nn.Identity):
+                h = reduce(h * masks[-1])
+                masks.append(masks[-1][:, :, ::2])
+        m = masks[-1]
+        h = self.middle_attention(self.middle1(h, time, m), m)
+        h = self.middle2(_attend(self.middle_style, h, tokens, m), time, m)
+        for level, attend, enlarge in zip(self.up, self.up_style, self.enlarge, strict=True):
+            m = masks.pop()
+            h = _attend(attend, level(torch.cat([h, skips.pop()], dim=1), time, m), tokens, m)
+            h = enlarge(h * m)
+        m = masks.pop()
+        return (self.outlet(self.last(h, m) * m) * m)[:, 0, :length]
+
+
+def _attend(attention: nn.Module, x: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    return x if isinstance(attention, nn.Identity) else attention(x, tokens, mask)
+
+
+class StyleConvNeXt(nn.Module):
+    """ConvNeXt blocks at frame rate over the 192 channels; time and style modulate them (AdaLN-Zero)."""
+
+    def __init__(self, config: RestyleConfig, planes: int) -> None:
+        super().__init__()
+        net = config.network
+        self.time = TimeEmbedding(net.dim)
+        self.style = StyleInput(config.style_dim, net.dim, 1)
+        self.net = ConvNeXtStack(
+            (planes - 1) * config.channels,
+            config.channels,
+            dim=net.dim,
+            depth=net.depth,
+            condition=net.dim,
+            expand=net.expand,
+            kernel=net.kernel,
+        )
+
+    def forward(
+        self, x: Tensor, text: Tensor | None, t: Tensor, style: Tensor, keep: Tensor, mask: Tensor
+    ) -> Tensor:
+        condition = self.time(t) + self.style(style, keep)[:, 0]
+        return self.net(x if text is None else torch.cat([x, text], dim=-1), condition, mask)
+
+
+def build(config: RestyleConfig) -> StyleUNet2d | StyleConvNeXt:
+    sees = config.process == "palette" or config.see_text
+    return {"unet2d": StyleUNet2d, "convnext1d": StyleConvNeXt}[config.network.kind](config, 2 + sees)

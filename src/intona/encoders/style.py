@@ -1,0 +1,192 @@
+"""Style conditions behind one interface: a recording or a description in, a vector out.
+
+`ProsodyStyle` is the control that needs no weights: measured pitch, energy and rate. `encoders.clap` adapts
+CLAP. A style vector of a recording belongs to the recording, not to its speaker.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from intona.audio import Audio
+from intona.audio.io import faults
+from intona.audio.pitch import energy, f0_contour
+from intona.errors import UserError, nearest
+
+SOUND = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a")
+
+
+class StyleEncoder(Protocol):
+    """What the restyling models are conditioned on.
+
+    `dim` is the width of the vectors, `describe` all that they depend on. Both calls raise UserError for
+    what they cannot embed: silence, an empty or a foreign text.
+    """
+
+    name: str
+    dim: int
+
+    def describe(self) -> dict[str, Any]: ...
+
+    def of_audio(self, audio: Audio) -> np.ndarray: ...
+
+    def of_text(self, text: str) -> np.ndarray: ...
+
+
+# name -> (centre, spread) of reading voices, men and women: what "average" and "clearly more" mean. They
+# scale the vector and are no result; a model is only ever used with the ones it was trained with.
+ATTRIBUTES: dict[str, tuple[float, float]] = {
+    "pitch": (math.log(150.0), 0.35),  # log Hz, median of the voiced frames
+    "range": (0.20, 0.08),  # deviation of log F0, voiced frames
+    "energy": (-24.0, 6.0),  # dB below full scale, mean of the loud frames
+    "dynamics": (6.0, 2.0),  # dB, deviation over the loud frames
+    "rate": (4.5, 1.2),  # syllable-like energy peaks a second of speech
+    "voiced": (0.60, 0.12),  # share of the loud frames
+}
+NAMES = tuple(ATTRIBUTES)
+
+# Words of a description -> attributes, in deviations from the average. English and Russian.
+WORDS: dict[str, Mapping[str, float]] = {}
+
+
+def _words(where: Mapping[str, float], *names: str) -> None:
+    WORDS.update(dict.fromkeys(names, where))
+
+
+_words({"pitch": -1.2}, "low", "deep", "низкий", "низко", "низкая")
+_words({"pitch": 1.2}, "high", "высокий", "высоко", "высокая")
+_words({"rate": -1.2}, "slow", "slowly", "медленный", "медленно")
+_words({"rate": 1.2}, "fast", "quick", "быстрый", "быстро")
+_words({"energy": -1.2}, "quiet", "soft", "тихий", "тихо")
+_words({"energy": 1.2}, "loud", "громкий", "громко")
+_words({"range": -1.2, "dynamics": -0.6}, "calm", "flat", "monotone", "спокойный", "спокойно", "ровный")
+_words(
+    {"range": 1.2, "dynamics": 0.6}, "lively", "expressive", "живой", "живо", "выразительный", "выразительно"
+)
+_words({"energy": 1.2, "range": 1.2, "rate": 0.8, "pitch": 0.8}, "excited", "взволнованный", "взволнованно")
+_words({"energy": -0.8, "range": -0.8, "rate": -0.8, "pitch": -0.6}, "sad", "печальный", "печально")
+_words({}, "and", "neutral", "normal", "voice", "speech", "и", "голос", "обычный")
+_STRENGTH = {"very": 1.6, "очень": 1.6, "slightly": 0.5, "немного": 0.5}
+
+
+class ProsodyStyle:
+    """Measured prosody as a style: (2 K,) float32, K standardised attributes and K flags "this one is known".
+
+    A recording knows all of them; a description such as "calm, low, slow" those that its words name, and the
+    rest are zero with a zero flag. Training drops attributes at random, so that partial vectors are at home.
+    """
+
+    name = "prosody"
+    dim = 2 * len(NAMES)
+
+    @staticmethod
+    def describe() -> dict[str, Any]:
+        from intona.audio.pitch import best_method
+
+        return {"style": "prosody", "version": 1, "attributes": list(NAMES), "pitch": best_method()}
+
+    def of_audio(self, audio: Audio) -> np.ndarray:
+        """Raises UserError for a recording without speech."""
+        measured = measure(audio)
+        values = [(measured[n] - centre) / spread for n, (centre, spread) in ATTRIBUTES.items()]
+        return np.array([*np.clip(values, -4, 4), *np.ones(len(NAMES))], np.float32)
+
+    def of_text(self, text: str) -> np.ndarray:
+        """Raises UserError for an empty description, and for words that are no style (nearest offered)."""
+        tokens = re.findall(r"\w+", text.lower())
+        if not tokens:
+            raise UserError("an empty style", where="style", mend='such as "calm, low, slow"')
+        values, known, factor = np.zeros(len(NAMES)), np.zeros(len(NAMES)), 1.0
+        for token in tokens:
+            if token in _STRENGTH:
+                factor = _STRENGTH[token]
+                continue
+            if token not in WORDS:
+                raise UserError(
+                    f'"{token}" is no style that is known in English or Russian',
+                    where="style",
+                    mend=nearest(token, WORDS),
+                )
+            for name, amount in WORDS[token].items():
+                values[NAMES.index(name)] += factor * amount
+                known[NAMES.index(name)] = 1
+            factor = 1.0
+        return np.array([*np.clip(values, -4, 4), *known], np.float32)
+
+
+def measure(audio: Audio) -> dict[str, float]:
+    """The attributes of a recording in their own units.
+
+    Raises:
+        UserError: silence, no sound, nothing voiced.
+    """
+    if bad := [f for f in faults(audio) if not f.startswith("clipped")]:
+        raise UserError(f"no style in it: {bad[0]}", where="style")
+    hop = 0.01
+    contour = f0_contour(audio, hop)
+    level = energy(audio, hop)
+    loud = level > level.max() - 35
+    voiced = contour.voiced[: len(loud)] & loud[: len(contour.f0)]
+    if voiced.sum() < 10:
+        raise UserError("no style in it: no tenth of a second is voiced", where="style")
+    pitch = np.log(contour.f0[: len(voiced)][voiced])
+    return {
+        "pitch": float(np.median(pitch)),
+        "range": float(np.std(pitch)),
+        "energy": float(level[loud].mean()),
+        "dynamics": float(level[loud].std()),
+        "rate": syllables(level, hop) / (float(loud.sum()) * hop),
+        "voiced": float(voiced.sum() / loud.sum()),
+    }
+
+
+def syllables(level: np.ndarray, hop_seconds: float) -> int:
+    """Peaks of the smoothed level that stand 2 dB above the dips beside them (after de Jong & Wempe 2009)."""
+    from scipy.signal import find_peaks
+
+    width = max(1, round(0.05 / hop_seconds))
+    smooth = np.convolve(level, np.ones(width) / width, mode="same")
+    peaks, _ = find_peaks(smooth, prominence=2.0, height=level.max() - 25)
+    return len(peaks)
+
+
+def read(style: str, encoder: StyleEncoder) -> np.ndarray:
+    """What `--style` means: a sound file's style, or a description's.
+
+    Raises:
+        UserError: empty, a file that is not there or silent, a text that the encoder cannot embed.
+    """
+    from intona.audio import read_audio
+
+    if not style.strip():
+        raise UserError("an empty style", where="--style", mend='such as "calm, low, slow", or a sound file')
+    if Path(style).suffix.lower() in SOUND:
+        try:
+            return encoder.of_audio(read_audio(style))
+        except UserError as e:
+            raise UserError(
+                e.what, where=e.where if e.where not in (None, "style") else style, mend=e.mend
+            ) from None
+    return encoder.of_text(style)
+
+
+def load(name: str) -> StyleEncoder:
+    """ "prosody", or a CLAP: "clap:" and a hub id or directory.
+
+    Raises:
+        UserError: unknown, or not to be had.
+    """
+    if name == "prosody":
+        return ProsodyStyle()
+    kind, _, rest = name.partition(":")
+    if kind == "clap" and rest:
+        from intona.encoders.clap import Clap
+
+        return Clap(rest)
+    raise UserError(f'unknown style encoder "{name}"', mend='"prosody", or "clap:" and a hub id or directory')
