@@ -26,6 +26,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "say": Verb("intona.cli.say:main", "speak a text with a voice: wav out"),
+    "restyle": Verb("intona.cli.restyle:main", "speak a text in a style, through a frozen VITS"),
     "demo": Verb("intona.cli.demo:main", "speak one sentence; draw its spectrogram and pitch"),
     "prepare": Verb("intona.cli.prepare:main", "turn a corpus into a prepared directory"),
     "align": Verb("intona.cli.align:main", "find how long each phoneme of a prepared corpus lasts"),
@@ -39,6 +40,7 @@ VERBS: dict[str, Verb] = {
     "compare": Verb("intona.cli.compare:main", "compare the systems of several reports, paired"),
     "transcribe": Verb("intona.cli.transcribe:main", "write down what is said in sound files"),
     "retrieve": Verb("intona.cli.retrieve:main", "how well a text encoder finds the sound of each phoneme"),
+    "study": Verb("intona.cli.study:main", "run a whole study: every arm, judged together, one page"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, what mends it"),
 }

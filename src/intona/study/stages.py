@@ -1,4 +1,4 @@
-"""Jobs that any study of voices declares: train a stage, fix the test, speak it, judge all voices together."""
+"""Jobs that any study of voices declares: train a stage, fix the test, speak it, judge all together."""
 
 from __future__ import annotations
 

@@ -1,0 +1,114 @@
+"""`intona study NAME`: many runs that answer one question, and one page about them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from intona.errors import UserError, unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Run a study: train every arm, measure, judge all voices together, and write OUT/report.html.
+
+    The plan is printed first, with the budget of each arm. The same command goes on where it stopped and
+    tries again what failed; more --arms or --seeds extend it. What is left stands in a table at the end.
+    """
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="prosody")]
+    """Which study."""
+    data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A prepared and aligned corpus."""
+    out: Annotated[Path, tyro.conf.arg(metavar="OUT")]
+    """The folder of the study."""
+    size: Literal["small", "toy"] = "small"
+    """small: hours. toy: a smoke run of minutes that says nothing."""
+    seeds: Annotated[str, tyro.conf.arg(metavar="0,1")] = "0"
+    """Seeds of all training; the first is that of every arm."""
+    arms: Annotated[str, tyro.conf.arg(metavar="A,B")] = ""
+    """Names, or those of the paper if not given; "all" adds the controls."""
+    repeat: Annotated[str, tyro.conf.arg(metavar="A,B")] = ""
+    """Arms that get every seed; if not given those that the question needs, "all" for all."""
+    texts: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """Text for pretraining beside the corpus's own: a file, or a directory of *.txt."""
+    asr: Annotated[str, tyro.conf.arg(metavar="offline|none|DIR")] = "offline"
+    """The recognizer of WER and CER."""
+    workers: int = 2
+    """Jobs at once, of one thread each; with 1, one job of all threads."""
+    limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
+    """Stop after so many minutes, with everything saved."""
+    dry_run: bool = False
+    """Print the plan and its budget, and do nothing."""
+
+    def check(self) -> None:
+        from intona.study.catalog import STUDIES
+
+        if self.name not in STUDIES:
+            unknown("study", self.name, STUDIES)
+        if not self.data.is_dir():
+            raise UserError("no such directory", where=self.data, mend="make it with `intona prepare`")
+        if self.out.is_file():
+            raise UserError("is a file, not a folder", where=self.out)
+        if self.texts is not None and not self.texts.exists():
+            raise UserError("no such file or directory", where=self.texts)
+        if not 1 <= self.workers <= 256:
+            raise UserError(f"{self.workers} is not between 1 and 256", where="--workers")
+        if self.limit_minutes is not None and not 0 < self.limit_minutes < 1e6:
+            raise UserError(f"{self.limit_minutes:g} is not a number of minutes", where="--limit-minutes")
+
+    def declare(self, module: Any) -> Any:
+        try:
+            seeds = tuple(int(s) for s in self.seeds.split(","))
+        except ValueError:
+            raise UserError(
+                f'"{self.seeds}" is no list of seeds', where="--seeds", mend="such as 0,1"
+            ) from None
+        if any(not 0 <= s < 2**31 for s in seeds):
+            raise UserError("a seed is between 0 and 2^31 - 1", where="--seeds")
+        return module.declare(
+            data=self.data,
+            size=self.size,
+            seeds=seeds,
+            arms=_names(self.arms, module.DEFAULT_ARMS, module.ARMS),
+            repeat=_names(self.repeat, module.REPEATED, module.ARMS),
+            texts=self.texts,
+            asr=self.asr,
+        )
+
+
+def _names(given: str, default: tuple[str, ...], every: Any) -> tuple[str, ...]:
+    if given == "all":
+        return tuple(every)
+    return tuple(n.strip() for n in given.split(",") if n.strip()) or default
+
+
+def main(arguments: list[str]) -> int:
+    request = tyro.cli(Study, prog="intona study", args=arguments)
+    request.check()
+    from intona import study
+    from intona.study.account import left_lines, plan_lines
+    from intona.study.catalog import STUDIES
+
+    declares, writes = (importlib.import_module(m) for m in STUDIES[request.name])
+    plan = request.declare(declares)
+    print("\n".join(plan_lines(plan, request.out, request.workers)), flush=True)
+    if request.dry_run:
+        return 0
+    outcome = study.run(
+        plan,
+        request.out,
+        workers=request.workers,
+        limit_minutes=request.limit_minutes,
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    page = writes.write(plan, request.out, outcome)
+    print()
+    print("\n".join(left_lines(plan, request.out, outcome)))
+    print(f"report: {page}")
+    return 1 if outcome.failed else 0
