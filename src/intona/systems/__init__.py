@@ -14,12 +14,14 @@ STAGES = {
     "prosody.contrastive": "intona.systems.prosody.contrastive",
     "prosody.refine": "intona.systems.prosody.refine",
     "prosody.gradtts": "intona.systems.prosody.gradtts",
+    "prosody.melvae": "intona.systems.prosody.melvae",
+    "prosody.ditto": "intona.systems.prosody.ditto",
     "meld.codebook": "intona.systems.meld.codebook",
     "meld.tts": "intona.systems.meld.tts",
     "meld.stt": "intona.systems.meld.stt",
     "meld.joint": "intona.systems.meld.joint",
 }
-TAKE_ENCODER = ("prosody.gradtts",)
+TAKE_ENCODER = ("prosody.gradtts", "prosody.ditto")
 
 
 def train(

@@ -1,0 +1,66 @@
+"""Sizes and choices of the latent diffusion model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from intona.encoders.dual_stream import DualStreamConfig
+from intona.encoders.plain import PlainEncoderConfig
+from intona.latents.mel import MelLatentsConfig
+from intona.latents.mel_vae import MelVAEConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthConfig:
+    """The speech-length predictor: a distribution over `bins` of log(latents / (tokens x pace))."""
+
+    hidden: int = 192
+    bins: int = 97
+    span: float = 1.2
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.bins < 2 or self.span <= 0:
+            raise ValueError("a length needs 2 bins or more, and a span above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DittoConfig:
+    """A whole model. The defaults are the published S (41.89 M in the paper, 40.0 M here, both
+    without the text encoder).
+
+    Attributes:
+        latents, encoder: what it predicts, and what reads the text.
+        dim, depth, heads: of the transformer. expand: width of the gated feed-forward, times dim.
+        text_positions: how cross-attention knows where a symbol stands. "none": only by its state (the
+            paper). "stretched": rotary positions of symbols spread evenly over the target's length (ours:
+            little data does not teach an alignment by itself).
+        drop: share of items without text and without reference, for classifier-free guidance.
+        drop_reference: share of the others without a reference.
+        spans: share of items that see a part of themselves instead of a reference, and fill in the rest.
+        noise_shift: see `diffusion.shifted` (1 is the cosine schedule itself).
+    """
+
+    n_tokens: int = 0
+    latents: MelVAEConfig | MelLatentsConfig = field(default_factory=MelVAEConfig)
+    encoder: PlainEncoderConfig | DualStreamConfig = field(default_factory=PlainEncoderConfig)
+    dim: int = 384
+    depth: int = 12
+    heads: int = 6
+    expand: int = 4
+    dropout: float = 0.0
+    long_skips: bool = True
+    text_positions: Literal["none", "stretched"] = "none"
+    drop: float = 0.1
+    drop_reference: float = 0.2
+    spans: float = 0.3
+    noise_shift: float = 1.0
+    length: LengthConfig = field(default_factory=LengthConfig)
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads or (self.dim // self.heads) % 2:
+            raise ValueError(f"dim {self.dim} must be an even multiple of heads {self.heads}")
+        for name in ("drop", "drop_reference", "spans"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1")

@@ -1,0 +1,38 @@
+"""A schedule with more or less noise at each time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from intona.diffusion.process import Cosine, Schedule, _expand
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shifted:
+    """alpha / sigma of another schedule, times `scale` (Hoogeboom et al. 2023, "simple diffusion", eq. 4).
+
+    Below 1 there is more noise at each time, which suits long and redundant signals; variance preserving.
+    """
+
+    scale: float = 1.0
+    base: Schedule = field(default_factory=Cosine)
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"scale {self.scale} must be above 0")
+
+    def _norm(self, t: Tensor) -> Tensor:
+        return torch.hypot(self.scale * self.base.alpha(t), self.base.sigma(t))
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return self.scale * self.base.alpha(t) / self._norm(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return self.base.sigma(t) / self._norm(t)
+
+    def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """x_t = alpha_t x0 + sigma_t noise; t (B,), the rest (B, ...)."""
+        return _expand(self.alpha(t), x0) * x0 + _expand(self.sigma(t), x0) * noise

@@ -1,0 +1,1 @@
+"""What an acoustic model predicts, each behind one face."""

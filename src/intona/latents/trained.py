@@ -1,0 +1,48 @@
+"""Latent spaces out of run directories and configs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from intona import checkpoint
+from intona import config as configs
+from intona.audio import MelSpec
+from intona.errors import UserError
+from intona.latents.base import LatentSpace
+from intona.latents.mel import MelLatents, MelLatentsConfig
+from intona.latents.mel_vae import MelVAE, MelVAEConfig
+
+LatentsConfig = MelLatentsConfig | MelVAEConfig
+STAGE = "prosody.melvae"
+
+
+def build(config: LatentsConfig, spec: MelSpec) -> LatentSpace:
+    """An untrained space of a config."""
+    return MelVAE(config, spec) if isinstance(config, MelVAEConfig) else MelLatents(spec)
+
+
+def load(run: Path | str, *, spec: MelSpec | None = None) -> MelVAE:
+    """The mel VAE of a run, checkpoint or published model (averaged weights), in evaluation mode, frozen.
+
+    Args:
+        spec: the mels that it will be given; others than its own are refused, field by field.
+
+    Raises:
+        UserError: no such run, a damaged one, another kind of run, other features.
+    """
+    path = checkpoint.resolve(Path(run))
+    raw = configs.read_json(path / "config.json")
+    if not isinstance(raw, dict) or raw.get("stage") != STAGE:
+        raise UserError("holds no mel VAE", where=path, mend=f"train one: intona train {STAGE}")
+    checkpoint.verify(path, state=False)
+    own = MelSpec.load(path / "features.json")
+    if spec is not None:
+        own.require_same(spec, where=path)
+    model = MelVAE(
+        configs.from_dict(MelVAEConfig, raw.get("model"), where=f"{path / 'config.json'}: model"), own
+    )
+    file = path / "ema.safetensors"
+    file = file if file.is_file() else path / "model.safetensors"
+    state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(file).items()}
+    checkpoint.load_weights(model, state, where=file)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,319 @@
+"""Voices of the latent diffusion model: say a text, with the voice of a few seconds of reference."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from intona import checkpoint, models
+from intona import config as configs
+from intona.acoustic.ditto import Ditto, DittoConfig
+from intona.audio import Audio, MelSpec, log_mel
+from intona.audio.io import faults
+from intona.diffusion.guidance import check_scale
+from intona.encoders.dual_stream import DualStreamConfig
+from intona.errors import UserError, unknown
+from intona.latents import trained
+from intona.nn.precision import autocast, set_fast_matmul
+from intona.nn.random import ItemRandom
+from intona.synth import MAX_CHARACTERS, PAUSE_SECONDS, Voice
+from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance, load_tokenizer, split_sentences
+from intona.transcription import levelled
+
+DEFAULT_STEPS = 25
+DEFAULT_GUIDANCE = 2.0
+MIN_REFERENCE, MAX_REFERENCE = 1.0, 60.0  # seconds
+LOWEST_RATE, FULL_RATE = 8000, 16000  # Hz of a reference
+BEYOND = 1.25  # times the longest text of the training that is still tried
+
+
+def is_ditto_voice(path: Path) -> bool:
+    """Whether a checkpoint directory holds a model of this kind."""
+    file = path / "voices.json"
+    value = configs.read_json(file) if file.is_file() else {}
+    return isinstance(value, dict) and value.get("kind") == "ditto"
+
+
+def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
+    """Open a shipped model by name, or a run or checkpoint directory of prosody.ditto.
+
+    Raises:
+        UserError: no such model, another kind of model, a damaged or unfinished checkpoint, latents that are
+            not those of the training.
+    """
+    path = checkpoint.resolve(models.find(name_or_dir))
+    if not is_ditto_voice(path):
+        raise UserError(
+            "not a latent diffusion voice", where=path, mend="train one: intona train prosody.ditto"
+        )
+    checkpoint.verify(path, state=False)
+    raw = configs.read_json(path / "config.json")
+    if not isinstance(raw, dict) or "model" not in raw:
+        raise UserError("not the config of a voice", where=path / "config.json")
+    config = configs.from_dict(DittoConfig, raw["model"], where=f"{path / 'config.json'}: model")
+    spec = MelSpec.load(path / "features.json")
+    model = Ditto(config, trained.build(config.latents, spec))
+    weights = path / "ema.safetensors"
+    weights = weights if weights.is_file() else path / "model.safetensors"
+    state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(weights).items()}
+    checkpoint.load_weights(model, state, where=weights)
+    voices = configs.read_json(path / "voices.json")
+    model.space.require(str(voices.get("latents")), where=path)
+    tokenizer = load_tokenizer(path / "tokenizer.json")
+    if not isinstance(tokenizer, PhonemeTokenizer):
+        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
+    bpe = None
+    if isinstance(config.encoder, DualStreamConfig):
+        bpe = load_tokenizer(path / "bpe.json")
+        if not isinstance(bpe, BpeTokenizer):
+            raise UserError("not a BPE tokenizer", where=path / "bpe.json")
+    card = configs.read_json(path / "card.json") if (path / "card.json").is_file() else {}
+    return DittoVoice(model, tokenizer, spec, voices=voices, card=card, path=path, bpe=bpe)
+
+
+class DittoVoice(Voice):
+    """The face of `synth.Voice`, with a reference recording in place of a speaker's name.
+
+    Args:
+        voices: what `voices.json` says: speakers, languages, the longest text and reference of the training.
+        card: may set "steps", "guidance", "length_scale".
+    """
+
+    def __init__(
+        self,
+        model: Ditto,
+        tokenizer: PhonemeTokenizer,
+        spec: MelSpec,
+        *,
+        voices: dict[str, Any],
+        card: dict[str, Any] | None = None,
+        path: Path | None = None,
+        bpe: BpeTokenizer | None = None,
+    ) -> None:
+        try:
+            speakers = tuple(map(str, voices["speakers"]))
+            language = str((voices["languages"] or ["ru"])[0])
+            self.longest_symbols = int(voices["longest_symbols"])
+            self.longest_reference = float(voices["reference_seconds"][1])
+        except (KeyError, TypeError, ValueError, IndexError) as e:
+            raise UserError(f"damaged ({e!r})", where="voices.json") from None
+        super().__init__(
+            cast(Any, model),
+            tokenizer,
+            spec,
+            speakers=speakers,
+            language=language,
+            card=card,
+            path=path,
+            bpe=bpe,
+        )
+        self.ditto = model
+
+    def say(  # type: ignore[override]
+        self,
+        text: str,
+        *,
+        voice: Audio | None = None,
+        speaker: str | None = None,
+        rate: float = 1.0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        length: float | None = None,
+        seed: int = 0,
+        phonemes: bool = False,
+        temperature: float | None = None,
+    ) -> Audio:
+        """Speak a text: split into sentences, joined with pauses.
+
+        Args:
+            text: words; or with `phonemes` symbols separated by spaces, words by "|".
+            voice: a recording of the voice to take, 1 to 60 s; of no one in particular if None.
+            rate: 1.1 is a tenth faster.
+            steps, guidance: of the diffusion; the voice's own if None.
+            length: seconds of the whole, pauses included, instead of the predicted ones.
+            seed: the same seed, text and voice give the same audio.
+            speaker: the only one's name, if there is one. temperature: of other kinds of voices; refused.
+
+        Raises:
+            UserError: nothing to say, a sentence far longer than any of the training, a reference that is
+                silent, too short, too long or not a recording, an option that this model does not have.
+        """
+        if len(text) > MAX_CHARACTERS:
+            raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
+        if phonemes and self.bpe is not None:
+            raise UserError(
+                "this voice reads the letters beside the phonemes", mend="give the text without --phonemes"
+            )
+        front = self.frontend
+        sentences = [front.from_phonemes(text)] if phonemes else front(split_sentences(text))
+        return self.speak(
+            sentences,
+            voice=voice,
+            speaker=speaker,
+            rate=rate,
+            steps=steps,
+            guidance=guidance,
+            length=length,
+            seed=seed,
+            temperature=temperature,
+            join=True,
+        )[0]
+
+    def speak(  # type: ignore[override]
+        self,
+        sentences: Sequence[Utterance],
+        *,
+        voice: Audio | None = None,
+        speaker: str | None = None,
+        rate: float = 1.0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        length: float | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        join: bool = False,
+    ) -> list[Audio]:
+        """What the front end made of sentences -> one `Audio` each, or with `join` one for all.
+
+        `length` is then that of all together. Without a reference, the first sentence's voice is kept.
+        """
+        if not sentences:
+            raise UserError("nothing to say")
+        self._check(speaker, rate, temperature)
+        guidance = float(self.card.get("guidance", DEFAULT_GUIDANCE)) if guidance is None else guidance
+        check_scale(guidance, where="--guidance")
+        steps = int(self.card.get("steps", DEFAULT_STEPS)) if steps is None else steps
+        reference = None if voice is None else self.reference(voice)
+        self._check_lengths(sentences)
+        training = self.ditto.training
+        self.ditto.eval()
+        set_fast_matmul()
+        pause = np.zeros(round(PAUSE_SECONDS * self.spec.sample_rate), dtype=np.float32)
+        scale = float(self.card.get("length_scale", 1.0)) / rate
+        with autocast(), torch.inference_mode():
+            if length is not None:
+                silence = PAUSE_SECONDS * (len(sentences) - 1) if join else 0.0
+                scale = self._scale_for(sentences, reference, length - silence, length)
+            waves: list[np.ndarray] = []
+            for i, sentence in enumerate(sentences):
+                tokens, lengths, pieces = self.numbers([sentence])
+                speech = self.ditto.synthesize(
+                    tokens,
+                    lengths,
+                    pieces=pieces,
+                    references=None if reference is None else reference[None],
+                    reference_lengths=None if reference is None else torch.tensor([len(reference)]),
+                    length_scale=scale,
+                    steps=steps,
+                    guidance=guidance,
+                    random=ItemRandom(seed, 0, [str(i)]),
+                )
+                waves.append(self.vocoder.decode(speech.mel.float())[0].float().numpy())
+                if reference is None and join and len(self.speakers) > 1:
+                    reference = speech.latents[0, -round(self.longest_reference * self.ditto.space.rate) :]
+        self.ditto.train(training)
+        if join:
+            waves = [np.concatenate([waves[0]] + [x for w in waves[1:] for x in (pause, w)])]
+        return [Audio(np.clip(w, -1, 1), self.spec.sample_rate) for w in waves]
+
+    def reference(self, voice: Audio) -> torch.Tensor:
+        """A recording as latents (R, dim), not longer than the references of the training.
+
+        Raises:
+            UserError: silent or flat, shorter than 1 s of speech, longer than a minute, below 8 kHz.
+        """
+        where = "reference"
+        usual = "give 3 to 10 s of one voice"
+        if voice.duration > MAX_REFERENCE:
+            raise UserError(
+                f"{voice.duration:.0f} s long, at most {MAX_REFERENCE:.0f} s are taken",
+                where=where,
+                mend=usual,
+            )
+        if voice.sample_rate < LOWEST_RATE:
+            raise UserError(
+                f"at {voice.sample_rate} Hz, at least {LOWEST_RATE} Hz are needed", where=where, mend=usual
+            )
+        if voice.duration < MIN_REFERENCE:
+            raise UserError(
+                f"{voice.duration:.2f} s long, at least {MIN_REFERENCE:g} s are needed",
+                where=where,
+                mend=usual,
+            )
+        if not np.isfinite(voice.samples).all():
+            raise UserError("holds NaN or infinite values", where=where)
+        bad = [f for f in faults(voice) if not f.startswith("clipped")]
+        if bad:
+            raise UserError(bad[0], where=where, mend=usual)
+        if voice.sample_rate < FULL_RATE:
+            warnings.warn(
+                f"the reference is at {voice.sample_rate} Hz and holds nothing above "
+                f"{voice.sample_rate // 2} Hz; so may the speech",
+                stacklevel=3,
+            )
+        clean = levelled(voice.resample(self.spec.sample_rate))
+        if clean.duration < MIN_REFERENCE:
+            raise UserError(
+                f"only {clean.duration:.2f} s of it are sound, at least {MIN_REFERENCE:g} s are needed",
+                where=where,
+                mend=usual,
+            )
+        if clean.duration > self.longest_reference:
+            clean = clean.trim(0, self.longest_reference)  # as much as was ever heard in training
+        mel = torch.from_numpy(log_mel(clean, self.spec))[None]
+        return self.ditto.space.encode(mel, torch.tensor([mel.shape[1]]))[0][0]
+
+    def _check(self, speaker: str | None, rate: float, temperature: float | None) -> None:
+        if speaker is not None and len(self.speakers) != 1:
+            mend = "give a recording of the speaker as --voice"
+            raise UserError("this model has no named speakers", where="--speaker", mend=mend)
+        if speaker is not None and speaker not in self.speakers:
+            unknown("speaker", speaker, self.speakers)
+        if temperature is not None:
+            mend = "--guidance is what it has"
+            raise UserError("this model has no temperature", where="--temperature", mend=mend)
+        if not 0.1 <= rate <= 10:
+            raise UserError(f"{rate:g} is not between 0.1 and 10", where="--rate")
+
+    def _check_lengths(self, sentences: Sequence[Utterance]) -> None:
+        """Refuse a sentence far beyond the training, warn of one a little beyond."""
+        for sentence in sentences:
+            n = len(sentence.phonemes)
+            if n > BEYOND * self.longest_symbols:
+                shown = sentence.text if len(sentence.text) <= 40 else sentence.text[:39] + "…"
+                raise UserError(
+                    f"{n} phonemes, the longest sentence of the training had {self.longest_symbols}",
+                    where=f'"{shown}"',
+                    mend="end it earlier with a full stop",
+                )
+            if n > self.longest_symbols:
+                warnings.warn(
+                    f"a sentence of {n} phonemes, the longest of the training had {self.longest_symbols}",
+                    stacklevel=3,
+                )
+
+    def _scale_for(
+        self, sentences: Sequence[Utterance], reference: torch.Tensor | None, seconds: float, asked: float
+    ) -> float:
+        """What the predicted lengths must be multiplied by to last `seconds`."""
+        total = 0
+        space = self.ditto.space
+        heard = torch.zeros(1, 0, space.dim) if reference is None else reference[None]
+        mask = torch.ones(heard.shape[:2], dtype=torch.bool)
+        for sentence in sentences:
+            text = self.ditto.read(*self.numbers([sentence]))
+            total += int(self.ditto.predict_lengths(text, heard, mask))
+        scale = seconds * space.rate / total
+        if not 0.2 <= scale <= 5:
+            raise UserError(
+                f"{asked:g} s for what would take {total / space.rate:.1f} s",
+                where="--length",
+                mend="0.2 to 5 times are possible",
+            )
+        return scale

@@ -1,0 +1,407 @@
+"""Stage `prosody.ditto`: latent diffusion on a prepared corpus, over a mel VAE or plain mels."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intona import checkpoint
+from intona import config as configs
+from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
+from intona.data.batch import Batch, Loader
+from intona.data.pieces import utterance_of
+from intona.data.prepared import Prepared
+from intona.encoders import pretrained
+from intona.encoders.plain import PlainEncoderConfig
+from intona.errors import UserError
+from intona.latents import trained
+from intona.latents.base import LatentSpace
+from intona.latents.corpus import LatentCorpus
+from intona.latents.mel import MelLatents, MelLatentsConfig
+from intona.nn.losses import Losses
+from intona.nn.masks import length_mask
+from intona.nn.random import ItemRandom
+from intona.systems.prosody.pretrain import announce, start_encoder
+from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
+from intona.training.initial import Rows, identity_of, start_from
+from intona.training.loop import LoopConfig, fit
+from intona.training.optim import OptimConfig
+from intona.training.task import Task
+
+DEMO_SENTENCES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run.
+
+    `latents` is a run of prosody.melvae, or "mel" for plain mels as a control; its fingerprint later.
+    `reference` is the shortest and longest reference in seconds. `corpus`, `init`, `encoder`,
+    `encoder_weights`, `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of a
+    batch with padding.
+    """
+
+    stage: str = "prosody.ditto"
+    size: str = "small"
+    corpus: str = ""
+    init: str = ""
+    latents: str = ""
+    encoder: str = ""
+    encoder_weights: Literal["pretrained", "random"] = "pretrained"
+    encoder_rate: float | None = None
+    reference: tuple[float, float] = (1.5, 4.0)
+    max_frames: int = 6000
+    max_items: int | None = None
+    model: DittoConfig = field(default_factory=DittoConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.reference[0] <= self.reference[1]:
+            raise ValueError("reference: 0 < shortest <= longest seconds must hold")
+
+
+def _published(size: str, dim: int, depth: int, heads: int) -> RunConfig:
+    return RunConfig(
+        size=size,
+        max_frames=64 * 1720,
+        model=DittoConfig(dim=dim, depth=depth, heads=heads),
+        loop=LoopConfig(steps=1_000_000, ema=0.9999, save_every=5000, validate_every=5000),
+        optim=OptimConfig(lr=1e-4, warmup=1000, schedule="cosine"),
+    )
+
+
+def paper() -> RunConfig:
+    """The published S: 40.0 M parameters here (41.89 M in the paper) beside the text encoder.
+
+    Command: `intona train prosody.ditto --size paper --latents VAE --data DATA --out RUN`. Cost in the paper:
+    1 M steps on four A100; never run here. AdamW 1e-4, cosine, 1,000 steps of warm-up are the paper's;
+    widths and depths are DiT's S, B, L, XL, which fit the published counts within 9 %.
+    """
+    return _published("paper", 384, 12, 6)
+
+
+def base() -> RunConfig:
+    """The published B: 159 M here, 151.58 M in the paper. As `paper` otherwise."""
+    return _published("base", 768, 12, 12)
+
+
+def large() -> RunConfig:
+    """The published L: 548 M here, 507.99 M in the paper. As `paper` otherwise."""
+    return _published("large", 1024, 24, 16)
+
+
+def xl() -> RunConfig:
+    """The published XL: 804 M here, 739.97 M in the paper (LibriSpeech cross WER 2.56 %, 55,000 h)."""
+    return _published("xl", 1152, 28, 16)
+
+
+def small() -> RunConfig:
+    """12 M parameters beside the VAE, for a few hours of speech: positions of the text are told (ours).
+
+    Command: `intona train prosody.ditto --latents VAE --data DATA --out RUN`. Cost: docs/ditto.md.
+    """
+    return RunConfig(
+        model=DittoConfig(
+            dim=256,
+            depth=8,
+            heads=4,
+            dropout=0.1,
+            text_positions="stretched",
+            encoder=PlainEncoderConfig(layers=4, hidden=384),
+        ),
+        loop=LoopConfig(steps=20_000, ema=0.999),
+        optim=OptimConfig(
+            lr=6e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=500, schedule="cosine", final=0.02
+        ),
+    )
+
+
+def toy() -> RunConfig:
+    """0.3 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
+    whole = small()
+    return dataclasses.replace(
+        whole,
+        size="toy",
+        max_frames=3200,
+        model=dataclasses.replace(
+            whole.model,
+            dim=64,
+            depth=3,
+            heads=2,
+            expand=2,
+            encoder=PlainEncoderConfig(dim=64, layers=1, hidden=128),
+            length=LengthConfig(hidden=32),
+        ),
+        loop=LoopConfig(steps=200, log_every=10, validate_every=100, save_every=100),
+    )
+
+
+SIZES = {"paper": paper, "base": base, "large": large, "xl": xl, "small": small, "toy": toy}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DittoBatch:
+    """A `Batch` with codes (B, L, dim), references (B, R, dim) and their lengths (B,); 0 = no reference."""
+
+    text: Batch
+    codes: Tensor
+    code_lengths: Tensor
+    references: Tensor
+    reference_lengths: Tensor
+
+    @property
+    def ids(self) -> list[str]:
+        return self.text.ids
+
+    def to(self, device: torch.device | str) -> DittoBatch:
+        return DittoBatch(**{k: v.to(device) for k, v in vars(self).items()})
+
+
+class DittoFeed:
+    """Training batches of one rank, and the dev set, with a reference for each item."""
+
+    def __init__(
+        self,
+        corpus: LatentCorpus,
+        config: RunConfig,
+        rank: int,
+        world: int,
+        bpe: BpeTokenizer | None = None,
+    ) -> None:
+        self.corpus, self.seed = corpus, config.loop.seed
+        prepared = corpus.prepared
+        limits = {"max_frames": config.max_frames, "max_items": config.max_items, "bpe": bpe}
+        self._train = Loader(prepared, "train", seed=config.loop.seed, rank=rank, world_size=world, **limits)
+        self._dev = Loader(prepared, "dev", shuffle=False, **limits) if prepared.items("dev") else None
+
+    def next(self) -> DittoBatch:
+        batch = next(self._train)
+        place = self._train.sampler
+        return self._with_latents(batch, "train", place.epoch, place.position)
+
+    def longest(self) -> DittoBatch:
+        return self._with_latents(self._train.longest(), "train", "longest")
+
+    def validation(self) -> Iterator[DittoBatch]:
+        for batch in self._dev.epoch() if self._dev is not None else ():
+            yield self._with_latents(batch, "dev")
+
+    def seconds(self, batch: DittoBatch) -> float:
+        return self.corpus.prepared.spec.seconds(batch.text.frames)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._train.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._train.load_state_dict(state)
+
+    def _with_latents(self, batch: Batch, split: str, *keys: object) -> DittoBatch:
+        items = [self.corpus.prepared[i] for i in batch.ids]
+        codes, lengths = _pad([self.corpus.codes(i) for i in items])
+        heard = [self.corpus.reference_for(i, split, self.seed, *keys) for i in items]
+        references, reference_lengths = _pad(heard)
+        # The mels themselves are of no more use: one column keeps the batch whole.
+        batch = dataclasses.replace(batch, mels=batch.mels[..., :1])
+        return DittoBatch(
+            text=batch,
+            codes=codes,
+            code_lengths=lengths,
+            references=references,
+            reference_lengths=reference_lengths,
+        )
+
+
+def _pad(rows: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    out = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])
+    for target, row in zip(out, rows, strict=True):
+        target[: len(row)] = torch.from_numpy(row)
+    return out, torch.tensor([len(r) for r in rows])
+
+
+class DittoTask(Task):
+    """The model with its losses; everything random belongs to (seed, step, utterance)."""
+
+    def __init__(self, config: RunConfig, corpus: LatentCorpus, bpe: BpeTokenizer | None = None) -> None:
+        super().__init__()
+        self.config, self.bpe, self.prepared = config, bpe, corpus.prepared
+        self.model = Ditto(config.model, corpus.space)
+        self.model.space.set_statistics(*corpus.statistics())
+        self.model.length.pace.fill_(corpus.pace())
+        if config.encoder_rate == 0:
+            self.model.encoder.requires_grad_(False)  # type: ignore[attr-defined]
+
+    def train(self, mode: bool = True) -> DittoTask:
+        super().train(mode)
+        if self.config.encoder_rate == 0:
+            self.model.encoder.eval()  # type: ignore[attr-defined]  # frozen: no dropout either
+        return self
+
+    def rates(self) -> dict[str, float]:
+        rate = self.config.encoder_rate
+        return {} if rate is None else {"model.encoder.": rate}
+
+    def forward(self, batch: DittoBatch, step: int) -> Losses:
+        return self.model.losses(
+            tokens=batch.text.tokens,
+            token_lengths=batch.text.token_lengths,
+            latents=self._standard(batch.codes, batch.code_lengths),
+            latent_lengths=batch.code_lengths,
+            references=self._standard(batch.references, batch.reference_lengths),
+            reference_lengths=batch.reference_lengths,
+            pieces=batch.text.pieces,
+            random=ItemRandom(self.config.loop.seed, step, batch.ids),
+        )
+
+    def _standard(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        space = self.model.space
+        return (codes - space.mean) / space.std * length_mask(lengths, codes.shape[1])[..., None]
+
+    def voices(self) -> dict[str, Any]:
+        """voices.json: what the speaking side must know."""
+        train = self.prepared.items("train")
+        return {
+            "kind": "ditto",
+            "speakers": list(self.prepared.speakers),
+            "languages": list(self.prepared.languages),
+            "latents": self.model.space.fingerprint(),
+            "longest_symbols": max(len(i.phonemes) for i in train),
+            "longest_seconds": max(self.prepared.spec.seconds(i.n_frames) for i in train),
+            "reference_seconds": list(self.config.reference),
+        }
+
+    def extra_files(self) -> dict[str, Any]:
+        root = self.prepared.root
+        names = ("tokenizer.json", "features.json")
+        files = {n: json.loads((root / n).read_text(encoding="utf-8")) for n in names}
+        if self.bpe is not None:
+            files["bpe.json"] = self.bpe.to_json()
+        return {**files, "stats.json": self.prepared.stats, "voices.json": self.voices()}
+
+    def demonstrate(self, out: Path, step: int) -> None:
+        """The first dev sentences, without a reference: wav and spectrogram, the same noise every time."""
+        from intona.plots import spectrogram_of
+        from intona.synth_ditto import DittoVoice
+
+        out.mkdir(parents=True, exist_ok=True)
+        prepared = self.prepared
+        voice = DittoVoice(self.model, prepared.tokenizer, prepared.spec, voices=self.voices(), bpe=self.bpe)
+        for item in prepared.items("dev")[:DEMO_SENTENCES]:
+            audio = voice.speak([utterance_of(item)])[0]
+            audio.write(out / f"{item.id}.wav")
+            spectrogram_of(audio, out / f"{item.id}.png", title=f"{item.id}, step {step}")
+
+
+def open_latents(name: str, prepared: Prepared) -> LatentSpace:
+    """The space that `--latents` names.
+
+    Raises:
+        UserError: none named, no such run, or made for other mels than the corpus's.
+    """
+    if not name:
+        raise UserError(
+            "no latents named",
+            where="--latents",
+            mend="give a run of prosody.melvae, or mel for plain mels",
+        )
+    return MelLatents(prepared.spec) if name == "mel" else trained.load(name, spec=prepared.spec)
+
+
+def resolve(
+    size: str, prepared: Prepared, overrides: dict[str, str], encoder: Path | None = None
+) -> tuple[RunConfig, LatentSpace]:
+    """The preset, filled with what the corpus, the latents and a pretrained encoder say, and overridden."""
+    config = SIZES[size]()
+    if encoder is not None:
+        sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=len(prepared.tokenizer))
+        model = dataclasses.replace(config.model, encoder=sizes)
+        config = dataclasses.replace(config, encoder=identity_of(encoder), model=model)
+    config = configs.override(config, overrides)
+    if encoder is not None and config.encoder_rate is None:
+        rate = 0.1 if config.encoder_weights == "pretrained" else 1.0
+        config = dataclasses.replace(config, encoder_rate=rate)
+    space = open_latents(config.latents, prepared)
+    model = dataclasses.replace(
+        config.model,
+        n_tokens=len(prepared.tokenizer),
+        latents=getattr(space, "config", MelLatentsConfig()),
+    )
+    config = dataclasses.replace(
+        config, corpus=prepared.fingerprint, latents=space.fingerprint(), model=model
+    )
+    return config, space
+
+
+def start_from_voice(task: DittoTask, source: Path) -> None:
+    """Weights of another voice of the same sizes and latents; symbols are matched by name.
+
+    The statistics of the latents stay the source's: its weights are scaled to them.
+
+    Raises:
+        UserError: another kind of model, other latents, other sizes.
+    """
+    path = checkpoint.resolve(source)
+    voices = configs.read_json(path / "voices.json")
+    if not isinstance(voices, dict) or voices.get("kind") != "ditto":
+        raise UserError("not a run of prosody.ditto", where=path)
+    task.model.space.require(str(voices.get("latents")), where=path)
+    before = load_tokenizer(path / "tokenizer.json")
+    if not isinstance(before, PhonemeTokenizer):
+        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
+    rows = Rows(before=before.symbols, now=task.prepared.tokenizer.symbols)
+    fresh = start_from(task, source, rows={"model.encoder.embedding.weight": rows})
+    if fresh:
+        print(f"{len(fresh)} symbols start anew: {' '.join(fresh[:20])}", file=sys.stderr)
+
+
+def train(
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    init: Path | None = None,
+    encoder: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """See `intona.systems.train`."""
+    prepared = Prepared.open(data)
+    config, space = resolve(size, prepared, overrides, encoder)
+    corpus = LatentCorpus(prepared, space, seconds=config.reference)
+    torch.manual_seed(config.loop.seed)
+    bpe = None if encoder is None else pretrained.pieces(encoder)
+    task = DittoTask(config, corpus, bpe)
+    if encoder is not None and config.encoder_weights == "pretrained":
+        start_encoder(task.model.encoder, encoder, prepared.tokenizer)  # type: ignore[arg-type]
+    if init is not None:
+        config = dataclasses.replace(config, init=identity_of(init))
+        start_from_voice(task, init)
+    trained_millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
+    announce(
+        config,
+        {
+            "parameters that learn (M)": f"{trained_millions:.2f}",
+            "utterances": len(prepared.items("train")),
+            "latents": f"{space.rate:.2f} Hz x {space.dim}",
+        },
+    )
+    return fit(
+        task,
+        config.loop,
+        config.optim,
+        out,
+        feed=lambda rank, world: DittoFeed(corpus, config, rank, world, bpe),
+        run_config=config,
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )

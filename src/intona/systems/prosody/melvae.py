@@ -1,0 +1,160 @@
+"""Stage `prosody.melvae`: the mel VAE that a latent diffusion works on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from intona.audio import Audio
+from intona.data.batch import Batch
+from intona.data.prepared import Prepared
+from intona.latents.mel_vae import MelVAE, MelVAEConfig
+from intona.nn.losses import Losses
+from intona.nn.random import ItemRandom
+from intona.systems.prosody.gradtts import SpeechFeed, mel_statistics
+from intona.systems.prosody.pretrain import announce
+from intona.training.initial import identity_of, start_from
+from intona.training.loop import LoopConfig, fit
+from intona.training.optim import OptimConfig
+from intona.training.task import Task
+
+DEMO_SENTENCES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run. `corpus` is the fingerprint of the data, `init` the VAE it started from ("" = none);
+    `max_frames` bounds a batch with padding."""
+
+    stage: str = "prosody.melvae"
+    size: str = "small"
+    corpus: str = ""
+    init: str = ""
+    max_frames: int = 2400
+    max_items: int | None = None
+    model: MelVAEConfig = field(default_factory=MelVAEConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+def paper() -> RunConfig:
+    """41 M parameters, 8 frames a latent (10.77 Hz, the published rate); widths are not published (ours).
+
+    Command: `intona train prosody.melvae --size paper --data DATA --out RUN`. Cost: meant for a GPU; never
+    run here. The published Mel-VAE is quantised and adversarial, and its reconstruction is not given in
+    figures that can be compared.
+    """
+    return RunConfig(
+        size="paper",
+        max_frames=32 * 1600,
+        model=MelVAEConfig(dim=128, width=512, depth=3, expand=4),
+        loop=LoopConfig(steps=200_000, save_every=2000, validate_every=5000),
+        optim=OptimConfig(lr=2e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=1000, schedule="cosine"),
+    )
+
+
+def small() -> RunConfig:
+    """7.6 M parameters, 64 numbers a latent.
+
+    Command: `intona train prosody.melvae --data DATA --out RUN`. Cost and figures: docs/ditto.md.
+    """
+    return RunConfig(
+        loop=LoopConfig(steps=6000, ema=0.995),
+        optim=OptimConfig(
+            lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup=200, schedule="cosine", final=0.02
+        ),
+    )
+
+
+def toy() -> RunConfig:
+    """0.2 M parameters: trains in seconds. For tests and first tries."""
+    base = small()
+    return dataclasses.replace(
+        base,
+        size="toy",
+        max_frames=1600,
+        model=MelVAEConfig(dim=16, width=64, depth=1, expand=2),
+        loop=LoopConfig(steps=200, log_every=10, validate_every=100, save_every=100),
+        optim=OptimConfig(lr=3e-3, warmup=20),
+    )
+
+
+SIZES = {"paper": paper, "small": small, "toy": toy}
+
+
+class MelVAETask(Task):
+    """The VAE with its losses; the noise of a latent belongs to (seed, step, utterance)."""
+
+    def __init__(self, config: RunConfig, prepared: Prepared) -> None:
+        super().__init__()
+        self.config, self.prepared = config, prepared
+        self.model = MelVAE(config.model, prepared.spec)
+        self.model.set_mel_statistics(*mel_statistics(prepared))
+
+    def forward(self, batch: Batch, step: int) -> Losses:
+        random = ItemRandom(self.config.loop.seed, step, batch.ids)
+        return self.model.losses(batch.mels, batch.mel_lengths, random)
+
+    def extra_files(self) -> dict[str, Any]:
+        read = json.loads((self.prepared.root / "features.json").read_text(encoding="utf-8"))
+        return {"features.json": read, "stats.json": self.prepared.stats}
+
+    def demonstrate(self, out: Path, step: int) -> None:
+        """The first dev utterances there and back, as wavs: the vocoder on both mels."""
+        from intona.vocoder import load_vocoder
+
+        out.mkdir(parents=True, exist_ok=True)
+        vocoder = load_vocoder("hifigan")
+        for item in self.prepared.items("dev")[:DEMO_SENTENCES]:
+            mel = torch.from_numpy(self.prepared.mel(item))[None]
+            for name, x in (("vocoder", mel), ("vae", there_and_back(self.model, mel))):
+                wave = vocoder.decode(x)[0].numpy()
+                Audio(wave, self.prepared.spec.sample_rate).write(out / f"{item.id}-{name}.wav")
+
+
+def there_and_back(space: MelVAE, mel: torch.Tensor) -> torch.Tensor:
+    """One mel (1, T, n_mels) through the latents."""
+    latents, after = space.encode(mel, torch.tensor([mel.shape[1]]))
+    return space.decode(latents, after)[:, : mel.shape[1]]
+
+
+def train(
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    init: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """See `intona.systems.train`."""
+    from intona import config as configs
+
+    prepared = Prepared.open(data)
+    config = configs.override(SIZES[size](), overrides)
+    model = dataclasses.replace(config.model, n_mels=prepared.spec.n_mels)
+    config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
+    torch.manual_seed(config.loop.seed)
+    task = MelVAETask(config, prepared)
+    if init is not None:
+        config = dataclasses.replace(config, init=identity_of(init))
+        start_from(task, init)
+    millions = sum(p.numel() for p in task.parameters()) / 1e6
+    rate = f"{task.model.rate:.2f} Hz x {config.model.dim}"
+    announce(config, {"parameters (M)": f"{millions:.2f}", "latents": rate})
+    return fit(
+        task,
+        config.loop,
+        config.optim,
+        out,
+        feed=lambda rank, world: SpeechFeed(prepared, cast(Any, config), rank, world),
+        run_config=config,
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )

@@ -1,0 +1,127 @@
+"""Latent spaces: lengths, padding, statistics, fingerprints, and a VAE that learns real speech."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from intona.audio import MelSpec, log_mel, read_audio
+from intona.errors import UserError
+from intona.latents.base import LatentSpace, statistics_of
+from intona.latents.mel import MelLatents
+from intona.latents.mel_vae import MelVAE, MelVAEConfig
+from intona.nn.masks import length_mask
+from intona.nn.random import ItemRandom
+
+SMALL = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
+SIZES = MelVAEConfig(dim=12, width=48, depth=1, expand=2)
+
+
+@pytest.fixture(scope="module")
+def speech() -> tuple[torch.Tensor, torch.Tensor]:
+    """Four utterances of festvox-ru as one padded batch of mels, and their lengths."""
+    files = sorted(SMALL.rglob("*.wav"))[:4]
+    spec = MelSpec()
+    mels = [torch.from_numpy(log_mel(read_audio(f, sample_rate=spec.sample_rate), spec))[:300] for f in files]
+    mels = [m[: 300 - 37 * i] for i, m in enumerate(mels)]
+    lengths = torch.tensor([len(m) for m in mels])
+    return torch.nn.utils.rnn.pad_sequence(mels, batch_first=True), lengths
+
+
+def build(seed: int = 0) -> MelVAE:
+    torch.manual_seed(seed)
+    model = MelVAE(SIZES, MelSpec()).eval()
+    for p in model.parameters():  # gates start at zero: then hardly anything would be tested
+        torch.nn.init.normal_(p, std=0.1)
+    return model
+
+
+@pytest.mark.parametrize("space", [build(), MelLatents(MelSpec())], ids=["vae", "mel"])
+def test_a_batch_of_different_lengths_equals_one_by_one(
+    space: LatentSpace, speech: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    mels, lengths = speech
+    garbage = torch.where(length_mask(lengths, mels.shape[1])[..., None], mels, torch.tensor(7.0))
+    latents, after = space.encode(garbage, lengths)
+    decoded = space.decode(latents, after)
+    assert latents.shape == (4, space.latents(300), space.dim)
+    assert decoded.shape[1] == latents.shape[1] * space.compression
+    for i, n in enumerate(lengths.tolist()):
+        one, m = space.encode(mels[i : i + 1, :n], lengths[i : i + 1])
+        assert int(m) == int(after[i]) == -(-n // space.compression)
+        assert torch.allclose(latents[i, : int(m)], one[0], atol=1e-4)
+        assert not latents[i, int(m) :].any()
+        alone = space.decode(one, m)
+        assert torch.allclose(decoded[i, : alone.shape[1]], alone[0], atol=1e-3)
+
+
+def test_normalised_latents_have_unit_variance(speech: tuple[torch.Tensor, torch.Tensor]) -> None:
+    space, (mels, lengths) = build(), speech
+    raw = [c[: int(n)].numpy() for c, n in zip(*space.encode(mels, lengths), strict=True)]
+    before = space.decode(*space.encode(mels, lengths))
+    space.set_statistics(*statistics_of(raw))
+    after = [c[: int(n)].numpy() for c, n in zip(*space.encode(mels, lengths), strict=True)]
+    rows = np.concatenate(after)
+    assert np.allclose(rows.mean(0), 0, atol=1e-3) and np.allclose(rows.std(0), 1, atol=1e-3)
+    # What the decoder is given is the same code as before.
+    assert torch.allclose(space.decode(*space.encode(mels, lengths)), before, atol=1e-2)
+    with pytest.raises(UserError, match="not finite"):
+        statistics_of([np.array([[np.nan]])])
+    with pytest.raises(UserError, match="none"):
+        statistics_of([])
+
+
+def test_plain_mels_come_back_exactly(speech: tuple[torch.Tensor, torch.Tensor]) -> None:
+    space, (mels, lengths) = MelLatents(MelSpec()), speech
+    space.set_statistics(torch.full((80,), -5.0), torch.full((80,), 2.0))
+    assert torch.allclose(space.decode(*space.encode(mels, lengths)), mels, atol=1e-5)
+    assert space.rate == pytest.approx(22050 / 256)
+    assert build().rate == pytest.approx(10.77, abs=0.01)
+
+
+def test_fingerprints_differ_with_weights_and_features_but_not_with_statistics() -> None:
+    a, b = build(0), build(0)
+    b.set_statistics(torch.ones(12), 2 * torch.ones(12))
+    assert a.fingerprint() == b.fingerprint()
+    half = build(0)
+    half.load_state_dict({k: v.half().float() for k, v in half.state_dict().items()})
+    assert half.fingerprint() == a.fingerprint()  # as published
+    with pytest.raises(UserError, match=r"made for the latents .*use the latents"):
+        a.require(build(1).fingerprint())
+    other = MelLatents(dataclasses.replace(MelSpec(), f_max=7600.0))
+    assert other.fingerprint() != MelLatents(MelSpec()).fingerprint()
+    with pytest.raises(UserError, match="40 mels, features with 80"):
+        MelVAE(MelVAEConfig(n_mels=40), MelSpec())
+
+
+def test_divergence_is_the_closed_form(speech: tuple[torch.Tensor, torch.Tensor]) -> None:
+    model, (mels, lengths) = build(), speech
+    part = model.losses(mels, lengths, ItemRandom(0, 0, list("abcd"))).parts["kl"]
+    mean, log_var = model.moments(mels, lengths)
+    mean, log_var = mean.detach(), log_var.detach()
+    posterior = torch.distributions.Normal(mean, (0.5 * log_var).exp())
+    oracle = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0))
+    mask = length_mask(model.latent_lengths(lengths), mean.shape[1])
+    assert float(part.total.detach()) == pytest.approx(float(oracle[mask].sum()), rel=1e-4)
+    assert int(part.count) == int(mask.sum()) * 12
+
+
+def test_it_learns_to_bring_real_speech_back(speech: tuple[torch.Tensor, torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    mels, lengths = speech
+    model = MelVAE(dataclasses.replace(SIZES, dim=32, width=64), MelSpec())
+    rows = mels[length_mask(lengths, mels.shape[1])]
+    model.set_mel_statistics(rows.mean(0), rows.std(0))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    errors = []
+    for step in range(80):
+        losses = model.losses(mels, lengths, ItemRandom(0, step, list("abcd")))
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+        errors.append(float(losses.parts["mel"].mean))
+    assert errors[0] > 0.7 and np.mean(errors[-5:]) < 0.4

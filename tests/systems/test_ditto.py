@@ -1,0 +1,300 @@
+"""Stages prosody.melvae and prosody.ditto: train, resume, refuse what does not fit, speak."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from intona import checkpoint, config, synth_ditto, systems
+from intona.audio import Audio, read_audio
+from intona.data.prepared import Prepared
+from intona.errors import UserError
+from intona.latents import trained
+from intona.latents.corpus import LatentCorpus
+from intona.latents.mel import MelLatents
+from intona.systems.prosody import ditto as stage
+from intona.vocoder import load_vocoder
+
+SMALL = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
+FEW = {
+    "loop.steps": "4",
+    "loop.save_every": "4",
+    "loop.validate_every": "4",
+    "loop.precision": "fp32",
+    "max_frames": "1200",
+}
+
+
+def train(name: str, data: Path, out: Path, **more: str) -> Path:
+    return systems.train(f"prosody.{name}", size="toy", data=data, out=out, overrides=FEW | more)
+
+
+@pytest.fixture(scope="module")
+def vae(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("vae") / "run"
+    train("melvae", spoken, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(spoken: Path, vae: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("ditto") / "run"
+    train("ditto", spoken, out, latents=str(vae))
+    return out
+
+
+@pytest.fixture(scope="module")
+def voice(run: Path) -> synth_ditto.DittoVoice:
+    voice = synth_ditto.load(run)
+    voice._vocoder = load_vocoder("griffin-lim")  # a tenth of the time
+    return voice
+
+
+@pytest.fixture(scope="module")
+def recording() -> Audio:
+    return read_audio(sorted(SMALL.rglob("*.wav"))[0])
+
+
+def weights(out: Path, name: str = "model") -> dict[str, torch.Tensor]:
+    return checkpoint.read_tensors(checkpoint.resolve(out) / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize("name", ["melvae", "ditto"])
+def test_half_and_half_is_the_whole_to_the_bit(
+    name: str, spoken: Path, vae: Path, run: Path, tmp_path: Path
+) -> None:
+    more = {"latents": str(vae)} if name == "ditto" else {}
+    train(name, spoken, tmp_path / "halves", **(more | {"loop.steps": "2"}))
+    train(name, spoken, tmp_path / "halves", **more)
+    whole = vae if name == "melvae" else run
+    for kind in ("model", "ema", "state/optimizer"):
+        a, b = weights(whole, kind), weights(tmp_path / "halves", kind)
+        assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_latents_of_the_run_are_those_of_the_vae_and_standardised(spoken: Path, vae: Path, run: Path) -> None:
+    prepared, space = Prepared.open(spoken), trained.load(vae)
+    corpus = LatentCorpus(prepared, space, seconds=(1.0, 2.0))
+    item = prepared.items("train")[0]
+    mel = torch.from_numpy(prepared.mel(item))[None]
+    assert np.allclose(corpus.codes(item), space.codes(mel, torch.tensor([item.n_frames]))[0], atol=1e-4)
+    state = weights(run)
+    own = {k: v for k, v in state.items() if k.startswith("model.space.")}
+    rows = np.concatenate([corpus.codes(i) for i in prepared.items("train")])
+    assert np.allclose((rows - own["model.space.mean"].numpy()).mean(0), 0, atol=1e-3)
+    assert np.allclose((rows / own["model.space.std"].numpy()).std(0), 1, atol=1e-3)
+    assert corpus.pace() == pytest.approx(
+        len(rows) / sum(len(i.phonemes) for i in prepared.items("train")), rel=1e-9
+    )
+
+
+def test_references_are_other_utterances_of_the_speaker(spoken: Path) -> None:
+    prepared = Prepared.open(spoken)
+    corpus = LatentCorpus(prepared, MelLatents(prepared.spec), seconds=(0.5, 1.0))
+    items = prepared.items("train")
+    item, others = items[0], np.concatenate([prepared.mel(i) for i in items[1:]])
+    seen = set()
+    for step in range(20):
+        cut = corpus.reference_for(item, "train", 0, step)
+        assert 43 <= len(cut) <= 86
+        at = np.flatnonzero((others == cut[0]).all(1))
+        assert any(np.array_equal(others[a : a + len(cut)], cut) for a in at)
+        assert np.array_equal(cut, corpus.reference_for(item, "train", 0, step))
+        seen.add(cut[0].tobytes())
+    assert len(seen) > 10
+    lonely = dataclasses.replace(item, speaker=99)
+    assert corpus.reference_for(lonely, "train").shape == (0, 80)
+
+
+def test_plain_mels_are_the_control(spoken: Path, tmp_path: Path) -> None:
+    train("ditto", spoken, tmp_path / "mel", latents="mel", **{"loop.steps": "1"})
+    voice = synth_ditto.load(tmp_path / "mel")
+    assert voice.ditto.space.kind == "mel"
+    assert voice.say("Да.", steps=2).duration > 0.05
+
+
+def test_latents_and_features_that_do_not_fit_are_refused(
+    spoken: Path, vae: Path, run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"no latents named.*prosody\.melvae"):
+        train("ditto", spoken, tmp_path / "a")
+    with pytest.raises(UserError, match=r"holds no mel VAE.*intona train prosody\.melvae"):
+        train("ditto", spoken, tmp_path / "a", latents=str(run))
+    train("melvae", spoken, tmp_path / "other", **{"loop.seed": "1", "loop.steps": "1"})
+    with pytest.raises(UserError, match=r"another config.*latents"):
+        train("ditto", spoken, run, latents=str(tmp_path / "other"))
+    with pytest.raises(UserError, match="made for the latents"):
+        systems.train(
+            "prosody.ditto",
+            size="toy",
+            data=spoken,
+            out=tmp_path / "b",
+            overrides=FEW | {"latents": str(tmp_path / "other")},
+            init=run,
+        )
+    broken = tmp_path / "broken"
+    shutil.copytree(checkpoint.resolve(run), broken)
+    voices = json.loads((broken / "voices.json").read_text(encoding="utf-8"))
+    config.write_json(broken / "voices.json", voices | {"latents": "0" * 16})
+    names = [str(p.relative_to(broken)) for p in broken.rglob("*") if p.is_file() and p.name != "files.json"]
+    checkpoint.write_index(broken, names)
+    with pytest.raises(UserError, match="made for the latents 0000"):
+        synth_ditto.load(broken)
+    changed = tmp_path / "features"
+    shutil.copytree(checkpoint.resolve(vae), changed)
+    features = json.loads((changed / "features.json").read_text(encoding="utf-8"))
+    config.write_json(changed / "features.json", features | {"f_max": 7600.0})
+    checkpoint.write_index(
+        changed,
+        [str(p.relative_to(changed)) for p in changed.rglob("*") if p.is_file() and p.name != "files.json"],
+    )
+    with pytest.raises(UserError, match=r"f_max"):
+        train("ditto", spoken, tmp_path / "c", latents=str(changed))
+
+
+def test_init_takes_the_weights(spoken: Path, vae: Path, run: Path, tmp_path: Path) -> None:
+    systems.train(
+        "prosody.ditto",
+        size="toy",
+        data=spoken,
+        out=tmp_path / "tuned",
+        overrides=FEW | {"latents": str(vae), "optim.lr": "0", "loop.steps": "1"},
+        init=run,
+    )
+    before, after = weights(run, "ema"), weights(tmp_path / "tuned")
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_it_stands_on_any_text_encoder(spoken: Path, vae: Path, tmp_path: Path) -> None:
+    few = {k: v for k, v in FEW.items() if k != "max_frames"} | {"loop.steps": "2"}
+    systems.train("prosody.mlm", size="toy", data=spoken, out=tmp_path / "mlm", overrides=few)
+    systems.train(
+        "prosody.ditto",
+        size="toy",
+        data=spoken,
+        out=tmp_path / "voice",
+        overrides=FEW | {"latents": str(vae), "loop.steps": "1", "encoder_rate": "0"},
+        encoder=tmp_path / "mlm",
+    )
+    a, b = weights(tmp_path / "mlm", "ema"), weights(tmp_path / "voice")
+    name = "model.encoder.phonemes.stack.blocks.0.feed_forward.up.weight"
+    assert torch.equal(a[name], b[name])
+    assert synth_ditto.load(tmp_path / "voice").say("Доброе утро.", steps=1).duration > 0.1
+
+
+# --- speaking -----------------------------------------------------------------------------------------
+
+
+def test_it_speaks_with_and_without_a_reference_and_repeats_itself(
+    voice: synth_ditto.DittoVoice, recording: Audio
+) -> None:
+    how: dict[str, Any] = {"steps": 2, "seed": 3}
+    plain = voice.say("Доброе утро, друзья. Как дела?", **how)
+    assert plain.sample_rate == 22050 and np.isfinite(plain.samples).all()
+    assert np.array_equal(plain.samples, voice.say("Доброе утро, друзья. Как дела?", **how).samples)
+    as_one = voice.say("Доброе утро, друзья.", voice=recording, guidance=1.5, **how)
+    other = voice.say("Доброе утро, друзья.", guidance=1.5, **how)
+    assert not np.array_equal(as_one.samples, other.samples)  # by little: four updates opened few gates
+
+
+def test_length_and_rate_are_obeyed(voice: synth_ditto.DittoVoice) -> None:
+    text = "Доброе утро, друзья. Как у вас сегодня дела?"
+    usual = voice.say(text, steps=1)
+    latent = 1 / voice.ditto.space.rate
+    asked = 0.6 * usual.duration
+    assert voice.say(text, steps=1, length=asked).duration == pytest.approx(asked, abs=2 * latent)
+    slow = voice.say(text, steps=1, rate=0.5)
+    spoken = usual.duration - synth_ditto.PAUSE_SECONDS
+    assert slow.duration - synth_ditto.PAUSE_SECONDS == pytest.approx(2 * spoken, abs=3 * latent)
+    with pytest.raises(UserError, match=r"--length: 10000 s for what would take"):
+        voice.say(text, steps=1, length=10_000)
+
+
+def test_a_bad_reference_gets_a_clear_answer(voice: synth_ditto.DittoVoice, recording: Audio) -> None:
+    rate = 22050
+    noise = np.random.default_rng(0).normal(0, 0.1, rate * 3).astype(np.float32)
+    nan = noise.copy()
+    nan[5] = np.nan
+    almost = np.concatenate([noise[: rate // 2], np.zeros(rate * 3, np.float32)])
+    for audio, answer in (
+        (Audio(np.zeros(rate * 3, np.float32), rate), "silent"),
+        (Audio(np.full(rate * 3, 0.3, np.float32), rate), "constant"),
+        (Audio(noise[: rate // 5], rate), r"0\.20 s long, at least 1 s"),
+        (Audio(np.zeros(0, np.float32), rate), r"0\.00 s long"),
+        (Audio(np.zeros(2 * 3600 * 8000, np.float32), 8000), "7200 s long, at most 60 s"),
+        (Audio(noise, 4000), "at 4000 Hz, at least 8000"),
+        (Audio(nan, rate), "NaN"),
+        (Audio(almost, rate), r"only 0\.\d+ s of it are sound"),
+    ):
+        with pytest.raises(UserError, match=rf"^reference: .*{answer}"):
+            voice.say("Да.", voice=audio, steps=1)
+    with pytest.warns(UserWarning, match="8000 Hz and holds nothing above 4000 Hz"):
+        heard = voice.reference(recording.resample(8000))
+    longest = voice.longest_reference * voice.ditto.space.rate
+    assert 1 <= len(heard) <= longest + 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(voice.reference(recording)) == len(heard)
+
+
+def test_a_text_longer_than_trained_gets_a_clear_answer(voice: synth_ditto.DittoVoice) -> None:
+    word = "слово " * 200
+    with pytest.raises(UserError, match=r"phonemes, the longest sentence of the training had .*full stop"):
+        voice.say(word, steps=1)
+    # Just beyond is tried, with a warning.
+    symbols = len(voice.frontend(["слово"])[0].phonemes) + 1
+    n = voice.longest_symbols // symbols + 2
+    with pytest.warns(UserWarning, match="the longest of the training"):
+        voice.say("слово " * n, steps=1)
+
+
+def test_options_that_this_model_lacks_are_refused(voice: synth_ditto.DittoVoice) -> None:
+    for how, answer in (
+        ({"temperature": 0.5}, "no temperature"),
+        ({"speaker": "nobody"}, 'unknown speaker "nobody"'),
+        ({"guidance": -1.0}, "--guidance"),
+        ({"guidance": float("nan")}, "--guidance"),
+        ({"steps": 0}, "0 diffusion steps"),
+        ({"rate": 0.0}, "--rate"),
+        ({"length": -1.0}, "--length"),
+        ({"length": float("nan")}, "--length"),
+    ):
+        with pytest.raises(UserError, match=answer):
+            voice.say("Да.", **({"steps": 1} | how))  # type: ignore[arg-type]
+    with pytest.raises(UserError):
+        voice.say("   ", steps=1)
+
+
+def test_published_half_precision_keeps_the_fingerprint(run: Path, tmp_path: Path) -> None:
+    checkpoint.publish(run, tmp_path / "out", card={"name": "toy", "steps": 1, "guidance": 1.0})
+    assert synth_ditto.load(tmp_path / "out").say("Да.").duration > 0.05
+
+
+def test_a_damaged_voices_file_is_named(run: Path) -> None:
+    voice = synth_ditto.load(run)
+    with pytest.raises(UserError, match=r"voices\.json: damaged"):
+        synth_ditto.DittoVoice(voice.ditto, voice.tokenizer, voice.spec, voices={"speakers": []})
+
+
+def test_the_feed_is_a_function_of_its_place(spoken: Path) -> None:
+    prepared = Prepared.open(spoken)
+    settings, space = stage.resolve("toy", prepared, FEW | {"latents": "mel"})
+    corpus = LatentCorpus(prepared, space, seconds=settings.reference)
+    first = stage.DittoFeed(corpus, settings, 0, 1)
+    for _ in range(3):
+        first.next()
+    state = first.state_dict()
+    expected = first.next()
+    second = stage.DittoFeed(corpus, settings, 0, 1)
+    second.load_state_dict(state)
+    found = second.next()
+    assert found.ids == expected.ids and torch.equal(found.references, expected.references)
+    assert torch.equal(found.codes, expected.codes)
