@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,7 +155,7 @@ def test_the_page_of_half_a_study_names_what_is_missing(
         job = wanted.job(f"retrieval/{name}/0")
         own = folder(tmp_path, job.name)
         own.mkdir(parents=True)
-        arguments = job.arguments | {"gallery": 4}
+        arguments: dict[str, Any] = job.arguments | {"gallery": 4}
         probe.find_sounds(out=own, needs=chain, limit_minutes=None, **arguments)
         write_json(own / "done.json", {"fingerprint": wanted.fingerprints[job.name], "made": 1.0})
     bad = "voice/1+2/0"

@@ -4,7 +4,7 @@ An arm is a text encoder; each gets a voice (`prosody.gradtts`) of the same seed
 so that voices differ in the encoder's first weights and in nothing else. All voices speak the test split, and
 one evaluation judges them together.
 
-Size small: 400 steps of stage 1, 300 of stage 2, 120 of stage 3 and 2,500 of the voice, with warm-ups to
+Size small: 400 steps of stage 1, 300 of stage 2, 120 of stage 3 and 2,400 of the voice, with warm-ups to
 match. With two seeds of the five arms that matter about ten hours of one core, five of two (docs/prosody.md).
 Size toy: a smoke run.
 """
@@ -106,24 +106,24 @@ SIZES = {
             "prosody.mlm": Work(steps=400, warmup=40, seconds=1.1),
             "prosody.contrastive": Work(steps=300, warmup=30, seconds=1.5),
             "prosody.refine": Work(steps=120, warmup=12, seconds=3.5),
-            "prosody.gradtts": Work(steps=2500, warmup=200, seconds=0.8),
+            "prosody.gradtts": Work(steps=2400, warmup=200, seconds=0.8),
         },
         points=4,
         gallery=64,
         sentences=0,
-        minutes={"speakers": 3, "test": 1, "said": 2, "retrieval": 1, "probe": 15, "judge": 4},
+        minutes={"speakers": 3, "test": 4, "said": 4, "retrieval": 1, "probe": 15, "judge": 4},
     ),
     "toy": Size(
         stages={
-            "prosody.mlm": Work(steps=20, warmup=4, seconds=0.1),
-            "prosody.contrastive": Work(steps=20, warmup=4, seconds=0.2),
-            "prosody.refine": Work(steps=10, warmup=2, seconds=0.2, overrides=(("batch", "4"),)),
-            "prosody.gradtts": Work(steps=60, warmup=10, seconds=0.1),
+            "prosody.mlm": Work(steps=20, warmup=4, seconds=0.5),
+            "prosody.contrastive": Work(steps=20, warmup=4, seconds=0.5),
+            "prosody.refine": Work(steps=10, warmup=2, seconds=0.5, overrides=(("batch", "4"),)),
+            "prosody.gradtts": Work(steps=60, warmup=10, seconds=0.4),
         },
         points=2,
         gallery=16,
         sentences=4,
-        minutes={"speakers": 1, "test": 0.3, "said": 0.3, "retrieval": 0.3, "probe": 1, "judge": 0.3},
+        minutes={"speakers": 1, "test": 0.3, "said": 0.4, "retrieval": 0.1, "probe": 1, "judge": 0.3},
     ),
 }
 
