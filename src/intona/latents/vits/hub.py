@@ -63,6 +63,8 @@ def build(directory: Path) -> tuple[nn.Module, bool]:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # it would write to a stderr that is no terminal
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # what is missing is said below, in one line
     try:
         model, info = VitsModel.from_pretrained(  # type: ignore[misc]
             directory, local_files_only=True, weights_only=True, output_loading_info=True
@@ -70,6 +72,8 @@ def build(directory: Path) -> tuple[nn.Module, bool]:
     except Exception as e:  # transformers raises what its readers raise
         reason = " ".join(str(e).split())
         raise UserError(f"the voice cannot be loaded ({reason[:200]})", where=directory) from None
+    finally:
+        logging.set_verbosity(level)
     absent = sorted(info["missing_keys"])
     needed = [k for k in absent if not k.startswith(("posterior_encoder.", "duration_predictor.post_"))]
     if needed:

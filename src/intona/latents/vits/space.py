@@ -75,9 +75,16 @@ class VitsSpace(nn.Module):
         return self.sample_rate / self.hop
 
     def weights_hash(self) -> str:
-        """SHA-256 of all weights, by name."""
+        """SHA-256 of all weights that are used, by name.
+
+        Parts of training alone, which many published voices lack, are random numbers here and do not count.
+        """
         digest = hashlib.sha256()
+        unused = ("duration_predictor.post_", "duration_predictor.flows.1.")
+        unused += () if self.facts.has_posterior else ("posterior_encoder.",)
         for name, value in sorted(self.model.state_dict().items()):
+            if name.startswith(unused):
+                continue
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -1,0 +1,147 @@
+"""A prepared corpus as pairs of Z_text and Z_audio with a style each, computed once and kept beside it.
+
+`align` "mas" expands the prior of the text to the recording's own frames (VITS's alignment), so that frame t
+of both is the same sound; "none" is the paper: the durations are the voice's guess, and Z_text is cut or
+padded with zeros to the recording's length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from typing import Any, Literal
+
+import torch
+
+from intona.audio import read_audio
+from intona.data.prepared import Prepared
+from intona.encoders.style import StyleEncoder
+from intona.errors import UserError
+from intona.latents.vits import VitsSpace
+from intona.latents.vits.posterior import PosteriorNet, latents_of
+from intona.nn.random import ItemRandom
+from intona.systems.restyle.pairs import Pair, read, write
+
+Align = Literal["mas", "none"]
+FILE = "latents-{}.safetensors"
+
+
+def z_text_of(
+    space: VitsSpace,
+    text: str,
+    name: str,
+    *,
+    seed: int,
+    z_audio: torch.Tensor | None = None,
+    align: Align = "mas",
+    speaker: int | None = None,
+    rate: float = 1.0,
+    scale: float | None = None,
+) -> torch.Tensor:
+    """Z_text (T, C) of a text; its noise belongs to (seed, name).
+
+    Args:
+        z_audio: (T, C) of the recording. With "mas" the text is aligned to it; with "none" Z_text is cut or
+            padded to its length. None: the voice's own durations, as in synthesis.
+
+    Raises:
+        UserError: nothing to say. ValueError: more symbols than frames ("mas").
+    """
+    ids = space.tokens(text)
+    random = ItemRandom(seed, 0, [name])
+    rows = None if speaker is None else torch.tensor([speaker])
+    noise = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
+    prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=rows, rate=rate)
+    durations = prior.durations
+    if z_audio is not None and align == "mas":
+        durations = space.align(prior, z_audio[None], torch.tensor([len(z_audio)]), speakers=rows)
+    frames = int(durations.sum())
+    z, _ = space.latents(
+        prior, random.normal([frames], space.channels), durations=durations, scale=scale, speakers=rows
+    )
+    if z_audio is None or len(z_audio) == frames:
+        return z[0]
+    return torch.nn.functional.pad(z[0], (0, 0, 0, len(z_audio) - frames))
+
+
+@torch.inference_mode()
+def corpus_pairs(
+    prepared: Prepared,
+    space: VitsSpace,
+    net: PosteriorNet | None,
+    style: StyleEncoder,
+    *,
+    align: Align,
+    seed: int,
+    max_frames: int,
+    posterior: str,
+    speaker: str = "",
+) -> dict[str, list[Pair]]:
+    """Train and dev pairs, from DATA/latents-*.safetensors where it is there and fits.
+
+    Raises:
+        UserError: another language than the voice's; no pair left.
+    """
+    made = {
+        "corpus": prepared.fingerprint,
+        "voice": space.weights_hash(),
+        "posterior": posterior,
+        "style": style.describe(),
+        "align": align,
+        "seed": seed,
+        "max_frames": max_frames,
+        "speaker": speaker,
+        "version": 1,
+    }
+    identity = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    path = prepared.root / FILE.format(identity[:16])
+    known = read(path, identity)
+    if known is not None:
+        return known
+    found = _compute(prepared, space, net, style, align, seed, max_frames, space.speaker(speaker or None))
+    try:
+        write(path, found, identity)
+    except OSError:
+        print(f"latents not kept: {path.parent} cannot be written", file=sys.stderr)
+        return found
+    return read(path, identity) or found  # the same halves on every start
+
+
+def _compute(
+    prepared: Prepared,
+    space: VitsSpace,
+    net: PosteriorNet | None,
+    style: StyleEncoder,
+    align: Align,
+    seed: int,
+    max_frames: int,
+    speaker: int | None,
+) -> dict[str, list[Pair]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    items = [(split, item) for split in ("train", "dev") for item in prepared.items(split)]
+    shown: dict[str, Any] = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
+    out: dict[str, list[Pair]] = {"train": [], "dev": []}
+    dropped: dict[str, list[str]] = {}
+    for split, item in track(items, "latents", transient=True, **shown):
+        audio = read_audio(prepared.audio_path(item))
+        try:
+            z_audio = latents_of(space, net, audio, speaker=speaker)
+            if not 8 <= len(z_audio) <= max_frames:
+                raise ValueError(f"not between 8 and {max_frames} frames")
+            z_text = z_text_of(
+                space, item.text, item.id, seed=seed, z_audio=z_audio, align=align, speaker=speaker
+            )
+            vector = style.of_audio(audio)
+        except (UserError, ValueError) as e:
+            why = e.what if isinstance(e, UserError) else "more symbols than frames, or too long or short"
+            dropped.setdefault(why, []).append(item.id)
+            continue
+        out[split].append(Pair(id=item.id, given=z_text.numpy(), wanted=z_audio.numpy(), style=vector))
+    for why, ids in dropped.items():
+        print(f"{len(ids)} recordings left out: {why} (first: {ids[0]})", file=sys.stderr)
+    if not out["train"]:
+        raise UserError("no recording is left to train on", where=prepared.root)
+    return out

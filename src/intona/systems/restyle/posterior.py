@@ -1,0 +1,277 @@
+"""Stage `restyle.posterior`: a posterior encoder for a voice that ships none, from its own speech.
+
+The voice speaks the texts of a prepared corpus (any number of times, with other noise and rates each time);
+sound and z are known together, and a regression learns z from the sound.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from intona import config as configs
+from intona.audio import Audio
+from intona.data.prepared import Prepared
+from intona.errors import UserError
+from intona.latents import vits
+from intona.latents.vits import VitsSpace
+from intona.latents.vits.posterior import FACTS, PosteriorConfig, PosteriorNet, reconstruction
+from intona.latents.vits.space import magnitudes
+from intona.nn.losses import Losses, Part
+from intona.nn.masks import length_mask
+from intona.nn.random import ItemRandom
+from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed, read, write
+from intona.training.initial import identity_of, start_from
+from intona.training.loop import LoopConfig, fit
+from intona.training.optim import OptimConfig
+from intona.training.task import Task
+
+DEV_SHARE = 20  # every 20th text is kept for validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run. `corpus` and `voice` are fingerprints; `pairs` texts are spoken before training.
+
+    `mel_weight` adds the log-magnitude error of the sound that the frozen decoder makes of the guess: z that
+    differ without being heard then cost nothing more. It costs a decoder pass and its gradient a step.
+    """
+
+    stage: str = "restyle.posterior"
+    size: str = "small"
+    corpus: str = ""
+    init: str = ""
+    vits: str = "piper"
+    voice: str = ""
+    speaker: str = ""
+    pairs: int = 500
+    max_frames: int = 2400
+    mel_weight: float = 0.0
+    model: PosteriorConfig = field(default_factory=PosteriorConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+def small() -> RunConfig:
+    """3.7 M parameters. `intona train restyle.posterior --data DATA --out RUN [--vits NAME]`."""
+    return RunConfig(
+        loop=LoopConfig(steps=10_000, ema=0.999, validate_every=500, save_every=500),
+        optim=OptimConfig(
+            lr=5e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=200, schedule="cosine", final=0.02
+        ),
+    )
+
+
+def paper() -> RunConfig:
+    """VITS's own posterior encoder has 7.2 M parameters (16 WaveNet layers of 192); about as many here.
+
+    The paper trains none: its voices ship theirs.
+    """
+    base = small()
+    model = PosteriorConfig(dim=320, depth=12)
+    return dataclasses.replace(base, size="paper", pairs=20_000, model=model)
+
+
+def toy() -> RunConfig:
+    """For tests and first tries."""
+    base = small()
+    return dataclasses.replace(
+        base,
+        size="toy",
+        pairs=6,
+        model=PosteriorConfig(dim=32, depth=2),
+        loop=dataclasses.replace(base.loop, steps=100, log_every=10, validate_every=50, save_every=50),
+    )
+
+
+SIZES = {"paper": paper, "small": small, "toy": toy}
+
+
+class PosteriorTask(Task):
+    """Squared error of z, in deviations of each channel; and optionally of the sound."""
+
+    def __init__(self, config: RunConfig, space: VitsSpace) -> None:
+        super().__init__()
+        self.config = config
+        self._space = [space]  # no submodule: nothing of the voice belongs to the run's weights
+        self.net = PosteriorNet(config.model)
+
+    def forward(self, batch: PairBatch, step: int) -> Losses:
+        mask = length_mask(batch.frames, batch.given.shape[1]).to(batch.given.device)
+        found = self.net(batch.given, mask)
+        wanted = (batch.wanted - self.net.mean) / self.net.std
+        error = (found.float() - wanted).square() * mask[..., None]
+        count = mask.sum() * wanted.shape[2]
+        parts = {"latent": Part(total=error.sum(), count=count)}
+        if self.config.mel_weight:
+            parts["sound"] = self._sound(batch, found, step)
+        return Losses(parts=parts)
+
+    def _sound(self, batch: PairBatch, found: torch.Tensor, step: int) -> Part:
+        """Log-magnitude error of a window of 32 frames of each item, through the frozen decoder."""
+        space, size = self._space[0].to(found.device), 32
+        draws = ItemRandom(self.config.loop.seed, step, batch.ids).uniform()
+        first = (draws * (batch.frames - size + 1).clamp(min=1)).long()
+        index = (first[:, None] + torch.arange(size)).clamp(max=found.shape[1] - 1).to(found.device)
+        z = (found * self.net.std + self.net.mean).gather(1, index[..., None].expand(-1, -1, found.shape[2]))
+        truth = batch.wanted.gather(1, index[..., None].expand(-1, -1, found.shape[2]))
+        waves = [space.decode(x) for x in (z, truth)]
+        a, b = (torch.log(magnitudes(w, space.n_fft, space.hop).clamp(min=1e-3)) for w in waves)
+        error = (a - b).abs()
+        count = torch.tensor(error.numel(), device=error.device)
+        return Part(total=error.sum(), count=count, weight=self.config.mel_weight)
+
+    def extra_files(self) -> dict[str, Any]:
+        space = self._space[0]
+        return {
+            FACTS: {
+                "voice": space.facts.name,
+                "voice_hash": space.weights_hash(),
+                "net": configs.to_dict(self.config.model),
+            }
+        }
+
+
+def texts_of(prepared: Prepared, space: VitsSpace) -> list[tuple[str, str]]:
+    """(id, text) of the corpus, refused where it is not in the voice's language."""
+    language = space.facts.symbols.language
+    spoken = {vits.language_code(item.language) for item in prepared}
+    if language and spoken != {language}:
+        raise UserError(
+            f"the corpus is in {', '.join(sorted(spoken))}, the voice {space.facts.name} speaks {language}",
+            where=prepared.root,
+            mend="take a corpus in its language, or another --vits",
+        )
+    return [(item.id, item.text) for item in prepared]
+
+
+@torch.inference_mode()
+def speak_pairs(space: VitsSpace, texts: list[tuple[str, str]], config: RunConfig) -> dict[str, list[Pair]]:
+    """The voice says `config.pairs` texts: spectrogram and z of each.
+
+    Noise 0.3 to 1 and rate 0.8 to 1.25, drawn anew each time a text is said: recordings lie about the prior
+    more widely than the voice's own setting.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    out: dict[str, list[Pair]] = {"train": [], "dev": []}
+    row = space.speaker(config.speaker or None)
+    rows = None if row is None else torch.tensor([row])
+    shown = {"console": Console(stderr=True), "disable": not sys.stderr.isatty(), "transient": True}
+    mute = 0
+    for k in track(range(config.pairs), "speaking", **shown):
+        id, text = texts[k % len(texts)]
+        name = f"{id}#{k // len(texts)}"
+        random = ItemRandom(config.loop.seed, -1, [name])
+        scale = 0.3 + 0.7 * float(random.uniform())
+        rate = 0.8 * (1.25 / 0.8) ** float(random.uniform())
+        try:
+            ids = space.tokens(text)
+        except UserError:
+            mute += 1
+            continue
+        noise = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
+        prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=rows, rate=rate)
+        frames = int(prior.durations.sum())
+        if not 8 <= frames <= config.max_frames:
+            mute += 1
+            continue
+        z, lengths = space.latents(prior, random.normal([frames], space.channels), scale=scale, speakers=rows)
+        audio = space.audio(z, lengths, speakers=rows)[0]
+        given = space.spectrogram(audio).numpy()[:frames]
+        pair = Pair(id=name, given=given, wanted=z[0, : len(given)].numpy(), style=np.zeros(1, np.float32))
+        held = int(hashlib.sha256(id.encode()).hexdigest(), 16) % DEV_SHARE == 0
+        out["dev" if held else "train"].append(pair)
+    if mute:
+        print(f"{mute} of {config.pairs} texts could not be said, or were too long", file=sys.stderr)
+    if not out["train"]:
+        raise UserError("none of the texts could be said", mend="look at the corpus's texts and the voice")
+    return out
+
+
+def train(
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    init: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """See `intona.systems.train`."""
+    prepared = Prepared.open(data)
+    config = configs.override(SIZES[size](), overrides)
+    if config.pairs < 1:
+        raise UserError(f"{config.pairs} pairs", where="--pairs", mend="take 1 or more")
+    space = vits.load(config.vits)
+    if space.facts.has_posterior:
+        raise UserError(f"{space.facts.name} has a posterior encoder of its own", where="--vits")
+    before = space.weights_hash()
+    model = dataclasses.replace(config.model, bins=space.n_fft // 2 + 1, channels=space.channels)
+    config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16], model=model)
+    texts = texts_of(prepared, space)
+    made = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 1]
+    identity = hashlib.sha256(json.dumps(made).encode()).hexdigest()
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "pairs.safetensors"
+    pairs = read(path, identity)
+    if pairs is None:
+        pairs = speak_pairs(space, texts, config)
+        write(path, pairs, identity)
+        pairs = read(path, identity) or pairs  # the same halves on every start
+    torch.manual_seed(config.loop.seed)
+    task = PosteriorTask(config, space)
+    mean, std = statistics(pairs["train"])
+    task.net.mean.copy_(mean)
+    task.net.std.copy_(std)
+    if init is not None:
+        config = dataclasses.replace(config, init=identity_of(init))
+        start_from(task, init)
+    print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
+    found = fit(
+        task,
+        config.loop,
+        config.optim,
+        out,
+        feed=lambda rank, world: PairFeed(
+            pairs["train"],
+            pairs["dev"],
+            max_frames=config.max_frames,
+            seed=config.loop.seed,
+            rank=rank,
+            world=world,
+            frame_seconds=1 / space.frame_rate,
+        ),
+        run_config=config,
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )
+    if space.weights_hash() != before:
+        raise UserError("the frozen voice has changed: this is a bug", where=config.vits)
+    return found
+
+
+def statistics(pairs: list[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation per channel of what is wanted."""
+    from intona.latents.base import statistics_of
+
+    mean, std = statistics_of(p.wanted for p in pairs)
+    return mean, std.clamp(min=1e-3)
+
+
+def judge(run: Path, recordings: list[Audio], *, voice: str = "piper") -> dict[str, Any]:
+    """Log-mel reconstruction of recordings through posterior and decoder (`reconstruction`)."""
+    from intona.latents.vits.posterior import load
+
+    space = vits.load(voice)
+    return {"log_mel_l1": reconstruction(space, load(run, space), recordings)}

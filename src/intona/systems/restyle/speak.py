@@ -1,0 +1,125 @@
+"""A trained restyling model as a voice: text and style in, sound out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from intona import checkpoint
+from intona import config as configs
+from intona.acoustic.restyle import Restyle
+from intona.audio import Audio
+from intona.encoders import style as styles
+from intona.encoders.style import StyleEncoder
+from intona.errors import UserError
+from intona.latents import vits
+from intona.latents.vits import VitsSpace
+from intona.nn.random import ItemRandom
+from intona.systems.restyle.latents import z_text_of
+from intona.systems.restyle.stage import FACTS, RunConfig
+from intona.training.initial import weights_of
+
+STAGES = ("restyle.palette", "restyle.bridge")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restyled:
+    """What a call made: the sound, and both latents (T, C) for whoever studies them."""
+
+    audio: Audio
+    z_text: torch.Tensor
+    z: torch.Tensor
+
+
+class RestyleVoice:
+    """See `load`."""
+
+    def __init__(self, model: Restyle, space: VitsSpace, style: StyleEncoder, speaker: int | None) -> None:
+        self.model, self.space, self.style, self.speaker = model.eval(), space, style, speaker
+
+    @torch.inference_mode()
+    def say(
+        self,
+        text: str,
+        style: str | np.ndarray | None = None,
+        *,
+        guidance: float = 1.0,
+        steps: int = 10,
+        rate: float = 1.0,
+        seed: int = 0,
+    ) -> Restyled:
+        """Speak.
+
+        Args:
+            style: a description, a sound file, or a vector (S,) of the model's style encoder; None = no
+                style, which is guidance 0.
+            guidance: 0 leaves the style out, 1 is as trained, more exaggerates.
+
+        Raises:
+            UserError: nothing to say, an empty style, silence, numbers out of range.
+        """
+        if not (math.isfinite(rate) and 0.25 <= rate <= 4):
+            raise UserError(f"{rate:g} is not between 0.25 and 4", where="rate")
+        if style is None:
+            vector, guidance = np.zeros(self.style.dim, np.float32), 0.0
+        else:
+            vector = styles.read(style, self.style) if isinstance(style, str) else style
+        z_text = z_text_of(self.space, text, "0", seed=seed, speaker=self.speaker, rate=rate)
+        frames = torch.tensor([len(z_text)])
+        z = self.model.sample(
+            z_text[None],
+            frames,
+            torch.from_numpy(np.asarray(vector, np.float32))[None],
+            guidance=guidance,
+            steps=steps,
+            noise=ItemRandom(seed, 1, ["0"]),
+        )
+        return Restyled(audio=self.sound(z[0]), z_text=z_text, z=z[0])
+
+    def sound(self, z: torch.Tensor) -> Audio:
+        """(T, C) latents as sound: of `say`'s z_text it is the control without any restyling."""
+        rows = None if self.speaker is None else torch.tensor([self.speaker])
+        audio = self.space.audio(z[None], torch.tensor([len(z)]), speakers=rows)[0]
+        return Audio(np.clip(audio.samples, -1, 1), audio.sample_rate)
+
+
+def load(model: Path | str, *, voice: str | None = None) -> RestyleVoice:
+    """A run or checkpoint of restyle.palette or restyle.bridge.
+
+    Args:
+        voice: where the frozen VITS is, if not where the run found it.
+
+    Raises:
+        UserError: no such run, another kind of model, another frozen voice or style encoder than it was
+            trained with.
+    """
+    path, state = weights_of(Path(model))
+    head = configs.read_json(path / "config.json")
+    stage = head.get("stage") if isinstance(head, dict) else None
+    if stage not in STAGES or not (path / FACTS).is_file():
+        raise UserError(
+            f'a model of "{stage}", which has no style', where=path, mend=f"give one of {', '.join(STAGES)}"
+        )
+    config = configs.load(RunConfig, path / "config.json")
+    facts: dict[str, Any] = configs.read_json(path / FACTS)
+    space = vits.load(voice or config.vits)
+    if space.weights_hash() != facts.get("voice_hash"):
+        raise UserError(
+            f"trained on the voice {facts.get('voice')} with other weights than {space.facts.name}",
+            where=path,
+            mend="name its voice with --voice",
+        )
+    style = styles.load(config.style)
+    now = style.describe()
+    ignore = ("transformers", "pitch")  # another version or pitch tracker is the same condition
+    if changed := [k for k, v in (facts.get("style") or {}).items() if k not in ignore and now.get(k) != v]:
+        raise UserError(f"the style encoder differs in {', '.join(changed)}", where=path)
+    made = Restyle(config.model)
+    own = {k.removeprefix("model."): v for k, v in state.items()}
+    checkpoint.load_weights(made, own, where=path)
+    return RestyleVoice(made, space, style, space.speaker(config.speaker or None))
