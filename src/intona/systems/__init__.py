@@ -20,6 +20,9 @@ STAGES = {
     "meld.tts": "intona.systems.meld.tts",
     "meld.stt": "intona.systems.meld.stt",
     "meld.joint": "intona.systems.meld.joint",
+    "restyle.posterior": "intona.systems.restyle.posterior",
+    "restyle.palette": "intona.systems.restyle.palette",
+    "restyle.bridge": "intona.systems.restyle.bridge",
 }
 TAKE_ENCODER = ("prosody.gradtts", "prosody.ditto")
 
