@@ -23,7 +23,14 @@ from intona.latents import trained
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.synth import MAX_CHARACTERS, PAUSE_SECONDS, Voice
-from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance, load_tokenizer, split_sentences
+from intona.text import (
+    BpeTokenizer,
+    Frontend,
+    PhonemeTokenizer,
+    Utterance,
+    load_tokenizer,
+    split_sentences,
+)
 from intona.transcription import levelled
 
 DEFAULT_STEPS = 25
@@ -77,8 +84,10 @@ def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
     return DittoVoice(model, tokenizer, spec, voices=voices, card=card, path=path, bpe=bpe)
 
 
-class DittoVoice(Voice):
+class DittoVoice:
     """The face of `synth.Voice`, with a reference recording in place of a speaker's name.
+
+    It holds a `Voice` for the text side and the vocoder; it is none, for its model has no durations.
 
     Args:
         voices: what `voices.json` says: speakers, languages, the longest text and reference of the training.
@@ -103,7 +112,7 @@ class DittoVoice(Voice):
             self.longest_reference = float(voices["reference_seconds"][1])
         except (KeyError, TypeError, ValueError, IndexError) as e:
             raise UserError(f"damaged ({e!r})", where="voices.json") from None
-        super().__init__(
+        self._chain = Voice(
             cast(Any, model),
             tokenizer,
             spec,
@@ -113,9 +122,24 @@ class DittoVoice(Voice):
             path=path,
             bpe=bpe,
         )
-        self.ditto = model
+        self.model, self.tokenizer, self.spec, self.bpe = model, tokenizer, spec, bpe
+        self.speakers, self.language, self.card, self.path = speakers, language, card or {}, path
 
-    def say(  # type: ignore[override]
+    @property
+    def info(self) -> dict[str, Any]:
+        """The model card and what the voice is made of."""
+        return self._chain.info | {"latents_per_second": self.model.space.rate}
+
+    @property
+    def frontend(self) -> Frontend:
+        """The text front end the voice was trained with."""
+        return self._chain.frontend
+
+    @property
+    def vocoder(self) -> Any:
+        return self._chain.vocoder
+
+    def say(
         self,
         text: str,
         *,
@@ -165,7 +189,7 @@ class DittoVoice(Voice):
             join=True,
         )[0]
 
-    def speak(  # type: ignore[override]
+    def speak(
         self,
         sentences: Sequence[Utterance],
         *,
@@ -191,8 +215,8 @@ class DittoVoice(Voice):
         steps = int(self.card.get("steps", DEFAULT_STEPS)) if steps is None else steps
         reference = None if voice is None else self.reference(voice)
         self._check_lengths(sentences)
-        training = self.ditto.training
-        self.ditto.eval()
+        training = self.model.training
+        self.model.eval()
         set_fast_matmul()
         pause = np.zeros(round(PAUSE_SECONDS * self.spec.sample_rate), dtype=np.float32)
         scale = float(self.card.get("length_scale", 1.0)) / rate
@@ -202,8 +226,8 @@ class DittoVoice(Voice):
                 scale = self._scale_for(sentences, reference, length - silence, length)
             waves: list[np.ndarray] = []
             for i, sentence in enumerate(sentences):
-                tokens, lengths, pieces = self.numbers([sentence])
-                speech = self.ditto.synthesize(
+                tokens, lengths, pieces = self._chain.numbers([sentence])
+                speech = self.model.synthesize(
                     tokens,
                     lengths,
                     pieces=pieces,
@@ -216,8 +240,8 @@ class DittoVoice(Voice):
                 )
                 waves.append(self.vocoder.decode(speech.mel.float())[0].float().numpy())
                 if reference is None and join and len(self.speakers) > 1:
-                    reference = speech.latents[0, -round(self.longest_reference * self.ditto.space.rate) :]
-        self.ditto.train(training)
+                    reference = speech.latents[0, -round(self.longest_reference * self.model.space.rate) :]
+        self.model.train(training)
         if join:
             waves = [np.concatenate([waves[0]] + [x for w in waves[1:] for x in (pause, w)])]
         return [Audio(np.clip(w, -1, 1), self.spec.sample_rate) for w in waves]
@@ -267,7 +291,7 @@ class DittoVoice(Voice):
         if clean.duration > self.longest_reference:
             clean = clean.trim(0, self.longest_reference)  # as much as was ever heard in training
         mel = torch.from_numpy(log_mel(clean, self.spec))[None]
-        return self.ditto.space.encode(mel, torch.tensor([mel.shape[1]]))[0][0]
+        return self.model.space.encode(mel, torch.tensor([mel.shape[1]]))[0][0]
 
     def _check(self, speaker: str | None, rate: float, temperature: float | None) -> None:
         if speaker is not None and len(self.speakers) != 1:
@@ -303,12 +327,12 @@ class DittoVoice(Voice):
     ) -> float:
         """What the predicted lengths must be multiplied by to last `seconds`."""
         total = 0
-        space = self.ditto.space
+        space = self.model.space
         heard = torch.zeros(1, 0, space.dim) if reference is None else reference[None]
         mask = torch.ones(heard.shape[:2], dtype=torch.bool)
         for sentence in sentences:
-            text = self.ditto.read(*self.numbers([sentence]))
-            total += int(self.ditto.predict_lengths(text, heard, mask))
+            text = self.model.read(*self._chain.numbers([sentence]))
+            total += int(self.model.predict_lengths(text, heard, mask))
         scale = seconds * space.rate / total
         if not 0.2 <= scale <= 5:
             raise UserError(

@@ -54,7 +54,7 @@ def run(spoken: Path, vae: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="module")
 def voice(run: Path) -> synth_ditto.DittoVoice:
     voice = synth_ditto.load(run)
-    voice._vocoder = load_vocoder("griffin-lim")  # a tenth of the time
+    voice._chain._vocoder = load_vocoder("griffin-lim")  # a tenth of the time
     return voice
 
 
@@ -117,7 +117,7 @@ def test_references_are_other_utterances_of_the_speaker(spoken: Path) -> None:
 def test_plain_mels_are_the_control(spoken: Path, tmp_path: Path) -> None:
     train("ditto", spoken, tmp_path / "mel", latents="mel", **{"loop.steps": "1"})
     voice = synth_ditto.load(tmp_path / "mel")
-    assert voice.ditto.space.kind == "mel"
+    assert voice.model.space.kind == "mel"
     assert voice.say("Да.", steps=2).duration > 0.05
 
 
@@ -208,7 +208,7 @@ def test_it_speaks_with_and_without_a_reference_and_repeats_itself(
 def test_length_and_rate_are_obeyed(voice: synth_ditto.DittoVoice) -> None:
     text = "Доброе утро, друзья. Как у вас сегодня дела?"
     usual = voice.say(text, steps=1)
-    latent = 1 / voice.ditto.space.rate
+    latent = 1 / voice.model.space.rate
     asked = 0.6 * usual.duration
     assert voice.say(text, steps=1, length=asked).duration == pytest.approx(asked, abs=2 * latent)
     slow = voice.say(text, steps=1, rate=0.5)
@@ -238,7 +238,7 @@ def test_a_bad_reference_gets_a_clear_answer(voice: synth_ditto.DittoVoice, reco
             voice.say("Да.", voice=audio, steps=1)
     with pytest.warns(UserWarning, match="8000 Hz and holds nothing above 4000 Hz"):
         heard = voice.reference(recording.resample(8000))
-    longest = voice.longest_reference * voice.ditto.space.rate
+    longest = voice.longest_reference * voice.model.space.rate
     assert 1 <= len(heard) <= longest + 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -281,7 +281,7 @@ def test_published_half_precision_keeps_the_fingerprint(run: Path, tmp_path: Pat
 def test_a_damaged_voices_file_is_named(run: Path) -> None:
     voice = synth_ditto.load(run)
     with pytest.raises(UserError, match=r"voices\.json: damaged"):
-        synth_ditto.DittoVoice(voice.ditto, voice.tokenizer, voice.spec, voices={"speakers": []})
+        synth_ditto.DittoVoice(voice.model, voice.tokenizer, voice.spec, voices={"speakers": []})
 
 
 def test_the_feed_is_a_function_of_its_place(spoken: Path) -> None:

@@ -106,7 +106,7 @@ def xl() -> RunConfig:
 
 
 def small() -> RunConfig:
-    """12 M parameters beside the VAE, for a few hours of speech: positions of the text are told (ours).
+    """15.4 M parameters beside the VAE, for a few hours of speech: positions of the text are told (ours).
 
     Command: `intona train prosody.ditto --latents VAE --data DATA --out RUN`. Cost: docs/ditto.md.
     """

@@ -43,7 +43,7 @@ class RunConfig:
 
 
 def paper() -> RunConfig:
-    """41 M parameters, 8 frames a latent (10.77 Hz, the published rate); widths are not published (ours).
+    """54 M parameters, 8 frames a latent (10.77 Hz, the published rate); widths are not published (ours).
 
     Command: `intona train prosody.melvae --size paper --data DATA --out RUN`. Cost: meant for a GPU; never
     run here. The published Mel-VAE is quantised and adversarial, and its reconstruction is not given in
@@ -59,7 +59,7 @@ def paper() -> RunConfig:
 
 
 def small() -> RunConfig:
-    """7.6 M parameters, 64 numbers a latent.
+    """7.2 M parameters, 64 numbers a latent.
 
     Command: `intona train prosody.melvae --data DATA --out RUN`. Cost and figures: docs/ditto.md.
     """

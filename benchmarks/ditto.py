@@ -1,0 +1,184 @@
+"""Latent diffusion: how fast it trains and speaks, and what the mel VAE costs in sound.
+
+    python benchmarks/ditto.py speed --size small --threads 2
+    python benchmarks/ditto.py reconstruct --latents runs/melvae --data data/ru --sentences 5
+
+`speed`: one training step, and the real-time factor of 5 s of speech at 10 and 25 steps, with and without
+guidance, its parts apart. Random weights: speed only. `reconstruct`: on dev utterances the error of the mel
+through the VAE, and the predicted naturalness of vocoder(VAE(mel)) against vocoder(mel).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from intona.acoustic.ditto import Ditto
+from intona.audio import Audio, MelSpec
+from intona.latents.base import LatentSpace
+from intona.latents.mel import MelLatents
+from intona.latents.mel_vae import MelVAE
+from intona.nn.precision import set_fast_matmul
+from intona.nn.random import ItemRandom
+from intona.systems.prosody import ditto, melvae
+
+SECONDS, SYMBOLS, BATCH = 5.0, 75, 8
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("speed", "reconstruct"))
+    parser.add_argument("--size", default="small", choices=ditto.SIZES)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--no-vocoder", action="store_true")
+    parser.add_argument("--latents", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--sentences", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="keep the wavs of `reconstruct` here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    set_fast_matmul()
+    if arguments.what == "reconstruct":
+        if not arguments.latents or not arguments.data:
+            parser.error("reconstruct needs --latents and --data")
+        return reconstruct(arguments)
+    return speed(arguments)
+
+
+def cost(call: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Medians of wall and of processor seconds (on a busy machine the truer one)."""
+    call()
+    walls, cpus = [], []
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        call()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return statistics.median(walls), statistics.median(cpus)
+
+
+def speed(arguments: argparse.Namespace) -> int:
+    torch.manual_seed(0)
+    vae = melvae.SIZES.get(arguments.size, melvae.paper)().model
+    print(
+        f"size {arguments.size}, {arguments.threads} thread(s), median of {arguments.repeats}, 5 s of speech"
+    )
+    for space in (MelVAE(vae, MelSpec()), MelLatents(MelSpec())):
+        speed_on(space, arguments.size, arguments.repeats)
+    if not arguments.no_vocoder:
+        from intona.vocoder import load_vocoder
+
+        vocoder, mel = load_vocoder("hifigan"), torch.randn(1, 431, 80) - 5
+        print()
+        row(
+            "vocoder, to be added",
+            cost(lambda: vocoder.decode(mel), max(2, arguments.repeats // 2)),
+            rtf=True,
+        )
+    return 0
+
+
+def speed_on(space: LatentSpace, size: str, repeats: int) -> None:
+    model = Ditto(dataclasses.replace(ditto.SIZES[size]().model, n_tokens=60), space)
+    learns = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
+    print(f"\nlatents {space.kind}: {learns:.1f} M parameters that learn, {space.rate:.2f} Hz x {space.dim}")
+    print("| | wall, s | processor, s | RTF |\n|---|---|---|---|")
+    length = space.latents(round(SECONDS * space.spec.frame_rate))
+    tokens = torch.randint(1, 60, (BATCH, SYMBOLS))
+    symbols, lengths = torch.full((BATCH,), SYMBOLS), torch.full((BATCH,), length)
+    latents = torch.randn(BATCH, length, space.dim)
+
+    def learn() -> None:
+        model.train()
+        losses = model.losses(
+            tokens=tokens,
+            token_lengths=symbols,
+            latents=latents,
+            latent_lengths=lengths,
+            references=latents[:, : length // 2],
+            reference_lengths=lengths // 2,
+            random=ItemRandom(0, 0, [str(i) for i in range(BATCH)]),
+        )
+        losses.total.backward()
+
+    def say(steps: int, guidance: float) -> None:
+        model.eval()
+        model.synthesize(
+            tokens[:1],
+            symbols[:1],
+            latent_lengths=lengths[:1],
+            steps=steps,
+            guidance=guidance,
+            random=ItemRandom(0, 0, ["a"]),
+        )
+
+    row(f"a training step, {BATCH} x 5 s, latents ready", cost(learn, repeats))
+    for steps in (10, 25):
+        for guidance in (1.0, 2.0):
+            taken = cost(partial(say, steps, guidance), repeats)
+            row(f"text to mel, {steps} steps, guidance {guidance:g}", taken, rtf=True)
+    row("of it latents to mel", cost(lambda: space.decode(latents[:1], lengths[:1]), repeats), rtf=True)
+
+
+def row(label: str, seconds: tuple[float, float], *, rtf: bool = False) -> None:
+    factor = f"{seconds[1] / SECONDS:.3f}" if rtf else ""
+    print(f"| {label} | {seconds[0]:.3f} | {seconds[1]:.3f} | {factor} |", flush=True)
+
+
+def reconstruct(arguments: argparse.Namespace) -> int:
+    from intona.data.prepared import Prepared
+    from intona.evaluation.judge import Unavailable
+    from intona.evaluation.naturalness import distillmos
+    from intona.latents import trained
+    from intona.systems.prosody.gradtts import mel_statistics
+    from intona.vocoder import load_vocoder
+
+    prepared = Prepared.open(arguments.data)
+    space = trained.load(arguments.latents, spec=prepared.spec)
+    items = prepared.items("dev")
+    std = mel_statistics(prepared)[1]
+    vocoder, judge = load_vocoder("hifigan"), distillmos()
+    if isinstance(judge, Unavailable):
+        print(f"no predicted naturalness: {judge}")
+
+    def mos(mel: torch.Tensor, name: str) -> float:
+        audio = Audio(vocoder.decode(mel)[0].float().numpy(), prepared.spec.sample_rate)
+        if arguments.out:
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            audio.write(arguments.out / name)
+        return float("nan") if isinstance(judge, Unavailable) else judge.predict(audio)
+
+    errors = []
+    for item in items:
+        mel = torch.from_numpy(prepared.mel(item))[None]
+        error = (melvae.there_and_back(space, mel) - mel).abs()
+        errors.append((float(error.mean()), float((error / std).mean())))
+    nats, deviations = (statistics.mean(e) for e in zip(*errors, strict=True))
+    print(f"mel L1 over {len(items)} dev utterances: {nats:.3f} nats, {deviations:.3f} deviations of the bin")
+    print("| utterance | L1, nats | DistillMOS of vocoder(mel) | of vocoder(VAE(mel)) |\n|---|---|---|---|")
+    found = []
+    for item, error in list(zip(items, errors, strict=True))[: arguments.sentences]:
+        mel = torch.from_numpy(prepared.mel(item))[None]
+        a = mos(mel, f"{item.id}-vocoder.wav")
+        b = mos(melvae.there_and_back(space, mel), f"{item.id}-vae.wav")
+        found.append((a, b))
+        print(f"| {item.id} | {error[0]:.3f} | {a:.2f} | {b:.2f} |", flush=True)
+    losses = [a - b for a, b in found]
+    spread = f", from {min(losses):.2f} to {max(losses):.2f}" if losses else ""
+    a, b = (statistics.mean(x) for x in zip(*found, strict=True))
+    print(f"mean {a:.2f} and {b:.2f}: a loss of {a - b:.2f}{spread} (N = {len(found)})")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
