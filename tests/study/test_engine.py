@@ -102,7 +102,8 @@ def test_several_workers_have_one_thread_each(tmp_path: Path, monkeypatch: pytes
     assert made(tmp_path / "1", "one") == "2" and made(tmp_path / "2", "one") == "1"
 
 
-def test_an_interrupted_study_leaves_no_job_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_or_killed_study_leaves_no_job_behind(how: signal.Signals, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from intona.study import *;"
         "run(Plan(study='t', arms=(), jobs=(Job(name='w', call='study_jobs:wait'),)), Path(sys.argv[1]))"
@@ -116,7 +117,7 @@ def test_an_interrupted_study_leaves_no_job_behind(tmp_path: Path) -> None:
             break
         time.sleep(0.1)
     child = int(pid_file.read_text())
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     process.wait(30)
     for _ in range(100):
         try:

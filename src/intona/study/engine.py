@@ -120,7 +120,7 @@ def run(
 def _start(out: Path, name: str, minutes: float | None, workers: int) -> subprocess.Popen[bytes]:
     own = jobs.folder(out, name)
     own.mkdir(parents=True, exist_ok=True)
-    env = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    env = {**os.environ, "OMP_WAIT_POLICY": "passive", jobs.WORKERS: str(workers)}
     if workers > 1:
         env["OMP_NUM_THREADS"] = "1"
     command = [sys.executable, "-m", "intona.study.job", str(out), name]

@@ -6,7 +6,9 @@ import importlib
 import json
 import os
 import resource
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from intona.errors import UserError
 from intona.study.plan import Plan
 
 PLAN, DONE, FAILED, SPENT = "plan.json", "done.json", "failed.json", "spent.jsonl"
+WORKERS = "INTONA_STUDY_WORKERS"  # to a job that runs when all others are done: processes it may have itself
 
 
 def folder(out: Path, name: str) -> Path:
@@ -101,7 +104,17 @@ def _processor() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
+def end_with(parent: int) -> None:
+    """End this process and its own when the engine is gone: two must never work in one folder."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.killpg(0, signal.SIGTERM)
+
+
 def main() -> int:
+    # The engine gave this job a session, so the group is its own.
+    if os.getpgrp() == os.getpid():
+        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     out, name = Path(sys.argv[1]), sys.argv[2]
     limit = float(sys.argv[3]) if len(sys.argv) > 3 else None
     try:

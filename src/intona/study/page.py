@@ -25,7 +25,7 @@ def state(plan: Plan, outcome: Outcome) -> Section:
         body: Html = tag("p", f"All {len(plan.jobs)} jobs are done; no arm failed.")
     else:
         caption = f"{len(missing)} of {len(plan.jobs)} jobs. What builds on them is missing on this page."
-        body = parts.table(caption, ["job", "state"], missing, label="failed and unfinished", tight=True)
+        body = parts.table(caption, ["job", "state"], missing, label="failed and unfinished")
     return Section(id="state", title="Failed or unfinished", body=body)
 
 
@@ -47,7 +47,7 @@ def budget(plan: Plan, out: Path) -> Section:
     return Section(
         id="budget",
         title="Budget",
-        body=parts.table(caption, heads, rows, label="budget of each arm", tight=True),
+        body=parts.table(caption, heads, rows, label="budget of each arm"),
     )
 
 
@@ -150,6 +150,8 @@ def curves(
         before = end
     axes.set_title(title, loc="left", fontsize=9, pad=14, parse_math=False)
     axes.set_xlabel(across)
+    if ends and ends[-1][1] > 0:
+        axes.set_xlim(-0.02 * ends[-1][1], 1.02 * ends[-1][1])
     axes.grid(axis="y", color=FAINT, linewidth=0.4)
     axes.spines[["top", "right"]].set_visible(False)
     legend = axes.legend(fontsize=7, frameon=False)

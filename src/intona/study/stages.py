@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 from intona import checkpoint
 from intona import config as configs
 from intona.errors import UserError
+from intona.study.job import WORKERS
 
 RUN, WAVS, MANIFEST, RECORDINGS, COPY, REPORT = (
     "run",
@@ -163,6 +165,8 @@ def judge(
             reference=own / RECORDINGS,
             config=config,
             progress=until(limit_minutes),
+            # It waits for all voices, so that the study's other workers have little left to do.
+            workers=int(os.environ.get(WORKERS, "1")),
         )
     except TimeIsUp:
         return False

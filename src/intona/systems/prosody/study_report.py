@@ -192,17 +192,18 @@ def _claims(results: Results) -> Section:
         )
         rows.append(
             [
+                f"{claim.arm} / {claim.other}",
                 claim.said,
                 _NAMES.get(claim.measure, claim.measure),
                 claim.published,
-                join(shown, tag("br")),
+                join(shown, tag("br")) if shown else "–",
                 verdict,
             ]
         )
     caption = "The first arm / the second. Published: arXiv 2604.01247, other data, sizes and galleries."
-    heads: Cells = ["claim of the paper", "measure", "published", "here", "verdict"]
+    heads: Cells = ["arms", "the paper's claim", "measure", "published", "here", "verdict"]
     lead = "Counts, not tests: paired tests stand below. A claim whose intervals overlap is open."
-    body = parts.table(caption, list(heads), rows, label="claims", tight=True)
+    body = parts.table(caption, list(heads), rows, label="claims")
     return Section(id="claims", title="The paper's claims", lead=lead, body=body)
 
 
@@ -215,27 +216,32 @@ def _apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
 _NAMES = {"wer": "WER"}
 
 
+_RECALLS = ("R@1-diff", "R@1-sim", "R@1-sim-spk")
+
+
 def _space(results: Results) -> Section:
     rows: list[Cells] = []
+    galleries: dict[str, None] = {}
     for (arm, seed), found in results.space.items():
         published = PUBLISHED_SPACE.get(arm)
         cells: list[str | Html | None] = [f"{arm}@{seed}"]
-        for i, name in enumerate(("R@1-diff", "R@1-sim", "R@1-sim-spk")):
+        for i, name in enumerate(_RECALLS):
             recall = found["encoder"][f"{name} text-audio"]
             blind = found["speaker_only"][f"{name} text-audio"]["recall"]
+            galleries[f"{name} M = {recall['gallery']}, N = {recall['queries']}"] = None
             cells.append(parts.interval(recall["recall"], digits=3))
-            cells.append(f"{recall['chance']:.3f}")
-            cells.append("–" if blind is None else f"{blind['estimate']:.3f}")
-            cells.append(f"{recall['gallery']}, {recall['queries']}")
             if i < 2:
                 cells.append(f"{published[i]:.3f}" if published else "–")
+            cells.append(f"{recall['chance']:.3f}")
+            cells.append("–" if blind is None else f"{blind['estimate']:.3f}")
         rows.append(cells)
     heads: list[str | Html | None] = ["encoder@seed"]
-    for i, name in enumerate(("R@1-diff", "R@1-sim", "R@1-sim-spk")):
-        heads += [name, "chance", "speaker only", "M, N", *(["published"] if i < 2 else [])]
+    for i, name in enumerate(_RECALLS):
+        heads += [name, *(["published"] if i < 2 else []), "chance", "speaker only"]
     caption = (
-        "Text to sound on the test split; 95 % intervals over utterances. M: size of the gallery, N: "
-        "queries. Published: arXiv 2604.01247, table 3; its M is not known and its speakers are many."
+        f"Text to sound on the test split; 95 % intervals over utterances. {'; '.join(galleries)}: M sounds "
+        "in a gallery, N queries. Published: arXiv 2604.01247, table 3; its M is not known, and its speakers "
+        "are many."
     )
     body = parts.table(caption, heads, rows, label="retrieval") if rows else tag("p", "Nothing measured yet.")
     return Section(id="space", title="Table 1: the embedding space", body=body)
