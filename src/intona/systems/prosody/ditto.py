@@ -127,7 +127,7 @@ def small() -> RunConfig:
 
 
 def toy() -> RunConfig:
-    """0.3 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
+    """0.4 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
     whole = small()
     return dataclasses.replace(
         whole,
