@@ -18,12 +18,11 @@ import numpy as np
 import torch
 
 from intona import config as configs
-from intona.audio import Audio
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.latents import vits
 from intona.latents.vits import VitsSpace
-from intona.latents.vits.posterior import FACTS, PosteriorConfig, PosteriorNet, reconstruction
+from intona.latents.vits.posterior import FACTS, PosteriorConfig, PosteriorNet
 from intona.latents.vits.space import magnitudes
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
@@ -267,11 +266,3 @@ def statistics(pairs: list[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
 
     mean, std = statistics_of(p.wanted for p in pairs)
     return mean, std.clamp(min=1e-3)
-
-
-def judge(run: Path, recordings: list[Audio], *, voice: str = "piper") -> dict[str, Any]:
-    """Log-mel reconstruction of recordings through posterior and decoder (`reconstruction`)."""
-    from intona.latents.vits.posterior import load
-
-    space = vits.load(voice)
-    return {"log_mel_l1": reconstruction(space, load(run, space), recordings)}
