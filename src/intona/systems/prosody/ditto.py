@@ -5,19 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from intona import checkpoint
 from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
-from intona.data.batch import Batch, Loader
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
 from intona.encoders import pretrained
@@ -30,6 +27,7 @@ from intona.latents.mel import MelLatents, MelLatentsConfig
 from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
+from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
 from intona.systems.prosody.pretrain import announce, start_encoder
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 from intona.training.initial import Rows, identity_of, start_from
@@ -149,83 +147,19 @@ def toy() -> RunConfig:
 SIZES = {"paper": paper, "base": base, "large": large, "xl": xl, "small": small, "toy": toy}
 
 
-@dataclass(frozen=True, kw_only=True)
-class DittoBatch:
-    """A `Batch` with codes (B, L, dim), references (B, R, dim) and their lengths (B,); 0 = no reference."""
-
-    text: Batch
-    codes: Tensor
-    code_lengths: Tensor
-    references: Tensor
-    reference_lengths: Tensor
-
-    @property
-    def ids(self) -> list[str]:
-        return self.text.ids
-
-    def to(self, device: torch.device | str) -> DittoBatch:
-        return DittoBatch(**{k: v.to(device) for k, v in vars(self).items()})
-
-
-class DittoFeed:
-    """Training batches of one rank, and the dev set, with a reference for each item."""
-
-    def __init__(
-        self,
-        corpus: LatentCorpus,
-        config: RunConfig,
-        rank: int,
-        world: int,
-        bpe: BpeTokenizer | None = None,
-    ) -> None:
-        self.corpus, self.seed = corpus, config.loop.seed
-        prepared = corpus.prepared
-        limits = {"max_frames": config.max_frames, "max_items": config.max_items, "bpe": bpe}
-        self._train = Loader(prepared, "train", seed=config.loop.seed, rank=rank, world_size=world, **limits)
-        self._dev = Loader(prepared, "dev", shuffle=False, **limits) if prepared.items("dev") else None
-
-    def next(self) -> DittoBatch:
-        batch = next(self._train)
-        place = self._train.sampler
-        return self._with_latents(batch, "train", place.epoch, place.position)
-
-    def longest(self) -> DittoBatch:
-        return self._with_latents(self._train.longest(), "train", "longest")
-
-    def validation(self) -> Iterator[DittoBatch]:
-        for batch in self._dev.epoch() if self._dev is not None else ():
-            yield self._with_latents(batch, "dev")
-
-    def seconds(self, batch: DittoBatch) -> float:
-        return self.corpus.prepared.spec.seconds(batch.text.frames)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self._train.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._train.load_state_dict(state)
-
-    def _with_latents(self, batch: Batch, split: str, *keys: object) -> DittoBatch:
-        items = [self.corpus.prepared[i] for i in batch.ids]
-        codes, lengths = _pad([self.corpus.codes(i) for i in items])
-        heard = [self.corpus.reference_for(i, split, self.seed, *keys) for i in items]
-        references, reference_lengths = _pad(heard)
-        # The mels themselves are of no more use: one column keeps the batch whole.
-        batch = dataclasses.replace(batch, mels=batch.mels[..., :1])
-        return DittoBatch(
-            text=batch,
-            codes=codes,
-            code_lengths=lengths,
-            references=references,
-            reference_lengths=reference_lengths,
-        )
-
-
-def _pad(rows: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    out = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])
-    for target, row in zip(out, rows, strict=True):
-        target[: len(row)] = torch.from_numpy(row)
-    return out, torch.tensor([len(r) for r in rows])
+def feed_of(
+    corpus: LatentCorpus, config: RunConfig, rank: int, world: int, bpe: BpeTokenizer | None = None
+) -> DittoFeed:
+    """The batches of one rank."""
+    return DittoFeed(
+        corpus,
+        seed=config.loop.seed,
+        rank=rank,
+        world=world,
+        max_frames=config.max_frames,
+        max_items=config.max_items,
+        bpe=bpe,
+    )
 
 
 class DittoTask(Task):
@@ -400,7 +334,7 @@ def train(
         config.loop,
         config.optim,
         out,
-        feed=lambda rank, world: DittoFeed(corpus, config, rank, world, bpe),
+        feed=lambda rank, world: feed_of(corpus, config, rank, world, bpe),
         run_config=config,
         limit_minutes=limit_minutes,
         fabric=fabric,
