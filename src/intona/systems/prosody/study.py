@@ -111,7 +111,7 @@ SIZES = {
         points=4,
         gallery=64,
         sentences=0,
-        minutes={"speakers": 3, "test": 4, "said": 4, "retrieval": 1, "probe": 15, "judge": 4},
+        minutes={"speakers": 3, "test": 4, "said": 4, "retrieval": 1, "probe": 15, "judge": 3},
     ),
     "toy": Size(
         stages={
