@@ -143,3 +143,17 @@ def test_a_config_key_of_another_version_is_refused(run: Path, tmp_path: Path) -
     )
     with pytest.raises(UserError, match='did you mean "n_mels"'):
         synth.load(out)
+
+
+def test_the_stream_is_what_say_gives(voice: synth.Voice) -> None:
+    """Sentence by sentence, with the same noise and the same pauses."""
+    text = "m ˈa m ə . | m ˈa ."
+    spoken = voice.say(text, phonemes=True, seed=5)
+    pieces = list(voice.stream(text, phonemes=True, seed=5))
+    np.testing.assert_allclose(np.concatenate([p.samples for p in pieces]), spoken.samples, atol=1e-5)
+    sentences = [voice.frontend.from_phonemes(t) for t in ("m ˈa .", "m ə m ə .")]
+    whole = voice.speak(sentences, seed=5, join=True)[0]
+    one, two = (voice.speak([s], seed=5, first=i)[0] for i, s in enumerate(sentences))
+    pause = np.zeros(round(synth.PAUSE_SECONDS * voice.spec.sample_rate), np.float32)
+    joined = np.concatenate([one.samples, pause, two.samples])
+    np.testing.assert_allclose(joined, whole.samples, atol=1e-5)

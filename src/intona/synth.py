@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,30 @@ PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itsel
 MAX_CHARACTERS = 100_000
 
 
-def load(name_or_dir: str | os.PathLike[str] = "ru") -> Voice:
-    """Open a shipped voice by name, or a run or checkpoint directory of `intona train`.
+# What voices.json calls a voice of another kind -> the module that opens it.
+OTHER_KINDS = {"speech_lm": "intona.synth_lm", "ditto": "intona.synth_ditto"}
+
+
+def load(name_or_dir: str | os.PathLike[str] = "ru") -> Any:
+    """Open a voice of any kind: a shipped one by name, or a run or checkpoint directory of `intona train`.
+
+    Returns:
+        `Voice` (Grad-TTS), `synth_lm.LanguageVoice` (meld) or `synth_ditto.DittoVoice`: all have
+        `say(text) -> Audio`.
 
     Raises:
         UserError: no such voice, a damaged or unfinished checkpoint, a config this version does not know.
     """
     path = checkpoint.resolve(models.find(name_or_dir))
+    file = path / "voices.json"
+    voices = configs.read_json(file) if file.is_file() else {}
+    kind = voices.get("kind") if isinstance(voices, dict) else None
+    if kind in OTHER_KINDS:
+        return importlib.import_module(OTHER_KINDS[kind]).load(path)
+    return _load_gradtts(path)
+
+
+def _load_gradtts(path: Path) -> Voice:
     checkpoint.verify(path, state=False)
     raw = configs.read_json(path / "config.json")
     if not isinstance(raw, dict) or "model" not in raw:
@@ -149,6 +167,19 @@ class Voice:
         Raises:
             UserError: nothing to say, an unknown speaker, a text over the cap.
         """
+        sentences = self._sentences(text, phonemes)
+        return self.speak(
+            sentences, speaker=speaker, rate=rate, steps=steps, seed=seed, temperature=temperature, join=True
+        )[0]
+
+    def stream(self, text: str, *, seed: int = 0, phonemes: bool = False, **how: Any) -> Iterator[Audio]:
+        """What `say` gives, sentence by sentence, as each is done; arguments as there."""
+        for i, sentence in enumerate(self._sentences(text, phonemes)):
+            if i:
+                yield Audio(self._pause(), self.spec.sample_rate)
+            yield self.speak([sentence], seed=seed, first=i, **how)[0]
+
+    def _sentences(self, text: str, phonemes: bool) -> list[Utterance]:
         if len(text) > MAX_CHARACTERS:
             raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
         if phonemes and self.bpe is not None:
@@ -157,9 +188,12 @@ class Voice:
             )
         front = self.frontend
         sentences = [front.from_phonemes(text)] if phonemes else front(split_sentences(text))
-        return self.speak(
-            sentences, speaker=speaker, rate=rate, steps=steps, seed=seed, temperature=temperature, join=True
-        )[0]
+        if not sentences:
+            raise UserError("nothing to say")
+        return sentences
+
+    def _pause(self) -> np.ndarray:
+        return np.zeros(round(PAUSE_SECONDS * self.spec.sample_rate), dtype=np.float32)
 
     def speak(
         self,
@@ -171,19 +205,23 @@ class Voice:
         seed: int = 0,
         temperature: float | None = None,
         join: bool = False,
+        first: int = 0,
     ) -> list[Audio]:
-        """What the front end made of sentences -> one `Audio` each, or with `join` one for all."""
+        """What the front end made of sentences -> one `Audio` each, or with `join` one for all.
+
+        Args:
+            first: place of the first of them in the text; with `seed` it decides the noise.
+        """
         if not sentences:
             raise UserError("nothing to say")
         voice = self._speaker_id(speaker)
         mels = [
             self._mel(s, voice, rate=rate, steps=steps, temperature=temperature, seed=seed, place=i)
-            for i, s in enumerate(sentences)
+            for i, s in enumerate(sentences, start=first)
         ]
-        pause = np.zeros(round(PAUSE_SECONDS * self.spec.sample_rate), dtype=np.float32)
         waves = [self.vocoder.decode(m)[0].float().numpy() for m in mels]
         if join:
-            pieces = [waves[0]] + [x for w in waves[1:] for x in (pause, w)]
+            pieces = [waves[0]] + [x for w in waves[1:] for x in (self._pause(), w)]
             waves = [np.concatenate(pieces)]
         return [Audio(np.clip(w, -1, 1), self.spec.sample_rate) for w in waves]
 

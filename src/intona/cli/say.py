@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 import time
@@ -49,6 +50,16 @@ class Say:
     """The same seed, text and voice give the same wav."""
     phonemes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """The text is phonemes: symbols separated by spaces, words by "|"."""
+    voice: Annotated[Path | None, tyro.conf.arg(metavar="REF.wav")] = None
+    """Speak with the voice of this recording, for models that can (meld, prosody.ditto)."""
+    voice_text: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
+    """The words of --voice, for models that continue them (meld)."""
+    guidance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Strength of classifier-free guidance, for models that have it (prosody.ditto)."""
+    length: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    """Seconds of the whole, for models without phoneme durations (prosody.ditto)."""
+    stream: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Write the speech as it is made: the first of it leaves before the text is finished."""
 
     def check(self) -> None:
         """Refuse wrong numbers before anything slow is loaded."""
@@ -62,6 +73,9 @@ class Say:
             raise UserError(f"{self.temperature:g} is not between 0 and 10", where="--temperature")
         if not 0 <= self.seed < 2**63:
             raise UserError(f"{self.seed} is not between 0 and 2^63 - 1", where="--seed")
+        for flag, value in (("--guidance", self.guidance), ("--length", self.length)):
+            if value is not None and not (math.isfinite(value) and 0 <= value <= 3600):
+                raise UserError(f"{value:g} is not between 0 and 3600", where=flag)
         if self.text and self.file is not None:
             raise UserError("a text and a file were both given", where="--file", mend="give one of them")
 
@@ -75,6 +89,16 @@ class Say:
             "temperature": self.temperature,
         }
 
+    def special(self) -> dict[str, Any]:
+        """What only some kinds of voices take, where it was asked for."""
+        asked = {"voice_text": self.voice_text, "guidance": self.guidance, "length": self.length}
+        found = {k: v for k, v in asked.items() if v is not None}
+        if self.voice is not None:
+            from intona.audio import read_audio
+
+            found["voice"] = read_audio(self.voice)
+        return found
+
 
 def main(arguments: list[str]) -> None:
     request = tyro.cli(Say, prog="intona say", args=arguments)
@@ -84,13 +108,18 @@ def main(arguments: list[str]) -> None:
     _check_target(request.output, paths)
 
     from intona import synth
+    from intona.cli import streaming
 
     started = time.perf_counter()
     voice = synth.load(request.model)
+    options = request.options() | taken(voice, request.special())
+    if request.stream:
+        streaming.write(voice, lines, paths, options)
+        return
     spoken: list[Audio] = []
     for i, line in enumerate(lines):
         began = time.perf_counter()
-        audio = voice.say(line, **request.options())
+        audio = voice.say(line, **options)
         took = time.perf_counter() - began
         rtf = took / audio.duration if audio.duration else math.inf
         where = "stdout" if paths is None else paths[i]
@@ -106,6 +135,20 @@ def main(arguments: list[str]) -> None:
         sys.stdout.buffer.flush()
     if len(lines) > 1:
         print(f"{len(lines)} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
+
+
+def taken(voice: Any, special: dict[str, Any]) -> dict[str, Any]:
+    """The special options, if this voice knows them all.
+
+    Raises:
+        UserError: it does not know one.
+    """
+    known = inspect.signature(voice.stream if hasattr(voice, "stream") else voice.say).parameters
+    for name in special:
+        if name not in known:
+            flag = "--" + name.replace("_", "-")
+            raise UserError("this kind of voice has no such option", where=flag)
+    return special
 
 
 def texts(request: Say) -> list[str]:

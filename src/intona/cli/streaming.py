@@ -1,0 +1,99 @@
+"""`intona say --stream`: audio leaves as soon as the voice gives it."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from intona.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from intona.audio import Audio
+
+UNKNOWN = 0xFFFFFFFF  # the length of a wav whose end is not known yet, as players of pipes take it
+
+
+def write(voice: Any, lines: Sequence[str], paths: Sequence[Path] | None, options: dict[str, Any]) -> None:
+    """Each line to its own file, or all of them to stdout as one wav."""
+    if paths is None:
+        pieces = (piece for line in lines for piece in parts(voice, line, options))
+        _report("stdout", _stdout(pieces, sys.stdout.buffer))
+        return
+    for line, path in zip(lines, paths, strict=True):
+        _report(path, _file(parts(voice, line, options), path))
+
+
+def parts(voice: Any, text: str, options: dict[str, Any]) -> Iterator[Audio]:
+    """The pieces of a text; one alone from a voice that cannot stream."""
+    if hasattr(voice, "stream"):
+        yield from voice.stream(text, **options)
+    else:
+        yield voice.say(text, **options)
+
+
+def _file(pieces: Iterator[Audio], path: Path) -> tuple[float, float, float]:
+    """Under a hidden name until it is whole: a file of the right name is never half a sentence."""
+    import soundfile
+
+    started, first, seconds = time.perf_counter(), 0.0, 0.0
+    temporary = path.with_name(f".{path.name}.part{path.suffix}")
+    out = None
+    try:
+        for piece in pieces:
+            if out is None:
+                first = time.perf_counter() - started
+                out = soundfile.SoundFile(temporary, "w", piece.sample_rate, 1, "PCM_16")
+            out.write(pcm(piece))
+            out.flush()
+            seconds += piece.duration
+        if out is None:
+            raise UserError("nothing was spoken", where=path)
+        out.close()
+        temporary.replace(path)
+    except OSError as e:
+        raise UserError(f"cannot be written ({e.strerror})", where=path) from None
+    finally:
+        if out is not None:
+            out.close()
+        temporary.unlink(missing_ok=True)
+    return seconds, first, time.perf_counter() - started
+
+
+def _stdout(pieces: Iterator[Audio], out: BinaryIO) -> tuple[float, float, float]:
+    started, first, seconds = time.perf_counter(), 0.0, 0.0
+    for piece in pieces:
+        if not seconds:
+            first = time.perf_counter() - started
+            out.write(header(piece.sample_rate))
+        out.write(pcm(piece).tobytes())
+        out.flush()
+        seconds += piece.duration
+    return seconds, first, time.perf_counter() - started
+
+
+def header(sample_rate: int) -> bytes:
+    """Of a 16-bit mono wav of unknown length."""
+    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", UNKNOWN, b"WAVE") + fmt + struct.pack("<4sI", b"data", UNKNOWN)
+
+
+def pcm(audio: Audio) -> np.ndarray:
+    """(S,) little-endian int16."""
+    import numpy as np
+
+    return np.round(np.clip(audio.samples, -1, 1) * 32767).astype("<i2")
+
+
+def _report(where: object, figures: tuple[float, float, float]) -> None:
+    seconds, first, took = figures
+    rtf = took / seconds if seconds else float("inf")
+    line = (
+        f"{where}: {seconds:.2f} s of speech in {took:.2f} s (RTF {rtf:.2f}), the first after {first:.2f} s"
+    )
+    print(line, file=sys.stderr)

@@ -1,0 +1,75 @@
+"""`say --stream` writes what `say` would, piece by piece, and only options that the voice knows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from intona.audio import Audio
+from intona.cli import streaming
+from intona.cli.say import taken
+from intona.errors import UserError
+
+RATE = 8000
+
+
+class Talker:
+    """Says one ramp a word; fails at "bad"."""
+
+    def say(self, text: str, *, seed: int = 0) -> Audio:
+        return Audio(np.concatenate([a.samples for a in self.stream(text, seed=seed)]), RATE)
+
+    def stream(self, text: str, *, seed: int = 0, guidance: float = 1.0) -> Iterator[Audio]:
+        for word in text.split():
+            if word == "bad":
+                raise UserError("cannot say that")
+            yield Audio(np.linspace(-0.5, 0.5, 100 * len(word), dtype=np.float32), RATE)
+
+
+class Mute:
+    def say(self, text: str) -> Audio:
+        return Audio(np.full(RATE, 0.25, np.float32), RATE)
+
+
+def test_a_file_is_what_say_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.wav"
+    streaming.write(Talker(), ["one three"], [path], {"seed": 3})
+    samples, rate = soundfile.read(path, dtype="float32")
+    assert rate == RATE
+    np.testing.assert_allclose(samples, Talker().say("one three").samples, atol=1 / 32000)
+    assert "the first after" in capsys.readouterr().err
+
+
+def test_a_failure_leaves_no_half_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"before")
+    with pytest.raises(UserError, match="cannot say that"):
+        streaming.write(Talker(), ["one bad"], [path], {})
+    assert path.read_bytes() == b"before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_stream_on_stdout_is_a_wav_of_unknown_length() -> None:
+    out = io.BytesIO()
+    seconds, first, took = streaming._stdout(Talker().stream("one three"), out)
+    raw = out.getvalue()
+    assert raw[:4] == b"RIFF" and raw[4:8] == b"\xff" * 4 and raw[40:44] == b"\xff" * 4
+    assert len(raw) == 44 + 2 * 800 and seconds == pytest.approx(0.1) and first <= took
+    samples, rate = soundfile.read(io.BytesIO(raw), dtype="float32")
+    assert rate == RATE and len(samples) == 800
+
+
+def test_a_voice_that_cannot_stream_says_it_whole() -> None:
+    assert [a.duration for a in streaming.parts(Mute(), "x", {})] == [1.0]
+
+
+def test_options_of_another_kind_of_voice_are_refused() -> None:
+    assert taken(Talker(), {"guidance": 2.0}) == {"guidance": 2.0}
+    with pytest.raises(UserError, match=r"--voice-text: this kind of voice has no such option"):
+        taken(Talker(), {"voice_text": "x"})
+    with pytest.raises(UserError, match="--guidance"):
+        taken(Mute(), {"guidance": 2.0})
