@@ -23,6 +23,7 @@ from intona.errors import UserError
         ("a.b --model.use-prior --out r", "a.b --out r", {"model.use_prior": "true"}),
         ("a.b --model.shift -0.5", "a.b", {"model.shift": "-0.5"}),
         ("a.b --batch-frames 100", "a.b", {"batch_frames": "100"}),
+        ("a.b --encoder_rate 0", "a.b", {"encoder_rate": "0"}),
         ("a.b --limit_minutes 3", "a.b --limit-minutes 3", {}),
         ("a.b --text=a=b", "a.b", {"text": "a=b"}),
         ("--help", "--help", {}),

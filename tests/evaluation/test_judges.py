@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,27 @@ import pytest
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation import EvaluationConfig, Manifest, evaluate, f0
-from intona.evaluation.judge import Unavailable
+from intona.evaluation.judge import Reloaded, Unavailable
 from intona.evaluation.judges import all_judges
 from intona.evaluation.kept import Kept, sound_key
 from intona.evaluation.manifest import Row
+from intona.evaluation.normalize import normalizer
 from intona.evaluation.wavs import read_clip
 
 Folder = Callable[..., Path]
 Voice = Callable[..., Audio]
 WITH_REFERENCE = {"against_reference", "pitch_errors", "intonation", "mcd"}
+
+
+class _Loads(Reloaded):
+    """Holds a network that cannot be pickled."""
+
+    count = 0
+
+    @cached_property
+    def network(self) -> Callable[[], str]:
+        self.count += 1
+        return lambda: "loaded"
 
 
 def test_names_are_unique_and_nothing_is_called_mos(folder: Folder) -> None:
@@ -61,6 +74,20 @@ def test_descriptions_are_json_and_judges_travel_to_workers(folder: Folder) -> N
         assert json.loads(json.dumps(described)) == described
         assert pickle.loads(pickle.dumps(judge)).describe() == described
         assert "/" not in json.dumps({k: v for k, v in described.items() if k == "model"})
+
+
+def test_what_is_loaded_or_holds_code_is_made_anew_in_a_worker() -> None:
+    """The published normalizers hold lambdas, and networks do not pickle: a worker loads its own."""
+    for language in ("ru", "en"):
+        ours = normalizer(language)
+        theirs = pickle.loads(pickle.dumps(ours))
+        assert theirs.id == ours.id and theirs("Д+ом, 25!") == ours("Д+ом, 25!")
+
+    judge = _Loads()
+    assert judge.network() == "loaded" and judge.count == 1
+    copy = pickle.loads(pickle.dumps(judge))
+    assert copy.count == 1 and "network" not in vars(copy) and copy.network() == "loaded"
+    assert isinstance(vars(_Loads)["network"], cached_property) and issubclass(_Loads, Reloaded)
 
 
 def test_every_judge_answers_short_noisy_and_quiet_sound(voice: Voice, folder: Folder) -> None:

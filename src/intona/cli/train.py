@@ -87,7 +87,7 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
                 i += 1
             continue
         key = flag[2:].replace("-", "_")
-        close = difflib.get_close_matches(flag, OWN_FLAGS, n=1, cutoff=0.75)
+        close = difflib.get_close_matches(flag, OWN_FLAGS, n=1, cutoff=0.85)
         if "." not in key and close:
             raise UserError(f'unknown flag "{flag}"', where="intona train", mend=f"did you mean {close[0]}?")
         if not equals:

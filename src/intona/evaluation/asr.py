@@ -36,7 +36,7 @@ import numpy as np
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation.judge import Measure, Score
+from intona.evaluation.judge import Measure, Reloaded, Score
 from intona.evaluation.manifest import Row
 from intona.evaluation.normalize import Normalizer, normalizer
 from intona.evaluation.wer import character_edits, characters, word_edits
@@ -81,7 +81,7 @@ class Heard:
     looped: bool = False
 
 
-class Transcriber:
+class Transcriber(Reloaded):
     """`transcriber(audio) -> Heard`. The model is loaded at the first call."""
 
     def __init__(self, config: AsrConfig) -> None:

@@ -21,7 +21,7 @@ from intona.audio import Audio
 from intona.audio.features import hz_to_slaney, slaney_to_hz
 from intona.errors import UserError
 from intona.evaluation.asr import at_rate, resampler_id
-from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
+from intona.evaluation.judge import Measure, Reloaded, Score, Unavailable, failed_scores
 from intona.evaluation.manifest import Row
 from intona.provenance import sha256 as file_sha256
 
@@ -49,7 +49,7 @@ MEND = "pip install --no-deps speechmos==0.0.1.1 && pip install onnxruntime"
 BATCH = 8
 
 
-class DnsMosJudge:
+class DnsMosJudge(Reloaded):
     """Predicted overall, signal and background quality (P.835), and overall again (P.808); 1 to 5.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from intona.audio import Audio
@@ -37,6 +38,14 @@ class Score:
     numerator: float | None = None
     denominator: float | None = None
     detail: dict[str, Any] | None = None
+
+
+class Reloaded:
+    """Travels to a worker process without what its cached properties hold: networks are loaded there anew."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {n for c in type(self).__mro__ for n, v in vars(c).items() if isinstance(v, cached_property)}
+        return {k: v for k, v in vars(self).items() if k not in kept}
 
 
 class Judge(Protocol):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.asr import at_rate, resampler_id
-from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
+from intona.evaluation.judge import Measure, Reloaded, Score, Unavailable, failed_scores
 from intona.evaluation.manifest import Row
 from intona.provenance import sha256 as file_sha256
 
@@ -32,7 +32,7 @@ MEASURES = (Measure(name="distillmos", title="DistillMOS", failed=1.0, better="h
 MEND = "pip install --no-deps distillmos==0.9.1"
 
 
-class DistillMosJudge:
+class DistillMosJudge(Reloaded):
     """Predicted naturalness, 1 to 5, as the mean over 7.68 s windows at most one second apart."""
 
     name = "distillmos"

@@ -32,6 +32,10 @@ class Normalizer:
     language: str
     _published: Any = field(repr=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The published classes hold lambdas, which do not travel to a worker process: it makes its own.
+        return normalizer, (self.language,)
+
     @property
     def id(self) -> str:
         kind = "english" if self.language == "en" else "basic"

@@ -19,7 +19,7 @@ import numpy as np
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.asr import at_rate, resampler_id
-from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
+from intona.evaluation.judge import Measure, Reloaded, Score, Unavailable, failed_scores
 from intona.evaluation.manifest import Row
 from intona.provenance import sha256 as file_sha256
 
@@ -33,7 +33,7 @@ MEASURES = (Measure(name="utmos", title="UTMOS22", failed=1.0, better="higher"),
 MEND = f"give the directory that holds {PUBLISHED}, or its hub id"
 
 
-class UtmosJudge:
+class UtmosJudge(Reloaded):
     """Predicted naturalness, 1 to 5.
 
     Raises:

@@ -19,13 +19,14 @@ import numpy as np
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.asr import at_rate, resampler_id
+from intona.evaluation.judge import Reloaded
 from intona.provenance import sha256 as file_sha256
 
 MIN_SAMPLES = 16_000  # shorter sound is padded: the head's dilated layers need some frames
 MEND = 'pip install "transformers>=5,<6"'
 
 
-class WavLm:
+class WavLm(Reloaded):
     """`embed(audio)` -> unit vector of `WavLMForXVector`.
 
     Args:
