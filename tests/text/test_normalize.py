@@ -169,9 +169,10 @@ def test_time_grows_linearly(unit):
         return time.process_time() - start
 
     seconds(2000)
-    short, long = seconds(5_000), seconds(40_000)
+    # The better of two: a busy machine takes processor time too, by emptying the caches.
+    short, long = (min(seconds(n), seconds(n)) for n in (5_000, 40_000))
     assert long < 12  # seconds of processor time, on a slow core
-    assert long < 8 * 4 * max(short, 0.01)  # quadratic would be 64 times
+    assert long < 8 * 4 * max(short, 0.03)  # quadratic would be 64 times; below a second nobody minds
 
 
 @settings(max_examples=300, deadline=None)
