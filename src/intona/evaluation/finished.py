@@ -103,7 +103,7 @@ def _records(path: Path) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
             for line in f:
                 number += 1
                 value = json.loads(line)
-                value["status"], value["value"]
+                _ = value["status"], value["value"]
                 found.setdefault((value["system"], value["id"]), {})[value["measure"]] = value
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError("not a record of this version", where=f"{path}, line {number}") from None

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from intona import checkpoint
 from intona import config as configs
@@ -20,6 +21,7 @@ from intona.data.batch import Batch, Loader
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
 from intona.encoders import pretrained
+from intona.encoders.dual_stream import DualStreamEncoder
 from intona.encoders.plain import PlainEncoderConfig
 from intona.encoders.speaker import speaker_vectors
 from intona.errors import UserError
@@ -133,12 +135,17 @@ class GradTTSTask(Task):
             means = np.stack([known.mean(i) for i in range(len(prepared.speakers))])
             self.model.set_voices(torch.from_numpy(means))
         if config.encoder_rate == 0:
-            self.model.encoder.requires_grad_(False)
+            self._encoder.requires_grad_(False)
+
+    @property
+    def _encoder(self) -> nn.Module:
+        assert isinstance(self.model.encoder, nn.Module)
+        return self.model.encoder
 
     def train(self, mode: bool = True) -> GradTTSTask:
         super().train(mode)
         if self.config.encoder_rate == 0:
-            self.model.encoder.eval()  # frozen: no dropout either
+            self._encoder.eval()  # frozen: no dropout either
         return self
 
     def rates(self) -> dict[str, float]:
@@ -305,6 +312,7 @@ def train(
     bpe = None if encoder is None else pretrained.pieces(encoder)
     task = GradTTSTask(config, prepared, bpe)
     if encoder is not None and config.encoder_weights == "pretrained":
+        assert isinstance(task.model.encoder, DualStreamEncoder)
         start_encoder(task.model.encoder, encoder, _tokenizer(prepared.tokenizer, prepared.root))
     if init is not None:
         config = dataclasses.replace(config, init=identity_of(init))
