@@ -109,7 +109,10 @@ def test_an_interrupted_or_killed_study_leaves_no_job_behind(how: signal.Signals
         "run(Plan(study='t', arms=(), jobs=(Job(name='w', call='study_jobs:wait'),)), Path(sys.argv[1]))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys;" + code, str(tmp_path)], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", "import sys;" + code, str(tmp_path)],
+        stderr=subprocess.DEVNULL,
+        # Tests that run in the background of a shell inherit Ctrl-C as ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     pid_file = folder(tmp_path, "w") / "pid"
     for _ in range(600):
