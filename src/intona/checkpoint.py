@@ -192,6 +192,43 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"not a readable safetensors file ({str(e)[:120]})", where=path) from None
 
 
+def weights_file(path: Path) -> Path:
+    """The averaged weights of a checkpoint directory; a published model ships no others."""
+    file = path / "ema.safetensors"
+    return file if file.is_file() else path / "model.safetensors"
+
+
+def weights(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """The averaged weights of a checkpoint directory, as float32.
+
+    Args:
+        prefix: only the tensors under it, by their names without it.
+    """
+    state = read_tensors(weights_file(path))
+    return {
+        k.removeprefix(prefix): v.float() if v.is_floating_point() else v
+        for k, v in state.items()
+        if k.startswith(prefix)
+    }
+
+
+def weights_of(source: Path) -> tuple[Path, dict[str, Tensor]]:
+    """The averaged weights of a run, checkpoint or published model, once its files are found whole.
+
+    Returns:
+        the checkpoint directory, and its float32 tensors by name.
+    """
+    path = resolve(source)
+    verify(path, state=False)
+    return path, weights(path)
+
+
+def identity_of(source: Path) -> str:
+    """What the config of a run records of its start: directory name and a hash of the weights."""
+    path = resolve(source)
+    return f"{path.name}:{sha256(weights_file(path))[:16]}"
+
+
 def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Path) -> None:
     """Strict load; keys or shapes that differ are named."""
     own = module.state_dict()

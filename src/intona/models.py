@@ -89,18 +89,21 @@ def find(name_or_dir: str | os.PathLike[str], *, kind: str | None = None) -> Pat
 
 def read_card(path: Path) -> Card:
     """The card of a model folder; a folder without one gets a card with its name alone."""
-    file = _card_file(path)
-    if file is None:
-        raw: dict[str, Any] = {}
-    elif file.suffix == ".json":
-        raw = read_json(file)
-        if not isinstance(raw, dict):
-            raise UserError("a model card is a table of fields", where=file)
-    else:
-        raw = front_matter(file)
+    raw = card_fields(path)
     known = {k: _text(raw[k]) for k in _FIELDS if raw.get(k) is not None}
     more = {k: v for k, v in raw.items() if k not in _FIELDS and k != "name"}
     return Card(name=path.name, path=path, more=more, **known)
+
+
+def card_fields(path: Path) -> dict[str, Any]:
+    """All that the card of a model folder says, as it stands there; {} without a card."""
+    file = _card_file(path)
+    if file is None:
+        return {}
+    raw = read_json(file) if file.suffix == ".json" else front_matter(file)
+    if not isinstance(raw, dict):
+        raise UserError("a model card is a table of fields", where=file)
+    return raw
 
 
 def front_matter(file: Path) -> dict[str, str]:

@@ -59,31 +59,36 @@ def _load_gradtts(path: Path) -> Voice:
         raise UserError("not the config of a voice", where=path / "config.json")
     config = configs.from_dict(GradTTSConfig, raw["model"], where=f"{path / 'config.json'}: model")
     model = GradTTS(config)
-    # The averaged weights speak better; a published voice ships only those.
-    weights = path / "ema.safetensors"
-    weights = weights if weights.is_file() else path / "model.safetensors"
-    state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(weights).items()}
-    checkpoint.load_weights(model, state, where=weights)
-    tokenizer = load_tokenizer(path / "tokenizer.json")
-    if not isinstance(tokenizer, PhonemeTokenizer):
-        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
-    bpe = None
-    if isinstance(config.encoder, DualStreamConfig):
-        bpe = load_tokenizer(path / "bpe.json")
-        if not isinstance(bpe, BpeTokenizer):
-            raise UserError("not a BPE tokenizer", where=path / "bpe.json")
+    checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
+    tokenizer, bpe = read_tokenizers(path, config.encoder)
     voices = configs.read_json(path / "voices.json")
-    card = configs.read_json(path / "card.json") if (path / "card.json").is_file() else {}
     return Voice(
         model,
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=tuple(voices["speakers"]),
         language=(voices["languages"] or ["ru"])[0],
-        card=card,
+        card=models.card_fields(path),
         path=path,
         bpe=bpe,
     )
+
+
+def read_tokenizers(path: Path, encoder: object) -> tuple[PhonemeTokenizer, BpeTokenizer | None]:
+    """Phonemes of a voice, and the pieces where the encoder of this config reads them too.
+
+    Raises:
+        UserError: one is missing, or of another kind.
+    """
+    phonemes = load_tokenizer(path / "tokenizer.json")
+    if not isinstance(phonemes, PhonemeTokenizer):
+        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
+    if not isinstance(encoder, DualStreamConfig):
+        return phonemes, None
+    pieces = load_tokenizer(path / "bpe.json")
+    if not isinstance(pieces, BpeTokenizer):
+        raise UserError("not a BPE tokenizer", where=path / "bpe.json")
+    return phonemes, pieces
 
 
 class Voice:

@@ -17,18 +17,16 @@ from intona.acoustic.ditto import Ditto, DittoConfig
 from intona.audio import Audio, MelSpec, log_mel
 from intona.audio.io import faults
 from intona.diffusion.guidance import check_scale
-from intona.encoders.dual_stream import DualStreamConfig
 from intona.errors import UserError, unknown
 from intona.latents import trained
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
-from intona.synth import MAX_CHARACTERS, PAUSE_SECONDS, Voice
+from intona.synth import MAX_CHARACTERS, PAUSE_SECONDS, Voice, read_tokenizers
 from intona.text import (
     BpeTokenizer,
     Frontend,
     PhonemeTokenizer,
     Utterance,
-    load_tokenizer,
     split_sentences,
 )
 from intona.transcription import levelled
@@ -66,22 +64,13 @@ def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
     config = configs.from_dict(DittoConfig, raw["model"], where=f"{path / 'config.json'}: model")
     spec = MelSpec.load(path / "features.json")
     model = Ditto(config, trained.build(config.latents, spec))
-    weights = path / "ema.safetensors"
-    weights = weights if weights.is_file() else path / "model.safetensors"
-    state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(weights).items()}
-    checkpoint.load_weights(model, state, where=weights)
+    checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
     voices = configs.read_json(path / "voices.json")
     model.space.require(str(voices.get("latents")), where=path)
-    tokenizer = load_tokenizer(path / "tokenizer.json")
-    if not isinstance(tokenizer, PhonemeTokenizer):
-        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
-    bpe = None
-    if isinstance(config.encoder, DualStreamConfig):
-        bpe = load_tokenizer(path / "bpe.json")
-        if not isinstance(bpe, BpeTokenizer):
-            raise UserError("not a BPE tokenizer", where=path / "bpe.json")
-    card = configs.read_json(path / "card.json") if (path / "card.json").is_file() else {}
-    return DittoVoice(model, tokenizer, spec, voices=voices, card=card, path=path, bpe=bpe)
+    tokenizer, bpe = read_tokenizers(path, config.encoder)
+    return DittoVoice(
+        model, tokenizer, spec, voices=voices, card=models.card_fields(path), path=path, bpe=bpe
+    )
 
 
 class DittoVoice:
@@ -138,6 +127,17 @@ class DittoVoice:
     @property
     def vocoder(self) -> Any:
         return self._chain.vocoder
+
+    def settled(self, *, steps: int | None = None, guidance: float | None = None) -> dict[str, Any]:
+        """What these come to: the card's, else the defaults, where None.
+
+        Raises:
+            UserError: a scale of guidance that is none.
+        """
+        guidance = float(self.card.get("guidance", DEFAULT_GUIDANCE)) if guidance is None else guidance
+        check_scale(guidance, where="--guidance")
+        steps = int(self.card.get("steps", DEFAULT_STEPS)) if steps is None else steps
+        return {"steps": steps, "guidance": guidance, "solver": "ddim"}
 
     def say(
         self,
@@ -210,9 +210,7 @@ class DittoVoice:
         if not sentences:
             raise UserError("nothing to say")
         self._check(speaker, rate, temperature)
-        guidance = float(self.card.get("guidance", DEFAULT_GUIDANCE)) if guidance is None else guidance
-        check_scale(guidance, where="--guidance")
-        steps = int(self.card.get("steps", DEFAULT_STEPS)) if steps is None else steps
+        how = self.settled(steps=steps, guidance=guidance)
         reference = None if voice is None else self.reference(voice)
         self._check_lengths(sentences)
         training = self.model.training
@@ -234,8 +232,8 @@ class DittoVoice:
                     references=None if reference is None else reference[None],
                     reference_lengths=None if reference is None else torch.tensor([len(reference)]),
                     length_scale=scale,
-                    steps=steps,
-                    guidance=guidance,
+                    steps=how["steps"],
+                    guidance=how["guidance"],
                     random=ItemRandom(seed, 0, [str(i)]),
                 )
                 waves.append(self.vocoder.decode(speech.mel.float())[0].float().numpy())

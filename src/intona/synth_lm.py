@@ -53,14 +53,10 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
         raise UserError("not the config of a speech language model", where=path / "config.json")
     where = f"{path / 'config.json'}: "
     model = SpeechLM(configs.from_dict(SpeechLMConfig, raw["model"], where=where + "model"))
-    weights = path / "ema.safetensors"
-    weights = weights if weights.is_file() else path / "model.safetensors"
-    state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(weights).items()}
-    checkpoint.load_weights(model, state, where=weights)
+    checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
     tokenizer = load_tokenizer(path / "tokenizer.json")
     if not isinstance(tokenizer, BpeTokenizer):
         raise UserError("a speech language model needs a BPE tokenizer", where=path / "tokenizer.json")
-    card = configs.read_json(path / "card.json") if (path / "card.json").is_file() else {}
     return LanguageVoice.of(
         model,
         tokenizer,
@@ -68,7 +64,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
         configs.read_json(path / "voices.json"),
         configs.from_dict(SamplingConfig, raw["sampling"], where=where + "sampling"),
         tasks=(raw["listen"] < 1, raw["listen"] > 0),
-        card=card,
+        card=models.card_fields(path),
         path=path,
     )
 

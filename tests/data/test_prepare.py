@@ -28,6 +28,7 @@ from intona.data.prepared import Prepared
 from intona.data.report import Report
 from intona.data.script import file_name
 from intona.errors import UserError
+from intona.evaluation import read_manifest
 
 CONFIG = PrepareConfig(language="ru", phonemes="corpus", workers=0)
 TABLES = (
@@ -350,6 +351,22 @@ def test_file_names_are_plain_and_distinct(id: str) -> None:
     name = file_name(id)
     assert "/" not in name and "\0" not in name and not name.startswith(".") and len(name.encode()) < 200
     assert name != file_name(id + "x") and name != file_name("." + id)
+
+
+def test_an_id_with_a_slash_can_be_evaluated(tmp_path: Path, wav) -> None:
+    """The held-out sets name utterances as their audio is named: DATA/audio serves as the recordings."""
+    root, out = tmp_path / "c", tmp_path / "o"
+    for i in range(12):
+        wav(root / "menu" / f"{i}.wav", 0.8)
+    (root / "metadata.csv").write_text("\n".join(f"menu/{i}|Привет, {i}!" for i in range(12)))
+    config = PrepareConfig(language="ru", stress="marks", workers=0, dev=3, test=3)
+    assert prepare("csv", root, out, config).kept == 12
+    for held in ("dev", "test"):
+        rows = read_manifest(out / f"{held}.jsonl").rows
+        assert len(rows) == 3
+        items = Prepared.open(out).items(held)
+        assert [r.id for r in rows] == [i.name for i in items] != [i.id for i in items]
+        assert all((out / "audio" / f"{r.id}.flac").is_file() for r in rows)
 
 
 def test_records_do_not_carry_machine_paths(prepared_dir: Path, corpus: Path) -> None:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from intona import checkpoint, systems
+from intona.checkpoint import identity_of
 from intona.errors import UserError
-from intona.training.initial import Rows, identity_of, start_from
+from intona.training.initial import Rows, start_from
 
 
 class Net(nn.Module):

@@ -98,7 +98,8 @@ def finish(
         write_jsonl(
             out / f"{held}.jsonl",
             [
-                {"id": r["id"], "text": r["text"], "speaker": speakers[r["speaker"]]}
+                # `Item.name`, so that DATA/audio is the folder of the recordings.
+                {"id": Path(r["file"]).stem, "text": r["text"], "speaker": speakers[r["speaker"]]}
                 for r in rows
                 if r["id"] in known
             ],

@@ -42,6 +42,11 @@ class Item:
     seconds: float
     file: str
 
+    @property
+    def name(self) -> str:
+        """The id as a plain file name: that of its audio without the ending, and its row's in test.jsonl."""
+        return Path(self.file).stem
+
 
 class Prepared:
     """Read access to a prepared directory. Mels are read through a memory map, by any number of readers."""

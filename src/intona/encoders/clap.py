@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from intona import hub
 from intona.audio import Audio
 from intona.audio.io import faults
 from intona.errors import UserError
-from intona.latents.vits import hub
 from intona.provenance import sha256
 
 MAX_WINDOWS = 60  # five minutes
@@ -36,9 +36,9 @@ class Clap:
     """
 
     def __init__(self, model: str) -> None:
-        hub.require("CLAP")
-        self.directory = hub.fetch(
-            model, kind="clap", patterns=["*.json", "*.txt", "*.safetensors", "pytorch_model.bin"]
+        hub.require_transformers("CLAP")
+        self.directory = hub.fetch_kind(
+            model, "clap", patterns=["*.json", "*.txt", "*.safetensors", "pytorch_model.bin"]
         )
         self.name = f"CLAP {model.rstrip('/').rsplit('/', 1)[-1]}"
         self._model, self._extractor, self._tokenizer = self._load()

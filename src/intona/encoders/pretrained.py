@@ -28,9 +28,7 @@ def load(run: Path | str, *, symbols: Sequence[str] | None = None) -> DualStream
     """
     path = _resolve(run)
     config = configs.load(DualStreamConfig, path / CONFIG)
-    file = path / "ema.safetensors"
-    state = checkpoint.read_tensors(file if file.is_file() else path / "model.safetensors")
-    state = {k.removeprefix(PREFIX): v.float() for k, v in state.items() if k.startswith(PREFIX)}
+    state = checkpoint.weights(path, PREFIX)
     if symbols is not None:
         before = {s: i for i, s in enumerate(phonemes(path).symbols)}
         config = configs.from_dict(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intona import hub
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.asr import at_rate, resampler_id
@@ -88,12 +89,10 @@ def weights_file(model: str) -> Path:
     Raises:
         UserError: there are none.
     """
-    from intona.evaluation.wavlm import fetch
-
     local = Path(model).expanduser()
     if local.is_file():
         return local
-    directory = fetch(model, ["*.safetensors", PUBLISHED])
+    directory = hub.fetch(model, patterns=("*.safetensors", PUBLISHED))
     for name in ("model.safetensors", PUBLISHED):
         if (directory / name).is_file():
             return directory / name

@@ -8,14 +8,13 @@ scales, so the model's name stands in the column.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from intona import hub
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.asr import at_rate, resampler_id
@@ -23,7 +22,6 @@ from intona.evaluation.judge import Reloaded
 from intona.provenance import sha256 as file_sha256
 
 MIN_SAMPLES = 16_000  # shorter sound is padded: the head's dilated layers need some frames
-MEND = 'pip install "transformers>=5,<6"'
 
 
 class WavLm(Reloaded):
@@ -37,16 +35,10 @@ class WavLm(Reloaded):
     """
 
     def __init__(self, model: str) -> None:
-        if importlib.util.find_spec("transformers") is None:
-            raise UserError("WavLM needs transformers, which is not installed", mend=MEND)
-        self.directory = fetch(model, ["*.json", "*.safetensors", "pytorch_model.bin"])
+        hub.require_transformers("WavLM")
+        self.directory = hub.fetch_kind(model, "wavlm")
         self.name = f"WavLM {Path(model).name}"
-        config = _json(self.directory / "config.json")
-        if config.get("model_type") != "wavlm":
-            raise UserError(
-                f'a "{config.get("model_type")}" model, not wavlm', where=self.directory / "config.json"
-            )
-        self.weights = weights_file(self.directory)
+        self.weights = hub.weights_file(self.directory)
         self._sha256 = file_sha256(self.weights)
 
     def describe(self) -> dict[str, Any]:
@@ -98,45 +90,3 @@ class WavLm(Reloaded):
         with torch.inference_mode():
             vector = self._model(input_values=values).embeddings[0].double().numpy()
         return vector / max(float(np.linalg.norm(vector)), 1e-12)
-
-
-def fetch(model: str, patterns: list[str]) -> Path:
-    """Directory of a model: the one that is given, or the hub's, fetched without any code.
-
-    Raises:
-        UserError: no such directory, or the hub fails.
-    """
-    local = Path(model).expanduser()
-    if local.is_dir():
-        return local
-    if local.is_absolute() or model.startswith("."):
-        raise UserError("no such directory", where=local)
-    try:
-        from huggingface_hub import snapshot_download
-
-        return Path(snapshot_download(model, allow_patterns=patterns))
-    except Exception as e:  # the hub client has many kinds of error; each means the same to the user
-        raise UserError(
-            f'"{model}" is no directory and cannot be fetched from the hub ({type(e).__name__})',
-            mend="give a directory, or connect to the hub once",
-        ) from None
-
-
-def weights_file(directory: Path) -> Path:
-    """The weights of a model directory, safetensors before torch's own format.
-
-    Raises:
-        UserError: there are none in one file.
-    """
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (directory / name).is_file():
-            return directory / name
-    raise UserError("no model.safetensors in it", where=directory)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise UserError("is missing, or no JSON", where=path) from None
-    return value if isinstance(value, dict) else {}

@@ -1,14 +1,23 @@
-"""Plain mels behind the face of a latent space: the control of any latent diffusion."""
+"""Mels behind the face of a latent space without any training: frame by frame, or in patches of frames."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from intona.audio import MelSpec
+from intona.errors import UserError
 from intona.latents.base import LatentSpace
+from intona.nn.masks import length_mask
+
+PER_FRAME = 16  # numbers of a patch that stand for one of its frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +25,21 @@ class MelLatentsConfig:
     """Nothing to choose: a latent is a mel frame."""
 
     kind: Literal["mel"] = "mel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchLatentsConfig:
+    """`frames` mel frames a latent of `dim` numbers, fitted to the corpus whose fingerprint is `corpus`."""
+
+    kind: Literal["patch"] = "patch"
+    n_mels: int = 80
+    frames: int = 8
+    dim: int = 128
+    corpus: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dim <= self.frames * self.n_mels:
+            raise ValueError(f"dim must lie in 1..{self.frames * self.n_mels}")
 
 
 class MelLatents(LatentSpace):
@@ -31,3 +55,74 @@ class MelLatents(LatentSpace):
 
     def mels(self, codes: Tensor, lengths: Tensor) -> Tensor:
         return codes
+
+
+class PatchLatents(LatentSpace):
+    """The first principal components of patches of mel frames: the best that a linear map can keep.
+
+    As many vectors a second as the mel VAE has, for no training: the control that tells what a VAE's own
+    learning is worth (ours; not in the paper).
+    """
+
+    kind = "patch"
+    center: Tensor
+    basis: Tensor
+
+    def __init__(self, config: PatchLatentsConfig, spec: MelSpec) -> None:
+        if config.n_mels != spec.n_mels:
+            raise UserError(f"latents of {config.n_mels} mels, features with {spec.n_mels}", where="latents")
+        super().__init__(spec, dim=config.dim, compression=config.frames)
+        self.config = config
+        self.register_buffer("center", torch.zeros(config.n_mels))
+        self.register_buffer("basis", torch.zeros(config.dim, config.frames * config.n_mels))
+
+    def codes(self, mels: Tensor, lengths: Tensor) -> Tensor:
+        n = self.latents(mels.shape[1])
+        x = F.pad(mels - self.center, (0, 0, 0, n * self.compression - mels.shape[1]))
+        # What pads the last patch is the mean mel, whatever stands beside it in the batch.
+        x = x * length_mask(lengths, x.shape[1])[..., None]
+        return x.reshape(len(x), n, -1) @ self.basis.T
+
+    def mels(self, codes: Tensor, lengths: Tensor) -> Tensor:
+        x = codes @ self.basis
+        return x.reshape(len(x), -1, self.config.n_mels) + self.center
+
+    def fingerprint(self) -> str:
+        """Over kind, mel spec, sizes and corpus, from which the basis follows up to rounding."""
+        c = self.config
+        made = f"{self.kind} {self.spec.fingerprint()} {c.frames} {c.dim} {c.corpus}"
+        return hashlib.sha256(made.encode()).hexdigest()[:16]
+
+
+def fit_patches(mels: Iterable[np.ndarray], config: PatchLatentsConfig, spec: MelSpec) -> PatchLatents:
+    """Principal components of whole patches about the mean mel, by the covariance, in float64.
+
+    Args:
+        mels: log mels (T, n_mels) of the training split. What is left of each after its whole patches is
+            not looked at.
+
+    Raises:
+        UserError: fewer patches than a latent has numbers.
+    """
+    width = config.frames * config.n_mels
+    squares, sums, count = np.zeros((width, width)), np.zeros(width), 0
+    for mel in mels:
+        n = len(mel) // config.frames
+        rows = mel[: n * config.frames].astype(np.float64).reshape(n, width)
+        squares += rows.T @ rows
+        sums += rows.sum(0)
+        count += n
+    if count < config.dim:
+        raise UserError(f"{count} patches of {config.frames} frames are too few for {config.dim} numbers")
+    mean = sums / count
+    center = mean.reshape(config.frames, config.n_mels).mean(0)
+    # About the mean frame, which hardly differs from the mean patch: any shift of a patch has the same one.
+    off = mean - np.tile(center, config.frames)
+    covariance = squares / count - np.outer(mean, mean) + np.outer(off, off)
+    vectors = np.linalg.eigh(covariance)[1][:, ::-1][:, : config.dim]
+    # The sign of a component is free: the largest entry decides it, on any machine.
+    vectors *= np.sign(vectors[np.abs(vectors).argmax(0), np.arange(config.dim)])
+    space = PatchLatents(config, spec)
+    space.center.copy_(torch.from_numpy(center))
+    space.basis.copy_(torch.from_numpy(np.ascontiguousarray(vectors.T)))
+    return space

@@ -9,15 +9,17 @@ from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.latents.base import LatentSpace
-from intona.latents.mel import MelLatents, MelLatentsConfig
+from intona.latents.mel import MelLatents, MelLatentsConfig, PatchLatents, PatchLatentsConfig
 from intona.latents.mel_vae import MelVAE, MelVAEConfig
 
-LatentsConfig = MelLatentsConfig | MelVAEConfig
+LatentsConfig = MelLatentsConfig | PatchLatentsConfig | MelVAEConfig
 STAGE = "prosody.melvae"
 
 
 def build(config: LatentsConfig, spec: MelSpec) -> LatentSpace:
     """An untrained space of a config."""
+    if isinstance(config, PatchLatentsConfig):
+        return PatchLatents(config, spec)
     return MelVAE(config, spec) if isinstance(config, MelVAEConfig) else MelLatents(spec)
 
 
@@ -41,8 +43,5 @@ def load(run: Path | str, *, spec: MelSpec | None = None) -> MelVAE:
     model = MelVAE(
         configs.from_dict(MelVAEConfig, raw.get("model"), where=f"{path / 'config.json'}: model"), own
     )
-    file = path / "ema.safetensors"
-    file = file if file.is_file() else path / "model.safetensors"
-    state = {k.removeprefix("model."): v.float() for k, v in checkpoint.read_tensors(file).items()}
-    checkpoint.load_weights(model, state, where=file)
+    checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
     return model.eval().requires_grad_(False)

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from intona import checkpoint
 from intona.errors import UserError
-from intona.provenance import sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,28 +18,6 @@ class Rows:
 
     before: Sequence[str]
     now: Sequence[str]
-
-
-def weights_of(source: Path) -> tuple[Path, dict[str, Tensor]]:
-    """The averaged weights of a run, checkpoint or published model, as float32.
-
-    Returns:
-        the checkpoint directory, and its tensors by name.
-    """
-    path = checkpoint.resolve(source)
-    checkpoint.verify(path, state=False)
-    file = path / "ema.safetensors"
-    file = file if file.is_file() else path / "model.safetensors"
-    state = checkpoint.read_tensors(file)
-    return path, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-
-
-def identity_of(source: Path) -> str:
-    """What the config of a run records of its start: directory name and a hash of the weights."""
-    path = checkpoint.resolve(source)
-    file = path / "ema.safetensors"
-    file = file if file.is_file() else path / "model.safetensors"
-    return f"{path.name}:{sha256(file)[:16]}"
 
 
 def start_from(module: nn.Module, source: Path, *, rows: Mapping[str, Rows] | None = None) -> list[str]:
@@ -58,7 +34,7 @@ def start_from(module: nn.Module, source: Path, *, rows: Mapping[str, Rows] | No
     Raises:
         UserError: tensors missing or of another shape (the first is named).
     """
-    path, state = weights_of(source)
+    path, state = checkpoint.weights_of(source)
     own = module.state_dict()
     fresh: list[str] = []
     for name, (before, now) in ((k, (r.before, r.now)) for k, r in (rows or {}).items()):
@@ -72,7 +48,5 @@ def start_from(module: nn.Module, source: Path, *, rows: Mapping[str, Rows] | No
                 moved[i] = state[name][j]
             fresh += [s for s in now if s not in place]
             state[name] = moved
-    checkpoint.load_weights(
-        module, {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in state.items()}, where=path
-    )
+    checkpoint.load_weights(module, state, where=path)
     return fresh

@@ -7,7 +7,7 @@ from typing import Literal
 
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.plain import PlainEncoderConfig
-from intona.latents.mel import MelLatentsConfig
+from intona.latents.mel import MelLatentsConfig, PatchLatentsConfig
 from intona.latents.mel_vae import MelVAEConfig
 
 
@@ -43,7 +43,7 @@ class DittoConfig:
     """
 
     n_tokens: int = 0
-    latents: MelVAEConfig | MelLatentsConfig = field(default_factory=MelVAEConfig)
+    latents: MelVAEConfig | PatchLatentsConfig | MelLatentsConfig = field(default_factory=MelVAEConfig)
     encoder: PlainEncoderConfig | DualStreamConfig = field(default_factory=PlainEncoderConfig)
     dim: int = 384
     depth: int = 12

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from intona import hub
 from intona.errors import UserError
-from intona.latents.vits import hub, piper
+from intona.latents.vits import piper, published
 from intona.latents.vits.space import VitsSpace, VoiceFacts
 from intona.latents.vits.text import Symbols
 
@@ -25,7 +26,7 @@ def load(name: str) -> VitsSpace:
     """
     if not name.strip():
         raise UserError("no VITS voice named", mend="piper, a directory, or a hub id (OWNER/NAME)")
-    hub.require("a VITS voice")
+    hub.require_transformers("a VITS voice")
     onnx_file = piper.find(name)
     return _piper(onnx_file) if onnx_file is not None else _hub(name)
 
@@ -57,18 +58,18 @@ def _piper(path: Path) -> VitsSpace:
 
 
 def _hub(name: str) -> VitsSpace:
-    directory = hub.fetch(name, kind="vits")
-    vocabulary = hub.read_json(directory / "vocab.json")
+    directory = hub.fetch_kind(name, "vits")
+    vocabulary = published.read_json(directory / "vocab.json")
     if not vocabulary:
         raise UserError("is missing", where=directory / "vocab.json")
-    said = hub.read_json(directory / "tokenizer_config.json")
+    said = published.read_json(directory / "tokenizer_config.json")
     phonemes = bool(said.get("phonemize", True))
     language = str(said.get("language") or ("eng" if phonemes else ""))
     try:
         table = {str(k): (int(v),) for k, v in vocabulary.items()}
     except (TypeError, ValueError):
         raise UserError("not a table of symbols and ids", where=directory / "vocab.json") from None
-    model, has_posterior = hub.build(directory)
+    model, has_posterior = published.build(directory)
     config: Any = model.config
     top = max(i for (i,) in table.values())
     if top >= config.vocab_size:

@@ -197,7 +197,7 @@ def build(path: Path) -> tuple[Any, dict[str, Any]]:
     """
     from transformers import VitsConfig, VitsModel
 
-    from intona.latents.vits.hub import fuse
+    from intona.latents.vits.published import fuse
 
     voice = read_config(path)
     graph = onnx.read(path)

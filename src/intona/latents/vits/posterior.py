@@ -89,11 +89,25 @@ def load(run: Path, space: VitsSpace) -> PosteriorNet:
             mend="train one for this voice: intona train restyle.posterior",
         )
     net = PosteriorNet(configs.from_dict(PosteriorConfig, facts["net"], where=str(path / FACTS)))
-    file = path / "ema.safetensors"
-    state = checkpoint.read_tensors(file if file.is_file() else path / "model.safetensors")
-    own = {k.removeprefix("net."): v.float() for k, v in state.items() if k.startswith("net.")}
-    checkpoint.load_weights(net, own, where=path)
+    checkpoint.load_weights(net, checkpoint.weights(path, "net."), where=path)
     return net.eval().requires_grad_(False)
+
+
+def load_for(space: VitsSpace, run: str) -> PosteriorNet | None:
+    """The posterior of a run; None for a voice that has its own, where no run is named.
+
+    Raises:
+        UserError: as `load`; the voice has none of its own and none is named.
+    """
+    if run:
+        return load(Path(run), space)
+    if space.facts.has_posterior:
+        return None
+    raise UserError(
+        f"the voice {space.facts.name} has no posterior encoder",
+        where="--posterior",
+        mend="train one: intona train restyle.posterior --data DATA --out RUN; then --posterior RUN",
+    )
 
 
 @torch.no_grad()

@@ -239,19 +239,35 @@ class VitsSpace(nn.Module):
         m, log_s = stats.transpose(1, 2).split(self.channels, dim=2)
         return m, log_s
 
-    def decode(self, z: Tensor, *, speakers: Tensor | None = None) -> Tensor:
-        """(B, T, C) -> samples (B, T * hop); differentiable in z."""
-        return self.model.decoder(z.transpose(1, 2), self._speaker(speakers))[:, 0]
+    def decode(
+        self, z: Tensor, *, speakers: Tensor | None = None, decoder: nn.Module | None = None
+    ) -> Tensor:
+        """(B, T, C) -> samples (B, T * hop); differentiable in z. `decoder`: a tuned copy of the voice's."""
+        decoder = self.model.decoder if decoder is None else decoder
+        return decoder(z.transpose(1, 2), self._speaker(speakers))[:, 0]
 
     @torch.inference_mode()
-    def audio(self, z: Tensor, frames: Tensor, *, speakers: Tensor | None = None) -> list[Audio]:
-        """Latents as sound, each cut to its own length."""
+    def audio(
+        self,
+        z: Tensor,
+        frames: Tensor,
+        *,
+        speakers: Tensor | None = None,
+        decoder: nn.Module | None = None,
+    ) -> list[Audio]:
+        """Latents as sound, each cut to its own length; `decoder` as in `decode`."""
         z = z * length_mask(frames, z.shape[1])[..., None]
-        waves = self.decode(z, speakers=speakers).float().cpu().numpy()
+        waves = self.decode(z, speakers=speakers, decoder=decoder).float().cpu().numpy()
         return [
             Audio(np.array(w[: int(n) * self.hop]), self.sample_rate)
             for w, n in zip(waves, frames, strict=True)
         ]
+
+    def sound(self, z: Tensor, *, speaker: int | None = None, decoder: nn.Module | None = None) -> Audio:
+        """One sentence's latents (T, C) as sound within full scale."""
+        rows = None if speaker is None else torch.tensor([speaker])
+        audio = self.audio(z[None], torch.tensor([len(z)]), speakers=rows, decoder=decoder)[0]
+        return Audio(np.clip(audio.samples, -1, 1), audio.sample_rate)
 
 
 def _sampled_durations(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,10 @@ from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld.feed import Corpus, SpeechBatch, SpeechFeed
 from intona.text import BpeTokenizer, load_tokenizer
-from intona.training.initial import identity_of, start_from
-from intona.training.loop import LoopConfig, fit
+from intona.training.initial import start_from
+from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
@@ -75,6 +74,7 @@ ARMS: dict[str, dict[str, str]] = {
         "sampling.penalty": "0",
     },
     "hard-vq": {"perplexity": "1"},
+    "codes": {"model.see": "codes", "perplexity": "1"},
     "codec": {"model.see": "codes", "model.train_prenet": "false", "perplexity": "1"},
     "frozen-prenet": {"model.train_prenet": "false"},
     "no-slowness": {"model.slowness": "0"},
@@ -281,7 +281,7 @@ def run(
     if init is not None:
         if config.codebook:
             raise UserError("the model of --init brings its own codebook", where="--codebook")
-        config = dataclasses.replace(config, init=identity_of(init))
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
     else:
         found = _codebook(config, prepared, out)
         config = dataclasses.replace(config, codebook=found.identity)
@@ -289,21 +289,17 @@ def run(
     task = MeldTask(config, prepared, tokenizer, found)
     if init is not None:
         start_from(task, init)
-    print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
-    millions = sum(p.numel() for p in task.parameters()) / 1e6
     limits = {"group": model.group, "context": model.context}
     train = Corpus(prepared, "train", tokenizer, **limits)
     dev = Corpus(prepared, "dev", tokenizer, **limits) if prepared.items("dev") else None
-    print(f"{millions:.2f} M parameters, {len(train.items)} utterances", file=sys.stderr)
-    return fit(
+    return fit_stage(
         task,
-        config.loop,
-        config.optim,
+        config,
         out,
         feed=lambda rank, world: SpeechFeed(
             train, dev, max_positions=config.max_positions, seed=config.loop.seed, rank=rank, world=world
         ),
-        run_config=config,
+        facts={"utterances": len(train.items)},
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

@@ -37,7 +37,6 @@ from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.prosody.gradtts import mel_statistics
 from intona.systems.prosody.mlm import toy_encoder
 from intona.systems.prosody.pretrain import (
-    announce,
     bpe_of,
     encoder_files,
     start_encoder,
@@ -45,9 +44,10 @@ from intona.systems.prosody.pretrain import (
     texts_of,
 )
 from intona.text import BpeTokenizer
-from intona.training.initial import Rows, identity_of, start_from
-from intona.training.loop import LoopConfig, fit
+from intona.training.initial import Rows, start_from
+from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 VALIDATION_BATCHES = 8
@@ -301,7 +301,7 @@ def run_stage(
     config = dataclasses.replace(
         config,
         corpus=prepared.fingerprint,
-        init=identity_of(init) if init else "",
+        init=checkpoint.identity_of(init) if init else "",
         model=dataclasses.replace(config.model, text=text, audio=audio),
     )
     wants_speaker = config.speaker != "none" and text.adaln
@@ -315,9 +315,14 @@ def run_stage(
     feed = PairFeed(prepared, config, texts, speakers, 0, 1)
     met = feed.sampler.collisions(20)
     millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in task.model.named_children()}
-    announce(
+    return fit_stage(
+        task,
         config,
-        {
+        out,
+        feed=lambda rank, world: (
+            feed if world == 1 else PairFeed(prepared, config, texts, speakers, rank, world)
+        ),
+        facts={
             "parameters": f"{millions['encoder']:.2f} M text, {millions['audio']:.2f} M sound",
             "utterances": len(feed.places.items),
             "phonemes": len(feed.places),
@@ -325,16 +330,6 @@ def run_stage(
             "of one utterance": f"{met.same_utterance:.1%}",
             "of one speaker": f"{met.same_speaker:.1%}",
         },
-    )
-    return fit(
-        task,
-        config.loop,
-        config.optim,
-        out,
-        feed=lambda rank, world: (
-            feed if world == 1 else PairFeed(prepared, config, texts, speakers, rank, world)
-        ),
-        run_config=config,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

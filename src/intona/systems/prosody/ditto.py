@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,16 +24,17 @@ from intona.errors import UserError
 from intona.latents import trained
 from intona.latents.base import LatentSpace
 from intona.latents.corpus import LatentCorpus
-from intona.latents.mel import MelLatents, MelLatentsConfig
+from intona.latents.mel import PER_FRAME, MelLatents, MelLatentsConfig, PatchLatentsConfig, fit_patches
 from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
-from intona.systems.prosody.pretrain import announce, start_encoder
+from intona.systems.prosody.pretrain import start_encoder
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
-from intona.training.initial import Rows, identity_of, start_from
-from intona.training.loop import LoopConfig, fit
+from intona.training.initial import Rows, start_from
+from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
@@ -42,7 +44,8 @@ DEMO_SENTENCES = 2
 class RunConfig:
     """A whole run.
 
-    `latents` is a run of prosody.melvae, or "mel" for plain mels as a control; its fingerprint later.
+    `latents` is a run of prosody.melvae, or as a control "mel" for plain mels, "mel8" for patches of 8 frames;
+    its fingerprint later.
     `reference` is the shortest and longest reference in seconds. `corpus`, `init`, `encoder`,
     `encoder_weights`, `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of a
     batch with padding.
@@ -245,9 +248,19 @@ def open_latents(name: str, prepared: Prepared) -> LatentSpace:
         raise UserError(
             "no latents named",
             where="--latents",
-            mend="give a run of prosody.melvae, or mel for plain mels",
+            mend="give a run of prosody.melvae, or mel for plain mels, or mel8 for patches of 8 frames",
         )
-    return MelLatents(prepared.spec) if name == "mel" else trained.load(name, spec=prepared.spec)
+    if name == "mel":
+        return MelLatents(prepared.spec)
+    if found := re.fullmatch(r"mel(\d{1,2})", name):
+        frames, n_mels = int(found[1]), prepared.spec.n_mels
+        if not 2 <= frames <= 32:
+            raise UserError(f"patches of {frames} frames are not between 2 and 32", where="--latents")
+        config = PatchLatentsConfig(
+            n_mels=n_mels, frames=frames, dim=PER_FRAME * frames, corpus=prepared.fingerprint
+        )
+        return fit_patches((prepared.mel(i) for i in prepared.items("train")), config, prepared.spec)
+    return trained.load(name, spec=prepared.spec)
 
 
 def resolve(
@@ -258,7 +271,7 @@ def resolve(
     if encoder is not None:
         sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=len(prepared.tokenizer))
         model = dataclasses.replace(config.model, encoder=sizes)
-        config = dataclasses.replace(config, encoder=identity_of(encoder), model=model)
+        config = dataclasses.replace(config, encoder=checkpoint.identity_of(encoder), model=model)
     config = configs.override(config, overrides)
     if encoder is not None and config.encoder_rate is None:
         rate = 0.1 if config.encoder_weights == "pretrained" else 1.0
@@ -318,24 +331,17 @@ def train(
     if encoder is not None and config.encoder_weights == "pretrained":
         start_encoder(task.model.encoder, encoder, prepared.tokenizer)  # type: ignore[arg-type]
     if init is not None:
-        config = dataclasses.replace(config, init=identity_of(init))
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
         start_from_voice(task, init)
-    trained_millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
-    announce(
+    return fit_stage(
+        task,
         config,
-        {
-            "parameters that learn (M)": f"{trained_millions:.2f}",
+        out,
+        feed=lambda rank, world: feed_of(corpus, config, rank, world, bpe),
+        facts={
             "utterances": len(prepared.items("train")),
             "latents": f"{space.rate:.2f} Hz x {space.dim}",
         },
-    )
-    return fit(
-        task,
-        config.loop,
-        config.optim,
-        out,
-        feed=lambda rank, world: feed_of(corpus, config, rank, world, bpe),
-        run_config=config,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

@@ -30,9 +30,10 @@ from intona.nn.random import ItemRandom
 from intona.synth import Voice
 from intona.systems.prosody.pretrain import start_encoder
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
-from intona.training.initial import Rows, identity_of, start_from
-from intona.training.loop import LoopConfig, fit
+from intona.training.initial import Rows, start_from
+from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
@@ -244,7 +245,7 @@ def resolve(
         sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=len(prepared.tokenizer))
         # A blank belongs to no word: the dual-stream encoder does without.
         model = dataclasses.replace(config.model, add_blank=False, encoder=sizes)
-        config = dataclasses.replace(config, encoder=identity_of(encoder), model=model)
+        config = dataclasses.replace(config, encoder=checkpoint.identity_of(encoder), model=model)
     config = configs.override(config, overrides)
     if encoder is not None and config.encoder_rate is None:
         rate = 0.1 if config.encoder_weights == "pretrained" else 1.0
@@ -315,18 +316,14 @@ def train(
         assert isinstance(task.model.encoder, DualStreamEncoder)
         start_encoder(task.model.encoder, encoder, _tokenizer(prepared.tokenizer, prepared.root))
     if init is not None:
-        config = dataclasses.replace(config, init=identity_of(init))
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
         start_from_voice(task, init, prepared)
-    print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
-    millions = sum(p.numel() for p in task.parameters()) / 1e6
-    print(f"{millions:.2f} M parameters, {len(prepared.items('train'))} utterances", file=sys.stderr)
-    return fit(
+    return fit_stage(
         task,
-        config.loop,
-        config.optim,
+        config,
         out,
         feed=lambda rank, world: SpeechFeed(prepared, config, rank, world, bpe),
-        run_config=config,
+        facts={"utterances": len(prepared.items("train"))},
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

@@ -10,17 +10,20 @@ from typing import Any, cast
 
 import torch
 
+from intona import checkpoint
+from intona import config as configs
 from intona.audio import Audio
 from intona.data.batch import Batch
 from intona.data.prepared import Prepared
+from intona.latents.base import LatentSpace
 from intona.latents.mel_vae import MelVAE, MelVAEConfig
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.prosody.gradtts import SpeechFeed, mel_statistics
-from intona.systems.prosody.pretrain import announce
-from intona.training.initial import identity_of, start_from
-from intona.training.loop import LoopConfig, fit
+from intona.training.initial import start_from
+from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
@@ -117,8 +120,9 @@ class MelVAETask(Task):
                 Audio(wave, self.prepared.spec.sample_rate).write(out / f"{item.id}-{name}.wav")
 
 
-def there_and_back(space: MelVAE, mel: torch.Tensor) -> torch.Tensor:
-    """One mel (1, T, n_mels) through the latents."""
+@torch.inference_mode()
+def there_and_back(space: LatentSpace, mel: torch.Tensor) -> torch.Tensor:
+    """One log mel (1, T, n_mels) through the latents of any space."""
     latents, after = space.encode(mel, torch.tensor([mel.shape[1]]))
     return space.decode(latents, after)[:, : mel.shape[1]]
 
@@ -134,8 +138,6 @@ def train(
     fabric: Any = None,
 ) -> Path:
     """See `intona.systems.train`."""
-    from intona import config as configs
-
     prepared = Prepared.open(data)
     config = configs.override(SIZES[size](), overrides)
     model = dataclasses.replace(config.model, n_mels=prepared.spec.n_mels)
@@ -143,18 +145,17 @@ def train(
     torch.manual_seed(config.loop.seed)
     task = MelVAETask(config, prepared)
     if init is not None:
-        config = dataclasses.replace(config, init=identity_of(init))
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
         start_from(task, init)
-    millions = sum(p.numel() for p in task.parameters()) / 1e6
-    rate = f"{task.model.rate:.2f} Hz x {config.model.dim}"
-    announce(config, {"parameters (M)": f"{millions:.2f}", "latents": rate})
-    return fit(
+    return fit_stage(
         task,
-        config.loop,
-        config.optim,
+        config,
         out,
         feed=lambda rank, world: SpeechFeed(prepared, cast(Any, config), rank, world),
-        run_config=config,
+        facts={
+            "utterances": len(prepared.items("train")),
+            "latents": f"{task.model.rate:.2f} Hz x {config.model.dim}",
+        },
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

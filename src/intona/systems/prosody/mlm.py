@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from intona import checkpoint
 from intona import config as configs
 from intona.data.pieces import Text, text_of
 from intona.data.prepared import Prepared
@@ -20,7 +21,6 @@ from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import derive_seed
 from intona.systems.prosody.pretrain import (
-    announce,
     bpe_of,
     encoder_files,
     read_texts,
@@ -29,9 +29,9 @@ from intona.systems.prosody.pretrain import (
     texts_of,
 )
 from intona.text import BpeTokenizer, PhonemeTokenizer
-from intona.training.initial import identity_of
-from intona.training.loop import LoopConfig, fit
+from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 
@@ -249,7 +249,7 @@ def train(
     config = dataclasses.replace(
         config,
         corpus=prepared.fingerprint,
-        init=identity_of(init) if init else "",
+        init=checkpoint.identity_of(init) if init else "",
         texts=tuple(p.name for p in paths),  # where they lie is not part of the run
         texts_fingerprint=fingerprint,
         model=dataclasses.replace(config.model, n_tokens=len(tokenizer), n_pieces=len(bpe)),
@@ -263,24 +263,18 @@ def train(
     task = MlmTask(config, prepared, tokenizer, bpe)
     if init is not None:
         start_encoder(task.model.encoder, init, tokenizer)
-    announce(
-        config,
-        {
-            "parameters": f"{sum(p.numel() for p in task.parameters()) / 1e6:.2f} M",
-            "texts": f"{len(corpus)} of the corpus and {len(texts) - len(corpus)} more",
-            "phonemes": len(tokenizer),
-            "pieces": len(bpe),
-        },
-    )
-    return fit(
+    return fit_stage(
         task,
-        config.loop,
-        config.optim,
+        config,
         out,
         feed=lambda rank, world: TextFeed(
             texts, texts_of(prepared, prepared.items("dev"), tokenizer, bpe), config, rank, world
         ),
-        run_config=config,
+        facts={
+            "texts": f"{len(corpus)} of the corpus and {len(texts) - len(corpus)} more",
+            "phonemes": len(tokenizer),
+            "pieces": len(bpe),
+        },
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

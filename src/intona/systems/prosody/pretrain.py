@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +89,6 @@ def tell_new_symbols(init: Path, tokenizer: PhonemeTokenizer) -> None:
     before = pretrained.phonemes(init)
     if new := [s for s in tokenizer.symbols if s not in before]:
         print(f"{len(new)} phonemes start anew: {' '.join(new[:20])}", file=sys.stderr)
-
-
-def announce(config: Any, facts: Mapping[str, Any]) -> None:
-    """The resolved config and the size of things, on stderr."""
-    import json
-
-    print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
-    print(", ".join(f"{k} {v}" for k, v in facts.items()), file=sys.stderr)
 
 
 def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tuple[list[Utterance], str]:

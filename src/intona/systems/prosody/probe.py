@@ -27,7 +27,6 @@ from intona.nn.random import derive_seed
 from intona.study.stages import RUN, TimeIsUp, require_corpus, until
 from intona.systems.prosody.pretrain import texts_of
 from intona.systems.prosody.retrieve import retrieve
-from intona.training.initial import weights_of
 
 FOUND = "found.json"
 POINTS = "points.json"
@@ -178,7 +177,7 @@ def masked_loss(path: Path, heads: Path, prepared: Prepared) -> dict[str, Any]:
         raise UserError("other pieces than stage 1's", where=path)
     sizes = pretrained.config(heads)
     model = MaskedModel(sizes)
-    _, state = weights_of(heads)
+    _, state = checkpoint.weights_of(heads)
     state = {k.removeprefix("model."): v for k, v in state.items()}
     theirs = pretrained.load(path, symbols=tokenizer.symbols).state_dict()
     checkpoint.load_weights(model, state | {f"encoder.{k}": v for k, v in theirs.items()}, where=path)

@@ -23,7 +23,6 @@ from intona.evaluation.retrieval import Embeddings, Recall, retrieval, speaker_o
 from intona.nn.random import derive_seed
 from intona.systems.prosody.contrastive import RunConfig
 from intona.systems.prosody.pretrain import texts_of
-from intona.training.initial import weights_of
 
 UTTERANCES = 8  # encoded at once
 
@@ -55,7 +54,7 @@ def load_model(run: Path | str) -> tuple[ContrastiveModel, RunConfig]:
             mend="give a run of prosody.contrastive or prosody.refine",
         )
     config = configs.load(RunConfig, path / "config.json")
-    path, state = weights_of(path)
+    path, state = checkpoint.weights_of(path)
     model = ContrastiveModel(config.model, pairs=config.batch)
     checkpoint.load_weights(model, {k.removeprefix("model."): v for k, v in state.items()}, where=path)
     return model.eval(), config

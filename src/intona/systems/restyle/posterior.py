@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from intona import checkpoint
 from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.errors import UserError
@@ -27,9 +28,10 @@ from intona.latents.vits.space import magnitudes
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
-from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed, read, write
-from intona.training.initial import identity_of, start_from
-from intona.training.loop import LoopConfig, fit
+from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.pairs import Pair, PairBatch, read, write
+from intona.training.initial import start_from
+from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
 
@@ -140,7 +142,10 @@ class PosteriorTask(Task):
 
 
 def texts_of(prepared: Prepared, space: VitsSpace) -> list[tuple[str, str]]:
-    """(id, text) of the corpus, refused where it is not in the voice's language."""
+    """(id, text) of train and dev, refused where the corpus is not in the voice's language.
+
+    Never of test: the voice would then be asked to give back sentences that it has trained on.
+    """
     language = space.facts.symbols.language
     spoken = {vits.language_code(item.language) for item in prepared}
     if language and spoken != {language}:
@@ -149,7 +154,7 @@ def texts_of(prepared: Prepared, space: VitsSpace) -> list[tuple[str, str]]:
             where=prepared.root,
             mend="take a corpus in its language, or another --vits",
         )
-    return [(item.id, item.text) for item in prepared]
+    return [(item.id, item.text) for split in ("train", "dev") for item in prepared.items(split)]
 
 
 @torch.inference_mode()
@@ -219,7 +224,7 @@ def train(
     model = dataclasses.replace(config.model, bins=space.n_fft // 2 + 1, channels=space.channels)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16], model=model)
     texts = texts_of(prepared, space)
-    made = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 1]
+    made = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 2]
     identity = hashlib.sha256(json.dumps(made).encode()).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
     path = out / "pairs.safetensors"
@@ -234,30 +239,19 @@ def train(
     task.net.mean.copy_(mean)
     task.net.std.copy_(std)
     if init is not None:
-        config = dataclasses.replace(config, init=identity_of(init))
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
         start_from(task, init)
-    print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
-    found = fit(
+    return fit_beside(
+        space,
         task,
-        config.loop,
-        config.optim,
+        config,
+        pairs,
         out,
-        feed=lambda rank, world: PairFeed(
-            pairs["train"],
-            pairs["dev"],
-            max_frames=config.max_frames,
-            seed=config.loop.seed,
-            rank=rank,
-            world=world,
-            frame_seconds=1 / space.frame_rate,
-        ),
-        run_config=config,
+        before=before,
+        facts={"pairs": len(pairs["train"])},
         limit_minutes=limit_minutes,
         fabric=fabric,
     )
-    if space.weights_hash() != before:
-        raise UserError("the frozen voice has changed: this is a bug", where=config.vits)
-    return found
 
 
 def statistics(pairs: list[Pair]) -> tuple[torch.Tensor, torch.Tensor]:

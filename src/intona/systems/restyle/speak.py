@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from intona import checkpoint
 from intona import config as configs
@@ -20,9 +21,9 @@ from intona.errors import UserError
 from intona.latents import vits
 from intona.latents.vits import VitsSpace
 from intona.nn.random import ItemRandom
+from intona.systems.restyle import decoder as decoders
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.stage import FACTS, RunConfig
-from intona.training.initial import weights_of
 
 STAGES = ("restyle.palette", "restyle.bridge")
 
@@ -39,8 +40,16 @@ class Restyled:
 class RestyleVoice:
     """See `load`."""
 
-    def __init__(self, model: Restyle, space: VitsSpace, style: StyleEncoder, speaker: int | None) -> None:
+    def __init__(
+        self,
+        model: Restyle,
+        space: VitsSpace,
+        style: StyleEncoder,
+        speaker: int | None,
+        decoder: nn.Module | None = None,
+    ) -> None:
         self.model, self.space, self.style, self.speaker = model.eval(), space, style, speaker
+        self.decoder = decoder
 
     @torch.inference_mode()
     def say(
@@ -83,22 +92,27 @@ class RestyleVoice:
 
     def sound(self, z: torch.Tensor) -> Audio:
         """(T, C) latents as sound: of `say`'s z_text it is the control without any restyling."""
-        rows = None if self.speaker is None else torch.tensor([self.speaker])
-        audio = self.space.audio(z[None], torch.tensor([len(z)]), speakers=rows)[0]
-        return Audio(np.clip(audio.samples, -1, 1), audio.sample_rate)
+        return self.space.sound(z, speaker=self.speaker, decoder=self.decoder)
 
 
-def load(model: Path | str, *, voice: str | None = None) -> RestyleVoice:
+def load(
+    model: Path | str,
+    *,
+    voice: str | None = None,
+    style: str | None = None,
+    decoder: Path | str | None = None,
+) -> RestyleVoice:
     """A run or checkpoint of restyle.palette or restyle.bridge.
 
     Args:
-        voice: where the frozen VITS is, if not where the run found it.
+        voice, style: where the frozen VITS and the style encoder are, if not where the run found them.
+        decoder: a run of restyle.decoder that speaks in place of the voice's own.
 
     Raises:
         UserError: no such run, another kind of model, another frozen voice or style encoder than it was
             trained with.
     """
-    path, state = weights_of(Path(model))
+    path, state = checkpoint.weights_of(Path(model))
     head = configs.read_json(path / "config.json")
     stage = head.get("stage") if isinstance(head, dict) else None
     if stage not in STAGES or not (path / FACTS).is_file():
@@ -114,12 +128,13 @@ def load(model: Path | str, *, voice: str | None = None) -> RestyleVoice:
             where=path,
             mend="name its voice with --voice",
         )
-    style = styles.load(config.style)
-    now = style.describe()
+    encoder = styles.load(style or config.style)
+    now = encoder.describe()
     ignore = ("transformers", "pitch")  # another version or pitch tracker is the same condition
     if changed := [k for k, v in (facts.get("style") or {}).items() if k not in ignore and now.get(k) != v]:
         raise UserError(f"the style encoder differs in {', '.join(changed)}", where=path)
     made = Restyle(config.model)
     own = {k.removeprefix("model."): v for k, v in state.items()}
     checkpoint.load_weights(made, own, where=path)
-    return RestyleVoice(made, space, style, space.speaker(config.speaker or None))
+    tuned = None if decoder is None else decoders.load(Path(decoder), space)
+    return RestyleVoice(made, space, encoder, space.speaker(config.speaker or None), tuned)

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from intona import checkpoint
 from intona import config as configs
 from intona.acoustic.restyle import NetworkConfig, Restyle, RestyleConfig
 from intona.data.prepared import Prepared
 from intona.encoders import style as styles
-from intona.errors import UserError
 from intona.latents import vits
 from intona.latents.vits import posterior as posteriors
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
+from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.latents import corpus_pairs
-from intona.systems.restyle.pairs import PairBatch, PairFeed
+from intona.systems.restyle.pairs import PairBatch
 from intona.systems.restyle.posterior import statistics, texts_of
-from intona.training.initial import identity_of, start_from
-from intona.training.loop import LoopConfig, fit
+from intona.training.initial import start_from
+from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
 
@@ -39,7 +38,7 @@ class RunConfig:
         vits: the frozen voice ("piper", a directory, a hub id); `voice` is its fingerprint.
         posterior: run of `restyle.posterior`, for a voice without a posterior encoder.
         align: "mas" = Z_text on the recording's own frames (ours); "none" = the paper.
-        style: the condition: "prosody", or "clap:" and a directory or hub id.
+        style: the condition: "prosody"; "style:" and a run of restyle.style; "clap:" and a directory or hub id.
         speaker: of a voice that has several.
         max_frames: bounds a batch with padding; longer recordings are left out.
     """
@@ -158,15 +157,7 @@ def train(
     space, style = vits.load(config.vits), styles.load(config.style)
     before = space.weights_hash()
     texts_of(prepared, space)  # refuses another language
-    net = None
-    if config.posterior:
-        net = posteriors.load(Path(config.posterior), space)
-    elif not space.facts.has_posterior:
-        raise UserError(
-            f"the voice {space.facts.name} has no posterior encoder",
-            where="--posterior",
-            mend="train one: intona train restyle.posterior --data DATA --out RUN; then --posterior RUN",
-        )
+    net = posteriors.load_for(space, config.posterior)
     partial = config.model.partial if config.style == "prosody" else 0.0  # other styles have no flags
     model = dataclasses.replace(config.model, channels=space.channels, style_dim=style.dim, partial=partial)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16], model=model)
@@ -178,36 +169,23 @@ def train(
         align=config.align,
         seed=config.loop.seed,
         max_frames=config.max_frames,
-        posterior="" if net is None else identity_of(Path(config.posterior)),
+        posterior="" if net is None else checkpoint.identity_of(Path(config.posterior)),
         speaker=config.speaker,
     )
     torch.manual_seed(config.loop.seed)
     task = RestyleTask(config, facts_of(space, style))
     task.model.set_statistics(*statistics(pairs["train"]))
     if init is not None:
-        config = dataclasses.replace(config, init=identity_of(init))
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
         start_from(task, init)
-    print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
-    millions = sum(p.numel() for p in task.parameters()) / 1e6
-    print(f"{millions:.2f} M parameters, {len(pairs['train'])} recordings", file=sys.stderr)
-    found = fit(
+    return fit_beside(
+        space,
         task,
-        config.loop,
-        config.optim,
+        config,
+        pairs,
         out,
-        feed=lambda rank, world: PairFeed(
-            pairs["train"],
-            pairs["dev"],
-            max_frames=config.max_frames,
-            seed=config.loop.seed,
-            rank=rank,
-            world=world,
-            frame_seconds=1 / space.frame_rate,
-        ),
-        run_config=config,
+        before=before,
+        facts={"recordings": len(pairs["train"])},
         limit_minutes=limit_minutes,
         fabric=fabric,
     )
-    if space.weights_hash() != before:
-        raise UserError("the frozen voice has changed: this is a bug", where=config.vits)
-    return found

@@ -1,0 +1,71 @@
+"""Weights published in the format of `transformers`: a directory, or a hub id that is fetched once."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from intona import config as configs
+from intona.errors import UserError
+
+MEND = 'pip install "transformers>=5,<6"'
+FILES = ("*.json", "*.safetensors", "pytorch_model.bin")
+
+
+def require_transformers(what: str) -> None:
+    """Raises UserError, in the name of `what`, where it is not installed."""
+    if importlib.util.find_spec("transformers") is None:
+        raise UserError(f"{what} needs transformers, which is not installed", mend=MEND)
+
+
+def fetch(model: str, *, patterns: Sequence[str] = FILES) -> Path:
+    """Directory of a model: the one that is given, or the hub's, fetched without any code.
+
+    Raises:
+        UserError: neither a directory nor to be had from the hub.
+    """
+    local = Path(model).expanduser()
+    if local.is_dir():
+        return local
+    if local.is_absolute() or model.startswith(".") or model.count("/") != 1:
+        raise UserError("no such directory", where=model, mend="give a directory or a hub id (OWNER/NAME)")
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(model, allow_patterns=list(patterns)))
+    except Exception as e:  # the hub client has many kinds of error; each means the same to the user
+        raise UserError(
+            f'"{model}" is no directory and cannot be fetched from the hub ({type(e).__name__})',
+            mend="give a directory, or connect to the hub once",
+        ) from None
+
+
+def fetch_kind(model: str, kind: str, *, patterns: Sequence[str] = FILES) -> Path:
+    """`fetch`, for a model whose config.json names this `model_type`, with its weights in one file.
+
+    Raises:
+        UserError: as `fetch`; another kind of model; a file is missing.
+    """
+    directory = fetch(model, patterns=patterns)
+    path = directory / "config.json"
+    if not path.is_file():
+        raise UserError("is missing", where=path)
+    found = configs.read_json(path)
+    said = found.get("model_type") if isinstance(found, dict) else None
+    if said != kind:
+        raise UserError(f'a "{said}" model, not {kind}', where=path)
+    weights_file(directory)
+    return directory
+
+
+def weights_file(directory: Path) -> Path:
+    """The weights of a model directory, safetensors before torch's own format.
+
+    Raises:
+        UserError: there are none in one file.
+    """
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (directory / name).is_file():
+            return directory / name
+    raise UserError("has no weights: model.safetensors is missing", where=directory)

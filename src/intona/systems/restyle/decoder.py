@@ -1,0 +1,200 @@
+"""Stage `restyle.decoder`: a *copy* of the voice's decoder, tuned to the recordings of a corpus.
+
+The paper's second next check: a decoder that was trained on what its own encoder makes may simply not know
+the latents that diffusion gives it. The copy learns Z_audio -> recording; the voice itself stays as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from intona import checkpoint
+from intona import config as configs
+from intona.audio import read_audio
+from intona.data.prepared import Prepared
+from intona.errors import UserError
+from intona.latents import vits
+from intona.latents.vits import VitsSpace
+from intona.latents.vits import posterior as posteriors
+from intona.latents.vits.posterior import PosteriorNet, latents_of
+from intona.latents.vits.space import magnitudes
+from intona.nn.losses import Losses, Part
+from intona.nn.random import ItemRandom
+from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.pairs import Pair, PairBatch
+from intona.systems.restyle.posterior import texts_of
+from intona.training.initial import start_from
+from intona.training.loop import LoopConfig
+from intona.training.optim import OptimConfig
+from intona.training.task import Task
+
+FACTS = "decoder.json"
+EDGE = 4  # frames at each end of a window that the decoder hears without their neighbours: no loss there
+RESOLUTIONS = ((2048, 512), (1024, 256), (512, 128))  # window and hop, samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run; `segment` frames of each recording are decoded a step."""
+
+    stage: str = "restyle.decoder"
+    size: str = "small"
+    corpus: str = ""
+    init: str = ""
+    vits: str = "piper"
+    voice: str = ""
+    posterior: str = ""
+    speaker: str = ""
+    segment: int = 40
+    max_frames: int = 1600
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+def small() -> RunConfig:
+    """`intona train restyle.decoder --data DATA --out RUN --posterior POST`."""
+    return RunConfig(
+        loop=LoopConfig(steps=1000, ema=0.99, validate_every=100, save_every=100),
+        optim=OptimConfig(lr=1e-4, betas=(0.8, 0.99), warmup=20, schedule="cosine", final=0.1),
+    )
+
+
+def paper() -> RunConfig:
+    """The paper proposes it and trains none: ten times the steps of ours."""
+    base = small()
+    return dataclasses.replace(base, size="paper", loop=dataclasses.replace(base.loop, steps=10_000))
+
+
+def toy() -> RunConfig:
+    """For tests and first tries."""
+    base = small()
+    loop = dataclasses.replace(base.loop, steps=20, log_every=5, validate_every=10, save_every=10)
+    return dataclasses.replace(base, size="toy", segment=24, loop=loop)
+
+
+SIZES = {"paper": paper, "small": small, "toy": toy}
+
+
+class DecoderTask(Task):
+    """Log and linear magnitudes of three resolutions (Yamamoto et al. 2020, arXiv 1910.11480) of a window."""
+
+    def __init__(self, config: RunConfig, space: VitsSpace, facts: dict[str, Any]) -> None:
+        super().__init__()
+        self.config, self.facts = config, facts
+        self._space = [space]  # no submodule: only the copy belongs to the run's weights
+        self.decoder = copy.deepcopy(space.model.decoder).requires_grad_(True)
+
+    def forward(self, batch: PairBatch, step: int) -> Losses:
+        space = self._space[0].to(batch.wanted.device)
+        z, truth = window(batch, self.config, step, validating=not self.training)
+        row = space.speaker(self.config.speaker or None)
+        rows = None if row is None else torch.full((len(z),), row, device=z.device)
+        heard = space.decode(z, speakers=rows, decoder=self.decoder)
+        cut = slice(EDGE * space.hop, -EDGE * space.hop)
+        return Losses(parts={"sound": spectral_distance(heard[:, cut], truth[:, cut])})
+
+    def extra_files(self) -> dict[str, Any]:
+        return {FACTS: self.facts}
+
+
+def window(batch: PairBatch, config: RunConfig, step: int, *, validating: bool) -> tuple[Tensor, Tensor]:
+    """The same frames of z (B, segment, C) and of the sound (B, segment * hop); the first when validating."""
+    draws = ItemRandom(config.loop.seed, step, batch.ids).uniform()
+    first = (draws * (batch.frames - config.segment + 1)).long() * (not validating)
+    index = (first[:, None] + torch.arange(config.segment))[..., None].to(batch.wanted.device)
+    z = batch.wanted.gather(1, index.expand(-1, -1, batch.wanted.shape[2]))
+    return z, batch.given.gather(1, index.expand(-1, -1, batch.given.shape[2])).flatten(1)
+
+
+def spectral_distance(heard: Tensor, truth: Tensor) -> Part:
+    """Mean over resolutions of |log a - log b| + |a - b|, (B, S) samples each."""
+    totals = []
+    for size, hop in RESOLUTIONS:
+        a, b = (magnitudes(x.float(), size, hop) for x in (heard, truth))
+        logs = torch.log(a.clamp(min=1e-3)) - torch.log(b.clamp(min=1e-3))
+        totals.append(logs.abs().mean((1, 2)) + (a - b).abs().mean((1, 2)))
+    each = torch.stack(totals).mean(0)
+    return Part(total=each.sum(), count=torch.tensor(float(len(each)), device=each.device))
+
+
+@torch.inference_mode()
+def pairs_of(
+    prepared: Prepared, space: VitsSpace, net: PosteriorNet | None, config: RunConfig
+) -> dict[str, list[Pair]]:
+    """Recording (T, hop) samples and its Z_audio (T, C); what is shorter than a window is left out."""
+    row, out = space.speaker(config.speaker or None), {"train": [], "dev": []}
+    for split, kept in out.items():
+        for item in prepared.items(split):
+            audio = read_audio(prepared.audio_path(item)).resample(space.sample_rate)
+            frames = len(audio) // space.hop
+            if not config.segment <= frames <= config.max_frames:
+                continue
+            z = latents_of(space, net, audio, speaker=row).numpy().astype(np.float16)
+            samples = audio.samples[: len(z) * space.hop].reshape(len(z), space.hop).astype(np.float16)
+            kept.append(Pair(id=item.id, given=samples, wanted=z, style=np.zeros(1, np.float32)))
+    if not out["train"]:
+        raise UserError(f"no recording of {config.segment} frames or more", where=prepared.root)
+    return out
+
+
+def load(run: Path, space: VitsSpace) -> nn.Module:
+    """The tuned copy, for `VitsSpace.audio(..., decoder=)`.
+
+    Raises:
+        UserError: no such run, or the copy of another voice's decoder.
+    """
+    path, state = checkpoint.weights_of(run)
+    facts = configs.read_json(path / FACTS) if (path / FACTS).is_file() else {}
+    if not isinstance(facts, dict) or facts.get("voice_hash") != space.weights_hash():
+        raise UserError(f"not a decoder tuned for the voice {space.facts.name}", where=path)
+    made = copy.deepcopy(space.model.decoder)
+    own = {k.removeprefix("decoder."): v for k, v in state.items()}
+    checkpoint.load_weights(made, own, where=path)
+    return made.eval().requires_grad_(False)
+
+
+def train(
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    init: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """See `intona.systems.train`."""
+    prepared = Prepared.open(data)
+    config = configs.override(SIZES[size](), overrides)
+    if config.segment <= 2 * EDGE + RESOLUTIONS[0][0] // 256:
+        raise UserError(f"{config.segment} frames are too few", where="--segment", mend="take 24 or more")
+    space = vits.load(config.vits)
+    texts_of(prepared, space)  # refuses another language
+    before = space.weights_hash()
+    config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16])
+    net = posteriors.load_for(space, config.posterior)
+    pairs = pairs_of(prepared, space, net, config)
+    torch.manual_seed(config.loop.seed)
+    task = DecoderTask(config, space, {"voice": space.facts.name, "voice_hash": before})
+    if init is not None:
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
+        start_from(task, init)
+    return fit_beside(
+        space,
+        task,
+        config,
+        pairs,
+        out,
+        before=before,
+        facts={"recordings": len(pairs["train"])},
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )

@@ -1,0 +1,56 @@
+"""What the stages beside a frozen voice share: training on pairs in memory, and the proof that it is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from intona.errors import UserError
+from intona.latents.vits import VitsSpace
+from intona.systems.restyle.pairs import Pair, PairFeed
+from intona.training.stage import fit_stage
+from intona.training.task import Task
+
+
+def fit_beside(
+    space: VitsSpace,
+    task: Task,
+    config: Any,
+    pairs: Mapping[str, list[Pair]],
+    out: Path,
+    *,
+    before: str,
+    facts: Mapping[str, Any],
+    limit_minutes: float | None = None,
+    fabric: Any = None,
+) -> Path:
+    """`fit_stage` over "train" and "dev" pairs; the voice's weights are hashed again at the end.
+
+    Args:
+        config: of the run; its `max_frames` bounds a batch.
+        before: the voice's hash when the stage began.
+
+    Raises:
+        UserError: the voice has changed.
+    """
+    found = fit_stage(
+        task,
+        config,
+        out,
+        feed=lambda rank, world: PairFeed(
+            pairs["train"],
+            pairs["dev"],
+            max_frames=config.max_frames,
+            seed=config.loop.seed,
+            rank=rank,
+            world=world,
+            frame_seconds=1 / space.frame_rate,
+        ),
+        facts=facts,
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )
+    if space.weights_hash() != before:
+        raise UserError("the frozen voice has changed: this is a bug", where=config.vits)
+    return found

@@ -1,0 +1,46 @@
+"""What every stage does once its task stands: say what is about to be trained, and train it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from intona import config as configs
+from intona.training.loop import fit
+from intona.training.task import Feed, Task
+
+
+def fit_stage(
+    task: Task,
+    config: Any,
+    out: Path,
+    *,
+    feed: Callable[[int, int], Feed],
+    facts: Mapping[str, Any],
+    limit_minutes: float | None = None,
+    fabric: Any = None,
+) -> Path:
+    """`fit`, with the resolved config and the size of things on stderr before it.
+
+    Args:
+        config: the whole resolved config; its `loop` and `optim` are how long and how.
+        facts: name -> value of what is worth knowing before hours are spent. The parameters that learn are
+            counted here, unless `facts` counts them by part.
+    """
+    millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
+    said = {"parameters": f"{millions:.2f} M"} | dict(facts)
+    print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
+    print(", ".join(f"{k} {v}" for k, v in said.items()), file=sys.stderr)
+    return fit(
+        task,
+        config.loop,
+        config.optim,
+        out,
+        feed=feed,
+        run_config=config,
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )
