@@ -11,6 +11,15 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from intona.errors import UserError, unknown
+from intona.study.catalog import STUDIES
+
+OPTIONS = ("texts", "vits")  # that not every study has
+_LISTED = "Which study. " + " ".join(f"{name}: {entry.what}." for name, entry in STUDIES.items())
+
+
+def _of(option: str, what: str) -> str:
+    """The help of an option, with the studies that have it."""
+    return f"({', '.join(n for n, entry in STUDIES.items() if option in entry.options)}) {what}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +30,9 @@ class Study:
     tries again what failed; more --arms or --seeds extend it. What is left stands in a table at the end.
     """
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="prosody")]
-    """Which study."""
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="|".join(STUDIES), help=_LISTED)]
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """A prepared and aligned corpus."""
+    """A prepared corpus; aligned, where the study trains a voice that needs durations."""
     out: Annotated[Path, tyro.conf.arg(metavar="OUT")]
     """The folder of the study."""
     size: Literal["small", "toy"] = "small"
@@ -35,8 +43,19 @@ class Study:
     """Names, or those of the paper if not given; "all" adds the controls."""
     repeat: Annotated[str, tyro.conf.arg(metavar="A,B")] = ""
     """Arms that get every seed; if not given those that the question needs, "all" for all."""
-    texts: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
-    """Text for pretraining beside the corpus's own: a file, or a directory of *.txt."""
+    texts: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="PATH",
+            help=_of(
+                "texts", "text for pretraining beside the corpus's own: a file, or a directory of *.txt"
+            ),
+        ),
+    ] = None
+    vits: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME|DIR", help=_of("vits", "the frozen VITS whose latents are moved")),
+    ] = None
     asr: Annotated[str, tyro.conf.arg(metavar="offline|none|DIR")] = "offline"
     """The recognizer of WER and CER."""
     workers: int = 2
@@ -47,14 +66,20 @@ class Study:
     """Print the plan and its budget, and do nothing."""
 
     def check(self) -> None:
-        from intona.study.catalog import STUDIES
-
         if self.name not in STUDIES:
             unknown("study", self.name, STUDIES)
         if not self.data.is_dir():
             raise UserError("no such directory", where=self.data, mend="make it with `intona prepare`")
         if self.out.is_file():
             raise UserError("is a file, not a folder", where=self.out)
+        for option in OPTIONS:
+            if getattr(self, option) is not None and option not in STUDIES[self.name].options:
+                having = [n for n, entry in STUDIES.items() if option in entry.options]
+                raise UserError(
+                    f"study {self.name} has no such option",
+                    where=f"--{option}",
+                    mend=f"it belongs to: {', '.join(having) or 'no study here'}",
+                )
         if self.texts is not None and not self.texts.exists():
             raise UserError("no such file or directory", where=self.texts)
         if not 1 <= self.workers <= 256:
@@ -77,8 +102,8 @@ class Study:
             seeds=seeds,
             arms=_names(self.arms, module.DEFAULT_ARMS, module.ARMS),
             repeat=_names(self.repeat, module.REPEATED, module.ARMS),
-            texts=self.texts,
             asr=self.asr,
+            **{name: getattr(self, name) for name in STUDIES[self.name].options},
         )
 
 
@@ -93,9 +118,9 @@ def main(arguments: list[str]) -> int:
     request.check()
     from intona import study
     from intona.study.account import left_lines, plan_lines
-    from intona.study.catalog import STUDIES
 
-    declares, writes = (importlib.import_module(m) for m in STUDIES[request.name])
+    entry = STUDIES[request.name]
+    declares, writes = importlib.import_module(entry.plan), importlib.import_module(entry.page)
     plan = request.declare(declares)
     print("\n".join(plan_lines(plan, request.out, request.workers)), flush=True)
     if request.dry_run:

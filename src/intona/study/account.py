@@ -27,21 +27,22 @@ class Cost:
 
 
 def costs(plan: Plan, out: Path) -> list[Cost]:
-    """One row for each voice of the plan."""
+    """One row for each voice of the plan, and for each arm that speaks with another one's voice."""
+    voices = {(j.arm, j.seed): j for j in plan.jobs if j.name.startswith(VOICE)}
+    spoken = {j.name for j in voices.values()}
     rows = []
-    for voice in plan.jobs:
-        if not voice.name.startswith(VOICE):
-            continue
-        behind = [j for j in plan.chain(voice.name) if j.name.startswith(PRETRAINING)]
-        # What is made of the voice and of nothing else: its speech.
-        beside = [j for j in plan.jobs if voice.name in j.needs]
+    # What is made of a voice and of nothing else: its speech, what it hears.
+    beside = [j for j in plan.jobs if spoken.intersection(j.needs)]
+    for arm, seed in dict.fromkeys([*voices, *((j.arm, j.seed) for j in beside)]):
+        voice = voices.get((arm, seed))
+        chain = plan.chain(voice.name) if voice else ()
         rows.append(
             Cost(
-                arm=voice.arm,
-                seed=voice.seed,
-                pretraining=_minutes(behind, out),
-                voice=_minutes([voice], out),
-                other=_minutes(beside, out),
+                arm=arm,
+                seed=seed,
+                pretraining=_minutes([j for j in chain if j.name.startswith(PRETRAINING)], out),
+                voice=_minutes([voice] if voice else [], out),
+                other=_minutes([j for j in beside if (j.arm, j.seed) == (arm, seed)], out),
             )
         )
     return rows
@@ -73,7 +74,7 @@ def plan_lines(plan: Plan, out: Path, workers: int) -> list[str]:
             f"| {c.arm} | {c.seed} | {c.pretraining[0]:.0f} | {c.voice[0]:.0f} | {c.other[0]:.1f} "
             f"| {what.get(c.arm, '')} |"
         )
-    equal = len({round(c.voice[0], 6) for c in rows}) <= 1
+    equal = len({round(c.voice[0], 6) for c in rows if c.voice[0]}) <= 1
     lines += [
         "",
         f"Minutes of one core. Voices: {'the same budget for each' if equal else 'budgets that DIFFER'}. "

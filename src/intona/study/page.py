@@ -7,13 +7,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intona.evaluation.html import Html, Section, parts, tag
+from intona.evaluation.html import Html, Page, Section, parts, tag
 from intona.evaluation.html.figures import FAINT, INK, MARKS, _figure, svg
 from intona.study.account import costs, state_of, total
 from intona.study.engine import Outcome
 from intona.study.plan import Plan
 
 Value = Mapping[str, Any]  # an interval: estimate, low, high, n
+
+
+def write(sections: Sequence[Section | None], out: Path, *, title: str, subtitle: str) -> Path:
+    """`out/report.html`; sections that are None are left out."""
+    whole = Page(
+        title=title,
+        subtitle=subtitle,
+        sections=[s for s in sections if s is not None],
+        footer="This page holds everything it shows: it opens without a network.",
+    )
+    return whole.write(out / "report.html")
+
+
+def subtitle(plan: Plan, outcome: Outcome, voices: str) -> str:
+    """How large the study is and how much of it is done. `voices` says how many and how long."""
+    seeds = len({j.seed for j in plan.jobs if j.seed is not None})
+    return (
+        f"{len(plan.arms)} arms, {seeds} seed{'s' if seeds != 1 else ''}, {voices}, "
+        f"{len(outcome.done)} of {len(plan.jobs)} jobs done"
+    )
 
 
 def state(plan: Plan, outcome: Outcome) -> Section:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from intona.study.claims import Claim
 
 # arXiv 2604.01247: encoder -> R@1-diff, R@1-sim; and its Grad-TTS voices.
 PUBLISHED_SPACE = {
@@ -16,18 +16,6 @@ PUBLISHED_SPEECH = {
     "1+2": {"wer": "0.176", "cer": "0.067", "MOS": "1.980 ± 0.172", "IntMOS": "2.185 ± 0.255"},
     "1+2+3": {"wer": "0.429", "MOS": "1.540"},
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """The paper says that `arm` is above (sign 1) or below (-1) `other` in `measure`."""
-
-    said: str
-    measure: str
-    arm: str
-    other: str
-    sign: int
-    published: str = "–"
 
 
 CLAIMS = (

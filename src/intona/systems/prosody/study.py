@@ -15,11 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intona.data.prepared import Prepared
-from intona.errors import UserError, unknown
-from intona.study import Arm, Job, Plan
+from intona.study import Arm, Job, Plan, common
+from intona.study.common import STAGES as STAGES_PY
 
-STAGES_PY = "intona.study.stages"
 PROBE_PY = "intona.systems.prosody.probe"
 JUDGES = ("asr", "distillmos", "against_reference")
 FAMILY = ("wer", "cer", "distillmos", "f0_rmse", "f0_corr")
@@ -148,24 +146,12 @@ def declare(
     Raises:
         UserError: an unknown arm or size, a seed given twice, data that is not prepared and aligned.
     """
-    if size not in SIZES:
-        unknown("size", size, SIZES, where="study prosody")
-    for name in (*arms, *repeat):
-        if name not in ARMS:
-            unknown("arm", name, ARMS, where="study prosody")
-    if not arms or not seeds or len(set(seeds)) != len(seeds) or len(set(arms)) != len(arms):
-        raise UserError("need an arm and a seed, none of them twice", where="study prosody")
-    prepared = Prepared.open(data)
-    for split in ("train", "dev", "test"):
-        if not (items := prepared.items(split)):
-            raise UserError(f'no utterance in the split "{split}"', where=data)
-        if any(prepared.durations(i) is None for i in items):
-            raise UserError("utterances without phone durations", where=data, mend="run `intona align DATA`")
-    chosen = [n for n in ARMS if n in arms]
+    chosen = common.chosen("prosody", ARMS, arms=arms, repeat=repeat, seeds=seeds, size=size, sizes=SIZES)
+    corpus = common.corpus(data, aligned=True)
     builder = _Builder(
         size=SIZES[size],
         preset=size,
-        at={"data": str(Path(data).resolve()), "corpus": prepared.fingerprint},
+        corpus=corpus,
         texts="" if texts is None else str(texts.resolve()),
     )
     jobs = builder.shared()
@@ -174,21 +160,15 @@ def declare(
         jobs += builder.seed(mine, seed, probe=not number)
     said = tuple(j.name for j in jobs if j.name.startswith("said/"))
     jobs.append(
-        Job(
-            name="judge",
-            call=f"{STAGES_PY}:judge",
-            arguments={
-                "test": "test",
-                "measures": list(JUDGES),
-                "family": list(FAMILY),
-                "language": prepared.items("test")[0].language,
-                "asr": asr,
-                # The arm without pretraining is what the others must beat.
-                "against": [f"random@{seeds[0]}"],
-            },
-            needs=("test",),
-            wants=said,
-            minutes=SIZES[size].minutes["judge"] * (len(said) + 2),
+        common.judge_job(
+            corpus,
+            said,
+            measures=JUDGES,
+            family=FAMILY,
+            asr=asr,
+            # The arm without pretraining is what the others must beat.
+            against=[f"random@{seeds[0]}"],
+            minutes=SIZES[size].minutes["judge"],
         )
     )
     return Plan(study="prosody", arms=tuple(Arm(name=n, what=ARMS[n].what) for n in chosen), jobs=tuple(jobs))
@@ -198,7 +178,7 @@ def declare(
 class _Builder:
     size: Size
     preset: str
-    at: dict[str, str]
+    corpus: common.Corpus
     texts: str
 
     def shared(self) -> list[Job]:
@@ -207,15 +187,10 @@ class _Builder:
             Job(
                 name="speakers",
                 call=f"{PROBE_PY}:find_speakers",
-                arguments=self.at,
+                arguments=dict(self.corpus.at),
                 minutes=minutes["speakers"],
             ),
-            Job(
-                name="test",
-                call=f"{STAGES_PY}:declare_test",
-                arguments={**self.at, "sentences": self.size.sentences},
-                minutes=minutes["test"],
-            ),
+            common.test_job(self.corpus, sentences=self.size.sentences, minutes=minutes["test"]),
         ]
 
     def seed(self, arms: Sequence[str], seed: int, *, probe: bool) -> list[Job]:
@@ -232,15 +207,7 @@ class _Builder:
         for name in arms:
             jobs.append(self._voice(name, seed))
             jobs.append(
-                Job(
-                    name=f"said/{name}/{seed}",
-                    call=f"{STAGES_PY}:speak",
-                    arguments={"voice": f"voice/{name}/{seed}", "test": "test", "seed": 0},
-                    needs=(f"voice/{name}/{seed}", "test"),
-                    arm=name,
-                    seed=seed,
-                    minutes=self.size.minutes["said"],
-                )
+                common.said_job(name, seed, voice=f"voice/{name}/{seed}", minutes=self.size.minutes["said"])
             )
         if probe and wanted.issuperset(CHAIN):
             jobs.append(
@@ -248,7 +215,7 @@ class _Builder:
                     name=f"probe/{seed}",
                     call=f"{PROBE_PY}:follow",
                     arguments={
-                        **self.at,
+                        **self.corpus.at,
                         "chain": [f"encoder/{n}/{seed}" for n in CHAIN],
                         "gallery": self.size.gallery,
                     },
@@ -274,7 +241,7 @@ class _Builder:
             name=f"encoder/{name}/{seed}",
             call=f"{STAGES_PY}:train",
             arguments={
-                **self.at,
+                **self.corpus.at,
                 "stage": encoder.stage,
                 "size": self.preset,
                 "overrides": overrides,
@@ -296,7 +263,7 @@ class _Builder:
             name=f"voice/{name}/{seed}",
             call=f"{STAGES_PY}:train",
             arguments={
-                **self.at,
+                **self.corpus.at,
                 "stage": "prosody.gradtts",
                 "size": self.preset,
                 "overrides": overrides,
@@ -324,7 +291,7 @@ class _Builder:
         return Job(
             name=f"retrieval/{name}/{seed}",
             call=f"{PROBE_PY}:find_sounds",
-            arguments={**self.at, "run": run, "gallery": self.size.gallery},
+            arguments={**self.corpus.at, "run": run, "gallery": self.size.gallery},
             needs=(run,),
             arm=name,
             seed=seed,

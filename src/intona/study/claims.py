@@ -1,0 +1,230 @@
+"""A paper's claims beside what was measured here, and the rule, written before a run, that judges them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from intona.evaluation.finished import Finished
+from intona.evaluation.html import Html, Section, join, parts, tag
+from intona.evaluation.stats import Paired, choose_clusters, holm, paired_difference
+
+Value = Mapping[str, Any]  # an interval: estimate, low, high, n
+Lookup = Callable[[str, int, str], Value | None]  # (arm, seed, measure)
+
+ALPHA = 0.05
+SEEDS = 2
+RULE = (
+    f"Verdict, by a rule set before anything ran: a claim holds when the difference has the claimed sign in "
+    f"each of at least {SEEDS} seeds and the paired test (sentences swapped as wholes, all their seeds "
+    f"together) gives p < {ALPHA:g} after Holm over the claims of this table. The same against it: the "
+    "reverse. All else is open."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The paper says that `arm` is above (sign 1) or below (-1) `other` in `measure`."""
+
+    said: str
+    measure: str
+    arm: str
+    other: str
+    sign: int
+    published: str = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Both sides of a claim in one seed."""
+
+    seed: int
+    a: Value
+    b: Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A row of the table of claims; `here` has a line for each seed."""
+
+    arms: str
+    said: str
+    measure: str
+    published: str
+    here: Sequence[str]
+    verdict: str | Html
+
+
+def pairs(claim: Claim, value: Lookup, seeds: Sequence[int]) -> list[Pair]:
+    """The seeds in which both sides were measured."""
+    found = [(s, value(claim.arm, s, claim.measure), value(claim.other, s, claim.measure)) for s in seeds]
+    return [Pair(seed=s, a=a, b=b) for s, a, b in found if a is not None and b is not None]
+
+
+def counts(claim: Claim, found: Sequence[Pair]) -> str:
+    """In how many seeds it is as claimed: a count, no test."""
+    if not found:
+        return "not measured"
+    along = sum(claim.sign * (p.a["estimate"] - p.b["estimate"]) > 0 for p in found)
+    apart = sum(_apart(p.a, p.b) for p in found)
+    return f"{along} of {len(found)} seeds as claimed; intervals apart in {apart}"
+
+
+def _apart(a: Value, b: Value) -> bool:
+    if any(v.get("low") is None for v in (a, b)):
+        return False
+    return a["low"] > b["high"] or b["low"] > a["high"]
+
+
+def answers(
+    claims: Sequence[Claim],
+    value: Lookup,
+    seeds: Sequence[int],
+    *,
+    verdict: Callable[[Claim, Sequence[Pair]], str | Html] = counts,
+    names: Mapping[str, str] | None = None,
+) -> list[Answer]:
+    """A row for each claim. `verdict` gets the pairs measured; `names`: measure -> what to print."""
+    out = []
+    for claim in claims:
+        found = pairs(claim, value, seeds)
+        out.append(
+            Answer(
+                arms=f"{claim.arm} / {claim.other}",
+                said=claim.said,
+                measure=(names or {}).get(claim.measure, claim.measure),
+                published=claim.published,
+                here=[f"seed {p.seed}: {p.a['estimate']:.3f} / {p.b['estimate']:.3f}" for p in found],
+                verdict=verdict(claim, found),
+            )
+        )
+    return out
+
+
+def section(
+    rows: Sequence[Answer], *, published: str, lead: str | Sequence[str], title: str = "The paper's claims"
+) -> Section:
+    """The table. `published`: where those figures come from, and how they differ from ours."""
+    heads: list[str | Html | None] = [
+        "arms",
+        "the paper's claim",
+        "measure",
+        "published",
+        "here",
+        "verdict",
+    ]
+    cells: list[list[str | Html | None]] = []
+    for r in rows:
+        here = join([tag("span", line) for line in r.here], tag("br")) if r.here else "–"
+        cells.append([r.arms, r.said, r.measure, r.published, here, r.verdict])
+    caption = f"The first arm / the second. Published: {published}"
+    return Section(
+        id="claims", title=title, lead=lead, body=parts.table(caption, heads, cells, label="claims")
+    )
+
+
+# --- the rule -----------------------------------------------------------------------------------------
+
+Sums = Mapping[str, tuple[float, float]]  # sentence -> what is added up above and below the line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """`paired`: arm - other over all seeds; `by_seed`: the same in each; `p_holm` once adjusted."""
+
+    paired: Paired
+    by_seed: Mapping[int, float]
+    p_holm: float | None = None
+
+    __test__ = False  # no test of pytest
+
+
+def compare(
+    arm: Mapping[int, Sums], other: Mapping[int, Sums], clusters: Mapping[str, Hashable] | None = None
+) -> Test | None:
+    """Seed -> sums, of both: arm - other over the sentences and seeds that both have; None for none.
+
+    What two seeds say of one sentence is not independent: a sentence is resampled and swapped with all its
+    seeds. `clusters`: sentence -> what it belongs to, such as its speaker; the sentence itself if None.
+    """
+    a, b, labels = [], [], []
+    by_seed = {}
+    for seed in sorted(arm.keys() & other.keys()):
+        ids = [i for i in arm[seed] if i in other[seed]]
+        if not ids:
+            continue
+        mine, theirs = [arm[seed][i] for i in ids], [other[seed][i] for i in ids]
+        by_seed[seed] = _ratio(mine) - _ratio(theirs)
+        a, b = a + mine, b + theirs
+        labels += [i if clusters is None else clusters[i] for i in ids]
+    if not by_seed:
+        return None
+    return Test(paired=paired_difference(_columns(a), _columns(b), labels), by_seed=by_seed)
+
+
+def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [n for n, _ in pairs], [d for _, d in pairs]
+
+
+def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
+    return sum(n for n, _ in pairs) / sum(d for _, d in pairs)
+
+
+def sums(finished: Finished, system: str, measure: str) -> Sums:
+    """A measure of each sentence of a system, failures at their worst value; without those that have none."""
+    m = next((m for m in finished.measures if m["name"] == measure), None)
+    found = {}
+    for i in finished.rows if m is not None else ():
+        record = finished.records.get((system, i), {}).get(measure)
+        if m is None or record is None or record["value"] is None:
+            continue
+        pooled = (record["numerator"] or 0.0, record["denominator"] or 1.0)
+        found[i] = pooled if m["pooled"] else (record["value"], 1.0)
+    return found
+
+
+def compare_voices(
+    finished: Finished, arm: str, other: str, seeds: Sequence[int], measure: str
+) -> Test | None:
+    """`compare` on a measure of the evaluation; speakers are the clusters where there are several."""
+    ids = list(finished.rows)
+    clusters = dict(zip(ids, choose_clusters([finished.rows[i].speaker for i in ids]), strict=True))
+    sides = [
+        {seed: found for seed in seeds if (found := sums(finished, f"{name}@{seed}", measure))}
+        for name in (arm, other)
+    ]
+    return compare(sides[0], sides[1], clusters)
+
+
+def adjusted(found: Sequence[Test | None]) -> list[Test | None]:
+    """The tests of one table, each p adjusted by Holm over all of them."""
+    family = {str(i): t.paired.p for i, t in enumerate(found) if t is not None and t.paired.p is not None}
+    ps = holm(family)
+    return [t and dataclasses.replace(t, p_holm=ps.get(str(i))) for i, t in enumerate(found)]
+
+
+def decide(claim: Claim, test: Test | None) -> str:
+    """RULE: "holds", "the reverse", or "open" and why."""
+    if test is None:
+        return "not measured"
+    if len(test.by_seed) < SEEDS:
+        return f"open: {len(test.by_seed)} seed, {SEEDS} needed"
+    signs = {(d > 0) - (d < 0) for d in test.by_seed.values()}
+    if len(signs) > 1:
+        return "open: the seeds disagree"
+    p = test.p_holm if test.p_holm is not None else test.paired.p
+    if signs == {0} or p is None or p >= ALPHA:
+        return "open: no clear difference"
+    return "holds" if signs == {claim.sign} else "the reverse"
+
+
+def shown(claim: Claim, test: Test | None, *, digits: int = 3) -> Html:
+    """The verdict with the difference, its interval and its adjusted p."""
+    said = tag("strong", decide(claim, test))
+    if test is None:
+        return said
+    difference = parts.interval(vars(test.paired), digits=digits, signed=True, key="difference")
+    p = parts.p_value(test.p_holm if test.p_holm is not None else test.paired.p)
+    return join([said, tag("br"), difference, f" p {p}"])
