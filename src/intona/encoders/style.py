@@ -1,7 +1,8 @@
 """Style conditions behind one interface: a recording or a description in, a vector out.
 
 `ProsodyStyle` is the control that needs no weights: measured pitch, energy and rate. `encoders.clap` adapts
-CLAP. A style vector of a recording belongs to the recording, not to its speaker.
+CLAP, `encoders.style_net` is a small audio-text model trained here. A style vector of a recording belongs to
+the recording, not to its speaker.
 """
 
 from __future__ import annotations
@@ -71,7 +72,11 @@ _words(
 )
 _words({"energy": 1.2, "range": 1.2, "rate": 0.8, "pitch": 0.8}, "excited", "взволнованный", "взволнованно")
 _words({"energy": -0.8, "range": -0.8, "rate": -0.8, "pitch": -0.6}, "sad", "печальный", "печально")
-_words({}, "and", "neutral", "normal", "voice", "speech", "и", "голос", "обычный")
+_words({"dynamics": -1.2}, "even", "ровно")
+_words({"dynamics": 1.2}, "emphatic", "подчёркнутый", "подчёркнуто")
+_words({"voiced": -1.2}, "breathy", "придыхание")
+_words({"voiced": 1.2}, "resonant", "звучный", "звучно")
+_words({}, "a", "and", "neutral", "normal", "voice", "speech", "и", "голос", "обычный")
 _STRENGTH = {"very": 1.6, "очень": 1.6, "slightly": 0.5, "немного": 0.5}
 
 
@@ -177,7 +182,7 @@ def read(style: str, encoder: StyleEncoder) -> np.ndarray:
 
 
 def load(name: str) -> StyleEncoder:
-    """ "prosody", or a CLAP: "clap:" and a hub id or directory.
+    """ "prosody"; "style:" and a run of restyle.style; or a CLAP: "clap:" and a hub id or directory.
 
     Raises:
         UserError: unknown, or not to be had.
@@ -189,4 +194,11 @@ def load(name: str) -> StyleEncoder:
         from intona.encoders.clap import Clap
 
         return Clap(rest)
-    raise UserError(f'unknown style encoder "{name}"', mend='"prosody", or "clap:" and a hub id or directory')
+    if kind == "style" and rest:
+        from intona.encoders.style_net import StyleEmbedding
+
+        return StyleEmbedding(rest)
+    raise UserError(
+        f'unknown style encoder "{name}"',
+        mend='"prosody", "style:" and a run of restyle.style, or "clap:" and a hub id or directory',
+    )
