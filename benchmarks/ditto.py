@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
+from timing import Cost, cost
 
 from intona.acoustic.ditto import Ditto
 from intona.audio import Audio, MelSpec
@@ -55,18 +54,6 @@ def main() -> int:
     return speed(arguments)
 
 
-def cost(call: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Medians of wall and of processor seconds (on a busy machine the truer one)."""
-    call()
-    walls, cpus = [], []
-    for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
-        call()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return statistics.median(walls), statistics.median(cpus)
-
-
 def speed(arguments: argparse.Namespace) -> int:
     torch.manual_seed(0)
     vae = melvae.SIZES.get(arguments.size, melvae.paper)().model
@@ -82,7 +69,7 @@ def speed(arguments: argparse.Namespace) -> int:
         print()
         row(
             "vocoder, to be added",
-            cost(lambda: vocoder.decode(mel), max(2, arguments.repeats // 2)),
+            cost(lambda: vocoder.decode(mel), most=max(2, arguments.repeats // 2)),
             rtf=True,
         )
     return 0
@@ -122,17 +109,17 @@ def speed_on(space: LatentSpace, size: str, repeats: int) -> None:
             random=ItemRandom(0, 0, ["a"]),
         )
 
-    row(f"a training step, {BATCH} x 5 s, latents ready", cost(learn, repeats))
+    row(f"a training step, {BATCH} x 5 s, latents ready", cost(learn, most=repeats))
     for steps in (10, 25):
         for guidance in (1.0, 2.0):
-            taken = cost(partial(say, steps, guidance), repeats)
+            taken = cost(partial(say, steps, guidance), most=repeats)
             row(f"text to mel, {steps} steps, guidance {guidance:g}", taken, rtf=True)
-    row("of it latents to mel", cost(lambda: space.decode(latents[:1], lengths[:1]), repeats), rtf=True)
+    row("of it latents to mel", cost(lambda: space.decode(latents[:1], lengths[:1]), most=repeats), rtf=True)
 
 
-def row(label: str, seconds: tuple[float, float], *, rtf: bool = False) -> None:
-    factor = f"{seconds[1] / SECONDS:.3f}" if rtf else ""
-    print(f"| {label} | {seconds[0]:.3f} | {seconds[1]:.3f} | {factor} |", flush=True)
+def row(label: str, taken: Cost, *, rtf: bool = False) -> None:
+    factor = f"{taken.cpu / SECONDS:.3f}" if rtf else ""
+    print(f"| {label} | {taken.wall:.3f} | {taken.cpu:.3f} | {factor} |", flush=True)
 
 
 def reconstruct(arguments: argparse.Namespace) -> int:

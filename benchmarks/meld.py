@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from timing import Cost, cost
 
 from intona.acoustic.speech_lm import SpeechLM, generate
 from intona.nn.precision import set_fast_matmul
@@ -60,27 +59,6 @@ def build(size: str) -> SpeechLM:
     return model
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """Seconds of a call: on the clock, and of processor time (on a busy machine the truer one)."""
-
-    wall: float
-    cpu: float
-
-
-def cost(call: Callable[[], object], budget: float) -> Cost:
-    """Medians over repeats within `budget` seconds, after one to warm up."""
-    call()
-    walls, cpus = [], []
-    end = time.perf_counter() + budget
-    while len(walls) < 3 or (time.perf_counter() < end and len(walls) < 30):
-        wall, cpu = time.perf_counter(), time.process_time()
-        call()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return Cost(wall=statistics.median(walls), cpu=statistics.median(cpus))
-
-
 def speed(arguments: argparse.Namespace) -> int:
     model = build(arguments.size)
     budget = arguments.seconds
@@ -90,13 +68,13 @@ def speed(arguments: argparse.Namespace) -> int:
     print("| training | frames a step | s a step: CPU (wall) | frames a CPU second | x real time |")
     print("|---|---|---|---|---|")
     for name, lengths in (("3 utterances of one length", [720] * 3), ("3 of 500, 720, 940", [500, 720, 940])):
-        taken = cost(lambda n=lengths: _train_step(model, n), budget)
+        taken = cost(lambda n=lengths: _train_step(model, n), budget=budget)
         rate = sum(lengths) / taken.cpu
         span = f"{taken.cpu:.2f} ({taken.wall:.2f})"
         print(f"| {name} | {sum(lengths)} | {span} | {rate:.0f} | {rate / FRAME_RATE:.1f} |", flush=True)
     print("\n| attention of 500, 720 and 940 frames, there and back | ms: CPU (wall) |\n|---|---|")
     for packed in (False, True):
-        taken = cost(_attention(model, [500, 720, 940], packed), budget)
+        taken = cost(_attention(model, [500, 720, 940], packed), budget=budget)
         name = "packed into one row, block mask" if packed else "padded rows, causal"
         print(f"| {name} | {1e3 * taken.cpu:.0f} ({1e3 * taken.wall:.0f}) |", flush=True)
     print("\n| s of speech | cache: CPU ms a step (wall) | RTF of CPU time | no cache | RTF |")

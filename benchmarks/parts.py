@@ -325,39 +325,51 @@ def start(budget: float) -> list[Result]:
 
 
 def prepare(budget: float) -> list[Result]:
-    """`intona prepare csv` on one worker: 40 clips of 8 s, made here; the start of Python is taken off."""
+    """`intona prepare csv` on one worker: a cold start, and what each further clip takes.
+
+    The latter is the difference of a long and a short run, pair by pair, over clips of 8 s made here.
+    """
     import soundfile
 
-    results = []
+    short, long, seconds = 20, 180, 8.0
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         rng = np.random.default_rng(0)
         lines = []
-        for i in range(40):
-            audio = _voice(8.0)
+        for i in range(long):
+            audio = _voice(seconds)
             noise = 1e-3 * rng.standard_normal(len(audio.samples))
-            soundfile.write(root / f"u{i:02}.wav", audio.samples + noise, 22_050)
-            lines.append(f"u{i:02}.wav|{SENTENCES[i % 4]} {SENTENCES[(i + 1) % 4]}|one")
-        (root / "list.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        times = []
+            soundfile.write(root / f"u{i:03}.wav", audio.samples + noise, 22_050)
+            lines.append(f"u{i:03}.wav|{SENTENCES[i % 4]} {SENTENCES[(i + 1) % 4]} {i}|one")
+        times: dict[int, list[float]] = {short: [], long: []}
         for turn in range(3):
-            out = root / f"out{turn}"
-            command = [sys.executable, "-m", "intona", "prepare", "csv", str(root / "list.csv"), str(out)]
-            begin = time.perf_counter()
-            done = subprocess.run(
-                [*command, "--language", "ru", "--workers", "1"], capture_output=True, text=True, check=False
-            )
-            times.append(time.perf_counter() - begin)
-            if done.returncode:
-                raise NotThere(f"`intona prepare csv` failed: {done.stderr.strip()[-200:]}")
-        found = timing(times)
-        results.append(
-            Result(
-                part="prepare",
-                what="40 clips of 8 s, one worker, cold start included",
-                time=found,
-                rtf=found.median / 320,
-                rate=f"{320 / found.median:,.0f} × real time",
-            )
+            for count in (short, long):
+                table = root / f"list{count}.csv"
+                table.write_text("\n".join(lines[:count]) + "\n", encoding="utf-8")
+                out = root / f"out{turn}-{count}"
+                command = [sys.executable, "-m", "intona", "prepare", "csv", str(table), str(out)]
+                begin = time.perf_counter()
+                done = subprocess.run(
+                    [*command, "--language", "ru", "--workers", "1"],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                times[count].append(time.perf_counter() - begin)
+                if done.returncode:
+                    raise NotThere(f"`intona prepare csv` failed: {done.stderr.strip()[-200:]}")
+    each = [(b - a) / (long - short) for a, b in zip(times[short], times[long], strict=True)]
+    rows = [
+        (f"{short} clips of 8 s, one worker, cold start included", timing(times[short]), short * seconds),
+        ("each further clip of 8 s", timing(each), seconds),
+    ]
+    return [
+        Result(
+            part="prepare",
+            what=what,
+            time=found,
+            rtf=found.median / audio,
+            rate=f"{audio / found.median:,.0f} × real time",
         )
-    return results
+        for what, found, audio in rows
+    ]

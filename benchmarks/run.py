@@ -18,9 +18,21 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import parts
+import prosody
 import torch
 
-CASES = ("start", "text", "features", "networks", "acoustic", "vocoder", "say", "training", "prepare")
+CASES = (
+    "start",
+    "text",
+    "features",
+    "networks",
+    "acoustic",
+    "vocoder",
+    "say",
+    "training",
+    "pretraining",
+    "prepare",
+)
 
 
 def main() -> int:
@@ -43,7 +55,8 @@ def main() -> int:
         print(f"{case} …", file=sys.stderr, flush=True)
         try:
             extra = {"voice": arguments.voice} if case == "say" else {}
-            results += getattr(parts, case)(arguments.seconds, **extra)
+            module = prosody if case == "pretraining" else parts
+            results += getattr(module, case)(arguments.seconds, **extra)
         except Exception as e:  # one part that fails, or is not there, must not hide the others
             missing[case] = f"{type(e).__name__}: {e}"
             print(f"  {missing[case]}", file=sys.stderr)

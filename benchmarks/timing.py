@@ -65,3 +65,25 @@ def turns(
 def paired_ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
     """Median over rounds of slow / fast."""
     return statistics.median(a / b for a, b in zip(times[slow], times[fast], strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds of a call: on the clock, and of processor time (on a busy machine the truer one)."""
+
+    wall: float
+    cpu: float
+
+
+def cost(call: Call, *, budget: float = float("inf"), most: int = 30) -> Cost:
+    """Medians after one call to warm up: of `most`, or of those within `budget` seconds (3 at least)."""
+    call()
+    walls: list[float] = []
+    cpus: list[float] = []
+    end = time.perf_counter() + budget
+    while len(walls) < min(3, most) or (time.perf_counter() < end and len(walls) < most):
+        wall, cpu = time.perf_counter(), time.process_time()
+        call()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return Cost(wall=statistics.median(walls), cpu=statistics.median(cpus))

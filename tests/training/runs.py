@@ -17,6 +17,7 @@ def main() -> None:
     p.add_argument("--steps", type=int, default=8)
     p.add_argument("--save-every", type=int, default=4)
     p.add_argument("--kill-at", type=int, default=0, help="SIGKILL itself before this update")
+    p.add_argument("--kill-rank", type=int, default=0, help="which rank does")
     p.add_argument("--ranks", type=int, default=1)
     p.add_argument("--nan-at", type=int, default=-1)
     p.add_argument("--override", action="append", default=[])
@@ -30,7 +31,8 @@ def main() -> None:
         real = gradtts.GradTTSTask.forward
 
         def forward(self, batch, step):
-            if a.kill_at and step == a.kill_at:
+            rank = int(os.environ.get("LOCAL_RANK", "0"))
+            if a.kill_at and step == a.kill_at and rank == a.kill_rank:
                 os.kill(os.getpid(), signal.SIGKILL)
             if step == a.nan_at:
                 batch.mels[0, 0, 0] = float("nan")

@@ -169,9 +169,24 @@ def fit(
                     f"stopped after {limit_minutes:g} minutes at step {done}; the same command goes on"
                 )
                 break
+    except RuntimeError as e:
+        if world > 1 and _is_a_lost_rank(e):
+            raise UserError(
+                f"another of the {world} processes of this run has ended, at step {done}",
+                where=run,
+                mend="see what it said, and start the same command again: it resumes",
+            ) from None
+        raise
     finally:
         tracker.close()
     return checkpoint.resolve(run)
+
+
+def _is_a_lost_rank(error: RuntimeError) -> bool:
+    """Whether a collective failed for want of a peer; gloo says so in words only."""
+    kinds = (torch.distributed.DistBackendError, torch.distributed.DistNetworkError)
+    said = str(error).lower()
+    return isinstance(error, kinds) or "gloo" in said or "connection closed by peer" in said
 
 
 def _global(losses: Losses, world: int) -> Losses:
