@@ -129,7 +129,7 @@ def test_what_a_kill_left_out_comes_out_the_same(
 ) -> None:
     config = SetConfig(batch=3, temperature=1.0)
     synthesize_set(make(), manifest, tmp_path / "straight", config)
-    real, count = synthesis_set._write, 0
+    real, count = synthesis_set.write_wav, 0
 
     def dies(*arguments: object) -> None:
         nonlocal count
@@ -139,7 +139,7 @@ def test_what_a_kill_left_out_comes_out_the_same(
         real(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(synthesis_set, "_write", dies)
+        patch.setattr(synthesis_set, "write_wav", dies)
         synthesize_set(make(), manifest, tmp_path / "killed", config)
     assert len(_wavs(tmp_path / "killed")) == 3
     synthesize_set(make(), manifest, tmp_path / "killed", config)

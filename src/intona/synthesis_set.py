@@ -7,11 +7,8 @@ exactly.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,24 +17,36 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from intona.audio import Audio
-from intona.config import read_json, write_json
+from intona import synthesis_prompts
+from intona.audio import Audio, read_audio
 from intona.errors import UserError
 from intona.evaluation.manifest import Manifest, Row
+from intona.evaluation.records import digest
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom, derive_seed
 from intona.synth import DEFAULT_STEPS, DEFAULT_TEMPERATURE, PAUSE_SECONDS, Voice
+from intona.synthesis_prompts import Prompt
+from intona.synthesis_record import (
+    FAILURES,
+    TIMES,
+    Failure,
+    claim,
+    timed,
+    weights_hash,
+    write_failures,
+    write_wav,
+)
 from intona.text import Utterance, split_sentences
 
 Said = tuple[str, Audio | UserError]  # id, and its audio or why there is none
-MADE_BY, FAILURES = "made_by.json", "failures.jsonl"
+PROMPTS = "prompts"  # in the folder of a set
 MAX_SENTENCES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetConfig:
     """Args:
-    batch: sentences at once. steps, temperature: of the diffusion; the voice's own if None.
+    batch: sentences at once. steps, temperature, guidance: of the diffusion; the voice's own if None.
     seed: with the id of an utterance, decides its noise.
     speaker: for all rows; else the row's own where the voice has it, else the first.
     """
@@ -45,6 +54,7 @@ class SetConfig:
     batch: int = 8
     steps: int | None = None
     temperature: float | None = None
+    guidance: float | None = None
     seed: int = 0
     rate: float = 1.0
     speaker: str | None = None
@@ -52,14 +62,6 @@ class SetConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= MAX_SENTENCES:
             raise UserError(f"{self.batch} sentences at once is not between 1 and {MAX_SENTENCES}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """A row that could not be spoken: it has no file, and so counts as failed where it is judged."""
-
-    id: str
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +88,36 @@ def row_seed(seed: int, id: str) -> int:
 
 
 class Speaker(Protocol):
-    """What a voice of another kind needs: it is spoken one by one."""
+    """What a voice of another kind needs: it is spoken one by one.
+
+    One with `settled(steps=, guidance=)` says what it makes of them, so that the set's record can hold it.
+    """
 
     @property
     def model(self) -> torch.nn.Module: ...
 
     def say(self, text: str, **how: Any) -> Audio: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What rows are spoken with beside their text and the settings."""
+
+    prompts: Mapping[str, Prompt]
+    lengths: Mapping[str, float]
+
+    def record(self) -> dict[str, Any]:
+        lengths = {i: round(s, 6) for i, s in self.lengths.items()}
+        return {
+            "prompts": synthesis_prompts.fingerprint(self.prompts),
+            "lengths": digest(lengths) if lengths else None,
+        }
+
+
+def options_of(voice: Any) -> frozenset[str]:
+    """Names of the options that a voice of any kind takes beside the text."""
+    call = voice.stream if hasattr(voice, "stream") and not isinstance(voice, Voice) else voice.say
+    return frozenset(inspect.signature(call).parameters) - {"text", "how"}
 
 
 def synthesize_set(
@@ -100,45 +126,81 @@ def synthesize_set(
     out: Path | str,
     config: SetConfig | None = None,
     *,
+    prompts: Mapping[str, Prompt] | None = None,
+    lengths: Mapping[str, float] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Spoken:
     """Speak every row to `out/ID.wav`; the same call goes on after a kill.
 
     `out/made_by.json` says what made the files and how many were declared; `out/failures.jsonl` lists each
-    row that could not be spoken, with the reason, and is empty where all went well.
+    row that could not be spoken, with the reason, and is empty where all went well; `out/times.jsonl` has
+    the time that each took; `out/prompts` holds the recordings whose voices were taken.
+
+    Args:
+        prompts: utterance id -> the recording whose voice to take (`synthesis_prompts.choose`).
+        lengths: utterance id -> seconds of the whole.
 
     Raises:
-        UserError: the folder holds the output of another voice, manifest or setting; cannot be written.
+        UserError: the folder holds the output of another voice, manifest or setting; cannot be written; an
+            option that this kind of voice does not have.
     """
     config = config or SetConfig()
     out = Path(out)
-    _claim(out, _made_by(voice, manifest, config))
+    asked = _Asked(prompts=prompts or {}, lengths=lengths or {})
+    _check_options(voice, config, asked)
+    claim(out, _made_by(voice, manifest, config) | asked.record())
+    if asked.prompts:
+        synthesis_prompts.keep(asked.prompts, out / PROMPTS)
     failures: dict[str, Failure] = {}
     made, kept = 0, 0
-    for ids, speak in _work(voice, manifest, config):
+    for ids, speak in _work(voice, manifest, config, asked):
         if all((out / f"{i}.wav").exists() for i in ids):
             kept += len(ids)
         else:
-            for i, audio in speak():
-                if isinstance(audio, UserError):
-                    failures[i] = Failure(id=i, reason=str(audio))
-                    continue
-                _write(audio, out / f"{i}.wav")
-                made += 1
+            if not made:  # so that the first row is not charged with what is loaded once
+                _ = getattr(voice, "vocoder", None), getattr(voice, "frontend", None)
+            with timed(out / TIMES, ids) as seconds:
+                for i, audio in speak():
+                    if isinstance(audio, UserError):
+                        failures[i] = Failure(id=i, reason=str(audio))
+                        continue
+                    write_wav(audio, out / f"{i}.wav")
+                    seconds.append(audio.duration)
+                    made += 1
         if progress:
             progress(made + kept + len(failures), len(manifest), "")
     ordered = tuple(failures[row.id] for row in manifest.rows if row.id in failures)
-    _write_failures(out / FAILURES, ordered)
+    write_failures(out / FAILURES, ordered)
     return Spoken(n=len(manifest), made=made, kept=kept, failures=ordered)
 
 
+def _check_options(voice: Voice | Speaker, config: SetConfig, asked: _Asked) -> None:
+    """Refuse what the voice would refuse for every row, before anything is spoken."""
+    known = options_of(voice)
+    wanted = {
+        "--prompts": ("voice", bool(asked.prompts)),
+        "--length": ("length", bool(asked.lengths)),
+        "--guidance": ("guidance", config.guidance is not None),
+    }
+    for flag, (name, given) in wanted.items():
+        if given and name not in known:
+            raise UserError("this kind of voice has no such option", where=flag)
+    silent = [i for i, p in asked.prompts.items() if not p.text.strip()]
+    if "voice_text" in known and silent:
+        raise UserError(
+            f"the words of {len(silent)} prompts are not known ({', '.join(silent[:3])})",
+            where="--prompts",
+            mend="this voice continues them: name them in a column prompt_text, or in a list in the folder",
+        )
+
+
 def _work(
-    voice: Voice | Speaker, manifest: Manifest, config: SetConfig
+    voice: Voice | Speaker, manifest: Manifest, config: SetConfig, asked: _Asked
 ) -> Iterator[tuple[list[str], Callable[[], Iterator[Said]]]]:
     """Ids that are spoken together, and what speaks them."""
     if not isinstance(voice, Voice):
         for row in manifest.rows:
-            yield [row.id], partial(_say, voice, row, config)
+            yield [row.id], partial(_say, voice, row, config, asked)
         return
     ready: list[list[_Sentence]] = []
     for row in manifest.rows:
@@ -150,13 +212,24 @@ def _work(
         yield [row[0].row.id for row in rows], partial(_speak, voice, rows, config)
 
 
-def _say(voice: Speaker, row: Row, config: SetConfig) -> Iterator[Said]:
-    how = {"speaker": config.speaker, "steps": config.steps, "temperature": config.temperature}
-    given = {k: v for k, v in how.items() if v is not None}
+def _say(voice: Speaker, row: Row, config: SetConfig, asked: _Asked) -> Iterator[Said]:
+    how: dict[str, Any] = {
+        "speaker": config.speaker,
+        "steps": config.steps,
+        "temperature": config.temperature,
+        "guidance": config.guidance,
+        "length": asked.lengths.get(row.id),
+    }
+    prompt = asked.prompts.get(row.id)
     try:
+        if prompt is not None:
+            how["voice"] = read_audio(prompt.path)
+            how["voice_text"] = prompt.text if "voice_text" in options_of(voice) else None
+        given = {k: v for k, v in how.items() if v is not None}
         yield row.id, voice.say(row.text, seed=row_seed(config.seed, row.id), rate=config.rate, **given)
     except UserError as e:
-        yield row.id, e
+        named = f"with the prompt {prompt.name}: {e}" if prompt is not None else str(e)
+        yield row.id, UserError(named)
 
 
 def _sentences(voice: Voice, row: Row, config: SetConfig) -> list[_Sentence]:
@@ -252,63 +325,19 @@ def _resolved(voice: Voice, config: SetConfig) -> tuple[int, float, str]:
 def _made_by(voice: Voice | Speaker, manifest: Manifest, config: SetConfig) -> dict[str, Any]:
     own = isinstance(voice, Voice)
     steps, temperature, solver = _resolved(voice, config) if own else (config.steps, config.temperature, "")
+    settled = getattr(voice, "settled", None)
+    more = {} if settled is None else settled(steps=config.steps, guidance=config.guidance)
     return {
-        "voice": _weights(voice),
+        "voice": weights_hash(voice.model),
         "n": len(manifest),
         "manifest_sha256": manifest.sha256,
         "seed": config.seed,
         "steps": steps,
         "solver": solver,
         "temperature": temperature,
+        "guidance": config.guidance,
         "rate": config.rate,
         "speaker": config.speaker,
         "batch": config.batch,
+        **more,
     }
-
-
-def _weights(voice: Voice | Speaker) -> str:
-    """Hash of the weights themselves: the same for a run and its published copy only if they are equal."""
-    whole = hashlib.sha256()
-    for name, tensor in sorted(voice.model.state_dict().items()):
-        whole.update(name.encode())
-        whole.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return whole.hexdigest()[:16]
-
-
-def _claim(out: Path, made_by: dict[str, Any]) -> None:
-    """Write what will be made before anything is: N is declared here."""
-    mark = out / MADE_BY
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if mark.exists():
-            before = read_json(mark)
-            changed = [k for k in made_by if not isinstance(before, dict) or before.get(k) != made_by[k]]
-            if changed:
-                raise UserError(
-                    f"holds wavs made with another {', '.join(changed)}",
-                    where=out,
-                    mend="choose another --out, or remove the folder",
-                )
-        elif any(out.glob("*.wav")):
-            raise UserError("holds wavs of unknown make", where=out, mend="choose another --out")
-        else:
-            write_json(mark, made_by)
-    except OSError as e:
-        raise UserError(f"cannot be written ({e.strerror})", where=out) from None
-
-
-def _write(audio: Audio, target: Path) -> None:
-    half = target.with_name(f".{target.stem}.{os.getpid()}.wav")
-    try:
-        audio.write(half)
-        os.replace(half, target)
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink()
-
-
-def _write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    lines = [json.dumps({"id": f.id, "reason": f.reason}, ensure_ascii=False) + "\n" for f in failures]
-    half.write_text("".join(lines), encoding="utf-8")
-    os.replace(half, path)

@@ -12,7 +12,7 @@ import torch
 from intona.audio import MelSpec, log_mel, read_audio
 from intona.errors import UserError
 from intona.latents.base import LatentSpace, statistics_of
-from intona.latents.mel import MelLatents
+from intona.latents.mel import MelLatents, PatchLatents, PatchLatentsConfig, fit_patches
 from intona.latents.mel_vae import MelVAE, MelVAEConfig
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
@@ -40,7 +40,17 @@ def build(seed: int = 0) -> MelVAE:
     return model
 
 
-@pytest.mark.parametrize("space", [build(), MelLatents(MelSpec())], ids=["vae", "mel"])
+def patches(dim: int = 640, frames: int = 8, corpus: str = "") -> PatchLatents:
+    """Fitted to noise about a mel that rises with the bin: enough of it for every component."""
+    rng = np.random.default_rng(0)
+    mels = [rng.normal(np.linspace(-8, -2, 80), 1, (8 * 50 + 3, 80)) for _ in range(14)]
+    config = PatchLatentsConfig(frames=frames, dim=dim, corpus=corpus)
+    return fit_patches(mels, config, MelSpec())
+
+
+@pytest.mark.parametrize(
+    "space", [build(), patches(64), MelLatents(MelSpec())], ids=["vae", "patches", "mel"]
+)
 def test_a_batch_of_different_lengths_equals_one_by_one(
     space: LatentSpace, speech: tuple[torch.Tensor, torch.Tensor]
 ) -> None:
@@ -125,3 +135,52 @@ def test_it_learns_to_bring_real_speech_back(speech: tuple[torch.Tensor, torch.T
         optimizer.step()
         errors.append(float(losses.parts["mel"].mean))
     assert errors[0] > 0.7 and np.mean(errors[-5:]) < 0.4
+
+
+# --- patches ------------------------------------------------------------------------------------------
+
+
+def test_patches_are_the_principal_components(speech: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Against the singular value decomposition of the patches themselves, about the mean frame."""
+    mels, lengths = speech
+    items = [m[: int(n)].numpy() for m, n in zip(mels, lengths, strict=True)]
+    space = fit_patches(items, PatchLatentsConfig(frames=4, dim=20), MelSpec())
+    whole = np.concatenate([m[: len(m) // 4 * 4] for m in items]).astype(np.float64)
+    rows = (whole - whole.mean(0)).reshape(-1, 320)
+    ours = space.basis.double().numpy()
+    _, values, expected = np.linalg.svd(rows, full_matrices=False)
+    assert np.allclose(ours @ ours.T, np.eye(20), atol=1e-5)
+    assert np.allclose(np.abs((ours * expected[:20]).sum(1)), 1, atol=1e-3)
+    assert (ours[np.arange(20), np.abs(ours).argmax(1)] > 0).all()
+    # What is lost is the energy of the components left out.
+    back = space.decode(*space.encode(mels[:1], lengths[:1]))[0, : int(lengths[0])].numpy()
+    assert back.shape == items[0].shape
+    lost = sum(
+        float(
+            np.square(
+                space.decode(*space.encode(m[None, :n], torch.tensor([n])))[0].numpy() - m[:n].numpy()
+            ).sum()
+        )
+        for m, n in ((m, int(n) // 4 * 4) for m, n in zip(mels, lengths, strict=True))
+    )
+    assert lost == pytest.approx(float(np.square(values[20:]).sum()), rel=1e-3)
+
+
+def test_whole_patches_come_back(speech: tuple[torch.Tensor, torch.Tensor]) -> None:
+    mels, lengths = speech
+    space = patches()
+    space.set_statistics(torch.full((640,), 0.5), torch.full((640,), 2.0))
+    back = space.decode(*space.encode(mels, lengths))
+    for i, n in enumerate(lengths.tolist()):
+        assert torch.allclose(back[i, :n], mels[i, :n], atol=1e-3)
+
+
+def test_patches_of_another_corpus_or_size_are_others() -> None:
+    one = patches(64, corpus="a")
+    assert one.fingerprint() == patches(64, corpus="a").fingerprint()
+    others = {patches(64, corpus="b").fingerprint(), patches(32, corpus="a").fingerprint()}
+    assert len(others | {one.fingerprint()}) == 3
+    with pytest.raises(UserError, match="too few for 640"):
+        fit_patches([np.zeros((80, 80))], PatchLatentsConfig(dim=640), MelSpec())
+    with pytest.raises(ValueError, match="dim"):
+        PatchLatentsConfig(dim=641)

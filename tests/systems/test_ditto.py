@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from intona import checkpoint, config, synth_ditto, systems
+from intona import checkpoint, cli, config, synth_ditto, systems
 from intona.audio import Audio, read_audio
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.latents import trained
 from intona.latents.corpus import LatentCorpus
 from intona.latents.mel import MelLatents
+from intona.synthesis_set import row_seed
 from intona.systems.prosody import ditto as stage
 from intona.vocoder import load_vocoder
 
@@ -114,10 +115,12 @@ def test_references_are_other_utterances_of_the_speaker(spoken: Path) -> None:
     assert corpus.reference_for(lonely, "train").shape == (0, 80)
 
 
-def test_plain_mels_are_the_control(spoken: Path, tmp_path: Path) -> None:
-    train("ditto", spoken, tmp_path / "mel", latents="mel", **{"loop.steps": "1"})
+@pytest.mark.parametrize(("latents", "kind"), [("mel", "mel"), ("mel4", "patch")])
+def test_plain_mels_are_the_control(spoken: Path, tmp_path: Path, latents: str, kind: str) -> None:
+    for steps in ("1", "2"):  # the second call resumes: the same latents are fitted again
+        train("ditto", spoken, tmp_path / "mel", latents=latents, **{"loop.steps": steps})
     voice = synth_ditto.load(tmp_path / "mel")
-    assert voice.model.space.kind == "mel"
+    assert voice.model.space.kind == kind
     assert voice.say("Да.", steps=2).duration > 0.05
 
 
@@ -128,6 +131,9 @@ def test_latents_and_features_that_do_not_fit_are_refused(
         train("ditto", spoken, tmp_path / "a")
     with pytest.raises(UserError, match=r"holds no mel VAE.*intona train prosody\.melvae"):
         train("ditto", spoken, tmp_path / "a", latents=str(run))
+    for name in ("mel1", "mel99"):
+        with pytest.raises(UserError, match="not between 2 and 32"):
+            train("ditto", spoken, tmp_path / "a", latents=name)
     train("melvae", spoken, tmp_path / "other", **{"loop.seed": "1", "loop.steps": "1"})
     with pytest.raises(UserError, match=r"another config.*latents"):
         train("ditto", spoken, run, latents=str(tmp_path / "other"))
@@ -298,3 +304,100 @@ def test_the_feed_is_a_function_of_its_place(spoken: Path) -> None:
     found = second.next()
     assert found.ids == expected.ids and torch.equal(found.references, expected.references)
     assert torch.equal(found.codes, expected.codes)
+
+
+# --- a set ----------------------------------------------------------------------------------------------
+
+
+def test_a_set_with_prompts_as_typed(
+    spoken: Path, run: Path, voice: synth_ditto.DittoVoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from intona import vocoder
+    from intona.synthesis_prompts import kept
+
+    monkeypatch.setattr(vocoder, "load_vocoder", lambda name: load_vocoder("griffin-lim"))
+    prepared = Prepared.open(spoken)
+    items = prepared.items("test")[:2]
+    lines = ["id|text|speaker", *(f"{i.id}|{i.text}|{prepared.speakers[i.speaker]}" for i in items)]
+    (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8")
+    out = tmp_path / "set"
+    line = ["synthesize-set", str(run), "-m", str(tmp_path / "m.csv"), "-o", str(out)]
+    line += ["--prompts", str(spoken), "--steps", "2", "--guidance", "1.5"]
+    recordings = ["--length", str(tmp_path / "recordings")]
+    (tmp_path / "recordings").mkdir()
+    for item in items:
+        shutil.copyfile(prepared.audio_path(item), tmp_path / "recordings" / f"{item.id}.wav")
+    assert cli.main([*line, *recordings]) == 0
+    made_by = json.loads((out / "made_by.json").read_text())
+    assert (made_by["steps"], made_by["guidance"], made_by["solver"]) == (2, 1.5, "ddim")
+    taken = kept(out / "prompts")
+    for item in items:
+        prompt = taken[item.id]
+        assert prompt.name != f"{item.id}.wav" and prompt.text == prepared[Path(prompt.name).stem].text
+        said = read_audio(out / f"{item.id}.wav")
+        assert said.duration == pytest.approx(item.seconds, abs=2 / voice.model.space.rate)
+        alone = voice.say(
+            item.text,
+            voice=read_audio(prompt.path),
+            length=item.seconds,
+            steps=2,
+            guidance=1.5,
+            seed=row_seed(0, item.id),
+        )
+        assert np.allclose(alone.samples, said.samples, atol=2e-4)  # 16-bit files
+    assert cli.main([*line, "--length", "1.5"]) == 1  # another set
+    assert cli.main([*line[:-1], "1", *recordings]) == 1
+    assert cli.main([*line, *recordings]) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--guidance", "-1"), "--guidance"),
+        (("--guidance", "nan"), "--guidance"),
+        (("--length", "0"), "--length"),
+        (("--length", "long"), "neither seconds nor a folder"),
+        (("--prompts", "nowhere"), "nowhere: no such folder"),
+    ],
+)
+def test_wrong_options_of_a_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], message: str
+) -> None:
+    assert cli.main(["synthesize-set", "x", "-m", "m.csv", "-o", str(tmp_path), *flags]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_voice_that_takes_no_reference_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], recording: Audio
+) -> None:
+    (tmp_path / "prompts").mkdir()
+    recording.write(tmp_path / "prompts" / "a.wav")
+    (tmp_path / "m.csv").write_text("id|text|prompt\na|Да.|prompts/a.wav\n", encoding="utf-8")
+    line = ["synthesize-set", "ru", "-m", str(tmp_path / "m.csv"), "-o", str(tmp_path / "set")]
+    for flags in (["--prompts", str(tmp_path / "prompts")], ["--guidance", "2"], ["--length", "1"]):
+        assert cli.main([*line, *flags]) == 1
+        assert f"{flags[0]}: this kind of voice has no such option" in capsys.readouterr().err
+    assert cli.main(line) == 0
+    assert 'the column "prompt" is not used' in capsys.readouterr().err
+
+
+def test_a_prepared_corpus_gives_prompts_that_were_not_trained_on(spoken: Path) -> None:
+    from intona.evaluation import Manifest, Row
+    from intona.synthesis_prompts import choose
+
+    prepared = Prepared.open(spoken)
+    test = {i.id for i in prepared.items("test")}
+    rows = [Row(id=i.id, text=i.text, speaker=prepared.speakers[0]) for i in prepared.items("test")]
+    for id, prompt in choose(Manifest(rows=tuple(rows)), spoken).items():
+        taken = prompt.path.stem
+        assert taken != id and taken in test and prompt.text == prepared[taken].text
+
+
+def test_the_help_of_train_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    import importlib
+
+    assert cli.main(["train", "--help"]) == 0
+    said = capsys.readouterr().out
+    sizes = {n for module in systems.STAGES.values() for n in importlib.import_module(module).SIZES}
+    assert {"paper", "base", "large", "xl", "small", "toy"} <= sizes
+    assert [n for n in sizes if n not in said] == []

@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from intona.errors import UserError
+
+if TYPE_CHECKING:
+    from intona.evaluation import Manifest
+    from intona.synthesis_prompts import Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +25,9 @@ class SynthesizeSet:
 
     The same command again goes on where it stopped. Rows that cannot be spoken are listed in
     failures.jsonl in the folder, and count as failed where they are judged.
+
+    For voices that take a reference the manifest may have the columns prompt (a path, or the name of a
+    recording in --prompts), prompt_text and length (seconds).
     """
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|RUN")]
@@ -40,6 +48,13 @@ class SynthesizeSet:
     """Steps of the sampler; the voice knows a good number."""
     temperature: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """How much the sampler's noise varies the result; 0 is none."""
+    prompts: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Recordings whose voices to take: a prepared corpus, or a folder with ID.wav or SPEAKER.wav, or one with
+    its own manifest.jsonl. They are kept in WAVDIR/prompts, as `intona evaluate --prompts` wants them."""
+    guidance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Strength of classifier-free guidance, for voices that have it (prosody.ditto)."""
+    length: Annotated[str | None, tyro.conf.arg(metavar="SECONDS|DIR")] = None
+    """Seconds of each utterance, or a folder with ID.wav recordings to be as long as (prosody.ditto)."""
 
     def check(self) -> None:
         """Refuse wrong numbers before anything slow is loaded."""
@@ -52,32 +67,92 @@ class SynthesizeSet:
         temperature = self.temperature
         if temperature is not None and not (math.isfinite(temperature) and 0 <= temperature <= 10):
             raise UserError(f"{temperature:g} is not between 0 and 10", where="--temperature")
+        if self.guidance is not None and not (math.isfinite(self.guidance) and 0 <= self.guidance <= 100):
+            raise UserError(f"{self.guidance:g} is not between 0 and 100", where="--guidance")
+        if self.prompts is not None and not self.prompts.is_dir():
+            raise UserError("no such folder", where=self.prompts)
+        self.seconds()
         if not 0 <= self.seed < 2**63:
             raise UserError(f"{self.seed} is not between 0 and 2^63 - 1", where="--seed")
+
+    def seconds(self) -> float | Path | None:
+        """What --length says: a number, or a folder of recordings."""
+        if self.length is None:
+            return None
+        try:
+            value = float(self.length)
+        except ValueError:
+            if Path(self.length).is_dir():
+                return Path(self.length)
+            raise UserError(
+                f'"{self.length}" is neither seconds nor a folder of recordings', where="--length"
+            ) from None
+        if not 0 < value <= 3600:
+            raise UserError(f"{value:g} is not between 0 and 3600", where="--length")
+        return value
+
+
+def asked(
+    request: SynthesizeSet, manifest: Manifest, takes: frozenset[str]
+) -> tuple[dict[str, Prompt], dict[str, float]]:
+    """Prompts and lengths of the rows, from the flags and from the manifest's columns.
+
+    A column that the voice can do nothing with is left out with a warning: one manifest serves all voices.
+
+    Raises:
+        UserError: a flag that the voice does not know, rows without a prompt, files that are none.
+    """
+    from intona import synthesis_prompts as given
+
+    for flag, name in (("prompts", "voice"), ("length", "length"), ("guidance", "guidance")):
+        if getattr(request, flag) is not None and name not in takes:
+            raise UserError("this kind of voice has no such option", where=f"--{flag}")
+    columns = given.read_columns(request.manifest)
+    for name, needed in (("prompt", "voice"), ("reference", "voice"), ("length", "length")):
+        if needed not in takes and any(name in cells for cells in columns.values()):
+            warnings.warn(f'the column "{name}" is not used: this kind of voice cannot', stacklevel=2)
+    prompts: dict[str, Prompt] = {}
+    if "voice" in takes:
+        beside = request.manifest.parent
+        prompts = given.choose(manifest, request.prompts, columns=columns, beside=beside)
+    lengths: dict[str, float] = {}
+    if "length" in takes:
+        seconds = request.seconds()
+        if isinstance(seconds, Path):
+            lengths = given.durations(seconds, manifest)
+        elif seconds is not None:
+            lengths = {row.id: seconds for row in manifest.rows}
+        else:
+            lengths = given.lengths_of(columns)
+    return prompts, lengths
 
 
 def main(arguments: list[str]) -> None:
     request = tyro.cli(SynthesizeSet, prog="intona synthesize-set", args=arguments)
     request.check()
-    from intona import checkpoint, models, synth, synth_lm
+    from intona import synth
     from intona.cli.progress import bar
     from intona.evaluation import read_manifest
-    from intona.synthesis_set import FAILURES, SetConfig, synthesize_set
+    from intona.synthesis_record import FAILURES
+    from intona.synthesis_set import SetConfig, options_of, synthesize_set
 
     manifest = read_manifest(request.manifest)
-    path = checkpoint.resolve(models.find(request.run))
-    voice = synth_lm.load(path) if synth_lm.is_language_voice(path) else synth.load(path)
+    voice: Any = synth.load(request.run)
+    prompts, lengths = asked(request, manifest, options_of(voice))
     config = SetConfig(
         batch=request.batch,
         steps=request.steps,
         temperature=request.temperature,
+        guidance=request.guidance,
         seed=request.seed,
         rate=request.rate,
         speaker=request.speaker,
     )
     began = time.perf_counter()
     with bar("speak") as progress:
-        spoken = synthesize_set(voice, manifest, request.out, config, progress=progress)
+        spoken = synthesize_set(
+            voice, manifest, request.out, config, prompts=prompts, lengths=lengths, progress=progress
+        )
     took = time.perf_counter() - began
     line = f"{request.out}: {spoken.made} spoken in {took:.1f} s, {spoken.kept} there before, N = {spoken.n}"
     print(line, file=sys.stderr)

@@ -29,7 +29,7 @@ class Train:
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
     size: Annotated[str, tyro.conf.arg(metavar="paper|small|toy")] = "small"
-    """The preset."""
+    """The preset; prosody.ditto has base, large and xl too."""
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
     """Stop, with everything saved, after so many minutes."""
     init: Annotated[str | None, tyro.conf.arg(metavar="NAME|RUN")] = None

@@ -15,12 +15,13 @@ from intona import config as configs
 from intona.errors import UserError
 from intona.study.job import WORKERS
 
-RUN, WAVS, MANIFEST, RECORDINGS, COPY, REPORT = (
+RUN, WAVS, MANIFEST, RECORDINGS, COPY, PROMPTS, REPORT = (
     "run",
     "wavs",
     "manifest.jsonl",
     "recordings",
     "copy-synthesis",
+    "prompts",
     "report",
 )
 
@@ -37,9 +38,11 @@ def train(
     overrides: dict[str, str],
     init: str = "",
     encoder: str = "",
+    runs: dict[str, str] | None = None,
 ) -> bool:
     """A stage into `out/run`; `init` and `encoder` name the jobs whose runs it starts from or builds on.
 
+    `runs`: field of the stage's config -> job whose run it names (`latents` of prosody.ditto).
     `corpus` is the fingerprint of the data at `data`: the same place with other data is another job.
     """
     # By name: the systems stand above the studies that run them.
@@ -50,7 +53,7 @@ def train(
         size=size,
         data=Path(data),
         out=out / RUN,
-        overrides=overrides,
+        overrides=overrides | {field: str(needs[job] / RUN) for field, job in (runs or {}).items()},
         limit_minutes=limit_minutes,
         init=needs[init] / RUN if init else None,
         encoder=needs[encoder] / RUN if encoder else None,
@@ -69,47 +72,77 @@ def require_corpus(data: str, corpus: str) -> None:
 
 
 def declare_test(
-    *, out: Path, needs: dict[str, Path], limit_minutes: float | None, data: str, corpus: str, sentences: int
+    *,
+    out: Path,
+    needs: dict[str, Path],
+    limit_minutes: float | None,
+    data: str,
+    corpus: str,
+    sentences: int,
+    split: str = "test",
+    prompts: bool = False,
 ) -> None:
     """Fix N before anything is spoken: manifest, recordings and copy synthesis of the test split.
 
-    `sentences`: at most so many, at even steps through the split; 0 takes all.
+    `sentences`: at most so many, at even steps through the split; 0 takes all. With `prompts` another
+    recording of each row's speaker too, for voices that take one and for SIM-o.
     """
+    from intona import synthesis_prompts
     from intona.data.prepared import Prepared
     from intona.evaluation import Manifest, Row, write_manifest
     from intona.evaluation.controls import copy_synthesis, fresh
 
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
-    items = prepared.items("test")
+    items = prepared.items(split)
     if not items:
-        raise UserError('no sentence in the split "test"', where=data)
+        raise UserError(f'no sentence in the split "{split}"', where=data)
     if 0 < sentences < len(items):
         items = [items[i * len(items) // sentences] for i in range(sentences)]
     fresh(out / RECORDINGS, {"corpus": corpus, "ids": [i.id for i in items]})
     for item in items:
         source = prepared.audio_path(item)
-        shutil.copyfile(source, out / RECORDINGS / f"{item.id}{source.suffix}")
-    rows = tuple(Row(id=i.id, text=i.text, speaker=prepared.speakers[i.speaker]) for i in items)
+        shutil.copyfile(source, out / RECORDINGS / source.name)
+    rows = tuple(Row(id=i.name, text=i.text, speaker=prepared.speakers[i.speaker]) for i in items)
     manifest = Manifest(rows=rows)
     write_manifest(out / MANIFEST, manifest)
     copy_synthesis(out / RECORDINGS, manifest, out / COPY)
+    if prompts:
+        synthesis_prompts.keep(synthesis_prompts.choose(manifest, Path(data)), out / PROMPTS)
 
 
 def speak(
-    *, out: Path, needs: dict[str, Path], limit_minutes: float | None, voice: str, test: str, seed: int
+    *,
+    out: Path,
+    needs: dict[str, Path],
+    limit_minutes: float | None,
+    voice: str,
+    test: str,
+    seed: int,
+    settings: dict[str, Any] | None = None,
+    prompts: bool = False,
+    lengths: bool = False,
 ) -> bool:
-    """The test manifest spoken by the voice of job `voice` into `out/wavs`; a killed one goes on."""
-    from intona import synth, synth_lm
+    """The test manifest spoken by the voice of job `voice` into `out/wavs`; a killed one goes on.
+
+    `settings`: fields of `SetConfig`. `prompts`: with the voices of the test's prompts. `lengths`: each row
+    as long as its recording.
+    """
+    from intona import synth, synthesis_prompts
     from intona.evaluation import read_manifest
     from intona.synthesis_set import SetConfig, synthesize_set
 
-    path = checkpoint.resolve(needs[voice] / RUN)
-    speaker = synth_lm.load(path) if synth_lm.is_language_voice(path) else synth.load(path)
-    manifest = read_manifest(needs[test] / MANIFEST)
+    own = needs[test]
+    manifest = read_manifest(own / MANIFEST)
     try:
         spoken = synthesize_set(
-            speaker, manifest, out / WAVS, SetConfig(seed=seed), progress=until(limit_minutes)
+            synth.load(checkpoint.resolve(needs[voice] / RUN)),
+            manifest,
+            out / WAVS,
+            SetConfig(seed=seed, **(settings or {})),
+            prompts=synthesis_prompts.kept(own / PROMPTS) if prompts else None,
+            lengths=synthesis_prompts.durations(own / RECORDINGS, manifest) if lengths else None,
+            progress=until(limit_minutes),
         )
     except TimeIsUp:
         return False
@@ -129,14 +162,19 @@ def judge(
     language: str,
     asr: str,
     against: list[str],
+    prompts: bool = False,
+    extra: list[str] | None = None,
 ) -> bool:
     """One report over all voices that are spoken, with recording and copy synthesis, into `out/report`.
 
     The jobs it wants are named PREFIX/ARM/SEED. `against`: the first of these rows that is there is what the
-    others are compared with.
+    others are compared with. `prompts`: similarity to the test's prompts can be measured ("speaker").
+    `extra`: judges of the study's own, "module:class", after the evaluation's.
     """
     from intona.evaluation import EvaluationConfig, System, evaluate
     from intona.evaluation.finished import remember_wavs
+    from intona.evaluation.manifest import read_manifest
+    from intona.evaluation.run import default_judges
 
     own = needs[test]
     systems = [
@@ -156,7 +194,14 @@ def judge(
         measures=tuple(measures),
         family=tuple(family),
         against=next((a for a in against if a in labels), None),
+        prompts=own / PROMPTS if prompts else None,
     )
+    judges = None
+    if extra:
+        judges = default_judges(config, reference=True, manifest=read_manifest(own / MANIFEST))
+        for name in extra:
+            module, _, kind = name.partition(":")
+            judges.append(getattr(importlib.import_module(module), kind)())
     try:
         evaluate(
             systems,
@@ -164,6 +209,7 @@ def judge(
             out=out / REPORT,
             reference=own / RECORDINGS,
             config=config,
+            judges=judges,
             progress=until(limit_minutes),
             # It waits for all voices, so that the study's other workers have little left to do.
             workers=int(os.environ.get(WORKERS, "1")),

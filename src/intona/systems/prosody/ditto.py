@@ -44,11 +44,10 @@ DEMO_SENTENCES = 2
 class RunConfig:
     """A whole run.
 
-    `latents` is a run of prosody.melvae, or as a control "mel" for plain mels, "mel8" for patches of 8 frames;
-    its fingerprint later.
-    `reference` is the shortest and longest reference in seconds. `corpus`, `init`, `encoder`,
-    `encoder_weights`, `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of a
-    batch with padding.
+    `latents` is a run of prosody.melvae, "mel8" for patches of 8 mel frames, or "mel" for plain mels; its
+    fingerprint later. `reference` is the shortest and longest reference in seconds. `corpus`, `init`,
+    `encoder`, `encoder_weights`, `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of
+    a batch with padding.
     """
 
     stage: str = "prosody.ditto"

@@ -1,0 +1,265 @@
+"""What a row of a set is spoken with beside its text: a recording of the voice, its words, a length.
+
+A prompt comes from the manifest's own column `prompt` (or `reference`): a path, seen from the manifest, or
+the name of a recording in the folder of prompts. Where there is none, another utterance of the row's speaker
+is taken from that folder: never the row's own, nor one of the same words.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from intona.data.prepared import MARK, Prepared
+from intona.errors import UserError
+from intona.evaluation.manifest import Manifest, Row, read_manifest
+from intona.evaluation.records import digest
+from intona.evaluation.speaker import Prompts
+from intona.evaluation.wavs import ENDINGS, file_digest, index_folder
+from intona.nn.random import derive_seed
+
+COLUMNS = ("prompt", "reference", "prompt_text", "length")
+LISTS = ("manifest.jsonl", "manifest.csv", "metadata.csv")
+KEPT = "prompts.jsonl"
+USUAL_SECONDS = (3.0, 10.0)  # prompts so long are preferred
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A recording and the words in it, "" where they are not known. `name` is what it is called at home."""
+
+    path: Path
+    text: str = ""
+    name: str = ""
+
+
+def read_columns(path: Path) -> dict[str, dict[str, str]]:
+    """Utterance id -> those of `COLUMNS` that its row of the manifest fills; nothing for a list without any.
+
+    Raises:
+        UserError: a cell of them that is not text or a number.
+    """
+    found: dict[str, dict[str, str]] = {}
+    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if path.suffix == ".jsonl":
+        rows: Iterable[dict[str, object]] = map(json.loads, lines)
+    else:
+        heads = [c.strip().lower() for c in lines[0].split("|")] if lines else []
+        if "id" not in heads or "text" not in heads:
+            return {}
+        cells = [[c.strip() for c in line.split("|")] for line in lines[1:]]
+        rows = [dict(zip(heads, c, strict=False)) for c in cells]
+    for row in rows:
+        own: dict[str, str] = {}
+        for name in COLUMNS:
+            cell = row.get(name, "")
+            if not isinstance(cell, str | int | float) or isinstance(cell, bool):
+                raise UserError(f'"{name}" of "{row.get("id")}" is neither text nor a number', where=path)
+            if str(cell).strip():
+                own[name] = str(cell).strip()
+        if own:
+            found[str(row["id"])] = own
+    return found
+
+
+def choose(
+    manifest: Manifest,
+    folder: Path | None,
+    *,
+    columns: Mapping[str, Mapping[str, str]] | None = None,
+    beside: Path | None = None,
+) -> dict[str, Prompt]:
+    """A prompt for every row, or none at all where neither a folder nor a column names any.
+
+    Args:
+        folder: a prepared corpus; or recordings with a list of them (manifest.jsonl, manifest.csv or
+            metadata.csv: id|text|speaker); or without one, `ID.wav`, else `SPEAKER.wav`.
+        columns: of `read_columns`. beside: where paths in them start.
+
+    Raises:
+        UserError: no such folder or file; rows without a prompt, counted.
+    """
+    columns = columns or {}
+    named = {i: c.get("prompt") or c.get("reference") or "" for i, c in columns.items()}
+    if folder is None and not any(named.values()):
+        return {}
+    pool = None if folder is None else _Pool(folder)
+    found: dict[str, Prompt] = {}
+    lacking: list[str] = []
+    for row in manifest.rows:
+        words = columns.get(row.id, {}).get("prompt_text", "")
+        if name := named.get(row.id):
+            prompt = _named(name, pool, beside)
+        else:
+            prompt = None if pool is None else pool.other(row)
+        if prompt is None:
+            lacking.append(row.id)
+        else:
+            found[row.id] = Prompt(path=prompt.path, text=words or prompt.text, name=prompt.name)
+    if lacking:
+        raise UserError(
+            f"no prompt for {len(lacking)} of {len(manifest)} rows ({', '.join(lacking[:3])})",
+            where=folder or "the manifest's column prompt",
+            mend="give each row a prompt, or a folder with other recordings of its speaker",
+        )
+    return found
+
+
+def _named(name: str, pool: _Pool | None, beside: Path | None) -> Prompt:
+    path = (beside or Path()) / name
+    if path.suffix.lower() in ENDINGS and path.is_file():
+        return Prompt(path=path, name=path.name)
+    if pool is not None and name in pool.by_name:
+        return pool.by_name[name]
+    mend = "a path seen from the manifest, or the name of a recording in the folder of prompts"
+    raise UserError(f'no prompt "{name}"', where="column prompt", mend=mend)
+
+
+class _Pool:
+    """The recordings of a folder: by name, and by speaker in the order in which they are preferred."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.by_name: dict[str, Prompt] = {}
+        self._texts: list[tuple[Row, Prompt, float]] = []  # with the preference, the smaller the better
+        self._plain: Prompts | None = None
+        if not folder.is_dir():
+            raise UserError("no such folder", where=folder)
+        if (folder / MARK).is_file():
+            self._prepared(Prepared.open(folder))
+        elif any((folder / name).is_file() for name in LISTS):
+            self._listed(next(folder / name for name in LISTS if (folder / name).is_file()))
+        else:
+            self._plain = Prompts(folder)
+            self.by_name = {n: Prompt(path=p, name=p.name) for n, p in self._plain.files.items()}
+
+    def _prepared(self, prepared: Prepared) -> None:
+        # What no voice was trained on comes first.
+        for rank, split in enumerate(("test", "dev", "train")):
+            for item in prepared.items(split):
+                row = Row(id=item.name, text=item.text, speaker=prepared.speakers[item.speaker])
+                self._add(row, prepared.audio_path(item), item.seconds, 2 * rank)
+
+    def _listed(self, path: Path) -> None:
+        manifest = read_manifest(path)
+        files, _ = index_folder(self.folder, manifest)
+        for row in manifest.rows:
+            if row.id in files:
+                self._add(row, files[row.id], seconds_of(files[row.id]), 0)
+
+    def _add(self, row: Row, path: Path, seconds: float, preference: float) -> None:
+        prompt = Prompt(path=path, text=row.text, name=path.name)
+        self.by_name[row.id] = prompt
+        usual = USUAL_SECONDS[0] <= seconds <= USUAL_SECONDS[1]
+        self._texts.append((row, prompt, preference + (0 if usual else 1)))
+
+    def other(self, row: Row) -> Prompt | None:
+        """Another utterance of the speaker, of other words: the same one for the same row and folder."""
+        if self._plain is not None:
+            has = row.id in self._plain.files or (row.speaker and row.speaker in self._plain.files)
+            path = self._plain.find(row) if has else None
+            return None if path is None else Prompt(path=path, name=path.name)
+        # A list that names no speakers has one.
+        unnamed = not any(r.speaker for r, _, _ in self._texts)
+        fit = [
+            (level, prompt)
+            for other, prompt, level in self._texts
+            if (unnamed or other.speaker == row.speaker) and other.id != row.id and other.text != row.text
+        ]
+        if not fit:
+            return None
+        best = min(level for level, _ in fit)
+        some = [prompt for level, prompt in fit if level == best]
+        return some[derive_seed("prompt", row.id) % len(some)]
+
+
+def fingerprint(prompts: Mapping[str, Prompt]) -> str | None:
+    """Of all recordings and their words; None for no prompts."""
+    if not prompts:
+        return None
+    return digest({i: [file_digest(p.path), p.text] for i, p in sorted(prompts.items())})
+
+
+def keep(prompts: Mapping[str, Prompt], out: Path) -> None:
+    """Copy to `out/ID.wav`, as `intona evaluate --prompts` takes them, with their words and names beside."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for i, prompt in prompts.items():
+        target = out / f"{i}{prompt.path.suffix.lower()}"
+        shutil.copyfile(prompt.path, target)
+        rows.append({"id": i, "file": target.name, "text": prompt.text, "name": prompt.name})
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    (out / KEPT).write_text("".join(lines), encoding="utf-8")
+
+
+def kept(folder: Path) -> dict[str, Prompt]:
+    """What `keep` wrote.
+
+    Raises:
+        UserError: nothing of that kind there.
+    """
+    path = folder / KEPT
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {
+            r["id"]: Prompt(path=folder / Path(r["file"]).name, text=r["text"], name=r["name"]) for r in rows
+        }
+    except OSError as e:
+        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError("not a list of prompts", where=path) from None
+
+
+def durations(folder: Path, manifest: Manifest) -> dict[str, float]:
+    """Seconds of each row's recording in a folder.
+
+    Raises:
+        UserError: rows without one, counted; a file that is none.
+    """
+    files, _ = index_folder(folder, manifest)
+    lacking = [r.id for r in manifest.rows if r.id not in files]
+    if lacking:
+        raise UserError(
+            f"no recording for {len(lacking)} of {len(manifest)} rows ({', '.join(lacking[:3])})",
+            where=folder,
+        )
+    return {row.id: seconds_of(files[row.id]) for row in manifest.rows}
+
+
+def lengths_of(columns: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
+    """The column `length`, in seconds.
+
+    Raises:
+        UserError: no number of seconds.
+    """
+    found: dict[str, float] = {}
+    for i, cells in columns.items():
+        if "length" in cells:
+            try:
+                found[i] = float(cells["length"])
+            except ValueError:
+                found[i] = math.nan
+            if not 0 < found[i] <= 3600:
+                raise UserError(
+                    f'"{cells["length"]}" of "{i}" is no number of seconds', where="column length"
+                )
+    return found
+
+
+def seconds_of(path: Path) -> float:
+    """From the header alone.
+
+    Raises:
+        UserError: not an audio file.
+    """
+    import soundfile
+
+    try:
+        info = soundfile.info(str(path))
+        return info.frames / info.samplerate
+    except (RuntimeError, ZeroDivisionError):
+        raise UserError("not an audio file", where=path) from None
