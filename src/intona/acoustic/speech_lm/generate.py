@@ -104,8 +104,9 @@ def steps(
                 state = model.trunk(stream, positions[:, : stream.shape[1]])[:, -1]
             # Codes and <EOS> are what may follow; text and task tokens are not.
             logits = model.head(state)[0, first : first + codes + 1]
+            # <EOS> is a candidate like the codes: were it spared the penalty, its odds would grow by up to e
+            # at every step of a held sound, whose codes are all penalised.
             code, candidates = choose(logits, sampling, float(numbers[0]), before=candidates)
-            candidates[codes] = False  # the penalty falls on codes: ending is no repetition
             if code < codes:
                 z = torch.tensor([[code]], device=state.device)
                 x = model.reconstruction(z, state[:, None], model.codebook.centroids)
