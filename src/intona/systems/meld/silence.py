@@ -1,0 +1,58 @@
+"""Prolonged silence, wherever it stands: before the speech, inside it, behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from intona.audio import Audio, energy
+from intona.evaluation.asr import resampler_id
+from intona.evaluation.judge import Measure, Score, failed_scores
+from intona.evaluation.manifest import Row
+from intona.evaluation.timing import HOP, PAUSE_DB, RATE, WINDOW
+
+PROLONGED = 1.0  # seconds
+
+
+class SilenceJudge:
+    """The longest stretch more than 35 dB below the loudest 25 ms, and whether it lasts a second.
+
+    A rate of the recordings above 0 is the reader's own pauses: read a voice's beside it. A failed output
+    counts as prolonged silence; it has no longest stretch.
+    """
+
+    name = "silence"
+    needs_reference = False
+    measures = (
+        Measure(name="long_silence", title="prolonged silence", failed=1.0, better="lower", digits=3),
+        Measure(name="longest_silence", title="longest silence, s", better="lower", digits=2),
+    )
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "silence": f"more than {PAUSE_DB:g} dB below the loudest {WINDOW} s",
+            "prolonged_from_seconds": PROLONGED,
+            "sample_rate": RATE,
+            "resampler": resampler_id(),
+        }
+
+    def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
+        longest = longest_silence(audio)
+        return {
+            "long_silence": Score(value=float(longest >= PROLONGED - 1e-9), detail={"seconds": longest}),
+            "longest_silence": Score(value=longest),
+        }
+
+    def failed(self, row: Row) -> dict[str, Score]:
+        return failed_scores(self.measures)
+
+
+def longest_silence(audio: Audio) -> float:
+    """Seconds of the longest silent stretch; of a sound too short to have a level, all of it."""
+    level = energy(audio.resample(RATE), HOP, win_seconds=WINDOW)
+    if not len(level):
+        return audio.duration
+    quiet = np.concatenate([[False], level < level.max() - PAUSE_DB, [False]])
+    edges = np.flatnonzero(quiet[1:] != quiet[:-1])
+    return float(max((edges[1::2] - edges[::2]) * HOP, default=0.0))
