@@ -1,6 +1,7 @@
-"""Kill a process that only saves, again and again, and look at what each kill leaves: tests/training/test_endurance.py.
+"""Kill a process that only saves, again and again, and look at what each kill leaves (see test_endurance.py).
 
-Prints one JSON object: kills, those inside a save, checkpoints found whole, saves lost, partial ones taken for whole.
+Prints one JSON object: kills, those inside a save, checkpoints found whole, saves lost,
+partial ones taken for whole.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
         return checkpoint.save(small_disk / "run", step, tensors=tensors, files={"config.json": {}})
 
     first = save(1, 50_000)
-    with pytest.raises(UserError, match="No space left.*free some space") as e:
+    with pytest.raises(UserError, match=r"No space left.*free some space") as e:
         save(2, 400_000)
     assert "\n" not in str(e.value)
     checkpoint.verify(first)
@@ -71,7 +71,20 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_dead_rank_ends_the_other(corpus: Path, tmp_path: Path, rank: int) -> None:
     out = tmp_path / "run"
-    arguments = [corpus, out, "--ranks", 2, "--steps", 50, "--save-every", 2, "--kill-at", 5, "--kill-rank", rank]
+    arguments = [
+        corpus,
+        out,
+        "--ranks",
+        2,
+        "--steps",
+        50,
+        "--save-every",
+        2,
+        "--kill-at",
+        5,
+        "--kill-rank",
+        rank,
+    ]
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, str(HERE / "runs.py"), *map(str, arguments)],
