@@ -40,6 +40,8 @@ class RestyleRequest:
     """The same seed, text, style and model give the same wav."""
     voice: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """The frozen VITS, where it has moved: piper, a directory, a hub id."""
+    decoder: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """A run of restyle.decoder: its tuned copy speaks in place of the voice's own decoder."""
     control: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Also write FILE.text.wav: the same latents without restyling."""
 
@@ -69,7 +71,7 @@ def main(arguments: list[str]) -> None:
 
     from intona.systems.restyle import speak
 
-    voice = speak.load(request.model, voice=request.voice)
+    voice = speak.load(request.model, voice=request.voice, decoder=request.decoder)
     began = time.perf_counter()
     made = voice.say(
         text,

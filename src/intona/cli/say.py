@@ -55,7 +55,9 @@ class Say:
     voice_text: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
     """The words of --voice, for models that continue them (meld)."""
     guidance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Strength of classifier-free guidance, for models that have it (prosody.ditto)."""
+    """Strength of classifier-free guidance, for models that have it (prosody.ditto, restyle)."""
+    style: Annotated[str | None, tyro.conf.arg(metavar="TEXT|WAV")] = None
+    """A description ("calm, low") or a recording to take the style from, for models that can (restyle)."""
     length: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     """Seconds of the whole, for models without phoneme durations (prosody.ditto)."""
     stream: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -91,7 +93,12 @@ class Say:
 
     def special(self) -> dict[str, Any]:
         """What only some kinds of voices take, where it was asked for."""
-        asked = {"voice_text": self.voice_text, "guidance": self.guidance, "length": self.length}
+        asked = {
+            "voice_text": self.voice_text,
+            "guidance": self.guidance,
+            "length": self.length,
+            "style": self.style,
+        }
         found = {k: v for k, v in asked.items() if v is not None}
         if self.voice is not None:
             from intona.audio import read_audio
@@ -107,11 +114,10 @@ def main(arguments: list[str]) -> None:
     paths = outputs(request.output, len(lines))
     _check_target(request.output, paths)
 
-    from intona import synth
     from intona.cli import streaming
 
     started = time.perf_counter()
-    voice = synth.load(request.model)
+    voice = opened(request.model)
     options = request.options() | taken(voice, request.special())
     if request.stream:
         streaming.write(voice, lines, paths, options)
@@ -135,6 +141,18 @@ def main(arguments: list[str]) -> None:
         sys.stdout.buffer.flush()
     if len(lines) > 1:
         print(f"{len(lines)} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
+
+
+def opened(model: str) -> Any:
+    """A voice of any kind. Raises UserError: there is none."""
+    from intona import checkpoint, models, synth
+
+    path = checkpoint.resolve(models.find(model))
+    if not (path / "restyle.json").is_file():
+        return synth.load(model)
+    from intona.systems.restyle import voice
+
+    return voice.load(path)
 
 
 def taken(voice: Any, special: dict[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,11 @@ class ProsodyStyle:
 
     def of_audio(self, audio: Audio) -> np.ndarray:
         """Raises UserError for a recording without speech."""
-        measured = measure(audio)
+        return self.of_measured(measure(audio))
+
+    @staticmethod
+    def of_measured(measured: Mapping[str, float]) -> np.ndarray:
+        """The same of what `measure` has found before."""
         values = [(measured[n] - centre) / spread for n, (centre, spread) in ATTRIBUTES.items()]
         return np.array([*np.clip(values, -4, 4), *np.ones(len(NAMES))], np.float32)
 

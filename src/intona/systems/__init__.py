@@ -21,8 +21,10 @@ STAGES = {
     "meld.stt": "intona.systems.meld.stt",
     "meld.joint": "intona.systems.meld.joint",
     "restyle.posterior": "intona.systems.restyle.posterior",
+    "restyle.style": "intona.systems.restyle.style",
     "restyle.palette": "intona.systems.restyle.palette",
     "restyle.bridge": "intona.systems.restyle.bridge",
+    "restyle.decoder": "intona.systems.restyle.decoder",
 }
 TAKE_ENCODER = ("prosody.gradtts", "prosody.ditto")
 

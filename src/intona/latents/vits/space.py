@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -243,8 +243,8 @@ class VitsSpace(nn.Module):
         self, z: Tensor, *, speakers: Tensor | None = None, decoder: nn.Module | None = None
     ) -> Tensor:
         """(B, T, C) -> samples (B, T * hop); differentiable in z. `decoder`: a tuned copy of the voice's."""
-        decoder = self.model.decoder if decoder is None else decoder
-        return decoder(z.transpose(1, 2), self._speaker(speakers))[:, 0]
+        net = cast(nn.Module, self.model.decoder) if decoder is None else decoder
+        return net(z.transpose(1, 2), self._speaker(speakers))[:, 0]
 
     @torch.inference_mode()
     def audio(

@@ -1,4 +1,4 @@
-"""What the stages beside a frozen voice share: training on pairs in memory, and the proof that it is frozen."""
+"""What the stages beside a frozen voice share: training on pairs in memory, and the proof that it froze."""
 
 from __future__ import annotations
 

@@ -16,11 +16,12 @@ import torch
 
 from intona.audio import read_audio
 from intona.data.prepared import Prepared
-from intona.encoders.style import StyleEncoder
+from intona.encoders.style import ProsodyStyle, StyleEncoder
 from intona.errors import UserError
 from intona.latents.vits import VitsSpace
 from intona.latents.vits.posterior import PosteriorNet, latents_of
 from intona.nn.random import ItemRandom
+from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import Pair, read, write
 
 Align = Literal["mas", "none"]
@@ -121,6 +122,8 @@ def _compute(
     from rich.console import Console
     from rich.progress import track
 
+    # Prosody is measured once for whatever asks; another encoder hears the sound itself.
+    known = measured_of(prepared) if isinstance(style, ProsodyStyle) else {}
     items = [(split, item) for split in ("train", "dev") for item in prepared.items(split)]
     shown: dict[str, Any] = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
     out: dict[str, list[Pair]] = {"train": [], "dev": []}
@@ -134,7 +137,8 @@ def _compute(
             z_text = z_text_of(
                 space, item.text, item.id, seed=seed, z_audio=z_audio, align=align, speaker=speaker
             )
-            vector = style.of_audio(audio)
+            known_so = known.get(item.id)
+            vector = style.of_audio(audio) if known_so is None else ProsodyStyle.of_measured(known_so)
         except (UserError, ValueError) as e:
             why = e.what if isinstance(e, UserError) else "more symbols than frames, or too long or short"
             dropped.setdefault(why, []).append(item.id)

@@ -38,7 +38,8 @@ class RunConfig:
         vits: the frozen voice ("piper", a directory, a hub id); `voice` is its fingerprint.
         posterior: run of `restyle.posterior`, for a voice without a posterior encoder.
         align: "mas" = Z_text on the recording's own frames (ours); "none" = the paper.
-        style: the condition: "prosody"; "style:" and a run of restyle.style; "clap:" and a directory or hub id.
+        style: the condition: "prosody"; "style:" and a run of restyle.style; "clap:" and a directory or
+            hub id.
         speaker: of a voice that has several.
         max_frames: bounds a batch with padding; longer recordings are left out.
     """

@@ -21,11 +21,10 @@ from intona.latents.vits.posterior import PosteriorConfig, latents_of
 from intona.systems.restyle import speak
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.pairs import Pair, PairBatch, collate, read, write
-from intona.systems.restyle.posterior import SIZES, PosteriorTask
+from intona.systems.restyle.posterior import SIZES, PosteriorTask, texts_of
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 
-LETTERS = " абвгдежзийклмнопрстуфхцчшщъыьэюяё"
 QUICK = {
     "loop.steps": "6",
     "loop.save_every": "3",
@@ -34,49 +33,6 @@ QUICK = {
     "loop.precision": "fp32",
     "loop.keep": "9",
 }
-
-
-@pytest.fixture(scope="module")
-def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random tiny Russian VITS in the published format, at 22.05 kHz."""
-    from transformers import VitsConfig, VitsModel
-
-    torch.manual_seed(5)
-    out = tmp_path_factory.mktemp("voice") / "vits"
-    config = VitsConfig(
-        vocab_size=len(LETTERS) + 1,
-        hidden_size=16,
-        num_hidden_layers=1,
-        ffn_dim=16,
-        flow_size=16,
-        spectrogram_bins=513,
-        upsample_initial_channel=16,
-        upsample_rates=[8, 8, 4],
-        upsample_kernel_sizes=[16, 16, 8],
-        resblock_kernel_sizes=[3],
-        resblock_dilation_sizes=[[1]],
-        posterior_encoder_num_wavenet_layers=1,
-        prior_encoder_num_wavenet_layers=1,
-        sampling_rate=22050,
-    )
-    VitsModel(config).save_pretrained(out)
-    (out / "vocab.json").write_text(json.dumps({c: i + 1 for i, c in enumerate(LETTERS)} | {"<pad>": 0}))
-    tokens = {"phonemize": False, "add_blank": True, "normalize": True, "language": "rus"}
-    (out / "tokenizer_config.json").write_text(json.dumps(tokens))
-    return out
-
-
-@pytest.fixture(scope="module")
-def mute(voice: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same voice without its posterior encoder."""
-    from safetensors.torch import load_file, save_file
-
-    out = tmp_path_factory.mktemp("mute") / "vits"
-    shutil.copytree(voice, out)
-    state = load_file(out / "model.safetensors")
-    kept = {k: v for k, v in state.items() if not k.startswith("posterior_encoder")}
-    save_file(kept, out / "model.safetensors", metadata={"format": "pt"})
-    return out
 
 
 def _train(stage: str, data: Path, out: Path, **more: str) -> Path:
@@ -300,3 +256,33 @@ def test_cli_other_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert code == 1 and "none" in err
     code, err = _cli("restyle", " ", "--model", tmp_path, capsys=capsys)
     assert code == 1 and "no text" in err
+
+
+def test_say_takes_a_style(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sounds = []
+    for name, more in (("a", []), ("b", ["--style", "тихо", "--guidance", 5]), ("c", ["--style", "тихо"])):
+        out = tmp_path / f"{name}.wav"
+        line = ["say", "добрый день", "--model", runs["palette"], "-o", out, "--steps", 2, *more]
+        assert _cli(*line, capsys=capsys)[0] == 0
+        sounds.append(out.read_bytes())
+    assert len(set(sounds)) == 3
+    for more, says in (
+        (["--style", "langsam"], "langsam"),
+        (["--phonemes"], "--phonemes"),
+        (["--temperature", "1"], "--temperature"),
+        (["--speaker", "Anna"], "one speaker"),
+    ):
+        code, err = _cli("say", "да", "--model", runs["palette"], "-o", out, *more, capsys=capsys)
+        assert code == 1 and says in err and len(err.strip().splitlines()) == 1
+
+
+def test_other_voices_have_no_style(capsys: pytest.CaptureFixture[str]) -> None:
+    code, err = _cli("say", "да", "--style", "тихо", "-o", "x.wav", capsys=capsys)
+    assert code == 1 and "--style" in err
+
+
+def test_the_posterior_never_trains_on_the_test(spoken: Path, voice: Path) -> None:
+    prepared = Prepared.open(spoken)
+    ids = {id for id, _ in texts_of(prepared, vits.load(str(voice)))}
+    assert ids == {i.id for s in ("train", "dev") for i in prepared.items(s)}
+    assert ids.isdisjoint(i.id for i in prepared.items("test")) and prepared.items("test")

@@ -1,0 +1,60 @@
+"""Prosody measured on every recording of a corpus, once, kept beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from typing import Any
+
+from intona.audio import read_audio
+from intona.config import read_json, write_json
+from intona.data.prepared import Prepared
+from intona.encoders.style import ProsodyStyle, measure
+from intona.errors import UserError
+
+FILE = "prosody-{}.json"
+
+
+def measured_of(prepared: Prepared) -> dict[str, dict[str, float]]:
+    """Utterance id -> `encoders.style.measure`, from DATA/prosody-*.json where it is there and fits.
+
+    A recording in which nothing can be measured (silence, no voice) is left out.
+
+    Raises:
+        UserError: nothing can be measured on any.
+    """
+    made = [prepared.fingerprint, ProsodyStyle.describe()]
+    identity = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
+    path = prepared.root / FILE.format(identity)
+    if path.is_file():
+        return read_json(path, max_bytes=1 << 28)
+    found = _measure(prepared)
+    if not found:
+        raise UserError("no recording with speech in it", where=prepared.root)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write_json(half, found)
+        os.replace(half, path)
+    except OSError:
+        print(f"measured prosody not kept: {path.parent} cannot be written", file=sys.stderr)
+    return found
+
+
+def _measure(prepared: Prepared) -> dict[str, dict[str, float]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    out: dict[str, dict[str, float]] = {}
+    items = list(prepared)
+    shown: dict[str, Any] = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
+    for item in track(items, "prosody", transient=True, **shown):
+        try:
+            found = measure(read_audio(prepared.audio_path(item)))
+        except UserError:
+            continue
+        out[item.id] = {k: round(v, 6) for k, v in found.items()}
+    if lost := len(items) - len(out):
+        print(f"{lost} of {len(items)} recordings have no speech to measure", file=sys.stderr)
+    return out

@@ -1,0 +1,377 @@
+"""`report.html` of the study: verdict, claims, curves over guidance, the swap, the probes, the sound."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intona.config import read_json
+from intona.encoders.style import NAMES
+from intona.evaluation.finished import Finished, recall_wavs
+from intona.evaluation.html import Html, Section, join, parts, tag
+from intona.evaluation.html.cards import cards, choose
+from intona.study import claims, page, speech
+from intona.study.engine import Outcome
+from intona.study.job import folder, is_done
+from intona.study.plan import Plan
+from intona.systems.restyle import probes_page, trial
+from intona.systems.restyle.published import CLAIMS, SOURCE
+from intona.systems.restyle.study import CONTROL, GUIDANCES, at_guidance
+from intona.systems.restyle.trial import Conditions
+from intona.systems.restyle.verdict import (
+    LOST,
+    MOVED,
+    PRIMARY,
+    RULE,
+    STEERED,
+    mean_of,
+    shift,
+    style,
+    verdict,
+    words,
+)
+
+Cells = list[str | Html | None]
+Value = Mapping[str, Any]
+FOUND = "found.json"
+MEASURES = ("wer", "cer", "distillmos")
+SHOWN_SENTENCES = 2
+MEANS = {
+    "cosine": "cosine of prosody with the asked style",
+    "opposite": "with the opposite style",
+    "own cosine": "cosine in the arm's own style space",
+    "sim voice": "SIM with the frozen voice (GE2E)",
+    "sim recorded": "SIM with the recorded speaker (GE2E)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What stands on disk. `said`: (row name such as "palette.g3", seed) -> found.json of its speech."""
+
+    plan: Plan
+    out: Path
+    said: dict[tuple[str, int], Mapping[str, Any]]
+    swaps: dict[tuple[str, int], Mapping[str, Any]]
+    probes: Mapping[str, Any] | None
+    people: Mapping[str, Any]
+    conditions: Conditions | None
+    speech: Finished | None
+
+    def arms(self) -> list[tuple[str, int]]:
+        """(arm, seed) of which at least one scale was planned."""
+        names = (j for j in self.plan.jobs if j.name.startswith("said/") and j.seed is not None)
+        return list(dict.fromkeys((j.arm, int(j.seed or 0)) for j in names))
+
+    def value(self, row: str, seed: int, measure: str) -> Value | None:
+        """Interval of a measure of the evaluation, of "shift", "shift pitch", or a figure of the speech."""
+        if measure in MEASURES:
+            return speech.value(self.speech, row, seed, measure)
+        found = self.said.get((row, seed))
+        if found is None or self.conditions is None:
+            return None
+        if measure.startswith("shift"):
+            name = measure.removeprefix("shift").strip()
+            value = shift(found["rows"], self.conditions, (name,) if name else STEERED)
+        else:
+            value = mean_of(found["rows"], self.conditions, measure)
+        return None if value is None else dataclasses.asdict(value)
+
+    def lost(self, row: str, seed: int, measure: str = "wer") -> Value | None:
+        """Paired difference from decode(Z_text), as an interval."""
+        for d in self.speech.table["differences"] if self.speech else ():
+            if d["system"] == f"{row}@{seed}" and d["measure"] == measure:
+                paired = d["paired"]
+                return {**paired, "estimate": paired["difference"]}
+        return None
+
+
+def read(plan: Plan, out: Path) -> Results:
+    said, swaps, probed, people, conditions = {}, {}, None, {}, None
+    for job in plan.jobs:
+        if not is_done(out, plan, job.name):
+            continue
+        kind, _, rest = job.name.partition("/")
+        own = folder(out, job.name)
+        if kind in ("said", "swap"):
+            name, seed = rest.rsplit("/", 1)
+            (said if kind == "said" else swaps)[name, int(seed)] = _json(own / FOUND)
+        elif kind == "probes":
+            probed = _json(own / FOUND)
+        elif kind == "people":
+            people = _json(own / "people.json")
+        elif kind == "test":
+            conditions = trial.read(own)
+    return Results(
+        plan=plan,
+        out=out,
+        said=said,
+        swaps=swaps,
+        probes=probed,
+        people=people,
+        conditions=conditions,
+        speech=speech.read(out),
+    )
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    return read_json(path, max_bytes=1 << 28)
+
+
+def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
+    """`out/report.html` from all that is done so far; the rest is named on it."""
+    results = read(plan, out)
+    sections = [
+        _verdict(results),
+        _claims(results),
+        page.state(plan, outcome),
+        _curves(results),
+        _moved(results),
+        _tradeoff(results),
+        _swap(results),
+        probes_page.section(results.probes),
+        speech.voices(results.speech, MEASURES, title="All voices and controls", source=SOURCE),
+        speech.differences(results.speech, MEASURES),
+        _audio(results),
+        page.budget(plan, out),
+        _reading(results),
+    ]
+    models = sum(j.name.startswith("voice/") for j in plan.jobs)
+    return page.write(
+        sections,
+        out,
+        title="Study: a style for a frozen voice",
+        subtitle=page.subtitle(plan, outcome, f"{models} models at {len(GUIDANCES)} guidance scales"),
+    )
+
+
+def _verdict(results: Results) -> Section:
+    rows: list[Cells] = []
+    for arm, seed in results.arms():
+        row = at_guidance(arm, PRIMARY)
+        lost, moved = results.lost(row, seed), results.value(row, seed, "shift")
+        of_words, of_style = words(lost), style(moved)
+        rows.append(
+            [
+                f"{arm}@{seed}",
+                parts.interval(lost, digits=3, signed=True),
+                of_words,
+                parts.interval(moved, digits=3, signed=True),
+                of_style,
+                tag("strong", verdict(of_words, of_style)),
+                _elsewhere(results, arm, seed),
+            ]
+        )
+    heads: Cells = ["arm@seed", "WER lost", "words", "share moved", "style", "verdict", "at other scales"]
+    caption = (
+        f"Guidance {PRIMARY:g}. WER lost: minus that of decode(Z_text), paired. At other scales: those at "
+        "which words would be kept and the style moved; they were not the question and decide nothing."
+    )
+    body = parts.table(caption, heads, rows, label="verdict") if rows else tag("p", "Nothing was planned.")
+    return Section(id="verdict", title="Does style cost the words?", lead=RULE, body=body)
+
+
+def _elsewhere(results: Results, arm: str, seed: int) -> str:
+    good = []
+    for g in GUIDANCES:
+        row = at_guidance(arm, g)
+        found = verdict(words(results.lost(row, seed)), style(results.value(row, seed, "shift")))
+        if g != PRIMARY and found == "refuted":
+            good.append(f"{g:g}")
+    return ", ".join(good) or "none"
+
+
+def _claims(results: Results) -> Section:
+    seeds = sorted({s for _, s in results.arms()})
+    finished = results.speech
+    tests = claims.adjusted(
+        [
+            None if finished is None else claims.compare_voices(finished, c.arm, c.other, seeds, c.measure)
+            for c in CLAIMS
+        ]
+    )
+    by_claim = dict(zip(CLAIMS, tests, strict=True))
+    rows = claims.answers(
+        CLAIMS,
+        results.value,
+        seeds,
+        verdict=lambda claim, pairs: claims.shown(claim, by_claim[claim]),
+        names={"wer": "WER"},
+    )
+    lead = [claims.RULE, f"An arm stands with its guidance scale: .g{PRIMARY:g}."]
+    return claims.section(rows, published=SOURCE, lead=lead, title="What the paper suspects, and what we add")
+
+
+def _curves(results: Results) -> Section:
+    def plot(title: str, measure: str) -> Html | None:
+        lines = []
+        for arm, seed in results.arms():
+            values = [results.value(at_guidance(arm, g), seed, measure) for g in GUIDANCES]
+            if any(v is not None for v in values):
+                name = arm if seed == 0 else f"{arm}@{seed}"
+                lines.append(page.Curve(name=name, places=GUIDANCES, values=values))
+        if not lines:
+            return None
+        control = results.value(CONTROL, 0, measure)
+        if control is not None:
+            level = [control] + [None] * (len(GUIDANCES) - 1)
+            name = "decode(Z_text)"
+            lines.append(page.Curve(name=name, places=GUIDANCES, values=level, level=control["estimate"]))
+        return page.curves(title, "guidance", lines, ())
+
+    wanted = {
+        "wer": "Content: WER",
+        "cer": "Content: CER",
+        "shift": "Style: share of the asked shift",
+        "shift pitch": "Style: share of pitch",
+        "shift energy": "Style: share of level",
+        "shift rate": "Style: share of rate",
+        "cosine": "Style: " + MEANS["cosine"],
+        "own cosine": "Style: " + MEANS["own cosine"],
+        "sim voice": "Speaker: " + MEANS["sim voice"],
+        "sim recorded": "Speaker: " + MEANS["sim recorded"],
+    }
+    plots = [p for measure, title in wanted.items() if (p := plot(title, measure)) is not None]
+    lead = (
+        "0 hears no style, 1 is as trained. Bands: 95 % over sentences. The first point of decode(Z_text), "
+        "dotted across, is the voice without restyling."
+    )
+    body = parts.grid(plots, class_="plots") if plots else tag("p", "Nothing has been said yet.")
+    return Section(id="guidance", title="Content, style and speaker over guidance", lead=lead, body=body)
+
+
+def _moved(results: Results) -> Section | None:
+    heads: Cells = ["arm@seed", "guidance", "WER lost", *(f"share {a}" for a in STEERED), *MEANS, "failed"]
+    rows: list[Cells] = []
+    for arm, seed in [(CONTROL, 0), *results.arms()]:
+        for g in (0.0,) if arm == CONTROL else GUIDANCES:
+            row = CONTROL if arm == CONTROL else at_guidance(arm, g)
+            found = results.said.get((row, seed))
+            if found is None:
+                continue
+            cells: Cells = [f"{arm}@{seed}", "–" if arm == CONTROL else f"{g:g}"]
+            cells.append(parts.interval(results.lost(row, seed), digits=3, signed=True))
+            for a in STEERED:
+                share = results.value(row, seed, f"shift {a}")
+                cells.append(parts.interval(share, digits=2, signed=True))
+            cells += [parts.interval(results.value(row, seed, m), digits=3) for m in MEANS]
+            cells.append(f"{len(found['failures'])}/{len(found['rows'])}")
+            rows.append(cells)
+    if not rows:
+        return None
+    meaning = "; ".join(f"{k}: {v}" for k, v in MEANS.items() if k != v)
+    caption = (
+        f"Share: of the shift that was asked for between a sentence's two styles. {meaning}. "
+        f"{results.people.get('reason', '')}".strip()
+    )
+    inner = parts.table(caption, heads, rows, label="what moved", tight=True)
+    lead = "What moves pitch and rate most per lost word is at the upper left of the plots below."
+    return Section(id="moved", title="What moved, at which price", lead=lead, body=inner)
+
+
+def _tradeoff(results: Results) -> Section:
+    plots = []
+    for measure, title in (("shift", "Style"), ("shift pitch", "Pitch"), ("shift rate", "Rate")):
+        points = []
+        for arm, seed in results.arms():
+            for g in GUIDANCES:
+                row = at_guidance(arm, g)
+                x, y = results.lost(row, seed), results.value(row, seed, measure)
+                if x is not None and y is not None:
+                    points.append(page.Point(label=f"{row}@{seed}", arm=arm, x=x, y=y))
+        if points:
+            plots.append(page.tradeoff(f"{title} against words", "WER lost ↓", "share moved ↑", points))
+    lead = (
+        f"Bars: 95 %. The rule asks for less than {LOST:g} across and more than {MOVED:g} upward. Points of "
+        "one arm are not independent, so the rank correlation comes without a p."
+    )
+    body = parts.grid(plots, class_="plots") if plots else tag("p", "Needs judged voices.")
+    return Section(id="tradeoff", title="Style against words", lead=lead, body=body)
+
+
+def _swap(results: Results) -> Section:
+    title = "Swap: style {low, high} x speaker {A, B}"
+    rows: list[Cells] = []
+    why = "Not run yet."
+    for (arm, seed), found in results.swaps.items():
+        if not found["applicable"]:
+            why = f"Not applicable: {found['why']}."
+            continue
+        for name, value in swap_effects(found["rows"]).items():
+            rows.append([f"{arm}@{seed}", name, *(parts.interval(v, digits=2, signed=True) for v in value)])
+    if not rows:
+        return Section(id="swap", title=title, body=tag("p", why))
+    heads: Cells = ["arm@seed", "measure", "high minus low style", "speaker B minus A"]
+    caption = f"Paired over sentences at guidance {PRIMARY:g}; attributes in deviations of the corpus."
+    body = parts.table(caption, heads, rows, label="swap", tight=True)
+    return Section(id="swap", title=title, body=body)
+
+
+def swap_effects(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Value | None, Value | None]]:
+    """Measure -> main effects of style and of speaker, over the sentences of which all four were measured."""
+    from intona.evaluation.stats import ratio_interval
+
+    cells: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
+    for r in rows.values():
+        if r["z"] is not None:
+            cells.setdefault(r["sentence"], {})[r["style"], r["speaker"]] = r
+    whole = [c for c in cells.values() if len(c) == 4]
+    readers: dict[str, Any] = {n: (lambda r, k=k: r["z"][k]) for k, n in enumerate(NAMES)}
+    readers |= {f"SIM with {n}": (lambda r, k=k: r["sim"][k]) for k, n in enumerate("AB")}
+    out: dict[str, tuple[Value | None, Value | None]] = {}
+    for name, of in readers.items():
+        effects: list[list[float]] = [[], []]
+        for c in whole:
+            v = {key: of(r) for key, r in c.items()}
+            if any(x is None for x in v.values()):
+                continue
+            effects[0].append((v["high", "A"] + v["high", "B"] - v["low", "A"] - v["low", "B"]) / 2)
+            effects[1].append((v["low", "B"] + v["high", "B"] - v["low", "A"] - v["high", "A"]) / 2)
+        if effects[0]:
+            style_effect, speaker_effect = (dataclasses.asdict(ratio_interval(e)) for e in effects)
+            out[name] = (style_effect, speaker_effect)
+    return out
+
+
+def _audio(results: Results) -> Section | None:
+    finished = results.speech
+    if finished is None:
+        return None
+    wanted = {at_guidance(arm, PRIMARY) for arm, _ in results.arms()} | {CONTROL}
+    rows = [
+        r
+        for r in finished.table["rows"]
+        if r.get("role") in ("recording", "copy") or (r.get("system") or r["name"].split("@")[0]) in wanted
+    ]
+    shown = dataclasses.replace(finished, table={**finished.table, "rows": rows})
+    names = {r["name"] for r in rows}
+    wavs = {n: f for n, f in recall_wavs(finished.directory).items() if n in names}
+    chosen, rule = choose(shown, SHOWN_SENTENCES)
+    both = [f"{i.rsplit('.', 1)[0]}.{pole}" for i in chosen for pole in trial.POLES]
+    rule += f" Each in both styles, at guidance {PRIMARY:g}."
+    return cards(shown, wavs, list(dict.fromkeys(i for i in both if i in finished.rows)), rule)
+
+
+def _reading(results: Results) -> Section:
+    lines: list[tuple[str, str]] = [
+        ("Arms", "have the same voice, recordings, seed and minutes of training; their name says the rest."),
+        ("A 2-D network", "takes longer a step, so it gets fewer steps in the same minutes."),
+        ("Rows", "a sentence is said in two styles: of the recordings that are lowest and highest in pitch, "
+         "level and rate together within a speaker of the train split. Intervals resample sentences."),
+        ("decode(Z_text)", f"the row {CONTROL}: the frozen voice without any restyling; asked for nothing."),
+        ("decode(Z_audio)", "the row copy synthesis: the recording through the posterior and the decoder."),
+        ("Wrong speaker", "SIM of the recording with the frozen voice is what two strangers have; with a "
+         "voice of several speakers the swap changes the speaker itself."),
+        ("Share", "1 is the whole shift that was asked for, 0 none; below 0 it moved the other way."),
+        ("Lengths", "are the text's own: a model moves what is heard within them, never how many frames."),
+    ]  # fmt: skip
+    what: list[tuple[str, str]] = [(a.name, a.what) for a in results.plan.arms]
+    body: Sequence[Html] = [
+        parts.definitions(lines, class_="reading"),
+        tag("h3", "Arms"),
+        parts.definitions(what, class_="reading"),
+    ]
+    return Section(id="reading", title="How to read it", body=join(list(body)))

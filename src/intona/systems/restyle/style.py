@@ -1,0 +1,198 @@
+"""Stage `restyle.style`: the style embedding, trained on recordings and captions made from measurements."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from intona import checkpoint
+from intona import config as configs
+from intona.data.prepared import Item, Prepared
+from intona.encoders.captions import caption, corpus_scale, deviations
+from intona.encoders.style_net import FACTS, StyleNet, StyleNetConfig, Tower, tower
+from intona.errors import UserError
+from intona.nn.losses import Losses
+from intona.nn.random import ItemRandom, derive_seed
+from intona.systems.restyle.measured import measured_of
+from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed
+from intona.systems.restyle.posterior import statistics
+from intona.training.initial import start_from
+from intona.training.loop import LoopConfig
+from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
+from intona.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run.
+
+    Attributes:
+        tower: of the text side, never trained: "minilm", a directory or hub id of a BERT, or "words".
+        captions: of each recording, drawn anew from its measurements; one is taken a step.
+        name_speaker: captions also name the speaker and the language (not with "words").
+        max_frames: bounds a batch with padding; longer recordings are left out.
+    """
+
+    stage: str = "restyle.style"
+    size: str = "small"
+    corpus: str = ""
+    init: str = ""
+    tower: str = "minilm"
+    captions: int = 8
+    name_speaker: bool = False
+    max_frames: int = 6400
+    model: StyleNetConfig = field(default_factory=StyleNetConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+def small() -> RunConfig:
+    """0.5 M parameters. `intona train restyle.style --data DATA --out RUN [--tower words]`."""
+    return RunConfig(
+        loop=LoopConfig(steps=2000, ema=0.99, validate_every=250, save_every=500),
+        optim=OptimConfig(lr=1e-3, weight_decay=0.01, warmup=60, schedule="cosine", final=0.02),
+    )
+
+
+def paper() -> RunConfig:
+    """The paper takes CLAP (153 M); nothing of its size is trained here: ECAPA of 512 channels."""
+    base = small()
+    sizes = dataclasses.replace(base.model.audio, channels=512, hidden=1536, bottleneck=128, dim=192)
+    model = dataclasses.replace(base.model, audio=sizes, dim=512)
+    return dataclasses.replace(base, size="paper", model=model)
+
+
+def toy() -> RunConfig:
+    """For tests and first tries."""
+    base = small()
+    sizes = dataclasses.replace(base.model.audio, channels=32, hidden=64, bottleneck=16, scale=4, dim=32)
+    return dataclasses.replace(
+        base,
+        size="toy",
+        tower="words",
+        model=dataclasses.replace(base.model, audio=sizes, dim=16),
+        loop=dataclasses.replace(base.loop, steps=60, log_every=10, validate_every=30, save_every=30),
+    )
+
+
+SIZES = {"paper": paper, "small": small, "toy": toy}
+
+
+class StyleTask(Task):
+    """Which caption a recording gets belongs to (seed, step, recording)."""
+
+    def __init__(self, config: RunConfig, facts: dict[str, Any]) -> None:
+        super().__init__()
+        self.config, self.facts = config, facts
+        self.net = StyleNet(config.model)
+
+    def forward(self, batch: PairBatch, step: int) -> Losses:
+        count = batch.style.shape[1] // self.config.model.text_dim
+        captions = batch.style.view(len(batch.ids), count, -1)
+        draws = ItemRandom(self.config.loop.seed, step, batch.ids).uniform()
+        chosen = (draws * count).long().clamp(max=count - 1).to(captions.device)
+        text = captions[torch.arange(len(chosen), device=captions.device), chosen]
+        audio = self.net.embed_audio(batch.wanted, batch.frames)
+        return Losses(parts=self.net.parts(self.net.embed_text(text), audio))
+
+    def extra_files(self) -> dict[str, Any]:
+        return self.facts
+
+
+def pairs_of(prepared: Prepared, config: RunConfig, words: Tower) -> dict[str, list[Pair]]:
+    """Mels and the vectors of `config.captions` captions of each recording of train and dev.
+
+    What "low" means is fixed by the recordings of train.
+    """
+    measured = measured_of(prepared)
+    usable = {
+        split: [i for i in prepared.items(split) if i.id in measured and i.n_frames <= config.max_frames]
+        for split in ("train", "dev")
+    }
+    if len(usable["train"]) < 2:
+        raise UserError("fewer than two recordings to train on", where=prepared.root)
+    scale = corpus_scale([measured[i.id] for i in usable["train"]])
+    named = config.name_speaker and config.tower != "words"
+
+    def said(item: Item) -> list[str]:
+        rng = np.random.default_rng(derive_seed(config.loop.seed, "captions", item.id))
+        who: dict[str, Any] = {}
+        if named:
+            who = {"speaker": prepared.speakers[item.speaker], "language": item.language}
+        return [caption(deviations(measured[item.id], scale), rng, **who) for _ in range(config.captions)]
+
+    out: dict[str, list[Pair]] = {}
+    for split, items in usable.items():
+        texts = [said(i) for i in items]
+        known = sorted({t for row in texts for t in row})
+        vectors: dict[str, np.ndarray] = {}
+        for start in range(0, len(known), 64):
+            some = known[start : start + 64]
+            vectors |= dict(zip(some, words.of_texts(some), strict=True))
+        out[split] = []
+        for item, row in zip(items, texts, strict=True):
+            mel = prepared.mel(item)
+            style = np.concatenate([vectors[t] for t in row]).astype(np.float32)
+            out[split].append(Pair(id=item.id, given=mel[:, :1], wanted=mel, style=style))
+    return out
+
+
+def train(
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    init: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """See `intona.systems.train`."""
+    prepared = Prepared.open(data)
+    config = configs.override(SIZES[size](), overrides)
+    if config.captions < 1:
+        raise UserError(f"{config.captions} captions", where="--captions", mend="take 1 or more")
+    words = tower(config.tower)
+    pairs = pairs_of(prepared, config, words)
+    audio = dataclasses.replace(config.model.audio, n_mels=prepared.spec.n_mels)
+    model = dataclasses.replace(config.model, audio=audio, text_dim=words.dim)
+    config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
+    facts = {
+        FACTS: {
+            "net": configs.to_dict(config.model),
+            "tower": config.tower,
+            "tower_is": words.describe(),
+        },
+        "features.json": configs.to_dict(prepared.spec),
+    }
+    torch.manual_seed(config.loop.seed)
+    task = StyleTask(config, facts)
+    mean, std = statistics(pairs["train"])
+    task.net.mel_mean.copy_(mean)
+    task.net.mel_std.copy_(std.clamp(min=1e-3))
+    if init is not None:
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
+        start_from(task, init)
+    return fit_stage(
+        task,
+        config,
+        out,
+        feed=lambda rank, world: PairFeed(
+            pairs["train"],
+            pairs["dev"],
+            max_frames=config.max_frames,
+            seed=config.loop.seed,
+            rank=rank,
+            world=world,
+            frame_seconds=prepared.spec.hop_length / prepared.spec.sample_rate,
+        ),
+        facts={"recordings": len(pairs["train"]), "tower": config.tower},
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )
