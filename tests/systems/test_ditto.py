@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import shutil
 import warnings
@@ -393,9 +394,19 @@ def test_a_prepared_corpus_gives_prompts_that_were_not_trained_on(spoken: Path) 
         assert taken != id and taken in test and prompt.text == prepared[taken].text
 
 
-def test_the_help_of_train_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    import importlib
+@pytest.mark.parametrize("stage", sorted(systems.STAGES))
+def test_the_help_of_a_stage_names_and_describes_its_presets(
+    stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", stage, "--help"]) == 0
+    said = capsys.readouterr().out
+    lines = [line.strip() for line in said[said.index(f"Sizes of {stage}") :].splitlines()]
+    for size in importlib.import_module(systems.STAGES[stage]).SIZES:
+        described = [line for line in lines if line.startswith(f"{size}: ")]
+        assert len(described) == 1 and "partial(" not in described[0] and len(described[0]) > 20
 
+
+def test_the_help_of_train_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--help"]) == 0
     said = capsys.readouterr().out
     sizes = {n for module in systems.STAGES.values() for n in importlib.import_module(module).SIZES}

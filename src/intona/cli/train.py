@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +31,7 @@ class Train:
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
     size: Annotated[str, tyro.conf.arg(metavar="paper|small|toy")] = "small"
-    """The preset; prosody.ditto has base, large and xl too."""
+    """The preset; prosody.ditto has base, large and xl too. `intona train STAGE --help` describes them."""
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
     """Stop, with everything saved, after so many minutes."""
     init: Annotated[str | None, tyro.conf.arg(metavar="NAME|RUN")] = None
@@ -40,7 +42,7 @@ class Train:
 
 def main(arguments: list[str]) -> None:
     own, overrides = split(arguments)
-    request = tyro.cli(Train, prog="intona train", args=own)
+    request = tyro.cli(Train, prog="intona train", description=_about(own), args=own)
     if request.limit_minutes is not None and not 0 < request.limit_minutes < 1e6:
         raise UserError(f"{request.limit_minutes:g} is not a number of minutes", where="--limit-minutes")
     if request.stage.count(".") != 1 or not all(request.stage.split(".")):
@@ -62,6 +64,23 @@ def main(arguments: list[str]) -> None:
         init=request.init,
         encoder=request.encoder,
     )
+
+
+def _about(own: list[str]) -> str | None:
+    """The help of one stage names its presets; None where no help of one is asked for."""
+    from intona.systems import STAGES
+
+    stage = next((a for a in own if a in STAGES), None)
+    if stage is None or not {"-h", "--help"} & set(own):
+        return None
+    sizes: dict[str, object] = importlib.import_module(STAGES[stage]).SIZES
+    said = []
+    for name, make in sizes.items():
+        lines = (
+            inspect.getdoc(getattr(make, "func", make)) or ""
+        ).splitlines()  # a partial has no words of its own
+        said.append(f"{name}: {lines[0] if lines else chr(45)}")
+    return "\n\n".join([inspect.getdoc(Train) or "", f"Sizes of {stage}.", *said])
 
 
 def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:

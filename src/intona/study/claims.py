@@ -118,7 +118,8 @@ def section(
     cells: list[list[str | Html | None]] = []
     for r in rows:
         here = join([tag("span", line) for line in r.here], tag("br")) if r.here else "–"
-        cells.append([r.arms, r.said, r.measure, r.published, here, r.verdict])
+        said, verdict = tag("span", r.said, class_="wrap"), tag("span", r.verdict, class_="wrap")
+        cells.append([r.arms, said, r.measure, r.published, here, verdict])
     caption = f"The first arm / the second. Published: {published}"
     return Section(
         id="claims", title=title, lead=lead, body=parts.table(caption, heads, cells, label="claims")

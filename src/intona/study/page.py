@@ -52,7 +52,9 @@ def state(plan: Plan, outcome: Outcome) -> Section:
 def budget(plan: Plan, out: Path) -> Section:
     """Planned and spent time of each arm."""
 
-    def cell(pair: tuple[float, float]) -> Html:
+    def cell(pair: tuple[float, float]) -> str | Html:
+        if not any(pair):
+            return "–"
         return tag("span", f"{pair[1]:.1f}", " ", tag("span", f"of {pair[0]:.1f}", class_="n"))
 
     rows: list[list[str | Html | None]] = [
@@ -174,9 +176,9 @@ def curves(
         axes.set_xlim(-0.02 * ends[-1][1], 1.02 * ends[-1][1])
     axes.grid(axis="y", color=FAINT, linewidth=0.4)
     axes.spines[["top", "right"]].set_visible(False)
-    legend = axes.legend(fontsize=7, frameon=False)
-    for words in legend.get_texts():
-        words.set_color(INK)
+    if len(lines) != 1 or not title.startswith(lines[0].name):
+        for words in axes.legend(fontsize=7, frameon=False).get_texts():
+            words.set_color(INK)
     return svg(figure, f"{title}. " + "; ".join(_told(line, digits) for line in lines))
 
 

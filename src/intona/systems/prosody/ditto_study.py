@@ -21,7 +21,7 @@ from intona.systems.prosody import study as curriculum
 
 COPY_PY = "intona.systems.prosody.ditto_copy"
 JUDGES = ("asr", "speaker", "distillmos", "against_reference")
-FAMILY = ("wer", "cer", "sim_o", "distillmos", "f0_rmse")
+FAMILY = ("cer", "sim_o", "distillmos")
 LATENT_JUDGES = ("asr", "distillmos", "against_reference")
 LATENT_FAMILY = ("cer", "distillmos", "f0_rmse")
 MAIN = "1+2"  # whose encoder the other latents and Grad-TTS take, and who speaks the sweep

@@ -19,7 +19,7 @@ from intona.study.plan import Plan
 from intona.study.stages import RUN, WAVS
 from intona.synthesis_record import read_times, whole_rows
 from intona.systems.prosody.ditto_copy import FOUND
-from intona.systems.prosody.ditto_study import ARMS, DEFAULTS, MAIN, NOBODY, RECORDED, voice_steps
+from intona.systems.prosody.ditto_study import ARMS, MAIN, NOBODY, RECORDED, voice_steps
 
 Cells = list[str | Html | None]
 SENTENCES = 3
@@ -124,7 +124,7 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
             MEASURES,
             title="The voices",
             published=PUBLISHED,
-            columns=("wer", "cer", "sim_o"),
+            columns=("wer",),
             source=(
                 "Published: arXiv 2604.01247, another corpus, recognizer, size and scale of SIM: for the "
                 "order only. SIM-o: to another utterance of the speaker, which all but Grad-TTS are given. "
@@ -292,6 +292,14 @@ def _published() -> Section:
     return Section(id="published", title="What DiTTo-TTS reports", body=body)
 
 
+def _settings(plan: Plan) -> list[str]:
+    """How the voices of the first table were spoken."""
+    said = [
+        j.arguments["settings"] for j in plan.jobs if j.name.startswith("said/") and "settings" in j.arguments
+    ]
+    return list(dict.fromkeys(f"{s['steps']} steps, guidance {s['guidance']:g}" for s in said))
+
+
 def _reading(results: Results, steps: Mapping[str, int]) -> Section:
     lines: list[tuple[str, str]] = [
         (
@@ -303,7 +311,7 @@ def _reading(results: Results, steps: Mapping[str, int]) -> Section:
         ("Latents of the test", "the VAE and the patches have seen the training split alone."),
         (
             "Settings",
-            f"{DEFAULTS['steps']} steps, guidance {DEFAULTS['guidance']:g}, set before any was heard.",
+            "; ".join(_settings(results.plan)) + ": set before any was heard.",
         ),
         ("Intervals", "95 %, over test sentences: not over training runs, which the seeds show."),
     ]
