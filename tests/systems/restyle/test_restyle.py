@@ -32,6 +32,8 @@ QUICK = {
     "loop.log_every": "1",
     "loop.precision": "fp32",
     "loop.keep": "9",
+    "optim.lr": "1e-2",  # so that a style is heard after six steps
+    "optim.warmup": "1",
 }
 
 

@@ -116,7 +116,8 @@ class Size:
 
     `image` is the work of an arm whose network is 2-D: a step costs more, so it gets fewer, in as many
     minutes. `sentences` of the test split, 0 = all; `probed` recordings of train and test; `minutes` of the
-    other jobs, "say" of one arm at one scale, "judge" of one such.
+    other jobs, "say" of one arm at one scale, "judge" of one such. `guidances`: scales that each model speaks
+    at, among them those that the verdict and the claims are about.
     """
 
     posterior: Work
@@ -127,6 +128,7 @@ class Size:
     sentences: int
     probed: tuple[int, int]
     minutes: dict[str, float]
+    guidances: tuple[float, ...] = GUIDANCES
 
 
 SIZES = {
@@ -146,9 +148,10 @@ SIZES = {
         decoder=Work(steps=4, warmup=1, seconds=2.0),
         model=Work(steps=40, warmup=4, seconds=0.2),
         image=Work(steps=20, warmup=2, seconds=0.4, overrides=(("model.network.dim", "8"),)),
-        sentences=3,
+        sentences=2,
         probed=(24, 8),
-        minutes={"people": 0.5, "test": 0.5, "say": 0.4, "probes": 0.5, "swap": 0.4, "judge": 0.2},
+        minutes={"people": 0.5, "test": 0.5, "say": 0.2, "probes": 0.5, "swap": 0.2, "judge": 0.2},
+        guidances=(1.0, PRIMARY, 10.0),
     ),
 }
 
@@ -262,7 +265,7 @@ class _Builder:
                 arm=name,
                 seed=seed,
             )
-            for g in GUIDANCES
+            for g in self.size.guidances
         ]
 
     def _swap(self, name: str, seed: int) -> Job:

@@ -19,7 +19,7 @@ from intona.study.job import folder, is_done
 from intona.study.plan import Plan
 from intona.systems.restyle import probes_page, trial
 from intona.systems.restyle.published import CLAIMS, SOURCE
-from intona.systems.restyle.study import CONTROL, GUIDANCES, at_guidance
+from intona.systems.restyle.study import CONTROL, at_guidance
 from intona.systems.restyle.trial import Conditions
 from intona.systems.restyle.verdict import (
     LOST,
@@ -65,6 +65,11 @@ class Results:
         """(arm, seed) of which at least one scale was planned."""
         names = (j for j in self.plan.jobs if j.name.startswith("said/") and j.seed is not None)
         return list(dict.fromkeys((j.arm, int(j.seed or 0)) for j in names))
+
+    def scales(self) -> tuple[float, ...]:
+        """Guidance scales of the plan, ascending."""
+        given = (j.arguments.get("guidance") for j in self.plan.jobs if j.name.startswith("said/"))
+        return tuple(sorted({float(g) for g in given if g is not None}))
 
     def value(self, row: str, seed: int, measure: str) -> Value | None:
         """Interval of a measure of the evaluation, of "shift", "shift pitch", or a figure of the speech."""
@@ -144,7 +149,7 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
         sections,
         out,
         title="Study: a style for a frozen voice",
-        subtitle=page.subtitle(plan, outcome, f"{models} models at {len(GUIDANCES)} guidance scales"),
+        subtitle=page.subtitle(plan, outcome, f"{models} models at {len(results.scales())} guidance scales"),
     )
 
 
@@ -176,7 +181,7 @@ def _verdict(results: Results) -> Section:
 
 def _elsewhere(results: Results, arm: str, seed: int) -> str:
     good = []
-    for g in GUIDANCES:
+    for g in results.scales():
         row = at_guidance(arm, g)
         found = verdict(words(results.lost(row, seed)), style(results.value(row, seed, "shift")))
         if g != PRIMARY and found == "refuted":
@@ -206,20 +211,22 @@ def _claims(results: Results) -> Section:
 
 
 def _curves(results: Results) -> Section:
+    scales = results.scales()
+
     def plot(title: str, measure: str) -> Html | None:
         lines = []
         for arm, seed in results.arms():
-            values = [results.value(at_guidance(arm, g), seed, measure) for g in GUIDANCES]
+            values = [results.value(at_guidance(arm, g), seed, measure) for g in scales]
             if any(v is not None for v in values):
                 name = arm if seed == 0 else f"{arm}@{seed}"
-                lines.append(page.Curve(name=name, places=GUIDANCES, values=values))
+                lines.append(page.Curve(name=name, places=scales, values=values))
         if not lines:
             return None
         control = results.value(CONTROL, 0, measure)
         if control is not None:
-            level = [control] + [None] * (len(GUIDANCES) - 1)
+            level = [control] + [None] * (len(scales) - 1)
             name = "decode(Z_text)"
-            lines.append(page.Curve(name=name, places=GUIDANCES, values=level, level=control["estimate"]))
+            lines.append(page.Curve(name=name, places=scales, values=level, level=control["estimate"]))
         return page.curves(title, "guidance", lines, ())
 
     wanted = {
@@ -247,7 +254,7 @@ def _moved(results: Results) -> Section | None:
     heads: Cells = ["arm@seed", "guidance", "WER lost", *(f"share {a}" for a in STEERED), *MEANS, "failed"]
     rows: list[Cells] = []
     for arm, seed in [(CONTROL, 0), *results.arms()]:
-        for g in (0.0,) if arm == CONTROL else GUIDANCES:
+        for g in (0.0,) if arm == CONTROL else results.scales():
             row = CONTROL if arm == CONTROL else at_guidance(arm, g)
             found = results.said.get((row, seed))
             if found is None:
@@ -277,7 +284,7 @@ def _tradeoff(results: Results) -> Section:
     for measure, title in (("shift", "Style"), ("shift pitch", "Pitch"), ("shift rate", "Rate")):
         points = []
         for arm, seed in results.arms():
-            for g in GUIDANCES:
+            for g in results.scales():
                 row = at_guidance(arm, g)
                 x, y = results.lost(row, seed), results.value(row, seed, measure)
                 if x is not None and y is not None:

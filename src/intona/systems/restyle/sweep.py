@@ -28,6 +28,7 @@ from intona.study import stages
 from intona.study.stages import MANIFEST, RUN, WAVS, TimeIsUp, require_corpus, until
 from intona.systems.restyle import speak, trial
 from intona.systems.restyle.latents import z_text_of
+from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.trial import Conditions
 
 FOUND, PEOPLE = "found.json", "people.json"
@@ -202,8 +203,12 @@ def say(
 def style_of(
     encoder: StyleEncoder, prepared: Prepared, reference: str, made: dict[str, np.ndarray]
 ) -> np.ndarray:
+    """The condition that a recording of the corpus is, as training had it; `made` keeps what was found."""
     if reference not in made:
-        made[reference] = encoder.of_audio(read_audio(prepared.audio_path(prepared[reference])))
+        if isinstance(encoder, ProsodyStyle):
+            made[reference] = encoder.of_measured(measured_of(prepared)[reference])
+        else:
+            made[reference] = encoder.of_audio(read_audio(prepared.audio_path(prepared[reference])))
     return made[reference]
 
 
@@ -234,16 +239,19 @@ def figures(
     audio, wanted = read_audio(path), conditions.rows[row.id]
     out = dict(blank)
     try:
-        z = conditions.deviations(measure(audio))
+        measured = measure(audio)
     except UserError:
         return out
-    z = np.clip(z, -8, 8)
+    z = np.clip(conditions.deviations(measured), -8, 8)
     other = conditions.rows[f"{wanted.sentence}.{'low' if wanted.pole == 'high' else 'high'}"]
     out["z"] = [round(float(v), 4) for v in z]
     out["cosine"], out["opposite"] = cosine(z, wanted.z), cosine(z, other.z)
-    asked, got = style_of(encoder, prepared, wanted.reference, made), encoder.of_audio(audio)
-    half = len(NAMES) if encoder.name == "prosody" else None  # flags are no style
-    out["own cosine"] = cosine(got[:half], asked[:half])
+    asked = style_of(encoder, prepared, wanted.reference, made)
+    if isinstance(encoder, ProsodyStyle):
+        half = len(NAMES)  # flags are no style
+        out["own cosine"] = cosine(encoder.of_measured(measured)[:half], asked[:half])
+    else:
+        out["own cosine"] = cosine(encoder.of_audio(audio), asked)
     vector = None if "voice" not in people else vector_of(audio)
     if vector is not None:
         recorded = people["corpus"].get(prepared.speakers[prepared[wanted.item].speaker])
