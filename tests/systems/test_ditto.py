@@ -98,6 +98,18 @@ def test_latents_of_the_run_are_those_of_the_vae_and_standardised(spoken: Path, 
     )
 
 
+def test_patches_keep_the_proportions_of_their_components(spoken: Path) -> None:
+    """A deviation of 1 each would make the least component weigh as much as loudness."""
+    prepared = Prepared.open(spoken)
+    corpus = LatentCorpus(prepared, stage.open_latents("mel4", prepared), seconds=(1.0, 2.0))
+    mean, std = corpus.statistics()
+    rows = np.concatenate([corpus.codes(i) for i in prepared.items("train")])
+    assert np.allclose(mean, rows.mean(0), atol=1e-3) and len(std.unique()) == 1
+    assert float(std[0]) ** 2 == pytest.approx(rows.var(0).mean(), rel=1e-3)
+    scaled = ((rows - mean.numpy()) / std.numpy()).var(0)
+    assert scaled[0] > 10 and scaled[-1] < 0.5
+
+
 def test_references_are_other_utterances_of_the_speaker(spoken: Path) -> None:
     prepared = Prepared.open(spoken)
     corpus = LatentCorpus(prepared, MelLatents(prepared.spec), seconds=(0.5, 1.0))

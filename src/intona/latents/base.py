@@ -29,6 +29,7 @@ class LatentSpace(nn.Module, ABC):
     """
 
     kind: str
+    one_scale = False  # the dimensions keep their proportions: all have one deviation together
     mean: Tensor
     std: Tensor
 

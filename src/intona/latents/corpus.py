@@ -41,8 +41,11 @@ class LatentCorpus:
         return self.prepared.mel(item) if self._codes is None else self._codes[item.id]
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and deviation of each dimension over the training split."""
-        return statistics_of(self.codes(i) for i in self.prepared.items("train"))
+        """Mean and deviation of each dimension over the training split; one deviation for all where asked."""
+        mean, std = statistics_of(self.codes(i) for i in self.prepared.items("train"))
+        if self.space.one_scale:
+            std = std.square().mean().sqrt().expand_as(std)
+        return mean, std
 
     def pace(self) -> float:
         """Latents a phoneme symbol, over the training split."""

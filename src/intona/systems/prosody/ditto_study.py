@@ -1,11 +1,13 @@
 """`intona study ditto`: latent diffusion on the encoders of the curriculum, over three kinds of latents.
 
-An arm is a voice. Four differ in their text encoder alone (the weights it starts from, as in `study
-prosody`, whose encoder jobs these are); three more in what is predicted: a trained mel VAE, patches of mel
-frames, mel frames; and Grad-TTS stands on the same encoder, recordings and minutes beside them. One voice is
-spoken in many ways on dev sentences: steps, guidance, length, with and without a reference.
+An arm is a voice. Some differ in their text encoder alone (the weights it starts from, as in `study
+prosody`, whose encoder jobs these are), some in what is predicted: patches of mel frames, a trained mel VAE,
+mel frames; and Grad-TTS stands on the same encoder, recordings and minutes beside them. One voice is spoken
+in many ways on dev sentences: steps, guidance, length, with and without a reference.
 
-Every voice gets the same minutes of a core, so that a step that costs more is taken less often.
+Every voice gets the same minutes of a core, so that a step that costs more is taken less often. Few arms of
+an hour rather than many of half: text reaches a voice without durations late, and before that no arm says
+anything.
 """
 
 from __future__ import annotations
@@ -43,11 +45,11 @@ class Voiced:
 
 ARMS = {
     "random": Voiced(what="random text encoder, learned with the voice", encoder="random", repeated=True),
-    "1": Voiced(what="masked text", encoder="1"),
+    "1": Voiced(what="masked text", encoder="1", optional=True),
     "1+2": Voiced(what="masked text, then text and sound", repeated=True),
-    "1+2+3": Voiced(what="and batches of one phoneme", encoder="1+2+3"),
-    "vae": Voiced(what="1+2, over the latents of a mel VAE", latents="vae", repeated=True),
-    "frames": Voiced(what="1+2, over plain mel frames", latents="mel"),
+    "1+2+3": Voiced(what="and batches of one phoneme", encoder="1+2+3", optional=True),
+    "vae": Voiced(what="1+2, over the latents of a mel VAE", latents="vae"),
+    "frames": Voiced(what="1+2, over plain mel frames", latents="mel", optional=True),
     "gradtts": Voiced(what="1+2 in Grad-TTS, which has phoneme durations", latents="", repeated=True),
     "plain": Voiced(what="the preset's own encoder, phonemes alone", encoder="", optional=True),
 }
@@ -81,10 +83,10 @@ class Size:
 
 SIZES = {
     "small": Size(
-        voice=45,
-        seconds={"mel8": 0.9, "vae": 0.9, "mel": 5.0, "": 0.8},
-        vae=curriculum.Work(steps=3000, warmup=100, seconds=1.2),
-        model={},
+        voice=60,
+        seconds={"mel8": 1.35, "vae": 1.3, "mel": 7.5, "": 0.8},
+        vae=curriculum.Work(steps=3600, warmup=100, seconds=0.75),
+        model={"model.dim": "192", "model.depth": "6", "model.heads": "3"},
         steps=(5, 10, 25, 50),
         guidance=(1.0, 2.0, 3.0, 5.0),
         sentences=(0, 10),
@@ -144,7 +146,7 @@ def declare(
             measures=JUDGES,
             family=FAMILY,
             asr=asr,
-            against=[f"{n}@{seeds[0]}" for n in (MAIN, *chosen)],
+            against=[f"{n}@{seeds[0]}" for n in (MAIN, *ARMS)],
             minutes=builder.size.minutes["judge"],
             prompts=True,
         )
