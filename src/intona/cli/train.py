@@ -7,7 +7,7 @@ import importlib
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -67,20 +67,34 @@ def main(arguments: list[str]) -> None:
 
 
 def _about(own: list[str]) -> str | None:
-    """The help of one stage names its presets; None where no help of one is asked for."""
+    """The help of one stage: its presets and what its config says; None where no help of one is asked for."""
     from intona.systems import STAGES
 
     stage = next((a for a in own if a in STAGES), None)
     if stage is None or not {"-h", "--help"} & set(own):
         return None
-    sizes: dict[str, object] = importlib.import_module(STAGES[stage]).SIZES
+    sizes: dict[str, Any] = importlib.import_module(STAGES[stage]).SIZES
     said = []
     for name, make in sizes.items():
-        lines = (
-            inspect.getdoc(getattr(make, "func", make)) or ""
-        ).splitlines()  # a partial has no words of its own
-        said.append(f"{name}: {lines[0] if lines else chr(45)}")
-    return "\n\n".join([inspect.getdoc(Train) or "", f"Sizes of {stage}.", *said])
+        about = inspect.getdoc(getattr(make, "func", make)) or "-"  # a partial has no words of its own
+        first = " ".join(about.split("\n\n")[0].split())
+        said.append(f"{name}: {first.split('. ')[0].rstrip('.')}.")
+    config = type(next(iter(sizes.values()))())
+    return "\n\n".join([inspect.getdoc(Train) or "", f"Sizes of {stage}.", *said, *_fields(config)])
+
+
+def _fields(config: type) -> list[str]:
+    """Paragraphs of a config's docstring, without its first sentence; its attributes as flags."""
+    about = inspect.getdoc(config) or ""
+    text, _, attributes = about.partition("Attributes:\n")
+    _, _, rest = text.partition(".")
+    said = [f"Its config. {' '.join(rest.split())}"] if rest.strip() else []
+    for line in attributes.splitlines():
+        if line.startswith("    ") and not line.startswith("     "):
+            said.append(f"Flag --{line.split(':')[0].strip().replace('_', '-')}:{line.partition(':')[2]}")
+        elif line.strip():
+            said[-1] += " " + line.strip()
+    return said
 
 
 def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
