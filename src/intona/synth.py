@@ -18,6 +18,7 @@ from intona.acoustic.gradtts import GradTTS, GradTTSConfig
 from intona.audio import Audio, MelSpec
 from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
 from intona.encoders.dual_stream import DualStreamConfig
+from intona.encoders.frozen import FrozenTextConfig
 from intona.errors import UserError, unknown
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
@@ -83,7 +84,7 @@ def read_tokenizers(path: Path, encoder: object) -> tuple[PhonemeTokenizer, BpeT
     phonemes = load_tokenizer(path / "tokenizer.json")
     if not isinstance(phonemes, PhonemeTokenizer):
         raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
-    if not isinstance(encoder, DualStreamConfig):
+    if not isinstance(encoder, DualStreamConfig | FrozenTextConfig):
         return phonemes, None
     pieces = load_tokenizer(path / "bpe.json")
     if not isinstance(pieces, BpeTokenizer):

@@ -7,7 +7,7 @@ from intona.text.ipa import from_text as phonemes_from_text
 from intona.text.ipa import split_ipa
 from intona.text.ipa import to_text as phonemes_to_text
 from intona.text.sentences import split_sentences
-from intona.text.tokenizer import BpeTokenizer, Encoded, PhonemeTokenizer, load_tokenizer
+from intona.text.tokenizer import BpeTokenizer, Encoded, PhonemeTokenizer, PublishedPieces, load_tokenizer
 from intona.text.words import WordMap, word_map
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Frontend",
     "FrontendConfig",
     "PhonemeTokenizer",
+    "PublishedPieces",
     "Utterance",
     "Word",
     "WordMap",

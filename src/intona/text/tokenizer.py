@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from intona import config
 from intona.errors import UserError
@@ -171,7 +171,7 @@ class BpeTokenizer(_Saved):
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any], *, where: object) -> BpeTokenizer:
+    def from_json(cls, value: dict[str, Any], *, where: object) -> Self:
         if not isinstance(value.get("model"), dict):
             raise UserError('"model" is missing', where=where)
         try:
@@ -184,9 +184,33 @@ class BpeTokenizer(_Saved):
             raise UserError(f"not a BPE model ({e})", where=where) from None
 
 
+class PublishedPieces(BpeTokenizer):
+    """The tokenizer of a published text model (`tokenizer.json`), without the signs it puts around a text.
+
+    Its own id stands for what it does not know; 0 pads, which a mask hides.
+    """
+
+    kind = "published"
+
+    def __init__(self, model: dict[str, Any], *, frontend: dict[str, Any] | None = None) -> None:
+        from tokenizers import Tokenizer as Hf
+
+        bare = model | {"post_processor": None, "padding": None, "truncation": None}
+        self._hf = Hf.from_str(json.dumps(bare))
+        self.frontend = dict(frontend or {})
+        unknown = self.id_of(str((model.get("model") or {}).get("unk_token")))
+        if unknown is None:
+            raise UserError("the vocabulary has nothing that stands for the unknown", where="tokenizer")
+        self.unk_id = unknown
+
+    def id_of(self, piece: str) -> int | None:
+        return self._hf.token_to_id(piece)
+
+
 _KINDS: dict[str, type[PhonemeTokenizer] | type[BpeTokenizer]] = {
     PhonemeTokenizer.kind: PhonemeTokenizer,
     BpeTokenizer.kind: BpeTokenizer,
+    PublishedPieces.kind: PublishedPieces,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from intona.encoders.dual_stream import DualStreamConfig
+from intona.encoders.frozen import FrozenTextConfig
 from intona.encoders.plain import PlainEncoderConfig
 from intona.latents.mel import MelLatentsConfig, PatchLatentsConfig
 from intona.latents.mel_vae import MelVAEConfig
@@ -44,7 +45,9 @@ class DittoConfig:
 
     n_tokens: int = 0
     latents: MelVAEConfig | PatchLatentsConfig | MelLatentsConfig = field(default_factory=MelVAEConfig)
-    encoder: PlainEncoderConfig | DualStreamConfig = field(default_factory=PlainEncoderConfig)
+    encoder: PlainEncoderConfig | DualStreamConfig | FrozenTextConfig = field(
+        default_factory=PlainEncoderConfig
+    )
     dim: int = 384
     depth: int = 12
     heads: int = 6

@@ -22,6 +22,7 @@ from intona.diffusion.guidance import check_scale, guide, keep_condition
 from intona.diffusion.shifted import Shifted
 from intona.encoders.base import TextEncoder
 from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+from intona.encoders.frozen import FrozenTextConfig, FrozenTextEncoder
 from intona.encoders.plain import PlainEncoder
 from intona.latents.base import LatentSpace
 from intona.nn.causal import single_rows
@@ -279,8 +280,10 @@ def _outside(size: Tensor, place: Tensor, lengths: Tensor, valid: Tensor) -> Ten
 
 
 def _encoder(config: DittoConfig) -> TextEncoder:
-    if isinstance(config.encoder, DualStreamConfig):
+    if isinstance(config.encoder, DualStreamConfig | FrozenTextConfig):
         if config.encoder.n_tokens != config.n_tokens:
             raise ValueError(f"the encoder knows {config.encoder.n_tokens} symbols, not {config.n_tokens}")
+        if isinstance(config.encoder, FrozenTextConfig):
+            return FrozenTextEncoder(config.encoder)
         return DualStreamEncoder(config.encoder)
     return PlainEncoder(config.encoder, n_tokens=config.n_tokens)

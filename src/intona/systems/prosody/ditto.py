@@ -13,12 +13,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from intona import checkpoint
+from intona import checkpoint, hub
 from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
-from intona.encoders import pretrained
+from intona.encoders import frozen, pretrained
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.latents import trained
@@ -28,6 +28,7 @@ from intona.latents.mel import PER_FRAME, MelLatents, MelLatentsConfig, PatchLat
 from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
+from intona.provenance import sha256
 from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
 from intona.systems.prosody.pretrain import start_encoder
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
@@ -267,13 +268,20 @@ def resolve(
 ) -> tuple[RunConfig, LatentSpace]:
     """The preset, filled with what the corpus, the latents and a pretrained encoder say, and overridden."""
     config = SIZES[size]()
+    published = None if encoder is None else frozen.find(encoder)
     if encoder is not None:
-        sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=len(prepared.tokenizer))
+        n = len(prepared.tokenizer)
+        if published is not None:
+            name = hub.weights_file(published)
+            sizes, identity = frozen.config_of(published, n), sha256(name)[:16]
+        else:
+            sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=n)
+            identity = checkpoint.identity_of(encoder)
         model = dataclasses.replace(config.model, encoder=sizes)
-        config = dataclasses.replace(config, encoder=checkpoint.identity_of(encoder), model=model)
+        config = dataclasses.replace(config, encoder=identity, model=model)
     config = configs.override(config, overrides)
     if encoder is not None and config.encoder_rate is None:
-        rate = 0.1 if config.encoder_weights == "pretrained" else 1.0
+        rate = 0.1 if published is None and config.encoder_weights == "pretrained" else 1.0
         config = dataclasses.replace(config, encoder_rate=rate)
     space = open_latents(config.latents, prepared)
     model = dataclasses.replace(
@@ -325,9 +333,14 @@ def train(
     config, space = resolve(size, prepared, overrides, encoder)
     corpus = LatentCorpus(prepared, space, seconds=config.reference)
     torch.manual_seed(config.loop.seed)
-    bpe = None if encoder is None else pretrained.pieces(encoder)
+    published = None if encoder is None else frozen.find(encoder)
+    bpe = None
+    if encoder is not None:
+        bpe = pretrained.pieces(encoder) if published is None else frozen.pieces_of(published)
     task = DittoTask(config, corpus, bpe)
-    if encoder is not None and config.encoder_weights == "pretrained":
+    if published is not None:
+        frozen.start(task.model.encoder, published)  # type: ignore[arg-type]
+    elif encoder is not None and config.encoder_weights == "pretrained":
         start_encoder(task.model.encoder, encoder, prepared.tokenizer)  # type: ignore[arg-type]
     if init is not None:
         config = dataclasses.replace(config, init=checkpoint.identity_of(init))
