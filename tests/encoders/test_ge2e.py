@@ -43,6 +43,12 @@ def test_pauses_are_cut_and_silence_is_refused() -> None:
         ge2e.speech_of(Audio(np.zeros(16000, np.float32), 16000))
 
 
+@pytest.mark.parametrize("n", [1, 100, 479, 480, 5 * 480 + 3, 7 * 480, 8 * 480])
+def test_a_sound_of_any_length_is_kept(n: int) -> None:
+    tone = np.sin(2 * np.pi * 220 * np.arange(1, n + 1) / ge2e.RATE).astype(np.float32)
+    assert len(ge2e.speech_of(Audio(tone, ge2e.RATE))) >= n - n % 480
+
+
 @installed
 def test_one_speaker_is_near_himself_and_far_from_another() -> None:
     net = ge2e.GE2E()

@@ -131,7 +131,8 @@ def speech_of(audio: Audio) -> np.ndarray:
     loud = (level >= level.max() * 10 ** (VAD_DB / 10)).astype(np.float64)
     padded = np.pad(loud, ((VAD_SMOOTH - 1) // 2, VAD_SMOOTH // 2))
     smooth = np.convolve(padded, np.full(VAD_SMOOTH, 1 / VAD_SMOOTH), mode="valid") > 0.5
-    kept = np.convolve(smooth, np.ones(VAD_KEEP), mode="same") > 0
+    # Not mode="same": of the two lengths that takes the longer one, which is the kernel's in 0.2 s of sound.
+    kept = np.convolve(smooth, np.ones(VAD_KEEP))[VAD_KEEP // 2 :][:whole] > 0
     return windows[kept].reshape(-1) if kept.any() else windows.reshape(-1)
 
 
