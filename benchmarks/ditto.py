@@ -1,11 +1,12 @@
-"""Latent diffusion: how fast it trains and speaks, and what the mel VAE costs in sound.
+"""Latent diffusion: how fast it trains and speaks, and what its latents cost in sound.
 
     python benchmarks/ditto.py speed --size small --threads 2
     python benchmarks/ditto.py reconstruct --latents runs/melvae --data data/ru --sentences 5
 
 `speed`: one training step, and the real-time factor of 5 s of speech at 10 and 25 steps, with and without
-guidance, its parts apart. Random weights: speed only. `reconstruct`: on dev utterances the error of the mel
-through the VAE, and the predicted naturalness of vocoder(VAE(mel)) against vocoder(mel).
+guidance, its parts apart, over patches of mel frames, a mel VAE and plain mels. Random weights: speed only.
+`reconstruct`: on dev utterances the error of the mel through a VAE's run or patches ("mel8"), and the
+predicted naturalness of the vocoder after it against the vocoder alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from timing import Cost, cost
 from intona.acoustic.ditto import Ditto
 from intona.audio import Audio, MelSpec
 from intona.latents.base import LatentSpace
-from intona.latents.mel import MelLatents
+from intona.latents.mel import MelLatents, PatchLatents, PatchLatentsConfig
 from intona.latents.mel_vae import MelVAE
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
@@ -40,7 +41,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--no-vocoder", action="store_true")
-    parser.add_argument("--latents", type=Path)
+    parser.add_argument("--latents", help="a run of prosody.melvae, or mel8")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--sentences", type=int, default=5)
     parser.add_argument("--out", type=Path, help="keep the wavs of `reconstruct` here")
@@ -60,7 +61,8 @@ def speed(arguments: argparse.Namespace) -> int:
     print(
         f"size {arguments.size}, {arguments.threads} thread(s), median of {arguments.repeats}, 5 s of speech"
     )
-    for space in (MelVAE(vae, MelSpec()), MelLatents(MelSpec())):
+    patches = PatchLatents(PatchLatentsConfig(), MelSpec())
+    for space in (patches, MelVAE(vae, MelSpec()), MelLatents(MelSpec())):
         speed_on(space, arguments.size, arguments.repeats)
     if not arguments.no_vocoder:
         from intona.vocoder import load_vocoder
@@ -126,12 +128,11 @@ def reconstruct(arguments: argparse.Namespace) -> int:
     from intona.data.prepared import Prepared
     from intona.evaluation.judge import Unavailable
     from intona.evaluation.naturalness import distillmos
-    from intona.latents import trained
     from intona.systems.prosody.gradtts import mel_statistics
     from intona.vocoder import load_vocoder
 
     prepared = Prepared.open(arguments.data)
-    space = trained.load(arguments.latents, spec=prepared.spec)
+    space = ditto.open_latents(arguments.latents, prepared)
     items = prepared.items("dev")
     std = mel_statistics(prepared)[1]
     vocoder, judge = load_vocoder("hifigan"), distillmos()
@@ -152,12 +153,12 @@ def reconstruct(arguments: argparse.Namespace) -> int:
         errors.append((float(error.mean()), float((error / std).mean())))
     nats, deviations = (statistics.mean(e) for e in zip(*errors, strict=True))
     print(f"mel L1 over {len(items)} dev utterances: {nats:.3f} nats, {deviations:.3f} deviations of the bin")
-    print("| utterance | L1, nats | DistillMOS of vocoder(mel) | of vocoder(VAE(mel)) |\n|---|---|---|---|")
+    print("| utterance | L1, nats | DistillMOS of vocoder(mel) | through the latents |\n|---|---|---|---|")
     found = []
     for item, error in list(zip(items, errors, strict=True))[: arguments.sentences]:
         mel = torch.from_numpy(prepared.mel(item))[None]
         a = mos(mel, f"{item.id}-vocoder.wav")
-        b = mos(melvae.there_and_back(space, mel), f"{item.id}-vae.wav")
+        b = mos(melvae.there_and_back(space, mel), f"{item.id}-latents.wav")
         found.append((a, b))
         print(f"| {item.id} | {error[0]:.3f} | {a:.2f} | {b:.2f} |", flush=True)
     losses = [a - b for a, b in found]

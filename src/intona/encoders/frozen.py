@@ -163,6 +163,8 @@ def start(encoder: FrozenTextEncoder, directory: Path) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    loud = logging.get_verbosity()
+    logging.set_verbosity_error()  # it tells at length of the pooling that is left out
     try:
         found: Any = BertModel.from_pretrained(
             directory, local_files_only=True, weights_only=True, add_pooling_layer=False
@@ -171,3 +173,5 @@ def start(encoder: FrozenTextEncoder, directory: Path) -> None:
     except Exception as e:  # transformers raises what its readers raise
         reason = " ".join(str(e).split())
         raise UserError(f"the model cannot be loaded ({reason[:200]})", where=directory) from None
+    finally:
+        logging.set_verbosity(loud)
