@@ -7,6 +7,7 @@ import importlib
 import json
 import shutil
 import warnings
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,39 @@ def test_a_bad_reference_gets_a_clear_answer(voice: synth_ditto.DittoVoice, reco
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(voice.reference(recording)) == len(heard)
+
+
+def test_say_with_a_bad_reference_is_one_line(
+    run: Path, recording: Audio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rate = 22050
+    noise = np.random.default_rng(0).normal(0, 0.1, rate).astype(np.float32)
+    Audio(np.zeros(3 * rate, np.float32), rate).write(tmp_path / "silent.wav")
+    Audio(noise[: rate // 5], rate).write(tmp_path / "short.wav")
+    with wave.open(str(tmp_path / "hours.wav"), "wb") as file:
+        file.setparams((1, 1, 8000, 0, "NONE", ""))
+        file.writeframes(b"\x80\x81" * (3600 * 8000))
+    (tmp_path / "text.wav").write_text("no sound at all", encoding="utf-8")
+    out = tmp_path / "said.wav"
+    line = ["say", "Да.", "--model", str(run), "-o", str(out), "--steps", "1", "--voice"]
+    for name, answer in (
+        ("silent.wav", "silent"),
+        ("short.wav", "0.20 s long, at least 1 s"),
+        ("hours.wav", "7200.0 s long"),
+        ("text.wav", "text.wav"),
+        ("nowhere.wav", "nowhere.wav"),
+    ):
+        assert cli.main([*line, str(tmp_path / name)]) == 1
+        said = capsys.readouterr().err.strip()
+        told = [x for x in said.splitlines() if not x.startswith("intona: warning: the text front end")]
+        assert len(told) == 1 and told[0].startswith("intona: error: ") and answer in told[0]
+        assert not out.exists()
+    recording.resample(8000).write(tmp_path / "phone.wav")
+    assert cli.main([*line, str(tmp_path / "phone.wav")]) == 0
+    assert "8000 Hz and holds nothing above 4000 Hz" in capsys.readouterr().err
+    assert read_audio(out).duration > 0.1
+    assert cli.main(["say", "слово " * 200, *line[2:-1]]) == 1
+    assert "end it earlier with a full stop" in capsys.readouterr().err
 
 
 def test_a_text_longer_than_trained_gets_a_clear_answer(voice: synth_ditto.DittoVoice) -> None:
