@@ -3,8 +3,8 @@
     pieces    the model's own word pieces -> frozen model -> mean over a word -> linear ─┐
     phonemes  embedding ────────────────────────────────────────────────────────────────┴─ sum -> 2 blocks
 
-`--encoder DIR` of a stage that takes one, where DIR is a model in the format of `transformers`, a hub id, or
-"minilm" (English; the wheel that `encoders.sentence` names).
+`--encoder DIR` of prosody.ditto, where DIR is a model in the format of `transformers`, or "minilm" (English;
+the wheel that `encoders.sentence` names).
 """
 
 from __future__ import annotations
