@@ -29,7 +29,8 @@ def fetch(model: str, *, patterns: Sequence[str] = FILES) -> Path:
     if local.is_dir():
         return local
     if local.is_absolute() or model.startswith(".") or model.count("/") != 1:
-        raise UserError("no such directory", where=model, mend="give a directory or a hub id (OWNER/NAME)")
+        what = "is a file, not the directory of a model" if local.is_file() else "no such directory"
+        raise UserError(what, where=model, mend="give a directory or a hub id (OWNER/NAME)")
     try:
         from huggingface_hub import snapshot_download
 

@@ -236,6 +236,7 @@ def test_cli_writes_a_wav(runs: dict[str, Path], tmp_path: Path, capsys: pytest.
         (["--rate", "9"], "--rate"),
         (["-o", "a.txt"], "a.txt"),
         (["--voice", "/nowhere"], "/nowhere"),
+        (["--voice", "silence.wav"], "is a file"),
     ],
 )
 def test_cli_bad_input_is_one_line(

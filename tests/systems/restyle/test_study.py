@@ -21,6 +21,7 @@ from intona.study.account import costs
 from intona.study.job import folder
 from intona.systems.restyle import probes, study, study_report, sweep, trial, verdict
 from intona.systems.restyle.measured import measured_of
+from intona.systems.restyle.published import CLAIMS
 from intona.systems.restyle.trial import Conditions, Wanted
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
@@ -65,7 +66,13 @@ def test_every_arm_speaks_at_every_scale(spoken: Path) -> None:
 
 
 def test_the_small_study_fits_five_hours_of_two_cores(spoken: Path) -> None:
-    assert study.declare(data=spoken, size="small", seeds=(0, 1)).minutes < 600
+    whole = study.declare(data=spoken, size="small", seeds=(0, 1))
+    assert whole.minutes < 600
+    # Further seeds speak at what is decided about, the verdict and the claims alike.
+    again = {j.arguments["guidance"] for j in whole.jobs if j.name.startswith("said/") and j.seed == 1}
+    assert again == set(study.DECIDING)
+    named = {float(a.rsplit(".g", 1)[1]) for c in CLAIMS for a in (c.arm, c.other)}
+    assert named | {verdict.PRIMARY} <= again
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ and differ in what their name says. Each says the test in two opposite styles at
 evaluation judges all of it, with decode(Z_text), decode(Z_audio) and the recordings beside it. The rule of
 the verdict is in `verdict.py`, the test in `trial.py`, the probes in `probes.py`.
 
-Size small takes about NN hours of one core a seed; see docs/restyle.md. Size toy is a smoke run.
+Size small takes about 9.4 hours of one core for two seeds; see docs/restyle.md. Size toy is a smoke run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ HERE = "intona.systems.restyle"
 JUDGES = ("asr", "distillmos")
 FAMILY = ("wer", "cer", "distillmos")
 GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 10.0)
+DECIDING = (1.0, PRIMARY, 10.0)  # what the verdict and the claims are about: all that further seeds speak at
 CONTROL = "text"  # decode(Z_text)
 POSTERIOR, STYLE = "encoder/posterior", "encoder/style"  # jobs that all arms stand on
 PAPER_NETWORK = (
@@ -116,8 +117,8 @@ class Size:
 
     `image` is the work of an arm whose network is 2-D: a step costs more, so it gets fewer, in as many
     minutes. `sentences` of the test split, 0 = all; `probed` recordings of train and test; `minutes` of the
-    other jobs, "say" of one arm at one scale, "judge" of one such. `guidances`: scales that each model speaks
-    at, among them those that the verdict and the claims are about.
+    other jobs, "say" of one arm at one scale, "judge" of one such. `guidances`: scales that each model of
+    the first seed speaks at.
     """
 
     posterior: Work
@@ -135,12 +136,18 @@ SIZES = {
     "small": Size(
         posterior=Work(steps=1500, warmup=50, seconds=1.2, overrides=(("pairs", "240"),)),
         style=Work(steps=600, warmup=30, seconds=1.0, overrides=(("tower", "words"),)),
-        decoder=Work(steps=500, warmup=20, seconds=2.4),
+        decoder=Work(steps=500, warmup=20, seconds=1.3),
         model=Work(steps=1500, warmup=100, seconds=0.8),
-        image=Work(steps=500, warmup=50, seconds=2.4, overrides=(("model.network.dim", "16"),)),
-        sentences=0,
+        # 20 minutes, too. Of width 16 over 384 frames a step takes 15 s of this: 80 steps would show nothing.
+        image=Work(
+            steps=250,
+            warmup=25,
+            seconds=4.8,
+            overrides=(("model.network.dim", "8"), ("model.segment", "64")),
+        ),
+        sentences=32,
         probed=(200, 0),
-        minutes={"people": 1, "test": 2, "say": 1.5, "probes": 5, "swap": 3, "judge": 1},
+        minutes={"people": 1, "test": 2, "say": 1.6, "probes": 5, "swap": 3, "judge": 2.7},
     ),
     "toy": Size(
         posterior=Work(steps=40, warmup=4, seconds=0.3, overrides=(("pairs", "12"),)),
@@ -151,7 +158,7 @@ SIZES = {
         sentences=2,
         probed=(24, 8),
         minutes={"people": 0.5, "test": 0.5, "say": 0.2, "probes": 0.5, "swap": 0.2, "judge": 0.2},
-        guidances=(1.0, PRIMARY, 10.0),
+        guidances=DECIDING,
     ),
 }
 
@@ -239,12 +246,12 @@ class _Builder:
             work = self.size.decoder
             jobs.append(self._stage(f"encoder/decoder-{seed}", "restyle.decoder", work, seed, (POSTERIOR,)))
         for name in arms:
-            jobs += self._speech(name, seed)
+            jobs += self._speech(name, seed, self.size.guidances if first else DECIDING)
         if first:
             jobs += [self._swap(n, seed) for n in arms if ARMS[n].swapped]
         return jobs
 
-    def _speech(self, name: str, seed: int) -> list[Job]:
+    def _speech(self, name: str, seed: int, guidances: Sequence[float]) -> list[Job]:
         arm = ARMS[name]
         model = f"voice/{arm.of or name}/{seed}"
         decoder = f"encoder/decoder-{seed}" if arm.tuned else ""
@@ -265,7 +272,7 @@ class _Builder:
                 arm=name,
                 seed=seed,
             )
-            for g in self.size.guidances
+            for g in guidances
         ]
 
     def _swap(self, name: str, seed: int) -> Job:
