@@ -86,7 +86,8 @@ class Point:
 def tradeoff(title: str, across: str, upward: str, points: Sequence[Point]) -> Html:
     """A point with both intervals for each run, and how the ranks of the two agree (Spearman)."""
     figure, axes = _figure(4.6, 3.7)
-    colours = {arm: MARKS[(i + 1) % 8] for i, arm in enumerate(dict.fromkeys(p.arm for p in points))}
+    arms = list(dict.fromkeys(p.arm for p in points))
+    colours = {arm: MARKS[(i + 1) % 8] for i, arm in enumerate(arms)}
     for p in points:
         x, y = p.x["estimate"], p.y["estimate"]
         colour = colours[p.arm]
@@ -94,7 +95,7 @@ def tradeoff(title: str, across: str, upward: str, points: Sequence[Point]) -> H
             if value.get("low") is not None:
                 ends = [value["low"], value["high"]]
                 axes.plot(ends if is_x else [x, x], [y, y] if is_x else ends, color=colour, linewidth=1.2)
-        axes.plot([x], [y], "o", color=colour, markersize=5)
+        axes.plot([x], [y], "o" if arms.index(p.arm) < 8 else "s", color=colour, markersize=5)
         axes.annotate(
             p.label,
             (x, y),
@@ -148,7 +149,9 @@ def curves(
         colour = MARKS[(i + 1) % 8]
         shown = [(x, v) for x, v in zip(line.places, line.values, strict=True) if v is not None]
         xs = [x for x, _ in shown]
-        axes.plot(xs, [v["estimate"] for _, v in shown], "o-", color=colour, markersize=3.5, label=line.name)
+        estimates = [v["estimate"] for _, v in shown]
+        mark = "o-" if i < 8 else "s--"  # there are eight colours
+        axes.plot(xs, estimates, mark, color=colour, markersize=3.5, label=line.name)
         banded = [(x, v) for x, v in shown if v.get("low") is not None]
         if banded:
             low, high = [v["low"] for _, v in banded], [v["high"] for _, v in banded]
@@ -177,7 +180,9 @@ def curves(
     axes.grid(axis="y", color=FAINT, linewidth=0.4)
     axes.spines[["top", "right"]].set_visible(False)
     if len(lines) != 1 or not title.startswith(lines[0].name):
-        for words in axes.legend(fontsize=7, frameon=False).get_texts():
+        below: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -0.2), "ncols": 2}
+        legend = axes.legend(fontsize=7, frameon=False, **(below if len(lines) > 6 else {}))
+        for words in legend.get_texts():
             words.set_color(INK)
     return svg(figure, f"{title}. " + "; ".join(_told(line, digits) for line in lines))
 

@@ -288,12 +288,14 @@ def _tradeoff(results: Results) -> Section:
                 row = at_guidance(arm, g)
                 x, y = results.lost(row, seed), results.value(row, seed, measure)
                 if x is not None and y is not None:
-                    points.append(page.Point(label=f"{row}@{seed}", arm=arm, x=x, y=y))
+                    label = f"{arm}@{seed}" if g == PRIMARY else f"{g:g}"  # its colour says the rest
+                    points.append(page.Point(label=label, arm=arm, x=x, y=y))
         if points:
             plots.append(page.tradeoff(f"{title} against words", "WER lost ↓", "share moved ↑", points))
     lead = (
-        f"Bars: 95 %. The rule asks for less than {LOST:g} across and more than {MOVED:g} upward. Points of "
-        "one arm are not independent, so the rank correlation comes without a p."
+        f"Bars: 95 %. The rule asks for less than {LOST:g} across and more than {MOVED:g} upward. A name "
+        f"stands at guidance {PRIMARY:g}, the other scales as numbers in its colour. Points of one arm are "
+        "not independent, so the rank correlation comes without a p."
     )
     body = parts.grid(plots, class_="plots") if plots else tag("p", "Needs judged voices.")
     return Section(id="tradeoff", title="Style against words", lead=lead, body=body)
