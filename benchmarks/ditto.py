@@ -2,11 +2,14 @@
 
     python benchmarks/ditto.py speed --size small --threads 2
     python benchmarks/ditto.py reconstruct --latents runs/melvae --data data/ru --sentences 5
+    python benchmarks/ditto.py learned --run runs/ditto --data data/ru --sentences 10
 
 `speed`: one training step, and the real-time factor of 5 s of speech at 10 and 25 steps, with and without
 guidance, its parts apart, over patches of mel frames, a mel VAE and plain mels. Random weights: speed only.
 `reconstruct`: on dev utterances the error of the mel through a VAE's run or patches ("mel8"), and the
-predicted naturalness of the vocoder after it against the vocoder alone.
+predicted naturalness of the vocoder after it against the vocoder alone. `learned`: on dev utterances the
+squared error of a run's velocity at several times, with and without the text, beside the best linear guess
+from each dimension alone, so that it shows early whether text is heard.
 """
 
 from __future__ import annotations
@@ -30,18 +33,20 @@ from intona.nn.random import ItemRandom
 from intona.systems.prosody import ditto, melvae
 
 SECONDS, SYMBOLS, BATCH = 5.0, 75, 8
+TIMES = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("speed", "reconstruct"))
+    parser.add_argument("what", choices=("speed", "reconstruct", "learned"))
     parser.add_argument("--size", default="small", choices=ditto.SIZES)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--no-vocoder", action="store_true")
     parser.add_argument("--latents", help="a run of prosody.melvae, or mel8")
+    parser.add_argument("--run", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--sentences", type=int, default=5)
     parser.add_argument("--out", type=Path, help="keep the wavs of `reconstruct` here")
@@ -52,6 +57,10 @@ def main() -> int:
         if not arguments.latents or not arguments.data:
             parser.error("reconstruct needs --latents and --data")
         return reconstruct(arguments)
+    if arguments.what == "learned":
+        if not arguments.run or not arguments.data:
+            parser.error("learned needs --run and --data")
+        return learned(arguments)
     return speed(arguments)
 
 
@@ -165,6 +174,48 @@ def reconstruct(arguments: argparse.Namespace) -> int:
     spread = f", from {min(losses):.2f} to {max(losses):.2f}" if losses else ""
     a, b = (statistics.mean(x) for x in zip(*found, strict=True))
     print(f"mean {a:.2f} and {b:.2f}: a loss of {a - b:.2f}{spread} (N = {len(found)})")
+    return 0
+
+
+@torch.inference_mode()
+def learned(arguments: argparse.Namespace) -> int:
+    from intona import synth_ditto
+    from intona.data.pieces import utterance_of
+    from intona.data.prepared import Prepared
+
+    prepared, voice = Prepared.open(arguments.data), synth_ditto.load(arguments.run)
+    model, nobody = voice.model.eval(), torch.zeros(1, 0, voice.model.space.dim)
+    items = prepared.items("dev")[: arguments.sentences]
+    said = []
+    for item in items:
+        mel = torch.from_numpy(prepared.mel(item))[None]
+        latents, lengths = model.space.encode(mel, torch.tensor([mel.shape[1]]))
+        said.append((latents, lengths, model.read(*voice._chain.numbers([utterance_of(item)]))))
+    squares = torch.cat([latents[0] for latents, _, _ in said]).var(0)
+    print(f"{len(items)} dev utterances, squared error of the velocity")
+    print("| t | best guess of each dimension | the run | without text |\n|---|---|---|---|")
+    for t in TIMES:
+        at = torch.tensor([t])
+        alpha, sigma = model.process.alpha(at), model.process.sigma(at)
+        guess = float((squares / (alpha.square() * squares + sigma.square())).mean())
+        found = {True: 0.0, False: 0.0}
+        for item, (x, lengths, text) in zip(items, said, strict=True):
+            noise = ItemRandom(0, 0, [item.id]).normal(lengths.tolist(), model.space.dim)
+            for keep in found:
+                predicted = model.velocity(
+                    alpha * x + sigma * noise,
+                    at,
+                    given=x,
+                    given_mask=torch.zeros(x.shape[:2], dtype=torch.bool),
+                    lengths=lengths,
+                    reference=nobody,
+                    reference_mask=torch.zeros(1, 0, dtype=torch.bool),
+                    text=text,
+                    keep=torch.tensor([keep]),
+                )
+                found[keep] += float((predicted - (alpha * noise - sigma * x)).square().sum())
+        n = sum(x.numel() for x, _, _ in said)
+        print(f"| {t:g} | {guess:.3f} | {found[True] / n:.3f} | {found[False] / n:.3f} |", flush=True)
     return 0
 
 
