@@ -154,7 +154,13 @@ SIZES = {
         style=Work(steps=30, warmup=4, seconds=0.3),
         decoder=Work(steps=4, warmup=1, seconds=2.0),
         model=Work(steps=40, warmup=4, seconds=0.2),
-        image=Work(steps=20, warmup=2, seconds=0.4, overrides=(("model.network.dim", "8"),)),
+        image=Work(
+            steps=10,
+            warmup=2,
+            seconds=0.8,
+            # Validation of an image costs more than so few steps.
+            overrides=(("model.network.dim", "8"), ("model.segment", "32"), ("loop.validate_every", "10")),
+        ),
         sentences=2,
         probed=(24, 8),
         minutes={"people": 0.5, "test": 0.5, "say": 0.2, "probes": 0.5, "swap": 0.2, "judge": 0.2},
