@@ -212,34 +212,6 @@ def test_a_fresh_model_predicts_zero_so_its_loss_is_the_variance_of_the_target()
     assert float(part.mean) == pytest.approx(1.0, abs=0.06)
 
 
-def test_a_fresh_model_makes_the_best_guess_from_each_dimension_alone() -> None:
-    """E|v - E[v | z_t]|^2 = s^2 / (alpha^2 s^2 + sigma^2) for Gaussian latents of deviation s."""
-    torch.manual_seed(0)
-    model = Ditto(dataclasses.replace(SIZES, spans=0.0), MelLatents(SPEC)).eval()
-    model.spread.copy_(torch.linspace(3, 0.1, model.space.dim))
-    x = torch.randn(64, 30, model.space.dim) * model.spread
-    tokens, lengths = torch.ones(64, 3, dtype=torch.long), torch.full((64,), 30)
-    keep, text = torch.ones(64, dtype=torch.bool), model.read(tokens, torch.full((64,), 3))
-    nothing = torch.zeros(64, 30, dtype=torch.bool)
-    for t in (0.05, 0.4, 0.8, 1.0):
-        at, noise = torch.full((64,), t), torch.randn_like(x)
-        alpha, sigma = model.process.alpha(at[:1]), model.process.sigma(at[:1])
-        predicted = model.velocity(
-            model.process.perturb(x, at, noise),
-            at,
-            given=x,
-            given_mask=nothing,
-            lengths=lengths,
-            reference=x[:, :2],
-            reference_mask=~nothing[:, :2],
-            text=text,
-            keep=keep,
-        )
-        error = (predicted - (alpha * noise - sigma * x)).square().mean((0, 1))
-        s = model.spread.square()
-        assert torch.allclose(error, s / (alpha**2 * s + sigma**2), rtol=0.15)
-
-
 # --- lengths ------------------------------------------------------------------------------------------
 
 

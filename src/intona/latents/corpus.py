@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -43,18 +42,10 @@ class LatentCorpus:
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and deviation of each dimension over the training split; one deviation for all where asked."""
-        mean, std = self._statistics
+        mean, std = statistics_of(self.codes(i) for i in self.prepared.items("train"))
         if self.space.one_scale:
             std = std.square().mean().sqrt().expand_as(std)
         return mean, std
-
-    def spread(self) -> torch.Tensor:
-        """Deviation (dim,) of each dimension of the standardised latents: 1, or with one scale what it is."""
-        return (self._statistics[1] / self.statistics()[1].clamp(min=1e-5)).clamp(min=1e-3)
-
-    @cached_property
-    def _statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return statistics_of(self.codes(i) for i in self.prepared.items("train"))
 
     def pace(self) -> float:
         """Latents a phoneme symbol, over the training split."""

@@ -58,17 +58,11 @@ class Speech:
 class Ditto(nn.Module):
     """Latent diffusion over any text encoder and any latent space.
 
-    The network sees each dimension at a deviation of 1 at any time and predicts, at a deviation of 1, what
-    the best linear guess from that dimension alone leaves (Karras et al. 2022, section 5, for dimensions of
-    different deviations): a fresh model makes that guess. Where all deviations are 1 the guess is zero.
-
     Args:
         config: sizes and choices.
         space: the latents, frozen here; part of the weights, so that a checkpoint is whole.
         encoder: a `TextEncoder`; the one of the config if None.
     """
-
-    spread: Tensor
 
     def __init__(self, config: DittoConfig, space: LatentSpace, encoder: TextEncoder | None = None) -> None:
         super().__init__()
@@ -92,8 +86,6 @@ class Ditto(nn.Module):
         )
         self.length = LengthPredictor(config.length, states=self.encoder.dim, latent=space.dim)
         self.process = Shifted(scale=config.noise_shift)
-        # Deviation of each dimension of the latents: 1, or the proportions of a space with one scale.
-        self.register_buffer("spread", torch.ones(space.dim))
 
     def train(self, mode: bool = True) -> Ditto:
         super().train(mode)
@@ -130,12 +122,8 @@ class Ditto(nn.Module):
         reference_mask = reference_mask & keep[:, None]
         given_mask = given_mask & keep[:, None]
         mask = torch.cat([reference_mask, length_mask(lengths, n)], dim=1)
-        spread = self.spread
-        alpha, sigma = (f(t).to(noisy)[:, None, None] for f in (self.process.alpha, self.process.sigma))
-        norm = (alpha.square() * spread.square() + sigma.square()).sqrt()  # (B, 1, dim)
         clean = torch.cat([reference * reference_mask[..., None], given * given_mask[..., None]], dim=1)
-        clean = clean / spread
-        rough = torch.cat([torch.zeros_like(reference), noisy / norm * ~given_mask[..., None]], dim=1)
+        rough = torch.cat([torch.zeros_like(reference), noisy * ~given_mask[..., None]], dim=1)
         known = torch.cat([reference_mask, given_mask], dim=1).to(noisy)
         before = torch.cat([reference_mask, torch.zeros_like(given_mask)], dim=1).to(noisy)
         x = torch.cat([rough, clean, known[..., None], before[..., None]], dim=-1)
@@ -154,8 +142,7 @@ class Ditto(nn.Module):
             where = place * lengths[:, None] / symbols - 0.5
         pooled = (states * text_mask[..., None]).sum(1) / symbols
         condition = self.time(t) + self.pooled(pooled)
-        left = self.net(x, mask, positions, states, text_mask, condition, where)[:, r:].float()
-        return alpha * sigma * (1 - spread.square()) / norm.square() * noisy + spread / norm * left
+        return self.net(x, mask, positions, states, text_mask, condition, where)[:, r:]
 
     def losses(
         self,

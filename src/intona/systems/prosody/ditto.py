@@ -173,7 +173,6 @@ class DittoTask(Task):
         self.config, self.bpe, self.prepared = config, bpe, corpus.prepared
         self.model = Ditto(config.model, corpus.space)
         self.model.space.set_statistics(*corpus.statistics())
-        self.model.spread.copy_(corpus.spread())
         self.model.length.pace.fill_(corpus.pace())
         if config.encoder_rate == 0:
             self.model.encoder.requires_grad_(False)  # type: ignore[attr-defined]
