@@ -82,23 +82,23 @@ def test_encoders_are_the_jobs_of_study_prosody(spoken: Path) -> None:
 
 def test_the_sweep_is_on_dev_and_changes_one_thing_at_a_time(spoken: Path) -> None:
     wanted = plan(spoken)
-    ways = [j for j in wanted.jobs if j.name.startswith("sweep/")]
+    ways = [j for j in wanted.jobs if j.name.startswith("sweep-")]
     assert all(j.needs == ("voice/1+2/0", "dev") and j.arguments["test"] == "dev" for j in ways)
     usual = {"settings": ditto_study.TOY_DEFAULTS, "prompts": True, "lengths": False}
     for job in ways:
         how = usual | {k: v for k, v in job.arguments.items() if k in usual}
         flat = how["settings"] | {k: how[k] for k in ("prompts", "lengths")}
         normal = usual["settings"] | {"prompts": True, "lengths": False}
-        assert sum(flat[k] != normal[k] for k in normal) == (job.name != "sweep/steps-4/0")
+        assert sum(flat[k] != normal[k] for k in normal) == (job.arm != "steps-4")
     assert wanted.job("dev").arguments["split"] == "dev"
-    assert wanted.job("judge-sweep").arguments["against"] == ["steps-4@0"]
+    assert wanted.job(f"judge-sweep-{ditto_study.MAIN}").arguments["against"] == ["steps-4@0"]
     assert all(j.arguments.get("test", "test") == "test" for j in wanted.jobs if j.name.startswith("said/"))
 
 
 def test_fewer_arms_need_fewer_jobs(spoken: Path) -> None:
     names = [j.name for j in plan(spoken, arms=("plain",)).jobs]
     assert not any(n.startswith("encoder/") for n in names) and "speakers" not in names
-    assert "copy/mel8/0" in names and "copy/vae/0" not in names and "sweep/steps-2/0" in names
+    assert "copy/mel8/0" in names and "copy/vae/0" not in names and "sweep-plain/steps-2/0" in names
     names = [j.name for j in plan(spoken, arms=("gradtts",)).jobs]
     assert "dev" not in names and "judge-latents" not in names
     # What is asked for later changes nothing of what stands.

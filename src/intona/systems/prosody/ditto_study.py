@@ -26,6 +26,7 @@ JUDGES = ("asr", "speaker", "distillmos", "against_reference")
 FAMILY = ("cer", "sim_o", "distillmos")
 LATENT_JUDGES = ("asr", "distillmos", "against_reference")
 LATENT_FAMILY = ("cer", "distillmos", "f0_rmse")
+SWEEP, JUDGE_SWEEP = "sweep-", "judge-sweep-"  # of names of jobs, before the arm
 MAIN = "1+2"  # whose encoder the other latents and Grad-TTS take, and who speaks the sweep
 PATCHES = "mel8"
 VAE = "encoder/vae"  # the job; its minutes are pretraining, as those of a text encoder
@@ -239,7 +240,10 @@ class _Builder:
         return jobs
 
     def sweep(self, arm: str, seed: int, asr: str) -> list[Job]:
-        """One voice spoken with other steps, other guidance, the recordings' lengths, and no reference."""
+        """One voice spoken with other steps, other guidance, the recordings' lengths, and no reference.
+
+        The names hold the arm: a study that gets more arms may have another one here.
+        """
         dev = common.test_job(
             self.corpus,
             name="dev",
@@ -258,13 +262,13 @@ class _Builder:
         ways[NOBODY] = {"prompts": False}
         jobs = [dev]
         for name, how in ways.items():
-            where = {"name": f"sweep/{name}/{seed}", "test": "dev"}
+            where = {"name": f"{SWEEP}{arm}/{name}/{seed}", "test": "dev"}
             said = self._said(name, seed, arm, minutes=self.size.minutes["sweep"], **where, **how)
             jobs.append(said)
         judge = common.judge_job(
             self.corpus,
             tuple(j.name for j in jobs[1:]),
-            name="judge-sweep",
+            name=f"{JUDGE_SWEEP}{arm}",
             test="dev",
             measures=JUDGES,
             family=FAMILY,

@@ -19,7 +19,7 @@ from intona.study.plan import Plan
 from intona.study.stages import RUN, WAVS
 from intona.synthesis_record import read_times, whole_rows
 from intona.systems.prosody.ditto_copy import FOUND
-from intona.systems.prosody.ditto_study import ARMS, MAIN, NOBODY, RECORDED, voice_steps
+from intona.systems.prosody.ditto_study import ARMS, JUDGE_SWEEP, MAIN, NOBODY, RECORDED, SWEEP, voice_steps
 
 Cells = list[str | Html | None]
 SENTENCES = 3
@@ -106,7 +106,7 @@ def read(plan: Plan, out: Path) -> Results:
         out=out,
         speech=speech.read(out),
         latents=speech.read(out, "judge-latents"),
-        sweep=speech.read(out, "judge-sweep"),
+        sweep=next((speech.read(out, j.name) for j in plan.jobs if j.name.startswith(JUDGE_SWEEP)), None),
         copies=copies,
     )
 
@@ -131,7 +131,7 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
                 "RTF: seconds of processor for one of speech, text to wav with the vocoder, beside the "
                 "study's other jobs; intervals over utterances, of Grad-TTS over batches."
             ),
-            more=_cells(_factors(results, "said")),
+            more=_cells(_factors(results, "said/")),
         ),
         speech.differences(results.speech, MEASURES),
         _learning(results),
@@ -228,7 +228,7 @@ def _latents(results: Results) -> Section | None:
 
 def _sweep(results: Results) -> Section | None:
     title = "Steps, guidance, length and reference"
-    ways = {j.arm: j for j in results.plan.jobs if j.name.startswith("sweep/")}
+    ways = {j.arm: j for j in results.plan.jobs if j.name.startswith(SWEEP)}
     if not ways:
         return None
     if results.sweep is None:
@@ -236,7 +236,7 @@ def _sweep(results: Results) -> Section | None:
     seed = next(iter(ways.values())).seed or 0
     default = ways[RECORDED].arguments["settings"]
     middle = f"steps-{default['steps']}"
-    factors = _factors(results, "sweep")
+    factors = _factors(results, SWEEP)
     plots = []
     for axis in ("steps", "guidance"):
         near = [n for n in ways if n.startswith(f"{axis}-") or n == middle]
@@ -266,11 +266,11 @@ def _sweep(results: Results) -> Section | None:
     return Section(id="sweep", title=title, lead=lead, body=join(body))
 
 
-def _factors(results: Results, kind: str) -> dict[str, Value]:
+def _factors(results: Results, prefix: str) -> dict[str, Value]:
     """Row of the table -> seconds of processor for a second of speech, intervals over what was timed."""
     found: dict[str, Value] = {}
     for job in results.plan.jobs:
-        if job.name.startswith(f"{kind}/") and (rows := read_times(folder(results.out, job.name) / WAVS)):
+        if job.name.startswith(prefix) and (rows := read_times(folder(results.out, job.name) / WAVS)):
             ratio = ratio_interval([r["processor"] for r in rows], [r["speech"] for r in rows])
             found[f"{job.arm}@{job.seed}"] = vars(ratio)
     return found
