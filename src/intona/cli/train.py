@@ -69,10 +69,12 @@ def main(arguments: list[str]) -> None:
 
 def _about(own: list[str]) -> str | None:
     """The help of one stage: its presets and what its config says; None where no help of one is asked for."""
+    if not {"-h", "--help"} & set(own):
+        return None
     from intona.systems import STAGES
 
     stage = next((a for a in own if a in STAGES), None)
-    if stage is None or not {"-h", "--help"} & set(own):
+    if stage is None:
         return None
     sizes: dict[str, Any] = importlib.import_module(STAGES[stage]).SIZES
     said = []
