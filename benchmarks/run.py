@@ -1,7 +1,8 @@
 """Speed of each part on this machine: `make bench`, or `python benchmarks/run.py --only text,say`.
 
-Prints a Markdown table and, with --out, writes the same as JSON. Figures are medians; variants of one part
-take turns, and their ratio is the median over turns. A part that is not there yet says so in its row.
+Prints a Markdown table, each part's rows as they are measured, and with --out writes the same as JSON.
+Figures are medians; variants of one part take turns, and their ratio is the median over turns. A part that
+is not there yet says so in its row.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def main() -> int:
     wanted = arguments.only.split(",")
     if wrong := [w for w in wanted if w not in CASES]:
         parser.error(f"unknown part {', '.join(wrong)}; known: {', '.join(CASES)}")
+    machine = describe_machine(arguments.threads)
+    print("\n".join(heading(machine)), flush=True)
     results: list[parts.Result] = []
     missing: dict[str, str] = {}
     for case in wanted:
@@ -56,15 +59,19 @@ def main() -> int:
         try:
             extra = {"voice": arguments.voice} if case == "say" else {}
             module = prosody if case == "pretraining" else parts
-            results += getattr(module, case)(arguments.seconds, **extra)
+            found = getattr(module, case)(arguments.seconds, **extra)
+            results += found
+            print("\n".join(row(r) for r in found), flush=True)
         except Exception as e:  # one part that fails, or is not there, must not hide the others
-            missing[case] = f"{type(e).__name__}: {e}"
-            print(f"  {missing[case]}", file=sys.stderr)
-    machine = describe_machine(arguments.threads)
-    print("\n".join(table(results, missing, machine)))
-    if arguments.out:
-        value = {"machine": machine, "results": [dataclasses.asdict(r) for r in results], "missing": missing}
-        arguments.out.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            missing[case] = " ".join(f"{type(e).__name__}: {e}".split())
+            print(f"| {case} | not measured: {missing[case][:160]} | | | | | | |", flush=True)
+        if arguments.out:  # after each part: a run that is cut keeps what it has
+            value = {
+                "machine": machine,
+                "results": [dataclasses.asdict(r) for r in results],
+                "missing": missing,
+            }
+            arguments.out.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return 1 if missing else 0
 
 
@@ -88,24 +95,21 @@ def describe_machine(threads: int) -> dict[str, object]:
     }
 
 
-def table(results: list[parts.Result], missing: dict[str, str], machine: dict[str, object]) -> list[str]:
-    lines = [
+def heading(machine: dict[str, object]) -> list[str]:
+    return [
         ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in machine.items()),
         "",
         "| part | what | median | 10–90 % | n | RTF | rate | faster than |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for r in results:
-        rtf = f"{r.rtf:.4f}" if r.rtf is not None else ""
-        ratio = f"{r.ratio:.2f} × {r.ratio_to}" if r.ratio is not None else ""
-        span = f"{clock(r.time.low)}–{clock(r.time.high)}"
-        cells = [r.part, r.what, clock(r.time.median), span, str(r.time.n), rtf, r.rate, ratio]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += [
-        f"| {case} | not measured: {' '.join(why.split())[:160]} | | | | | | |"
-        for case, why in missing.items()
-    ]
-    return lines
+
+
+def row(r: parts.Result) -> str:
+    rtf = f"{r.rtf:.4f}" if r.rtf is not None else ""
+    ratio = f"{r.ratio:.2f} × {r.ratio_to}" if r.ratio is not None else ""
+    span = f"{clock(r.time.low)}–{clock(r.time.high)}"
+    cells = [r.part, r.what, clock(r.time.median), span, str(r.time.n), rtf, r.rate, ratio]
+    return "| " + " | ".join(cells) + " |"
 
 
 def clock(seconds: float) -> str:

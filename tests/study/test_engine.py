@@ -95,6 +95,11 @@ def test_the_time_limit_starts_nothing_more(tmp_path: Path) -> None:
     assert not is_done(tmp_path, wanted, "a")
 
 
+def test_processes_of_a_job_count_among_its_time(tmp_path: Path) -> None:
+    assert run(plan(job("a", "in_a_pool"), job("b", "write", text="b")), tmp_path).complete
+    assert spent(tmp_path, "a")[1] - spent(tmp_path, "b")[1] > 0.5
+
+
 def test_several_workers_have_one_thread_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     run(plan(job("one", "threads")), tmp_path / "1", workers=1)

@@ -95,10 +95,10 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"{request.beam} is less than 1", where="--beam")
 
     from intona.cli.progress import bar
-    from intona.data.workers import default_workers
     from intona.evaluation import EvaluationConfig, evaluate, evaluate_shard, read_manifest
     from intona.evaluation.finished import remember_wavs
     from intona.evaluation.run import default_judges
+    from intona.pool import default_workers
 
     manifest = read_manifest(request.manifest)
     systems = systems_of(request.wavs, request.name)

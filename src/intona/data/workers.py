@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
 import sys
-import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +16,9 @@ from intona.data.clean import CleanConfig, Rejected, clean
 from intona.data.labels import Label, frames, shift, symbols
 from intona.data.script import Job
 from intona.errors import UserError
+from intona.pool import DeadWorker, default_workers, pooled
 
 IN_FLIGHT = 4  # jobs a worker: enough to keep it busy, few enough to keep mels out of memory
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 SMALL = 48  # below this many jobs a pool costs more than it brings
 
 
@@ -105,67 +98,18 @@ def run_jobs(
         for job in iterator:
             yield work(job, config, spec)
         return
-    with one_thread_each():
-        yield from _in_pool(_chain(head, iterator), config, spec, workers)
-
-
-def _in_pool(jobs: Iterable[Job], config: CleanConfig, spec: MelSpec, workers: int) -> Iterator[Outcome]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
-    pending: deque = deque()
     try:
-        for job in jobs:
-            pending.append(pool.submit(work, job, config, spec))
-            while len(pending) >= workers * IN_FLIGHT:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool:
+        yield from pooled(
+            partial(work, config=config, spec=spec),
+            chain(head, iterator),
+            workers=workers,
+            in_flight=IN_FLIGHT,
+        )
+    except DeadWorker:
         raise UserError(
             "a worker process died while reading a recording (out of memory?)",
             mend="run the same command again to go on; --workers 0 shows at which file",
         ) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def default_workers() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _chain(head: list[Job], rest: Iterator[Job]) -> Iterator[Job]:
-    yield from head
-    yield from rest
-
-
-def start_worker() -> None:
-    """In each worker: Ctrl-C left to the parent, and no life after the parent's."""
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    process = multiprocessing.parent_process()
-    if process is not None:
-        threading.Thread(target=_follow, args=(process,), daemon=True).start()
-
-
-@contextlib.contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Workers started inside inherit one maths thread: several a worker would fight for the same cores."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _follow(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def progress(outcomes: Iterable[Outcome], *, total: int, done: int) -> Iterator[Outcome]:

@@ -20,8 +20,8 @@ from intona.evaluation.companions import destroyed_texts
 from intona.evaluation.manifest import Manifest
 from intona.evaluation.normalize import strip_stress
 from intona.evaluation.plan import Role, System
-from intona.evaluation.pool import pooled
 from intona.evaluation.wavs import file_digest, index_folder, read_clip
+from intona.pool import pooled
 
 if TYPE_CHECKING:
     from intona.vocoder import Vocoder

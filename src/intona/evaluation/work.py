@@ -16,9 +16,9 @@ from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.judge import Judge, Score
 from intona.evaluation.manifest import Row
-from intona.evaluation.pool import pooled
 from intona.evaluation.records import Record
 from intona.evaluation.wavs import Clip, read_clip
+from intona.pool import pooled
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,7 +123,7 @@ def _start(out: Path, name: str, minutes: float | None, workers: int) -> subproc
     env = {**os.environ, "OMP_WAIT_POLICY": "passive", jobs.WORKERS: str(workers)}
     if workers > 1:
         env["OMP_NUM_THREADS"] = "1"
-    command = [sys.executable, "-m", "intona.study.job", str(out), name]
+    command = [sys.executable, "-m", "intona.study", str(out), name]
     if minutes is not None:
         command.append(f"{minutes:.4f}")
     with open(own / LOG, "ab") as log:

@@ -1,4 +1,4 @@
-"""One job in this process: `python -m intona.study.job OUT NAME [MINUTES]`, started by the engine."""
+"""One job in this process: `python -m intona.study OUT NAME [MINUTES]`, started by the engine."""
 
 from __future__ import annotations
 
@@ -128,8 +128,3 @@ def main() -> int:
         write_json(folder(out, name) / FAILED, {"reason": f"{type(e).__name__}: {e}"})
         raise
     return 0
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    sys.exit(main())

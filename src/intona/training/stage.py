@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from intona import checkpoint
 from intona import config as configs
+from intona.training.initial import start_from
 from intona.training.loop import fit
 from intona.training.task import Feed, Task
 
@@ -20,6 +23,8 @@ def fit_stage(
     *,
     feed: Callable[[int, int], Feed],
     facts: Mapping[str, Any],
+    init: Path | None = None,
+    start: Callable[[Any, Path], object] = start_from,
     limit_minutes: float | None = None,
     fabric: Any = None,
 ) -> Path:
@@ -29,7 +34,12 @@ def fit_stage(
         config: the whole resolved config; its `loop` and `optim` are how long and how.
         facts: name -> value of what is worth knowing before hours are spent. The parameters that learn are
             counted here, unless `facts` counts them by part.
+        init: the model that a new run starts from; the config of the run names it by its hash.
+        start: (task, init), copies what it has of its weights.
     """
+    if init is not None:
+        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
+        start(task, init)
     millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
     said = {"parameters": f"{millions:.2f} M"} | dict(facts)
     print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)

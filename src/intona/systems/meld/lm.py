@@ -22,7 +22,6 @@ from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld.feed import Corpus, SpeechBatch, SpeechFeed
 from intona.text import BpeTokenizer, load_tokenizer
-from intona.training.initial import start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -281,14 +280,11 @@ def run(
     if init is not None:
         if config.codebook:
             raise UserError("the model of --init brings its own codebook", where="--codebook")
-        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
     else:
         found = _codebook(config, prepared, out)
         config = dataclasses.replace(config, codebook=found.identity)
     torch.manual_seed(config.loop.seed)
     task = MeldTask(config, prepared, tokenizer, found)
-    if init is not None:
-        start_from(task, init)
     limits = {"group": model.group, "context": model.context}
     train = Corpus(prepared, "train", tokenizer, **limits)
     dev = Corpus(prepared, "dev", tokenizer, **limits) if prepared.items("dev") else None
@@ -300,6 +296,7 @@ def run(
             train, dev, max_positions=config.max_positions, seed=config.loop.seed, rank=rank, world=world
         ),
         facts={"utterances": len(train.items)},
+        init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

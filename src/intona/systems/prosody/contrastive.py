@@ -270,9 +270,9 @@ def capacity(places: PhonemePlaces, config: RunConfig) -> int:
     return int(enough.sum()) * config.per_utterance
 
 
-def start_from_stage(task: ContrastiveTask, init: Path, prepared: Prepared) -> None:
+def start_from_stage(task: ContrastiveTask, init: Path) -> None:
     """After stage 1: the text encoder alone. After stage 2 or 3: everything."""
-    path = checkpoint.resolve(init)
+    path, prepared = checkpoint.resolve(init), task.prepared
     raw = configs.read_json(path / "config.json")
     if isinstance(raw, dict) and raw.get("stage") == "prosody.mlm":
         start_encoder(task.model.encoder, path, prepared.tokenizer)
@@ -301,7 +301,6 @@ def run_stage(
     config = dataclasses.replace(
         config,
         corpus=prepared.fingerprint,
-        init=checkpoint.identity_of(init) if init else "",
         model=dataclasses.replace(config.model, text=text, audio=audio),
     )
     wants_speaker = config.speaker != "none" and text.adaln
@@ -310,8 +309,6 @@ def run_stage(
     texts = texts_of(prepared, items, prepared.tokenizer, bpe)
     torch.manual_seed(config.loop.seed)
     task = ContrastiveTask(config, prepared, bpe)
-    if init is not None:
-        start_from_stage(task, init, prepared)
     feed = PairFeed(prepared, config, texts, speakers, 0, 1)
     met = feed.sampler.collisions(20)
     millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in task.model.named_children()}
@@ -330,6 +327,8 @@ def run_stage(
             "of one utterance": f"{met.same_utterance:.1%}",
             "of one speaker": f"{met.same_speaker:.1%}",
         },
+        init=init,
+        start=start_from_stage,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

@@ -342,9 +342,6 @@ def train(
         frozen.start(task.model.encoder, published)  # type: ignore[arg-type]
     elif encoder is not None and config.encoder_weights == "pretrained":
         start_encoder(task.model.encoder, encoder, prepared.tokenizer)  # type: ignore[arg-type]
-    if init is not None:
-        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
-        start_from_voice(task, init)
     return fit_stage(
         task,
         config,
@@ -354,6 +351,8 @@ def train(
             "utterances": len(prepared.items("train")),
             "latents": f"{space.rate:.2f} Hz x {space.dim}",
         },
+        init=init,
+        start=start_from_voice,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

@@ -269,12 +269,12 @@ def resolve(
     return dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
 
 
-def start_from_voice(task: GradTTSTask, source: Path, prepared: Prepared) -> None:
+def start_from_voice(task: GradTTSTask, source: Path) -> None:
     """Weights of another voice of the same sizes; symbols and speakers are matched by name.
 
     The mel statistics stay the source's: its weights are scaled to them.
     """
-    path = checkpoint.resolve(source)
+    path, prepared = checkpoint.resolve(source), task.prepared
     voices = configs.read_json(path / "voices.json")
     blank = ("<blank>",) if task.config.model.add_blank else ()
     rows = {
@@ -315,15 +315,14 @@ def train(
     if encoder is not None and config.encoder_weights == "pretrained":
         assert isinstance(task.model.encoder, DualStreamEncoder)
         start_encoder(task.model.encoder, encoder, _tokenizer(prepared.tokenizer, prepared.root))
-    if init is not None:
-        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
-        start_from_voice(task, init, prepared)
     return fit_stage(
         task,
         config,
         out,
         feed=lambda rank, world: SpeechFeed(prepared, config, rank, world, bpe),
         facts={"utterances": len(prepared.items("train"))},
+        init=init,
+        start=start_from_voice,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import torch
 
-from intona import checkpoint
 from intona import config as configs
 from intona.audio import Audio
 from intona.data.batch import Batch
@@ -20,7 +19,6 @@ from intona.latents.mel_vae import MelVAE, MelVAEConfig
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.prosody.gradtts import SpeechFeed, mel_statistics
-from intona.training.initial import start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -144,9 +142,6 @@ def train(
     config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
     torch.manual_seed(config.loop.seed)
     task = MelVAETask(config, prepared)
-    if init is not None:
-        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
-        start_from(task, init)
     return fit_stage(
         task,
         config,
@@ -156,6 +151,7 @@ def train(
             "utterances": len(prepared.items("train")),
             "latents": f"{task.model.rate:.2f} Hz x {config.model.dim}",
         },
+        init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

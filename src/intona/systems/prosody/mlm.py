@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from intona import checkpoint
 from intona import config as configs
 from intona.data.pieces import Text, text_of
 from intona.data.prepared import Prepared
@@ -249,7 +248,6 @@ def train(
     config = dataclasses.replace(
         config,
         corpus=prepared.fingerprint,
-        init=checkpoint.identity_of(init) if init else "",
         texts=tuple(p.name for p in paths),  # where they lie is not part of the run
         texts_fingerprint=fingerprint,
         model=dataclasses.replace(config.model, n_tokens=len(tokenizer), n_pieces=len(bpe)),
@@ -261,8 +259,6 @@ def train(
         raise UserError("no text to train on", where=data)
     torch.manual_seed(config.loop.seed)
     task = MlmTask(config, prepared, tokenizer, bpe)
-    if init is not None:
-        start_encoder(task.model.encoder, init, tokenizer)
     return fit_stage(
         task,
         config,
@@ -275,6 +271,8 @@ def train(
             "phonemes": len(tokenizer),
             "pieces": len(bpe),
         },
+        init=init,
+        start=lambda task, source: start_encoder(task.model.encoder, source, tokenizer),
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

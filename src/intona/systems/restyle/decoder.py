@@ -31,7 +31,6 @@ from intona.nn.random import ItemRandom
 from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.pairs import Pair, PairBatch
 from intona.systems.restyle.posterior import texts_of
-from intona.training.initial import start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
@@ -184,9 +183,6 @@ def train(
     pairs = pairs_of(prepared, space, net, config)
     torch.manual_seed(config.loop.seed)
     task = DecoderTask(config, space, {"voice": space.facts.name, "voice_hash": before})
-    if init is not None:
-        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
-        start_from(task, init)
     return fit_beside(
         space,
         task,
@@ -195,6 +191,7 @@ def train(
         out,
         before=before,
         facts={"recordings": len(pairs["train"])},
+        init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

@@ -22,6 +22,7 @@ def fit_beside(
     *,
     before: str,
     facts: Mapping[str, Any],
+    init: Path | None = None,
     limit_minutes: float | None = None,
     fabric: Any = None,
 ) -> Path:
@@ -48,6 +49,7 @@ def fit_beside(
             frame_seconds=1 / space.frame_rate,
         ),
         facts=facts,
+        init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

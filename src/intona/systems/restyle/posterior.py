@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from intona import checkpoint
 from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.errors import UserError
@@ -30,7 +29,6 @@ from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.pairs import Pair, PairBatch, read, write
-from intona.training.initial import start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
@@ -238,9 +236,6 @@ def train(
     mean, std = statistics(pairs["train"])
     task.net.mean.copy_(mean)
     task.net.std.copy_(std)
-    if init is not None:
-        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
-        start_from(task, init)
     return fit_beside(
         space,
         task,
@@ -249,6 +244,7 @@ def train(
         out,
         before=before,
         facts={"pairs": len(pairs["train"])},
+        init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

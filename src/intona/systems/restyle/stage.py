@@ -22,7 +22,6 @@ from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.latents import corpus_pairs
 from intona.systems.restyle.pairs import PairBatch
 from intona.systems.restyle.posterior import statistics, texts_of
-from intona.training.initial import start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
@@ -176,9 +175,6 @@ def train(
     torch.manual_seed(config.loop.seed)
     task = RestyleTask(config, facts_of(space, style))
     task.model.set_statistics(*statistics(pairs["train"]))
-    if init is not None:
-        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
-        start_from(task, init)
     return fit_beside(
         space,
         task,
@@ -187,6 +183,7 @@ def train(
         out,
         before=before,
         facts={"recordings": len(pairs["train"])},
+        init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

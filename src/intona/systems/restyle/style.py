@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from intona import checkpoint
 from intona import config as configs
 from intona.data.prepared import Item, Prepared
 from intona.encoders.captions import caption, corpus_scale, deviations
@@ -21,7 +20,6 @@ from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed
 from intona.systems.restyle.posterior import statistics
-from intona.training.initial import start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -176,9 +174,6 @@ def train(
     mean, std = statistics(pairs["train"])
     task.net.mel_mean.copy_(mean)
     task.net.mel_std.copy_(std.clamp(min=1e-3))
-    if init is not None:
-        config = dataclasses.replace(config, init=checkpoint.identity_of(init))
-        start_from(task, init)
     return fit_stage(
         task,
         config,
@@ -193,6 +188,7 @@ def train(
             frame_seconds=prepared.spec.hop_length / prepared.spec.sample_rate,
         ),
         facts={"recordings": len(pairs["train"]), "tower": config.tower},
+        init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )

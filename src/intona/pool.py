@@ -1,0 +1,102 @@
+"""Work in several processes, results in order; which process does what never shows in them."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
+
+from intona.errors import UserError
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class DeadWorker(UserError):
+    """A worker process was killed, or crashed inside a library."""
+
+
+def default_workers() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pooled(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    in_flight: int = 2,
+    begin: Callable[..., None] | None = None,
+    arguments: tuple[Any, ...] = (),
+) -> Iterator[Result]:
+    """`function` of each item, in order, in `workers` processes with one maths thread each.
+
+    Args:
+        in_flight: items a worker that are begun or wait; a kill loses no more than these.
+        begin: called once in each process with `arguments`.
+
+    Raises:
+        DeadWorker: a worker died. What a worker raises is raised here.
+    """
+    context = multiprocessing.get_context("spawn")
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_begin, initargs=(begin, arguments)
+        )
+        pending: deque = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                while len(pending) >= workers * in_flight:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+            pool.shutdown()  # waits: only an ended process counts among the processor time of this one
+        except BrokenProcessPool:
+            raise DeadWorker(
+                "a worker process died (out of memory?)",
+                mend="the same command goes on where it stopped; --workers 1 needs the least memory",
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    """In each worker: Ctrl-C left to the parent, and no life after the parent's."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process = multiprocessing.parent_process()
+    if process is not None:
+        threading.Thread(target=_follow, args=(process,), daemon=True).start()
+    if begin is not None:
+        begin(*arguments)
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Workers started inside inherit one maths thread: several a worker would fight for the same cores."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _follow(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
