@@ -308,6 +308,7 @@ def test_probes_of_a_corpus(spoken: Path, voice: Path, needs: dict[str, Path], t
     probes.look(out=tmp_path, needs=needs, limit_minutes=None, train=0, test=0, **at(spoken, voice))
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["fitted"] == 9 and found["scored"] == 3 and found["speakers"] == 1
+    assert found["left out"] == {}
     assert set(found["content"]) == {"Z_text", "Z_audio", "prosody vector"}
     # What the alignment names can be read from Z_text of a voice, however random, better than by chance.
     assert found["content"]["Z_text"]["linear"]["estimate"] > found["content chance"]["estimate"]

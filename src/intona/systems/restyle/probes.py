@@ -15,7 +15,7 @@ aligned and as the paper has it (the voice's own durations, cut or padded).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,17 +79,24 @@ def look(
         encoders["style embedding"] = styles.load(f"style:{needs[embedding] / RUN}")
     measured = measured_of(prepared)
 
+    left_out: dict[str, str] = {}
+
     def gather(split: str, most: int) -> list[Probed]:
-        items = [i for i in prepared.items(split) if i.id in measured]
+        items = prepared.items(split)
         if 0 < most < len(items):
             items = [items[k * len(items) // most] for k in range(most)]
-        found = (_probed(i, prepared, space, net, encoders, measured[i.id]) for i in items)
-        return [p for p in found if p is not None]
+        found = []
+        for item in items:
+            try:
+                found.append(_probed(item, prepared, space, net, encoders, measured))
+            except (UserError, ValueError) as e:  # nothing to say, or more symbols than frames
+                left_out[item.id] = str(e)
+        return found
 
     fit, held = gather("train", train), gather("test", test)
     if len(fit) <= NEIGHBOURS or len(held) < 2:
         raise UserError(f"{len(fit)} and {len(held)} recordings are too few to probe", where=data)
-    configs.write_json(out / FOUND, found_of(fit, held))
+    configs.write_json(out / FOUND, found_of(fit, held) | {"left out": left_out})
 
 
 @torch.inference_mode()
@@ -99,18 +106,17 @@ def _probed(
     space: VitsSpace,
     net: Any,
     encoders: dict[str, StyleEncoder],
-    measured: dict[str, float],
-) -> Probed | None:
+    measured: Mapping[str, Mapping[str, float]],
+) -> Probed:
+    if item.id not in measured:
+        raise UserError("its prosody could not be measured")
     audio = read_audio(prepared.audio_path(item))
     speaker = space.speaker(None)
-    try:
-        z_audio = latents_of(space, net, audio, speaker=speaker)
-        aligned = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, speaker=speaker)
-        cut = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, align="none", speaker=speaker)
-        symbols = symbols_of(space, item, z_audio, speaker)
-        pooled = {name: e.of_audio(audio) for name, e in encoders.items()}
-    except (UserError, ValueError):  # nothing to say, or more symbols than frames
-        return None
+    z_audio = latents_of(space, net, audio, speaker=speaker)
+    aligned = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, speaker=speaker)
+    cut = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, align="none", speaker=speaker)
+    symbols = symbols_of(space, item, z_audio, speaker)
+    pooled = {name: e.of_audio(audio) for name, e in encoders.items()}
     pooled["prosody vector"] = pooled["prosody vector"][: len(NAMES)]
     spaces = {Z_TEXT: aligned.numpy(), Z_AUDIO: z_audio.numpy()}
     places = np.linspace(0, len(z_audio) - 1, min(FRAMES, len(z_audio))).round().astype(int)
@@ -120,7 +126,7 @@ def _probed(
         frames={k: v[places] for k, v in spaces.items()},
         symbols=symbols[places],
         pooled={k: np.concatenate([v.mean(0), v.std(0)]) for k, v in spaces.items()} | pooled,
-        style=np.array([*(measured[n] for n in NAMES), item.seconds]),
+        style=np.array([*(measured[item.id][n] for n in NAMES), item.seconds]),
         correlation={
             "aligned": correlations(spaces[Z_TEXT], spaces[Z_AUDIO]),
             "unaligned": correlations(cut.numpy(), spaces[Z_AUDIO]),

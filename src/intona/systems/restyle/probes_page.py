@@ -25,6 +25,9 @@ def section(found: Mapping[str, Any] | None) -> Section:
         f"Fitted on {found['fitted']} recordings of train, scored on {found['scored']} of test; 95 % over "
         "recordings. Linear: ridge regression; nearest: five neighbours."
     )
+    if left_out := found.get("left out"):
+        name, why = next(iter(left_out.items()))
+        lead += f" Left out: {len(left_out)}, such as {name} ({why})."
     return Section(id="probes", title=title, lead=lead, body=join(tables))
 
 
