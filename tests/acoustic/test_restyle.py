@@ -86,6 +86,21 @@ def test_unmasked_loss_is_that_of_the_whole_canvas(model: Restyle) -> None:
     assert int(part.count) == 2 * 24 * 16 and torch.isfinite(part.total)
 
 
+@pytest.mark.parametrize(("noise", "square"), [("gaussian", 1.0), ("uniform", 1 / 3)])
+def test_noise_of_training_has_its_second_moment(noise: str, square: float) -> None:
+    # Data of zeros and a network that says 0: the loss is E[cos²] E[e²], and E[cos²] is a half.
+    torch.manual_seed(0)
+    model = Restyle(dataclasses.replace(SMALL, noise=noise))
+    for p in model.parameters():
+        p.data.zero_()
+    n = 400
+    zeros, frames = torch.zeros(n, 20, 16), torch.full((n,), 20)
+    part = model.losses(
+        zeros, zeros, frames, torch.zeros(n, 6), ItemRandom(0, 0, [str(i) for i in range(n)])
+    ).parts["latent"]
+    assert float(part.total / part.count) == pytest.approx(square / 2, rel=0.08)
+
+
 def test_noise_belongs_to_the_item_not_to_its_place() -> None:
     torch.manual_seed(0)
     model = Restyle(SMALL).eval()

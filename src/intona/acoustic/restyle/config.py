@@ -48,6 +48,8 @@ class RestyleConfig:
         normalize: standardise latents with the corpus's statistics; the paper does not.
         masked: the loss sees real frames alone. False is the paper: the whole padded canvas.
         segment: frames of the random window of training; 384 in the paper.
+        noise: that Palette is trained with. "uniform" is the authors' code from August 2023 on: in [0, 1),
+            while sampling starts from a Gaussian.
         see_text: the bridge also sees Z_text beside x_t (the paper's init_image variants).
         x1_noise: add N(0, 1) to the bridge's start; ot_ode: no noise within it (both in the paper).
     """
@@ -61,6 +63,7 @@ class RestyleConfig:
     partial: float = 0.0
     normalize: bool = True
     masked: bool = True
+    noise: Literal["gaussian", "uniform"] = "gaussian"
     segment: int = 384
     interval: int = 1000
     beta_max: float = 1.0

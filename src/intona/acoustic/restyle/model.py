@@ -68,6 +68,8 @@ class Restyle(nn.Module):
         style = self._partial(style, random)
         if config.process == "palette":
             t = u.to(x0.device)
+            if config.noise == "uniform":
+                noise = torch.special.ndtr(noise)  # what a normal draw is among all: uniform in (0, 1)
             x = self.cosine.perturb(x0, t, noise)
             goal = target.make(config.target, self.cosine, x0, noise, t)
             out = self.network(x, x1, t, style, keep, mask)

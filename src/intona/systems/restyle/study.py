@@ -86,6 +86,11 @@ ARMS = {
             ("model.see_text", "false"),
         ),
     ),
+    "palette-uniform": Restyled(
+        what="palette trained with uniform noise, as the authors' later code",
+        overrides=(("model.noise", "uniform"),),
+        optional=True,
+    ),
     "bridge-2d": Restyled(
         what="bridge with latents as an image", stage="restyle.bridge", overrides=TWO_D, optional=True
     ),
