@@ -44,7 +44,7 @@ def load(name_or_dir: str | os.PathLike[str] = "ru") -> Any:
     Raises:
         UserError: no such voice, a damaged or unfinished checkpoint, a config this version does not know.
     """
-    path = checkpoint.resolve(models.find(name_or_dir))
+    path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     file = path / "voices.json"
     voices = configs.read_json(file) if file.is_file() else {}
     kind = voices.get("kind") if isinstance(voices, dict) else None

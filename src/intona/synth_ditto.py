@@ -52,7 +52,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
         UserError: no such model, another kind of model, a damaged or unfinished checkpoint, latents that are
             not those of the training.
     """
-    path = checkpoint.resolve(models.find(name_or_dir))
+    path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     if not is_ditto_voice(path):
         raise UserError(
             "not a latent diffusion voice", where=path, mend="train one: intona train prosody.ditto"

@@ -44,7 +44,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
     Raises:
         UserError: no such model, another kind of model, a damaged or unfinished checkpoint.
     """
-    path = checkpoint.resolve(models.find(name_or_dir))
+    path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     if not is_language_voice(path):
         raise UserError("not a speech language model", where=path, mend="train one: intona train meld.joint")
     checkpoint.verify(path, state=False)

@@ -26,7 +26,7 @@ class Retrieve:
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run of prosody.contrastive or prosody.refine."""
+    """A run of prosody.contrastive or prosody.refine, or a shipped encoder."""
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """A prepared and aligned corpus with the same mel features."""
     split: Literal["train", "dev", "test"] = "test"

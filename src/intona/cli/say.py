@@ -147,7 +147,7 @@ def opened(model: str) -> Any:
     """A voice of any kind. Raises UserError: there is none."""
     from intona import checkpoint, models, synth
 
-    path = checkpoint.resolve(models.find(model))
+    path = checkpoint.resolve(models.find(model, kind="voice"))
     if not (path / "restyle.json").is_file():
         return synth.load(model)
     from intona.systems.restyle import voice

@@ -36,9 +36,9 @@ class Train:
     """Stop, with everything saved, after so many minutes."""
     init: Annotated[str | None, tyro.conf.arg(metavar="NAME|RUN")] = None
     """Start a new run from the weights of this model: fine-tuning, or the next stage."""
-    encoder: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Build the voice on the text encoder of this run (prosody.mlm, .contrastive, .refine); prosody.ditto
-    also on a published text model, frozen: a directory with a BERT, or minilm."""
+    encoder: Annotated[Path | None, tyro.conf.arg(metavar="NAME|RUN")] = None
+    """Build the voice on this text encoder: a shipped one, or a run of prosody.mlm, .contrastive or .refine;
+    prosody.ditto also on a published text model, frozen: a directory with a BERT, or minilm."""
 
 
 def main(arguments: list[str]) -> None:

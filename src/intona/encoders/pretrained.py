@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from intona import checkpoint
+from intona import checkpoint, models
 from intona import config as configs
 from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
 from intona.errors import UserError
@@ -17,9 +17,10 @@ EMBEDDING = "phonemes.embedding.weight"
 
 
 def load(run: Path | str, *, symbols: Sequence[str] | None = None) -> DualStreamEncoder:
-    """The encoder of a run, checkpoint or published model (averaged weights), in evaluation mode.
+    """The encoder of a run, checkpoint or shipped model (averaged weights), in evaluation mode.
 
     Args:
+        run: a directory, or the name of a shipped encoder.
         symbols: the phoneme symbols that token ids will mean, where that is not the run's own vocabulary.
             Rows move by name; symbols that the run never saw keep random rows (`phonemes(run)` tells which).
 
@@ -72,7 +73,7 @@ def pieces(run: Path | str) -> BpeTokenizer:
 
 
 def _resolve(run: Path | str) -> Path:
-    path = checkpoint.resolve(Path(run))
+    path = checkpoint.resolve(models.find(run))
     if not (path / CONFIG).is_file():
         raise UserError(
             "holds no pretrained text encoder",

@@ -44,7 +44,7 @@ def train(
 
     Args:
         init: a model (shipped name, run or checkpoint directory) whose weights a new run starts from.
-        encoder: run of a text encoder to build on, for the stages that take one.
+        encoder: text encoder (shipped name, run or checkpoint directory) to build on, if a stage takes one.
 
     Raises:
         UserError: unknown stage, size or config field (nearest offered); another config than the run's.
@@ -60,7 +60,8 @@ def train(
     if encoder is not None:
         if stage not in TAKE_ENCODER:
             raise UserError(f"{stage} takes no --encoder", mend=f"{', '.join(TAKE_ENCODER)} does")
-        more["encoder"] = Path(encoder)
+        known = {card.name for card in models.shipped("encoder")}
+        more["encoder"] = models.find(encoder) if str(encoder) in known else Path(encoder)
     return module.train(
         size=size,
         data=data,

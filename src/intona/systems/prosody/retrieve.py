@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from intona import checkpoint
+from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import MelSpec
 from intona.data.pairs import collate_pairs
@@ -44,7 +44,7 @@ def load_model(run: Path | str) -> tuple[ContrastiveModel, RunConfig]:
     Raises:
         UserError: no such run, or one without an audio side.
     """
-    path = checkpoint.resolve(Path(run))
+    path = checkpoint.resolve(models.find(run))
     raw = configs.read_json(path / "config.json")
     stage = raw.get("stage") if isinstance(raw, dict) else None
     if stage not in ("prosody.contrastive", "prosody.refine"):
@@ -71,7 +71,7 @@ def embed(run: Path | str, data: Path | str, *, split: str = "test", seed: int =
     """
     model, config = load_model(run)
     prepared = Prepared.open(data)
-    path = checkpoint.resolve(Path(run))
+    path = checkpoint.resolve(models.find(run))
     prepared.spec.require_same(configs.load(MelSpec, path / "features.json"), where=path)
     tokenizer, bpe = pretrained.phonemes(path), pretrained.pieces(path)
     places = phoneme_places(prepared, split, min_frames=config.min_frames)
