@@ -2,11 +2,12 @@
 #   make demo        hear the shipped Russian voice          make check-quick  lint, types, layers
 #   make test        the quick tests                         make check        check-quick and the slow tests
 #   make bench       speed of each part on this machine      make corpus-ru    the Russian corpus, to train on
-# Variables: PYTHON=python3.12, TORCH="torch==2.13.0" (any pip arguments), TESTS=tests/cli
+# Variables: PYTHON=python3.12, TORCH="torch==2.13.0" (any pip arguments), TESTS=tests/cli, JOBS=2 (test processes)
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 TESTS ?=
+JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -qq -c constraints.txt
@@ -25,7 +26,7 @@ demo: $(VENV)/.speak
 	$(PY) scripts/demo.py
 
 test: $(VENV)/.dev
-	$(QUIET_THREADS) $(PY) -m pytest $(TESTS)
+	$(QUIET_THREADS) OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 check: check-quick slow
 
