@@ -13,7 +13,7 @@ import torch
 LETTERS = " абвгдежзийклмнопрстуфхцчшщъыьэюяё"
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")  # not "package": under xdist that outlives the folder
 def quick_pitch() -> Iterator[None]:
     """YIN for harvest, which takes 15 times longer: style is measured often here."""
     with pytest.MonkeyPatch.context() as patch:
