@@ -25,7 +25,7 @@ class Retrieve:
     speaks.
     """
 
-    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|RUN")]
     """A run of prosody.contrastive or prosody.refine, or a shipped encoder."""
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """A prepared and aligned corpus with the same mel features."""
