@@ -24,7 +24,7 @@ CONFIGS = {
 }
 
 
-@pytest.fixture(params=CONFIGS, ids=CONFIGS.keys())
+@pytest.fixture(params=CONFIGS, ids=list(CONFIGS))
 def model(request: pytest.FixtureRequest) -> Restyle:
     torch.manual_seed(0)
     made = Restyle(CONFIGS[request.param])
@@ -78,12 +78,48 @@ def test_guidance_one_is_the_condition_and_zero_is_none(model: Restyle) -> None:
     assert not torch.allclose(run(1, style), run(1, -style), atol=1e-4)
 
 
-def test_unmasked_loss_is_that_of_the_whole_canvas(model: Restyle) -> None:
-    whole = Restyle(dataclasses.replace(model.config, masked=False))
-    whole.load_state_dict(model.state_dict())
+@pytest.fixture(params=CONFIGS, ids=list(CONFIGS))
+def whole(request: pytest.FixtureRequest) -> Restyle:
+    torch.manual_seed(0)
+    made = Restyle(dataclasses.replace(CONFIGS[request.param], masked=False))
+    with torch.no_grad():
+        for p in made.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    return made.eval()
+
+
+def test_unmasked_padding_is_learned(whole: Restyle) -> None:
+    """The loss on the canvas is that of every frame, and what padding adds to it reaches the weights."""
     text, audio, frames, style = batch()
+    seen: list[torch.Tensor] = []
+
+    def keep(module: torch.nn.Module, given: object, out: torch.Tensor) -> None:
+        out.retain_grad()
+        seen.append(out)
+
+    hook = whole.network.register_forward_hook(keep)
     part = whole.losses(text, audio, frames, style, ItemRandom(0, 0, ["a", "b"])).parts["latent"]
-    assert int(part.count) == 2 * 24 * 16 and torch.isfinite(part.total)
+    hook.remove()
+    assert int(part.count) == 2 * 24 * 16
+    out = seen[0]
+    assert out.shape == (2, 24, 16) and bool(out[0, 20:].abs().sum() > 0)
+    part.total.backward(retain_graph=True)
+    assert out.grad is not None and bool(out.grad[0, 20:].abs().sum() > 0)
+    weights = [p for p in whole.network.parameters() if p.requires_grad]
+    padding = torch.autograd.grad(out[0, 20:].square().sum() + out[1, 13:].square().sum(), weights)
+    # Not the last bias alone: what comes before it sees the padding as well.
+    assert sum(float(g.abs().sum()) > 0 for g in padding) > len(weights) / 2
+
+
+def test_unmasked_samples_are_walked_on_the_canvas(whole: Restyle) -> None:
+    text, _, frames, style = batch()
+    how = {"steps": 3, "guidance": 2.0}
+    found = whole.sample(text, frames, style, noise=ItemRandom(0, 0, ["a", "b"]), **how)  # type: ignore
+    assert found.shape == text.shape and bool((found[1, 13:] == 0).all())
+    assert bool(found[1, :13].abs().sum() > 0)
+    # Cut by hand to fewer frames of padding, it is the same canvas.
+    one = whole.sample(text[1:, :13], frames[1:], style[1:], noise=ItemRandom(0, 0, ["b"]), **how)  # type: ignore
+    assert torch.allclose(found[1:, :13], one, atol=1e-5)
 
 
 @pytest.mark.parametrize(("noise", "square"), [("gaussian", 1.0), ("uniform", 1 / 3)])

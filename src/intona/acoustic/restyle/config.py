@@ -46,7 +46,8 @@ class RestyleConfig:
         drop: share of items trained without their style, for guidance.
         partial: chance that one attribute of a style that knows single ones (encoders.style) is dropped.
         normalize: standardise latents with the corpus's statistics; the paper does not.
-        masked: the loss sees real frames alone. False is the paper: the whole padded canvas.
+        masked: network and loss see real frames alone. False is the paper: the whole canvas of `segment`
+            frames is computed, padding is learned and sampled like any frame.
         segment: frames of the random window of training; 384 in the paper.
         noise: that Palette is trained with. "uniform" is the authors' code from August 2023 on: in [0, 1),
             while sampling starts from a Gaussian.

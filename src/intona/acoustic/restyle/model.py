@@ -60,8 +60,9 @@ class Restyle(nn.Module):
         z_text, z_audio, frames = _window(z_text, z_audio, frames, random, config.segment)
         if not config.masked:  # the paper's canvas: zeros to its full width, and the loss on them too
             z_text, z_audio = (_canvas(z, config.segment) for z in (z_text, z_audio))
-        mask = length_mask(frames, z_text.shape[1]).to(z_text.device)
-        x1, x0 = self._inside(z_text, mask), self._inside(z_audio, mask)
+        valid = length_mask(frames, z_text.shape[1]).to(z_text.device)
+        x1, x0 = self._inside(z_text, valid), self._inside(z_audio, valid)
+        mask = valid if config.masked else torch.ones_like(valid)
         lengths = frames.tolist() if config.masked else [config.segment] * len(frames)
         noise = random.normal(lengths, config.channels).to(x0)
         u, keep = random.uniform(), keep_condition(random.uniform(), config.drop).to(x0.device)
@@ -72,16 +73,15 @@ class Restyle(nn.Module):
                 noise = torch.special.ndtr(noise)  # what a normal draw is among all: uniform in (0, 1)
             x = self.cosine.perturb(x0, t, noise)
             goal = target.make(config.target, self.cosine, x0, noise, t)
-            out = self.network(x, x1, t, style, keep, mask)
+            out = self.network(x, x1, t, style, keep, mask, valid)
         else:
             start = x1 + random.normal(lengths, config.channels).to(x1) if config.x1_noise else x1
             index = (u * config.interval).long().clamp(0, config.interval - 1)
             x = self.bridge.sample(x0, start, index, noise)
             goal = self.bridge.target(x0, x, index)
-            out = self._bridge_network(x, x1, index, style, keep, mask)
-        counted = mask if config.masked else torch.ones_like(mask)
-        error = (out.float() - goal.float()).square() * counted[..., None]
-        count = counted.sum() * config.channels
+            out = self._bridge_network(x, x1, index, style, keep, mask, valid)
+        error = (out.float() - goal.float()).square() * mask[..., None]
+        count = mask.sum() * config.channels
         return Losses(parts={"latent": Part(total=error.sum(), count=count)})
 
     def _partial(self, style: Tensor, random: ItemRandom) -> Tensor:
@@ -93,10 +93,17 @@ class Restyle(nn.Module):
         return style * (~torch.cat([drops, drops], dim=1)).to(style)
 
     def _bridge_network(
-        self, x: Tensor, x1: Tensor, index: Tensor, style: Tensor, keep: Tensor, mask: Tensor
+        self,
+        x: Tensor,
+        x1: Tensor,
+        index: Tensor,
+        style: Tensor,
+        keep: Tensor,
+        mask: Tensor,
+        valid: Tensor,
     ) -> Tensor:
         text = x1 if self.config.see_text else None
-        return self.network(x, text, self.bridge.time(index).to(x.device), style, keep, mask)
+        return self.network(x, text, self.bridge.time(index).to(x.device), style, keep, mask, valid)
 
     @torch.inference_mode()
     def sample(
@@ -110,6 +117,8 @@ class Restyle(nn.Module):
         noise: ItemRandom,
     ) -> Tensor:
         """Z_audio for a text and a style.
+
+        Unmasked, the whole canvas is drawn and walked, `segment` frames or the longest text, as in training.
 
         Args:
             z_text: (B, T, C); style (B, S).
@@ -126,9 +135,13 @@ class Restyle(nn.Module):
         check_scale(guidance)
         if not 1 <= steps <= 1000:
             raise UserError(f"{steps} is not between 1 and 1000", where="steps")
-        mask = length_mask(frames, z_text.shape[1])
-        x1 = self._inside(z_text, mask)
-        size, lengths = len(z_text), frames.tolist()
+        size, whole = len(z_text), z_text.shape[1]
+        if not self.config.masked:
+            z_text = _canvas(z_text, max(self.config.segment, whole))
+        valid = length_mask(frames, z_text.shape[1])
+        x1 = self._inside(z_text, valid)
+        mask = valid if self.config.masked else torch.ones_like(valid)
+        lengths = mask.sum(1).tolist()
 
         def draw() -> Tensor:
             drawn = noise.normal(lengths, self.config.channels).to(x1)
@@ -137,7 +150,7 @@ class Restyle(nn.Module):
         if self.config.process == "palette":
 
             def denoise(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-                out = guide(lambda keep: self.network(z, x1, t, style, keep, mask), guidance, size)
+                out = guide(lambda keep: self.network(z, x1, t, style, keep, mask, valid), guidance, size)
                 return target.split(self.config.target, self.cosine, out, z, t)
 
             x = solvers.solve("ddim", self.cosine, denoise, draw(), steps)
@@ -145,12 +158,12 @@ class Restyle(nn.Module):
 
             def predict(z: Tensor, index: Tensor) -> Tensor:
                 return guide(
-                    lambda keep: self._bridge_network(z, x1, index, style, keep, mask), guidance, size
+                    lambda keep: self._bridge_network(z, x1, index, style, keep, mask, valid), guidance, size
                 )
 
             start = x1 + draw() if self.config.x1_noise else x1
             x = self.bridge.solve(predict, start, steps, draw)
-        return (x * self.std + self.mean) * mask[..., None]
+        return ((x * self.std + self.mean) * valid[..., None])[:, :whole]
 
 
 def _window(

@@ -1,4 +1,9 @@
-"""The networks, behind one call: (x_t, Z_text or None, t, style, keep, mask) -> (B, T, C)."""
+"""The networks, behind one call: (x_t, Z_text or None, t, style, keep, mask, valid) -> (B, T, C).
+
+`mask` (B, T) is where a network computes: what lies outside neither enters nor leaves it. `valid` (B, T) is
+where frames are real, which a network is told. They are one and the same, except with `masked=False`: the
+whole canvas is then computed, and padding is an input and an output like any other.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +56,7 @@ class CrossAttention2d(nn.Module):
 class StyleUNet2d(nn.Module):
     """Grad-TTS's U-Net blocks over (time, channel), with cross-attention to the style at the last levels.
 
-    Inputs are planes of an image: x_t, the mask and, where given, Z_text.
+    Inputs are planes of an image: x_t, `valid` and, where given, Z_text.
     """
 
     def __init__(self, config: RestyleConfig, planes: int) -> None:
@@ -91,11 +96,18 @@ class StyleUNet2d(nn.Module):
         nn.init.zeros_(self.outlet.bias)  # type: ignore[arg-type]
 
     def forward(
-        self, x: Tensor, text: Tensor | None, t: Tensor, style: Tensor, keep: Tensor, mask: Tensor
+        self,
+        x: Tensor,
+        text: Tensor | None,
+        t: Tensor,
+        style: Tensor,
+        keep: Tensor,
+        mask: Tensor,
+        valid: Tensor,
     ) -> Tensor:
         length = x.shape[1]
         pad = (0, 0, 0, -length % self.factor)
-        planes = [x, mask[..., None].to(x.dtype).expand_as(x), *([] if text is None else [text])]
+        planes = [x, valid[..., None].to(x.dtype).expand_as(x), *([] if text is None else [text])]
         h = nn.functional.pad(torch.stack(planes, dim=1), pad).to(memory_format=torch.channels_last)
         m = nn.functional.pad(mask, (0, pad[3]))[:, None, :, None].to(x.dtype)
         time, tokens = self.time(t), self.style(style, keep)
@@ -122,15 +134,19 @@ def _attend(attention: nn.Module, x: Tensor, tokens: Tensor, mask: Tensor) -> Te
 
 
 class StyleConvNeXt(nn.Module):
-    """ConvNeXt blocks at frame rate over the 192 channels; time and style modulate them (AdaLN-Zero)."""
+    """ConvNeXt blocks at frame rate over the 192 channels; time and style modulate them (AdaLN-Zero).
+
+    Unmasked it has one more channel: `valid`.
+    """
 
     def __init__(self, config: RestyleConfig, planes: int) -> None:
         super().__init__()
         net = config.network
+        self.told = not config.masked
         self.time = TimeEmbedding(net.dim)
         self.style = StyleInput(config.style_dim, net.dim, 1)
         self.net = ConvNeXtStack(
-            (planes - 1) * config.channels,
+            (planes - 1) * config.channels + self.told,
             config.channels,
             dim=net.dim,
             depth=net.depth,
@@ -140,10 +156,18 @@ class StyleConvNeXt(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, text: Tensor | None, t: Tensor, style: Tensor, keep: Tensor, mask: Tensor
+        self,
+        x: Tensor,
+        text: Tensor | None,
+        t: Tensor,
+        style: Tensor,
+        keep: Tensor,
+        mask: Tensor,
+        valid: Tensor,
     ) -> Tensor:
         condition = self.time(t) + self.style(style, keep)[:, 0]
-        return self.net(x if text is None else torch.cat([x, text], dim=-1), condition, mask)
+        seen = [x, *([] if text is None else [text]), *([valid[..., None].to(x.dtype)] if self.told else [])]
+        return self.net(torch.cat(seen, dim=-1), condition, mask)
 
 
 def build(config: RestyleConfig) -> StyleUNet2d | StyleConvNeXt:
