@@ -69,6 +69,27 @@ def test_a_batch_of_different_lengths_equals_one_by_one(
         assert torch.allclose(decoded[i, : alone.shape[1]], alone[0], atol=1e-3)
 
 
+@pytest.mark.parametrize("space", [build(), patches(640)], ids=["vae", "patches"])
+def test_the_last_latent_is_filled_with_the_last_frame(
+    space: LatentSpace, speech: tuple[torch.Tensor, torch.Tensor]
+) -> None:
+    """As if the recording had gone on so: filled with the mean mel, a burst would follow the last word."""
+    mels, n = speech[0][:1], 165  # 20 latents and 5 frames
+    longer = torch.cat([mels[:, :n], mels[:, n - 1 : n].expand(-1, 3, -1)], dim=1)
+    latents, after = space.encode(mels[:, :n], torch.tensor([n]))
+    expected, _ = space.encode(longer, torch.tensor([168]))
+    assert torch.allclose(latents, expected, atol=1e-4)
+    if isinstance(space, PatchLatents):
+        assert torch.allclose(space.decode(latents, after)[0], longer[0], atol=1e-3)
+    else:
+        assert isinstance(space, MelVAE)
+        pair = ((mels[:, :n], n), (longer, 168))
+        losses = [space.losses(m, torch.tensor([k]), ItemRandom(0, 0, ["a"])) for m, k in pair]
+        assert int(losses[0].parts["mel"].count) == 168 * 80
+        for name, part in losses[0].parts.items():
+            assert float(part.total) == pytest.approx(float(losses[1].parts[name].total), rel=1e-4)
+
+
 def test_normalised_latents_have_unit_variance(speech: tuple[torch.Tensor, torch.Tensor]) -> None:
     space, (mels, lengths) = build(), speech
     raw = [c[: int(n)].numpy() for c, n in zip(*space.encode(mels, lengths), strict=True)]
@@ -102,6 +123,9 @@ def test_fingerprints_differ_with_weights_and_features_but_not_with_statistics()
     assert half.fingerprint() == a.fingerprint()  # as published
     with pytest.raises(UserError, match=r"made for the latents .*use the latents"):
         a.require(build(1).fingerprint())
+    earlier = build(0)
+    earlier.version = 1
+    assert earlier.fingerprint() != a.fingerprint()  # what filled the last latent was another thing
     other = MelLatents(dataclasses.replace(MelSpec(), f_max=7600.0))
     assert other.fingerprint() != MelLatents(MelSpec()).fingerprint()
     with pytest.raises(UserError, match="40 mels, features with 80"):

@@ -29,6 +29,7 @@ class LatentSpace(nn.Module, ABC):
     """
 
     kind: str
+    version = 1  # counts in the fingerprint: raised where the same weights make other latents
     one_scale = False  # the dimensions keep their proportions: all have one deviation together
     mean: Tensor
     std: Tensor
@@ -81,12 +82,16 @@ class LatentSpace(nn.Module, ABC):
 
         Weights count in half precision: a model published so keeps its fingerprint.
         """
-        digest = hashlib.sha256(f"{self.kind} {self.spec.fingerprint()} {self.dim}".encode())
+        digest = hashlib.sha256(f"{self._made()} {self.dim}".encode())
         for name, value in sorted(self.state_dict().items()):
             if name not in STATISTICS:
                 digest.update(name.encode())
                 digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def _made(self) -> str:
+        version = f"{self.version} " if self.version > 1 else ""
+        return f"{self.kind} {version}{self.spec.fingerprint()}"
 
     def require(self, fingerprint: str, *, where: object = None) -> None:
         """Refuse latents of another space.
@@ -100,6 +105,15 @@ class LatentSpace(nn.Module, ABC):
                 where=where,
                 mend="use the latents that the model was trained with",
             )
+
+
+def hold_last(mels: Tensor, lengths: Tensor, size: int) -> Tensor:
+    """(B, T, n_mels) -> (B, size, n_mels): after its length each item goes on with its last frame.
+
+    Anything else, the mean mel above all, would be learnt and heard as a burst after the last word.
+    """
+    index = torch.minimum(torch.arange(size, device=mels.device)[None, :], (lengths - 1)[:, None])
+    return mels.gather(1, index[..., None].expand(-1, -1, mels.shape[2]))
 
 
 def statistics_of(codes: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -9,13 +9,11 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from intona.audio import MelSpec
 from intona.errors import UserError
-from intona.latents.base import LatentSpace
-from intona.nn.masks import length_mask
+from intona.latents.base import LatentSpace, hold_last
 
 PER_FRAME = 16  # numbers of a patch that stand for one of its frames
 
@@ -65,6 +63,7 @@ class PatchLatents(LatentSpace):
     """
 
     kind = "patch"
+    version = 2  # the last frame fills the last patch; once it was the mean mel
     # Of 128 components the first holds two thirds of the variance and the last half 2 %: with a deviation of
     # 1 each, half of what diffusion learns would be noise that nobody hears.
     one_scale = True
@@ -81,9 +80,7 @@ class PatchLatents(LatentSpace):
 
     def codes(self, mels: Tensor, lengths: Tensor) -> Tensor:
         n = self.latents(mels.shape[1])
-        x = F.pad(mels - self.center, (0, 0, 0, n * self.compression - mels.shape[1]))
-        # What pads the last patch is the mean mel, whatever stands beside it in the batch.
-        x = x * length_mask(lengths, x.shape[1])[..., None]
+        x = hold_last(mels, lengths, n * self.compression) - self.center
         return x.reshape(len(x), n, -1) @ self.basis.T
 
     def mels(self, codes: Tensor, lengths: Tensor) -> Tensor:
@@ -93,7 +90,7 @@ class PatchLatents(LatentSpace):
     def fingerprint(self) -> str:
         """Over kind, mel spec, sizes and corpus, from which the basis follows up to rounding."""
         c = self.config
-        made = f"{self.kind} {self.spec.fingerprint()} {c.frames} {c.dim} {c.corpus}"
+        made = f"{self._made()} {c.frames} {c.dim} {c.corpus}"
         return hashlib.sha256(made.encode()).hexdigest()[:16]
 
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intona.audio import MelSpec
 from intona.errors import UserError
-from intona.latents.base import LatentSpace
+from intona.latents.base import LatentSpace, hold_last
 from intona.nn.convnext import ConvNeXtBlock
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
@@ -73,6 +72,7 @@ class MelVAE(LatentSpace):
     """
 
     kind = "melvae"
+    version = 2  # as patches
     mel_mean: Tensor
     mel_std: Tensor
 
@@ -101,14 +101,13 @@ class MelVAE(LatentSpace):
     def moments(self, mels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, n_mels) -> mean and log variance of the posterior, (B, L, dim) each."""
         t = self.latents(mels.shape[1]) * self.compression
-        x = F.pad((mels - self.mel_mean) / self.mel_std, (0, 0, 0, t - mels.shape[1]))
-        # What pads the last latent is the mean mel, whatever stands beside it in the batch.
-        x = self.inlet(x * length_mask(lengths, t)[..., None])
+        whole = self.latent_lengths(lengths) * self.compression
+        x = self.inlet((hold_last(mels, lengths, t) - self.mel_mean) / self.mel_std)
+        x = x * length_mask(whole, t)[..., None]
         for i, blocks in enumerate(self.down):
             if i:
                 x = self.join[i - 1](x.reshape(x.shape[0], -1, 2 * x.shape[2]))
-            step = 2**i
-            x = blocks(x, length_mask((lengths + step - 1) // step, x.shape[1]))
+            x = blocks(x, length_mask(whole // 2**i, x.shape[1]))
         mean, log_var = self.posterior(x).float().chunk(2, dim=-1)
         return mean, log_var.clamp(*LOG_VAR)
 
@@ -131,17 +130,18 @@ class MelVAE(LatentSpace):
     def losses(self, mels: Tensor, lengths: Tensor, random: ItemRandom) -> Losses:
         """Absolute errors of standardised mels and of their differences in time, and the divergence.
 
+        All frames of the last latent count: those after the end go on with the last one.
+
         KL(N(m, s^2) | N(0, 1)) = (m^2 + s^2 - 1 - log s^2) / 2 (Kingma & Welling 2014, appendix B).
         """
         mean, log_var = self.moments(mels, lengths)
         after = self.latent_lengths(lengths)
         noise = random.normal(after.tolist(), self.dim).to(mean)
         found = self.standard_mels(mean + torch.exp(0.5 * log_var) * noise, after).float()
-        found = found[:, : mels.shape[1]]
-        error = (found - (mels - self.mel_mean) / self.mel_std) * length_mask(lengths, mels.shape[1])[
-            ..., None
-        ]
-        inner = length_mask((lengths - 1).clamp(min=0), mels.shape[1] - 1)
+        lengths, mels = after * self.compression, hold_last(mels, lengths, found.shape[1])
+        error = found - (mels - self.mel_mean) / self.mel_std
+        error = error * length_mask(lengths, mels.shape[1])[..., None]
+        inner = length_mask(lengths - 1, mels.shape[1] - 1)
         moving = (error[:, 1:] - error[:, :-1]).abs() * inner[..., None]
         divergence = 0.5 * (mean.square() + log_var.exp() - 1 - log_var)
         divergence = divergence * length_mask(after, mean.shape[1])[..., None]
