@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal
 
 import pytest
 import torch
 
 from intona.acoustic.gradtts import DecoderConfig, DurationConfig, GradTTS, GradTTSConfig
-from intona.acoustic.gradtts.model import intersperse
+from intona.acoustic.gradtts.model import duration_error, intersperse
 from intona.encoders.base import TextEncoder
+from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.plain import PlainEncoder, PlainEncoderConfig
 from intona.nn.random import ItemRandom
 
@@ -84,6 +86,45 @@ def test_prior_and_duration_losses_by_hand() -> None:
     assert float(parts["duration"].mean.detach()) == pytest.approx(float(((1 - logs) ** 2).mean()), rel=1e-5)
     # A score network that predicts zero (its start): the loss is the mean square of the target.
     assert float(parts["diffusion"].mean.detach()) > 0.1
+
+
+def test_gamma_duration_loss_is_half_the_deviance() -> None:
+    frames, predicted = torch.tensor([0.0, 3, 24]), torch.tensor([1.5, 4.0, 11])
+    y = 1 + frames
+    deviance = 2 * (torch.log(predicted / y) + y / predicted - 1)
+    ours = duration_error(torch.log(predicted), frames, "gamma")
+    torch.testing.assert_close(ours, deviance / 2)
+    assert float(duration_error(torch.log1p(frames), frames, "gamma").abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("loss", ["gamma", "log"])
+def test_the_best_constant_is_the_mean_or_the_geometric_mean(loss: Literal["gamma", "log"]) -> None:
+    frames = torch.tensor([0.0, 2, 5, 9, 14, 30])  # pauses of one context
+    grid = torch.linspace(0.5, 4, 35_001, dtype=torch.float64)
+    cost = sum(duration_error(grid, frame.expand_as(grid), loss) for frame in frames)
+    assert isinstance(cost, torch.Tensor)
+    best = float(torch.expm1(grid[cost.argmin()]))
+    mean, geometric = float(frames.mean()), float(torch.expm1(torch.log1p(frames).mean()))
+    assert best == pytest.approx(mean if loss == "gamma" else geometric, rel=1e-3)
+    assert geometric < 0.7 * mean  # the tempo that the logarithm loses
+
+
+def test_voices_of_one_seed_start_alike_but_for_their_encoder() -> None:
+    sizes = {"dim": 16, "heads": 2, "hidden": 16, "stream_layers": 1, "shared_layers": 1, "out": 16}
+    made = []
+    for more in ({"adaln": True}, {"adaln": False}, {"n_pieces": 99}):
+        encoder = DualStreamConfig(**{"n_tokens": 10, "n_pieces": 20, "speaker_dim": 4, **sizes, **more})
+        torch.manual_seed(3)
+        made.append(GradTTS(dataclasses.replace(TINY, encoder=encoder)))
+    for other in made[1:]:
+        for part in ("prior", "duration", "score"):
+            mine, theirs = (getattr(m, part).state_dict() for m in (made[0], other))
+            assert all(torch.equal(mine[k], theirs[k]) for k in mine)
+    # And the encoder is not drawn from the stream of the rest.
+    torch.manual_seed(3)
+    first = GradTTS(TINY)
+    torch.manual_seed(4)
+    assert not torch.equal(GradTTS(TINY).prior.weight, first.prior.weight)
 
 
 @pytest.mark.parametrize("durations", ["data", "mas"])

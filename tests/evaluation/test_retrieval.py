@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from intona.errors import UserError
-from intona.evaluation.retrieval import _galleries, _ranks, read_embeddings, retrieval, speaker_only
+from intona.evaluation.retrieval import _galleries, _ranks, known_means, retrieval
 
 RNG = np.random.default_rng(0)
 N, D, PHONES, SPEAKERS = 1200, 16, 6, 2
@@ -40,8 +38,13 @@ def test_unrelated_vectors_are_found_by_chance() -> None:
             assert r.recall.estimate == pytest.approx(r.chance, abs=0.05), name
     sim = found["R@5-sim text-audio"]
     assert (sim.gallery, sim.chance, sim.queries) == (16, 5 / 16, 1200)
-    assert sim.recall is not None and sim.recall.clusters == N // 10
-    assert sim.recall.low < 5 / 16 < sim.recall.high  # type: ignore[operator]
+    # Two speakers are two clusters; of one speaker every utterance is one.
+    assert sim.recall is not None and sim.recall.clusters == SPEAKERS
+    phones, _, utterances = _labels()
+    alone = retrieval(NOISE, RNG.normal(size=(N, D)), phones, ["s"] * N, utterances, gallery=16, ks=(5,))
+    one = alone["R@5-sim text-audio"].recall
+    assert one is not None and one.clusters == N // 10
+    assert one.low < 5 / 16 < one.high  # type: ignore[operator]
 
 
 def test_a_collapsed_encoder_scores_nothing() -> None:
@@ -60,23 +63,38 @@ def test_phoneme_identity_alone_fills_diff_and_not_sim() -> None:
 def test_speaker_alone_helps_sim_and_not_sim_spk() -> None:
     """Half of a gallery is of the other speaker: knowing the speaker doubles R@5-sim, no more."""
     audio = 3 * np.eye(SPEAKERS, D)[SPEAKER] + 0.3 * NOISE
-    found = _run(speaker_only(audio, SPEAKER.tolist(), UTTERANCE.tolist()), audio, queries=1200)
+    heard = 3 * np.eye(SPEAKERS, D)[SPEAKER] + 0.3 * RNG.normal(size=(N, D))
+    found = _run(known_means(heard, SPEAKER.tolist(), SPEAKER.tolist()), audio, queries=1200)
     assert found["R@5-sim text-audio"] > 0.5
+    assert found["R@5-sim-mix text-audio"] > 0.5  # the same queries among all speakers
     assert found["R@5-sim-spk text-audio"] == pytest.approx(5 / 16, abs=0.06)
 
 
-def test_speaker_only_has_not_seen_the_answer() -> None:
-    audio = np.eye(4)
-    queries = speaker_only(audio, ["a", "a", "a", "b"], ["1", "1", "2", "3"])
-    assert np.allclose(queries[0], audio[2]) and np.allclose(queries[2], audio[0] + audio[1])
-    assert np.allclose(queries[3], audio[:3].sum(0))  # b has no other utterance
+def test_a_baseline_is_a_mean_of_what_is_known() -> None:
+    known = np.eye(4)
+    queries = known_means(known, ["a", "a", "b", "b"], ["b", "a", "c"])
+    assert np.allclose(queries, [[0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]])  # nobody knows c
 
 
-@pytest.mark.parametrize("condition", ["diff", "sim", "sim-spk"])
+def test_hits_are_those_of_the_recall_and_alike_for_all_runs() -> None:
+    audio = RNG.normal(size=(N, D))
+    how: dict[str, Any] = {"gallery": 16, "resamples": 50, "queries": 600}
+    one, two = (retrieval(t, audio, *_labels(), **how) for t in (NOISE, audio + NOISE))
+    for name, recall in one.items():
+        if recall.recall is None:
+            continue
+        found, asked = (sum(h[i] for h in recall.hits.values()) for i in (0, 1))
+        assert asked == recall.queries and found / asked == pytest.approx(recall.recall.estimate)
+        assert {u: h[1] for u, h in recall.hits.items()} == {u: h[1] for u, h in two[name].hits.items()}
+
+
+@pytest.mark.parametrize("condition", ["diff", "sim", "sim-spk", "sim-mix"])
 def test_galleries_are_what_they_say(condition: str) -> None:
+    before = np.random.default_rng(2).permutation(N)[:300]
     asked, others, size, left_out = _galleries(
-        condition, PHONE, SPEAKER, UTTERANCE, 16, 300, np.random.default_rng(1)
+        condition, PHONE, SPEAKER, UTTERANCE, 16, 300, np.random.default_rng(1), before
     )
+    assert (asked.tolist() == before.tolist()) == (condition == "sim-mix")
     assert others.shape == (300, size - 1) and left_out == 0
     for q, row in zip(asked, others, strict=True):
         assert q not in row and len(set(row)) == len(row)
@@ -92,13 +110,15 @@ def test_tokens_without_a_full_gallery_are_counted() -> None:
     phones = ["rare"] * 3 + ["often"] * 60
     vectors = RNG.normal(size=(63, 4))
     found = retrieval(
-        vectors, vectors, phones, ["s"] * 63, list(range(63)), gallery=32, ks=(1,), resamples=50
+        vectors, vectors, phones, ["s"] * 63, [str(u) for u in range(63)], gallery=32, ks=(1,), resamples=50
     )
     sim = found["R@1-sim text-audio"]
     assert (sim.queries, sim.left_out) == (60, 3)
     diff = found["R@1-diff text-audio"]
     assert (diff.gallery, diff.chance, diff.queries) == (2, 0.5, 63)
-    none = retrieval(vectors, vectors, phones, ["s"] * 63, list(range(63)), gallery=64, ks=(5,), resamples=50)
+    none = retrieval(
+        vectors, vectors, phones, ["s"] * 63, [str(u) for u in range(63)], gallery=64, ks=(5,), resamples=50
+    )
     assert none["R@5-sim text-audio"].recall is None and none["R@5-sim text-audio"].why
     assert none["R@5-diff text-audio"].recall is None  # k = 5 of 2 is no test
 
@@ -127,30 +147,3 @@ def test_the_seed_decides() -> None:
 def test_bad_vectors_are_refused(text: np.ndarray, message: str) -> None:
     with pytest.raises(UserError, match=message):
         _run(text, NOISE)
-
-
-@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
-def test_files(tmp_path: Path, suffix: str) -> None:
-    from safetensors.numpy import save_file
-
-    path = tmp_path / f"vectors{suffix}"
-    arrays = {"text": NOISE[:5].astype(np.float32), "audio": NOISE[5:10].astype(np.float32)}
-    np.savez(path, **arrays) if suffix == ".npz" else save_file(arrays, path)  # type: ignore[arg-type]
-    labels = {"utterance": ["u"] * 5, "phoneme": list("abcde"), "speaker": ["s"] * 5}
-    path.with_suffix(".json").write_text(json.dumps(labels))
-    found = read_embeddings(path)
-    assert np.array_equal(found.audio, arrays["audio"]) and found.phonemes == tuple("abcde")
-    path.with_suffix(".json").write_text(json.dumps({**labels, "speaker": ["s"]}))
-    with pytest.raises(UserError, match='"speaker" must be a list of 5'):
-        read_embeddings(path)
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(UserError, match="cannot be read"):
-        read_embeddings(path)
-
-
-def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
-    path = tmp_path / "v.npz"
-    np.savez(path, text=np.array([{"a": 1}], dtype=object), audio=np.zeros((1, 2)))
-    path.with_suffix(".json").write_text("{}")
-    with pytest.raises(UserError, match="cannot be read as vectors"):
-        read_embeddings(path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from intona import checkpoint, cli, systems
@@ -14,9 +16,11 @@ from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.study import Outcome, Plan
 from intona.study.account import costs, left_lines
+from intona.study.claims import decide
 from intona.study.job import folder
 from intona.study.page import Point, spearman
 from intona.systems.prosody import probe, study, study_report
+from intona.systems.prosody.published import CLAIMS
 
 LOOP = {"loop.steps": "4", "loop.save_every": "2", "loop.validate_every": "4", "loop.keep": "9"}
 FEW = LOOP | {"loop.precision": "fp32"}
@@ -64,6 +68,7 @@ def test_seeds_and_arms_expand_and_stages_are_shared(spoken: Path) -> None:
         "voice/1+2+3/7",
     ]
     assert "retrieval/2-no-adaln/0" in names and "retrieval/1/0" not in names
+    assert "retrieval/2-no-adaln/7" in names  # spaces are compared over all seeds
     assert "probe/0" in names and "probe/7" not in names
     assert wanted.job("judge").wants == tuple(n for n in names if n.startswith("said/"))
     softmax = wanted.job("encoder/2-softmax/0").arguments["overrides"]
@@ -132,8 +137,11 @@ def test_every_kept_checkpoint_is_probed(spoken: Path, chain: dict[str, Path], t
     assert all(0 <= p["R@1-diff"]["estimate"] <= 1 for p in points[3:])
     for p in points:
         assert p["phoneme"]["estimate"] > 3 * p["phoneme majority"]  # what goes in can be read out
-        assert p["phoneme"]["estimate"] > p["next phoneme"]["estimate"]
+        assert p["phoneme"]["estimate"] > p["phoneme ahead"]["estimate"]
+        assert p["duration"]["low"] < p["duration"]["estimate"] < p["duration"]["high"] < 1
         assert 1 < p["masked phonemes"]["estimate"] < 10
+        assert 1 < p["masked phonemes unigram"] < math.log(59)
+    assert len({p["masked pieces unigram"] for p in points}) == 1
     # Stage 2 starts from stage 1: the same streams under the same heads, the same masks.
     assert points[3]["masked pieces"] == points[2]["masked pieces"]
     assert points[2]["masked phonemes"]["estimate"] < points[0]["masked phonemes"]["estimate"]
@@ -168,9 +176,28 @@ def test_the_page_of_half_a_study_names_what_is_missing(
     page = study_report.write(wanted, tmp_path, ended).read_text(encoding="utf-8")
     assert "failed: no &lt;b&gt;luck&lt;/b&gt;" in page and f"waits for {bad}, which failed" in page
     assert "0.746" in page and "published" in page and "Not judged yet" in page
-    assert "1 of 1 seeds" in page or "0 of 1 seeds" in page  # R@1 of 1+2+3 beside 1+2
+    assert "open: 1 seed, 2 needed" in page and "not measured" in page  # R@1 of 1+2+3 beside 1+2; speech
     lines = left_lines(wanted, tmp_path, ended)
     assert f"| {bad} | failed: no <b>luck</b> |" in lines and "| judge | left |" in lines
+
+
+def test_a_claim_of_a_space_is_judged_on_paired_queries(spoken: Path, tmp_path: Path) -> None:
+    def found(rate: float, seed: int) -> dict[str, Any]:
+        rng = np.random.default_rng(seed)
+        hits = {f"u{i}": (int(rng.binomial(50, rate)), 50) for i in range(40)}
+        return {"encoder": {"R@1-sim text-audio": {"hits": hits}}, "speaker_of": dict.fromkeys(hits, "s")}
+
+    space = {(arm, seed): found(rate, seed) for arm, rate in (("1+2", 0.5), ("2", 0.4)) for seed in (0, 1)}
+    results = study_report.Results(
+        plan=plan(spoken, seeds=(0, 1)), out=tmp_path, space=space, speech=None, chain=()
+    )
+    claim = next(c for c in CLAIMS if (c.arm, c.other, c.measure) == ("1+2", "2", "R@1-sim"))
+    assert decide(claim, results.test(claim, (0, 1))) == "holds"
+    assert decide(claim, results.test(claim, (0,))) == "open: 1 seed, 2 needed"
+    softmax = next(c for c in CLAIMS if c.other == "2-softmax")
+    assert decide(softmax, results.test(softmax, (0, 1))) == "not measured"
+    test = results.test(claim, (0, 1))
+    assert test is not None and test.paired.n == 80 and test.paired.clusters == 40
 
 
 def test_rank_correlation_says_its_n() -> None:

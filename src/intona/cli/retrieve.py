@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,6 +13,7 @@ import tyro
 from intona.errors import UserError
 
 if TYPE_CHECKING:
+    from intona.evaluation.retrieval import Recall
     from intona.systems.prosody.retrieve import Retrieved
 
 
@@ -20,9 +22,10 @@ class Retrieve:
     """Recall at k of a contrastive run on utterances that it never saw, in both directions.
 
     diff: the gallery holds phonemes of other types (is it the right phoneme?). sim: of the same type (is it
-    said the same way?). sim-spk: of the same type and speaker (the speaker alone cannot solve it). Each with
-    chance, gallery size M, N queries and a 95 % interval over utterances, beside queries that know only who
-    speaks.
+    said the same way?). sim-spk: of the same type and speaker (the speaker alone cannot solve it). sim-mix:
+    the same queries among all speakers. Each with chance, gallery size M, N queries and a 95 % interval over
+    speakers, or utterances where there is one, beside what the speaker's mean sound finds, and the mean of
+    the phoneme as he says it.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|RUN")]
@@ -43,6 +46,8 @@ def main(arguments: list[str]) -> None:
     request = tyro.cli(Retrieve, prog="intona retrieve", args=arguments)
     if request.out is not None and not request.out.resolve().parent.is_dir():
         raise UserError("no such directory", where=request.out.resolve().parent)
+    if request.seed < 0:
+        raise UserError(f"--seed {request.seed}: 0 or more")
     from intona import config as configs
     from intona.systems.prosody.retrieve import retrieve
 
@@ -61,22 +66,39 @@ def main(arguments: list[str]) -> None:
 
 def table(found: Retrieved) -> list[str]:
     """A Markdown table of all recalls."""
+    count = Counter(found.speaker_of.values())
     lines = [
-        f"{found.phonemes} phonemes of {found.utterances} utterances, {found.speakers} speaker"
-        + ("s" if found.speakers != 1 else ""),
+        f"{found.phonemes} phonemes of {len(found.speaker_of)} utterances, {len(count)} speaker"
+        + ("s" if len(count) != 1 else ""),
         "",
-        "| recall | found | 95 % interval | chance | speaker only | M | N |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| recall | found | 95 % interval | chance | "
+        + "".join(f"{name} | " for name in found.baselines)
+        + "M | N |",
+        "| --- " * (6 + len(found.baselines)) + "|",
     ]
     for name, r in found.encoder.items():
         if r.recall is None:
-            lines.append(f"| {name} | – | {r.why} | | | {r.gallery} | {r.queries} |")
+            told = " |" * len(found.baselines)
+            lines.append(f"| {name} | – | {r.why} | |{told} {r.gallery} | {r.queries} |")
             continue
-        blind = found.speaker_only[name].recall
         interval = "–" if r.recall.low is None else f"{r.recall.low:.3f}–{r.recall.high:.3f}"
-        told = "–" if blind is None else f"{blind.estimate:.3f}"
+        told = "".join(f"{_estimate(b.get(name))} | " for b in found.baselines.values())
         lines.append(
-            f"| {name} | {r.recall.estimate:.3f} | {interval} | {r.chance:.3f} | {told} | {r.gallery} "
-            f"| {r.queries} |"
+            f"| {name} | {r.recall.estimate:.3f} | {interval} | {r.chance:.3f} | {told}{r.gallery} "
+            f"| {r.queries}{_most(found, r)} |"
         )
     return lines
+
+
+def _estimate(recall: Recall | None) -> str:
+    return "–" if recall is None or recall.recall is None else f"{recall.recall.estimate:.3f}"
+
+
+def _most(found: Retrieved, recall: Recall) -> str:
+    """ " (98 % of one speaker)" where several speakers are asked for and one has most of the queries."""
+    asked: Counter[str] = Counter()
+    for utterance, (_, n) in recall.hits.items():
+        asked[found.speaker_of[utterance]] += n
+    share = max(asked.values()) / max(1, sum(asked.values()))
+    several = len(set(found.speaker_of.values())) > 1
+    return f" ({share:.0%} of one speaker)" if several and share > 0.5 else ""

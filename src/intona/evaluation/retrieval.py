@@ -4,20 +4,20 @@ A query is one phoneme token; its gallery holds its own counterpart and M - 1 ot
 
 - `diff`: all of different phoneme types (tests identity);
 - `sim`: all of the query's type, from other utterances (tests prosody: type alone is worth k / M);
-- `sim-spk`: as `sim`, all of the query's speaker too (speaker alone is worth k / M).
+- `sim-spk`: as `sim`, all of the query's speaker too (speaker alone is worth k / M);
+- `sim-mix`: the very queries of `sim-spk`, their galleries drawn as for `sim`: the difference of the two is
+  what the speaker gives away.
 
 M is one for all queries of a condition: `gallery`, or the number of types for `diff` when that is smaller. A
 query whose type has fewer than M - 1 others is left out and counted. Ties take the worst rank, so that a
-collapsed encoder scores 0. Intervals resample utterances as wholes. The published figures do not say their M.
+collapsed encoder scores 0. Intervals resample speakers as wholes where there are several, else utterances.
+The published figures do not say their M.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,9 +25,9 @@ from intona.errors import UserError
 from intona.evaluation.stats import Interval, ratio_interval
 
 QUERIES = 4_000
-CONDITIONS = ("diff", "sim", "sim-spk")
+CONDITIONS = ("diff", "sim", "sim-spk", "sim-mix")
 DIRECTIONS = ("text-audio", "audio-text")
-MAX_BYTES = 1 << 32
+KNOWN = 20  # training utterances a speaker whose sounds the baselines know
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class Recall:
     Args:
         recall: with its interval; None where no query has a full gallery, and `why` says so.
         gallery: M. chance: k / M. queries: how many were asked; left_out: tokens without a full gallery.
+        hits: utterance -> (found, asked), for paired tests: runs on one corpus with one seed are asked alike.
     """
 
     condition: str
@@ -47,6 +48,7 @@ class Recall:
     queries: int
     left_out: int
     recall: Interval | None
+    hits: Mapping[str, tuple[int, int]]
     why: str = ""
 
 
@@ -64,12 +66,13 @@ class Embeddings:
 def retrieval(
     text: np.ndarray,
     audio: np.ndarray,
-    phonemes: Sequence[Hashable],
-    speakers: Sequence[Hashable],
-    utterances: Sequence[Hashable],
+    phonemes: Sequence[str],
+    speakers: Sequence[str],
+    utterances: Sequence[str],
     *,
     gallery: int = 64,
     ks: Sequence[int] = (1, 5, 10),
+    directions: Sequence[str] = DIRECTIONS,
     seed: int = 0,
     queries: int = QUERIES,
     resamples: int = 10_000,
@@ -93,24 +96,26 @@ def retrieval(
     if gallery < 2 or not ks or min(ks) < 1 or queries < 1:
         raise UserError("a gallery has at least 2 items, k is at least 1, and there is a query")
     phone, speaker, utterance = _codes(phonemes), _codes(speakers), _codes(utterances)
+    clusters = speakers if len(set(speakers)) > 1 else utterances
     found: dict[str, Recall] = {}
+    asked = np.zeros(0, int)
     for number, condition in enumerate(CONDITIONS):
         rng = np.random.default_rng([seed, number])
         asked, others, size, left_out = _galleries(
-            condition, phone, speaker, utterance, gallery, queries, rng
+            condition, phone, speaker, utterance, gallery, queries, rng, asked
         )
-        for direction in DIRECTIONS:
+        for direction in directions:
             a, b = (text, audio) if direction == DIRECTIONS[0] else (audio, text)
             ranks = _ranks(a, b, asked, others)
             for k in ks:
-                recall, why = None, ""
+                recall, why, hits = None, "", np.zeros(0)
                 if not len(asked):
                     why = f"no token has {gallery - 1} others"
                 elif k >= size:
                     why = f"k = {k} of M = {size} is always a hit"
                 else:
                     hits = (ranks <= k).astype(float)
-                    groups = utterance[asked].tolist()
+                    groups = [clusters[q] for q in asked]
                     recall = ratio_interval(hits.tolist(), None, groups, resamples=resamples, seed=seed)
                 found[f"R@{k}-{condition} {direction}"] = Recall(
                     condition=condition,
@@ -121,82 +126,37 @@ def retrieval(
                     queries=len(asked),
                     left_out=left_out,
                     recall=recall,
+                    hits=_by_utterance(hits, [utterances[int(q)] for q in asked[: len(hits)]]),
                     why=why,
                 )
     return found
 
 
-def speaker_only(
-    audio: np.ndarray, speakers: Sequence[Hashable], utterances: Sequence[Hashable]
-) -> np.ndarray:
-    """(N, D) queries that know the speaker and nothing else: put them in the place of `text`.
-
-    Each is the mean audio vector of the speaker's *other* utterances (of all other speakers' for one with a
-    single utterance), so that no query has seen its own answer.
-    """
-    audio = _unit(audio, "audio")
-    speaker, utterance = _codes(speakers), _codes(utterances)
-    out = np.empty_like(audio)
-    total = audio.sum(0)
-    by_speaker = {s: audio[speaker == s].sum(0) for s in np.unique(speaker)}
-    for u in np.unique(utterance):
-        mine = utterance == u
-        for s in np.unique(speaker[mine]):
-            place = mine & (speaker == s)
-            rest = by_speaker[s] - audio[place].sum(0)
-            alone = int((speaker == s).sum()) == int(place.sum())
-            out[place] = total - by_speaker[s] if alone else rest
-    # One speaker with one utterance has no "other": all queries alike, which ties then bring to 0.
-    out[np.linalg.norm(out, axis=1) < 1e-9] = 1.0
+def _by_utterance(hits: np.ndarray, utterances: Sequence[str]) -> dict[str, tuple[int, int]]:
+    out: dict[str, tuple[int, int]] = {}
+    for hit, name in zip(hits, utterances, strict=True):
+        found, asked = out.get(name, (0, 0))
+        out[name] = (found + int(hit), asked + 1)
     return out
 
 
-def read_embeddings(path: Path | str) -> Embeddings:
-    """`text` and `audio` from a .npz (never pickled) or .safetensors file, labels from the .json beside it.
+def known_means(known: np.ndarray, labels: Sequence[Hashable], wanted: Sequence[Hashable]) -> np.ndarray:
+    """(N, D) queries that know a label and nothing else: put them in the place of `text`.
 
-    The JSON has the lists `utterance`, `phoneme`, `speaker`, one entry a row.
+    Each is the mean of the known vectors with its label, of all of them where none has it. With speakers as
+    labels it shows what the speaker alone is worth, with (speaker, phoneme) what both are.
 
-    Raises:
-        UserError: a file is missing or malformed, or a list has another length.
+    Args:
+        known: (K, D) audio vectors of *other* utterances than those asked about: a mean that holds the items
+            of a gallery favours the wrong ones. labels: theirs. wanted: (N,) those of the queries.
     """
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"larger than {MAX_BYTES >> 30} GiB", where=path)
-        if path.suffix == ".safetensors":
-            from safetensors.numpy import load_file
-
-            arrays: Any = load_file(path)
-        elif path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {k: stored[k] for k in ("text", "audio") if k in stored}
-        else:
-            raise UserError("is neither .npz nor .safetensors", where=path)
-    except UserError:
-        raise
-    except OSError as e:
-        raise UserError(f"cannot be read ({e.strerror or type(e).__name__})", where=path) from None
-    except Exception as e:  # two formats, each with its own kinds of error for a broken file
-        raise UserError(f"cannot be read as vectors ({type(e).__name__})", where=path) from None
-    labels_path = path.with_suffix(".json")
-    try:
-        labels = json.loads(labels_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise UserError("is missing, or no JSON", where=labels_path) from None
-    vectors = {}
-    for name in ("text", "audio"):
-        if name not in arrays or arrays[name].ndim != 2:
-            raise UserError(f'holds no "{name}" of N x D', where=path)
-        vectors[name] = np.asarray(arrays[name], np.float32)
-    lists = {}
-    for name in ("utterance", "phoneme", "speaker"):
-        value = labels.get(name) if isinstance(labels, dict) else None
-        if not isinstance(value, list) or len(value) != len(vectors["text"]):
-            raise UserError(f'"{name}" must be a list of {len(vectors["text"])}', where=labels_path)
-        lists[name] = tuple(str(x) for x in value)
-    return Embeddings(
-        **vectors, phonemes=lists["phoneme"], speakers=lists["speaker"], utterances=lists["utterance"]
-    )
+    known = _unit(known, "known audio")
+    codes = _codes(labels)
+    sums = np.zeros((codes.max() + 1, known.shape[1]))
+    np.add.at(sums, codes, known)
+    rows = dict(zip(labels, codes.tolist(), strict=True))
+    sums = np.concatenate([sums, known.sum(0)[None]])  # the last row: everything
+    return sums[[rows.get(label, -1) for label in wanted]]
 
 
 def _galleries(
@@ -207,8 +167,12 @@ def _galleries(
     gallery: int,
     queries: int,
     rng: np.random.Generator,
+    before: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Query tokens (Q,), their other items (Q, M - 1), M, and how many tokens have no full gallery."""
+    """Query tokens (Q,), their other items (Q, M - 1), M, and how many tokens have no full gallery.
+
+    `before`: the queries of the condition before this one, which `sim-mix` asks again.
+    """
     n = len(phone)
     order = rng.permutation(n)
     if condition == "diff":
@@ -223,10 +187,11 @@ def _galleries(
             chosen = rng.permutation(np.delete(np.arange(types), phone[q]))[: size - 1]
             others[row] = [tokens[p][rng.integers(len(tokens[p]))] for p in chosen]
         return asked, others, size, 0
-    group = phone if condition == "sim" else _codes(list(zip(phone.tolist(), speaker.tolist(), strict=True)))
+    own = condition == "sim-spk"
+    group = _codes(list(zip(phone.tolist(), speaker.tolist(), strict=True))) if own else phone
     members = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
     asked, rows, left_out = [], [], 0
-    for q in order:
+    for q in before if condition == "sim-mix" else order:
         pool = members[group[q]]
         pool = pool[utterance[pool] != utterance[q]]
         if len(pool) < gallery - 1:

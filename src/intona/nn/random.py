@@ -7,7 +7,8 @@ after a resume: that is what makes those equalities testable to the bit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -19,11 +20,25 @@ def derive_seed(*keys: object) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+@contextmanager
+def drawn_apart(name: str) -> Iterator[None]:
+    """Weights made inside come from a stream of their own, so that what is made after does not depend on
+    how many there were: models that differ in one part start alike in all others."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(torch.initial_seed(), name))
+        yield
+
+
 class ItemRandom:
     """A generator an item, seeded from (seed, step, id); draws are made in call order."""
 
     def __init__(self, seed: int, step: int, ids: Sequence[str]) -> None:
+        self._shared = torch.Generator().manual_seed(derive_seed(seed, step, "all"))
         self._generators = [torch.Generator().manual_seed(derive_seed(seed, step, i)) for i in ids]
+
+    def shared(self) -> Tensor:
+        """() in [0, 1): one draw for the step, whatever is in the batch."""
+        return torch.rand((), generator=self._shared)
 
     def uniform(self) -> Tensor:
         """(B,) in [0, 1)."""

@@ -229,3 +229,39 @@ def shown(claim: Claim, test: Test | None, *, digits: int = 3) -> Html:
     difference = parts.interval(vars(test.paired), digits=digits, signed=True, key="difference")
     p = parts.p_value(test.p_holm if test.p_holm is not None else test.paired.p)
     return join([said, tag("br"), difference, f" p {p}"])
+
+
+def against(
+    finished: Finished | None, arms: Sequence[str], other: str, seeds: Sequence[int], measures: Sequence[str]
+) -> Section | None:
+    """Every arm minus `other`, over all seeds that both have, with Holm's adjustment over the whole table."""
+    if finished is None:
+        return None
+    titles = {m["name"]: m for m in finished.table["measures"]}
+    asked = [(a, m) for a in arms if a != other for m in measures if m in titles]
+    tests = adjusted([compare_voices(finished, a, other, seeds, m) for a, m in asked])
+    rows: list[list[str | Html | None]] = []
+    for (arm, measure), test in zip(asked, tests, strict=True):
+        if test is None:
+            continue
+        m, p = titles[measure], test.p_holm if test.p_holm is not None else test.paired.p
+        rows.append(
+            [
+                arm,
+                m["title"],
+                parts.interval(vars(test.paired), digits=m["digits"], signed=True, key="difference"),
+                ", ".join(f"{d:+.{m['digits']}f}" for d in test.by_seed.values()),
+                parts.p_value(test.paired.p),
+                tag("strong", parts.p_value(p)) if p is not None and p < ALPHA else parts.p_value(p),
+                str(test.paired.n),
+            ]
+        )
+    if not rows:
+        return None
+    caption = (
+        f"Arm minus {other} on the same sentences and seeds; a sentence is resampled with all its seeds. "
+        f"Bold: below {ALPHA:g} after Holm's adjustment over the {len(rows)} comparisons of this table."
+    )
+    heads: list[str | Html | None] = ["arm", "measure", "difference", "by seed", "p", "p (Holm)", "n"]
+    body = parts.table(caption, heads, rows, label="paired differences", tight=True)
+    return Section(id="differences", title=f"Paired differences from {other}", body=body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from intona.nn.align import monotonic_search
 from intona.nn.conv import Conv
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import expand_by_durations, length_mask
-from intona.nn.random import ItemRandom
+from intona.nn.random import ItemRandom, drawn_apart
 
 T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
 
@@ -76,7 +77,8 @@ class GradTTS(nn.Module):
         self.speakers = nn.Embedding(config.n_speakers, speaker_dim) if speaker_dim else None
         # One more id for the blank between tokens.
         n_tokens = config.n_tokens + config.add_blank
-        self.encoder = encoder or _encoder(config.encoder, n_tokens=n_tokens, speaker_dim=speaker_dim)
+        with drawn_apart("encoder"):
+            self.encoder = encoder or _encoder(config.encoder, n_tokens=n_tokens, speaker_dim=speaker_dim)
         dim = self.encoder.dim
         self.prior = nn.Linear(dim, config.n_mels)
         self.duration = DurationPredictor(config.duration, dim)
@@ -153,7 +155,7 @@ class GradTTS(nn.Module):
         if durations is None:
             raise ValueError('durations="data" but the batch has none')
 
-        error = (log_durations.float() - torch.log1p(durations.float())).square() * token_mask
+        error = duration_error(log_durations.float(), durations, self.config.duration.loss) * token_mask
         mu_frames = expand_by_durations(mu.float(), durations, y.shape[1])
         prior = 0.5 * ((y - mu_frames).square() + math.log(2 * math.pi)) * mask[..., None]
         elements = mask.sum() * y.shape[2]
@@ -245,6 +247,16 @@ class GradTTS(nn.Module):
         z = solvers.solve(solver, self.process, denoise, z, steps)
         mel = (z + mu_frames) * self.mel_std + self.mel_mean
         return Speech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
+
+
+def duration_error(log_predicted: Tensor, frames: Tensor, loss: Literal["log", "gamma"]) -> Tensor:
+    """What a token costs; see `DurationConfig.loss`.
+
+    Args:
+        log_predicted: log(1 + frames), any shape. frames: the true ones, same shape.
+    """
+    ratio = torch.log1p(frames.float()) - log_predicted
+    return ratio.square() if loss == "log" else ratio.exp() - ratio - 1
 
 
 def _encoder(

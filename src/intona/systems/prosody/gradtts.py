@@ -16,7 +16,7 @@ from torch import nn
 
 from intona import checkpoint
 from intona import config as configs
-from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
+from intona.acoustic.gradtts import DecoderConfig, DurationConfig, GradTTS, GradTTSConfig
 from intona.data.batch import Batch, Loader
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
@@ -90,6 +90,7 @@ def small() -> RunConfig:
         max_frames=2400,
         model=GradTTSConfig(
             encoder=PlainEncoderConfig(layers=4, hidden=384),
+            duration=DurationConfig(loss="gamma"),
             decoder=DecoderConfig(kind="convnext1d", dim=192, depth=8, expand=3, kernel=7, see_states=True),
             durations="data",
             add_blank=False,

@@ -27,10 +27,12 @@ from intona.nn.random import derive_seed
 from intona.study.stages import RUN, TimeIsUp, require_corpus, until
 from intona.systems.prosody.pretrain import texts_of
 from intona.systems.prosody.retrieve import retrieve
+from intona.text import BpeTokenizer, PhonemeTokenizer
 
 FOUND = "found.json"
 POINTS = "points.json"
 TRAIN_TEXTS = 96  # of the linear probe
+AHEAD = 4  # the phoneme itself and its neighbours can be read out of untrained convolutions
 RIDGE = 1.0
 AT_ONCE = 8
 
@@ -52,11 +54,12 @@ def find_sounds(
     corpus: str,
     run: str,
     gallery: int,
+    known: int,
 ) -> None:
-    """Recalls of the encoder of job `run` on the test split, into `out/found.json`."""
+    """Recalls of the encoder of job `run` on the test split, into `out/found.json` (see `retrieve`)."""
     require_corpus(data, corpus)
     ks = tuple(k for k in (1, 5, 10) if k < gallery)
-    found = retrieve(needs[run] / RUN, data, gallery=gallery, ks=ks)
+    found = retrieve(needs[run] / RUN, data, gallery=gallery, ks=ks, known=known)
     configs.write_json(out / FOUND, dataclasses.asdict(found))
 
 
@@ -73,9 +76,9 @@ def follow(
     """Every kept checkpoint of the runs of `chain`, whose first is of stage 1, into `out/found.json`.
 
     The probe set is the test split. Each point has the run's place in the chain, its step, and:
-    R@1-diff and R@1-sim, text to sound, where there is an audio side; the share of test phonemes that a
-    linear map of the text states names (the phoneme itself, and the one after it); the masked loss of both
-    streams under the heads of stage 1, which are the run's own during stage 1 and its last ones afterwards.
+    R@1-diff and R@1-sim, text to sound, where there is an audio side; what a linear map reads out of the
+    text states (`linear_probe`); the masked loss of both streams under the heads of stage 1, which are the
+    run's own during stage 1 and its last ones afterwards.
     """
     require_corpus(data, corpus)
     runs = [needs[name] / RUN for name in chain]
@@ -104,46 +107,68 @@ def point_of(path: Path, data: Path, *, heads: Path, gallery: int) -> dict[str, 
     """The figures of one checkpoint: name -> Interval as a dict (see `follow`)."""
     out: dict[str, Any] = {}
     if configs.read_json(path / "config.json")["stage"] != "prosody.mlm":
-        found = retrieve(path, data, gallery=gallery, ks=(1,)).encoder
+        found = retrieve(path, data, gallery=gallery, ks=(1,), known=0).encoder
         for name in ("R@1-diff", "R@1-sim"):
             recall = found[f"{name} text-audio"]
             out[name] = None if recall.recall is None else dataclasses.asdict(recall.recall)
             out[f"{name} chance"] = recall.chance
     prepared = Prepared.open(data)
-    out |= phoneme_probe(path, prepared)
+    out |= linear_probe(path, prepared)
     return out | masked_loss(path, heads, prepared)
 
 
 @torch.inference_mode()
-def phoneme_probe(path: Path, prepared: Prepared) -> dict[str, Any]:
-    """Ridge regression from text states to one-hot phonemes, fitted on training texts, scored on the test's.
+def linear_probe(path: Path, prepared: Prepared) -> dict[str, Any]:
+    """Ridge regression out of the text states, fitted on training texts, scored on the test's.
 
-    Nobody's vector stands for the speaker. `majority` is what always naming the commonest would score.
+    phoneme: the share of test phonemes named; near 1 before any training, it can only show a loss. phoneme
+    ahead: the one `AHEAD` places on, which a state must have learnt to look at. duration: R2 of log(1 +
+    frames), 0 for always saying the mean of the training texts. Nobody's vector stands for the speaker.
+    `majority` is what always naming the commonest would score.
+
+    Raises:
+        UserError: the corpus has no durations.
     """
     encoder = pretrained.load(path)
     tokenizer, bpe = pretrained.phonemes(path), pretrained.pieces(path)
 
-    def states(split: str, most: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        texts = texts_of(prepared, prepared.items(split)[:most], tokenizer, bpe)
-        xs, ys, groups = [], [], []
-        for u, (text, x) in enumerate(_encoded(encoder, list(texts.values()))):
-            xs.append(x[:-1])
-            ys.append(np.stack([text.tokens[:-1], text.tokens[1:]], axis=1))
-            groups.append(np.full(len(x) - 1, u))
-        return np.concatenate(xs), np.concatenate(ys), np.concatenate(groups)
+    def states(split: str, most: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        items = prepared.items(split)[:most]
+        frames = {i.id: prepared.durations(i) for i in items}
+        texts = texts_of(prepared, items, tokenizer, bpe)
+        xs, ys, lasts, groups = [], [], [], []
+        for u, (id, (text, x)) in enumerate(zip(texts, _encoded(encoder, list(texts.values())), strict=True)):
+            n, known = max(0, len(x) - AHEAD), frames[id]
+            if known is None:
+                raise UserError("has no durations", where=id, mend="run `intona align DATA`")
+            xs.append(x[:n])
+            ys.append(np.stack([text.tokens[:n], text.tokens[AHEAD:]], axis=1))
+            lasts.append(np.log1p(np.asarray(known, float)[:n]))
+            groups.append(np.full(n, u))
+        return np.concatenate(xs), np.concatenate(ys), np.concatenate(lasts), np.concatenate(groups)
 
-    x, y, _ = states("train", TRAIN_TEXTS)
-    test_x, test_y, groups = states("test", None)
+    x, y, lasts, _ = states("train", TRAIN_TEXTS)
+    test_x, test_y, test_lasts, groups = states("test", None)
     mean, deviation = x.mean(0), x.std(0) + 1e-6
     x, test_x = (_with_one((v - mean) / deviation) for v in (x, test_x))
     gram = x.T @ x + RIDGE * np.eye(x.shape[1])
     out: dict[str, Any] = {}
-    for column, name in enumerate(("phoneme", "next phoneme")):
+    for column, name in enumerate(("phoneme", "phoneme ahead")):
         weights = np.linalg.solve(gram, x.T @ np.eye(len(tokenizer))[y[:, column]])
         right = (test_x @ weights).argmax(1) == test_y[:, column]
         out[name] = dataclasses.asdict(ratio_interval(right.astype(float).tolist(), None, groups.tolist()))
         commonest = np.bincount(y[:, column]).argmax()
         out[f"{name} majority"] = float((test_y[:, column] == commonest).mean())
+    error = test_lasts - test_x @ np.linalg.solve(gram, x.T @ lasts)
+    # A share of squares that is left, and its complement: the interval's ends change places.
+    square = (test_lasts - lasts.mean()) ** 2 + 1e-12
+    left = ratio_interval((error**2).tolist(), square.tolist(), groups.tolist())
+    ends = (left.high, left.low)
+    low, high = (None if e is None else 1 - e for e in ends)
+    out["duration"] = dataclasses.asdict(
+        dataclasses.replace(left, estimate=1 - left.estimate, low=low, high=high)
+    )
+    out["duration mean"] = 0.0
     return out
 
 
@@ -164,7 +189,8 @@ def _encoded(encoder: torch.nn.Module, texts: Sequence[Text]) -> Iterator[tuple[
 def masked_loss(path: Path, heads: Path, prepared: Prepared) -> dict[str, Any]:
     """Cross-entropy, nats a masked symbol, of the test texts: streams of `path`, heads of `heads`.
 
-    Each text has the same masks at every checkpoint.
+    Each text has the same masks at every checkpoint. `unigram`: the same symbols by their frequency in the
+    training texts alone, which a model that reads no context comes down to.
 
     Raises:
         UserError: `heads` is no run of stage 1.
@@ -183,6 +209,8 @@ def masked_loss(path: Path, heads: Path, prepared: Prepared) -> dict[str, Any]:
     checkpoint.load_weights(model, state | {f"encoder.{k}": v for k, v in theirs.items()}, where=path)
     model.eval()
     totals: dict[str, list[float]] = {}
+    blind: dict[str, list[float]] = {}
+    common = _frequencies(prepared, tokenizer, bpe, phonemes=sizes.n_tokens, pieces=sizes.n_pieces)
     masks = configs.from_dict(MaskConfig, config["mask"])
     for id, text in texts_of(prepared, prepared.items("test"), tokenizer, bpe).items():
         generator = torch.Generator().manual_seed(derive_seed(0, "probe", id))
@@ -201,7 +229,21 @@ def masked_loss(path: Path, heads: Path, prepared: Prepared) -> dict[str, Any]:
             )[stream]
             sums = totals.setdefault(stream, [])
             sums += [float(part.total), float(part.count)]
+            hidden = np.asarray(target)[np.asarray(chosen, bool)]
+            blind.setdefault(stream, []).extend(-np.log(common[stream][hidden]))
     out: dict[str, Any] = {}
     for stream, sums in totals.items():
         out[f"masked {stream}"] = dataclasses.asdict(ratio_interval(sums[::2], sums[1::2]))
+        out[f"masked {stream} unigram"] = float(np.mean(blind[stream]))
     return out
+
+
+def _frequencies(
+    prepared: Prepared, tokenizer: PhonemeTokenizer, bpe: BpeTokenizer, **sizes: int
+) -> dict[str, np.ndarray]:
+    """Stream -> probability of each symbol in the training texts, one added to each count."""
+    counts = {stream: np.ones(n) for stream, n in sizes.items()}
+    for text in texts_of(prepared, prepared.items("train"), tokenizer, bpe).values():
+        np.add.at(counts["phonemes"], list(text.tokens), 1)
+        np.add.at(counts["pieces"], list(text.pieces), 1)
+    return {stream: c / c.sum() for stream, c in counts.items()}

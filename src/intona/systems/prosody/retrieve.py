@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from intona.encoders import pretrained
 from intona.encoders.contrastive import ContrastiveModel
 from intona.encoders.speaker import speaker_vectors
 from intona.errors import UserError
-from intona.evaluation.retrieval import Embeddings, Recall, retrieval, speaker_only
+from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, retrieval
 from intona.nn.random import derive_seed
 from intona.systems.prosody.contrastive import RunConfig
 from intona.systems.prosody.pretrain import texts_of
@@ -29,13 +30,17 @@ UTTERANCES = 8  # encoded at once
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieved:
-    """Recalls of the run's encoder, and of queries that know the speaker alone."""
+    """Recalls of the run's encoder, and, text to sound, of queries that know less.
+
+    Args:
+        baselines: "speaker" and "speaker and phoneme" -> recalls of the mean training sound of both.
+        phonemes: how many tokens. speaker_of: utterance -> speaker.
+    """
 
     encoder: dict[str, Recall]
-    speaker_only: dict[str, Recall]
+    baselines: dict[str, dict[str, Recall]]
     phonemes: int
-    utterances: int
-    speakers: int
+    speaker_of: dict[str, str]
 
 
 def load_model(run: Path | str) -> tuple[ContrastiveModel, RunConfig]:
@@ -61,10 +66,15 @@ def load_model(run: Path | str) -> tuple[ContrastiveModel, RunConfig]:
 
 
 @torch.inference_mode()
-def embed(run: Path | str, data: Path | str, *, split: str = "test", seed: int = 0) -> Embeddings:
+def embed(
+    run: Path | str, data: Path | str, *, split: str = "test", seed: int = 0, most: int = 0
+) -> Embeddings:
     """Text and audio vectors of every phoneme of a split.
 
     The speaker vector of a text is that of another utterance of the same speaker, drawn by `seed`.
+
+    Args:
+        most: so many utterances of each speaker, drawn by `seed`; 0 = all.
 
     Raises:
         UserError: features of another kind than the run's, an empty or unaligned split.
@@ -75,6 +85,7 @@ def embed(run: Path | str, data: Path | str, *, split: str = "test", seed: int =
     prepared.spec.require_same(configs.load(MelSpec, path / "features.json"), where=path)
     tokenizer, bpe = pretrained.phonemes(path), pretrained.pieces(path)
     places = phoneme_places(prepared, split, min_frames=config.min_frames)
+    chosen = _some(places.items, most, seed)
     if new := sorted({s for i in places.items for s in i.phonemes if s not in tokenizer}):
         print(f"{len(new)} phonemes that the run never saw: {' '.join(new[:20])}", file=sys.stderr)
     texts = texts_of(prepared, places.items, tokenizer, bpe)
@@ -88,6 +99,7 @@ def embed(run: Path | str, data: Path | str, *, split: str = "test", seed: int =
     text, audio = [], []
     for start in range(0, len(places.items), UTTERANCES):
         within = (places.utterance >= start) & (places.utterance < start + UTTERANCES)
+        within &= chosen[places.utterance]
         if not within.any():
             continue
         batch = collate_pairs(
@@ -104,14 +116,25 @@ def embed(run: Path | str, data: Path | str, *, split: str = "test", seed: int =
             )
         )
         audio.append(model.embed_audio(batch.mels, batch.mel_lengths))
-    items = [places.items[u] for u in places.utterance]
+    kept = np.flatnonzero(chosen[places.utterance])
+    items = [places.items[u] for u in places.utterance[kept]]
     return Embeddings(
         text=torch.cat(text).numpy(),
         audio=torch.cat(audio).numpy(),
-        phonemes=tuple(i.phonemes[p] for i, p in zip(items, places.position, strict=True)),
+        phonemes=tuple(i.phonemes[p] for i, p in zip(items, places.position[kept], strict=True)),
         speakers=tuple(prepared.speakers[i.speaker] for i in items),
         utterances=tuple(i.id for i in items),
     )
+
+
+def _some(items: Sequence[Item], most: int, seed: int) -> np.ndarray:
+    """(U,) bool: at most `most` utterances a speaker, all for 0."""
+    chosen = np.full(len(items), not most)
+    for speaker in sorted({i.speaker for i in items}) if most else ():
+        own = [u for u, i in enumerate(items) if i.speaker == speaker]
+        rng = np.random.default_rng(derive_seed(seed, "known", str(speaker)))
+        chosen[rng.permutation(own)[:most]] = True
+    return chosen
 
 
 def retrieve(
@@ -122,15 +145,30 @@ def retrieve(
     gallery: int = 64,
     ks: tuple[int, ...] = (1, 5, 10),
     seed: int = 0,
+    known: int = KNOWN,
 ) -> Retrieved:
-    """Recalls of a run on a split, and those of its speaker-only baseline."""
+    """Recalls of a run on a split, and those of its baselines.
+
+    Args:
+        known: training utterances a speaker that the baselines take their means of; 0 = no baselines.
+    """
     found = embed(run, data, split=split, seed=seed)
     labels = (found.phonemes, found.speakers, found.utterances)
-    blind = speaker_only(found.audio, found.speakers, found.utterances)
+    baselines = {}
+    if known:
+        heard = embed(run, data, split="train", seed=seed, most=known)
+        both = (list(zip(e.speakers, e.phonemes, strict=True)) for e in (heard, found))
+        for name, (theirs, ours) in {
+            "speaker": (heard.speakers, found.speakers),
+            "speaker and phoneme": both,
+        }.items():
+            blind = known_means(heard.audio, theirs, ours)
+            baselines[name] = retrieval(
+                blind, found.audio, *labels, gallery=gallery, ks=ks, seed=seed, directions=("text-audio",)
+            )
     return Retrieved(
         encoder=retrieval(found.text, found.audio, *labels, gallery=gallery, ks=ks, seed=seed),
-        speaker_only=retrieval(blind, found.audio, *labels, gallery=gallery, ks=ks, seed=seed),
+        baselines=baselines,
         phonemes=len(found.text),
-        utterances=len(set(found.utterances)),
-        speakers=len(set(found.speakers)),
+        speaker_of=dict(zip(found.utterances, found.speakers, strict=True)),
     )

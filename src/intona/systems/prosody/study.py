@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from intona.evaluation.retrieval import KNOWN
 from intona.study import Arm, Job, Plan, common
 from intona.study.common import STAGES as STAGES_PY
 
@@ -50,6 +51,7 @@ ENCODERS = {
     "2": Encoder(stage="prosody.contrastive"),
     "2-softmax": Encoder(stage="prosody.contrastive", overrides=(("model.loss", "softmax"),)),
     "2-no-adaln": Encoder(stage="prosody.contrastive", overrides=(("model.text.adaln", "false"),)),
+    "2-nobody": Encoder(stage="prosody.contrastive", overrides=(("speaker_dropout", "1"),)),
     "1+2": Encoder(stage="prosody.contrastive", init="1"),
     "1+2+3": Encoder(stage="prosody.refine", init="1+2"),
 }
@@ -60,7 +62,10 @@ ARMS = {
     "1": Voiced(what="masked text", encoder="1", repeated=True),
     "2": Voiced(what="text and sound, SigLIP", encoder="2", repeated=True),
     "2-softmax": Voiced(what="stage 2 with CLIP's softmax", encoder="2-softmax"),
-    "2-no-adaln": Voiced(what="stage 2 without the speaker", encoder="2-no-adaln"),
+    "2-no-adaln": Voiced(
+        what="stage 2 without AdaLN: plain post-norm blocks, no speaker", encoder="2-no-adaln"
+    ),
+    "2-nobody": Voiced(what="stage 2 with AdaLN and nobody's vector", encoder="2-nobody", optional=True),
     "1+2": Voiced(what="masked text, then text and sound", encoder="1+2", repeated=True),
     "1+2+3": Voiced(what="and batches of one phoneme", encoder="1+2+3", repeated=True),
     **{
@@ -139,7 +144,7 @@ def declare(
     """The jobs of the study, the whole first seed before the second.
 
     Args:
-        seeds: of all training; every arm has the first, those in `repeat` all.
+        seeds: of all training; every encoder has all, every voice the first, those in `repeat` all.
         texts: text for stage 1 beside the corpus's own (see `prosody.mlm`).
         asr: the recognizer of WER and CER, "none" for none.
 
@@ -156,8 +161,9 @@ def declare(
     )
     jobs = builder.shared()
     for number, seed in enumerate(seeds):
-        mine = [n for n in chosen if not number or n in repeat]
-        jobs += builder.seed(mine, seed, probe=not number)
+        # An encoder costs a fifth of its voice: all have every seed, and so has what is claimed of spaces.
+        voiced = [n for n in chosen if not number or n in repeat]
+        jobs += builder.seed(chosen, voiced, seed, probe=not number)
     said = tuple(j.name for j in jobs if j.name.startswith("said/"))
     jobs.append(
         common.judge_job(
@@ -193,8 +199,8 @@ class _Builder:
             common.test_job(self.corpus, sentences=self.size.sentences, minutes=minutes["test"]),
         ]
 
-    def seed(self, arms: Sequence[str], seed: int, *, probe: bool) -> list[Job]:
-        """Encoders in the order of the curriculum, then a voice for each arm, then what looks at them."""
+    def seed(self, arms: Sequence[str], voiced: Sequence[str], seed: int, *, probe: bool) -> list[Job]:
+        """Encoders of the arms in the order of the curriculum, voices, and what looks at them."""
         wanted = {ARMS[n].encoder for n in arms}
         for name in reversed(ENCODERS):
             if name in wanted and ENCODERS[name].init:
@@ -204,7 +210,7 @@ class _Builder:
         jobs += [
             self._retrieval(n, seed) for n in ENCODERS if n in wanted and ENCODERS[n].stage != "prosody.mlm"
         ]
-        for name in arms:
+        for name in voiced:
             jobs.append(self._voice(name, seed))
             jobs.append(
                 common.said_job(name, seed, voice=f"voice/{name}/{seed}", minutes=self.size.minutes["said"])
@@ -291,7 +297,7 @@ class _Builder:
         return Job(
             name=f"retrieval/{name}/{seed}",
             call=f"{PROBE_PY}:find_sounds",
-            arguments={**self.corpus.at, "run": run, "gallery": self.size.gallery},
+            arguments={**self.corpus.at, "run": run, "gallery": self.size.gallery, "known": KNOWN},
             needs=(run,),
             arm=name,
             seed=seed,
