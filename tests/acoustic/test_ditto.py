@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor
 
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
-from intona.acoustic.ditto.dit import Attention
+from intona.acoustic.ditto.dit import Attention, Block
 from intona.acoustic.ditto.length import LengthPredictor
-from intona.acoustic.ditto.model import Text, _outside
+from intona.acoustic.ditto.model import Text, _outside, places
 from intona.audio import MelSpec
 from intona.encoders.plain import PlainEncoderConfig
 from intona.latents.mel import MelLatents, MelLatentsConfig
@@ -31,6 +32,10 @@ SIZES = DittoConfig(
     heads=2,
     expand=2,
     text_positions="stretched",
+    text_widths=(0.02, 0.1),
+    rotary=200.0,
+    opening=0.3,
+    guess=True,
     length=LengthConfig(hidden=16, dropout=0.0),
 )
 SPEC = MelSpec(n_mels=8)
@@ -103,6 +108,101 @@ def test_attention_is_the_plain_formula() -> None:
     scores = (attention.q(x) @ k.transpose(1, 2) / math.sqrt(8)).masked_fill(~mask[:, None], -math.inf)
     oracle = attention.out(scores.softmax(-1) @ v)
     assert torch.allclose(attention(x, other, mask, None, None), oracle, atol=1e-6)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_fresh_block_is_the_identity_unless_opened(skip: bool) -> None:
+    torch.manual_seed(0)
+    x, text = torch.randn(2, 5, 16), torch.randn(2, 4, 16)
+    turn = rotation(torch.arange(5.0).expand(2, 5), 8)
+    rest = (length_mask(torch.tensor([5, 3])), text, length_mask(torch.tensor([4, 2])), torch.zeros(2, 6, 16))
+
+    def run(opening: float) -> Tensor:
+        block = Block(16, 2, 2, 0.0, skip=skip, opening=opening)
+        return block(x, *rest, turn, (None, None), torch.randn(2, 5, 16) if skip else None)
+
+    assert torch.equal(run(0.0), x)
+    assert not torch.allclose(run(0.2), x, atol=0.01)
+
+
+def test_an_opened_network_hears_the_text_from_the_first_gradient() -> None:
+    for opening, heard in ((0.0, False), (0.2, True)):
+        torch.manual_seed(0)
+        model = Ditto(dataclasses.replace(SIZES, opening=opening, drop=0.0), MelLatents(SPEC)).eval()
+        torch.nn.init.normal_(model.net.outlet.weight, std=0.1)  # as after one step: it starts at zero
+        model.losses(**batch([9, 20], [4, 0], [5, 9]), random=ItemRandom(0, 0, ["a", "b"])).total.backward()
+        cross = [b.cross for b in model.net.blocks]
+        assert all(bool(c.q.weight.grad.any()) == heard for c in cross)  # type: ignore[union-attr]
+
+
+def test_symbols_are_laid_out_by_their_widths() -> None:
+    widths = torch.tensor([[1.0, 0.0, 2.0, 1.0], [1.0, 1.0, 0.0, 0.0]])
+    where = places(widths, torch.tensor([8, 10]))
+    assert torch.allclose(where[0], torch.tensor([0.5, 1.5, 3.5, 6.5]))
+    assert torch.allclose(where[1, :2], torch.tensor([2.0, 7.0]))
+    assert torch.isfinite(places(torch.zeros(1, 3), torch.tensor([4]))).all()
+
+
+def test_far_text_counts_less_at_the_width_of_each_head() -> None:
+    model = build(heads=4, text_widths=(0.02, 0.1, 0.0))
+    positions, where = torch.tensor([[-1.0, 0.0, 1.0]]), torch.tensor([[0.5, 3.0]])
+    score = model._near(positions, where, torch.tensor([[True, False]]), 1)
+    assert score.shape == (1, 4, 3, 2) and torch.isinf(score[..., 1]).all()
+    assert not score[:, :, 0, 0].any() and not score[:, 2, :, 0].any()  # the reference; a head without width
+    for head, seconds in ((0, 0.02), (1, 0.1), (3, 0.02)):
+        width = seconds * model.space.rate
+        assert score[0, head, 1:, 0].tolist() == pytest.approx([-0.125 / width**2] * 2, rel=1e-4)
+
+
+def test_the_guess_is_the_regression_of_the_velocity_on_the_noisy_latent() -> None:
+    model = build(noise_shift=0.4)
+    model.spread.copy_(torch.linspace(0.1, 4, 8))
+    g = torch.Generator().manual_seed(0)
+    x, noise = torch.randn(40_000, 8, generator=g) * model.spread, torch.randn(40_000, 8, generator=g)
+    t = torch.tensor([0.05, 0.4, 0.9, 1.0])
+    for row, at in zip(model._guess(t), t, strict=True):
+        alpha, sigma = model.process.alpha(at), model.process.sigma(at)
+        z, v = alpha * x + sigma * noise, alpha * noise - sigma * x
+        slope = (z * v).mean(0) / z.square().mean(0)
+        assert torch.allclose(row, slope, atol=0.03 * float(slope.abs().max()) + 0.02)
+    model.spread.fill_(1.0)
+    assert not model._guess(t).any()
+
+
+def test_the_schedule_is_shifted_in_training_and_in_sampling() -> None:
+    """A fresh model predicts nothing, so its loss is the mean power of the velocity over times."""
+    for shift in (1.0, 0.35):
+        torch.manual_seed(0)
+        config = dataclasses.replace(SIZES, spans=0.0, guess=False, noise_shift=shift)
+        model = Ditto(config, MelLatents(SPEC)).eval()
+        n = 256
+        data = batch([12] * n, [0] * n, [4] * n)
+        data["latents"] = 3 * data["latents"]
+        with torch.no_grad():
+            losses = model.losses(**data, random=ItemRandom(0, 0, [str(i) for i in range(n)]))
+        angle = (torch.arange(1000) + 0.5) / 1000 * math.pi / 2
+        sigma = angle.sin() / torch.hypot(shift * angle.cos(), angle.sin())
+        expected = float((1 - sigma.square() + 9 * sigma.square()).mean())
+        assert float(losses.parts["diffusion"].mean) == pytest.approx(expected, rel=0.06)
+
+
+def test_a_training_batch_is_of_one_kind_where_asked() -> None:
+    model, data = build(together=True, drop=0.0), batch([9, 20, 14], [4, 0, 7], [5, 9, 7])
+    seen: set[tuple[bool, bool]] = set()
+    whole = model.velocity
+
+    def spy(*args: Any, **how: Any) -> Tensor:
+        reference, given = how["reference_mask"].any(1), how["given_mask"].any(1)
+        seen.add((bool(reference.any()), bool(given.any())))
+        assert reference.tolist() in ([False] * 3, [True, False, True])
+        assert not (reference.any() and given.any())
+        assert how["reference"].shape[1] == (7 if reference.any() else 0)
+        return whole(*args, **how)
+
+    model.velocity = spy  # type: ignore[method-assign]
+    for step in range(30):
+        model.train().losses(**data, random=ItemRandom(0, step, ["a", "b", "c"]))
+    assert seen == {(True, False), (False, True), (False, False)}
 
 
 # --- the network --------------------------------------------------------------------------------------
@@ -186,7 +286,7 @@ def test_what_is_masked_or_given_is_where_it_should_be() -> None:
     silent = {"reference": data["references"] + 1, "reference_mask": none}
     assert torch.equal(answer(noisy, **silent), answer(noisy, reference_mask=none))
     null = torch.zeros(1, dtype=torch.bool)
-    strange = Text(states=text.states + 1, mask=text.mask, raw=text.raw)
+    strange = Text(states=text.states + 1, mask=text.mask, raw=text.raw, widths=text.widths + 1)
     assert torch.equal(answer(noisy, keep=null), answer(noisy, keep=null, text=strange))
 
 
@@ -260,17 +360,25 @@ def test_lengths_are_learnt_and_scale() -> None:
 # --- learning -----------------------------------------------------------------------------------------
 
 
+# Two short ones and two long ones in every order: 8 latents always.
+ORDERS = [torch.tensor(row) for row in itertools.product((0, 1), repeat=4) if sum(row) == 2]
+
+
+def spread(symbols: Tensor) -> Tensor:
+    return symbols.repeat_interleave(2 * symbols + 1)
+
+
 def test_it_learns_to_say_what_the_text_says() -> None:
-    """Two symbols, two sounds: after a few seconds guidance and text decide which is heard."""
+    """Two symbols, two sounds, one three times as long, which nobody told: what is heard is what is said."""
     torch.manual_seed(0)
-    config = dataclasses.replace(SIZES, spans=0.2, noise_shift=1.0)
+    config = dataclasses.replace(SIZES, spans=0.2)
     model = Ditto(config, MelLatents(SPEC))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     sounds = torch.stack([torch.ones(8), -torch.ones(8)])
     g = torch.Generator().manual_seed(0)
     for step in range(150):
-        symbols = torch.randint(0, 2, (16, 4), generator=g)
-        latents = sounds[symbols].repeat_interleave(2, dim=1)
+        symbols = torch.stack([ORDERS[i] for i in torch.randint(0, len(ORDERS), (16,), generator=g)])
+        latents = torch.stack([sounds[spread(row)] for row in symbols])
         losses = model.losses(
             tokens=symbols + 1,
             token_lengths=torch.full((16,), 4),
@@ -285,7 +393,7 @@ def test_it_learns_to_say_what_the_text_says() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     model.eval()
-    said = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 1]])
+    said = torch.stack([ORDERS[1], ORDERS[4]])
     speech = model.synthesize(
         said + 1,
         torch.tensor([4, 4]),
@@ -295,7 +403,7 @@ def test_it_learns_to_say_what_the_text_says() -> None:
         random=ItemRandom(0, 0, ["x", "y"]),
     )
     heard = (speech.latents.mean(-1) < 0).long()
-    assert torch.equal(heard, said.repeat_interleave(2, dim=1))
+    assert torch.equal(heard, torch.stack([spread(row) for row in said]))
 
 
 # --- sizes --------------------------------------------------------------------------------------------

@@ -37,10 +37,20 @@ class DittoConfig:
         text_positions: how cross-attention knows where a symbol stands. "none": only by its state (the
             paper). "stretched": rotary positions of symbols spread evenly over the target's length (ours:
             little data does not teach an alignment by itself).
+        text_widths: of "stretched", seconds: head h adds -(distance)^2 / (2 width^2) to its scores, with
+            width h modulo how many there are, 0 = nothing. () is none at all (the paper; others are ours).
+        rotary: base of the rotary positions. Small ones tell more of a few hundred latents (ours; the
+            paper's is the usual 10,000).
+        opening: what gates start at, and the share of usual weights that cross-attention starts with, so
+            that text has a gradient from the first step (ours); 0 is the identity, as in DiT.
+        guess: whether the network adds to the best linear guess from each dimension's deviation alone
+            (ours), or predicts the whole velocity (the paper). No difference where all deviations are 1.
         drop: share of items without text and without reference, for classifier-free guidance.
         drop_reference: share of the others without a reference.
         spans: share of items that see a part of themselves instead of a reference, and fill in the rest.
-        noise_shift: see `diffusion.shifted` (1 is the cosine schedule itself).
+        together: whether all of a training batch get a reference, or a part of themselves, or neither: fewer
+            rows to compute (ours); else each item draws.
+        noise_shift: see `diffusion.shifted` (1 is the cosine schedule itself, the paper's).
     """
 
     n_tokens: int = 0
@@ -55,9 +65,14 @@ class DittoConfig:
     dropout: float = 0.0
     long_skips: bool = True
     text_positions: Literal["none", "stretched"] = "none"
+    text_widths: tuple[float, ...] = ()
+    rotary: float = 10_000.0
+    opening: float = 0.0
+    guess: bool = False
     drop: float = 0.1
     drop_reference: float = 0.2
     spans: float = 0.3
+    together: bool = False
     noise_shift: float = 1.0
     length: LengthConfig = field(default_factory=LengthConfig)
 

@@ -38,11 +38,16 @@ SHORTEST_SPAN = 0.7  # of an utterance, masked in span masking
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """A text as the network hears it: states (B, N, D), mask (B, N), and `raw` as the encoder made them."""
+    """A text as the network hears it.
+
+    states (B, N, D), mask (B, N), `raw` as the encoder made them, and `widths` (B, N): how long each symbol
+    is beside the others.
+    """
 
     states: Tensor
     mask: Tensor
     raw: Tensor
+    widths: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,13 @@ class Ditto(nn.Module):
         config: sizes and choices.
         space: the latents, frozen here; part of the weights, so that a checkpoint is whole.
         encoder: a `TextEncoder`; the one of the config if None.
+
+    Whoever trains sets what belongs to a corpus: `spread` (dim,), the deviations of the latents, and
+    `widths` (n_tokens,), how long symbols are beside each other, for "stretched"; both are 1 until then.
     """
+
+    spread: Tensor
+    widths: Tensor
 
     def __init__(self, config: DittoConfig, space: LatentSpace, encoder: TextEncoder | None = None) -> None:
         super().__init__()
@@ -83,7 +94,11 @@ class Ditto(nn.Module):
             expand=config.expand,
             dropout=config.dropout,
             long_skips=config.long_skips,
+            opening=config.opening,
+            base=config.rotary,
         )
+        self.register_buffer("spread", torch.ones(space.dim))
+        self.register_buffer("widths", torch.ones(config.n_tokens))
         self.length = LengthPredictor(config.length, states=self.encoder.dim, latent=space.dim)
         self.process = Shifted(scale=config.noise_shift)
 
@@ -95,7 +110,8 @@ class Ditto(nn.Module):
     def read(self, tokens: Tensor, lengths: Tensor, pieces: Pieces | None = None) -> Text:
         """A text as the network hears it; once for all steps."""
         raw, mask = self.encoder(tokens, lengths, None, pieces)
-        return Text(states=self.text(raw), mask=mask, raw=raw)
+        widths = self.widths[tokens] * mask
+        return Text(states=self.text(raw), mask=mask, raw=raw, widths=widths)
 
     def velocity(
         self,
@@ -135,14 +151,35 @@ class Ditto(nn.Module):
         first[:, 0] = True
         states = torch.where(keep[:, None, None], text.states, self.no_text.to(text.states.dtype))
         text_mask = torch.where(keep[:, None], text.mask, first)
-        symbols = text_mask.sum(1, keepdim=True)
-        where = None
-        if self.config.text_positions == "stretched":
-            place = torch.arange(states.shape[1], device=noisy.device)[None, :] + 0.5
-            where = place * lengths[:, None] / symbols - 0.5
-        pooled = (states * text_mask[..., None]).sum(1) / symbols
+        pooled = (states * text_mask[..., None]).sum(1) / text_mask.sum(1, keepdim=True)
         condition = self.time(t) + self.pooled(pooled)
-        return self.net(x, mask, positions, states, text_mask, condition, where)[:, r:]
+        where, heard = None, text_mask
+        if self.config.text_positions == "stretched":
+            where = places(text.widths, lengths)
+            if self.config.text_widths:
+                heard = self._near(positions, where, text_mask, r)
+        found = self.net(x, mask, positions, states, heard, condition, where)[:, r:]
+        return found + self._guess(t).to(found)[:, None, :] * noisy if self.config.guess else found
+
+    def _near(self, positions: Tensor, where: Tensor, text_mask: Tensor, r: int) -> Tensor:
+        """(B, heads, L, N) to add to the scores: text far from a latent's time counts less, at each head's
+        own width. The first `r` rows, the reference, have no place in this text."""
+        seconds = torch.tensor(self.config.text_widths, device=where.device) * self.space.rate
+        falloff = torch.where(seconds > 0, 0.5 / seconds.clamp(min=1e-6).square(), 0.0)
+        falloff = falloff[torch.arange(self.config.heads, device=where.device) % len(falloff)]
+        apart = (positions[:, :, None].float() - where[:, None, :]).square()
+        apart[:, :r] = 0
+        score = -falloff[None, :, None, None] * apart[:, None]
+        return score.masked_fill(~text_mask[:, None, None, :], -torch.inf)
+
+    def _guess(self, t: Tensor) -> Tensor:
+        """(B, dim): times the noisy latent, the velocity's best linear guess from each dimension alone.
+
+        With v = alpha eps - sigma x and z = alpha x + sigma eps, x of deviation s: E[vz] / E[z^2].
+        """
+        alpha, sigma = (f(t.float())[:, None] for f in (self.process.alpha, self.process.sigma))
+        power = self.spread.square()
+        return alpha * sigma * (1 - power) / (alpha.square() * power + sigma.square())
 
     def losses(
         self,
@@ -167,8 +204,12 @@ class Ditto(nn.Module):
         noise = random.normal(latent_lengths.tolist(), self.space.dim).to(latents)
         text = self.read(tokens, token_lengths, pieces)
         valid = length_mask(latent_lengths, latents.shape[1])
+        if self.config.together and self.training:
+            u[1:3] = [draw.expand(len(tokens)).to(latents) for draw in (random.shared(), random.shared())]
         spans = u[1] < self.config.spans
         heard = ~spans & keep_condition(u[2], self.config.drop_reference)
+        if not heard.any():  # rows that none may look at
+            references = references[:, :0]
         reference_mask = length_mask(reference_lengths, references.shape[1]) & heard[:, None]
         given_mask = _outside(u[3], u[4], latent_lengths, valid) & spans[:, None]
         keep = keep_condition(u[5], self.config.drop)
@@ -269,6 +310,13 @@ class Ditto(nn.Module):
             latents=z,
             latent_lengths=latent_lengths,
         )
+
+
+def places(widths: Tensor, lengths: Tensor) -> Tensor:
+    """Where the middle of each symbol stands: widths (B, N) laid out over lengths (B,), (B, N) latents."""
+    ends = widths.cumsum(1)
+    scale = lengths[:, None] / ends[:, -1:].clamp(min=1e-6)
+    return (ends - widths / 2) * scale - 0.5
 
 
 def _outside(size: Tensor, place: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
