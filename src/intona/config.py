@@ -113,16 +113,29 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
     return from_dict(type(config), tree, where=where)
 
 
+def at_least(config: Any, **bounds: float) -> None:
+    """For `__post_init__`: fields that are a number, not None, and below their bound are refused.
+
+    Raises:
+        ValueError: names the field, what it is and the bound.
+    """
+    for name, bound in bounds.items():
+        value = getattr(config, name)
+        if value is not None and value < bound:
+            raise ValueError(f"{name} is {value}: at least {bound:g}")
+
+
 def diff(a: Any, b: Any) -> list[str]:
     """Lines `field: a -> b` for every field that differs."""
-    fa, fb = _flat(to_dict(a)), _flat(to_dict(b))
+    fa, fb = flat(to_dict(a)), flat(to_dict(b))
     return [f"{k}: {fa.get(k)!r} -> {fb.get(k)!r}" for k in {**fa, **fb} if fa.get(k) != fb.get(k)]
 
 
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested table as "outer.inner" -> value."""
     if not isinstance(tree, dict):
         return {prefix[:-1]: tree}
-    return {k: v for name, sub in tree.items() for k, v in _flat(sub, f"{prefix}{name}.").items()}
+    return {k: v for name, sub in tree.items() for k, v in flat(sub, f"{prefix}{name}.").items()}
 
 
 def _coerce(kind: Any, value: Any, where: str) -> Any:

@@ -20,6 +20,7 @@ from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.speaker import SpeakerVectors
 from intona.errors import UserError
 from intona.systems.prosody import gradtts
+from intona.text import BpeTokenizer, PhonemeTokenizer
 
 FEW = {"loop.steps": "2", "loop.save_every": "2", "loop.validate_every": "2", "loop.precision": "fp32"}
 
@@ -116,3 +117,29 @@ def test_the_kind_of_encoder_decides_how_its_config_is_read() -> None:
         from_dict(GradTTSConfig, tree)
     with pytest.raises(UserError, match="a blank belongs to no word"):
         from_dict(GradTTSConfig, to_dict(GradTTSConfig()) | {"encoder": to_dict(sizes)})
+
+
+def test_a_voice_on_an_encoder_starts_another_by_the_names_of_symbols_and_speakers(
+    spoken: Path, encoder: Path, talker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Symbols in another order and another speaker's vector: rows follow their names."""
+    prepared = Prepared.open(spoken)
+    config = from_dict(
+        gradtts.RunConfig, json.loads((checkpoint.resolve(talker) / "config.json").read_text())
+    )
+    before = checkpoint.weights_of(talker)[1]
+    first, rest = prepared.tokenizer.symbols[:2], prepared.tokenizer.symbols[2:]
+    turned = PhonemeTokenizer((*first, *reversed(rest)), frontend=dict(prepared.tokenizer.frontend))
+    monkeypatch.setattr(prepared, "tokenizer", turned)
+    monkeypatch.setattr(prepared, "speakers", ("someone else",))
+    task = gradtts.GradTTSTask(config, prepared, pretrained.pieces(encoder))
+    fresh = task.state_dict()["model.voices"].clone()
+    gradtts.start_from_voice(task, talker)
+    name = "model.encoder.phonemes.embedding.weight"
+    moved = task.state_dict()
+    assert torch.equal(moved[name][2:-1], before[name][2:-1].flip(0))
+    assert torch.equal(moved[name][-1], before[name][-1])  # the mask
+    assert torch.equal(moved["model.voices"], fresh)
+    task.bpe = BpeTokenizer.train(["другие слова"], size=40, frontend={})
+    with pytest.raises(UserError, match="other text pieces"):
+        gradtts.start_from_voice(task, talker)

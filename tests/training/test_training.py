@@ -174,3 +174,23 @@ def test_a_resumed_run_keeps_the_arithmetic_it_began_in(
     assert go(1) is True
     monkeypatch.setattr(precision, "bf16_wins", lambda device="cpu": False)
     assert go(2) is True
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ({"loop.accumulate": "0"}, "accumulate is 0: at least 1"),
+        ({"loop.save_every": "0"}, "save_every is 0: at least 1"),
+        ({"loop.seed": "-1"}, "seed is -1: at least 0"),
+        ({"loop.ema": "1"}, "nothing is ever learnt"),
+        ({"optim.lr": "-1"}, "lr is -1"),
+        ({"optim.clip": "0"}, "clip is 0"),
+        ({"max_items": "0"}, "max_items is 0: at least 1"),
+    ],
+)
+def test_numbers_that_make_no_run_are_refused(flag: dict[str, str], message: str) -> None:
+    from intona.config import override
+    from intona.systems.prosody.gradtts import small
+
+    with pytest.raises(UserError, match=message):
+        override(small(), flag)

@@ -142,6 +142,12 @@ class Prepared:
             self._durations, self.durations_source = _read_durations(self.root, self._items)
         return self._durations.get(item.id)
 
+    @property
+    def alignment(self) -> str:
+        """Fingerprint of the durations ("" for none); `fingerprint` is of what `align` does not change."""
+        path = self.root / "durations.jsonl"
+        return sha256(path)[:16] if path.is_file() else ""
+
     def labels(self, item: Item) -> list[Label] | None:
         """The corpus's own phone labels in the time of the trimmed recording; None where it has none."""
         if self._labels is None:

@@ -117,6 +117,8 @@ def main() -> int:
         threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     out, name = Path(sys.argv[1]), sys.argv[2]
     limit = float(sys.argv[3]) if len(sys.argv) > 3 else None
+    # What an interrupted attempt took counts too: let `perform` write it down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         perform(out, name, limit)
     except UserError as e:

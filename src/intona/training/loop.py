@@ -46,6 +46,12 @@ class LoopConfig:
     demo_every: int = 0
     keep: int = 2
 
+    def __post_init__(self) -> None:
+        configs.at_least(self, steps=0, seed=0, accumulate=1, ema=0, demo_every=0, keep=1)
+        configs.at_least(self, log_every=1, validate_every=1, save_every=1)
+        if self.ema >= 1:
+            raise ValueError(f"ema is {self.ema}: below 1, or nothing is ever learnt")
+
 
 def fit(
     task: Task,

@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from intona import config as configs
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
@@ -26,6 +28,13 @@ class OptimConfig:
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     final: float = 0.0
     clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, lr=0, eps=0, weight_decay=0, warmup=0, final=0)
+        if not self.clip > 0:
+            raise ValueError(f"clip is {self.clip}: above 0")
+        if not all(0 <= b < 1 for b in self.betas):
+            raise ValueError(f"betas are {self.betas}: from 0, below 1")
 
 
 def lr_at(config: OptimConfig, step: int, total: int) -> float:

@@ -23,6 +23,7 @@ from intona.nn.losses import Losses, Part
 from intona.nn.masks import expand_by_durations, length_mask
 from intona.nn.random import ItemRandom, drawn_apart
 
+USUAL_FRAMES = 7.0  # of a phone in fluent speech at 86 frames a second
 T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
 
 
@@ -50,6 +51,9 @@ class DurationPredictor(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(config.hidden) for _ in range(2))
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(config.hidden, 1)
+        if config.loss == "gamma":
+            # From no frames at all its gradient would be that of all other losses many times over.
+            nn.init.constant_(self.out.bias, math.log1p(USUAL_FRAMES))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, N, D) -> (B, N)."""

@@ -85,6 +85,11 @@ class RunConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
+    def __post_init__(self) -> None:
+        configs.at_least(self, batch=2, per_utterance=1, min_frames=1, max_frames=1, pieces=1)
+        if not 0 <= self.speaker_dropout <= 1:
+            raise ValueError(f"speaker_dropout is {self.speaker_dropout}: from 0 to 1")
+
 
 def paper() -> RunConfig:
     """20,000 steps (published) of 256 pairs, one an utterance; 27 M + 6.2 M parameters; the rest is ours.

@@ -43,15 +43,16 @@ DEMO_SENTENCES = 2
 class RunConfig:
     """A whole run.
 
-    `corpus` is the fingerprint of the data, `init` the model it started from ("" = random weights);
-    `max_frames` bounds a batch with padding. `encoder` is the pretrained text encoder, whose weights are
-    taken or, as a control, drawn anew ("random"); it learns at `encoder_rate` of the learning rate: 0 freezes
-    it, and where none is said pretrained weights take 0.1, random ones 1 (ours).
+    `corpus` is the fingerprint of the data, `alignment` that of its durations, `init` the model it started
+    from ("" = random weights); `max_frames` bounds a batch with padding. `encoder` is the pretrained text
+    encoder, whose weights are taken or, as a control, drawn anew ("random"); it learns at `encoder_rate` of
+    the learning rate: 0 freezes it, and where none is said pretrained weights take 0.1, random ones 1 (ours).
     """
 
     stage: str = "prosody.gradtts"
     size: str = "small"
     corpus: str = ""
+    alignment: str = ""
     init: str = ""
     encoder: str = ""
     encoder_weights: Literal["pretrained", "random"] = "pretrained"
@@ -61,6 +62,9 @@ class RunConfig:
     model: GradTTSConfig = field(default_factory=GradTTSConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, max_frames=1, max_items=1, encoder_rate=0)
 
 
 def paper() -> RunConfig:
@@ -267,7 +271,8 @@ def resolve(
                 where=prepared.root,
                 mend="run `intona align DATA` once, or train with --model.durations mas",
             )
-    return dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
+    alignment = prepared.alignment if model.durations == "data" else ""
+    return dataclasses.replace(config, corpus=prepared.fingerprint, alignment=alignment, model=model)
 
 
 def start_from_voice(task: GradTTSTask, source: Path) -> None:
@@ -277,14 +282,21 @@ def start_from_voice(task: GradTTSTask, source: Path) -> None:
     """
     path, prepared = checkpoint.resolve(source), task.prepared
     voices = configs.read_json(path / "voices.json")
+    before = _tokenizer(load_tokenizer(path / "tokenizer.json"), path).symbols
+    now = _tokenizer(prepared.tokenizer, prepared.root).symbols
+    speakers = Rows(before=voices["speakers"], now=prepared.speakers)
+    # The last row is the blank's, or the mask's of the dual-stream encoder.
     blank = ("<blank>",) if task.config.model.add_blank else ()
     rows = {
-        "model.encoder.embedding.weight": Rows(
-            before=(*_tokenizer(load_tokenizer(path / "tokenizer.json"), path).symbols, *blank),
-            now=(*_tokenizer(prepared.tokenizer, prepared.root).symbols, *blank),
-        ),
-        "model.speakers.weight": Rows(before=voices["speakers"], now=prepared.speakers),
+        "model.encoder.embedding.weight": Rows(before=(*before, *blank), now=(*now, *blank)),
+        "model.encoder.phonemes.embedding.weight": Rows(before=(*before, "<mask>"), now=(*now, "<mask>")),
+        "model.speakers.weight": speakers,
+        "model.voices": speakers,
     }
+    pieces = path / "bpe.json"
+    if task.bpe is not None and pieces.is_file() and configs.read_json(pieces) != task.bpe.to_json():
+        mend = "take the encoder that the voice was trained with"
+        raise UserError("the voice was trained with other text pieces", where=path, mend=mend)
     fresh = start_from(task, source, rows=rows)
     if fresh:
         print(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,9 @@ class RunConfig:
     model: DualStreamConfig = field(default_factory=DualStreamConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, pieces=1, max_tokens=1, max_items=1)
 
 
 def paper() -> RunConfig:
@@ -226,6 +230,18 @@ class TextFeed:
         self.sampler.load_state_dict(state)
 
 
+def _short(texts: dict[str, Text], config: RunConfig, which: str) -> dict[str, Text]:
+    """Those that a batch can hold; the others are named."""
+    long = [i for i, t in texts.items() if len(t.tokens) > config.max_tokens]
+    if long:
+        print(
+            f"{len(long)} {which} are left out: over {config.max_tokens} phonemes (--max_tokens); "
+            f"first: {long[0]}",
+            file=sys.stderr,
+        )
+    return {i: t for i, t in texts.items() if len(t.tokens) <= config.max_tokens}
+
+
 def train(
     *,
     size: str,
@@ -252,9 +268,13 @@ def train(
         texts_fingerprint=fingerprint,
         model=dataclasses.replace(config.model, n_tokens=len(tokenizer), n_pieces=len(bpe)),
     )
-    corpus = texts_of(prepared, prepared.items("train"), tokenizer, bpe)
-    extra = {f"text-{i}": text_of(u, tokenizer.encode(u.phonemes).ids, bpe) for i, u in enumerate(more)}
-    texts = {k: t for k, t in (corpus | extra).items() if len(t.tokens) <= config.max_tokens}
+    corpus, dev = (
+        _short(texts_of(prepared, prepared.items(split), tokenizer, bpe), config, f"of the {split} texts")
+        for split in ("train", "dev")
+    )
+    given = {f"text-{i}": text_of(u, tokenizer.encode(u.phonemes).ids, bpe) for i, u in enumerate(more)}
+    extra = _short(given, config, "of --texts")
+    texts = corpus | extra
     if not texts:
         raise UserError("no text to train on", where=data)
     torch.manual_seed(config.loop.seed)
@@ -263,11 +283,9 @@ def train(
         task,
         config,
         out,
-        feed=lambda rank, world: TextFeed(
-            texts, texts_of(prepared, prepared.items("dev"), tokenizer, bpe), config, rank, world
-        ),
+        feed=lambda rank, world: TextFeed(texts, dev, config, rank, world),
         facts={
-            "texts": f"{len(corpus)} of the corpus and {len(texts) - len(corpus)} more",
+            "texts": f"{len(corpus)} of the corpus and {len(extra)} more",
             "phonemes": len(tokenizer),
             "pieces": len(bpe),
         },

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from intona import checkpoint
+from intona import config as configs
 from intona.config import read_json
 from intona.evaluation.finished import Finished
 from intona.evaluation.html import Html, Section, join, parts, tag
@@ -14,6 +16,7 @@ from intona.study import claims, page, speech
 from intona.study.engine import Outcome
 from intona.study.job import folder, is_done
 from intona.study.plan import Plan
+from intona.study.stages import RUN
 from intona.systems.prosody.probe import FOUND
 from intona.systems.prosody.published import CLAIMS, PUBLISHED_SPACE, PUBLISHED_SPEECH
 from intona.systems.prosody.study import ARMS, FAMILY, equal_steps
@@ -268,9 +271,26 @@ def _directions(results: Results) -> Section | None:
     return Section(id="recalls", title="All recalls", body=body)
 
 
+FREE = ("encoder", "model.encoder.", "loop.seed")  # in which the voices' configs may differ
+
+
+def _alike(results: Results) -> str:
+    """What the finished voices' own configs say: presets and data may change between two calls."""
+    found = []
+    for job in results.plan.jobs:
+        if job.name.startswith("voice/") and is_done(results.out, results.plan, job.name):
+            path = checkpoint.resolve(folder(results.out, job.name) / RUN)
+            found.append(configs.flat(configs.read_json(path / "config.json")))
+    keys = sorted({k for c in found for k in c if not k.startswith(FREE)})
+    unlike = [k for k in keys if any(c.get(k) != found[0].get(k) for c in found)]
+    if unlike:
+        return f"NOT COMPARABLE: the voices differ in {', '.join(unlike)}. Train them again with one version."
+    return "differ in the weights that their text encoder starts from, and in nothing else."
+
+
 def _reading(results: Results) -> Section:
     lines: list[tuple[str, str]] = [
-        ("Arms", "differ in the weights that their text encoder starts from, and in nothing else."),
+        ("Arms", _alike(results)),
         ("random", "has the sizes and the pieces of stage 1 and none of its weights."),
         ("frozen-, slow-", "controls: the encoder never moves, or at a tenth of the voice's rate."),
         ("R@1-diff, R@1-sim", "the gallery holds other phonemes, or the same phoneme of other utterances."),
