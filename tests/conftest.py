@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,3 +51,33 @@ def no_network() -> Iterator[None]:
     socket.socket.connect = connect  # type: ignore[method-assign]
     yield
     socket.socket.connect = real  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def tiny_wavlm() -> Callable[..., Path]:
+    """(directory, seed) -> a WavLM with an x-vector head of 12, random, in the published format."""
+
+    def make(path: Path, seed: int = 0) -> Path:
+        import torch
+        from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMForXVector
+
+        torch.manual_seed(seed)
+        config = WavLMConfig(
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            conv_dim=(8, 8),
+            conv_kernel=(10, 8),
+            conv_stride=(80, 4),
+            num_feat_extract_layers=2,
+            num_conv_pos_embeddings=4,
+            num_conv_pos_embedding_groups=2,
+            tdnn_dim=(16, 16, 16, 16, 24),
+            xvector_output_dim=12,
+        )
+        WavLMForXVector(config).save_pretrained(path)
+        Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(path)
+        return path
+
+    return make

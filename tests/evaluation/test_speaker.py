@@ -22,6 +22,7 @@ from intona.evaluation.speaker import Prompts, SpeakerJudge, speaker
 from intona.evaluation.wavlm import WavLm
 
 Voice = Callable[..., Audio]
+Tiny = Callable[..., Path]
 Folder = Callable[..., Path]
 needs_weights = pytest.mark.skipif(ge2e.weights_path() is None, reason=ge2e.MEND)
 
@@ -64,35 +65,12 @@ def test_without_the_wheel_the_column_says_so(folder: Folder, monkeypatch: pytes
     assert [m.title for m in judge.measures] == ["SIM-o (GE2E)"]
 
 
-def _tiny_wavlm(path: Path) -> Path:
-    from transformers import Wav2Vec2FeatureExtractor, WavLMConfig, WavLMForXVector
-
-    torch.manual_seed(0)
-    config = WavLMConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        conv_dim=(8, 8),
-        conv_kernel=(10, 8),
-        conv_stride=(80, 4),
-        num_feat_extract_layers=2,
-        num_conv_pos_embeddings=4,
-        num_conv_pos_embedding_groups=2,
-        tdnn_dim=(16, 16, 16, 16, 24),
-        xvector_output_dim=12,
-    )
-    WavLMForXVector(config).save_pretrained(path)
-    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(path)
-    return path
-
-
-def test_wavlm_in_the_published_format(tmp_path: Path, voice: Voice) -> None:
+def test_wavlm_in_the_published_format(tmp_path: Path, voice: Voice, tiny_wavlm: Tiny) -> None:
     """The vector is that of the model called by hand; name and hash stand in the description."""
     pytest.importorskip("transformers")
     from transformers import WavLMForXVector
 
-    path = _tiny_wavlm(tmp_path / "wavlm-tiny-sv")
+    path = tiny_wavlm(tmp_path / "wavlm-tiny-sv")
     embedder, audio = WavLm(str(path)), voice(1.5)
     x = audio.samples.astype(np.float64)
     x = torch.from_numpy(((x - x.mean()) / np.sqrt(x.var() + 1e-7)).astype(np.float32))[None]
@@ -105,12 +83,12 @@ def test_wavlm_in_the_published_format(tmp_path: Path, voice: Voice) -> None:
     assert np.isfinite(embedder.embed(Audio(audio.samples[:900], 16_000))).all()
 
 
-def test_a_model_without_its_head_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_its_head_is_refused(tmp_path: Path, tiny_wavlm: Tiny) -> None:
     """transformers would fill it in at random and answer."""
     pytest.importorskip("transformers")
     from safetensors.torch import load_file, save_file
 
-    path = _tiny_wavlm(tmp_path / "m")
+    path = tiny_wavlm(tmp_path / "m")
     state = load_file(path / "model.safetensors")
     kept = {k: v for k, v in state.items() if not k.startswith("classifier")}
     save_file({k: v for k, v in kept.items() if not k.startswith("tdnn")}, path / "model.safetensors")

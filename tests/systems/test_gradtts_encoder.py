@@ -19,7 +19,7 @@ from intona.encoders import pretrained
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.speaker import SpeakerVectors
 from intona.errors import UserError
-from intona.systems.prosody import gradtts
+from intona.systems.prosody import gradtts, speakers
 from intona.text import BpeTokenizer, PhonemeTokenizer
 
 FEW = {"loop.steps": "2", "loop.save_every": "2", "loop.validate_every": "2", "loop.precision": "fp32"}
@@ -34,7 +34,7 @@ def voices() -> Iterator[None]:
         return SpeakerVectors(prepared, {item.id: row for item in prepared})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gradtts, "speaker_vectors", vectors)
+        patch.setattr(speakers, "speaker_vectors", vectors)
         yield
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,25 @@ def test_with_speaker_vectors(spoken: Path, tmp_path: Path) -> None:
     assert len(embed(run, spoken).text) > 50
     config = json.loads((run / "config.json").read_text())
     assert config["speaker"] == "ge2e"
+
+
+def test_with_vectors_of_a_model_in_a_directory(
+    spoken: Path, tmp_path: Path, tiny_wavlm: Callable[..., Path]
+) -> None:
+    pytest.importorskip("transformers")
+    wavlm = tiny_wavlm(tmp_path / "tiny-sv")
+    run = _train("prosody.contrastive", spoken, tmp_path / "run", speaker=str(wavlm), **{"loop.steps": "2"})
+    assert json.loads((run / "encoder.json").read_text())["speaker_dim"] == 12
+    assert json.loads((run / "speaker.json").read_text())["embedder"] == "WavLM tiny-sv"
+    assert (spoken / "speaker-wavlm-tiny-sv.safetensors").is_file()
+    assert len(embed(run, spoken).text) > 50
+    # Other weights under the same name give other vectors: what stands on the encoder is not told those.
+    (spoken / "speaker-wavlm-tiny-sv.safetensors").unlink()
+    tiny_wavlm(wavlm, seed=1)
+    with pytest.raises(UserError, match=r"made otherwise than .* makes them now .*embedder_sha256"):
+        embed(run, spoken)
+    with pytest.raises(UserError, match="no such directory"):
+        _train("prosody.contrastive", spoken, tmp_path / "none", speaker="./nowhere")
 
 
 def test_what_is_refused(spoken: Path, runs: dict[str, Path], tmp_path: Path) -> None:

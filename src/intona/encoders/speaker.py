@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -28,7 +29,6 @@ class SpeakerEncoder(Protocol):
     """A recording in, a vector (dim,) of norm 1 out."""
 
     name: str
-    dim: int
 
     def describe(self) -> dict[str, Any]: ...
 
@@ -39,11 +39,13 @@ class SpeakerVectors:
     """A vector an utterance, and the rule of the other one.
 
     Args:
-        vectors: utterance id -> (S,).
+        vectors: utterance id -> (S,). made_by: what made them (`SpeakerEncoder.describe`).
     """
 
-    def __init__(self, prepared: Prepared, vectors: dict[str, np.ndarray]) -> None:
-        self.vectors = vectors
+    def __init__(
+        self, prepared: Prepared, vectors: dict[str, np.ndarray], *, made_by: dict[str, Any] | None = None
+    ) -> None:
+        self.vectors, self.made_by = vectors, dict(made_by or {})
         self.dim = len(next(iter(vectors.values())))
         # By split: what is trained with never comes from what is tested on.
         self._split = {item.id: split for split in ("train", "dev", "test") for item in prepared.items(split)}
@@ -70,7 +72,7 @@ class SpeakerVectors:
 
 
 def speaker_vectors(prepared: Prepared, *, encoder: SpeakerEncoder | None = None) -> SpeakerVectors:
-    """All utterances' vectors, from DATA/speaker-ge2e.safetensors, which is made if it is not there.
+    """All utterances' vectors, from DATA/speaker-NAME.safetensors, which is made if it is not there.
 
     A recording with no sound has none. Where DATA cannot be written they live in memory.
 
@@ -83,10 +85,11 @@ def speaker_vectors(prepared: Prepared, *, encoder: SpeakerEncoder | None = None
     from intona.encoders.ge2e import GE2E
 
     kind = encoder or GE2E  # what it is can be told without loading it
-    path = prepared.root / FILE.format(kind.name.lower())
+    path = prepared.root / FILE.format(re.sub(r"[^a-z0-9]+", "-", kind.name.lower()))
     # Vectors of another corpus, or made by other rules, are made again.
+    made_by = kind.describe()
     identity = hashlib.sha256(
-        json.dumps([prepared.fingerprint, kind.describe()], sort_keys=True).encode()
+        json.dumps([prepared.fingerprint, made_by], sort_keys=True).encode()
     ).hexdigest()
     known = _read(path, prepared, identity)
     if known is None:
@@ -94,7 +97,7 @@ def speaker_vectors(prepared: Prepared, *, encoder: SpeakerEncoder | None = None
         _write(path, prepared, known, identity)
     if not known:
         raise UserError("no recording with speech", where=prepared.root)
-    return SpeakerVectors(prepared, known)
+    return SpeakerVectors(prepared, known, made_by=made_by)
 
 
 def _compute(prepared: Prepared, encoder: SpeakerEncoder) -> dict[str, np.ndarray]:

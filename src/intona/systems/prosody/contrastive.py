@@ -30,7 +30,7 @@ from intona.encoders import pretrained
 from intona.encoders.contrastive import ContrastiveConfig, ContrastiveModel
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.ecapa import EcapaConfig
-from intona.encoders.speaker import SpeakerVectors, speaker_vectors
+from intona.encoders.speaker import SpeakerVectors
 from intona.nn import ranks
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom, derive_seed
@@ -43,6 +43,8 @@ from intona.systems.prosody.pretrain import (
     tell_new_symbols,
     texts_of,
 )
+from intona.systems.prosody.speakers import files as speakers_files
+from intona.systems.prosody.speakers import vectors_by
 from intona.text import BpeTokenizer
 from intona.training.initial import Rows, start_from
 from intona.training.loop import LoopConfig
@@ -61,10 +63,11 @@ class RunConfig:
     `batch`: pairs of one rank; `per_utterance` of them from one text ("mixed" batches only; the paper: 1).
     `batches`: "mixed" draws phonemes of any kind, "same" one kind a batch. `balance`: see the sampler.
     `min_frames`, `max_frames`: spans shorter are never drawn, longer ones lose their end.
-    `speaker`: where speaker vectors come from ("none": nobody's always); with probability `speaker_dropout`
-    nobody's vector stands in. `statistics`: what the sound side normalises by in training, the "batch" or, in
-    stage 3, what stage 2 left ("frozen"): a batch of one phoneme is not what evaluation sees. `pieces`: BPE
-    vocabulary, unless an earlier stage brings one.
+    `speaker`: where speaker vectors come from: "ge2e", "none" (nobody's always), or a directory or hub id of
+    a WavLM with an x-vector head; with probability `speaker_dropout` nobody's vector stands in.
+    `statistics`: what the sound side normalises by in training, the "batch" or, in stage 3, what stage 2 left
+    ("frozen"): a batch of one phoneme is not what evaluation sees. `pieces`: BPE vocabulary, unless an
+    earlier stage brings one.
     """
 
     stage: str = "prosody.contrastive"
@@ -78,7 +81,7 @@ class RunConfig:
     min_frames: int = 2
     max_frames: int = 64
     pieces: int = 1000
-    speaker: Literal["ge2e", "none"] = "ge2e"
+    speaker: str = "ge2e"
     speaker_dropout: float = 0.1
     statistics: Literal["batch", "frozen"] = "batch"
     model: ContrastiveConfig = field(default_factory=ContrastiveConfig)
@@ -154,9 +157,11 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 class ContrastiveTask(Task):
     """The loss of a batch of pairs; who is dropped to nobody belongs to (seed, step, utterance)."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, bpe: BpeTokenizer) -> None:
+    def __init__(
+        self, config: RunConfig, prepared: Prepared, bpe: BpeTokenizer, speakers: SpeakerVectors | None = None
+    ) -> None:
         super().__init__()
-        self.config, self.prepared, self.bpe = config, prepared, bpe
+        self.config, self.prepared, self.bpe, self.speakers = config, prepared, bpe, speakers
         self.model = ContrastiveModel(config.model, pairs=config.batch * ranks.world())
         self.model.set_statistics(*mel_statistics(prepared))
         if config.statistics == "frozen":
@@ -178,7 +183,8 @@ class ContrastiveTask(Task):
         return Losses(parts=parts)
 
     def extra_files(self) -> dict[str, Any]:
-        return encoder_files(self.config.model.text, self.prepared.tokenizer, self.bpe, self.prepared)
+        text = encoder_files(self.config.model.text, self.prepared.tokenizer, self.bpe, self.prepared)
+        return text | speakers_files(self.speakers)
 
 
 class PairFeed:
@@ -301,19 +307,23 @@ def run_stage(
     """Train a stage whose preset is already overridden."""
     prepared = Prepared.open(data)
     bpe = bpe_of(out, init, prepared, config.pieces)
-    text = dataclasses.replace(config.model.text, n_tokens=len(prepared.tokenizer), n_pieces=len(bpe))
+    speakers = vectors_by(prepared, config.speaker) if config.model.text.adaln else None
+    text = dataclasses.replace(
+        config.model.text,
+        n_tokens=len(prepared.tokenizer),
+        n_pieces=len(bpe),
+        speaker_dim=config.model.text.speaker_dim if speakers is None else speakers.dim,
+    )
     audio = dataclasses.replace(config.model.audio, n_mels=prepared.spec.n_mels)
     config = dataclasses.replace(
         config,
         corpus=prepared.fingerprint,
         model=dataclasses.replace(config.model, text=text, audio=audio),
     )
-    wants_speaker = config.speaker != "none" and text.adaln
-    speakers = speaker_vectors(prepared) if wants_speaker else None
     items = [i for split in ("train", "dev") for i in prepared.items(split)]
     texts = texts_of(prepared, items, prepared.tokenizer, bpe)
     torch.manual_seed(config.loop.seed)
-    task = ContrastiveTask(config, prepared, bpe)
+    task = ContrastiveTask(config, prepared, bpe, speakers)
     feed = PairFeed(prepared, config, texts, speakers, 0, 1)
     met = feed.sampler.collisions(20)
     millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in task.model.named_children()}

@@ -23,12 +23,13 @@ from intona.data.prepared import Prepared
 from intona.encoders import pretrained
 from intona.encoders.dual_stream import DualStreamEncoder
 from intona.encoders.plain import PlainEncoderConfig
-from intona.encoders.speaker import speaker_vectors
+from intona.encoders.speaker import SpeakerVectors
 from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.synth import Voice
 from intona.systems.prosody.pretrain import start_encoder
+from intona.systems.prosody.speakers import vectors_of
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 from intona.training.initial import Rows, start_from
 from intona.training.loop import LoopConfig
@@ -131,14 +132,19 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 class GradTTSTask(Task):
     """Grad-TTS with its losses; noise, times and windows belong to (seed, step, utterance)."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared, bpe: BpeTokenizer | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        prepared: Prepared,
+        bpe: BpeTokenizer | None = None,
+        speakers: SpeakerVectors | None = None,
+    ) -> None:
         super().__init__()
         self.config, self.prepared, self.bpe = config, prepared, bpe
         self.model = GradTTS(config.model)
         self.model.set_statistics(*mel_statistics(prepared))
-        if self.model.voices is not None:
-            known = speaker_vectors(prepared)
-            means = np.stack([known.mean(i) for i in range(len(prepared.speakers))])
+        if speakers is not None:
+            means = np.stack([speakers.mean(i) for i in range(len(prepared.speakers))])
             self.model.set_voices(torch.from_numpy(means))
         if config.encoder_rate == 0:
             self._encoder.requires_grad_(False)
@@ -324,7 +330,10 @@ def train(
     config = resolve(size, prepared, overrides, encoder)
     torch.manual_seed(config.loop.seed)
     bpe = None if encoder is None else pretrained.pieces(encoder)
-    task = GradTTSTask(config, prepared, bpe)
+    speakers = None
+    if encoder is not None and getattr(config.model.encoder, "adaln", False):
+        speakers = vectors_of(prepared, encoder)
+    task = GradTTSTask(config, prepared, bpe, speakers)
     if encoder is not None and config.encoder_weights == "pretrained":
         assert isinstance(task.model.encoder, DualStreamEncoder)
         start_encoder(task.model.encoder, encoder, _tokenizer(prepared.tokenizer, prepared.root))

@@ -18,12 +18,12 @@ from intona.data.phoneme_batches import phoneme_places
 from intona.data.prepared import Item, Prepared
 from intona.encoders import pretrained
 from intona.encoders.contrastive import ContrastiveModel
-from intona.encoders.speaker import speaker_vectors
 from intona.errors import UserError
 from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, retrieval
 from intona.nn.random import derive_seed
 from intona.systems.prosody.contrastive import RunConfig
 from intona.systems.prosody.pretrain import texts_of
+from intona.systems.prosody.speakers import vectors_of
 
 UTTERANCES = 8  # encoded at once
 
@@ -89,8 +89,7 @@ def embed(
     if new := sorted({s for i in places.items for s in i.phonemes if s not in tokenizer}):
         print(f"{len(new)} phonemes that the run never saw: {' '.join(new[:20])}", file=sys.stderr)
     texts = texts_of(prepared, places.items, tokenizer, bpe)
-    wants_speaker = config.speaker != "none" and config.model.text.adaln
-    vectors = speaker_vectors(prepared) if wants_speaker else None
+    vectors = vectors_of(prepared, path) if config.model.text.adaln else None
 
     def speaker(item: Item) -> np.ndarray:
         assert vectors is not None
