@@ -11,9 +11,11 @@ import torch
 
 from intona.acoustic.gradtts import DecoderConfig, DurationConfig, GradTTS, GradTTSConfig
 from intona.acoustic.gradtts.model import duration_error, intersperse
+from intona.encoders import conformance
 from intona.encoders.base import TextEncoder
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.plain import PlainEncoder, PlainEncoderConfig
+from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 
 TINY = GradTTSConfig(
@@ -61,6 +63,32 @@ def test_plain_encoder_keeps_the_contract() -> None:
     states, mask = encoder(torch.tensor([[1, 2, 0]]), torch.tensor([2]))
     assert states.shape == (1, 3, encoder.dim)
     assert mask.tolist() == [[True, True, False]]
+
+
+class Outside(torch.nn.Module):
+    """Somebody's own encoder: a table and a linear map."""
+
+    dim = 12
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.map = torch.nn.Embedding(10, 12), torch.nn.Linear(12, 12)
+
+    def forward(self, tokens, lengths, speaker=None, pieces=None):  # type: ignore[no-untyped-def]
+        mask = length_mask(lengths, tokens.shape[1])
+        return torch.tanh(self.map(self.table(tokens))) * mask[..., None], mask
+
+
+def test_an_outside_encoder_learns_and_speaks() -> None:
+    assert conformance.check(Outside(), n_tokens=10) == []
+    model = GradTTS(TINY, encoder=Outside())
+    _loss(model, _batch(), ["a", "b"]).total.backward()
+    grad = model.encoder.table.weight.grad  # type: ignore[union-attr]
+    assert grad is not None and float(grad.abs().max()) > 0
+    spoken = model.synthesize(
+        torch.tensor([[1, 2, 3]]), torch.tensor([3]), random=ItemRandom(0, 0, ["a"]), steps=2
+    )
+    assert spoken.mel.shape[0] == 1 and torch.isfinite(spoken.mel).all()
 
 
 def test_intersperse() -> None:

@@ -5,7 +5,7 @@ so that voices differ in the encoder's first weights and in nothing else. All vo
 one evaluation judges them together.
 
 Size small: 400 steps of stage 1, 300 of stage 2, 120 of stage 3 and 2,400 of the voice, with warm-ups to
-match. With two seeds of the five arms that matter about ten hours of one core, five of two (docs/prosody.md).
+match. With two seeds of the five arms that matter 14 hours of one core (docs/prosody.md).
 Size toy: a smoke run.
 """
 
@@ -106,15 +106,15 @@ class Size:
 SIZES = {
     "small": Size(
         stages={
-            "prosody.mlm": Work(steps=400, warmup=40, seconds=1.1),
-            "prosody.contrastive": Work(steps=300, warmup=30, seconds=1.5),
-            "prosody.refine": Work(steps=120, warmup=12, seconds=3.5),
-            "prosody.gradtts": Work(steps=2400, warmup=200, seconds=0.8),
+            "prosody.mlm": Work(steps=400, warmup=40, seconds=1.7),
+            "prosody.contrastive": Work(steps=300, warmup=30, seconds=3.0),
+            "prosody.refine": Work(steps=120, warmup=12, seconds=7.5),
+            "prosody.gradtts": Work(steps=2400, warmup=200, seconds=1.08),
         },
         points=4,
         gallery=64,
         sentences=0,
-        minutes={"speakers": 3, "test": 4, "said": 4, "retrieval": 1, "probe": 15, "judge": 3},
+        minutes={"speakers": 1, "test": 5.5, "said": 5.3, "retrieval": 1, "probe": 8, "judge": 4},
     ),
     "toy": Size(
         stages={
