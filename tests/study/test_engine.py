@@ -152,11 +152,11 @@ def test_a_bad_plan_is_refused(jobs: list[tuple[str, tuple[str, ...]]], message:
         plan(*(Job(name=n, call="m:f", needs=needs) for n, needs in jobs))
 
 
-def test_the_budget_is_added_up_by_arm() -> None:
+def test_the_budget_is_added_up() -> None:
     wanted = plan(
         job("s", "write", minutes=5), job("x", "write", arm="x", minutes=2), job("y", "write", arm="y")
     )
-    assert wanted.minutes == 8 and wanted.by_arm() == {"": 5, "x": 2, "y": 1}
+    assert wanted.minutes == 8
 
 
 def test_wanted_jobs_are_waited_for_and_missed_when_they_fail(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from intona.data.pieces import Pieces, collate_pieces, text_of, utterance_of
+from intona.data.pieces import Pieces, collate_pieces, padded, text_of, utterance_of
 from intona.data.prepared import Item, Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.errors import UserError
@@ -69,12 +69,12 @@ def collate(prepared: Prepared, items: Sequence[Item], bpe: BpeTokenizer | None 
     durations = [prepared.durations(item) for item in items]
     known = [d for d in durations if d is not None]
     return Batch(
-        tokens=torch.from_numpy(_pad(tokens, prepared.tokenizer.pad_id)),
+        tokens=padded(tokens, prepared.tokenizer.pad_id),
         token_lengths=torch.tensor([len(t) for t in tokens]),
         mels=torch.from_numpy(mels),
         mel_lengths=torch.tensor([i.n_frames for i in items]),
         speakers=torch.tensor([i.speaker for i in items]),
-        durations=torch.from_numpy(_pad(known, 0)) if len(known) == len(items) else None,
+        durations=padded(known) if len(known) == len(items) else None,
         ids=[i.id for i in items],
         pieces=None
         if bpe is None
@@ -82,13 +82,6 @@ def collate(prepared: Prepared, items: Sequence[Item], bpe: BpeTokenizer | None 
             [text_of(utterance_of(i), ids, bpe) for i, ids in zip(items, tokens, strict=True)]
         ),
     )
-
-
-def _pad(rows: Sequence[Sequence[int] | np.ndarray], value: int) -> np.ndarray:
-    out = np.full((len(rows), max(len(r) for r in rows)), value, dtype=np.int64)
-    for target, row in zip(out, rows, strict=True):
-        target[: len(row)] = row
-    return out
 
 
 class Loader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from intona.data.prepared import Item
@@ -65,20 +66,21 @@ def utterance_of(item: Item) -> Utterance:
 def collate_pieces(texts: Sequence[Text]) -> Pieces:
     """The BPE side of a batch."""
     return Pieces(
-        ids=_pad([t.pieces for t in texts], 0),
+        ids=padded([t.pieces for t in texts], 0),
         lengths=torch.tensor([len(t.pieces) for t in texts]),
-        words=_pad([t.piece_words for t in texts], -1),
-        token_words=_pad([t.token_words for t in texts], -1),
+        words=padded([t.piece_words for t in texts], -1),
+        token_words=padded([t.token_words for t in texts], -1),
     )
 
 
 def collate_tokens(texts: Sequence[Text]) -> tuple[torch.Tensor, torch.Tensor]:
     """The phoneme side of a batch: (B, N) ids, padded with 0, and (B,) lengths."""
-    return _pad([t.tokens for t in texts], 0), torch.tensor([len(t.tokens) for t in texts])
+    return padded([t.tokens for t in texts], 0), torch.tensor([len(t.tokens) for t in texts])
 
 
-def _pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+def padded(rows: Sequence[Sequence[int] | np.ndarray], value: int = 0) -> torch.Tensor:
+    """Rows of whole numbers as (B, longest) int64, filled up with `value`."""
     out = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.int64)
     for target, row in zip(out, rows, strict=True):
-        target[: len(row)] = torch.tensor(row)
+        target[: len(row)] = torch.as_tensor(np.asarray(row))
     return out

@@ -94,13 +94,6 @@ class Plan:
                 found.update(job.needs)
         return tuple(j for j in self.jobs if j.name in found)
 
-    def by_arm(self) -> dict[str, float]:
-        """Minutes of one core that belong to each arm alone; what arms share stands under ""."""
-        out: dict[str, float] = {}
-        for job in self.jobs:
-            out[job.arm] = out.get(job.arm, 0.0) + job.minutes
-        return out
-
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
         """Job -> hash of its call, its arguments and all it builds on."""

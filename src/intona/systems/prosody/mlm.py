@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from intona import config as configs
-from intona.data.pieces import Text, text_of
+from intona.data.pieces import Text, padded, text_of
 from intona.data.prepared import Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.encoders.dual_stream import DualStreamConfig
@@ -161,23 +161,16 @@ class MlmTask(Task):
         ):
             lengths = torch.tensor([len(t) for t in targets])
             parts |= self.model.parts(
-                _pad([ids for ids, _ in masked]).to(batch.device),
+                padded([ids for ids, _ in masked]).to(batch.device),
                 lengths.to(batch.device),
-                _pad(targets).to(batch.device),
-                _pad([chosen for _, chosen in masked]).bool().to(batch.device),
+                padded(targets).to(batch.device),
+                padded([chosen for _, chosen in masked]).bool().to(batch.device),
                 stream,
             )
         return Losses(parts=parts)
 
     def extra_files(self) -> dict[str, Any]:
         return encoder_files(self.config.model, self.tokenizer, self.bpe, self.prepared)
-
-
-def _pad(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    out = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-    for target, row in zip(out, rows, strict=True):
-        target[: len(row)] = torch.tensor(row, dtype=torch.int64)
-    return out
 
 
 class TextFeed:
