@@ -81,7 +81,7 @@ class LanguageVoice:
     """A speech language model with its text side and vocoder; the same face as `synth.Voice`.
 
     Args:
-        voices: what `voices.json` says: language, expected frames of each character, longest utterance.
+        voices: what `voices.json` says: language, speakers, longest utterance.
         tasks: whether the model learnt to speak, and to listen.
     """
 
@@ -92,7 +92,6 @@ class LanguageVoice:
         spec: MelSpec,
         *,
         language: str,
-        characters: dict[str, float],
         longest_frames: int,
         speakers: tuple[str, ...] = (),
         sampling: SamplingConfig | None = None,
@@ -101,7 +100,7 @@ class LanguageVoice:
         path: Path | None = None,
     ) -> None:
         self.model, self.tokenizer, self.spec = model.eval(), tokenizer, spec
-        self.language, self.characters, self.longest_frames = language, characters, longest_frames
+        self.language, self.longest_frames = language, longest_frames
         self.speakers, self.sampling = speakers, sampling or SamplingConfig()
         self.speaks, self.listens = tasks
         self.card, self.path = card or {}, path
@@ -118,7 +117,6 @@ class LanguageVoice:
     ) -> LanguageVoice:
         """From what a checkpoint holds."""
         try:
-            characters = {str(k): float(v) for k, v in voices["character_frames"].items()}
             longest, speakers = int(voices["longest_frames"]), tuple(map(str, voices["speakers"]))
             language = str(voices["language"])
         except (KeyError, TypeError, ValueError, AttributeError) as e:
@@ -128,7 +126,6 @@ class LanguageVoice:
             tokenizer,
             spec,
             language=language,
-            characters=characters,
             longest_frames=longest,
             speakers=speakers,
             sampling=sampling,
@@ -243,15 +240,16 @@ class LanguageVoice:
         if temperature is not None:
             sampling = configs.override(sampling, {"temperature": repr(float(temperature))})
         before = reference.pieces if reference is not None else []
+        spans = self.spans(pieces, reference, rate)
         set_fast_matmul()
         chunks = stream(
             self.model,
             torch.tensor([*before, *pieces], device=self.device),
             prompt=None if reference is None else reference.mel.to(self.device),
-            max_steps=self.cap(pieces),
+            max_steps=self.cap(spans[len(before) :]),
             sampling=sampling,
             random=ItemRandom(seed, 0, [str(place)]),
-            stretch=self._stretch(pieces, reference, rate).to(self.device),
+            spans=spans.to(self.device),
             chunk=chunk,
             cached=cached,
         )
@@ -304,19 +302,19 @@ class LanguageVoice:
             )
         return Reference(mel=mel, pieces=pieces)
 
-    def cap(self, pieces: list[int]) -> int:
-        """Most steps that these pieces may take; reaching it is a failure."""
-        expected = float(self.model.spans[torch.tensor(pieces)].sum())
-        return math.ceil(CAP_RATE * expected + CAP_FRAMES / self.model.config.group)
+    def cap(self, spans: torch.Tensor) -> int:
+        """Most steps that pieces of such spans (N,) may take; reaching it is a failure."""
+        return math.ceil(CAP_RATE * float(spans.sum()) + CAP_FRAMES / self.model.config.group)
 
-    def _stretch(self, pieces: list[int], reference: Reference | None, rate: float) -> torch.Tensor:
-        """How much longer than in the corpus each piece lasts: the reference sets the pace."""
-        out = torch.full((len(pieces),), 1 / rate)
+    def spans(self, pieces: list[int], reference: Reference | None = None, rate: float = 1.0) -> torch.Tensor:
+        """Steps that each piece is to last, those of the reference first: it sets the pace."""
+        expected = self.model.spans.cpu()
+        out = expected[torch.tensor(pieces)] / rate
         if reference is None:
             return out
-        expected = float(self.model.spans[torch.tensor(reference.pieces)].sum())
-        own = len(reference.mel) // self.model.config.group / max(expected, 1e-6)
-        return torch.cat([torch.full((len(reference.pieces),), own), out * own])
+        before = expected[torch.tensor(reference.pieces)]
+        own = len(reference.mel) // self.model.config.group / max(float(before.sum()), 1e-6)
+        return torch.cat([before, out]) * own
 
     def _refuse(self, *, speaker: str | None, steps: int | None, phonemes: bool, rate: float) -> None:
         if not self.speaks:

@@ -131,6 +131,61 @@ def test_the_losses_are_the_bound_written_out(group: int) -> None:
     assert float(losses.total) == pytest.approx(total, rel=1e-4)
 
 
+def test_training_reads_some_of_the_past_coarsely() -> None:
+    """Shares of steps as centroids and as the mean frame; nothing of it when the model is judged."""
+    model = _model(centroid_inputs=0.3, dropped_inputs=0.2)
+    lengths = torch.tensor([4000, 3000])
+    x = torch.randn(2, 4000, 8)
+    z = torch.randint(0, 6, (2, 4000))
+    seen = model._coarse(x, z, lengths, ItemRandom(0, 0, ["a", "b"]))[0]
+    dropped = (seen == 0).all(-1)
+    coarse = (seen == model.codebook.centroids[z[0]]).all(-1)
+    true = (seen == x[0]).all(-1)
+    assert (dropped | coarse | true).all()
+    assert float(dropped.float().mean()) == pytest.approx(0.2, abs=0.03)
+    assert float(coarse.float().mean()) == pytest.approx(0.3 * 0.8, abs=0.03)
+    # Steps are dropped in runs: behind a dropped one the next is likelier to be dropped as well.
+    assert float(dropped[1:][dropped[:-1]].float().mean()) > 0.5
+    alone = model._coarse(x[1:, :3000], z[1:, :3000], lengths[1:], ItemRandom(0, 0, ["b"]))
+    both = model._coarse(x, z, lengths, ItemRandom(0, 0, ["a", "b"]))
+    torch.testing.assert_close(alone[0], both[1, :3000])
+    plain = _model()
+    assert plain._coarse(x, z, lengths, ItemRandom(0, 0, ["a", "b"])) is x
+    torch.manual_seed(0)
+    judged = [
+        float(m.eval().speaking_losses(**_batch(), random=ItemRandom(0, 0, IDS)).total.detach())
+        for m in (model, plain)
+    ]
+    assert judged[0] == judged[1]
+
+
+def test_the_weight_of_what_is_rendered() -> None:
+    """Reconstruction and slowness are weighed together; the KL is left as it is."""
+    full, light = _model(), _model(reconstruction_weight=0.1)
+    a, b = (m.speaking_losses(**_batch(), random=ItemRandom(0, 0, IDS)).parts for m in (full, light))
+    assert {k: p.weight for k, p in b.items()} == {
+        "kl": 1.0,
+        "reconstruction": 0.1,
+        "slowness": pytest.approx(0.02),
+        "eos": 0.0,
+        "entropy": 0.0,
+    }
+    assert all(float(a[k].total.detach()) == float(b[k].total.detach()) for k in a)
+
+
+def test_a_model_that_sees_codes_reads_the_code_it_drew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What training feeds back is the centroid of the code at that step; so does speaking."""
+    model = _lasting(see="codes")
+    read = []
+    real = type(model.prenet).forward
+    monkeypatch.setattr(
+        type(model.prenet), "forward", lambda self, x, noise: read.append(x) or real(self, x, noise)
+    )
+    done = generate(model, torch.tensor([2, 5, 8]), max_steps=12, random=ItemRandom(0, 0, ["x"]))
+    assert len(set(done.codes)) > 1
+    torch.testing.assert_close(torch.cat([x[0] for x in read]), model.codebook.centroids[done.codes])
+
+
 def test_text_loss_by_hand() -> None:
     model = _model(prenet_dropout=0.0).eval()
     batch = {k: x[1:2] for k, x in _batch().items()}

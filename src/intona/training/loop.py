@@ -33,6 +33,8 @@ class LoopConfig:
 
     `precision` "auto" is bf16 where it is measured faster (`nn.precision`).
     `accumulate` micro-batches make one update; their mean losses are averaged.
+    `best`: a term of the dev loss, or several as "kl+text"; the averaged weights that had it lowest are kept
+    in RUN/best, a model of its own ("" = nothing is).
     """
 
     steps: int = 10_000
@@ -45,6 +47,7 @@ class LoopConfig:
     save_every: int = 1000
     demo_every: int = 0
     keep: int = 2
+    best: str = ""
 
     def __post_init__(self) -> None:
         configs.at_least(self, steps=0, seed=0, accumulate=1, ema=0, demo_every=0, keep=1)
@@ -113,6 +116,8 @@ def fit(
             else:
                 values = _validate(task, batches, device, lower)
             tracker.log(done, f"dev_{name}", values)
+            if name == "ema" and config.best and values and rank == 0:
+                _keep_best(run, done, task, ema, config.best, values, run_config)
 
     try:
         if done == 0:
@@ -261,6 +266,36 @@ def _save(
             **task.extra_files(),
         },
     )
+
+
+def _keep_best(
+    run: Path, step: int, task: Task, ema: EMA, wanted: str, values: dict[str, float], run_config: Any
+) -> None:
+    """The averaged weights as RUN/best/step-N, if none before did as well on the dev set."""
+    missing = [k for k in wanted.split("+") if k not in values]
+    if missing:
+        raise UserError(
+            f'no dev loss "{missing[0]}"', where="--loop.best", mend=f"one of {', '.join(values)}"
+        )
+    value, best = sum(values[k] for k in wanted.split("+")), run / "best"
+    found = checkpoint.steps(best)
+    if found:
+        before = configs.read_json(best / f"step-{found[-1]:08d}" / "best.json")
+        # A run that was killed comes by the same steps again, and finds the same values.
+        if before["value"] <= value:
+            return
+    checkpoint.save(
+        best,
+        step,
+        tensors={"model": ema.state_dict()},
+        files={
+            "config.json": configs.to_dict(run_config),
+            "provenance.json": provenance.describe(),
+            "best.json": {"measure": wanted, "value": value, "step": step},
+            **task.extra_files(),
+        },
+    )
+    checkpoint.prune(best, keep=1)
 
 
 def _bf16(precision: Precision, run: Path) -> bool:

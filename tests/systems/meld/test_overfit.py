@@ -16,6 +16,7 @@ from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld import lm
 from intona.systems.meld.feed import Corpus
+from intona.systems.meld.pace import Pace
 
 STEPS = 700
 
@@ -48,8 +49,9 @@ def test_two_utterances_by_heart(corpus: Path, codebook: Path) -> None:
     size = dataclasses.replace(config.model, n_text=len(tokenizer), dim=96, hidden=256, heads=3)
     config = dataclasses.replace(config, model=size)
     torch.manual_seed(0)
-    task = lm.MeldTask(config, prepared, tokenizer, codebooks.load(codebook))
-    train = Corpus(prepared, "train", tokenizer, group=2, context=2048)
+    pace = Pace.of(prepared, tokenizer, config.pace)
+    task = lm.MeldTask(config, prepared, pace, codebooks.load(codebook))
+    train = Corpus(prepared, "train", tokenizer, group=2, context=2048, pace=pace)
     two = sorted(range(len(train.items)), key=lambda i: train.items[i].n_frames)[:2]
     batch = train.batch(two)
     optimizer = torch.optim.AdamW(task.parameters(), lr=3e-3, betas=(0.9, 0.98))

@@ -15,6 +15,7 @@ from intona.errors import UserError
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld import lm
 from intona.systems.meld.feed import Corpus, SpeechFeed
+from intona.systems.meld.pace import Pace
 
 from .conftest import FAST
 
@@ -75,6 +76,7 @@ def test_killed_and_resumed_is_bit_equal(
     stage: str, corpus: Path, codebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = {**FAST, "loop.steps": "4", "loop.save_every": "2", "codebook": str(codebook)}
+    how |= {"loop.validate_every": "1"}
     how |= {"listen_from": "2"} if stage == "meld.joint" else {}
     systems.train(stage, size="toy", data=corpus, out=tmp_path / "straight", overrides=how)
     real = lm.MeldTask.forward
@@ -92,8 +94,18 @@ def test_killed_and_resumed_is_bit_equal(
     systems.train(stage, size="toy", data=corpus, out=tmp_path / "killed", overrides=how)
     ends = [_hashes(tmp_path / run / "step-00000004") for run in ("straight", "killed")]
     assert ends[0] == ends[1]
+    best = [
+        configs.read_json(checkpoint.resolve(tmp_path / r / "best") / "best.json")
+        for r in ("straight", "killed")
+    ]
+    assert best[0] == best[1]
     lines = [json.loads(x) for x in (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()]
     trained = [x for x in lines if x["kind"] == "train"]
+    judged = {
+        x["step"]: sum(x[k] for k in best[0]["measure"].split("+")) for x in lines if x["kind"] == "dev_ema"
+    }
+    assert len(judged) == 5 and best[0]["step"] == min(judged, key=lambda s: judged[s])
+    assert best[0]["value"] == pytest.approx(min(judged.values()))
     assert [x["step"] for x in trained] == [1, 2, 3, 4]
     assert ("kl" in trained[0]) == (stage != "meld.stt")
     assert ("text" in trained[0]) == (stage != "meld.tts")
@@ -129,7 +141,7 @@ def test_every_arm_trains(arm: str, corpus: Path) -> None:
     import dataclasses
 
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, n_text=len(tokenizer)))
-    task = lm.MeldTask(config, prepared, tokenizer, None)
+    task = lm.MeldTask(config, prepared, Pace.of(prepared, tokenizer, config.pace), None)
     task.model.codebook.centroids.normal_()
     task.model.codebook.tau.fill_(0.0 if config.perplexity == 1 else 50.0)
     corpus_ = Corpus(prepared, "dev", tokenizer, group=2, context=2048)
@@ -153,7 +165,12 @@ def test_presets_and_refusals(corpus: Path, codebook: Path, tmp_path: Path) -> N
     for stage in ("meld.tts", "meld.stt", "meld.joint"):
         with pytest.raises(UserError, match='did you mean "small"'):
             systems.train(stage, size="smal", data=corpus, out=tmp_path)
-    assert lm.paper().model.group == 1 and lm.paper().model.positions == "sequence"
+    paper = lm.paper()
+    assert paper.model.group == 1 and paper.model.positions == "sequence" and paper.pace == "none"
+    assert paper.model.reconstruction_weight == 1
+    assert paper.model.centroid_inputs == paper.model.dropped_inputs == paper.pace_noise == 0
+    with pytest.raises(UserError, match="needs text placed in time"):
+        lm.resolve("meld.tts", lm.toy(), {"model.positions": "sequence"})
     with pytest.raises(UserError, match='unknown arm "hard"'):
         lm.resolve("meld.tts", lm.toy(), {"arm": "hard"})
     with pytest.raises(UserError, match="32 codes of 2 frames, the model wants 16 of 2"):

@@ -142,7 +142,7 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
     np.testing.assert_allclose(audio.samples, voice.say(text, seed=7).samples, atol=2e-3)
     assert row["seconds"] == pytest.approx(audio.duration, abs=0.4) or row["empty"]
     _, pieces = voice.pieces(text)
-    assert row["capped"] == (row["seconds"] >= voice.spec.seconds(2 * voice.cap(pieces)) - 1e-6)
+    assert row["capped"] == (row["seconds"] >= voice.spec.seconds(2 * voice.cap(voice.spans(pieces))) - 1e-6)
 
 
 @pytest.mark.parametrize(

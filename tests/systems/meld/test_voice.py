@@ -52,7 +52,7 @@ def recording(corpus: Path) -> tuple[Path, str]:
 
 
 def _cut(voice: LanguageVoice, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    monkeypatch.setattr(LanguageVoice, "cap", lambda self, pieces: steps)
+    monkeypatch.setattr(LanguageVoice, "cap", lambda self, spans: steps)
 
 
 def test_say_is_its_stream_and_a_function_of_the_seed(lasting, monkeypatch) -> None:
@@ -115,12 +115,17 @@ def test_the_text_is_placed_at_the_reference_s_own_pace(voice, recording) -> Non
     path, text = recording
     reference = voice.reference(read_audio(path), text)
     _, pieces = voice.pieces("Мама мыла раму.")
-    stretch = voice._stretch(pieces, reference, 1.0)
-    ids = torch.tensor([*reference.pieces, *pieces])
-    ends = (voice.model.spans[ids] * stretch).cumsum(0)
-    assert float(ends[len(reference.pieces) - 1]) == pytest.approx(len(reference.mel) // 2, rel=1e-3)
-    faster = voice._stretch(pieces, reference, 2.0)
-    torch.testing.assert_close(faster[-1], stretch[-1] / 2)
+    spans = voice.spans(pieces, reference)
+    n = len(reference.pieces)
+    assert len(spans) == n + len(pieces)
+    assert float(spans[:n].sum()) == pytest.approx(len(reference.mel) // 2, rel=1e-3)
+    own = float(spans[:n].sum() / voice.model.spans[torch.tensor(reference.pieces)].sum())
+    torch.testing.assert_close(spans[n:], own * voice.spans(pieces))
+    faster = voice.spans(pieces, reference, 2.0)
+    torch.testing.assert_close(faster[:n], spans[:n])
+    torch.testing.assert_close(faster[n:], spans[n:] / 2)
+    # The cap knows the pace: slower speech may take longer.
+    assert voice.cap(voice.spans(pieces, None, 0.25)) > 3 * voice.cap(voice.spans(pieces)) > 0
 
 
 @pytest.mark.parametrize(
@@ -175,15 +180,14 @@ def test_character_frames_are_found_again() -> None:
     truth = {"а": 9.0, "б": 4.0, "▁": 2.0, ",": 20.0}
     texts = ["".join(rng.choice(list("аб, "), size=60)) for _ in range(300)]
     texts = [" ".join(t.replace(",", " , ").split()) for t in texts]
-    frames = [round(sum(truth[c] for c in spelling.marked(t).replace(" ", ""))) for t in texts]
+    texts = [spelling.marked(t) for t in texts]
+    frames = [round(sum(truth[c] for c in t.replace(" ", ""))) for t in texts]
     found = spelling.character_frames(texts, frames, ridge=0.1)
     assert found == pytest.approx(truth, abs=0.2)
-    tokenizer = BpeTokenizer.train(map(spelling.marked, texts), size=12)
+    tokenizer = BpeTokenizer.train(texts, size=12)
     lengths = spelling.piece_frames(tokenizer, truth)
     ids = spelling.encode(tokenizer, texts[0]).ids
-    assert float(lengths[ids].sum()) == pytest.approx(
-        sum(truth[c] for c in spelling.marked(texts[0]).replace(" ", ""))
-    )
+    assert float(lengths[ids].sum()) == pytest.approx(sum(truth[c] for c in texts[0].replace(" ", "")))
 
 
 # --- listening ---------------------------------------------------------------------------------------

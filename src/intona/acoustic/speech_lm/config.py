@@ -52,6 +52,12 @@ class SpeechLMConfig:
         reconstruction_hidden, reconstruction_blocks: residual MLP. postnet_*: Tacotron 2's convolutions;
             no layer = no PostNet.
         slowness: weight of the penalty on too slow change (0.2 in the paper, 0 = off).
+        reconstruction_weight: (ours) of the Gaussian term, and of slowness with it, beside the KL; 1 = the
+            bound. Unweighted its gradient in the transformer is a hundred times that of the KL.
+        centroid_inputs: (ours) share of steps that training reads as the centroid of the code drawn there:
+            coarse, as its own frames will be when it speaks.
+        dropped_inputs: (ours) share of steps, in runs, that training reads as the mean frame: what comes next
+            must then be read off the text.
         context: most positions of a stream.
     """
 
@@ -76,6 +82,9 @@ class SpeechLMConfig:
     postnet_layers: int = 5
     postnet_kernel: int = 5
     slowness: float = 0.2
+    reconstruction_weight: float = 1.0
+    centroid_inputs: float = 0.0
+    dropped_inputs: float = 0.0
     context: int = 4096
 
     def __post_init__(self) -> None:
@@ -85,6 +94,10 @@ class SpeechLMConfig:
             raise ValueError("dim must be an even multiple of heads")
         if not 0 <= self.prenet_dropout < 1 or not 0 <= self.dropout < 1:
             raise ValueError("dropout must lie in [0, 1)")
+        if not 0 <= self.centroid_inputs < 1 or not 0 <= self.dropped_inputs < 1:
+            raise ValueError("centroid_inputs and dropped_inputs must lie in [0, 1)")
+        if self.slowness < 0 or self.reconstruction_weight < 0:
+            raise ValueError("slowness and reconstruction_weight must not be below 0")
 
     @property
     def vocabulary(self) -> Vocabulary:

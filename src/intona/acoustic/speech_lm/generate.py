@@ -52,7 +52,7 @@ def steps(
     prompt: Tensor | None = None,
     sampling: SamplingConfig | None = None,
     random: ItemRandom,
-    stretch: Tensor | None = None,
+    spans: Tensor | None = None,
     cached: bool = True,
 ) -> Iterator[Step]:
     """Steps after `text <TTS> prompt`; ends with <EOS> or after `max_steps`.
@@ -61,7 +61,7 @@ def steps(
         text: (N,) pieces; with a prompt those of the prompt come first.
         prompt: (T, n_mels) natural-log mel that is continued.
         random: of one item.
-        stretch: (N,) with `positions` "time", how much longer than expected each piece lasts.
+        spans: (N,) with `positions` "time", the steps that each piece lasts; None = as expected.
         cached: False reads the whole stream anew at every step: for tests and the benchmark.
 
     Raises:
@@ -83,7 +83,7 @@ def steps(
         text[None],
         torch.tensor([len(text)], device=text.device),
         heard.shape[1] + max_steps,
-        stretch=None if stretch is None else stretch[None],
+        spans=None if spans is None else spans[None],
     )
     before = [noise.next() for _ in range(heard.shape[1])]
     parts = [model.embedding(text[None]), model.embed_task(1, speak=True)]
@@ -110,7 +110,9 @@ def steps(
             if code < codes:
                 z = torch.tensor([[code]], device=state.device)
                 x = model.reconstruction(z, state[:, None], model.codebook.centroids)
-                fresh = model.embed_steps(x, numbers[None, None, 1:])
+                # A model that sees codes reads the one it drew, not the one nearest to its reconstruction.
+                seen = model.codebook.centroids[z] if c.see == "codes" else x
+                fresh = model.prenet(seen, numbers[None, None, 1:])
         if code == codes:
             yield Step(frames=None, code=code)
             return
@@ -142,7 +144,7 @@ def generate(
     prompt: Tensor | None = None,
     sampling: SamplingConfig | None = None,
     random: ItemRandom,
-    stretch: Tensor | None = None,
+    spans: Tensor | None = None,
     cached: bool = True,
 ) -> Generated:
     """All steps, then the PostNet over the whole. Arguments as in `steps`."""
@@ -154,7 +156,7 @@ def generate(
             prompt=prompt,
             sampling=sampling,
             random=random,
-            stretch=stretch,
+            spans=spans,
             cached=cached,
             chunk=max_steps * model.config.group,
         )
@@ -176,7 +178,7 @@ def stream(
     prompt: Tensor | None = None,
     sampling: SamplingConfig | None = None,
     random: ItemRandom,
-    stretch: Tensor | None = None,
+    spans: Tensor | None = None,
     cached: bool = True,
 ) -> Iterator[Generated]:
     """Finished mels in chunks: together exactly what `generate` gives.
@@ -200,7 +202,7 @@ def stream(
         prompt=prompt,
         sampling=sampling,
         random=random,
-        stretch=stretch,
+        spans=spans,
         cached=cached,
     ):
         if step.frames is None:

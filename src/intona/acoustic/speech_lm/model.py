@@ -20,6 +20,8 @@ from intona.nn.masks import length_mask
 from intona.nn.quantize import Codebook, draw, entropy
 from intona.nn.random import ItemRandom
 
+DROPPED_RUN = 3  # steps that are dropped together: one alone is guessed from its neighbours
+
 
 class SpeechLM(nn.Module):
     """p(x_t, z_t | x_<t, y) = p(x_t | z_t, x_<t, y) p(z_t | x_<t, y) (MELD, section 2.1).
@@ -79,23 +81,23 @@ class SpeechLM(nn.Module):
         index = self.config.n_text + (1 if speak else 2)
         return self.embedding(torch.full((batch, 1), index, device=self.mean.device))
 
-    def text_positions(self, text: Tensor, *, at: str, stretch: Tensor | None = None) -> Tensor:
+    def text_positions(self, text: Tensor, *, at: str, spans: Tensor | None = None) -> Tensor:
         """Where pieces (B, N) sound, in steps: their "middle" (text is given) or "end" (text is asked)."""
-        spans = self.spans[text] if stretch is None else self.spans[text] * stretch
+        spans = self.spans[text] if spans is None else spans
         ends = spans.cumsum(1)
         return ends if at == "end" else ends - 0.5 * spans
 
     def speaking_positions(
-        self, text: Tensor, text_lengths: Tensor, steps: int, *, stretch: Tensor | None = None
+        self, text: Tensor, text_lengths: Tensor, steps: int, *, spans: Tensor | None = None
     ) -> Tensor:
         """Positions (B, N + 1 + S) of `text <TTS> steps`, for rows stored as text (padded), task, steps.
 
-        `stretch` (B, N) multiplies the expected length of each piece.
+        `spans` (B, N): the steps that each piece lasts; None = what is expected of it.
         """
         b, n = text.shape
         if self.config.positions == "time":
             spoken = torch.arange(-1, steps, device=text.device).expand(b, -1).float()
-            return torch.cat([self.text_positions(text, at="middle", stretch=stretch), spoken], dim=1)
+            return torch.cat([self.text_positions(text, at="middle", spans=spans), spoken], dim=1)
         start = text_lengths[:, None] + torch.arange(steps + 1, device=text.device)
         return torch.cat([torch.arange(n, device=text.device).expand(b, -1), start], dim=1).float()
 
@@ -112,13 +114,21 @@ class SpeechLM(nn.Module):
     # --- losses --------------------------------------------------------------------------------------
 
     def speaking_losses(
-        self, *, text: Tensor, text_lengths: Tensor, mels: Tensor, mel_lengths: Tensor, random: ItemRandom
+        self,
+        *,
+        text: Tensor,
+        text_lengths: Tensor,
+        mels: Tensor,
+        mel_lengths: Tensor,
+        random: ItemRandom,
+        spans: Tensor | None = None,
     ) -> Losses:
         """The bound of eq. 3 and the slowness penalty of eq. 9.
 
         Args:
             text: (B, N) piece ids. mels: (B, T, n_mels) natural log.
-            random: dropout of the prenet and the draw z ~ q, a generator an item.
+            random: dropout of the prenet, the draw z ~ q and what is read coarsely, a generator an item.
+            spans: (B, N) steps that each piece lasts, for `positions` "time"; None = as expected.
 
         Returns:
             parts `kl` in nats a step (<EOS> is the last step, with a one-hot q), `reconstruction` in nats a
@@ -129,15 +139,16 @@ class SpeechLM(nn.Module):
         x = self.normalized(mels)
         size = x.shape[1]
         noise = self._noise(random, steps, size)
-        states = self._speaking_states(text, text_lengths, x, steps, noise)
+        log_q = self.codebook.posterior(x)
+        z = draw(log_q, noise[..., 0].to(x.device))
+        seen = self._coarse(x, z, steps, random) if self.training else x
+        states = self._speaking_states(text, text_lengths, seen, steps, noise, spans)
         log_p = torch.log_softmax(self.head(states).float(), dim=-1)
 
         mask = length_mask(steps, size)
-        log_q = self.codebook.posterior(x)
         first = self.vocabulary.first_code
         kl = kl_nats(log_q, log_p[:, :-1, first : first + self.config.codes])
         eos = -log_p[..., self.vocabulary.eos].gather(1, steps[:, None])[:, 0]
-        z = draw(log_q, noise[..., 0].to(x.device))
         rough, final = self.reconstruct(z, states[:, :-1], mask)
         nats = gaussian_nats(x, rough) + gaussian_nats(x, final)
 
@@ -150,8 +161,14 @@ class SpeechLM(nn.Module):
         return Losses(
             parts={
                 "kl": Part(total=(kl * mask).sum() + eos.sum(), count=n + utterances),
-                "reconstruction": Part(total=(nats * mask).sum(), count=n),
-                "slowness": Part(total=-speed.sum(), count=moving.sum(), weight=self.config.slowness),
+                "reconstruction": Part(
+                    total=(nats * mask).sum(), count=n, weight=self.config.reconstruction_weight
+                ),
+                "slowness": Part(
+                    total=-speed.sum(),
+                    count=moving.sum(),
+                    weight=self.config.reconstruction_weight * self.config.slowness,
+                ),
                 "eos": Part(total=eos.sum().detach(), count=utterances, weight=0.0),
                 "entropy": Part(total=(entropy(log_q) * mask).sum(), count=n, weight=0.0),
             }
@@ -181,16 +198,20 @@ class SpeechLM(nn.Module):
         nats = -log_p.gather(2, target[..., None])[..., 0] * length_mask(text_lengths + 1, target.shape[1])
         return Losses(parts={"text": Part(total=nats.sum(), count=(text_lengths + 1).sum().float())})
 
-    def resynthesized(self, text: Tensor, mel: Tensor, random: ItemRandom) -> Tensor:
+    def resynthesized(
+        self, text: Tensor, mel: Tensor, random: ItemRandom, spans: Tensor | None = None
+    ) -> Tensor:
         """(T, n_mels) as the model renders it with the true past and codes drawn from q: teacher forcing.
 
-        The upper bound of what the codes and the reconstruction network can give.
+        The upper bound of what the codes and the reconstruction network can give. `spans` (N,) as in
+        `speaking_losses`.
         """
         x = self.normalized(mel[None])
         steps = torch.tensor([x.shape[1]], device=x.device)
         noise = self._noise(random, steps, x.shape[1])
         lengths = torch.tensor([len(text)], device=x.device)
-        states = self._speaking_states(text[None], lengths, x, steps, noise)
+        spans = None if spans is None else spans[None]
+        states = self._speaking_states(text[None], lengths, x, steps, noise, spans)
         z = draw(self.codebook.posterior(x), noise[..., 0].to(x.device))
         final = self.reconstruct(z, states[:, :-1], length_mask(steps))[1]
         return self.denormalized(self.frames(final))[0]
@@ -207,13 +228,31 @@ class SpeechLM(nn.Module):
         noise = uniforms(random, steps.tolist(), self.prenet.noise_dim + 1)
         return F.pad(noise, (0, 0, 0, size - noise.shape[1]))
 
+    def _coarse(self, x: Tensor, z: Tensor, steps: Tensor, random: ItemRandom) -> Tensor:
+        """The past as training reads it: some steps as their code's centroid, some runs as the mean frame."""
+        c = self.config
+        if not c.centroid_inputs and not c.dropped_inputs:
+            return x
+        u = uniforms(random, steps.tolist(), 2)
+        u = F.pad(u, (0, 0, 0, x.shape[1] - u.shape[1])).to(x.device)
+        x = torch.where(u[..., :1] < c.centroid_inputs, self.codebook.centroids[z], x)
+        begins = (u[..., 1] < 1 - (1 - c.dropped_inputs) ** (1 / DROPPED_RUN)).float()
+        dropped = F.max_pool1d(F.pad(begins, (DROPPED_RUN - 1, 0))[:, None], DROPPED_RUN, stride=1)[:, 0]
+        return x.masked_fill(dropped[..., None] > 0, 0.0)
+
     def _speaking_states(
-        self, text: Tensor, text_lengths: Tensor, x: Tensor, steps: Tensor, noise: Tensor
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        x: Tensor,
+        steps: Tensor,
+        noise: Tensor,
+        spans: Tensor | None = None,
     ) -> Tensor:
         """States (B, S + 1, D) that predict each step and, after the last, <EOS>."""
         task = self.embed_task(len(text), speak=True)
         stream = torch.cat([self.embedding(text), task, self.embed_steps(x, noise[..., 1:])], dim=1)
-        positions = self.speaking_positions(text, text_lengths, x.shape[1])
+        positions = self.speaking_positions(text, text_lengths, x.shape[1], spans=spans)
         return self._states(stream, positions, text_lengths, text.shape[1], steps, x.shape[1])
 
     def _states(

@@ -24,8 +24,8 @@ def train_tokenizer(texts: Iterable[str], *, size: int, language: str) -> BpeTok
 
 
 def encode(tokenizer: BpeTokenizer, text: str) -> Encoded:
-    """Pieces of a normalized text; characters that the model never saw are left out and reported."""
-    encoded = tokenizer.encode(marked(text))
+    """Pieces of a normalized (or `marked`) text; characters never seen are left out and reported."""
+    encoded = tokenizer.encode(text if START in text or text in PUNCTUATION else marked(text))
     return Encoded([i for i in encoded.ids if i != tokenizer.unk_id], encoded.unknown)
 
 
@@ -43,15 +43,46 @@ def spoken(text: str, language: str) -> str:
     return plain(joined(normalize(text, language)))
 
 
-def character_frames(texts: Sequence[str], frames: Sequence[int], *, ridge: float = 20.0) -> dict[str, float]:
-    """Expected mel frames of each character: least squares over utterances, drawn towards the mean.
+def timed_parts(
+    phonemes: Sequence[str], words: Sequence[tuple[str, int, int]], durations: Sequence[int] | np.ndarray
+) -> list[tuple[str, float]]:
+    """Words and signs as `marked` writes them, in spoken order, with their frames; no frame is left out.
+
+    A space or a silence without a sign belongs to what stands before it, the first ones to the first word.
+
+    Args:
+        words: (text, start, end), half-open ranges into `phonemes`. durations: frames of each phoneme symbol.
+    """
+    owner = {i: (text, start) for text, start, end in words for i in range(start, end)}
+    out: list[tuple[str, float]] = []
+    before = 0.0
+    for i, (symbol, n) in enumerate(zip(phonemes, map(float, durations), strict=True)):
+        if i in owner:
+            text, start = owner[i]
+            if i == start:
+                out.append((START + plain(text).lower(), 0.0))
+        elif symbol in PUNCTUATION:
+            out.append((symbol, 0.0))
+        elif not out:
+            before += n
+            continue
+        out[-1] = (out[-1][0], out[-1][1] + n + before)
+        before = 0.0
+    return out
+
+
+def character_frames(
+    texts: Sequence[str], frames: Sequence[float], *, ridge: float = 20.0
+) -> dict[str, float]:
+    """Expected mel frames of each character: least squares over texts, drawn towards the mean.
 
     Punctuation gets its pauses and vowels their length, which the mean over all characters cannot give.
 
     Args:
-        ridge: utterances' worth of belief in the mean.
+        texts: as `marked` writes them: utterances, or parts of them.
+        ridge: texts' worth of belief in the mean.
     """
-    rows = [Counter(marked(t).replace(" ", "")) for t in texts]
+    rows = [Counter(t.replace(" ", "")) for t in texts]
     alphabet = sorted(set().union(*rows))
     a = np.array([[row[ch] for ch in alphabet] for row in rows], dtype=np.float64)
     b = np.asarray(frames, dtype=np.float64)

@@ -31,8 +31,8 @@ class CodebookConfig:
     stage: str = "meld.codebook"
     size: str = "small"
     corpus: str = ""
-    codes: int = 512
-    group: int = 2
+    codes: int = 1024
+    group: int = 4
     perplexity: float = 5.0
     kmeans: KMeansConfig = field(default_factory=KMeansConfig)
 
@@ -50,16 +50,16 @@ def paper() -> CodebookConfig:
 
 
 def small() -> CodebookConfig:
-    """512 codes of pairs of frames: under a minute on one core.
+    """1024 codes of four frames: two minutes on one core.
 
-    Command: `intona train meld.codebook --data DATA --out CB`. At least 51,200 frames (10 minutes).
+    Command: `intona train meld.codebook --data DATA --out CB`. At least 204,800 frames (40 minutes).
     """
     return CodebookConfig(size="small")
 
 
 def toy() -> CodebookConfig:
     """32 codes: for tests."""
-    return CodebookConfig(size="toy", codes=32, kmeans=KMeansConfig(batch=1024, iterations=60))
+    return CodebookConfig(size="toy", codes=32, group=2, kmeans=KMeansConfig(batch=1024, iterations=60))
 
 
 SIZES = {"paper": paper, "small": small, "toy": toy}

@@ -14,18 +14,23 @@ from intona.acoustic.speech_lm import spelling
 from intona.data.prepared import Item, Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.errors import UserError
+from intona.systems.meld.pace import Pace
 from intona.text import BpeTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechBatch:
-    """Padded with 0. Text ids (B, N), natural-log mels (B, T, n_mels), their lengths (B,), names."""
+    """Padded with 0. Text ids (B, N), natural-log mels (B, T, n_mels), their lengths (B,), names.
+
+    `spans` (B, N): frames that each piece lasts; None = as expected of it.
+    """
 
     text: torch.Tensor
     text_lengths: torch.Tensor
     mels: torch.Tensor
     mel_lengths: torch.Tensor
     ids: list[str]
+    spans: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -44,6 +49,7 @@ class SpeechBatch:
             mels=self.mels[place, : int(t.max())],
             mel_lengths=t,
             ids=[self.ids[i] for i in place.tolist()],
+            spans=None if self.spans is None else self.spans[place, : int(n.max())],
         )
 
 
@@ -51,9 +57,16 @@ class Corpus:
     """Items of a split with their text pieces, and batches of them."""
 
     def __init__(
-        self, prepared: Prepared, split: str, tokenizer: BpeTokenizer, *, group: int, context: int
+        self,
+        prepared: Prepared,
+        split: str,
+        tokenizer: BpeTokenizer,
+        *,
+        group: int,
+        context: int,
+        pace: Pace | None = None,
     ) -> None:
-        self.prepared, self.items = prepared, prepared.items(split)
+        self.prepared, self.items, self.pace = prepared, prepared.items(split), pace
         self.pieces = [spelling.encode(tokenizer, i.normalized).ids for i in self.items]
         # Positions in the stream: pieces, the task token, steps.
         self.lengths = [
@@ -78,12 +91,18 @@ class Corpus:
         padded = np.zeros((len(text), max(map(len, text))), np.int64)
         for row, ids in zip(padded, text, strict=True):
             row[: len(ids)] = ids
+        spans = None
+        if self.pace is not None and self.pace.kind != "none":
+            spans = np.zeros(padded.shape, np.float32)
+            for row, item, ids in zip(spans, chosen, text, strict=True):
+                row[: len(ids)] = self.pace.frames(item, ids)
         return SpeechBatch(
             text=torch.from_numpy(padded),
             text_lengths=torch.tensor([len(t) for t in text]),
             mels=torch.from_numpy(mels),
             mel_lengths=torch.tensor([i.n_frames for i in chosen]),
             ids=[i.id for i in chosen],
+            spans=None if spans is None else torch.from_numpy(spans),
         )
 
 

@@ -18,5 +18,6 @@ SIZES = lm.SIZES
 def train(*, size: str, data: Path, out: Path, overrides: dict[str, str], **how: Any) -> Path:
     """See `intona.systems.train`."""
     base = SIZES[size]()
-    base = dataclasses.replace(base, listen=0.5, listen_from=2 * base.loop.steps // 5)
+    loop = dataclasses.replace(base.loop, best="kl+text")
+    base = dataclasses.replace(base, listen=0.5, listen_from=2 * base.loop.steps // 5, loop=loop)
     return lm.run("meld.joint", base, data=data, out=out, overrides=overrides, **how)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from intona.nn.random import ItemRandom, derive_seed
 from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld.feed import Corpus, SpeechBatch, SpeechFeed
+from intona.systems.meld.pace import Pace, jittered
 from intona.text import BpeTokenizer, load_tokenizer
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
@@ -38,6 +39,9 @@ class RunConfig:
     directory on the command line ("" = made from the corpus in RUN/codebook), its hash from then on.
     `arm` is one of the paper's controls (`ARMS`). `bpe` pieces of text. `max_positions` bounds a batch with
     padding. `listen` is the share of utterances that are transcribed, from step `listen_from` on.
+    `pace` (ours, `positions` "time" only): where text stands in training: "none" = as expected of its
+    letters, "length" = that, scaled to the utterance, "words" = as aligned (an utterance without alignment:
+    "length"). `pace_noise`: seconds of error put on each place in training.
     """
 
     stage: str = "meld.tts"
@@ -48,6 +52,8 @@ class RunConfig:
     arm: str = ""
     bpe: int = 256
     perplexity: float = 5.0
+    pace: Literal["none", "length", "words"] = "none"
+    pace_noise: float = 0.0
     max_positions: int = 1600
     listen: float = 0.0
     listen_from: int = 0
@@ -60,6 +66,14 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.listen <= 1:
             raise ValueError("listen must lie in [0, 1]")
+        if self.pace != "none" and self.model.positions != "time":
+            raise UserError(
+                f'"{self.pace}" needs text placed in time',
+                where="--pace",
+                mend="take --model.positions time, or --pace none",
+            )
+        if not 0 <= self.pace_noise < 1:
+            raise UserError("not between 0 and 1 second", where="--pace-noise")
 
 
 # The paper's controls (sections 4 and 5), as overrides of any size: `--arm hard-vq`.
@@ -92,23 +106,28 @@ def paper() -> RunConfig:
         bpe=4096,
         max_positions=50_000,
         model=SpeechLMConfig(),
-        loop=LoopConfig(steps=200_000, save_every=2000, validate_every=2000),
+        loop=LoopConfig(steps=200_000, save_every=2000, validate_every=2000, best="kl"),
         optim=OptimConfig(lr=5e-4, betas=(0.9, 0.98), warmup=16_000, schedule="linear"),
     )
 
 
 def small() -> RunConfig:
-    """6 M parameters, two frames a step, text placed in time: for hours of speech and a CPU.
+    """6 M parameters, four frames a step, text placed in time: for hours of speech and a CPU.
 
     Figures and cost: docs/meld.md.
     """
     return RunConfig(
         size="small",
-        bpe=256,
+        bpe=64,
+        pace="words",
+        pace_noise=0.04,
         max_positions=1600,
         model=SpeechLMConfig(
-            codes=512,
-            group=2,
+            codes=1024,
+            group=4,
+            reconstruction_weight=0.02,
+            centroid_inputs=0.25,
+            dropped_inputs=0.15,
             dim=256,
             layers=6,
             heads=4,
@@ -119,9 +138,9 @@ def small() -> RunConfig:
             postnet_channels=128,
             context=2048,
         ),
-        loop=LoopConfig(steps=40_000, ema=0.999),
+        loop=LoopConfig(steps=10_000, ema=0.999, validate_every=500, save_every=500, best="kl"),
         optim=OptimConfig(
-            lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup=400, schedule="cosine", final=0.02
+            lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup=400, schedule="cosine", final=0.02, clip=5.0
         ),
     )
 
@@ -136,6 +155,7 @@ def toy() -> RunConfig:
         model=dataclasses.replace(
             base.model,
             codes=32,
+            group=2,
             dim=64,
             layers=2,
             heads=2,
@@ -160,16 +180,11 @@ class MeldTask(Task):
     Which is which, dropout of the prenet and the draw of z belong to (seed, step, utterance).
     """
 
-    def __init__(self, config: RunConfig, prepared: Prepared, tokenizer: BpeTokenizer, found: Any) -> None:
+    def __init__(self, config: RunConfig, prepared: Prepared, pace: Pace, found: Any) -> None:
         super().__init__()
-        self.config, self.prepared, self.tokenizer = config, prepared, tokenizer
+        self.config, self.prepared, self.tokenizer = config, prepared, pace.tokenizer
         self.model = SpeechLM(config.model)
-        train = prepared.items("train")
-        self.characters = spelling.character_frames(
-            [i.normalized for i in train], [i.n_frames for i in train]
-        )
-        frames = spelling.piece_frames(tokenizer, self.characters)
-        self.model.spans.copy_(torch.from_numpy(frames) / config.model.group)
+        self.model.spans.copy_(torch.from_numpy(pace.expected) / config.model.group)
         if found is not None:
             self.model.mean.copy_(found.mean)
             self.model.std.copy_(found.std)
@@ -200,13 +215,22 @@ class MeldTask(Task):
             # The same names on every rank and step: none here, and a count of 0.
             zero = self.model.mean.new_zeros(())
             return Losses(parts={n: Part(total=zero, count=zero) for n in names})
-        rows = batch.rows(keep)
+        rows, seed = batch.rows(keep), self.config.loop.seed
+        how: dict[str, Any] = {}
+        if names is SPEAKING and rows.spans is not None:
+            spans = rows.spans / self.config.model.group
+            if step >= 0:
+                sigma = self.config.pace_noise / self.prepared.spec.seconds(self.config.model.group)
+                random = ItemRandom(derive_seed(seed, "pace"), step, rows.ids)
+                spans = jittered(spans, rows.text_lengths, sigma, random)
+            how["spans"] = spans
         return losses(
             text=rows.text,
             text_lengths=rows.text_lengths,
             mels=rows.mels,
             mel_lengths=rows.mel_lengths,
-            random=ItemRandom(self.config.loop.seed, step, rows.ids),
+            random=ItemRandom(seed, step, rows.ids),
+            **how,
         )
 
     def extra_files(self) -> dict[str, Any]:
@@ -220,7 +244,6 @@ class MeldTask(Task):
                 "languages": list(self.prepared.languages),
                 "language": language,
                 "speakers": list(self.prepared.speakers),
-                "character_frames": self.characters,
                 "longest_frames": max(i.n_frames for i in self.prepared.items("train")),
             },
         }
@@ -284,10 +307,14 @@ def run(
         found = _codebook(config, prepared, out)
         config = dataclasses.replace(config, codebook=found.identity)
     torch.manual_seed(config.loop.seed)
-    task = MeldTask(config, prepared, tokenizer, found)
-    limits = {"group": model.group, "context": model.context}
+    pace = Pace.of(prepared, tokenizer, config.pace)
+    task = MeldTask(config, prepared, pace, found)
+    limits: dict[str, Any] = {"group": model.group, "context": model.context, "pace": pace}
     train = Corpus(prepared, "train", tokenizer, **limits)
     dev = Corpus(prepared, "dev", tokenizer, **limits) if prepared.items("dev") else None
+    facts: dict[str, Any] = {"utterances": len(train.items)}
+    if config.pace == "words":
+        facts["placed by words"] = sum(i.id in pace.aligned for i in train.items)
     return fit_stage(
         task,
         config,
@@ -295,7 +322,7 @@ def run(
         feed=lambda rank, world: SpeechFeed(
             train, dev, max_positions=config.max_positions, seed=config.loop.seed, rank=rank, world=world
         ),
-        facts={"utterances": len(train.items)},
+        facts=facts,
         init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,

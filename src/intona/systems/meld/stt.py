@@ -13,5 +13,6 @@ SIZES = lm.SIZES
 
 def train(*, size: str, data: Path, out: Path, overrides: dict[str, str], **how: Any) -> Path:
     """See `intona.systems.train`."""
-    base = dataclasses.replace(SIZES[size](), listen=1.0)
+    base = SIZES[size]()
+    base = dataclasses.replace(base, listen=1.0, loop=dataclasses.replace(base.loop, best="text"))
     return lm.run("meld.stt", base, data=data, out=out, overrides=overrides, **how)
