@@ -9,27 +9,35 @@ guidance, its parts apart, over patches of mel frames, a mel VAE and plain mels.
 `reconstruct`: on dev utterances the error of the mel through a VAE's run or patches ("mel8"), and the
 predicted naturalness of the vocoder after it against the vocoder alone. `learned`: on dev utterances the
 squared error of a run's velocity at several times, with and without the text, beside the best linear guess
-from each dimension alone, so that it shows early whether text is heard.
+from each dimension alone, so that it shows early whether text is heard. Times are those of the cosine
+schedule, whatever the run's own: the same t is the same share of noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import statistics
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 from timing import Cost, cost
 
+from intona import synth_ditto
 from intona.acoustic.ditto import Ditto
 from intona.audio import Audio, MelSpec
+from intona.data.clauses import clauses_of
+from intona.data.pieces import utterance_of
+from intona.data.prepared import Item, Prepared
 from intona.latents.base import LatentSpace
 from intona.latents.mel import MelLatents, PatchLatents, PatchLatentsConfig
 from intona.latents.mel_vae import MelVAE
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
+from intona.synth_ditto import DittoVoice
 from intona.systems.prosody import ditto, melvae
 
 SECONDS, SYMBOLS, BATCH = 5.0, 75, 8
@@ -134,7 +142,6 @@ def row(label: str, taken: Cost, *, rtf: bool = False) -> None:
 
 
 def reconstruct(arguments: argparse.Namespace) -> int:
-    from intona.data.prepared import Prepared
     from intona.evaluation.judge import Unavailable
     from intona.evaluation.naturalness import distillmos
     from intona.systems.prosody.gradtts import mel_statistics
@@ -179,23 +186,29 @@ def reconstruct(arguments: argparse.Namespace) -> int:
 
 @torch.inference_mode()
 def learned(arguments: argparse.Namespace) -> int:
-    from intona import synth_ditto
-    from intona.data.pieces import utterance_of
-    from intona.data.prepared import Prepared
-
     prepared, voice = Prepared.open(arguments.data), synth_ditto.load(arguments.run)
+    whole = prepared.items("dev")[: arguments.sentences]
+    known = [(i, prepared.durations(i)) for i in whole]
+    parts = [c for i, d in known if d is not None for c in clauses_of(i, d) or [i]]
+    for name, items in (("utterances", whole), ("clauses", parts)):
+        if items:
+            print(f"\n{len(items)} dev {name}, squared error of the velocity")
+            _learned(voice, prepared, items)
+    return 0
+
+
+def _learned(voice: DittoVoice, prepared: Prepared, items: Sequence[Item]) -> None:
     model, nobody = voice.model.eval(), torch.zeros(1, 0, voice.model.space.dim)
-    items = prepared.items("dev")[: arguments.sentences]
     said = []
     for item in items:
         mel = torch.from_numpy(prepared.mel(item))[None]
         latents, lengths = model.space.encode(mel, torch.tensor([mel.shape[1]]))
         said.append((latents, lengths, model.read(*voice._chain.numbers([utterance_of(item)]))))
     squares = torch.cat([latents[0] for latents, _, _ in said]).var(0)
-    print(f"{len(items)} dev utterances, squared error of the velocity")
-    print("| t | best guess of each dimension | the run | without text |\n|---|---|---|---|")
+    print("| t | best guess of each dimension | the run | without text | gap |\n|---|---|---|---|---|")
     for t in TIMES:
-        at = torch.tensor([t])
+        angle = math.pi / 2 * t
+        at = torch.tensor([2 / math.pi * math.atan2(model.process.scale * math.sin(angle), math.cos(angle))])
         alpha, sigma = model.process.alpha(at), model.process.sigma(at)
         guess = float((squares / (alpha.square() * squares + sigma.square())).mean())
         found = {True: 0.0, False: 0.0}
@@ -215,8 +228,8 @@ def learned(arguments: argparse.Namespace) -> int:
                 )
                 found[keep] += float((predicted - (alpha * noise - sigma * x)).square().sum())
         n = sum(x.numel() for x, _, _ in said)
-        print(f"| {t:g} | {guess:.3f} | {found[True] / n:.3f} | {found[False] / n:.3f} |", flush=True)
-    return 0
+        error, blind = found[True] / n, found[False] / n
+        print(f"| {t:g} | {guess:.3f} | {error:.3f} | {blind:.3f} | {blind - error:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

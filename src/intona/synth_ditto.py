@@ -16,6 +16,7 @@ from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig
 from intona.audio import Audio, MelSpec, log_mel
 from intona.audio.io import faults
+from intona.data import clauses
 from intona.diffusion.guidance import check_scale
 from intona.errors import UserError, unknown
 from intona.latents import trained
@@ -35,6 +36,7 @@ DEFAULT_STEPS = 25
 DEFAULT_GUIDANCE = 2.0
 MIN_REFERENCE, MAX_REFERENCE = 1.0, 60.0  # seconds
 LOWEST_RATE, FULL_RATE = 8000, 16000  # Hz of a reference
+FORMAT = 2  # of a run: 2 since clauses, the linear guess and the filled last latent
 BEYOND = 1.25  # times the longest text of the training that is still tried
 
 
@@ -61,6 +63,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
     raw = configs.read_json(path / "config.json")
     if not isinstance(raw, dict) or "model" not in raw:
         raise UserError("not the config of a voice", where=path / "config.json")
+    require_format(raw, path)
     config = configs.from_dict(DittoConfig, raw["model"], where=f"{path / 'config.json'}: model")
     spec = MelSpec.load(path / "features.json")
     model = Ditto(config, trained.build(config.latents, spec))
@@ -71,6 +74,16 @@ def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
     return DittoVoice(
         model, tokenizer, spec, voices=voices, card=models.card_fields(path), path=path, bpe=bpe
     )
+
+
+def require_format(config: dict[str, Any], path: Path) -> None:
+    """Refuse a run of an earlier version, whose latents and network were others."""
+    if config.get("format") != FORMAT:
+        raise UserError(
+            "trained by an earlier version, whose latents and network were others",
+            where=path,
+            mend="train it anew: intona train prosody.ditto",
+        )
 
 
 class DittoVoice:
@@ -99,7 +112,11 @@ class DittoVoice:
             language = str((voices["languages"] or ["ru"])[0])
             self.longest_symbols = int(voices["longest_symbols"])
             self.longest_reference = float(voices["reference_seconds"][1])
-        except (KeyError, TypeError, ValueError, IndexError) as e:
+            self.seconds = float(voices["shortest_seconds"]), float(voices["longest_seconds"])
+            sizes = [int(n) for n in voices["clause_symbols"]]
+            self.clause_symbols = (sizes[0], sizes[1]) if sizes else None
+            self.pauses = {str(mark): float(n) for mark, n in voices["pauses"].items()}
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as e:
             raise UserError(f"damaged ({e!r})", where="voices.json") from None
         self._chain = Voice(
             cast(Any, model),
@@ -153,7 +170,7 @@ class DittoVoice:
         phonemes: bool = False,
         temperature: float | None = None,
     ) -> Audio:
-        """Speak a text: split into sentences, joined with pauses.
+        """Speak a text: split into sentences, joined with pauses; a long sentence into clauses before that.
 
         Args:
             text: words; or with `phonemes` symbols separated by spaces, words by "|".
@@ -212,37 +229,63 @@ class DittoVoice:
         self._check(speaker, rate, temperature)
         how = self.settled(steps=steps, guidance=guidance)
         reference = None if voice is None else self.reference(voice)
-        self._check_lengths(sentences)
+        parts = [self.clauses(s) for s in sentences]
+        self._check_lengths([p for clause in parts for p in clause])
         training = self.model.training
         self.model.eval()
         set_fast_matmul()
-        pause = np.zeros(round(PAUSE_SECONDS * self.spec.sample_rate), dtype=np.float32)
         scale = float(self.card.get("length_scale", 1.0)) / rate
         with autocast(), torch.inference_mode():
             if length is not None:
                 silence = PAUSE_SECONDS * (len(sentences) - 1) if join else 0.0
-                scale = self._scale_for(sentences, reference, length - silence, length)
+                silence += sum(self._pause(p) for clause in parts for p in clause[:-1])
+                every = [p for clause in parts for p in clause]
+                scale = self._scale_for(every, reference, length - silence, length)
             waves: list[np.ndarray] = []
-            for i, sentence in enumerate(sentences):
-                tokens, lengths, pieces = self._chain.numbers([sentence])
-                speech = self.model.synthesize(
-                    tokens,
-                    lengths,
-                    pieces=pieces,
-                    references=None if reference is None else reference[None],
-                    reference_lengths=None if reference is None else torch.tensor([len(reference)]),
-                    length_scale=scale,
-                    steps=how["steps"],
-                    guidance=how["guidance"],
-                    random=ItemRandom(seed, 0, [str(i)]),
-                )
-                waves.append(self.vocoder.decode(speech.mel.float())[0].float().numpy())
-                if reference is None and join and len(self.speakers) > 1:
-                    reference = speech.latents[0, -round(self.longest_reference * self.model.space.rate) :]
+            taken: list[float] = []
+            for i, sentence in enumerate(parts):
+                heard, said = reference, []
+                for k, clause in enumerate(sentence):
+                    tokens, lengths, pieces = self._chain.numbers([clause])
+                    speech = self.model.synthesize(
+                        tokens,
+                        lengths,
+                        pieces=pieces,
+                        references=None if heard is None else heard[None],
+                        reference_lengths=None if heard is None else torch.tensor([len(heard)]),
+                        length_scale=scale,
+                        steps=how["steps"],
+                        guidance=how["guidance"],
+                        random=ItemRandom(seed, 0, [f"{i}.{k}" if k else str(i)]),
+                    )
+                    taken.append(int(speech.latent_lengths) / self.model.space.rate)
+                    said.append(self.vocoder.decode(speech.mel.float())[0].float().numpy())
+                    if heard is None and len(self.speakers) > 1:
+                        heard = speech.latents[0, -round(self.longest_reference * self.model.space.rate) :]
+                waves.append(self._joined(said, [self._pause(p) for p in sentence[:-1]]))
+                if join:
+                    reference = heard
         self.model.train(training)
+        self._warn_of(taken)
         if join:
-            waves = [np.concatenate([waves[0]] + [x for w in waves[1:] for x in (pause, w)])]
+            waves = [self._joined(waves, [PAUSE_SECONDS] * (len(waves) - 1))]
         return [Audio(np.clip(w, -1, 1), self.spec.sample_rate) for w in waves]
+
+    def clauses(self, sentence: Utterance) -> list[Utterance]:
+        """A sentence as the parts it is spoken in: itself, unless most of the training was shorter."""
+        if self.clause_symbols is None:
+            return [sentence]
+        least, most = self.clause_symbols
+        return clauses.split(sentence, least=least, most=most)
+
+    def _pause(self, clause: Utterance) -> float:
+        """Seconds of silence after a clause."""
+        return self.pauses.get(clause.phonemes[-1], PAUSE_SECONDS)
+
+    def _joined(self, waves: list[np.ndarray], pauses: list[float]) -> np.ndarray:
+        silences = [np.zeros(round(s * self.spec.sample_rate), dtype=np.float32) for s in pauses]
+        pieces = [x for pair in zip(silences, waves[1:], strict=True) for x in pair]
+        return np.concatenate([waves[0], *pieces])
 
     def reference(self, voice: Audio) -> torch.Tensor:
         """A recording as latents (R, dim), not longer than the references of the training.
@@ -318,6 +361,15 @@ class DittoVoice:
                 warnings.warn(
                     f"a sentence of {n} phonemes, the longest of the training had {self.longest_symbols}",
                     stacklevel=3,
+                )
+
+    def _warn_of(self, seconds: Sequence[float]) -> None:
+        """Of lengths that the training did not have, whether predicted or asked for."""
+        shortest, longest = self.seconds
+        for bad, known, name in ((min(seconds), shortest, "shortest"), (max(seconds), longest, "longest")):
+            if (bad - known) * (1 if name == "longest" else -1) > 0:
+                warnings.warn(
+                    f"{bad:.2f} s at a stretch, the {name} of the training had {known:.2f} s", stacklevel=3
                 )
 
     def _scale_for(

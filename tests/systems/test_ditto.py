@@ -17,6 +17,7 @@ import torch
 
 from intona import checkpoint, cli, config, synth_ditto, systems
 from intona.audio import Audio, read_audio
+from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.latents import trained
@@ -139,12 +140,12 @@ def test_plain_mels_are_the_control(spoken: Path, tmp_path: Path, latents: str, 
 
 
 def test_latents_and_features_that_do_not_fit_are_refused(
-    spoken: Path, vae: Path, run: Path, tmp_path: Path
+    root: Path, spoken: Path, vae: Path, run: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"no latents named.*prosody\.melvae"):
         train("ditto", spoken, tmp_path / "a")
     with pytest.raises(UserError, match=r"holds no mel VAE.*intona train prosody\.melvae"):
-        train("ditto", spoken, tmp_path / "a", latents=str(run))
+        train("ditto", spoken, tmp_path / "a", latents=str(root / "models" / "ru"))
     for name in ("mel1", "mel99"):
         with pytest.raises(UserError, match="not between 2 and 32"):
             train("ditto", spoken, tmp_path / "a", latents=name)
@@ -339,8 +340,8 @@ def test_a_damaged_voices_file_is_named(run: Path) -> None:
 
 def test_the_feed_is_a_function_of_its_place(spoken: Path) -> None:
     prepared = Prepared.open(spoken)
-    settings, space = stage.resolve("toy", prepared, FEW | {"latents": "mel"})
-    corpus = LatentCorpus(prepared, space, seconds=settings.reference)
+    settings, space = stage.resolve("toy", prepared, FEW | {"latents": "mel", "clauses": "0.5"})
+    corpus = LatentCorpus(prepared, space, seconds=settings.reference, clauses=True)
     first = stage.feed_of(corpus, settings, 0, 1)
     for _ in range(3):
         first.next()
@@ -351,6 +352,135 @@ def test_the_feed_is_a_function_of_its_place(spoken: Path) -> None:
     found = second.next()
     assert found.ids == expected.ids and torch.equal(found.references, expected.references)
     assert torch.equal(found.codes, expected.codes)
+
+
+def test_the_feed_mixes_clauses_with_whole_utterances(spoken: Path) -> None:
+    prepared = Prepared.open(spoken)
+    settings, space = stage.resolve("toy", prepared, FEW | {"latents": "mel4", "clauses": "0.5"})
+    corpus = LatentCorpus(prepared, space, seconds=settings.reference, clauses=True)
+    feed = stage.feed_of(corpus, settings, 0, 1)
+    seen = [feed.next() for _ in range(40)]
+    whole = [all("#" not in i for i in b.ids) for b in seen]
+    assert 8 <= sum(whole) <= 32
+    # Every clause is the codes of its own frames, and its reference comes from another recording.
+    clause = next(b for b in seen if any("#" in i for i in b.ids))
+    for row, id in enumerate(clause.ids):
+        item = corpus[id]
+        mel = torch.from_numpy(prepared.mel(item))[None]
+        alone = space.codes(mel, torch.tensor([item.n_frames]))[0]
+        assert int(clause.code_lengths[row]) == len(alone) == space.latents(item.n_frames)
+        assert torch.allclose(clause.codes[row, : len(alone)], alone, atol=1e-3)
+        assert clause.text.tokens[row, : len(item.phonemes)].tolist() == prepared.tokens(item)
+    ids = [i for b in feed.validation() for i in b.ids]
+    assert {i.split("#")[0] for i in ids} == {i.id for i in prepared.items("dev")} and len(ids) > 2
+    never = stage.feed_of(corpus, dataclasses.replace(settings, clauses=0.0), 0, 1)
+    assert all("#" not in i for _ in range(20) for i in never.next().ids)
+
+
+def test_clauses_without_an_alignment_are_whole_utterances(spoken: Path, tmp_path: Path) -> None:
+    shutil.copytree(spoken, tmp_path / "data")
+    (tmp_path / "data" / "durations.jsonl").unlink()
+    train("ditto", tmp_path / "data", tmp_path / "run", latents="mel4", clauses="1", **{"loop.steps": "1"})
+    voices = json.loads((checkpoint.resolve(tmp_path / "run") / "voices.json").read_text(encoding="utf-8"))
+    assert voices["clause_symbols"] == [] and voices["pauses"] == {}
+    assert synth_ditto.load(tmp_path / "run").say("Да.", steps=1).duration > 0.05
+
+
+def test_patches_have_a_schedule_of_their_own(spoken: Path) -> None:
+    prepared = Prepared.open(spoken)
+    for size, latents, more, shift in (
+        ("small", "mel4", {}, 0.35),
+        ("small", "mel", {}, 1.0),
+        ("paper", "mel4", {}, 1.0),
+        ("small", "mel4", {"model.noise-shift": "0.7"}, 0.7),
+        ("small", "mel4", {"patch_shift": "0.5"}, 0.5),
+    ):
+        assert stage.resolve(size, prepared, {"latents": latents} | more)[0].model.noise_shift == shift
+
+
+def test_latents_are_named_once(spoken: Path, run: Path, tmp_path: Path) -> None:
+    prepared = Prepared.open(spoken)
+    assert stage.open_latents("mel8x24", prepared).dim == 24
+    with pytest.raises(UserError, match="700 numbers for 8 frames are not between 1 and 640"):
+        stage.open_latents("mel8x700", prepared)
+    for key in ("model.latents.dim", "model.latents"):
+        with pytest.raises(UserError, match=rf"--{key}: the latents are what --latents says.*mel8x64"):
+            stage.resolve("toy", prepared, {"latents": "mel8", key: "32"})
+
+
+def test_a_voice_over_patches_goes_on_with_another_corpus(spoken: Path, tmp_path: Path) -> None:
+    """Patches are fitted to a corpus: another one takes them out of the voice's run."""
+    train("ditto", spoken, tmp_path / "a", latents="mel4", **{"loop.steps": "1"})
+    other = tmp_path / "other"
+    shutil.copytree(SMALL, tmp_path / "part")
+    prepare(
+        "festvox",
+        tmp_path / "part",
+        other,
+        PrepareConfig(language="ru", stress="none", dev=1, test=2, workers=0),
+    )
+    how: dict[str, Any] = {"size": "toy", "data": other, "init": tmp_path / "a"}
+    few = FEW | {"loop.steps": "1", "optim.lr": "0"}
+    with pytest.raises(UserError, match=r"made for the latents.*use the latents"):
+        systems.train("prosody.ditto", out=tmp_path / "b", overrides=few | {"latents": "mel4"}, **how)
+    overrides = few | {"latents": str(tmp_path / "a")}
+    for _ in range(2):  # the second call resumes
+        systems.train("prosody.ditto", out=tmp_path / "b", overrides=overrides, **how)
+    a, b = weights(tmp_path / "a", "ema"), weights(tmp_path / "b")
+    assert all(torch.equal(a[k], b[k]) for k in a if k.startswith(("model.space.", "model.net.")))
+
+
+def test_a_run_of_an_earlier_version_is_refused(spoken: Path, vae: Path, run: Path, tmp_path: Path) -> None:
+    for source, name in ((run, "old"), (vae, "vae")):
+        shutil.copytree(checkpoint.resolve(source), tmp_path / name)
+        settings = json.loads((tmp_path / name / "config.json").read_text(encoding="utf-8"))
+        del settings["format"]
+        config.write_json(tmp_path / name / "config.json", settings)
+        files = (p for p in (tmp_path / name).rglob("*") if p.is_file() and p.name != "files.json")
+        checkpoint.write_index(tmp_path / name, [str(p.relative_to(tmp_path / name)) for p in files])
+    with pytest.raises(UserError, match=r"trained by an earlier version.*train it anew"):
+        synth_ditto.load(tmp_path / "old")
+    with pytest.raises(UserError, match=r"earlier version.*intona train prosody\.melvae"):
+        trained.load(tmp_path / "vae")
+    how: dict[str, Any] = {"size": "toy", "data": spoken, "init": tmp_path / "old"}
+    with pytest.raises(UserError, match="earlier version"):
+        systems.train("prosody.ditto", out=tmp_path / "b", overrides=FEW | {"latents": str(vae)}, **how)
+
+
+def test_a_long_sentence_is_spoken_in_clauses(
+    voice: synth_ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Доброе утро, друзья, как у вас дела?"
+    asked: list[int] = []
+    whole = voice.model.synthesize
+
+    def spy(*args: Any, **how: Any) -> Any:
+        speech = whole(*args, **how)
+        asked.append(int(speech.latent_lengths))
+        return speech
+
+    monkeypatch.setattr(voice.model, "synthesize", spy)
+    monkeypatch.setattr(voice, "clause_symbols", None)
+    voice.say(text, steps=1)
+    assert len(asked) == 1
+    asked.clear()
+    monkeypatch.setattr(voice, "clause_symbols", (4, 10))
+    monkeypatch.setattr(voice, "pauses", {",": 0.5})
+    latent = 1 / voice.model.space.rate
+    assert voice.say(text, steps=1).duration == pytest.approx(2 * 0.5 + sum(asked) * latent, abs=0.01)
+    assert len(asked) == 3
+    assert voice.say(text, steps=1, length=3.0).duration == pytest.approx(3.0, abs=3 * latent)
+
+
+def test_a_length_that_the_training_did_not_have_is_said(
+    voice: synth_ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice, "seconds", (0.1, 2.0))
+    with pytest.warns(UserWarning, match=r"\d\.\d\d s at a stretch, the longest of the training had 2\.00 s"):
+        voice.say("Доброе утро.", steps=1, length=3.1)
+    with pytest.warns(UserWarning, match=r"the shortest of the training had 1\.50 s"):
+        monkeypatch.setattr(voice, "seconds", (1.5, 9.0))
+        voice.say("Доброе утро.", steps=1, length=1.0)
 
 
 # --- a set ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import torch
 
+from intona.data import clauses as clause
 from intona.data.prepared import Item, Prepared
 from intona.latents.base import LatentSpace, statistics_of
 from intona.nn.random import derive_seed
@@ -22,9 +23,12 @@ class LatentCorpus:
 
     Args:
         seconds: shortest and longest reference.
+        clauses: whether the clauses of utterances are wanted too, where an alignment says where they end.
     """
 
-    def __init__(self, prepared: Prepared, space: LatentSpace, *, seconds: tuple[float, float]) -> None:
+    def __init__(
+        self, prepared: Prepared, space: LatentSpace, *, seconds: tuple[float, float], clauses: bool = False
+    ) -> None:
         self.prepared, self.space = prepared, space
         self.prepared.spec.require_same(space.spec, where=prepared.root)
         self.reference = tuple(max(1, round(s * space.rate)) for s in seconds)
@@ -33,8 +37,34 @@ class LatentCorpus:
         for split in ("train", "dev"):
             for item in prepared.items(split):
                 self._others.setdefault((split, item.speaker), []).append(item)
+        self._clauses = {s: self._cut(s) if clauses else [] for s in ("train", "dev")}
+        units = [i for s in ("train", "dev") for i in (*prepared.items(s), *self._clauses[s])]
+        self._items = {i.id: i for i in units}
         if space.compression > 1:
-            self._codes = self._encode([i for s in ("train", "dev") for i in prepared.items(s)])
+            self._codes = self._encode(units)
+
+    def __getitem__(self, id: str) -> Item:
+        """An utterance, or a clause."""
+        return self._items[id]
+
+    def clauses(self, split: str) -> list[Item]:
+        """The clauses of a split, [] without an alignment; an utterance of one clause is its own."""
+        return self._clauses[split]
+
+    def pauses(self) -> dict[str, float]:
+        """Seconds between clauses, after each mark."""
+        known = [
+            (i, d) for i in self.prepared.items("train") if (d := self.prepared.durations(i)) is not None
+        ]
+        frames = clause.pauses([i for i, _ in known], [d for _, d in known])
+        return {mark: n / self.prepared.spec.frame_rate for mark, n in frames.items()}
+
+    def _cut(self, split: str) -> list[Item]:
+        out: list[Item] = []
+        for item in self.prepared.items(split):
+            if (durations := self.prepared.durations(item)) is not None:
+                out += clause.clauses_of(item, durations) or [item]
+        return out
 
     def codes(self, item: Item) -> np.ndarray:
         """(L, dim) float32."""
@@ -46,6 +76,11 @@ class LatentCorpus:
         if self.space.one_scale:
             std = std.square().mean().sqrt().expand_as(std)
         return mean, std
+
+    def spread(self) -> torch.Tensor:
+        """Deviation of each dimension after that, (dim,)."""
+        own = statistics_of(self.codes(i) for i in self.prepared.items("train"))[1]
+        return own / self.statistics()[1].clamp(min=1e-5)
 
     def pace(self) -> float:
         """Latents a phoneme symbol, over the training split."""
@@ -59,7 +94,7 @@ class LatentCorpus:
         """
         rng = np.random.default_rng(derive_seed("reference", *keys, item.id))
         for part in (split, "train"):
-            others = [o for o in self._others.get((part, item.speaker), ()) if o.id != item.id]
+            others = [o for o in self._others.get((part, item.speaker), ()) if o.file != item.file]
             if others:
                 whole = self.codes(others[rng.integers(len(others))])
                 length = min(len(whole), int(rng.integers(self.reference[0], self.reference[1] + 1)))

@@ -14,6 +14,7 @@ from intona.latents.mel_vae import MelVAE, MelVAEConfig
 
 LatentsConfig = MelLatentsConfig | PatchLatentsConfig | MelVAEConfig
 STAGE = "prosody.melvae"
+FORMAT = 2  # of a run: 2 since the last frame fills the last latent
 
 
 def build(config: LatentsConfig, spec: MelSpec) -> LatentSpace:
@@ -36,6 +37,12 @@ def load(run: Path | str, *, spec: MelSpec | None = None) -> MelVAE:
     raw = configs.read_json(path / "config.json")
     if not isinstance(raw, dict) or raw.get("stage") != STAGE:
         raise UserError("holds no mel VAE", where=path, mend=f"train one: intona train {STAGE}")
+    if raw.get("format") != FORMAT:
+        raise UserError(
+            "trained by an earlier version, which filled the last latent otherwise",
+            where=path,
+            mend=f"train it anew: intona train {STAGE}",
+        )
     checkpoint.verify(path, state=False)
     own = MelSpec.load(path / "features.json")
     if spec is not None:

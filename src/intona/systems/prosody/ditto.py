@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from intona import checkpoint, hub
 from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
+from intona.audio import MelSpec
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
 from intona.encoders import frozen, pretrained
@@ -29,6 +31,7 @@ from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.provenance import sha256
+from intona.synth_ditto import FORMAT, is_ditto_voice, require_format
 from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
 from intona.systems.prosody.pretrain import start_encoder
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
@@ -39,16 +42,22 @@ from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
+UNHEARD = (" ", "—")  # symbols that take no time
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A whole run.
 
-    `latents` is a run of prosody.melvae, "mel8" for patches of 8 mel frames, or "mel" for plain mels; its
-    fingerprint later. `reference` is the shortest and longest reference in seconds. `corpus`, `init`,
-    `encoder`, `encoder_weights`, `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of
-    a batch with padding.
+    `latents` is a run of prosody.melvae, "mel8" for patches of 8 mel frames ("mel8x64": of 64 numbers), "mel"
+    for plain mels, or a run of this stage, whose latents are taken; their fingerprint later. `reference` is
+    the shortest and longest reference in seconds. `corpus`, `init`, `encoder`, `encoder_weights`,
+    `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of a batch with padding.
+
+    Ours, for little data: `clauses` is the share of batches that hold clauses instead of whole utterances,
+    where the corpus is aligned (the paper's is 0); `patch_shift` the noise shift over patches, whose first
+    numbers are far louder than the rest (1 is the paper's; model.noise_shift, if given, is taken instead).
+    `format` is written by the run.
     """
 
     stage: str = "prosody.ditto"
@@ -60,6 +69,9 @@ class RunConfig:
     encoder_weights: Literal["pretrained", "random"] = "pretrained"
     encoder_rate: float | None = None
     reference: tuple[float, float] = (1.5, 4.0)
+    clauses: float = 0.0
+    patch_shift: float = 1.0
+    format: int = 0
     max_frames: int = 6000
     max_items: int | None = None
     model: DittoConfig = field(default_factory=DittoConfig)
@@ -69,6 +81,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not 0 < self.reference[0] <= self.reference[1]:
             raise ValueError("reference: 0 < shortest <= longest seconds must hold")
+        if not 0 <= self.clauses <= 1:
+            raise ValueError("clauses must lie in 0..1")
+        if self.patch_shift <= 0:
+            raise ValueError("patch_shift must be above 0")
 
 
 def _published(size: str, dim: int, depth: int, heads: int) -> RunConfig:
@@ -107,20 +123,28 @@ def xl() -> RunConfig:
 
 
 def small() -> RunConfig:
-    """15.4 M parameters beside the VAE, for a few hours of speech: positions of the text are told (ours).
+    """8.6 M parameters beside the VAE, for a few hours of speech: times of the text are told (ours).
 
     Command: `intona train prosody.ditto --latents VAE --data DATA --out RUN`. Cost: docs/ditto.md.
     """
     return RunConfig(
+        clauses=0.7,
+        patch_shift=0.35,
+        max_frames=4000,
         model=DittoConfig(
-            dim=256,
-            depth=8,
+            dim=192,
+            depth=6,
             heads=4,
-            dropout=0.1,
             text_positions="stretched",
+            text_widths=(0.14, 0.28, 0.56, 0.0),
+            rotary=200.0,
+            opening=0.2,
+            guess=True,
+            together=True,
+            drop_reference=0.5,
             encoder=PlainEncoderConfig(layers=4, hidden=384),
         ),
-        loop=LoopConfig(steps=20_000, ema=0.999),
+        loop=LoopConfig(steps=10_000, ema=0.999),
         optim=OptimConfig(
             lr=6e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=500, schedule="cosine", final=0.02
         ),
@@ -162,6 +186,7 @@ def feed_of(
         max_frames=config.max_frames,
         max_items=config.max_items,
         bpe=bpe,
+        clauses=config.clauses,
     )
 
 
@@ -170,10 +195,13 @@ class DittoTask(Task):
 
     def __init__(self, config: RunConfig, corpus: LatentCorpus, bpe: BpeTokenizer | None = None) -> None:
         super().__init__()
-        self.config, self.bpe, self.prepared = config, bpe, corpus.prepared
+        self.config, self.bpe, self.corpus, self.prepared = config, bpe, corpus, corpus.prepared
         self.model = Ditto(config.model, corpus.space)
         self.model.space.set_statistics(*corpus.statistics())
+        self.model.spread.copy_(corpus.spread())
         self.model.length.pace.fill_(corpus.pace())
+        for row, symbol in enumerate(corpus.prepared.tokenizer.symbols):
+            self.model.widths[row] = float(symbol not in UNHEARD)
         if config.encoder_rate == 0:
             self.model.encoder.requires_grad_(False)  # type: ignore[attr-defined]
 
@@ -206,6 +234,9 @@ class DittoTask(Task):
     def voices(self) -> dict[str, Any]:
         """voices.json: what the speaking side must know."""
         train = self.prepared.items("train")
+        parts = self.corpus.clauses("train")
+        units = [*train, *parts]
+        sizes = np.percentile([len(i.phonemes) for i in parts], (25, 90)) if parts else ()
         return {
             "kind": "ditto",
             "speakers": list(self.prepared.speakers),
@@ -213,6 +244,9 @@ class DittoTask(Task):
             "latents": self.model.space.fingerprint(),
             "longest_symbols": max(len(i.phonemes) for i in train),
             "longest_seconds": max(self.prepared.spec.seconds(i.n_frames) for i in train),
+            "shortest_seconds": min(self.prepared.spec.seconds(i.n_frames) for i in units),
+            "clause_symbols": [round(n) for n in sizes],
+            "pauses": self.corpus.pauses() if parts else {},
             "reference_seconds": list(self.config.reference),
         }
 
@@ -248,25 +282,58 @@ def open_latents(name: str, prepared: Prepared) -> LatentSpace:
         raise UserError(
             "no latents named",
             where="--latents",
-            mend="give a run of prosody.melvae, or mel for plain mels, or mel8 for patches of 8 frames",
+            mend="give a run of prosody.melvae, mel for plain mels, mel8 for patches of 8 frames, or a run "
+            "of prosody.ditto whose latents to take",
         )
     if name == "mel":
         return MelLatents(prepared.spec)
-    if found := re.fullmatch(r"mel(\d{1,2})", name):
+    if found := re.fullmatch(r"mel(\d{1,2})(?:x(\d{1,4}))?", name):
         frames, n_mels = int(found[1]), prepared.spec.n_mels
+        dim = int(found[2] or PER_FRAME * frames)
         if not 2 <= frames <= 32:
             raise UserError(f"patches of {frames} frames are not between 2 and 32", where="--latents")
-        config = PatchLatentsConfig(
-            n_mels=n_mels, frames=frames, dim=PER_FRAME * frames, corpus=prepared.fingerprint
-        )
+        if not 1 <= dim <= frames * n_mels:
+            raise UserError(
+                f"{dim} numbers for {frames} frames are not between 1 and {frames * n_mels}",
+                where="--latents",
+            )
+        config = PatchLatentsConfig(n_mels=n_mels, frames=frames, dim=dim, corpus=prepared.fingerprint)
         return fit_patches((prepared.mel(i) for i in prepared.items("train")), config, prepared.spec)
-    return trained.load(name, spec=prepared.spec)
+    path = checkpoint.resolve(Path(name))
+    return _latents_of(path, prepared) if is_ditto_voice(path) else trained.load(name, spec=prepared.spec)
+
+
+def _latents_of(path: Path, prepared: Prepared) -> LatentSpace:
+    """The frozen space in a voice's own run, so that it can go on with another corpus."""
+    raw = configs.read_json(path / "config.json")
+    require_format(raw, path)
+    checkpoint.verify(path, state=False)
+    spec = MelSpec.load(path / "features.json")
+    spec.require_same(prepared.spec, where=path)
+    config = configs.from_dict(DittoConfig, raw.get("model"), where=f"{path / 'config.json'}: model")
+    space = trained.build(config.latents, spec)
+    prefix = "model.space."
+    own = {
+        k.removeprefix(prefix): v for k, v in checkpoint.weights_of(path)[1].items() if k.startswith(prefix)
+    }
+    checkpoint.load_weights(space, own, where=path)
+    return space.eval().requires_grad_(False)
 
 
 def resolve(
     size: str, prepared: Prepared, overrides: dict[str, str], encoder: Path | None = None
 ) -> tuple[RunConfig, LatentSpace]:
-    """The preset, filled with what the corpus, the latents and a pretrained encoder say, and overridden."""
+    """The preset, filled with what the corpus, the latents and a pretrained encoder say, and overridden.
+
+    Raises:
+        UserError: latents set in two ways.
+    """
+    if set_twice := [k for k in overrides if k.replace("-", "_").startswith("model.latents")]:
+        raise UserError(
+            "the latents are what --latents says",
+            where=f"--{set_twice[0]}",
+            mend="--latents mel8x64 names frames and numbers; a run of prosody.melvae has its own",
+        )
     config = SIZES[size]()
     published = None if encoder is None else frozen.find(encoder)
     if encoder is not None:
@@ -284,13 +351,16 @@ def resolve(
         rate = 0.1 if published is None and config.encoder_weights == "pretrained" else 1.0
         config = dataclasses.replace(config, encoder_rate=rate)
     space = open_latents(config.latents, prepared)
+    if space.one_scale and "model.noise_shift" not in {k.replace("-", "_") for k in overrides}:
+        shifted = dataclasses.replace(config.model, noise_shift=config.patch_shift)
+        config = dataclasses.replace(config, model=shifted)
     model = dataclasses.replace(
         config.model,
         n_tokens=len(prepared.tokenizer),
         latents=getattr(space, "config", MelLatentsConfig()),
     )
     config = dataclasses.replace(
-        config, corpus=prepared.fingerprint, latents=space.fingerprint(), model=model
+        config, corpus=prepared.fingerprint, latents=space.fingerprint(), model=model, format=FORMAT
     )
     return config, space
 
@@ -304,15 +374,17 @@ def start_from_voice(task: DittoTask, source: Path) -> None:
         UserError: another kind of model, other latents, other sizes.
     """
     path = checkpoint.resolve(source)
-    voices = configs.read_json(path / "voices.json")
-    if not isinstance(voices, dict) or voices.get("kind") != "ditto":
+    if not is_ditto_voice(path):
         raise UserError("not a run of prosody.ditto", where=path)
+    require_format(configs.read_json(path / "config.json"), path)
+    voices = configs.read_json(path / "voices.json")
     task.model.space.require(str(voices.get("latents")), where=path)
     before = load_tokenizer(path / "tokenizer.json")
     if not isinstance(before, PhonemeTokenizer):
         raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
     rows = Rows(before=before.symbols, now=task.prepared.tokenizer.symbols)
-    fresh = start_from(task, source, rows={"model.encoder.embedding.weight": rows})
+    named = ("model.encoder.embedding.weight", "model.widths")
+    fresh = list(dict.fromkeys(start_from(task, source, rows=dict.fromkeys(named, rows))))
     if fresh:
         print(f"{len(fresh)} symbols start anew: {' '.join(fresh[:20])}", file=sys.stderr)
 
@@ -331,7 +403,7 @@ def train(
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
     config, space = resolve(size, prepared, overrides, encoder)
-    corpus = LatentCorpus(prepared, space, seconds=config.reference)
+    corpus = LatentCorpus(prepared, space, seconds=config.reference, clauses=config.clauses > 0)
     torch.manual_seed(config.loop.seed)
     published = None if encoder is None else frozen.find(encoder)
     bpe = None

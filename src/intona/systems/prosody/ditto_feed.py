@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intona.data.batch import Batch, Loader
+from intona.data.batch import Batch, collate
+from intona.data.prepared import Item
+from intona.data.samplers import DurationBatchSampler
+from intona.errors import UserError
 from intona.latents.corpus import LatentCorpus
+from intona.nn.random import derive_seed
 from intona.text import BpeTokenizer
 
 
@@ -35,7 +39,11 @@ class DittoBatch:
 
 
 class DittoFeed:
-    """Training batches of one rank, and the dev set, with a reference for each item."""
+    """Training batches of one rank, and the dev set, with a reference for each item.
+
+    Args:
+        clauses: share of the batches that hold clauses instead of whole utterances, where the corpus has any.
+    """
 
     def __init__(
         self,
@@ -47,36 +55,54 @@ class DittoFeed:
         max_frames: int,
         max_items: int | None = None,
         bpe: BpeTokenizer | None = None,
+        clauses: float = 0.0,
     ) -> None:
-        self.corpus, self.seed = corpus, seed
-        prepared = corpus.prepared
-        limits = {"max_frames": max_frames, "max_items": max_items, "bpe": bpe}
-        self._train = Loader(prepared, "train", seed=seed, rank=rank, world_size=world, **limits)
-        self._dev = Loader(prepared, "dev", shuffle=False, **limits) if prepared.items("dev") else None
+        self.corpus, self.seed, self.bpe = corpus, seed, bpe
+        self.share, self.taken = clauses, 0
+        limits: dict[str, Any] = {"max_frames": max_frames, "max_items": max_items}
+        ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world}
+
+        def units(split: str, **how: Any) -> dict[str, _Units]:
+            kinds = {"whole": corpus.prepared.items(split)}
+            if clauses:
+                kinds["clauses"] = corpus.clauses(split)
+            return {k: _Units(items, **limits, **how) for k, items in kinds.items() if items}
+
+        self._train, self._dev = units("train", **ranks), units("dev", shuffle=False)
+        if "whole" not in self._train:
+            raise UserError('the split "train" is empty', where=corpus.prepared.root)
 
     def next(self) -> DittoBatch:
-        batch = next(self._train)
-        place = self._train.sampler
-        return self._with_latents(batch, "train", place.epoch, place.position)
+        """The kinds of batches follow from (seed, how many were taken), on all ranks alike."""
+        draw = np.random.default_rng(derive_seed("clauses", self.seed, self.taken)).random()
+        units = self._train["clauses" if draw < self.share and "clauses" in self._train else "whole"]
+        self.taken += 1
+        return self._batch(units.at(next(units.sampler)), "train", self.taken)
 
     def longest(self) -> DittoBatch:
-        return self._with_latents(self._train.longest(), "train", "longest")
+        items = [u.at(u.sampler.longest_batch()) for u in self._train.values()]
+        return self._batch(max(items, key=len), "train", "longest")
 
     def validation(self) -> Iterator[DittoBatch]:
-        for batch in self._dev.epoch() if self._dev is not None else ():
-            yield self._with_latents(batch, "dev")
+        for units in self._dev.values():
+            for indices in units.sampler.one_epoch():
+                yield self._batch(units.at(indices), "dev")
 
     def seconds(self, batch: DittoBatch) -> float:
         return self.corpus.prepared.spec.seconds(batch.text.frames)
 
     def state_dict(self) -> dict[str, Any]:
-        return self._train.state_dict()
+        return {"taken": self.taken} | {k: u.sampler.state_dict() for k, u in self._train.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._train.load_state_dict(state)
+        if "taken" not in state or any(k not in state for k in self._train):
+            raise UserError("the order of the data cannot be continued", mend="start the run anew")
+        self.taken = int(state["taken"])
+        for kind, units in self._train.items():
+            units.sampler.load_state_dict(state[kind])
 
-    def _with_latents(self, batch: Batch, split: str, *keys: object) -> DittoBatch:
-        items = [self.corpus.prepared[i] for i in batch.ids]
+    def _batch(self, items: list[Item], split: str, *keys: object) -> DittoBatch:
+        batch = collate(self.corpus.prepared, items, self.bpe)
         codes, lengths = _pad([self.corpus.codes(i) for i in items])
         heard = [self.corpus.reference_for(i, split, self.seed, *keys) for i in items]
         references, reference_lengths = _pad(heard)
@@ -89,6 +115,17 @@ class DittoFeed:
             references=references,
             reference_lengths=reference_lengths,
         )
+
+
+class _Units:
+    """Items that meet in batches: whole utterances, or clauses. Arguments as `DurationBatchSampler`."""
+
+    def __init__(self, items: Sequence[Item], **how: Any) -> None:
+        self.items = items
+        self.sampler = DurationBatchSampler([i.n_frames for i in items], **how)
+
+    def at(self, indices: Sequence[int]) -> list[Item]:
+        return [self.items[i] for i in indices]
 
 
 def _pad(rows: list[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,9 @@ prosody`, whose encoder jobs these are), some in what is predicted: patches of m
 mel frames; and Grad-TTS stands on the same encoder, recordings and minutes beside them. One voice is spoken
 in many ways on dev sentences: steps, guidance, length, with and without a reference.
 
-Every voice gets the same minutes of a core, so that a step that costs more is taken less often. Few arms of
-an hour rather than many of half: text reaches a voice without durations late, and before that no arm says
-anything.
+Every voice gets the same minutes of a core, so that a step that costs more is taken less often. Three arms of
+145 minutes rather than many of an hour: text reaches a voice without durations late, and before that no arm
+says anything.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ARMS = {
     "1": Voiced(what="masked text", encoder="1", optional=True),
     "1+2": Voiced(what="masked text, then text and sound", repeated=True),
     "1+2+3": Voiced(what="and batches of one phoneme", encoder="1+2+3", optional=True),
-    "vae": Voiced(what="1+2, over the latents of a mel VAE", latents="vae"),
+    "vae": Voiced(what="1+2, over the latents of a mel VAE", latents="vae", optional=True),
     "frames": Voiced(what="1+2, over plain mel frames", latents="mel", optional=True),
     "gradtts": Voiced(what="1+2 in Grad-TTS, which has phoneme durations", latents="", repeated=True),
     "plain": Voiced(what="the preset's own encoder, phonemes alone", encoder="", optional=True),
@@ -84,10 +84,10 @@ class Size:
 
 SIZES = {
     "small": Size(
-        voice=60,
-        seconds={"mel8": 1.35, "vae": 1.3, "mel": 7.5, "": 0.8},
+        voice=145,
+        seconds={"mel8": 1.6, "vae": 1.6, "mel": 7.5, "": 1.08},
         vae=curriculum.Work(steps=3600, warmup=100, seconds=0.75),
-        model={"model.dim": "192", "model.depth": "6", "model.heads": "3"},
+        model={},
         steps=(5, 10, 25, 50),
         guidance=(1.0, 2.0, 3.0, 5.0),
         sentences=(0, 10),

@@ -14,6 +14,7 @@ from intona import config as configs
 from intona.audio import Audio
 from intona.data.batch import Batch
 from intona.data.prepared import Prepared
+from intona.latents import trained
 from intona.latents.base import LatentSpace
 from intona.latents.mel_vae import MelVAE, MelVAEConfig
 from intona.nn.losses import Losses
@@ -30,9 +31,10 @@ DEMO_SENTENCES = 2
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A whole run. `corpus` is the fingerprint of the data, `init` the VAE it started from ("" = none);
-    `max_frames` bounds a batch with padding."""
+    `max_frames` bounds a batch with padding; `format` is written by the run."""
 
     stage: str = "prosody.melvae"
+    format: int = 0
     size: str = "small"
     corpus: str = ""
     init: str = ""
@@ -139,7 +141,7 @@ def train(
     prepared = Prepared.open(data)
     config = configs.override(SIZES[size](), overrides)
     model = dataclasses.replace(config.model, n_mels=prepared.spec.n_mels)
-    config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
+    config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model, format=trained.FORMAT)
     torch.manual_seed(config.loop.seed)
     task = MelVAETask(config, prepared)
     return fit_stage(
