@@ -18,7 +18,7 @@ from intona.encoders import ge2e, pretrained
 from intona.encoders.conformance import check
 from intona.errors import UserError
 from intona.systems.prosody import contrastive, mlm
-from intona.systems.prosody.retrieve import embed, retrieve
+from intona.systems.prosody.retrieve import Space, retrieve
 
 HERE = Path(__file__).parent
 STAGES = ("prosody.mlm", "prosody.contrastive", "prosody.refine")
@@ -134,13 +134,19 @@ def test_loaded_encoder_keeps_the_contract_and_follows_names(spoken: Path, runs:
 
 
 def test_vectors_of_held_out_phonemes(spoken: Path, runs: dict[str, Path]) -> None:
-    found = embed(runs["prosody.refine"], spoken)
+    found = Space(runs["prosody.refine"], spoken).embed("test")
     prepared = Prepared.open(spoken)
     assert set(found.utterances) == {i.id for i in prepared.items("test")}
     assert len(found.text) == len(found.audio) == len(found.phonemes)
     assert torch.allclose(torch.from_numpy(found.text).norm(dim=1), torch.ones(len(found.text)), atol=1e-5)
     assert not {" ", ",", "."} & set(found.phonemes)
+    heard, labels = Space(runs["prosody.refine"], spoken).hear("train", set(found.speakers), most=2)
+    assert len(heard) == len(labels) > 50 and {s for s, _ in labels} == set(found.speakers)
     recalls = retrieve(runs["prosody.refine"], spoken, gallery=4, ks=(1,))
+    assert set(recalls.baselines) == {"speaker", "speaker and phoneme"}
+    # One reader: his mean sound is one query for all; with the phoneme it finds the right one more often.
+    alone, named = (b["R@1-diff text-audio"].recall for b in recalls.baselines.values())
+    assert alone is not None and named is not None and named.estimate > alone.estimate
     r = recalls.encoder["R@1-diff text-audio"]
     assert r.recall is not None and r.gallery == 4 and r.chance == 0.25
     assert recalls.encoder["R@1-sim audio-text"].recall is not None
@@ -226,7 +232,7 @@ def test_two_gloo_ranks_equal_one_process(
 def test_with_speaker_vectors(spoken: Path, tmp_path: Path) -> None:
     run = _train("prosody.contrastive", spoken, tmp_path, speaker="ge2e", **{"loop.steps": "2"})
     assert (spoken / "speaker-ge2e.safetensors").is_file()
-    assert len(embed(run, spoken).text) > 50
+    assert len(Space(run, spoken).embed("test").text) > 50
     config = json.loads((run / "config.json").read_text())
     assert config["speaker"] == "ge2e"
 
@@ -240,12 +246,12 @@ def test_with_vectors_of_a_model_in_a_directory(
     assert json.loads((run / "encoder.json").read_text())["speaker_dim"] == 12
     assert json.loads((run / "speaker.json").read_text())["embedder"] == "WavLM tiny-sv"
     assert (spoken / "speaker-wavlm-tiny-sv.safetensors").is_file()
-    assert len(embed(run, spoken).text) > 50
+    assert len(Space(run, spoken).embed("test").text) > 50
     # Other weights under the same name give other vectors: what stands on the encoder is not told those.
     (spoken / "speaker-wavlm-tiny-sv.safetensors").unlink()
     tiny_wavlm(wavlm, seed=1)
     with pytest.raises(UserError, match=r"made otherwise than .* makes them now .*embedder_sha256"):
-        embed(run, spoken)
+        Space(run, spoken).embed("test")
     with pytest.raises(UserError, match="no such directory"):
         _train("prosody.contrastive", spoken, tmp_path / "none", speaker="./nowhere")
 
@@ -270,7 +276,7 @@ def test_the_other_arms_train(spoken: Path, tmp_path: Path) -> None:
     _train("prosody.contrastive", spoken, tmp_path / "softmax", **more, **{"model.loss": "softmax"})
     deaf = _train("prosody.contrastive", spoken, tmp_path / "deaf", **more, **{"model.text.adaln": "false"})
     assert not any("modulation" in k or "nobody" in k for k in _tensors(deaf))
-    assert len(embed(deaf, spoken).text) > 50
+    assert len(Space(deaf, spoken).embed("test").text) > 50
 
 
 @pytest.mark.parametrize("stage", STAGES)

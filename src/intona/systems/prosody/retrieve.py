@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import torch
 from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import MelSpec
-from intona.data.pairs import collate_pairs
-from intona.data.phoneme_batches import phoneme_places
+from intona.data.pairs import PairBatch, collate_pairs
+from intona.data.phoneme_batches import PhonemePlaces, phoneme_places
 from intona.data.prepared import Item, Prepared
 from intona.encoders import pretrained
 from intona.encoders.contrastive import ContrastiveModel
@@ -43,13 +43,13 @@ class Retrieved:
     speaker_of: dict[str, str]
 
 
-def load_model(run: Path | str) -> tuple[ContrastiveModel, RunConfig]:
+def load_model(run: Path) -> tuple[ContrastiveModel, RunConfig]:
     """Both encoders of a run of stage 2 or 3, averaged weights.
 
     Raises:
         UserError: no such run, or one without an audio side.
     """
-    path = checkpoint.resolve(models.find(run))
+    path = checkpoint.resolve(run)
     raw = configs.read_json(path / "config.json")
     stage = raw.get("stage") if isinstance(raw, dict) else None
     if stage not in ("prosody.contrastive", "prosody.refine"):
@@ -65,75 +65,92 @@ def load_model(run: Path | str) -> tuple[ContrastiveModel, RunConfig]:
     return model.eval(), config
 
 
-@torch.inference_mode()
-def embed(
-    run: Path | str, data: Path | str, *, split: str = "test", seed: int = 0, most: int = 0
-) -> Embeddings:
-    """Text and audio vectors of every phoneme of a split.
-
-    The speaker vector of a text is that of another utterance of the same speaker, drawn by `seed`.
-
-    Args:
-        most: so many utterances of each speaker, drawn by `seed`; 0 = all.
+class Space:
+    """A run's two encoders, and a corpus to look at through them.
 
     Raises:
-        UserError: features of another kind than the run's, an empty or unaligned split.
+        UserError: no such run, one without an audio side, or features of another kind than the run's.
     """
-    model, config = load_model(run)
-    prepared = Prepared.open(data)
-    path = checkpoint.resolve(models.find(run))
-    prepared.spec.require_same(configs.load(MelSpec, path / "features.json"), where=path)
-    tokenizer, bpe = pretrained.phonemes(path), pretrained.pieces(path)
-    places = phoneme_places(prepared, split, min_frames=config.min_frames)
-    chosen = _some(places.items, most, seed)
-    if new := sorted({s for i in places.items for s in i.phonemes if s not in tokenizer}):
-        print(f"{len(new)} phonemes that the run never saw: {' '.join(new[:20])}", file=sys.stderr)
-    texts = texts_of(prepared, places.items, tokenizer, bpe)
-    vectors = vectors_of(prepared, path) if config.model.text.adaln else None
 
-    def speaker(item: Item) -> np.ndarray:
-        assert vectors is not None
-        return vectors.other(item, np.random.default_rng(derive_seed(seed, "retrieve", item.id)))
+    def __init__(self, run: Path | str, data: Path | str) -> None:
+        self.path = checkpoint.resolve(models.find(run))
+        self.model, self.config = load_model(self.path)
+        self.prepared = Prepared.open(data)
+        self.prepared.spec.require_same(configs.load(MelSpec, self.path / "features.json"), where=self.path)
+        self._tokenizer, self._bpe = pretrained.phonemes(self.path), pretrained.pieces(self.path)
+        adaln = self.config.model.text.adaln
+        self._speakers = vectors_of(self.prepared, self.path) if adaln else None
 
-    text, audio = [], []
-    for start in range(0, len(places.items), UTTERANCES):
-        within = (places.utterance >= start) & (places.utterance < start + UTTERANCES)
-        within &= chosen[places.utterance]
-        if not within.any():
-            continue
-        batch = collate_pairs(
-            prepared,
-            places,
-            np.flatnonzero(within).tolist(),
-            texts,
-            max_frames=config.max_frames,
-            speaker=speaker if vectors is not None else None,
+    @torch.inference_mode()
+    def embed(self, split: str, *, seed: int = 0) -> Embeddings:
+        """Text and audio vectors of every phoneme of a split.
+
+        The speaker vector of a text is that of another utterance of the same speaker, drawn by `seed`.
+
+        Raises:
+            UserError: an empty or unaligned split.
+        """
+        places = phoneme_places(self.prepared, split, min_frames=self.config.min_frames)
+        if new := sorted({s for i in places.items for s in i.phonemes if s not in self._tokenizer}):
+            print(f"{len(new)} phonemes that the run never saw: {' '.join(new[:20])}", file=sys.stderr)
+        text, audio = [], []
+        for b in self._batches(places, np.arange(len(places.items)), seed):
+            text.append(self.model.embed_text(b.tokens, b.lengths, b.pieces, b.speaker, b.rows, b.positions))
+            audio.append(self.model.embed_audio(b.mels, b.mel_lengths))
+        items = [places.items[u] for u in places.utterance]
+        return Embeddings(
+            text=torch.cat(text).numpy(),
+            audio=torch.cat(audio).numpy(),
+            phonemes=tuple(i.phonemes[p] for i, p in zip(items, places.position, strict=True)),
+            speakers=tuple(self.prepared.speakers[i.speaker] for i in items),
+            utterances=tuple(i.id for i in items),
         )
-        text.append(
-            model.embed_text(
-                batch.tokens, batch.lengths, batch.pieces, batch.speaker, batch.rows, batch.positions
-            )
-        )
-        audio.append(model.embed_audio(batch.mels, batch.mel_lengths))
-    kept = np.flatnonzero(chosen[places.utterance])
-    items = [places.items[u] for u in places.utterance[kept]]
-    return Embeddings(
-        text=torch.cat(text).numpy(),
-        audio=torch.cat(audio).numpy(),
-        phonemes=tuple(i.phonemes[p] for i, p in zip(items, places.position[kept], strict=True)),
-        speakers=tuple(prepared.speakers[i.speaker] for i in items),
-        utterances=tuple(i.id for i in items),
-    )
 
+    @torch.inference_mode()
+    def hear(
+        self, split: str, speakers: Collection[str], *, most: int, seed: int = 0
+    ) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        """(K, D) audio vectors of `most` utterances of each speaker, and (speaker, phoneme) of each."""
+        places = phoneme_places(self.prepared, split, min_frames=self.config.min_frames)
+        names = [self.prepared.speakers[i.speaker] for i in places.items]
+        chosen: list[int] = []
+        for name in sorted(speakers):
+            own = [u for u, n in enumerate(names) if n == name]
+            rng = np.random.default_rng(derive_seed(seed, "known", name))
+            chosen += rng.permutation(own)[:most].tolist() if own else []
+        within = np.flatnonzero(np.isin(places.utterance, chosen))
+        if not len(within):  # none of them is in the split: whatever is there stands for all
+            return self.hear(split, set(names), most=1, seed=seed)
+        audio = [
+            self.model.embed_audio(b.mels, b.mel_lengths)
+            for b in self._batches(places, np.array(sorted(chosen)), seed)
+        ]
+        labels = [
+            (names[u], places.items[u].phonemes[p])
+            for u, p in zip(places.utterance[within], places.position[within], strict=True)
+        ]
+        return torch.cat(audio).numpy(), labels
 
-def _some(items: Sequence[Item], most: int, seed: int) -> np.ndarray:
-    """(U,) bool: at most `most` utterances a speaker, all for 0."""
-    chosen = np.full(len(items), not most)
-    for speaker in sorted({i.speaker for i in items}) if most else ():
-        own = [u for u, i in enumerate(items) if i.speaker == speaker]
-        rng = np.random.default_rng(derive_seed(seed, "known", str(speaker)))
-        chosen[rng.permutation(own)[:most]] = True
-    return chosen
+    def _batches(self, places: PhonemePlaces, utterances: np.ndarray, seed: int) -> Iterator[PairBatch]:
+        """All phonemes of some utterances, in their order, a few utterances at once."""
+        items = [places.items[u] for u in utterances]
+        texts = texts_of(self.prepared, items, self._tokenizer, self._bpe)
+
+        def speaker(item: Item) -> np.ndarray:
+            assert self._speakers is not None
+            return self._speakers.other(item, np.random.default_rng(derive_seed(seed, "retrieve", item.id)))
+
+        for start in range(0, len(utterances), UTTERANCES):
+            within = np.flatnonzero(np.isin(places.utterance, utterances[start : start + UTTERANCES]))
+            if len(within):
+                yield collate_pairs(
+                    self.prepared,
+                    places,
+                    within.tolist(),
+                    texts,
+                    max_frames=self.config.max_frames,
+                    speaker=speaker if self._speakers is not None else None,
+                )
 
 
 def retrieve(
@@ -151,17 +168,15 @@ def retrieve(
     Args:
         known: training utterances a speaker that the baselines take their means of; 0 = no baselines.
     """
-    found = embed(run, data, split=split, seed=seed)
+    space = Space(run, data)
+    found = space.embed(split, seed=seed)
     labels = (found.phonemes, found.speakers, found.utterances)
     baselines = {}
     if known:
-        heard = embed(run, data, split="train", seed=seed, most=known)
-        both = (list(zip(e.speakers, e.phonemes, strict=True)) for e in (heard, found))
-        for name, (theirs, ours) in {
-            "speaker": (heard.speakers, found.speakers),
-            "speaker and phoneme": both,
-        }.items():
-            blind = known_means(heard.audio, theirs, ours)
+        audio, heard = space.hear("train", set(found.speakers), most=known, seed=seed)
+        asked = list(zip(found.speakers, found.phonemes, strict=True))
+        for name, width in (("speaker", 1), ("speaker and phoneme", 2)):
+            blind = known_means(audio, [h[:width] for h in heard], [a[:width] for a in asked])
             baselines[name] = retrieval(
                 blind, found.audio, *labels, gallery=gallery, ks=ks, seed=seed, directions=("text-audio",)
             )
