@@ -11,12 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
 from intona.acoustic.ditto.dit import Attention, Block
 from intona.acoustic.ditto.length import LengthPredictor
 from intona.acoustic.ditto.model import Text, _outside, places
 from intona.audio import MelSpec
 from intona.encoders.plain import PlainEncoderConfig
+from intona.errors import UserError
 from intona.latents.mel import MelLatents, MelLatentsConfig
 from intona.nn.causal import rotation
 from intona.nn.masks import length_mask
@@ -404,6 +406,34 @@ def test_it_learns_to_say_what_the_text_says() -> None:
     )
     heard = (speech.latents.mean(-1) < 0).long()
     assert torch.equal(heard, torch.stack([spread(row) for row in said]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model.noise-shift", "0"),
+        ("model.heads", "0"),
+        ("model.depth", "0"),
+        ("model.depth", "-1"),
+        ("model.dim", "0"),
+        ("model.expand", "0"),
+        ("model.dropout", "2"),
+        ("model.rotary", "0"),
+        ("model.opening", "-1"),
+        ("model.text-widths", "[-1]"),
+        ("model.length.hidden", "0"),
+        ("model.length.dropout", "1"),
+        ("model.encoder.heads", "5"),
+        ("model.encoder.dim", "0"),
+        ("model.encoder.kernel", "2"),
+        ("clauses", "2"),
+        ("patch-shift", "0"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(key: str, value: str) -> None:
+    with pytest.raises(UserError) as refused:
+        configs.override(stage.small(), {key: value})
+    assert key.split(".")[-1].replace("-", "_") in str(refused.value)
 
 
 # --- sizes --------------------------------------------------------------------------------------------

@@ -161,6 +161,14 @@ def test_it_learns_to_bring_real_speech_back(speech: tuple[torch.Tensor, torch.T
     assert errors[0] > 0.7 and np.mean(errors[-5:]) < 0.4
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"kernel": 4}, {"dim": 0}, {"depth": 0}, {"expand": 0}, {"halvings": -1}, {"kl": -1.0}]
+)
+def test_numbers_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        MelVAEConfig(**wrong)  # type: ignore[arg-type]
+
+
 # --- patches ------------------------------------------------------------------------------------------
 
 

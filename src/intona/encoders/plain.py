@@ -27,6 +27,19 @@ class PlainEncoderConfig:
     dropout: float = 0.1
     prenet: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("dim", "heads", "hidden"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.layers < 0 or self.window < 0:
+            raise ValueError("layers and window must not be below 0")
+        if self.dim % self.heads:
+            raise ValueError(f"dim {self.dim} must be a multiple of heads {self.heads}")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError("kernel must be odd")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must lie in 0..1, without 1")
+
 
 class Prenet(nn.Module):
     """Three conv(k5) -> LN -> ReLU -> dropout, then a zero-initialised linear and the residual."""

@@ -36,6 +36,8 @@ class PatchLatentsConfig:
     corpus: str = ""
 
     def __post_init__(self) -> None:
+        if self.frames < 1 or self.n_mels < 1:
+            raise ValueError("frames and n_mels must be at least 1")
         if not 1 <= self.dim <= self.frames * self.n_mels:
             raise ValueError(f"dim must lie in 1..{self.frames * self.n_mels}")
 

@@ -46,6 +46,17 @@ class MelVAEConfig:
     kl: float = 2e-3
     delta: float = 0.5
 
+    def __post_init__(self) -> None:
+        for name in ("n_mels", "dim", "width", "depth", "expand"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError("kernel must be odd")
+        if not 0 <= self.halvings <= 5:
+            raise ValueError("halvings must lie in 0..5")
+        if self.kl < 0 or self.delta < 0:
+            raise ValueError("kl and delta must not be below 0")
+
 
 class _Blocks(nn.Module):
     """ConvNeXt blocks whose modulation sees a constant: a learned scale, shift and gate, nothing more."""

@@ -22,8 +22,10 @@ class LengthConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.bins < 2 or self.span <= 0:
-            raise ValueError("a length needs 2 bins or more, and a span above 0")
+        if self.bins < 2 or self.span <= 0 or self.hidden < 1:
+            raise ValueError("a length needs 2 bins or more, a span above 0 and hidden at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must lie in 0..1, without 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +79,17 @@ class DittoConfig:
     length: LengthConfig = field(default_factory=LengthConfig)
 
     def __post_init__(self) -> None:
+        for name in ("dim", "depth", "heads", "expand"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
         if self.dim % self.heads or (self.dim // self.heads) % 2:
             raise ValueError(f"dim {self.dim} must be an even multiple of heads {self.heads}")
-        for name in ("drop", "drop_reference", "spans"):
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must lie in 0..1, without 1")
+        if not self.noise_shift > 0 or not self.rotary > 1:
+            raise ValueError("noise_shift must be above 0 and rotary above 1")
+        if any(w < 0 for w in self.text_widths):
+            raise ValueError("text_widths must not be below 0")
+        for name in ("drop", "drop_reference", "spans", "opening"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1")
