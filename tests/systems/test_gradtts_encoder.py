@@ -143,3 +143,17 @@ def test_a_voice_on_an_encoder_starts_another_by_the_names_of_symbols_and_speake
     task.bpe = BpeTokenizer.train(["другие слова"], size=40, frontend={})
     with pytest.raises(UserError, match="other text pieces"):
         gradtts.start_from_voice(task, talker)
+
+
+def test_one_part_alone_learns(spoken: Path, encoder: Path, talker: Path, tmp_path: Path) -> None:
+    overrides = FEW | {"max_frames": "1100", "only": "duration", "encoder_rate": "1"}
+    out = tmp_path / "run"
+    systems.train(
+        "prosody.gradtts", size="toy", data=spoken, out=out, overrides=overrides, init=talker, encoder=encoder
+    )
+    before = checkpoint.read_tensors(checkpoint.resolve(talker) / "ema.safetensors")
+    after = checkpoint.read_tensors(checkpoint.resolve(out) / "model.safetensors")
+    moved = {k for k in after if not torch.equal(after[k], before[k])}
+    assert moved and all(k.startswith("model.duration.") for k in moved)
+    with pytest.raises(UserError, match="only the encoder is to learn, and its rate is 0"):
+        voice(spoken, encoder, tmp_path / "none", only="encoder", encoder_rate="0")

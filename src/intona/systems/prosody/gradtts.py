@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from intona import checkpoint
 from intona import config as configs
@@ -48,6 +47,7 @@ class RunConfig:
     from ("" = random weights); `max_frames` bounds a batch with padding. `encoder` is the pretrained text
     encoder, whose weights are taken or, as a control, drawn anew ("random"); it learns at `encoder_rate` of
     the learning rate: 0 freezes it, and where none is said pretrained weights take 0.1, random ones 1 (ours).
+    `only` names the one part that learns, such as "duration": all others stay as `init` brought them.
     """
 
     stage: str = "prosody.gradtts"
@@ -58,6 +58,7 @@ class RunConfig:
     encoder: str = ""
     encoder_weights: Literal["pretrained", "random"] = "pretrained"
     encoder_rate: float | None = None
+    only: Literal["", "encoder", "prior", "duration", "score"] = ""
     max_frames: int = 2400
     max_items: int | None = None
     model: GradTTSConfig = field(default_factory=GradTTSConfig)
@@ -66,6 +67,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         configs.at_least(self, max_frames=1, max_items=1, encoder_rate=0)
+        if self.only == "encoder" and self.encoder_rate == 0:
+            raise ValueError("only the encoder is to learn, and its rate is 0")
 
 
 def paper() -> RunConfig:
@@ -146,18 +149,19 @@ class GradTTSTask(Task):
         if speakers is not None:
             means = np.stack([speakers.mean(i) for i in range(len(prepared.speakers))])
             self.model.set_voices(torch.from_numpy(means))
-        if config.encoder_rate == 0:
-            self._encoder.requires_grad_(False)
+        for name, part in self.model.named_children():
+            part.requires_grad_(self._learns(name))
 
-    @property
-    def _encoder(self) -> nn.Module:
-        assert isinstance(self.model.encoder, nn.Module)
-        return self.model.encoder
+    def _learns(self, part: str) -> bool:
+        if self.config.only:
+            return part == self.config.only
+        return part != "encoder" or self.config.encoder_rate != 0
 
     def train(self, mode: bool = True) -> GradTTSTask:
         super().train(mode)
-        if self.config.encoder_rate == 0:
-            self._encoder.eval()  # frozen: no dropout either
+        for name, part in self.model.named_children():
+            if not self._learns(name):
+                part.eval()  # frozen: no dropout either
         return self
 
     def rates(self) -> dict[str, float]:
