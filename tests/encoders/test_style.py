@@ -49,6 +49,25 @@ def test_a_text_moves_the_attribute_that_it_names() -> None:
     assert np.array_equal(sound, encoder.of_audio(voice(90)))
 
 
+def test_words_and_recordings_are_in_deviations_of_the_scale() -> None:
+    scale = {n: (c, s) for n, (c, s) in style.ATTRIBUTES.items()} | {
+        "pitch": (5.25, 0.07),
+        "rate": (3.4, 0.9),
+    }
+    encoder = ProsodyStyle(scale)
+    k = NAMES.index("pitch")
+    plain = dict.fromkeys(NAMES, 0.0) | {n: c for n, (c, _) in scale.items()}
+    assert encoder.of_measured(plain)[: len(NAMES)] == pytest.approx(np.zeros(len(NAMES)), abs=1e-5)
+    low = encoder.of_measured(plain | {"pitch": 5.25 - 1.2 * 0.07})
+    assert low[k] == pytest.approx(encoder.of_text("low")[k], abs=1e-4)
+    assert encoder.describe()["scale"]["pitch"] == [5.25, 0.07] != ProsodyStyle().describe()["scale"]["pitch"]
+    # What is known of the rate moves lengths: slow and fast about the mean, an average recording not at all.
+    assert encoder.rate(encoder.of_text("slow")) == pytest.approx((3.4 - 1.2 * 0.9) / 3.4, rel=1e-4)
+    assert encoder.rate(encoder.of_measured(plain)) == pytest.approx(1)
+    assert encoder.rate(encoder.of_text("low")) is None
+    assert encoder.rate(encoder.of_measured(plain | {"rate": 20.0})) == style.FASTEST
+
+
 @pytest.mark.parametrize("text", ["", "   ", ",.!"])
 def test_an_empty_style(text: str) -> None:
     with pytest.raises(UserError, match="empty style"):

@@ -34,8 +34,9 @@ class RestyleRequest:
     """How much the style counts: 0 none, 1 as trained, 3 or more exaggerates, at the cost of the words."""
     steps: int = 10
     """Evaluations of the network; guidance doubles their cost."""
-    rate: float = 1.0
-    """Speaking rate: 1.1 is a tenth faster. The model cannot change lengths; this can."""
+    rate: float | None = None
+    """Speaking rate: 1.1 is a tenth faster. The model cannot change lengths; this can. Left out: what the
+    style says of it ("slow", or a recording's own rate beside those of the corpus)."""
     seed: int = 0
     """The same seed, text, style and model give the same wav."""
     voice: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
@@ -56,7 +57,7 @@ class RestyleRequest:
             raise UserError(f"{self.guidance:g} is not between 0 and 100", where="--guidance")
         if not 1 <= self.steps <= 1000:
             raise UserError(f"{self.steps} is not between 1 and 1000", where="--steps")
-        if not 0.25 <= self.rate <= 4:
+        if self.rate is not None and not 0.25 <= self.rate <= 4:
             raise UserError(f"{self.rate:g} is not between 0.25 and 4", where="--rate")
         if not 0 <= self.seed < 2**63:
             raise UserError(f"{self.seed} is not between 0 and 2^63 - 1", where="--seed")

@@ -105,6 +105,10 @@ class Clap:
         tokens = self._tokenizer(text, return_tensors="pt", truncation=True)
         return _unit(_vector(self._model.get_text_features(**tokens)))
 
+    def rate(self, style: np.ndarray) -> float | None:
+        """What it knows of the rate cannot be read from a vector."""
+        return None
+
 
 def windows(samples: np.ndarray, size: int) -> list[np.ndarray]:
     """Fixed windows of `size`, half overlapping, that cover all samples; the last ends with the sound."""

@@ -27,7 +27,8 @@ class StyleEncoder(Protocol):
     """What the restyling models are conditioned on.
 
     `dim` is the width of the vectors, `describe` all that they depend on. Both calls raise UserError for
-    what they cannot embed: silence, an empty or a foreign text.
+    what they cannot embed: silence, an empty or a foreign text. `rate` is the factor of speaking rate that a
+    style asks for, None for one that does not know.
     """
 
     name: str
@@ -39,9 +40,13 @@ class StyleEncoder(Protocol):
 
     def of_text(self, text: str) -> np.ndarray: ...
 
+    def rate(self, style: np.ndarray) -> float | None: ...
 
-# name -> (centre, spread) of reading voices, men and women: what "average" and "clearly more" mean. They
-# scale the vector and are no result; a model is only ever used with the ones it was trained with.
+
+Scale = Mapping[str, tuple[float, float]]  # attribute -> mean and deviation
+
+# name -> (centre, spread) of reading voices, men and women: what "average" and "clearly more" mean where no
+# corpus says it. A model of restyle has the means and deviations of the recordings it was trained on.
 ATTRIBUTES: dict[str, tuple[float, float]] = {
     "pitch": (math.log(150.0), 0.35),  # log Hz, median of the voiced frames
     "range": (0.20, 0.08),  # deviation of log F0, voiced frames
@@ -51,8 +56,9 @@ ATTRIBUTES: dict[str, tuple[float, float]] = {
     "voiced": (0.60, 0.12),  # share of the loud frames
 }
 NAMES = tuple(ATTRIBUTES)
+SLOWEST, FASTEST = 0.5, 2.0  # factors of rate that a style may ask for
 
-# Words of a description -> attributes, in deviations from the average. English and Russian.
+# Words of a description -> attributes, in deviations from the mean. English and Russian.
 WORDS: dict[str, Mapping[str, float]] = {}
 
 
@@ -85,26 +91,41 @@ class ProsodyStyle:
 
     A recording knows all of them; a description such as "calm, low, slow" those that its words name, and the
     rest are zero with a zero flag. Training drops attributes at random, so that partial vectors are at home.
+
+    Args:
+        scale: what attributes are standardised by: of a model, that of its train split, so that "low" is low
+            beside what it has learned and in the units it has learned. ATTRIBUTES if None.
     """
 
     name = "prosody"
     dim = 2 * len(NAMES)
 
-    @staticmethod
-    def describe() -> dict[str, Any]:
-        from intona.audio.pitch import best_method
+    def __init__(self, scale: Scale | None = None) -> None:
+        known = ATTRIBUTES if scale is None else scale
+        self.scale = {n: (round(float(known[n][0]), 6), round(float(known[n][1]), 6)) for n in NAMES}
 
-        return {"style": "prosody", "version": 1, "attributes": list(NAMES), "pitch": best_method()}
+    def describe(self) -> dict[str, Any]:
+        return {**measuring(), "version": 2, "scale": {n: list(v) for n, v in self.scale.items()}}
 
     def of_audio(self, audio: Audio) -> np.ndarray:
         """Raises UserError for a recording without speech."""
         return self.of_measured(measure(audio))
 
-    @staticmethod
-    def of_measured(measured: Mapping[str, float]) -> np.ndarray:
+    def of_measured(self, measured: Mapping[str, float]) -> np.ndarray:
         """The same of what `measure` has found before."""
-        values = [(measured[n] - centre) / spread for n, (centre, spread) in ATTRIBUTES.items()]
+        values = [(measured[n] - centre) / spread for n, (centre, spread) in self.scale.items()]
         return np.array([*np.clip(values, -4, 4), *np.ones(len(NAMES))], np.float32)
+
+    def rate(self, style: np.ndarray) -> float | None:
+        """How much faster than the mean of the scale: a frozen voice's lengths can follow it.
+
+        Beside the mean, not beside the voice: "slow" always slows, an average recording changes nothing.
+        """
+        k = NAMES.index("rate")
+        centre, spread = self.scale["rate"]
+        if not style[len(NAMES) + k] or centre <= 0:
+            return None
+        return float(np.clip((centre + float(style[k]) * spread) / centre, SLOWEST, FASTEST))
 
     def of_text(self, text: str) -> np.ndarray:
         """Raises UserError for an empty description, and for words that are no style (nearest offered)."""
@@ -127,6 +148,13 @@ class ProsodyStyle:
                 known[NAMES.index(name)] = 1
             factor = 1.0
         return np.array([*np.clip(values, -4, 4), *known], np.float32)
+
+
+def measuring() -> dict[str, Any]:
+    """All that the figures of `measure` depend on."""
+    from intona.audio.pitch import best_method
+
+    return {"style": "prosody", "version": 1, "attributes": list(NAMES), "pitch": best_method()}
 
 
 def measure(audio: Audio) -> dict[str, float]:
@@ -185,14 +213,17 @@ def read(style: str, encoder: StyleEncoder) -> np.ndarray:
     return encoder.of_text(style)
 
 
-def load(name: str) -> StyleEncoder:
+def load(name: str, scale: Scale | None = None) -> StyleEncoder:
     """ "prosody"; "style:" and a run of restyle.style; or a CLAP: "clap:" and a hub id or directory.
+
+    Args:
+        scale: of "prosody".
 
     Raises:
         UserError: unknown, or not to be had.
     """
     if name == "prosody":
-        return ProsodyStyle()
+        return ProsodyStyle(scale)
     kind, _, rest = name.partition(":")
     if kind == "clap" and rest:
         from intona.encoders.clap import Clap

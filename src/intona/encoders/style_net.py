@@ -178,3 +178,7 @@ class StyleEmbedding:
             self._tower = made
         vector = torch.from_numpy(self._tower.of_texts([text]).astype(np.float32))
         return self.net.embed_text(vector)[0].numpy()
+
+    def rate(self, style: np.ndarray) -> float | None:
+        """What it knows of the rate cannot be read from a vector."""
+        return None

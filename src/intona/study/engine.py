@@ -17,6 +17,7 @@ from intona.study import job as jobs
 from intona.study.plan import Plan
 
 LOG = "log.txt"
+NOTE = "note.txt"  # what a job has found that must be known before the others are waited for
 Report = Callable[[str], None]
 
 
@@ -104,6 +105,9 @@ def run(
                     done.append(name)
                     wall, processor = jobs.spent(out, name)
                     report(f"{name} done: {wall / 60:.1f} min, {processor / 60:.1f} of a processor")
+                    note = jobs.folder(out, name) / NOTE
+                    if note.is_file():
+                        report(note.read_text(encoding="utf-8").strip())
                 elif process.returncode == 0:
                     stopped.append(name)
                     report(f"{name} stopped at the time limit; the same command goes on")

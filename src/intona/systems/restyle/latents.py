@@ -93,7 +93,7 @@ def corpus_pairs(
         "seed": seed,
         "max_frames": max_frames,
         "speaker": speaker,
-        "version": 1,
+        "version": 2,
     }
     identity = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
     path = prepared.root / FILE.format(identity[:16])
@@ -138,7 +138,10 @@ def _compute(
                 space, item.text, item.id, seed=seed, z_audio=z_audio, align=align, speaker=speaker
             )
             known_so = known.get(item.id)
-            vector = style.of_audio(audio) if known_so is None else ProsodyStyle.of_measured(known_so)
+            if isinstance(style, ProsodyStyle) and known_so is not None:
+                vector = style.of_measured(known_so)
+            else:
+                vector = style.of_audio(audio)
         except (UserError, ValueError) as e:
             why = e.what if isinstance(e, UserError) else "more symbols than frames, or too long or short"
             dropped.setdefault(why, []).append(item.id)

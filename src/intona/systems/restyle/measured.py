@@ -11,7 +11,8 @@ from typing import Any
 from intona.audio import read_audio
 from intona.config import read_json, write_json
 from intona.data.prepared import Prepared
-from intona.encoders.style import ProsodyStyle, measure
+from intona.encoders.captions import corpus_scale
+from intona.encoders.style import measure, measuring
 from intona.errors import UserError
 
 FILE = "prosody-{}.json"
@@ -25,7 +26,7 @@ def measured_of(prepared: Prepared) -> dict[str, dict[str, float]]:
     Raises:
         UserError: nothing can be measured on any.
     """
-    made = [prepared.fingerprint, ProsodyStyle.describe()]
+    made = [prepared.fingerprint, measuring()]
     identity = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
     path = prepared.root / FILE.format(identity)
     if path.is_file():
@@ -40,6 +41,16 @@ def measured_of(prepared: Prepared) -> dict[str, dict[str, float]]:
     except OSError:
         print(f"measured prosody not kept: {path.parent} cannot be written", file=sys.stderr)
     return found
+
+
+def train_scale(prepared: Prepared) -> dict[str, tuple[float, float]]:
+    """Mean and deviation of each attribute over the train split: what styles are standardised by.
+
+    Raises:
+        UserError: fewer than two recordings of it can be measured.
+    """
+    measured = measured_of(prepared)
+    return corpus_scale([measured[i.id] for i in prepared.items("train") if i.id in measured])
 
 
 def _measure(prepared: Prepared) -> dict[str, dict[str, float]]:

@@ -22,11 +22,20 @@ from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.latents import vits
 from intona.latents.vits import VitsSpace
-from intona.latents.vits.posterior import FACTS, PosteriorConfig, PosteriorNet
+from intona.latents.vits.posterior import (
+    FACTS,
+    VERSION,
+    PosteriorConfig,
+    PosteriorNet,
+    edge_of,
+    level_of,
+    share_of,
+    silence_above,
+)
 from intona.latents.vits.space import magnitudes
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
-from intona.nn.random import ItemRandom
+from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.pairs import Pair, PairBatch, read, write
 from intona.training.loop import LoopConfig
@@ -34,11 +43,15 @@ from intona.training.optim import OptimConfig
 from intona.training.task import Task
 
 DEV_SHARE = 20  # every 20th text is kept for validation
+HEARD = 100  # of the voice's own sentences tell its level and its band
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """A whole run. `corpus` and `voice` are fingerprints; `pairs` texts are spoken before training.
+
+    `narrow` is the share of training items that are heard without anything above 8 kHz, as recordings of
+    16 kHz are.
 
     `mel_weight` adds the log-magnitude error of the sound that the frozen decoder makes of the guess: z that
     differ without being heard then cost nothing more. It costs a decoder pass and its gradient a step.
@@ -54,6 +67,7 @@ class RunConfig:
     pairs: int = 500
     max_frames: int = 2400
     mel_weight: float = 0.0
+    narrow: float = 0.5
     model: PosteriorConfig = field(default_factory=PosteriorConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -105,7 +119,7 @@ class PosteriorTask(Task):
 
     def forward(self, batch: PairBatch, step: int) -> Losses:
         mask = length_mask(batch.frames, batch.given.shape[1]).to(batch.given.device)
-        found = self.net(batch.given, mask)
+        found = self.net(self._heard(batch, step), mask)
         wanted = (batch.wanted - self.net.mean) / self.net.std
         error = (found.float() - wanted).square() * mask[..., None]
         count = mask.sum() * wanted.shape[2]
@@ -114,24 +128,41 @@ class PosteriorTask(Task):
             parts["sound"] = self._sound(batch, found, step)
         return Losses(parts=parts)
 
+    def _heard(self, batch: PairBatch, step: int) -> torch.Tensor:
+        """Some items end at 8 kHz; which ones belongs to (seed, step, item). All are whole in validation."""
+        edge = self.config.model.edge
+        if not (edge and self.config.narrow and self.training):
+            return batch.given
+        draws = ItemRandom(self.config.loop.seed, step, [f"{i}/band" for i in batch.ids]).uniform()
+        cut = (draws < self.config.narrow).to(batch.given.device)[:, None, None]
+        return torch.where(cut, silence_above(batch.given, edge), batch.given)
+
     def _sound(self, batch: PairBatch, found: torch.Tensor, step: int) -> Part:
-        """Log-magnitude error of a window of 32 frames of each item, through the frozen decoder."""
+        """Log-magnitude error of a window of 32 frames of each item, through the frozen decoder.
+
+        An item of fewer frames is decoded with its last one repeated, of which nothing is counted.
+        """
         space, size = self._space[0].to(found.device), 32
         draws = ItemRandom(self.config.loop.seed, step, batch.ids).uniform()
         first = (draws * (batch.frames - size + 1).clamp(min=1)).long()
-        index = (first[:, None] + torch.arange(size)).clamp(max=found.shape[1] - 1).to(found.device)
+        place = first[:, None] + torch.arange(size)
+        last = batch.frames[:, None] - 1
+        counted = (place <= last).to(found.device)
+        index = torch.minimum(place, last).to(found.device)
         z = (found * self.net.std + self.net.mean).gather(1, index[..., None].expand(-1, -1, found.shape[2]))
         truth = batch.wanted.gather(1, index[..., None].expand(-1, -1, found.shape[2]))
-        waves = [space.decode(x) for x in (z, truth)]
+        row = space.speaker(self.config.speaker or None)
+        rows = None if row is None else torch.full((len(z),), row, device=z.device)
+        waves = [space.decode(x, speakers=rows) for x in (z, truth)]
         a, b = (torch.log(magnitudes(w, space.n_fft, space.hop).clamp(min=1e-3)) for w in waves)
-        error = (a - b).abs()
-        count = torch.tensor(error.numel(), device=error.device)
-        return Part(total=error.sum(), count=count, weight=self.config.mel_weight)
+        error = (a - b).abs() * counted[..., None]
+        return Part(total=error.sum(), count=counted.sum() * a.shape[2], weight=self.config.mel_weight)
 
     def extra_files(self) -> dict[str, Any]:
         space = self._space[0]
         return {
             FACTS: {
+                "version": VERSION,
                 "voice": space.facts.name,
                 "voice_hash": space.weights_hash(),
                 "net": configs.to_dict(self.config.model),
@@ -155,6 +186,21 @@ def texts_of(prepared: Prepared, space: VitsSpace) -> list[tuple[str, str]]:
     return [(item.id, item.text) for split in ("train", "dev") for item in prepared.items(split)]
 
 
+def order_of(texts: list[tuple[str, str]], count: int, seed: int) -> list[tuple[str, str, str]]:
+    """(name, id, text) of `count` texts: all of them, shuffled, before any is said again."""
+    out: list[tuple[str, str, str]] = []
+    while len(out) < count:
+        number = len(out) // len(texts)
+        order = np.random.default_rng(derive_seed(seed, "texts", number)).permutation(len(texts))
+        out += [(f"{texts[k][0]}#{number}", *texts[k]) for k in order]
+    return out[:count]
+
+
+def is_held(id: str) -> bool:
+    """Whether a text is kept for validation, however often it is said."""
+    return int(hashlib.sha256(id.encode()).hexdigest(), 16) % DEV_SHARE == 0
+
+
 @torch.inference_mode()
 def speak_pairs(space: VitsSpace, texts: list[tuple[str, str]], config: RunConfig) -> dict[str, list[Pair]]:
     """The voice says `config.pairs` texts: spectrogram and z of each.
@@ -170,9 +216,8 @@ def speak_pairs(space: VitsSpace, texts: list[tuple[str, str]], config: RunConfi
     rows = None if row is None else torch.tensor([row])
     shown = {"console": Console(stderr=True), "disable": not sys.stderr.isatty(), "transient": True}
     mute = 0
-    for k in track(range(config.pairs), "speaking", **shown):
-        id, text = texts[k % len(texts)]
-        name = f"{id}#{k // len(texts)}"
+    chosen = order_of(texts, config.pairs, config.loop.seed)
+    for name, id, text in track(chosen, "speaking", **shown):
         random = ItemRandom(config.loop.seed, -1, [name])
         scale = 0.3 + 0.7 * float(random.uniform())
         rate = 0.8 * (1.25 / 0.8) ** float(random.uniform())
@@ -191,8 +236,7 @@ def speak_pairs(space: VitsSpace, texts: list[tuple[str, str]], config: RunConfi
         audio = space.audio(z, lengths, speakers=rows)[0]
         given = space.spectrogram(audio).numpy()[:frames]
         pair = Pair(id=name, given=given, wanted=z[0, : len(given)].numpy(), style=np.zeros(1, np.float32))
-        held = int(hashlib.sha256(id.encode()).hexdigest(), 16) % DEV_SHARE == 0
-        out["dev" if held else "train"].append(pair)
+        out["dev" if is_held(id) else "train"].append(pair)
     if mute:
         print(f"{mute} of {config.pairs} texts could not be said, or were too long", file=sys.stderr)
     if not out["train"]:
@@ -219,10 +263,13 @@ def train(
     if space.facts.has_posterior:
         raise UserError(f"{space.facts.name} has a posterior encoder of its own", where="--vits")
     before = space.weights_hash()
-    model = dataclasses.replace(config.model, bins=space.n_fft // 2 + 1, channels=space.channels)
+    if not 0 <= config.narrow <= 1:
+        raise UserError(f"{config.narrow:g} is no share", where="--narrow", mend="0 to 1")
+    edge = edge_of(space.sample_rate, space.n_fft)
+    model = dataclasses.replace(config.model, bins=space.n_fft // 2 + 1, channels=space.channels, edge=edge)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16], model=model)
     texts = texts_of(prepared, space)
-    made = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 2]
+    made = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 3]
     identity = hashlib.sha256(json.dumps(made).encode()).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
     path = out / "pairs.safetensors"
@@ -236,6 +283,10 @@ def train(
     mean, std = statistics(pairs["train"])
     task.net.mean.copy_(mean)
     task.net.std.copy_(std)
+    own = [torch.from_numpy(p.given).float() for p in pairs["train"][:HEARD]]
+    task.net.level.fill_(float(np.mean([level_of(x) for x in own])))
+    if edge:
+        task.net.share.fill_(float(np.median([share_of(x, edge) for x in own])))
     return fit_beside(
         space,
         task,

@@ -3,13 +3,16 @@
 Fitted on recordings of train, scored on those of test. Two kinds of probe: ridge regression (what lies there
 in a line) and the five nearest neighbours (what lies there at all). Questions:
 
-- *content*: the symbol of a frame, by the voice's own alignment. A style vector is the same for all frames of
-  its recording, so that it can only name the commonest. Chance: always the commonest symbol of train.
+- *content*: the symbol of a frame. Of Z_audio by the voice's own alignment. Of Z_text on the voice's own
+  durations, where it is known what every frame was made of: on the recording's frames Z_text would be made
+  from the very alignment that names them. A style vector is the same for all frames of its recording, so
+  that it can only name the commonest. Chance: always the commonest symbol of train.
 - *style*: each measured attribute, and the length in seconds, from the mean over the frames. R², chance 0.
 - *speaker*: from the mean over the frames; chance: always the commonest. Only where the corpus has several.
 
-Z_text is taken on the recording's own frames. Beside it the correlation of Z_text with Z_audio a channel,
-aligned and as the paper has it (the voice's own durations, cut or padded).
+For style and speaker Z_text is taken on the recording's own frames. Beside it the correlation of Z_text with
+Z_audio a channel: aligned, as the paper has it (the voice's own durations, cut or padded), and, for a chance
+level, of the text of another recording of like length, aligned to this one in the same way.
 """
 
 from __future__ import annotations
@@ -47,12 +50,15 @@ Z_TEXT, Z_AUDIO = "Z_text", "Z_audio"
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """One recording: frames (F, C) of each space, symbols (F,), pooled vectors, figures of the recording."""
+    """One recording: frames (F, C) and symbols (F,) of each space, pooled vectors, figures of the recording.
+
+    A space without frames of its own has the symbols of Z_AUDIO.
+    """
 
     id: str
     speaker: int
     frames: dict[str, np.ndarray]
-    symbols: np.ndarray
+    symbols: dict[str, np.ndarray]
     pooled: dict[str, np.ndarray]
     style: np.ndarray
     correlation: dict[str, np.ndarray]
@@ -85,10 +91,10 @@ def look(
         items = prepared.items(split)
         if 0 < most < len(items):
             items = [items[k * len(items) // most] for k in range(most)]
-        found = []
+        others, found = like_in_length(items), []
         for item in items:
             try:
-                found.append(_probed(item, prepared, space, net, encoders, measured))
+                found.append(_probed(item, others[item.id], prepared, space, net, encoders, measured))
             except (UserError, ValueError) as e:  # nothing to say, or more symbols than frames
                 left_out[item.id] = str(e)
         return found
@@ -99,9 +105,20 @@ def look(
     configs.write_json(out / FOUND, found_of(fit, held) | {"left out": left_out})
 
 
+def like_in_length(items: Sequence[Item]) -> dict[str, str]:
+    """Id -> another text, of the item next in length that says something else; its own where all say one."""
+    order = sorted(items, key=lambda i: (len(i.phonemes), i.id))
+    out = {}
+    for k, item in enumerate(order):
+        near = sorted(range(len(order)), key=lambda j, k=k: (abs(j - k), j))
+        out[item.id] = next((order[j].text for j in near if order[j].text != item.text), item.text)
+    return out
+
+
 @torch.inference_mode()
 def _probed(
     item: Item,
+    other: str,
     prepared: Prepared,
     space: VitsSpace,
     net: Any,
@@ -115,23 +132,41 @@ def _probed(
     z_audio = latents_of(space, net, audio, speaker=speaker)
     aligned = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, speaker=speaker)
     cut = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, align="none", speaker=speaker)
-    symbols = symbols_of(space, item, z_audio, speaker)
+    chance = z_text_of(space, other, item.id, seed=0, z_audio=z_audio, speaker=speaker)
+    free, named = said_freely(space, item, speaker)
     pooled = {name: e.of_audio(audio) for name, e in encoders.items()}
     pooled["prosody vector"] = pooled["prosody vector"][: len(NAMES)]
     spaces = {Z_TEXT: aligned.numpy(), Z_AUDIO: z_audio.numpy()}
-    places = np.linspace(0, len(z_audio) - 1, min(FRAMES, len(z_audio))).round().astype(int)
+    frames = {Z_TEXT: free, Z_AUDIO: spaces[Z_AUDIO]}
+    symbols = {Z_TEXT: named, Z_AUDIO: symbols_of(space, item, z_audio, speaker)}
+    places = {
+        k: np.linspace(0, len(v) - 1, min(FRAMES, len(v))).round().astype(int) for k, v in frames.items()
+    }
     return Probed(
         id=item.id,
         speaker=item.speaker,
-        frames={k: v[places] for k, v in spaces.items()},
-        symbols=symbols[places],
+        frames={k: v[places[k]] for k, v in frames.items()},
+        symbols={k: v[places[k]] for k, v in symbols.items()},
         pooled={k: np.concatenate([v.mean(0), v.std(0)]) for k, v in spaces.items()} | pooled,
         style=np.array([*(measured[item.id][n] for n in NAMES), item.seconds]),
         correlation={
             "aligned": correlations(spaces[Z_TEXT], spaces[Z_AUDIO]),
             "unaligned": correlations(cut.numpy(), spaces[Z_AUDIO]),
+            "another text": correlations(chance.numpy(), spaces[Z_AUDIO]),
         },
     )
+
+
+def said_freely(space: VitsSpace, item: Item, speaker: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Z_text (T, C) on the voice's own durations, and the symbol (T,) that each frame was made of."""
+    ids = space.tokens(item.text)
+    rows = None if speaker is None else torch.tensor([speaker])
+    random = ItemRandom(0, 0, [item.id])
+    noise = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
+    prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=rows)
+    frames = int(prior.durations.sum())
+    z, _ = space.latents(prior, random.normal([frames], space.channels), speakers=rows)
+    return z[0].numpy(), np.repeat(_named(ids.numpy()), prior.durations[0].numpy())
 
 
 def symbols_of(space: VitsSpace, item: Item, z_audio: torch.Tensor, speaker: int | None) -> np.ndarray:
@@ -141,12 +176,16 @@ def symbols_of(space: VitsSpace, item: Item, z_audio: torch.Tensor, speaker: int
     noise = ItemRandom(0, 0, [item.id]).normal([len(ids)], 2).transpose(1, 2)
     prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=rows)
     durations = space.align(prior, z_audio[None], torch.tensor([len(z_audio)]), speakers=rows)[0]
-    named, counts = ids.numpy().copy(), np.bincount(ids.numpy())
-    pad = counts.argmax()
+    return np.repeat(_named(ids.numpy()), durations.numpy())
+
+
+def _named(ids: np.ndarray) -> np.ndarray:
+    """A pad, the commonest id, takes the name of what it follows."""
+    named, pad = ids.copy(), np.bincount(ids).argmax()
     for i in range(1, len(named)):
         if named[i] == pad:
             named[i] = named[i - 1]
-    return np.repeat(named, durations.numpy())
+    return named
 
 
 def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -160,20 +199,21 @@ def found_of(fit: Sequence[Probed], held: Sequence[Probed]) -> dict[str, Any]:
     """All figures, as JSON types: intervals over the recordings of `held`."""
     spaces = list(fit[0].pooled)
     out: dict[str, Any] = {"fitted": len(fit), "scored": len(held), "content": {}, "style": {}, "speaker": {}}
-    y, test_y = (np.concatenate([p.symbols for p in some]) for some in (fit, held))
-    groups = np.concatenate([np.full(len(p.symbols), i) for i, p in enumerate(held)])
-    commonest = np.bincount(y).argmax()
-    out["content chance"] = _share(test_y == commonest, groups)
+    out["content chance"] = {}
     for name in spaces:
+        of = name if name in fit[0].symbols else Z_AUDIO
+        y, test_y = (np.concatenate([p.symbols[of] for p in some]) for some in (fit, held))
+        groups = np.concatenate([np.full(len(p.symbols[of]), i) for i, p in enumerate(held)])
         x, test_x = (
             np.concatenate([
-                p.frames.get(name, np.repeat(p.pooled[name][None], len(p.symbols), axis=0)) for p in some
+                p.frames.get(name, np.repeat(p.pooled[name][None], len(p.symbols[of]), axis=0)) for p in some
             ])
             for some in (fit, held)
         )  # fmt: skip
         out["content"][name] = {
             kind: _share(found == test_y, groups) for kind, found in classified(x, y, test_x).items()
         }
+        out["content chance"][name] = _share(test_y == np.bincount(y).argmax(), groups)
     attributes = [*NAMES, "seconds"]
     truth, test_truth = (np.stack([p.style for p in some]) for some in (fit, held))
     who, test_who = (np.array([p.speaker for p in some]) for some in (fit, held))
@@ -197,7 +237,7 @@ def found_of(fit: Sequence[Probed], held: Sequence[Probed]) -> dict[str, Any]:
             }
     out["correlation"] = {
         how: dataclasses.asdict(ratio_interval([float(p.correlation[how].mean()) for p in held]))
-        for how in ("aligned", "unaligned")
+        for how in fit[0].correlation
     }
     return out
 

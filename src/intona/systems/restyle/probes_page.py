@@ -33,13 +33,19 @@ def section(found: Mapping[str, Any] | None) -> Section:
 
 def _content(found: Mapping[str, Any]) -> Html:
     rows: list[Cells] = [
-        [name, *(parts.interval(of[k], digits=3) for k in KINDS)] for name, of in found["content"].items()
+        [
+            name,
+            *(parts.interval(of[k], digits=3) for k in KINDS),
+            parts.interval(found["content chance"][name], digits=3),
+        ]
+        for name, of in found["content"].items()
     ]
-    rows.append(
-        ["chance: the commonest", *(parts.interval(found["content chance"], digits=3) for _ in KINDS)]
+    caption = (
+        "Content: share of frames whose symbol is named; chance: always the commonest of train. Z_text on "
+        "the voice's own durations, whose symbols are known; Z_audio by the alignment. A style vector is one "
+        "for the whole recording."
     )
-    caption = "Content: share of frames whose symbol is named. A style vector is one for the whole recording."
-    return parts.table(caption, ["space", *KINDS], rows, label="content probes", tight=True)
+    return parts.table(caption, ["space", *KINDS, "chance"], rows, label="content probes", tight=True)
 
 
 def _style(found: Mapping[str, Any]) -> Html:
@@ -68,6 +74,7 @@ def _correlation(found: Mapping[str, Any]) -> Html:
     rows: list[Cells] = [[how, parts.interval(v, digits=3)] for how, v in found["correlation"].items()]
     caption = (
         "Correlation of Z_text with Z_audio over time, mean over channels and recordings. Aligned: on the "
-        "recording's own frames; unaligned: the voice's own durations, cut or padded, as in the paper."
+        "recording's own frames; unaligned: the voice's own durations, cut or padded, as in the paper; "
+        "another text: of like length, aligned to the same recording, which is what alignment alone gives."
     )
     return parts.table(caption, ["Z_text", "r"], rows, label="correlation", tight=True)

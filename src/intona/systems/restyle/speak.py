@@ -23,7 +23,7 @@ from intona.latents.vits import VitsSpace
 from intona.nn.random import ItemRandom
 from intona.systems.restyle import decoder as decoders
 from intona.systems.restyle.latents import z_text_of
-from intona.systems.restyle.stage import FACTS, RunConfig
+from intona.systems.restyle.stage import FACTS, VERSION, RunConfig
 
 STAGES = ("restyle.palette", "restyle.bridge")
 
@@ -59,7 +59,7 @@ class RestyleVoice:
         *,
         guidance: float = 1.0,
         steps: int = 10,
-        rate: float = 1.0,
+        rate: float | None = None,
         seed: int = 0,
     ) -> Restyled:
         """Speak.
@@ -68,16 +68,21 @@ class RestyleVoice:
             style: a description, a sound file, or a vector (S,) of the model's style encoder; None = no
                 style, which is guidance 0.
             guidance: 0 leaves the style out, 1 is as trained, more exaggerates.
+            rate: of speech. None: what the style says of it, where it does ("slow"); the model itself cannot
+                change lengths.
 
         Raises:
             UserError: nothing to say, an empty style, silence, numbers out of range.
         """
-        if not (math.isfinite(rate) and 0.25 <= rate <= 4):
+        if rate is not None and not (math.isfinite(rate) and 0.25 <= rate <= 4):
             raise UserError(f"{rate:g} is not between 0.25 and 4", where="rate")
         if style is None:
             vector, guidance = np.zeros(self.style.dim, np.float32), 0.0
         else:
             vector = styles.read(style, self.style) if isinstance(style, str) else style
+            if rate is None and guidance:
+                rate = self.style.rate(vector)
+        rate = 1.0 if rate is None else rate
         z_text = z_text_of(self.space, text, "0", seed=seed, speaker=self.speaker, rate=rate)
         frames = torch.tensor([len(z_text)])
         z = self.model.sample(
@@ -119,8 +124,16 @@ def load(
         raise UserError(
             f'a model of "{stage}", which has no style', where=path, mend=f"give one of {', '.join(STAGES)}"
         )
-    config = configs.load(RunConfig, path / "config.json")
     facts: dict[str, Any] = configs.read_json(path / FACTS)
+    if not isinstance(facts, dict) or facts.get("version") != VERSION:
+        made_by = facts.get("version", 1) if isinstance(facts, dict) else "?"
+        raise UserError(
+            f"a model of version {made_by}, and this one reads {VERSION}: styles are now in deviations of "
+            "the recordings a model was trained on",
+            where=path,
+            mend=f"train it again: intona train {stage}",
+        )
+    config = configs.load(RunConfig, path / "config.json")
     space = vits.load(voice or config.vits)
     if space.weights_hash() != facts.get("voice_hash"):
         raise UserError(
@@ -128,7 +141,10 @@ def load(
             where=path,
             mend="name its voice with --voice",
         )
-    encoder = styles.load(style or config.style)
+    try:
+        encoder = styles.load(style or config.style, (facts.get("style") or {}).get("scale"))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise UserError("its style is not described", where=path / FACTS) from None
     now = encoder.describe()
     ignore = ("transformers", "pitch")  # another version or pitch tracker is the same condition
     if changed := [k for k, v in (facts.get("style") or {}).items() if k not in ignore and now.get(k) != v]:

@@ -14,19 +14,23 @@ from intona import config as configs
 from intona.acoustic.restyle import NetworkConfig, Restyle, RestyleConfig
 from intona.data.prepared import Prepared
 from intona.encoders import style as styles
+from intona.errors import UserError
 from intona.latents import vits
 from intona.latents.vits import posterior as posteriors
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.latents import corpus_pairs
-from intona.systems.restyle.pairs import PairBatch
+from intona.systems.restyle.measured import train_scale
+from intona.systems.restyle.own import own_pairs
+from intona.systems.restyle.pairs import Pair, PairBatch
 from intona.systems.restyle.posterior import statistics, texts_of
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
 
 FACTS = "restyle.json"
+VERSION = 2  # 1 had styles in fixed units, not in deviations of its train split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,8 @@ class RunConfig:
         align: "mas" = Z_text on the recording's own frames (ours); "none" = the paper.
         style: the condition: "prosody"; "style:" and a run of restyle.style; "clap:" and a directory or
             hub id.
+        speech: "recorded" = towards the recordings of the corpus; "own" = towards the voice's own speech of
+            its texts, `sentences` of them, with other noise (no posterior, no alignment).
         speaker: of a voice that has several.
         max_frames: bounds a batch with padding; longer recordings are left out.
     """
@@ -52,6 +58,8 @@ class RunConfig:
     posterior: str = ""
     align: Literal["mas", "none"] = "mas"
     style: str = "prosody"
+    speech: Literal["recorded", "own"] = "recorded"
+    sentences: int = 600
     speaker: str = ""
     max_frames: int = 2400
     model: RestyleConfig = field(default_factory=RestyleConfig)
@@ -132,6 +140,7 @@ class RestyleTask(Task):
 def facts_of(space: vits.VitsSpace, style: styles.StyleEncoder) -> dict[str, Any]:
     """What a checkpoint must find again when it is loaded."""
     return {
+        "version": VERSION,
         "voice": space.facts.name,
         "voice_hash": space.weights_hash(),
         "channels": space.channels,
@@ -154,24 +163,14 @@ def train(
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
     config = configs.override(config, overrides)
-    space, style = vits.load(config.vits), styles.load(config.style)
+    space = vits.load(config.vits)
     before = space.weights_hash()
     texts_of(prepared, space)  # refuses another language
-    net = posteriors.load_for(space, config.posterior)
     partial = config.model.partial if config.style == "prosody" else 0.0  # other styles have no flags
+    config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16])
+    pairs, style = _pairs(prepared, space, config)
     model = dataclasses.replace(config.model, channels=space.channels, style_dim=style.dim, partial=partial)
-    config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16], model=model)
-    pairs = corpus_pairs(
-        prepared,
-        space,
-        net,
-        style,
-        align=config.align,
-        seed=config.loop.seed,
-        max_frames=config.max_frames,
-        posterior="" if net is None else checkpoint.identity_of(Path(config.posterior)),
-        speaker=config.speaker,
-    )
+    config = dataclasses.replace(config, model=model)
     torch.manual_seed(config.loop.seed)
     task = RestyleTask(config, facts_of(space, style))
     task.model.set_statistics(*statistics(pairs["train"]))
@@ -187,3 +186,33 @@ def train(
         limit_minutes=limit_minutes,
         fabric=fabric,
     )
+
+
+def _pairs(
+    prepared: Prepared, space: vits.VitsSpace, config: RunConfig
+) -> tuple[dict[str, list[Pair]], styles.StyleEncoder]:
+    """What the config trains on, and the style it is told: prosody in deviations of those very recordings."""
+    prosody = config.style == "prosody"
+    how: dict[str, Any] = {
+        "seed": config.loop.seed,
+        "max_frames": config.max_frames,
+        "speaker": config.speaker,
+    }
+    if config.speech == "own":
+        if not prosody:
+            raise UserError("the style of its own speech is measured", where="--style", mend="prosody")
+        if config.sentences < 2:
+            raise UserError(f"{config.sentences} sentences", where="--sentences", mend="take 2 or more")
+        return own_pairs(prepared, space, count=config.sentences, **how)
+    net = posteriors.load_for(space, config.posterior)
+    style = styles.load(config.style, train_scale(prepared) if prosody else None)
+    pairs = corpus_pairs(
+        prepared,
+        space,
+        net,
+        style,
+        align=config.align,
+        posterior="" if net is None else checkpoint.identity_of(Path(config.posterior)),
+        **how,
+    )
+    return pairs, style

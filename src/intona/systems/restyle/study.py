@@ -1,119 +1,49 @@
 """`intona study restyle`: what diffusion on the latents of a frozen voice gains in style and loses in words.
 
 An arm is a restyling model: all arms have the same voice, recordings, seed, sampler and minutes of training,
-and differ in what their name says. Each says the test in two opposite styles at six guidance scales; one
-evaluation judges all of it, with decode(Z_text), decode(Z_audio) and the recordings beside it. The rule of
-the verdict is in `verdict.py`, the test in `trial.py`, the probes in `probes.py`.
+and differ in what their name says. Each says the test in two opposite styles, `palette` at six guidance
+scales, the others at those that they are compared at; one evaluation judges all of it, with decode(Z_text),
+decode(Z_audio) and the recordings beside it. The rule of the verdict is in `verdict.py`, the test in
+`trial.py`, what the posterior bounds in `gate.py`, the probes in `probes.py`.
 
-Size small takes about 9.4 hours of one core for two seeds; see docs/restyle.md. Size toy is a smoke run.
+What size small costs `--dry-run` prints; see docs/restyle.md. Size toy is a smoke run.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from intona.encoders.sentence import MODULE
 from intona.study import Arm, Job, Plan, common
-from intona.systems.restyle.verdict import PRIMARY
+from intona.systems.restyle.arms import ARMS, DECIDING, DEFAULT_ARMS, GUIDANCES, REPEATED, claimed
+from intona.systems.restyle.verdict import PRIMARY, at_guidance
 
 HERE = "intona.systems.restyle"
 JUDGES = ("asr", "distillmos")
 FAMILY = ("wer", "cer", "distillmos")
-GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 10.0)
-DECIDING = (1.0, PRIMARY, 10.0)  # what the verdict and the claims are about: all that further seeds speak at
 CONTROL = "text"  # decode(Z_text)
-POSTERIOR, STYLE = "encoder/posterior", "encoder/style"  # jobs that all arms stand on
-PAPER_NETWORK = (
-    ("align", "none"),
-    ("model.network.kind", "unet2d"),
-    ("model.network.tokens", "1"),
-    ("model.masked", "false"),
-    ("model.normalize", "false"),
-    ("model.partial", "0"),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Restyled:
-    """An arm: its stage, how its config differs, and what else it stands on.
-
-    Attributes:
-        tuned: a decoder tuned to the recordings speaks in place of the voice's; the model is that of `of`.
-        embedding: the condition is the style embedding.
-    """
-
-    what: str
-    stage: str = "restyle.palette"
-    overrides: tuple[tuple[str, str], ...] = ()
-    embedding: bool = False
-    tuned: bool = False
-    of: str = ""
-    optional: bool = False
-    repeated: bool = False
-    swapped: bool = False
-
-
-TWO_D = (("model.network.kind", "unet2d"), ("model.network.tokens", "4"))
-ARMS = {
-    "palette": Restyled(what="v-diffusion, aligned, 1-D, real frames", repeated=True, swapped=True),
-    "palette-unaligned": Restyled(
-        what="palette on the voice's own durations", overrides=(("align", "none"),), repeated=True
-    ),
-    "palette-2d": Restyled(what="palette with latents as an image", overrides=TWO_D),
-    "palette-embedding": Restyled(what="palette under the style embedding", embedding=True),
-    "palette-decoder": Restyled(
-        what="palette, its sound by a tuned copy of the decoder", tuned=True, of="palette"
-    ),
-    "bridge": Restyled(
-        what="I2SB, aligned, 1-D, real frames", stage="restyle.bridge", repeated=True, swapped=True
-    ),
-    "bridge-unaligned": Restyled(
-        what="bridge on the voice's own durations", stage="restyle.bridge", overrides=(("align", "none"),)
-    ),
-    "paper-palette": Restyled(
-        what="the paper's choices: unaligned image, whole canvas, latents as they are",
-        overrides=PAPER_NETWORK,
-    ),
-    "paper-bridge": Restyled(
-        what="the same, I2SB with noise on x_1 and OT-ODE",
-        stage="restyle.bridge",
-        overrides=(
-            *PAPER_NETWORK,
-            ("model.x1_noise", "true"),
-            ("model.ot_ode", "true"),
-            ("model.see_text", "false"),
-        ),
-    ),
-    "palette-uniform": Restyled(
-        what="palette trained with uniform noise, as the authors' later code",
-        overrides=(("model.noise", "uniform"),),
-        optional=True,
-    ),
-    "bridge-2d": Restyled(
-        what="bridge with latents as an image", stage="restyle.bridge", overrides=TWO_D, optional=True
-    ),
-    "bridge-embedding": Restyled(
-        what="bridge under the style embedding", stage="restyle.bridge", embedding=True, optional=True
-    ),
-}
-DEFAULT_ARMS = tuple(n for n, a in ARMS.items() if not a.optional)
-REPEATED = tuple(n for n, a in ARMS.items() if a.repeated)
+PACED = "text-rate"  # the same at the reference's rate
+POSTERIOR, STYLE, GATE = "encoder/posterior", "encoder/style", "gate"  # jobs that arms stand on
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """Steps and warm-up of a stage, and seconds of one core that a step takes."""
+    """Steps and warm-up of a stage, seconds of one core that a step takes, minutes before the first."""
 
     steps: int
     warmup: int
     seconds: float
+    before: float = 0.0
     overrides: tuple[tuple[str, str], ...] = ()
 
     @property
     def minutes(self) -> float:
-        return self.steps * self.seconds / 60
+        return self.before + self.steps * self.seconds / 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +51,10 @@ class Size:
     """A study's size.
 
     `image` is the work of an arm whose network is 2-D: a step costs more, so it gets fewer, in as many
-    minutes. `sentences` of the test split, 0 = all; `probed` recordings of train and test; `minutes` of the
-    other jobs, "say" of one arm at one scale, "judge" of one such. `guidances`: scales that each model of
-    the first seed speaks at.
+    minutes. `sentences` of the test split, 0 = all; `own` sentences that the voice says to be trained on;
+    `probed` recordings of train and test; `minutes` of the other jobs: "say" of one arm at one scale,
+    "drawn" of one whose network is 2-D, "same" where both styles are one sound, "judge" and "judge same" of
+    such rows. `guidances`: scales at most that a model speaks at.
     """
 
     posterior: Work
@@ -132,27 +63,42 @@ class Size:
     model: Work
     image: Work
     sentences: int
+    own: int
     probed: tuple[int, int]
     minutes: dict[str, float]
-    guidances: tuple[float, ...] = GUIDANCES
+    guidances: tuple[float, ...] = field(default=GUIDANCES)
 
 
 SIZES = {
     "small": Size(
-        posterior=Work(steps=1500, warmup=50, seconds=1.2, overrides=(("pairs", "240"),)),
-        style=Work(steps=600, warmup=30, seconds=1.0, overrides=(("tower", "words"),)),
+        posterior=Work(steps=1500, warmup=50, seconds=1.2, before=10, overrides=(("pairs", "1008"),)),
+        style=Work(steps=600, warmup=30, seconds=1.0, before=6),  # before: prosody of the corpus, once
         decoder=Work(steps=500, warmup=20, seconds=1.3),
-        model=Work(steps=1500, warmup=100, seconds=0.8),
-        # 20 minutes, too. Of width 16 over 384 frames a step takes 15 s of this: 80 steps would show nothing.
+        model=Work(steps=1302, warmup=100, seconds=0.8, before=1),
+        # 17 minutes, too. Of width 16 over 384 frames a step takes 15 s of this: 70 steps would show nothing.
         image=Work(
-            steps=250,
+            steps=217,
             warmup=25,
             seconds=4.8,
+            before=1,
             overrides=(("model.network.dim", "8"), ("model.segment", "64")),
         ),
-        sentences=32,
+        sentences=42,
+        own=450,
         probed=(200, 0),
-        minutes={"people": 1, "test": 2, "say": 1.6, "probes": 5, "swap": 3, "judge": 2.7},
+        minutes={
+            "people": 1,
+            "test": 2,
+            "gate": 4,
+            "own": 12,
+            "say": 2.5,
+            "drawn": 11,
+            "same": 1.4,
+            "probes": 5,
+            "swap": 3,
+            "judge": 2.8,
+            "judge same": 1.8,
+        },
     ),
     "toy": Size(
         posterior=Work(steps=40, warmup=4, seconds=0.3, overrides=(("pairs", "12"),)),
@@ -167,11 +113,30 @@ SIZES = {
             overrides=(("model.network.dim", "8"), ("model.segment", "32"), ("loop.validate_every", "10")),
         ),
         sentences=2,
+        own=12,
         probed=(24, 8),
-        minutes={"people": 0.5, "test": 0.5, "say": 0.2, "probes": 0.5, "swap": 0.2, "judge": 0.2},
+        minutes={
+            "people": 0.5,
+            "test": 0.5,
+            "gate": 0.5,
+            "own": 0.4,
+            "say": 0.2,
+            "drawn": 0.5,
+            "same": 0.2,
+            "probes": 0.5,
+            "swap": 0.2,
+            "judge": 0.2,
+            "judge same": 0.1,
+        },
         guidances=DECIDING,
     ),
 }
+PIPER = "piper"
+
+
+def text_tower() -> str:
+    """Of the style embedding: MiniLM where its wheel is installed, else the words that can be measured."""
+    return "words" if importlib.util.find_spec(MODULE) is None else "minilm"
 
 
 def declare(
@@ -196,30 +161,35 @@ def declare(
     """
     chosen = common.chosen("restyle", ARMS, arms=arms, repeat=repeat, seeds=seeds, size=size, sizes=SIZES)
     found = common.corpus(data, aligned=False)
-    builder = _Builder(size=SIZES[size], preset=size, at=dict(found.at), voice=vits or "piper")
+    builder = _Builder(
+        size=SIZES[size],
+        preset=size,
+        at=dict(found.at),
+        voice=vits or PIPER,
+        language=found.language,
+        asr=asr,
+    )
     jobs = builder.shared()
     for number, seed in enumerate(seeds):
         jobs += builder.seed([n for n in chosen if not number or n in repeat], seed, first=not number)
     said = tuple(j.name for j in jobs if j.name.startswith("said/"))
-    jobs.append(
-        common.judge_job(
-            found,
-            said,
-            measures=JUDGES,
-            family=FAMILY,
-            asr=asr,
-            # The same voice without restyling is what every arm must not fall behind.
-            against=[f"{CONTROL}@0"],
-            minutes=SIZES[size].minutes["judge"],
-        )
+    judge = common.judge_job(
+        found,
+        said,
+        measures=JUDGES,
+        family=FAMILY,
+        asr=asr,
+        # The same voice without restyling is what every arm must not fall behind.
+        against=[f"{CONTROL}@0"],
+        minutes=0,
     )
+    minutes = SIZES[size].minutes
+    # The recognizer hears a sound once, however many rows it stands in. The two more: recording and copy.
+    same = 2 + sum(j.minutes == minutes["same"] for j in jobs if j.name in said)
+    whole = same * minutes["judge same"] + (len(said) + 2 - same) * minutes["judge"]
+    jobs.append(dataclasses.replace(judge, minutes=whole))
     names = (Arm(name=n, what=ARMS[n].what) for n in chosen)
     return Plan(study="restyle", arms=tuple(names), jobs=tuple(jobs))
-
-
-def at_guidance(arm: str, guidance: float) -> str:
-    """The name of an arm's row in the tables: "palette.g3"."""
-    return f"{arm}.g{guidance:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,36 +198,41 @@ class _Builder:
     preset: str
     at: dict[str, str]
     voice: str
+    language: str
+    asr: str
 
     def shared(self) -> list[Job]:
-        """What no arm and no seed belongs to: posterior, style embedding, test, controls, probes."""
+        """What belongs to no arm: posterior, its gate, style embedding, test, controls, probes."""
         size, at = self.size, {**self.at, "voice": self.voice}
+        control = f"said/{CONTROL}/0"
+        judged = {"language": self.language, "asr": self.asr, "control": control, "sentences": 16}
+        test = {**at, "sentences": size.sentences}
+        probed = {**at, "train": size.probed[0], "test": size.probed[1], "embedding": STYLE}
         return [
-            self._stage("encoder/posterior", "restyle.posterior", size.posterior, seed=0),
-            self._stage("encoder/style", "restyle.style", size.style, seed=0),
+            self._stage(POSTERIOR, "restyle.posterior", size.posterior, seed=0),
             self._job("people", "sweep:find_people", at, (), "people"),
-            self._job(
-                "test", "trial:declare_test", {**at, "sentences": size.sentences}, (POSTERIOR,), "test"
-            ),
-            self._job(f"said/{CONTROL}/0", "sweep:say", at, ("test", "people"), "say"),
-            self._job(
-                "probes",
-                "probes:look",
-                {**at, "train": size.probed[0], "test": size.probed[1], "embedding": STYLE},
-                (POSTERIOR, STYLE),
-                "probes",
-            ),
+            self._job("test", "trial:declare_test", test, (POSTERIOR,), "test"),
+            self._job(control, "sweep:say", at, ("test", "people"), "same"),
+            self._job(GATE, "gate:look", {**at, **judged}, ("test", POSTERIOR, control), "gate"),
+            self._job(f"said/{PACED}/0", "sweep:say", {**at, "paced": True}, ("test", "people"), "say"),
+            self._stage(STYLE, "restyle.style", size.style, seed=0, more=(("tower", text_tower()),)),
+            self._job("probes", "probes:look", probed, (POSTERIOR, STYLE), "probes"),
         ]
 
     def seed(self, arms: Sequence[str], seed: int, *, first: bool) -> list[Job]:
         """A model for each arm and its speech at every scale; the swap of the first seed."""
         trained = [n for n in ARMS if n in {ARMS[a].of or a for a in arms}]
-        jobs = [self._model(n, seed) for n in trained]
+        jobs: list[Job] = []
+        if any(ARMS[n].own for n in trained):
+            own = {**self.at, "voice": self.voice, "sentences": self.size.own, "seed": seed}
+            jobs.append(self._job(f"encoder/own-{seed}", "sweep:speak_own", own, (), "own"))
+        jobs += [self._model(n, seed) for n in trained]
         if any(ARMS[n].tuned for n in arms):
             work = self.size.decoder
             jobs.append(self._stage(f"encoder/decoder-{seed}", "restyle.decoder", work, seed, (POSTERIOR,)))
         for name in arms:
-            jobs += self._speech(name, seed, self.size.guidances if first else DECIDING)
+            mine = set(ARMS[name].scales) if first else {PRIMARY, *claimed().get(name, ())}
+            jobs += self._speech(name, seed, [g for g in self.size.guidances if g in mine])
         if first:
             jobs += [self._swap(n, seed) for n in arms if ARMS[n].swapped]
         return jobs
@@ -265,21 +240,23 @@ class _Builder:
     def _speech(self, name: str, seed: int, guidances: Sequence[float]) -> list[Job]:
         arm = ARMS[name]
         model = f"voice/{arm.of or name}/{seed}"
-        decoder = f"encoder/decoder-{seed}" if arm.tuned else ""
-        needs = (
-            "test",
-            "people",
-            model,
-            *([decoder] if decoder else []),
-            *([STYLE] if arm.embedding else []),
-        )
+        given: dict[str, Any] = {**self.at, "voice": self.voice, "model": model}
+        needs = ["test", "people", model]
+        if arm.tuned:
+            given["decoder"] = f"encoder/decoder-{seed}"
+            needs.append(given["decoder"])
+        if arm.embedding:
+            needs.append(STYLE)
+        if arm.described:
+            given["described"] = True
+        kind = "drawn" if self._image(name) else "say"
         return [
             self._job(
                 f"said/{at_guidance(name, g)}/{seed}",
                 "sweep:say",
-                {**self.at, "voice": self.voice, "model": model, "decoder": decoder, "guidance": g},
-                needs,
-                "say",
+                {**given, "guidance": g},
+                tuple(needs),
+                kind if g else "same",
                 arm=name,
                 seed=seed,
             )
@@ -289,16 +266,28 @@ class _Builder:
     def _swap(self, name: str, seed: int) -> Job:
         model = f"voice/{name}/{seed}"
         given = {**self.at, "voice": self.voice, "model": model, "guidance": PRIMARY}
-        return self._job(
-            f"swap/{name}/{seed}", "sweep:swap", given, ("test", "people", model), "swap", arm=name, seed=seed
-        )
+        needs = ("test", "people", model)
+        job = self._job(f"swap/{name}/{seed}", "sweep:swap", given, needs, "swap", arm=name, seed=seed)
+        # The Piper voice has one speaker: the job says so and ends.
+        return dataclasses.replace(job, minutes=0.0) if self.voice == PIPER else job
+
+    @staticmethod
+    def _image(name: str) -> bool:
+        return dict(ARMS[ARMS[name].of or name].overrides).get("model.network.kind") == "unet2d"
 
     def _model(self, name: str, seed: int) -> Job:
         arm = ARMS[name]
-        image = dict(arm.overrides).get("model.network.kind") == "unet2d"
-        work = self.size.image if image else self.size.model
-        needs = (POSTERIOR, *([STYLE] if arm.embedding else []))
-        return self._stage(f"voice/{name}/{seed}", arm.stage, work, seed, needs, arm=name, more=arm.overrides)
+        work = self.size.image if self._image(name) else self.size.model
+        if arm.slower != 1:
+            steps = round(work.steps / arm.slower)
+            work = dataclasses.replace(work, steps=steps, seconds=work.seconds * work.steps / steps)
+        more = arm.overrides
+        if arm.own:
+            more = (*more, ("speech", "own"), ("sentences", str(self.size.own)))
+            needs: tuple[str, ...] = (f"encoder/own-{seed}",)
+        else:
+            needs = (POSTERIOR, *([STYLE] if arm.embedding else []))
+        return self._stage(f"voice/{name}/{seed}", arm.stage, work, seed, needs, arm=name, more=more)
 
     def _stage(
         self,

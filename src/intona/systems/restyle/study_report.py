@@ -4,126 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intona.config import read_json
 from intona.encoders.style import NAMES
-from intona.evaluation.finished import Finished, recall_wavs
+from intona.evaluation.finished import recall_wavs
 from intona.evaluation.html import Html, Section, join, parts, tag
 from intona.evaluation.html.cards import cards, choose
 from intona.study import claims, page, speech
 from intona.study.engine import Outcome
-from intona.study.job import folder, is_done
 from intona.study.plan import Plan
-from intona.systems.restyle import probes_page, trial
-from intona.systems.restyle.published import CLAIMS, SOURCE
-from intona.systems.restyle.study import CONTROL, at_guidance
-from intona.systems.restyle.trial import Conditions
-from intona.systems.restyle.verdict import (
-    LOST,
-    MOVED,
-    PRIMARY,
-    RULE,
-    STEERED,
-    mean_of,
-    shift,
-    style,
-    verdict,
-    words,
-)
+from intona.systems.restyle import gate, gate_page, probes_page, trial
+from intona.systems.restyle.published import CLAIMS, COMPARISONS, SOURCE
+from intona.systems.restyle.results import COPY, MEASURES, Results, Value, read
+from intona.systems.restyle.study import CONTROL, PACED, STYLE, at_guidance
+from intona.systems.restyle.verdict import LOST, MOVED, PRIMARY, RULE, SHOWN, STEERED, style, words
 
 Cells = list[str | Html | None]
-Value = Mapping[str, Any]
-FOUND = "found.json"
-MEASURES = ("wer", "cer", "distillmos")
 SHOWN_SENTENCES = 2
 MEANS = {
-    "cosine": "cosine of prosody with the asked style",
-    "opposite": "with the opposite style",
-    "own cosine": "cosine in the arm's own style space",
+    "cosine": "cosine of the shift of all prosody with the asked one",
+    "own cosine": "the same in the arm's own style space",
     "sim voice": "SIM with the frozen voice (GE2E)",
     "sim recorded": "SIM with the recorded speaker (GE2E)",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """What stands on disk. `said`: (row name such as "palette.g3", seed) -> found.json of its speech."""
-
-    plan: Plan
-    out: Path
-    said: dict[tuple[str, int], Mapping[str, Any]]
-    swaps: dict[tuple[str, int], Mapping[str, Any]]
-    probes: Mapping[str, Any] | None
-    people: Mapping[str, Any]
-    conditions: Conditions | None
-    speech: Finished | None
-
-    def arms(self) -> list[tuple[str, int]]:
-        """(arm, seed) of which at least one scale was planned."""
-        names = (j for j in self.plan.jobs if j.name.startswith("said/") and j.seed is not None)
-        return list(dict.fromkeys((j.arm, int(j.seed or 0)) for j in names))
-
-    def scales(self) -> tuple[float, ...]:
-        """Guidance scales of the plan, ascending."""
-        given = (j.arguments.get("guidance") for j in self.plan.jobs if j.name.startswith("said/"))
-        return tuple(sorted({float(g) for g in given if g is not None}))
-
-    def value(self, row: str, seed: int, measure: str) -> Value | None:
-        """Interval of a measure of the evaluation, of "shift", "shift pitch", or a figure of the speech."""
-        if measure in MEASURES:
-            return speech.value(self.speech, row, seed, measure)
-        found = self.said.get((row, seed))
-        if found is None or self.conditions is None:
-            return None
-        if measure.startswith("shift"):
-            name = measure.removeprefix("shift").strip()
-            value = shift(found["rows"], self.conditions, (name,) if name else STEERED)
-        else:
-            value = mean_of(found["rows"], self.conditions, measure)
-        return None if value is None else dataclasses.asdict(value)
-
-    def lost(self, row: str, seed: int, measure: str = "wer") -> Value | None:
-        """Paired difference from decode(Z_text), as an interval."""
-        for d in self.speech.table["differences"] if self.speech else ():
-            if d["system"] == f"{row}@{seed}" and d["measure"] == measure:
-                paired = d["paired"]
-                return {**paired, "estimate": paired["difference"]}
-        return None
-
-
-def read(plan: Plan, out: Path) -> Results:
-    said, swaps, probed, people, conditions = {}, {}, None, {}, None
-    for job in plan.jobs:
-        if not is_done(out, plan, job.name):
-            continue
-        kind, _, rest = job.name.partition("/")
-        own = folder(out, job.name)
-        if kind in ("said", "swap"):
-            name, seed = rest.rsplit("/", 1)
-            (said if kind == "said" else swaps)[name, int(seed)] = _json(own / FOUND)
-        elif kind == "probes":
-            probed = _json(own / FOUND)
-        elif kind == "people":
-            people = _json(own / "people.json")
-        elif kind == "test":
-            conditions = trial.read(own)
-    return Results(
-        plan=plan,
-        out=out,
-        said=said,
-        swaps=swaps,
-        probes=probed,
-        people=people,
-        conditions=conditions,
-        speech=speech.read(out),
-    )
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    return read_json(path, max_bytes=1 << 28)
 
 
 def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
@@ -132,7 +36,9 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
     sections = [
         _verdict(results),
         _claims(results),
+        _comparisons(results),
         page.state(plan, outcome),
+        gate_page.section(results.gate),
         _curves(results),
         _moved(results),
         _tradeoff(results),
@@ -154,39 +60,59 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
 
 
 def _verdict(results: Results) -> Section:
-    rows: list[Cells] = []
+    copied, ceiling = results.copy_lost(), results.ceiling()
+    rows: list[Cells] = [
+        [
+            "what the posterior leaves",
+            parts.interval(copied, digits=3, signed=True),
+            words(copied),
+            "–",
+            parts.interval(ceiling, digits=3, signed=True),
+            style(ceiling),
+            "the ceiling",
+            "–",
+        ]
+    ]
     for arm, seed in results.arms():
         row = at_guidance(arm, PRIMARY)
         lost, moved = results.lost(row, seed), results.value(row, seed, "shift")
-        of_words, of_style = words(lost), style(moved)
         rows.append(
             [
                 f"{arm}@{seed}",
                 parts.interval(lost, digits=3, signed=True),
-                of_words,
+                words(lost),
+                parts.interval(results.beyond_copy(row, seed), digits=3, signed=True),
                 parts.interval(moved, digits=3, signed=True),
-                of_style,
-                tag("strong", verdict(of_words, of_style)),
+                style(moved),
+                tag("strong", results.verdict(arm, seed, PRIMARY)),
                 _elsewhere(results, arm, seed),
             ]
         )
-    heads: Cells = ["arm@seed", "WER lost", "words", "share moved", "style", "verdict", "at other scales"]
+    heads: Cells = [
+        "arm@seed",
+        "WER lost",
+        "words",
+        "WER beyond copy synthesis",
+        "share moved",
+        "style",
+        "verdict",
+        "at other scales",
+    ]
     caption = (
-        f"Guidance {PRIMARY:g}. WER lost: minus that of decode(Z_text), paired. At other scales: those at "
-        "which words would be kept and the style moved; they were not the question and decide nothing."
+        f"Guidance {PRIMARY:g}. WER lost: minus that of decode(Z_text), paired; beyond copy synthesis: minus "
+        "that of decode(Z_audio), which models are taught to give. At other scales: those at which words "
+        "would be kept and the style moved; they were not the question and decide nothing."
     )
-    body = parts.table(caption, heads, rows, label="verdict") if rows else tag("p", "Nothing was planned.")
-    return Section(id="verdict", title="Does style cost the words?", lead=RULE, body=body)
+    lead = [RULE]
+    if results.gate is not None and (told := gate.told(results.gate)):
+        lead.insert(0, f"{told}.")
+    body = parts.table(caption, heads, rows, label="verdict")
+    return Section(id="verdict", title="Does style cost the words?", lead=lead, body=body)
 
 
 def _elsewhere(results: Results, arm: str, seed: int) -> str:
-    good = []
-    for g in results.scales():
-        row = at_guidance(arm, g)
-        found = verdict(words(results.lost(row, seed)), style(results.value(row, seed, "shift")))
-        if g != PRIMARY and found == "refuted":
-            good.append(f"{g:g}")
-    return ", ".join(good) or "none"
+    others = [g for g in results.scales() if g != PRIMARY]
+    return ", ".join(f"{g:g}" for g in others if results.verdict(arm, seed, g) == "refuted") or "none"
 
 
 def _claims(results: Results) -> Section:
@@ -208,6 +134,26 @@ def _claims(results: Results) -> Section:
     )
     lead = [claims.RULE, f"An arm stands with its guidance scale: .g{PRIMARY:g}."]
     return claims.section(rows, published=SOURCE, lead=lead, title="What the paper suspects, and what we add")
+
+
+def _comparisons(results: Results) -> Section | None:
+    rows: list[Cells] = []
+    for c in COMPARISONS:
+        seed = min((s for _, s in results.arms()), default=0)
+        difference = results.paired(f"{c.arm}@{seed}", f"{c.other}@{seed}", c.measure)
+        if difference is None:
+            continue
+        shares = [parts.interval(results.value(r, seed, "shift"), digits=2) for r in (c.arm, c.other)]
+        said = tag("span", c.said, class_="wrap")
+        rows.append(
+            [f"{c.arm} / {c.other}", said, parts.interval(difference, digits=3, signed=True), *shares]
+        )
+    if not rows:
+        return None
+    heads: Cells = ["arms", "the question", "WER, first minus second", "share of the first", "of the second"]
+    caption = "One seed: described, not judged. Paired over sentences, 95 %."
+    body = parts.table(caption, heads, rows, label="comparisons")
+    return Section(id="comparisons", title="Other comparisons, of one seed", body=body)
 
 
 def _curves(results: Results) -> Section:
@@ -234,8 +180,9 @@ def _curves(results: Results) -> Section:
         "cer": "Content: CER",
         "shift": "Style: share of the asked shift",
         "shift pitch": "Style: share of pitch",
-        "shift energy": "Style: share of level",
-        "shift rate": "Style: share of rate",
+        "shift range": "Style: share of range",
+        "shift energy": "Style: share of level (decides nothing)",
+        "shift rate": "Style: share of rate (decides nothing)",
         "cosine": "Style: " + MEANS["cosine"],
         "own cosine": "Style: " + MEANS["own cosine"],
         "sim voice": "Speaker: " + MEANS["sim voice"],
@@ -251,22 +198,25 @@ def _curves(results: Results) -> Section:
 
 
 def _moved(results: Results) -> Section | None:
-    heads: Cells = ["arm@seed", "guidance", "WER lost", *(f"share {a}" for a in STEERED), *MEANS, "failed"]
+    heads: Cells = ["arm@seed", "guidance", "WER lost", *(f"share {a}" for a in SHOWN), *MEANS, "failed"]
     rows: list[Cells] = []
-    for arm, seed in [(CONTROL, 0), *results.arms()]:
-        for g in (0.0,) if arm == CONTROL else results.scales():
-            row = CONTROL if arm == CONTROL else at_guidance(arm, g)
-            found = results.said.get((row, seed))
-            if found is None:
-                continue
-            cells: Cells = [f"{arm}@{seed}", "–" if arm == CONTROL else f"{g:g}"]
-            cells.append(parts.interval(results.lost(row, seed), digits=3, signed=True))
-            for a in STEERED:
-                share = results.value(row, seed, f"shift {a}")
-                cells.append(parts.interval(share, digits=2, signed=True))
-            cells += [parts.interval(results.value(row, seed, m), digits=3) for m in MEANS]
-            cells.append(f"{len(found['failures'])}/{len(found['rows'])}")
-            rows.append(cells)
+    named = [(name, 0, name, "–") for name in (CONTROL, PACED)]
+    named += [
+        (at_guidance(arm, g), seed, f"{arm}@{seed}", f"{g:g}")
+        for arm, seed in results.arms()
+        for g in results.scales()
+    ]
+    for row, seed, name, guidance in named:
+        found = results.said.get((row, seed))
+        if found is None:
+            continue
+        cells: Cells = [name, guidance, parts.interval(results.lost(row, seed), digits=3, signed=True)]
+        for a in SHOWN:
+            share = results.value(row, seed, f"shift {a}")
+            cells.append(parts.interval(share, digits=2, signed=True))
+        cells += [parts.interval(results.value(row, seed, m), digits=3) for m in MEANS]
+        cells.append(f"{len(found['failures'])}/{len(found['rows'])}")
+        rows.append(cells)
     if not rows:
         return None
     meaning = "; ".join(f"{k}: {v}" for k, v in MEANS.items() if k != v)
@@ -275,13 +225,13 @@ def _moved(results: Results) -> Section | None:
         f"{results.people.get('reason', '')}".strip()
     )
     inner = parts.table(caption, heads, rows, label="what moved", tight=True)
-    lead = "What moves pitch and rate most per lost word is at the upper left of the plots below."
+    lead = "What moves pitch and range most per lost word is at the upper left of the plots below."
     return Section(id="moved", title="What moved, at which price", lead=lead, body=inner)
 
 
 def _tradeoff(results: Results) -> Section:
     plots = []
-    for measure, title in (("shift", "Style"), ("shift pitch", "Pitch"), ("shift rate", "Rate")):
+    for measure, title in (("shift", "Style"), ("shift pitch", "Pitch"), ("shift range", "Range")):
         points = []
         for arm, seed in results.arms():
             for g in results.scales():
@@ -368,13 +318,20 @@ def _reading(results: Results) -> Section:
     lines: list[tuple[str, str]] = [
         ("Arms", "have the same voice, recordings, seed and minutes of training; their name says the rest."),
         ("A 2-D network", "takes longer a step, so it gets fewer steps in the same minutes."),
-        ("Rows", "a sentence is said in two styles: of the recordings that are lowest and highest in pitch, "
-         "level and rate together within a speaker of the train split. Intervals resample sentences."),
-        ("decode(Z_text)", f"the row {CONTROL}: the frozen voice without any restyling; asked for nothing."),
-        ("decode(Z_audio)", "the row copy synthesis: the recording through the posterior and the decoder."),
+        ("Sentences", _sentences(results)),
+        ("Rows", "a sentence is said in two styles: of recordings of the train split that are lowest and "
+         "highest in pitch within their speaker, all else as alike as can be. Intervals resample sentences."),
+        ("decode(Z_text)", f"the row {CONTROL}: the frozen voice without any restyling; asked for nothing. "
+         f"{PACED}: the same at the reference's rate, a control that must move the rate and nothing else."),
+        ("decode(Z_audio)", f"the row {COPY}: the recording through the posterior and the decoder."),
         ("Wrong speaker", "SIM of the recording with the frozen voice is what two strangers have; with a "
          "voice of several speakers the swap changes the speaker itself."),
-        ("Share", "1 is the whole shift that was asked for, 0 none; below 0 it moved the other way."),
+        ("Share", f"1 is the whole shift that was asked for, 0 none; below 0 it moved the other way. Of "
+         f"{' and '.join(STEERED)}. Level and rate are shown and decide nothing: the level of a prepared "
+         "recording is the share of pauses in it, and the rate of a fixed number of frames cannot move."),
+        ("palette-own", "its shift stands in deviations of the voice's own speech, which it was trained on."),
+        ("palette-words", "its share is of what the words ask for, pitch alone."),
+        ("Style embedding", f"its text tower is {_tower(results)!r}."),
         ("Lengths", "are the text's own: a model moves what is heard within them, never how many frames."),
     ]  # fmt: skip
     what: list[tuple[str, str]] = [(a.name, a.what) for a in results.plan.arms]
@@ -384,3 +341,18 @@ def _reading(results: Results) -> Section:
         parts.definitions(what, class_="reading"),
     ]
     return Section(id="reading", title="How to read it", body=join(list(body)))
+
+
+def _sentences(results: Results) -> str:
+    if results.conditions is None:
+        return "not chosen yet."
+    said, usable, whole = results.conditions.of
+    low, high = trial.WORDS
+    return f"{said} of the {usable} with {low} to {high} words among {whole} of the test split."
+
+
+def _tower(results: Results) -> str:
+    for job in results.plan.jobs:
+        if job.name == STYLE:
+            return str(job.arguments["overrides"].get("tower", ""))
+    return ""

@@ -2,10 +2,16 @@
 
 Each writes `wavs/ROW.wav` for all rows of the test and `found.json`: what was measured on each, beside what
 was asked for. A row that cannot be spoken has no wav and no figures: it is counted, never left out.
+
+Figures stand in deviations of the speech that the model was trained on: the recordings of the train split,
+or the voice's own speech for a model of that. What is asked for is a number of deviations too, so that
+"higher than usual by one" is the same request to both. All models keep the text's own lengths here, whatever
+the style says of its rate: both styles of a sentence have the same frames.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +23,10 @@ from intona import config as configs
 from intona.audio import Audio, read_audio
 from intona.data.prepared import Prepared
 from intona.encoders import ge2e
+from intona.encoders.captions import deviations
 from intona.encoders.style import NAMES, ProsodyStyle, StyleEncoder, measure
 from intona.errors import UserError
-from intona.evaluation import Row, read_manifest
+from intona.evaluation import read_manifest
 from intona.evaluation.controls import put
 from intona.latents import vits
 from intona.latents.vits import VitsSpace
@@ -28,8 +35,10 @@ from intona.study import stages
 from intona.study.stages import MANIFEST, RUN, WAVS, TimeIsUp, require_corpus, until
 from intona.systems.restyle import speak, trial
 from intona.systems.restyle.latents import z_text_of
-from intona.systems.restyle.measured import measured_of
-from intona.systems.restyle.trial import Conditions
+from intona.systems.restyle.own import own_pairs
+from intona.systems.restyle.stage import RunConfig
+from intona.systems.restyle.trial import Wanted
+from intona.systems.restyle.verdict import cosine
 
 FOUND, PEOPLE = "found.json", "people.json"
 PROMPTS = 12  # sentences or recordings that a speaker's vector is the mean of
@@ -71,6 +80,27 @@ def train(
         corpus=corpus,
         overrides={**overrides, **more},
     )
+
+
+def speak_own(
+    *,
+    out: Path,
+    needs: dict[str, Path],
+    limit_minutes: float | None,
+    data: str,
+    corpus: str,
+    voice: str,
+    sentences: int,
+    seed: int,
+) -> None:
+    """The voice's own speech, kept beside the corpus, for the models that are trained on it."""
+    require_corpus(data, corpus)
+    frames = RunConfig().max_frames
+    pairs, style = own_pairs(
+        Prepared.open(data), vits.load(voice), count=sentences, seed=seed, max_frames=frames
+    )
+    told = {"sentences": {s: len(p) for s, p in pairs.items()}, "scale": style.describe()["scale"]}
+    configs.write_json(out / FOUND, told)
 
 
 def find_people(
@@ -145,13 +175,18 @@ def say(
     guidance: float = 0.0,
     steps: int = 10,
     seed: int = 0,
+    described: bool = False,
+    paced: bool = False,
 ) -> bool:
     """All rows in the voice of job `model` at one guidance scale; without a model, decode(Z_text).
 
-    Both poles of a sentence have the same noise and the same Z_text. A killed one goes on.
+    Both poles of a sentence have the same noise and the same Z_text; where no style is heard they are one
+    sound. A killed one goes on.
 
     Args:
         decoder: job of a tuned decoder, in place of the voice's.
+        described: the styles are the words "low" and "high" in place of the references.
+        paced: decode(Z_text) at the reference's rate: a control that must move the rate.
     """
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
@@ -162,10 +197,16 @@ def say(
         spoken = speak.load(needs[model] / RUN, voice=voice, decoder=tuned)
     space = vits.load(voice) if spoken is None else spoken.space
     speaker = space.speaker(None)
+    encoder = ProsodyStyle(conditions.scale) if spoken is None else spoken.style
     wavs, tell = out / WAVS, until(limit_minutes)
     wavs.mkdir(parents=True, exist_ok=True)
+    alike = not paced and (spoken is None or guidance == 0)
     made: dict[str, np.ndarray] = {}  # styles of references
     failures: list[str] = []
+
+    def asked(wanted: Wanted) -> np.ndarray:
+        return encoder.of_text(wanted.pole) if described else style_of(encoder, prepared, wanted, made)
+
     try:
         for number, row in enumerate(manifest.rows):
             target = wavs / f"{row.id}.wav"
@@ -173,14 +214,19 @@ def say(
                 continue
             tell(number, len(manifest), "")
             wanted = conditions.rows[row.id]
+            twin = wavs / f"{other_pole(wanted)}.wav"
+            if alike and twin.exists():
+                put(target, lambda half, twin=twin: shutil.copyfile(twin, half))
+                continue
             noise = derive_seed("restyle", seed, wanted.sentence)
             try:
                 if spoken is None:
-                    z = z_text_of(space, row.text, "0", seed=noise, speaker=speaker)
+                    rate = encoder.rate(asked(wanted)) if paced else None
+                    z = z_text_of(space, row.text, "0", seed=noise, speaker=speaker, rate=rate or 1.0)
                     audio = space.sound(z, speaker=speaker)
                 else:
-                    style = style_of(spoken.style, prepared, wanted.reference, made)
-                    audio = spoken.say(row.text, style, guidance=guidance, steps=steps, seed=noise).audio
+                    how: dict[str, Any] = {"guidance": guidance, "steps": steps, "seed": noise, "rate": 1.0}
+                    audio = spoken.say(row.text, asked(wanted), **how).audio
             except UserError as e:
                 failures.append(f"{row.id}: {e.what}")
                 continue
@@ -189,27 +235,43 @@ def say(
         return False
     if len(failures) == len(manifest):
         raise UserError(f"none of {len(manifest)} rows could be spoken: {failures[0]}")
-    own = ProsodyStyle() if spoken is None else spoken.style
-    rows = {
-        row.id: figures(wavs / f"{row.id}.wav", row, conditions, prepared, own, people_of(needs), made)
-        for row in manifest.rows
-    }
-    configs.write_json(
-        out / FOUND, {"rows": rows, "failures": failures, "guidance": guidance, "style": own.name}
-    )
+    scale = encoder.scale if isinstance(encoder, ProsodyStyle) else conditions.scale
+    found, people = {}, people_of(needs)
+    for row in manifest.rows:
+        path, wanted = wavs / f"{row.id}.wav", conditions.rows[row.id]
+        if alike and (twin := found.get(other_pole(wanted))) is not None:
+            found[row.id] = twin | {"asked": vector_told(encoder, asked(wanted))}
+            continue
+        recorded = prepared.speakers[prepared[wanted.item].speaker]
+        found[row.id] = figures(path, scale, encoder, people, recorded)
+        found[row.id]["asked"] = vector_told(encoder, asked(wanted))
+    told = {"rows": found, "failures": failures, "guidance": guidance, "style": encoder.name}
+    if described and isinstance(encoder, ProsodyStyle):
+        half = len(NAMES)
+        told["described"] = {p: [float(v) for v in encoder.of_text(p)[:half]] for p in trial.POLES}
+    configs.write_json(out / FOUND, told)
     return True
 
 
+def other_pole(wanted: Wanted) -> str:
+    return f"{wanted.sentence}.{'low' if wanted.pole == 'high' else 'high'}"
+
+
 def style_of(
-    encoder: StyleEncoder, prepared: Prepared, reference: str, made: dict[str, np.ndarray]
+    encoder: StyleEncoder, prepared: Prepared, wanted: Wanted, made: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """The condition that a recording of the corpus is, as training had it; `made` keeps what was found."""
-    if reference not in made:
+    """The condition that a row's reference is; `made` keeps what was found.
+
+    Measured prosody is asked for in deviations: as training had it for a model of the corpus, and the same
+    distance from its own usual speech for a model of that.
+    """
+    if wanted.reference not in made:
         if isinstance(encoder, ProsodyStyle):
-            made[reference] = encoder.of_measured(measured_of(prepared)[reference])
+            vector = np.array([*np.clip(wanted.z, -4, 4), *np.ones(len(NAMES))], np.float32)
         else:
-            made[reference] = encoder.of_audio(read_audio(prepared.audio_path(prepared[reference])))
-    return made[reference]
+            vector = encoder.of_audio(read_audio(prepared.audio_path(prepared[wanted.reference])))
+        made[wanted.reference] = vector
+    return made[wanted.reference]
 
 
 def people_of(needs: Mapping[str, Path]) -> dict[str, Any]:
@@ -219,52 +281,42 @@ def people_of(needs: Mapping[str, Path]) -> dict[str, Any]:
 
 def figures(
     path: Path,
-    row: Row,
-    conditions: Conditions,
-    prepared: Prepared,
+    scale: Mapping[str, tuple[float, float]],
     encoder: StyleEncoder,
     people: Mapping[str, Any],
-    made: dict[str, np.ndarray],
+    recorded: str,
 ) -> dict[str, Any]:
-    """What was measured on one wav: `z` in deviations of the corpus, cosines, similarities; None = undefined.
+    """What was measured on one wav; None = undefined.
 
-    `cosine` is of measured prosody with what was asked for, `opposite` with the sentence's other pole;
-    `own cosine` is of the arm's own style encoder.
+    `z` in deviations of `scale`, never clipped: a voice may lie far from the reader, and what counts is how
+    its two styles differ. `own` is the vector of the arm's own style encoder, where that is not measured
+    prosody; similarities are cosines of GE2E vectors.
     """
-    blank: dict[str, Any] = dict.fromkeys(
-        ("z", "cosine", "opposite", "own cosine", "sim voice", "sim recorded")
-    )
+    out: dict[str, Any] = dict.fromkeys(("z", "own", "sim voice", "sim recorded"))
     if not path.exists():
-        return blank
-    audio, wanted = read_audio(path), conditions.rows[row.id]
-    out = dict(blank)
+        return out
+    audio = read_audio(path)
     try:
         measured = measure(audio)
     except UserError:
         return out
-    z = np.clip(conditions.deviations(measured), -8, 8)
-    other = conditions.rows[f"{wanted.sentence}.{'low' if wanted.pole == 'high' else 'high'}"]
-    out["z"] = [round(float(v), 4) for v in z]
-    out["cosine"], out["opposite"] = cosine(z, wanted.z), cosine(z, other.z)
-    asked = style_of(encoder, prepared, wanted.reference, made)
-    if isinstance(encoder, ProsodyStyle):
-        half = len(NAMES)  # flags are no style
-        out["own cosine"] = cosine(encoder.of_measured(measured)[:half], asked[:half])
-    else:
-        out["own cosine"] = cosine(encoder.of_audio(audio), asked)
+    out["z"] = [round(float(v), 4) for v in deviations(measured, scale)]
+    if not isinstance(encoder, ProsodyStyle):
+        out["own"] = vector_told(encoder, encoder.of_audio(audio))
     vector = None if "voice" not in people else vector_of(audio)
     if vector is not None:
-        recorded = people["corpus"].get(prepared.speakers[prepared[wanted.item].speaker])
-        out["sim voice"] = cosine(vector, people["voice"][0])
-        out["sim recorded"] = cosine(vector, recorded)
+        out["sim voice"] = similarity(vector, people["voice"][0])
+        out["sim recorded"] = similarity(vector, people["corpus"].get(recorded))
     return out
 
 
-def cosine(a: Any, b: Any) -> float | None:
-    if a is None or b is None:
-        return None
-    a, b = np.asarray(a, float), np.asarray(b, float)
-    return round(float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-9)), 4)
+def vector_told(encoder: StyleEncoder, vector: np.ndarray) -> list[float] | None:
+    """A style vector for the page; measured prosody stands there already."""
+    return None if isinstance(encoder, ProsodyStyle) else [round(float(v), 5) for v in vector]
+
+
+def similarity(a: Any, b: Any) -> float | None:
+    return None if a is None or b is None else cosine(a, b)
 
 
 def swap(
@@ -306,15 +358,15 @@ def swap(
                     continue
                 tell(number, len(manifest), "")
                 wanted = conditions.rows[row.id]
-                style = style_of(spoken.style, prepared, wanted.reference, made)
+                style = style_of(spoken.style, prepared, wanted, made)
                 noise = derive_seed("restyle", seed, wanted.sentence)
                 found: dict[str, Any] = {"sentence": wanted.sentence, "style": wanted.pole, "speaker": name}
                 try:
-                    audio = spoken.say(row.text, style, guidance=guidance, steps=steps, seed=noise).audio
-                    z = np.clip(conditions.deviations(measure(audio)), -8, 8)
-                    found["z"] = [round(float(v), 4) for v in z]
+                    how: dict[str, Any] = {"guidance": guidance, "steps": steps, "seed": noise, "rate": 1.0}
+                    audio = spoken.say(row.text, style, **how).audio
+                    found["z"] = [round(float(v), 4) for v in conditions.deviations(measure(audio))]
                     vector = None if "voice" not in people else vector_of(audio)
-                    found["sim"] = [cosine(vector, v) for v in people.get("voice", (None, None))]
+                    found["sim"] = [similarity(vector, v) for v in people.get("voice", (None, None))]
                 except UserError:
                     found |= {"z": None, "sim": [None, None]}
                 rows[key] = found

@@ -1,9 +1,12 @@
 """The test of the study, fixed before anything is trained: sentences, each in two opposite styles.
 
-A style is that of a real recording of the train split. Of each speaker the tenth with the lowest and the
-tenth with the highest pitch, level and rate together (in deviations of that speaker) are the two poles; a
-sentence gets one recording of each, of its own speaker. A row of the manifest is a sentence in a style, and
-its `speaker` is the sentence, so that intervals resample sentences and never halves of them.
+Sentences are those of the test split with 4 to 14 words: single words tell a recognizer little, and one long
+sentence must not weigh as much as ten. A style is that of a real recording of the train split. Of each
+speaker's recordings with enough words and seconds the tenth that is lowest in pitch and the tenth that is
+highest are the two poles, ranked by pitch alone, so that they differ in style and not in what they say; they
+are paired so that everything else is as alike as can be. A sentence gets such a pair, of its own speaker. A
+row of the manifest is a sentence in a style, and its `speaker` is the sentence, so that intervals resample
+sentences and never halves of them.
 """
 
 from __future__ import annotations
@@ -30,13 +33,14 @@ from intona.latents.vits.posterior import latents_of
 from intona.study.stages import COPY, MANIFEST, RECORDINGS, RUN, require_corpus
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.study import POSTERIOR
-from intona.systems.restyle.verdict import STEERED
 
 Pole = Literal["low", "high"]
 POLES: tuple[Pole, Pole] = ("low", "high")
 TAIL, LEAST = 0.1, 4
 CONDITIONS = "conditions.json"
-MIN_SECONDS = 1.0  # a shorter reference has no rate to speak of
+WORDS = (4, 14)  # of a test sentence; the first also of a reference
+MIN_SECONDS = 1.5  # of a reference
+ALIKE = ("range", "energy", "dynamics", "rate", "voiced")  # in which a pair of poles is matched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +56,14 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """`scale`: attribute -> mean and deviation over the train split; `rows` by id."""
+    """`scale`: attribute -> mean and deviation over the train split; `rows` by id.
+
+    `of`: sentences said, those with `WORDS` words, all of the test split.
+    """
 
     scale: dict[str, tuple[float, float]]
     rows: dict[str, Wanted]
+    of: tuple[int, int, int] = (0, 0, 0)
 
     def deviations(self, measured: Mapping[str, float]) -> np.ndarray:
         return deviations(measured, self.scale)
@@ -67,37 +75,61 @@ def read(folder: Path) -> Conditions:
     )
 
 
+def words_in(item: Item) -> int:
+    return len(item.text.split())
+
+
 def poles(
     items: Sequence[Item], measured: Mapping[str, Mapping[str, float]]
-) -> dict[int, dict[Pole, list[str]]]:
-    """Speaker -> ids of its recordings at either end, the most extreme first; speakers of `LEAST` or more.
+) -> dict[int, list[tuple[str, str]]]:
+    """Speaker -> (low, high) pairs of ids of its recordings, the furthest apart first.
 
     Raises:
-        UserError: no speaker has that many recordings of a second or more.
+        UserError: no speaker has `LEAST` recordings that are long enough.
     """
+    from scipy.optimize import linear_sum_assignment
+
     by_speaker: dict[int, list[Item]] = {}
     for item in items:
-        if item.id in measured and item.seconds >= MIN_SECONDS:
+        if item.id in measured and item.seconds >= MIN_SECONDS and words_in(item) >= WORDS[0]:
             by_speaker.setdefault(item.speaker, []).append(item)
-    out: dict[int, dict[Pole, list[str]]] = {}
-    columns = [NAMES.index(n) for n in STEERED]
+    out: dict[int, list[tuple[str, str]]] = {}
+    columns, pitch = [NAMES.index(n) for n in ALIKE], NAMES.index("pitch")
     for speaker, own in by_speaker.items():
         if len(own) < LEAST:
             continue
         scale = corpus_scale([measured[i.id] for i in own])
-        extreme = [float(deviations(measured[i.id], scale)[columns].mean()) for i in own]
-        order = np.argsort(extreme, kind="stable")
+        z = np.stack([deviations(measured[i.id], scale) for i in own])
+        order = np.argsort(z[:, pitch], kind="stable")
         count = max(1, round(TAIL * len(own)))
-        out[speaker] = {
-            "low": [own[i].id for i in order[:count]],
-            "high": [own[i].id for i in order[::-1][:count]],
-        }
+        low, high = order[:count], order[::-1][:count]
+        unlike = np.square(z[low][:, None, columns] - z[high][None][:, :, columns]).sum(-1)
+        pairs = [(low[i], high[j]) for i, j in zip(*linear_sum_assignment(unlike), strict=True)]
+        pairs.sort(key=lambda p: z[p[0], pitch] - z[p[1], pitch])
+        out[speaker] = [(own[i].id, own[j].id) for i, j in pairs]
     if not out:
         raise UserError(
-            f"no speaker has {LEAST} recordings of {MIN_SECONDS:g} s to take styles from",
+            f"no speaker has {LEAST} recordings of {WORDS[0]} words and {MIN_SECONDS:g} s",
             mend="take more data",
         )
     return out
+
+
+def sentences_of(items: Sequence[Item], most: int) -> tuple[list[Item], int]:
+    """At most `most` items (0: all) with `WORDS` words, at even steps, and how many there are of them.
+
+    Raises:
+        UserError: there is none.
+    """
+    usable = [i for i in items if WORDS[0] <= words_in(i) <= WORDS[1]]
+    if not usable:
+        raise UserError(
+            f"none of {len(items)} test sentences has {WORDS[0]} to {WORDS[1]} words",
+            mend="prepare the corpus with a larger --test",
+        )
+    if 0 < most < len(usable):
+        return [usable[i * len(usable) // most] for i in range(most)], len(usable)
+    return usable, len(usable)
 
 
 def declare_test(
@@ -112,30 +144,26 @@ def declare_test(
 ) -> None:
     """Manifest, conditions, recordings, and decode(Z_audio) as their copy synthesis.
 
-    `sentences`: at most so many of the test split, at even steps; 0 takes all.
+    `sentences`: see `sentences_of`.
     """
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
-    items = prepared.items("test")
-    if not items:
-        raise UserError('no sentence in the split "test"', where=data)
-    if 0 < sentences < len(items):
-        items = [items[i * len(items) // sentences] for i in range(sentences)]
+    everything = prepared.items("test")
+    items, usable = sentences_of(everything, sentences)
     measured = measured_of(prepared)
     train = prepared.items("train")
     ends = poles(train, measured)
-    most = max(ends, key=lambda s: len(ends[s]["low"]))
+    most = max(ends, key=lambda s: len(ends[s]))
     scale = corpus_scale([measured[i.id] for i in train if i.id in measured])
     rows: dict[str, Wanted] = {}
     for number, item in enumerate(items):
-        for pole in POLES:
-            choices = ends.get(item.speaker, ends[most])[pole]
-            reference = choices[number % len(choices)]
+        choices = ends.get(item.speaker, ends[most])
+        for pole, reference in zip(POLES, choices[number % len(choices)], strict=True):
             z = tuple(float(v) for v in deviations(measured[reference], scale))
             rows[f"{item.name}.{pole}"] = Wanted(
                 sentence=item.name, item=item.id, pole=pole, reference=reference, z=z
             )
-    conditions = Conditions(scale=scale, rows=rows)
+    conditions = Conditions(scale=scale, rows=rows, of=(len(items), usable, len(everything)))
     fresh(out / RECORDINGS, {"corpus": corpus, "ids": list(rows)})
     space = vits.load(voice)
     net, speaker = own_posterior(space, needs), space.speaker(None)
@@ -144,7 +172,12 @@ def declare_test(
     for id, wanted in rows.items():
         source = prepared.audio_path(prepared[wanted.item])
         shutil.copyfile(source, out / RECORDINGS / f"{id}{source.suffix}")
-        if not (copies / f"{id}.wav").exists():
+        if (copies / f"{id}.wav").exists():
+            continue
+        twin = copies / f"{wanted.sentence}.low.wav"
+        if twin.exists():  # a recording is the same for both styles
+            shutil.copyfile(twin, copies / f"{id}.wav")
+        else:
             z = latents_of(space, net, read_audio(source), speaker=speaker)
             put(copies / f"{id}.wav", space.sound(z, speaker=speaker).write)
     configs.write_json(out / CONDITIONS, configs.to_dict(conditions))

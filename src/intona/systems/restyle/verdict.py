@@ -7,15 +7,26 @@ decide nothing. Two intervals decide, both over test sentences:
 - *words*: WER of the arm minus WER of decode(Z_text), the same voice without restyling, paired. Lost where
   the whole interval lies above `LOST`, kept where it lies below.
 - *style*: the share of the asked shift that was realised. A sentence is said in two styles, of recordings
-  that differ by d in an attribute (deviations of the corpus); the speech differs by e. The share is
-  sum(e sign d) / sum |d| over sentences and over pitch, energy and rate. Moved where the whole interval lies
-  above `MOVED`, not moved where it lies below. What could not be said or measured has e = 0.
+  that differ by d in an attribute; the speech differs by e. The share is sum(e sign d) / sum |d| over
+  sentences and over `STEERED`. Moved where the whole interval lies above `MOVED`, not moved where it lies
+  below. What could not be said or measured has e = 0.
+
+Both differences are in deviations of the speech that the model was trained on. It does not matter how far
+from it the voice lies: only what the two styles make different counts, and at most `FAR` of it, so that a
+slip of an octave is one large difference and not ten.
+
+Two ceilings bound what a model can do, for it is taught to give decode(Z_audio): the words of copy
+synthesis, and the style of the references through posterior and decoder. Where the ceiling itself fails, the
+arm's failure is the posterior's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from intona.encoders.style import NAMES
 from intona.evaluation.stats import Interval, ratio_interval
@@ -23,22 +34,36 @@ from intona.evaluation.stats import Interval, ratio_interval
 if TYPE_CHECKING:
     from intona.systems.restyle.trial import Conditions
 
-STEERED = ("pitch", "energy", "rate")  # what the two styles of a sentence are extreme in
+# What a frozen voice can be made to do frame by frame. Rate cannot move (the frames are the text's), and the
+# level of prepared recordings is the share of pauses in them: both are shown and decide nothing.
+STEERED = ("pitch", "range")
+SHOWN = ("pitch", "range", "energy", "rate")
 PRIMARY = 3.0
 LOST = 0.10  # of the words: one in ten
 MOVED = 0.10  # of the asked shift
+FAR = 4.0  # deviations of which no difference counts more
+BAD_COPY = 0.5  # WER of copy synthesis from which on the study says so at once
 
 Words = Literal["lost", "kept", "open"]
 Style = Literal["moved", "not moved", "open"]
-Verdict = Literal["reproduced", "refuted", "no steering", "open"]
+Verdict = Literal[
+    "reproduced", "words lost, no steering", "refuted", "no steering", "bounded by the posterior", "open"
+]
 
 RULE = (
     f"At guidance {PRIMARY:g}, with 95 % intervals over sentences. Words lost: WER minus that of "
     f"decode(Z_text) wholly above {LOST:.2f}; kept: wholly below. Style moved: share of the asked shift of "
-    f"pitch, energy and rate wholly above {MOVED:.2f}; not moved: wholly below. The paper's result is "
-    "reproduced where words are lost, refuted where words are kept and the style has moved; words kept and "
-    "style not moved is no steering; anything else is open."
+    f"{' and '.join(STEERED)} wholly above {MOVED:.2f}; not moved: wholly below. Where words are lost and "
+    "copy synthesis does not keep them either, or the style has not moved and the references decoded from "
+    "their own latents do not show it either, the arm is bounded by the posterior. Else the paper's result "
+    "is reproduced where words are lost and the style has moved, refuted where words are kept and the style "
+    "has moved; words kept or lost with no style moved is no steering; anything else is open."
 )
+
+
+def at_guidance(arm: str, guidance: float) -> str:
+    """The name of an arm's row in the tables: "palette.g3"."""
+    return f"{arm}.g{guidance:g}"
 
 
 def words(difference: Mapping[str, Any] | None) -> Words:
@@ -57,11 +82,19 @@ def _side(value: Mapping[str, Any] | None, bar: float, above: str, below: str) -
     return above if value["low"] > bar else below if value["high"] < bar else "open"
 
 
-def verdict(of_words: Words, of_style: Style) -> Verdict:
-    if of_words == "lost":
-        return "reproduced"
+def verdict(of_words: Words, of_style: Style, *, copy: Words = "kept", ceiling: Style = "moved") -> Verdict:
+    """RULE.
+
+    Args:
+        copy: of copy synthesis against decode(Z_text); ceiling: of the references through the posterior.
+            Their defaults are those of an arm that no posterior stands behind.
+    """
+    if (of_words == "lost" and copy != "kept") or (of_style == "not moved" and ceiling != "moved"):
+        return "bounded by the posterior"
     if of_words == "open" or of_style == "open":
         return "open"
+    if of_words == "lost":
+        return "reproduced" if of_style == "moved" else "words lost, no steering"
     return "refuted" if of_style == "moved" else "no steering"
 
 
@@ -71,25 +104,69 @@ def shift(
     """Share of the asked shift over sentences; None where nothing was asked for.
 
     Args:
-        rows: manifest id -> what `sweep.say` found, of which "z" counts.
+        rows: manifest id -> what `sweep.say` found, of which "z" counts: unclipped deviations (NAMES).
     """
     places = [NAMES.index(a) for a in attributes]
     got, asked = [], []
-    for high, wanted in conditions.rows.items():
+    for d, e in differences(rows, conditions):
+        if (size := float(np.abs(d[places]).sum())) >= 1e-6:
+            asked.append(size)
+            got.append(float((np.sign(d) * e)[places].sum()))
+    return ratio_interval(got, asked) if got else None
+
+
+def differences(
+    rows: Mapping[str, Mapping[str, Any]], conditions: Conditions
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(d, e) of each sentence, high minus low: what was asked for and what was heard, at most `FAR`."""
+    out = []
+    for id, wanted in conditions.rows.items():
         if wanted.pole != "high":
             continue
         low = f"{wanted.sentence}.low"
-        d = [wanted.z[k] - conditions.rows[low].z[k] for k in places]
-        ends = [rows.get(key, {}).get("z") for key in (low, high)]
-        if (size := sum(abs(x) for x in d)) < 1e-6:
-            continue
-        asked.append(size)
-        moved = 0.0
-        if ends[0] is not None and ends[1] is not None:
-            for k, x in zip(places, d, strict=True):
-                moved += (1 if x > 0 else -1 if x < 0 else 0) * (ends[1][k] - ends[0][k])
-        got.append(moved)
-    return ratio_interval(got, asked) if got else None
+        d = np.subtract(wanted.z, conditions.rows[low].z)
+        first, last = (rows.get(key, {}).get("z") for key in (low, id))
+        if first is None or last is None:
+            e = np.zeros(len(d))
+        else:
+            e = np.clip(np.subtract(last, first), -FAR, FAR)
+        out.append((d, e))
+    return out
+
+
+def direction(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions) -> Interval | None:
+    """Cosine of what was heard with what was asked for, all attributes: 1 is the same direction, 0 none.
+
+    Of the differences between a sentence's two styles: what both have in common, the voice against the
+    reader and whatever a model does to every sentence, is not in it.
+    """
+    found = [cosine(e, d) for d, e in differences(rows, conditions) if np.linalg.norm(d) > 1e-6]
+    return ratio_interval(found) if found else None
+
+
+def own_direction(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions) -> Interval | None:
+    """The same in the arm's own style space, between the vectors "own" and "asked" of the two rows."""
+    found = []
+    for id, wanted in conditions.rows.items():
+        pair = [rows.get(key, {}) for key in (f"{wanted.sentence}.low", id)]
+        if wanted.pole == "high" and all(r.get("own") and r.get("asked") for r in pair):
+            e, d = (np.subtract(pair[1][k], pair[0][k]) for k in ("own", "asked"))
+            found.append(cosine(e, d))
+    return ratio_interval(found) if found else None
+
+
+def described(conditions: Conditions, ends: Mapping[str, Sequence[float]]) -> Conditions:
+    """The conditions with another style at each pole: `ends`, pole -> deviations (NAMES)."""
+    rows = {
+        id: dataclasses.replace(w, z=tuple(float(v) for v in ends[w.pole]))
+        for id, w in conditions.rows.items()
+    }
+    return dataclasses.replace(conditions, rows=rows)
+
+
+def cosine(a: Any, b: Any) -> float:
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    return round(float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-9)), 4)
 
 
 def mean_of(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions, name: str) -> Interval | None:

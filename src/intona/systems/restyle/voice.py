@@ -34,6 +34,8 @@ class StyledVoice:
     ) -> Audio:
         """Speak; without a style the model speaks as it would for none in particular.
 
+        A rate of 1 is the style's own, where it says one.
+
         Raises:
             UserError: as `RestyleVoice.say`; phonemes or a temperature, which a frozen VITS does not take.
         """
@@ -47,7 +49,7 @@ class StyledVoice:
             style,
             guidance=GUIDANCE if guidance is None else guidance,
             steps=steps or STEPS,
-            rate=rate,
+            rate=None if rate == 1 else rate,
             seed=seed,
         )
         return made.audio

@@ -1,0 +1,119 @@
+"""Pairs of the voice's own speech: one sentence, twice, in its own durations and with other noise.
+
+The paper's setting, in which the voice is the recorded speaker, carried to its end: z is known exactly, the
+speaker is the same, and no posterior stands between. The style is measured on what was said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+
+from intona.data.prepared import Prepared
+from intona.encoders.captions import corpus_scale
+from intona.encoders.style import NAMES, ProsodyStyle, measure, measuring
+from intona.errors import UserError
+from intona.latents.vits import VitsSpace
+from intona.nn.random import ItemRandom
+from intona.systems.restyle.latents import FILE
+from intona.systems.restyle.pairs import Pair, read, write
+from intona.systems.restyle.posterior import is_held, order_of, texts_of
+
+NOISE = (0.3, 1.0)  # of the sentence that is wanted; the given one has the voice's own
+
+
+def own_pairs(
+    prepared: Prepared, space: VitsSpace, *, count: int, seed: int, max_frames: int, speaker: str = ""
+) -> tuple[dict[str, list[Pair]], ProsodyStyle]:
+    """Pairs of `count` sentences of train and dev, and the style in deviations of those that are trained on.
+
+    Kept in DATA/latents-*.safetensors like those of recordings.
+
+    Raises:
+        UserError: another language than the voice's; fewer than two sentences that can be measured.
+    """
+    made = {
+        "own": count,
+        "corpus": prepared.fingerprint,
+        "voice": space.weights_hash(),
+        "measured": measuring(),
+        "noise": NOISE,
+        "seed": seed,
+        "max_frames": max_frames,
+        "speaker": speaker,
+        "version": 1,
+    }
+    identity = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    path = prepared.root / FILE.format(identity[:16])
+    found = read(path, identity)
+    if found is None:
+        found = _speak(texts_of(prepared, space), space, count, seed, max_frames, speaker)
+        try:
+            write(path, found, identity)
+        except OSError:
+            print(f"latents not kept: {path.parent} cannot be written", file=sys.stderr)
+        else:
+            found = read(path, identity) or found  # the same halves on every start
+    # In the file stands what was measured; what it is in deviations is known when all is.
+    rows = {s: [dict(zip(NAMES, p.style.tolist(), strict=True)) for p in pairs] for s, pairs in found.items()}
+    style = ProsodyStyle(corpus_scale(rows["train"]))
+    pairs = {
+        s: [
+            Pair(id=p.id, given=p.given, wanted=p.wanted, style=style.of_measured(row))
+            for p, row in zip(found[s], rows[s], strict=True)
+        ]
+        for s in found
+    }
+    return pairs, style
+
+
+@torch.inference_mode()
+def _speak(
+    texts: list[tuple[str, str]], space: VitsSpace, count: int, seed: int, max_frames: int, speaker: str
+) -> dict[str, list[Pair]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    row = space.speaker(speaker or None)
+    rows = None if row is None else torch.tensor([row])
+    shown: dict[str, Any] = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
+    out: dict[str, list[Pair]] = {"train": [], "dev": []}
+    lost = 0
+    for name, id, text in track(order_of(texts, count, seed), "speaking", transient=True, **shown):
+        try:
+            given, wanted = twice(space, text, name, seed=seed, speakers=rows)
+            if not 8 <= len(wanted) <= max_frames:
+                raise UserError("too long or too short")
+            found = measure(space.sound(wanted, speaker=row))
+        except UserError:
+            lost += 1
+            continue
+        values = np.array([found[n] for n in NAMES], np.float32)
+        pair = Pair(id=name, given=given.numpy(), wanted=wanted.numpy(), style=values)
+        out["dev" if is_held(id) else "train"].append(pair)
+    if lost:
+        print(f"{lost} of {count} sentences could not be said or measured, or were too long", file=sys.stderr)
+    return out
+
+
+def twice(
+    space: VitsSpace, text: str, name: str, *, seed: int, speakers: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(T, C) of a text twice: with the voice's own noise, and with another draw of another strength."""
+    ids = space.tokens(text)
+    random = ItemRandom(seed, -2, [name])
+    scale = NOISE[0] + (NOISE[1] - NOISE[0]) * float(random.uniform())
+    noise = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
+    prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=speakers)
+    frames = int(prior.durations.sum())
+    draws = [random.normal([frames], space.channels) for _ in range(2)]
+    given, wanted = (
+        space.latents(prior, draw, scale=of, speakers=speakers)[0][0]
+        for draw, of in zip(draws, (None, scale), strict=True)
+    )
+    return given, wanted
