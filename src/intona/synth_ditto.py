@@ -271,6 +271,11 @@ class DittoVoice:
             waves = [self._joined(waves, [PAUSE_SECONDS] * (len(waves) - 1))]
         return [Audio(np.clip(w, -1, 1), self.spec.sample_rate) for w in waves]
 
+    def at_one_pace(self, text: str) -> float:
+        """Seconds of a text if every symbol took what the training's took in the mean."""
+        symbols = sum(len(s.phonemes) for s in self.frontend(split_sentences(text)))
+        return symbols * float(self.model.length.pace) / self.model.space.rate
+
     def clauses(self, sentence: Utterance) -> list[Utterance]:
         """A sentence as the parts it is spoken in: itself, unless most of the training was shorter."""
         if self.clause_symbols is None:

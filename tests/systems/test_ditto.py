@@ -84,6 +84,30 @@ def test_half_and_half_is_the_whole_to_the_bit(
         assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
+def test_a_finished_vae_says_what_it_loses(
+    spoken: Path, vae: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = json.loads((vae / "reconstruction.json").read_text(encoding="utf-8"))
+    prepared, space = Prepared.open(spoken), trained.load(vae)
+    errors = []
+    for item in prepared.items("dev"):
+        mel = torch.from_numpy(prepared.mel(item))[None]
+        latents, after = space.encode(mel, torch.tensor([item.n_frames]))
+        errors.append(float((space.decode(latents, after)[:, : item.n_frames] - mel).abs().mean()))
+    assert found["nats"]["estimate"] == pytest.approx(np.mean(errors), rel=1e-4)
+    assert found["nats"]["n"] == len(errors) and found["split"] == "dev"
+    systems.train(
+        "prosody.melvae",
+        size="toy",
+        data=spoken,
+        out=tmp_path / "half",
+        overrides=FEW | {"loop.steps": "50"},
+        limit_minutes=1e-5,
+    )
+    assert not (tmp_path / "half" / "reconstruction.json").exists()
+    assert "through the latents" not in capsys.readouterr().err
+
+
 def test_latents_of_the_run_are_those_of_the_vae_and_standardised(spoken: Path, vae: Path, run: Path) -> None:
     prepared, space = Prepared.open(spoken), trained.load(vae)
     corpus = LatentCorpus(prepared, space, seconds=(1.0, 2.0))
@@ -237,6 +261,14 @@ def test_length_and_rate_are_obeyed(voice: synth_ditto.DittoVoice) -> None:
     assert slow.duration - synth_ditto.PAUSE_SECONDS == pytest.approx(2 * spoken, abs=3 * latent)
     with pytest.raises(UserError, match=r"--length: 10000 s for what would take"):
         voice.say(text, steps=1, length=10_000)
+
+
+def test_one_pace_is_that_of_the_training(voice: synth_ditto.DittoVoice, spoken: Path) -> None:
+    items = Prepared.open(spoken).items("train")
+    seconds = sum(voice.model.space.latents(i.n_frames) for i in items) / voice.model.space.rate
+    pace = seconds / sum(len(i.phonemes) for i in items)
+    symbols = sum(len(u.phonemes) for u in voice.frontend(["Да.", "Как дела?"]))
+    assert voice.at_one_pace("Да. Как дела?") == pytest.approx(pace * symbols, rel=1e-4)
 
 
 def test_a_bad_reference_gets_a_clear_answer(voice: synth_ditto.DittoVoice, recording: Audio) -> None:

@@ -92,6 +92,8 @@ def test_the_sweep_is_on_dev_and_changes_one_thing_at_a_time(spoken: Path) -> No
         flat = how["settings"] | {k: how[k] for k in ("prompts", "lengths")}
         normal = usual["settings"] | {"prompts": True, "lengths": False}
         assert sum(flat[k] != normal[k] for k in normal) == (job.arm != "steps-4")
+    lengths = {j.arm: j.arguments.get("lengths", False) for j in ways}
+    assert {k: v for k, v in lengths.items() if v} == {"recorded-length": True, "one-pace": "one-pace"}
     assert wanted.job("dev").arguments["split"] == "dev"
     assert wanted.job(f"judge-sweep-{ditto_study.MAIN}").arguments["against"] == ["steps-4@0"]
     assert all(j.arguments.get("test", "test") == "test" for j in wanted.jobs if j.name.startswith("said/"))

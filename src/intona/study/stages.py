@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from intona import checkpoint
 from intona import config as configs
@@ -121,12 +121,12 @@ def speak(
     seed: int,
     settings: dict[str, Any] | None = None,
     prompts: bool = False,
-    lengths: bool = False,
+    lengths: bool | Literal["one-pace"] = False,
 ) -> bool:
     """The test manifest spoken by the voice of job `voice` into `out/wavs`; a killed one goes on.
 
     `settings`: fields of `SetConfig`. `prompts`: with the voices of the test's prompts. `lengths`: each row
-    as long as its recording.
+    as long as its recording, or with "one-pace" as its symbols at the pace that all of the training had.
     """
     from intona import synth, synthesis_prompts
     from intona.evaluation import read_manifest
@@ -134,14 +134,20 @@ def speak(
 
     own = needs[test]
     manifest = read_manifest(own / MANIFEST)
+    speaker = synth.load(checkpoint.resolve(needs[voice] / RUN))
+    seconds: dict[str, float] | None = None
+    if lengths == "one-pace":
+        seconds = {row.id: speaker.at_one_pace(row.text) for row in manifest.rows}
+    elif lengths:
+        seconds = synthesis_prompts.durations(own / RECORDINGS, manifest)
     try:
         spoken = synthesize_set(
-            synth.load(checkpoint.resolve(needs[voice] / RUN)),
+            speaker,
             manifest,
             out / WAVS,
             SetConfig(seed=seed, **(settings or {})),
             prompts=synthesis_prompts.kept(own / PROMPTS) if prompts else None,
-            lengths=synthesis_prompts.durations(own / RECORDINGS, manifest) if lengths else None,
+            lengths=seconds,
             progress=until(limit_minutes),
         )
     except TimeIsUp:

@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from intona import config as configs
 from intona.audio import Audio
-from intona.data.prepared import Item, Prepared
+from intona.data.prepared import Prepared
 from intona.evaluation import read_manifest
-from intona.evaluation.stats import ratio_interval
-from intona.latents.base import LatentSpace
 from intona.study.stages import MANIFEST, RUN, WAVS, TimeIsUp, require_corpus, until
 from intona.systems.prosody.ditto import open_latents
-from intona.systems.prosody.gradtts import mel_statistics
-from intona.systems.prosody.melvae import there_and_back
+from intona.systems.prosody.melvae import mel_errors, there_and_back
 from intona.vocoder import load_vocoder
 
 FOUND = "found.json"
-
-
-def mel_errors(space: LatentSpace, prepared: Prepared, items: Iterable[Item]) -> dict[str, Any]:
-    """Mean absolute error of mels through the latents, intervals over utterances.
-
-    `nats` in natural-log units, `deviations` in the corpus's deviation of each bin.
-    """
-    std = mel_statistics(prepared)[1]
-    nats: list[float] = []
-    deviations: list[float] = []
-    for item in items:
-        mel = torch.from_numpy(prepared.mel(item))[None]
-        error = (there_and_back(space, mel) - mel).abs()
-        nats.append(float(error.mean()))
-        deviations.append(float((error / std).mean()))
-    found = {"nats": nats, "deviations": deviations}
-    return {name: dataclasses.asdict(ratio_interval(values)) for name, values in found.items()}
 
 
 def speak_copy(

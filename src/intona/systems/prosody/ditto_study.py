@@ -30,7 +30,7 @@ SWEEP, JUDGE_SWEEP = "sweep-", "judge-sweep-"  # of names of jobs, before the ar
 MAIN = "1+2"  # whose encoder the other latents and Grad-TTS take, and who speaks the sweep
 PATCHES = "mel8"
 VAE = "encoder/vae"  # the job; its minutes are pretraining, as those of a text encoder
-RECORDED, NOBODY = "recorded-length", "no-reference"
+RECORDED, ONE_PACE, NOBODY = "recorded-length", "one-pace", "no-reference"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +259,7 @@ class _Builder:
             if guidance != self.defaults["guidance"]:
                 ways[f"guidance-{guidance:g}"] = {"settings": self.defaults | {"guidance": guidance}}
         ways[RECORDED] = {"lengths": True}
+        ways[ONE_PACE] = {"lengths": ONE_PACE}
         ways[NOBODY] = {"prompts": False}
         jobs = [dev]
         for name, how in ways.items():

@@ -19,7 +19,16 @@ from intona.study.plan import Plan
 from intona.study.stages import RUN, WAVS
 from intona.synthesis_record import read_times, whole_rows
 from intona.systems.prosody.ditto_copy import FOUND
-from intona.systems.prosody.ditto_study import ARMS, JUDGE_SWEEP, MAIN, NOBODY, RECORDED, SWEEP, voice_steps
+from intona.systems.prosody.ditto_study import (
+    ARMS,
+    JUDGE_SWEEP,
+    MAIN,
+    NOBODY,
+    ONE_PACE,
+    RECORDED,
+    SWEEP,
+    voice_steps,
+)
 
 Cells = list[str | Html | None]
 SENTENCES = 3
@@ -261,7 +270,9 @@ def _sweep(results: Results) -> Section | None:
     lead = (
         f"One voice on dev sentences, so that nothing is chosen on the test: {default['steps']} steps and "
         f"guidance {default['guidance']:g} where nothing else is said. {RECORDED}: as long as the recording "
-        f"instead of the predicted length. {NOBODY}: no reference is given."
+        f"instead of the predicted length. {ONE_PACE}: as long as so many symbols take in the mean, whatever "
+        "they are: a fixed length, where the published ablation had one for every text. "
+        f"{NOBODY}: no reference is given."
     )
     return Section(id="sweep", title=title, lead=lead, body=join(body))
 

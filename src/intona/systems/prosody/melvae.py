@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +15,8 @@ import torch
 from intona import config as configs
 from intona.audio import Audio
 from intona.data.batch import Batch
-from intona.data.prepared import Prepared
+from intona.data.prepared import Item, Prepared
+from intona.evaluation.stats import ratio_interval
 from intona.latents import trained
 from intona.latents.base import LatentSpace
 from intona.latents.mel_vae import MelVAE, MelVAEConfig
@@ -26,6 +29,7 @@ from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
+REPORT = "reconstruction.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +131,38 @@ def there_and_back(space: LatentSpace, mel: torch.Tensor) -> torch.Tensor:
     return space.decode(latents, after)[:, : mel.shape[1]]
 
 
+def mel_errors(space: LatentSpace, prepared: Prepared, items: Iterable[Item]) -> dict[str, Any]:
+    """Mean absolute error of mels through the latents, intervals over utterances.
+
+    `nats` in natural-log units, `deviations` in the corpus's deviation of each bin.
+    """
+    std = mel_statistics(prepared)[1]
+    nats: list[float] = []
+    deviations: list[float] = []
+    for item in items:
+        mel = torch.from_numpy(prepared.mel(item))[None]
+        error = (there_and_back(space, mel) - mel).abs()
+        nats.append(float(error.mean()))
+        deviations.append(float((error / std).mean()))
+    found = {"nats": nats, "deviations": deviations}
+    return {name: dataclasses.asdict(ratio_interval(values)) for name, values in found.items()}
+
+
+def report(run: Path, prepared: Prepared) -> None:
+    """RUN/reconstruction.json: what the finished VAE's latents lose of the dev split's mels."""
+    items = prepared.items("dev")
+    if not items:
+        return
+    found = mel_errors(trained.load(run), prepared, items)
+    configs.write_json(run / REPORT, {"split": "dev", **found})
+    nats = found["nats"]
+    print(
+        f"through the latents: mel error {nats['estimate']:.3f} nats "
+        f"[{nats['low']:.3f}, {nats['high']:.3f}], {nats['n']} dev utterances ({REPORT})",
+        file=sys.stderr,
+    )
+
+
 def train(
     *,
     size: str,
@@ -144,7 +180,7 @@ def train(
     config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model, format=trained.FORMAT)
     torch.manual_seed(config.loop.seed)
     task = MelVAETask(config, prepared)
-    return fit_stage(
+    newest = fit_stage(
         task,
         config,
         out,
@@ -157,3 +193,7 @@ def train(
         limit_minutes=limit_minutes,
         fabric=fabric,
     )
+    first = fabric is None or fabric.global_rank == 0
+    if first and newest.name == f"step-{config.loop.steps:08d}":
+        report(newest.parent, prepared)
+    return newest
