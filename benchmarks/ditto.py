@@ -52,6 +52,7 @@ def main() -> int:
     parser.add_argument("--size", default="small", choices=ditto.SIZES)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", choices=("patch", "melvae", "mel"), help="of `speed`: these latents alone")
     parser.add_argument("--no-vocoder", action="store_true")
     parser.add_argument("--latents", help="a run of prosody.melvae, or mel8")
     parser.add_argument("--run", type=Path)
@@ -80,6 +81,8 @@ def speed(arguments: argparse.Namespace) -> int:
     )
     patches = PatchLatents(PatchLatentsConfig(), MelSpec())
     for space in (patches, MelVAE(vae, MelSpec()), MelLatents(MelSpec())):
+        if arguments.only and space.kind != arguments.only:
+            continue
         speed_on(space, arguments.size, arguments.repeats)
     if not arguments.no_vocoder:
         from intona.vocoder import load_vocoder

@@ -271,6 +271,37 @@ def test_one_pace_is_that_of_the_training(voice: synth_ditto.DittoVoice, spoken:
     assert voice.at_one_pace("Да. Как дела?") == pytest.approx(pace * symbols, rel=1e-4)
 
 
+def test_a_study_speaks_at_one_pace(
+    spoken: Path,
+    run: Path,
+    voice: synth_ditto.DittoVoice,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from intona import synth
+    from intona.evaluation import Manifest, Row, write_manifest
+    from intona.study import stages
+
+    monkeypatch.setattr(synth, "load", lambda path: voice)  # with the quick vocoder
+    rows = tuple(Row(id=i.name, text=i.text) for i in Prepared.open(spoken).items("test")[:2])
+    (tmp_path / "test").mkdir()
+    write_manifest(tmp_path / "test" / stages.MANIFEST, Manifest(rows=rows))
+    done = stages.speak(
+        out=tmp_path / "out",
+        needs={"voice": run.parent, "test": tmp_path / "test"},
+        limit_minutes=None,
+        voice="voice",
+        test="test",
+        seed=0,
+        settings={"steps": 1, "guidance": 1.0},
+        lengths="one-pace",
+    )
+    assert done and run.name == stages.RUN
+    for row in rows:
+        said = read_audio(tmp_path / "out" / stages.WAVS / f"{row.id}.wav")
+        assert said.duration == pytest.approx(voice.at_one_pace(row.text), abs=2 / voice.model.space.rate)
+
+
 def test_a_bad_reference_gets_a_clear_answer(voice: synth_ditto.DittoVoice, recording: Audio) -> None:
     rate = 22050
     noise = np.random.default_rng(0).normal(0, 0.1, rate * 3).astype(np.float32)
