@@ -24,7 +24,7 @@ from intona.acoustic.speech_lm import SpeechLM, generate
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
-from intona.systems.meld import lm
+from intona.systems.meld import presets
 
 FRAME_RATE = 22050 / 256
 
@@ -34,7 +34,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("speed", "heard"))
-    parser.add_argument("--size", default="small", choices=lm.SIZES)
+    parser.add_argument("--size", default="small", choices=presets.SIZES)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0, help="time for each row of `speed`")
     parser.add_argument("--run", type=Path)
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def build(size: str) -> SpeechLM:
-    config = dataclasses.replace(lm.SIZES[size]().model, n_text=256)
+    config = dataclasses.replace(presets.SIZES[size]().model, n_text=256)
     torch.manual_seed(0)
     model = SpeechLM(config)
     model.codebook.centroids.normal_()

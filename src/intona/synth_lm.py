@@ -51,6 +51,9 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
     raw = configs.read_json(path / "config.json")
     if not isinstance(raw, dict) or not {"model", "sampling", "listen"} <= raw.keys():
         raise UserError("not the config of a speech language model", where=path / "config.json")
+    voices = configs.read_json(path / "voices.json")
+    if not isinstance(voices.get("listens"), bool):
+        raise UserError("made by an earlier version", where=path, mend="train it again")
     where = f"{path / 'config.json'}: "
     model = SpeechLM(configs.from_dict(SpeechLMConfig, raw["model"], where=where + "model"))
     checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
@@ -61,9 +64,9 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
         model,
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
-        configs.read_json(path / "voices.json"),
+        voices,
         configs.from_dict(SamplingConfig, raw["sampling"], where=where + "sampling"),
-        tasks=(raw["listen"] < 1, raw["listen"] > 0),
+        tasks=(raw["listen"] < 1, voices["listens"]),
         card=models.card_fields(path),
         path=path,
     )
@@ -71,7 +74,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A voice to continue: normalized mel frames (T, n_mels), their pieces, and where they came from."""
+    """A voice to continue: natural-log mel frames (T, n_mels) and the pieces spoken in them."""
 
     mel: torch.Tensor
     pieces: list[int]
@@ -91,7 +94,7 @@ class LanguageVoice:
         tokenizer: BpeTokenizer,
         spec: MelSpec,
         *,
-        language: str,
+        languages: tuple[str, ...],
         longest_frames: int,
         speakers: tuple[str, ...] = (),
         sampling: SamplingConfig | None = None,
@@ -100,9 +103,10 @@ class LanguageVoice:
         path: Path | None = None,
     ) -> None:
         self.model, self.tokenizer, self.spec = model.eval(), tokenizer, spec
-        self.language, self.longest_frames = language, longest_frames
+        self.languages, self.longest_frames = languages, longest_frames
         self.speakers, self.sampling = speakers, sampling or SamplingConfig()
         self.speaks, self.listens = tasks
+        self.strict = False  # whether a sentence that did not end by itself is an error, as in a judged set
         self.card, self.path = card or {}, path
         self._vocoder: Any = None
 
@@ -118,19 +122,26 @@ class LanguageVoice:
         """From what a checkpoint holds."""
         try:
             longest, speakers = int(voices["longest_frames"]), tuple(map(str, voices["speakers"]))
-            language = str(voices["language"])
+            languages = tuple(map(str, voices["languages"]))
+            if not languages:
+                raise ValueError("no language")
         except (KeyError, TypeError, ValueError, AttributeError) as e:
             raise UserError(f"damaged ({e})", where="voices.json") from None
         return LanguageVoice(
             model,
             tokenizer,
             spec,
-            language=language,
+            languages=languages,
             longest_frames=longest,
             speakers=speakers,
             sampling=sampling,
             **how,
         )
+
+    @property
+    def language(self) -> str:
+        """The first of its languages."""
+        return self.languages[0]
 
     @property
     def info(self) -> dict[str, Any]:
@@ -216,12 +227,34 @@ class LanguageVoice:
                 pieces, reference=reference, rate=rate, seed=seed, place=i, temperature=temperature
             )
             spoken = False
-            for wave in self._vocoded(_warn_of_the_cap(chunks, text, self.spec)):
+            heard: list[torch.Tensor] = []
+            for wave in self._vocoded(self._watched(chunks, text, heard)):
                 spoken = True
                 yield Audio(np.clip(wave, -1, 1), self.spec.sample_rate)
             if not spoken:  # a failure, but the other sentences are worth hearing
-                warnings.warn(f'"{_shown(text)}": nothing was spoken, the model ended at once', stacklevel=2)
+                self._tell(f'"{_shown(text)}": nothing was spoken, the model ended at once')
                 yield Audio(pause, self.spec.sample_rate)
+            elif reference is None and len(self.speakers) > 1:
+                # Drawn anew, each sentence would have another voice: the first is continued.
+                mel = torch.cat(heard).cpu()
+                fits = len(mel) // self.model.config.group <= self.model.config.context // 2 - len(pieces)
+                reference = Reference(mel=mel, pieces=pieces) if fits else None
+
+    def _watched(
+        self, chunks: Iterable[Generated], text: str, heard: list[torch.Tensor]
+    ) -> Iterator[torch.Tensor]:
+        frames, ended = 0, True
+        for chunk in chunks:
+            frames, ended = frames + len(chunk.mel), chunk.ended
+            heard.append(chunk.mel)
+            yield chunk.mel
+        if not ended:
+            self._tell(f'"{_shown(text)}" did not end by itself; cut after {self.spec.seconds(frames):.1f} s')
+
+    def _tell(self, what: str) -> None:
+        if self.strict:
+            raise UserError(what)
+        warnings.warn(what, stacklevel=3)
 
     def mels(
         self,
@@ -267,7 +300,7 @@ class LanguageVoice:
         Raises:
             UserError: nothing is left to say.
         """
-        said = spelling.spoken(text, self.language)
+        said = spelling.spoken(text, spelling.language_of(text, self.languages))
         encoded = spelling.encode(self.tokenizer, said)
         if encoded.unknown:
             shown = " ".join(sorted(set(encoded.unknown))[:10])
@@ -356,7 +389,12 @@ class LanguageVoice:
     # --- listening -----------------------------------------------------------------------------------
 
     def transcribe(
-        self, audio: Audio | Iterable[np.ndarray], *, beam: int = 1, seed: int = 0
+        self,
+        audio: Audio | Iterable[np.ndarray],
+        *,
+        beam: int = 1,
+        seed: int = 0,
+        dropout: bool = False,
     ) -> Iterator[Window]:
         """The words of a recording of any length, window by window.
 
@@ -364,6 +402,7 @@ class LanguageVoice:
             audio: a whole recording, or blocks of samples at the model's own rate (`audio.blocks`), of
                 which never more than two windows are held.
             beam: 1 = greedy.
+            dropout: keep that of the prenet, as when speaking; drawn from `seed`.
 
         Raises:
             UserError: the model learnt to speak only.
@@ -382,18 +421,7 @@ class LanguageVoice:
             longest_frames=self.longest_frames,
             beam=beam,
             seed=seed,
-        )
-
-
-def _warn_of_the_cap(chunks: Iterable[Generated], text: str, spec: MelSpec) -> Iterator[torch.Tensor]:
-    frames, ended = 0, True
-    for chunk in chunks:
-        frames, ended = frames + len(chunk.mel), chunk.ended
-        yield chunk.mel
-    if not ended:
-        shown = text if len(text) <= 40 else text[:39] + "…"
-        warnings.warn(
-            f'"{shown}" did not end by itself; cut after {spec.seconds(frames):.1f} s', stacklevel=2
+            dropout=dropout,
         )
 
 

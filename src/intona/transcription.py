@@ -40,43 +40,56 @@ def windows_heard(
     longest_frames: int,
     beam: int,
     seed: int,
+    dropout: bool = False,
 ) -> Iterator[Window]:
-    """Windows of samples at `spec.sample_rate` and what is heard in each; silent ones with an empty text."""
+    """Windows of samples at `spec.sample_rate` and what is heard in each; silent ones with an empty text.
+
+    Args:
+        dropout: keep that of the prenet, drawn from `seed`.
+    """
     rate, group, start = spec.sample_rate, model.config.group, 0
     for i, samples in enumerate(windows(blocks, longest_frames, spec)):
         begin, start = start / rate, start + len(samples)
-        if len(samples) <= spec.n_fft * group or frame_levels(samples, rate).max() < CleanConfig().silence_db:
+        if len(samples) <= spec.n_fft * group or silent(samples, rate):
             yield Window(start=begin, end=start / rate, text="", score=0.0, ended=True)
             continue
-        mel = torch.from_numpy(log_mel(levelled(Audio(samples, rate)), spec)).to(model.mean.device)
+        mel = torch.from_numpy(log_mel(levelled(Audio(samples, rate), where="recording"), spec)).to(
+            model.mean.device
+        )
         # Twice as many pieces as so much sound holds on average.
         mean = max(float(model.spans[2:].mean()) * group, 1e-3)
-        most = min(8 + round(2 * len(mel) / mean), model.config.context // 3)
+        most = min(8 + round(2 * len(mel) / mean), model.config.context - 1 - len(mel) // group)
         set_fast_matmul()
         with autocast(device=model.mean.device.type):
-            heard = listen(
-                model, mel, max_pieces=most, beam=beam, random=ItemRandom(seed, 0, [f"window {i}"])
-            )
+            random = ItemRandom(seed, 0, [f"window {i}"]) if dropout else None
+            heard = listen(model, mel, max_pieces=most, beam=beam, random=random)
         text = spelling.read(tokenizer, heard.pieces)
         yield Window(start=begin, end=start / rate, text=text, score=heard.score, ended=heard.ended)
 
 
-def levelled(audio: Audio) -> Audio:
+def silent(samples: np.ndarray, rate: int) -> bool:
+    """Whether 95 % of the sound lies below the level of silence: a click makes no speech."""
+    x = samples - samples.mean(dtype=np.float64).astype(np.float32) if len(samples) else samples
+    level = frame_levels(x, rate)
+    return not len(level) or float(np.percentile(level, 95)) < CleanConfig().silence_db
+
+
+def levelled(audio: Audio, *, where: str = "reference") -> Audio:
     """Trimmed of silence at both ends and brought to the loudness that corpora are prepared at.
 
     Raises:
         UserError: nothing but silence.
     """
     limits = CleanConfig()
+    if silent(audio.samples, audio.sample_rate):
+        raise UserError("nothing but silence", where=where)
     x = audio.samples - audio.samples.mean(dtype=np.float64).astype(np.float32)
     level = frame_levels(x, audio.sample_rate)
     loud = float(np.percentile(level, 95))
-    if not len(x) or loud < limits.silence_db:
-        raise UserError("nothing but silence", where="reference")
     active = level > loud - limits.trim_db
-    where, hop = np.flatnonzero(active), round(0.010 * audio.sample_rate)
+    loud_at, hop = np.flatnonzero(active), round(0.010 * audio.sample_rate)
     margin = round((limits.trim_margin + 0.025) * audio.sample_rate)
-    x = x[max(0, where[0] * hop - margin) : where[-1] * hop + margin]
+    x = x[max(0, loud_at[0] * hop - margin) : loud_at[-1] * hop + margin]
     speech = 10 * math.log10(float(np.mean(10.0 ** (level[active] / 10))) + 1e-12)
     gain = 10.0 ** ((limits.loudness_db - speech) / 20)
     return Audio(x * np.float32(min(gain, 0.95 / max(float(np.abs(x).max()), 1e-9))), audio.sample_rate)

@@ -159,6 +159,33 @@ def test_training_reads_some_of_the_past_coarsely() -> None:
     assert judged[0] == judged[1]
 
 
+def test_what_is_heard_is_masked_in_training_alone() -> None:
+    model = _model(heard_masks=2, group=1, prenet_dropout=0.0)
+    steps = torch.tensor([200, 100])
+    x = torch.ones(2, 200, 4)
+    seen = model._masked(x, steps, ItemRandom(0, 0, ["a", "b"]))
+    times, bins = (seen == 0).all(2)[0], (seen == 0).all(1)[0]
+    assert 0 < int(times.sum()) <= 2 * 0.1 * 200 + 2
+    assert int(bins.sum()) <= 2
+    alone = model._masked(x[1:, :100], steps[1:], ItemRandom(0, 0, ["b"]))
+    torch.testing.assert_close(alone[0], seen[1, :100])
+    batch = {k: v[1:2] for k, v in _batch().items()}
+    batch |= {"mels": torch.randn(1, 60, 4), "mel_lengths": torch.tensor([60])}
+    found = [
+        float(model.train(on).listening_losses(**batch, random=ItemRandom(0, 0, ["b"])).total.detach())
+        for on in (True, False)
+    ]
+    assert found[0] != found[1]
+
+
+def test_listening_keeps_all_that_it_hears() -> None:
+    """Without a generator there is no dropout, and no seed to depend on; with one it is the prenet's."""
+    model, mel = _model().eval(), torch.randn(8, 4)
+    scores = {listen(model, mel, max_pieces=3).score for _ in range(2)}
+    noisy = {listen(model, mel, max_pieces=3, random=ItemRandom(0, 0, [str(i)])).score for i in range(4)}
+    assert len(scores) == 1 and len(noisy) > 1
+
+
 def test_the_weight_of_what_is_rendered() -> None:
     """Reconstruction and slowness are weighed together; the KL is left as it is."""
     full, light = _model(), _model(reconstruction_weight=0.1)
@@ -329,11 +356,31 @@ def test_streamed_chunks_are_the_whole(chunk: int) -> None:
             assert len(pieces) > 3
 
 
-def test_the_postnet_after_a_prompt_reads_the_prompt() -> None:
+def test_the_postnet_is_silent_at_first() -> None:
     net = PostNet(4, 8, 3, 3)
     assert net.reach == 3
     x = torch.randn(1, 9, 4)
-    torch.testing.assert_close(net(x, torch.ones(1, 9, dtype=torch.bool)), x)  # silent at first
+    torch.testing.assert_close(net(x, torch.ones(1, 9, dtype=torch.bool)), x)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_the_postnet_reads_the_prompt_and_the_whole(chunk: int) -> None:
+    """What leaves in chunks is the PostNet over prompt and speech at once, cut behind the prompt."""
+    model, text = _lasting(), torch.tensor([2, 5, 8])
+    for prompt in (None, torch.randn(7, 4, generator=torch.Generator().manual_seed(3))):
+        how = {"max_steps": 12, "prompt": prompt, "sampling": SamplingConfig(top_p=1.0)}
+        spoken = list(steps(model, text, random=ItemRandom(0, 0, ["x"]), **how))
+        rough = torch.cat([s.frames for s in spoken if s.frames is not None])
+        n = 0 if prompt is None else 6  # the unfinished step of the prompt is dropped
+        if prompt is not None:
+            rough = torch.cat([model.frames(model.normalized(prompt[None]))[0], rough])
+        whole = model.postnet(rough[None], torch.ones(1, len(rough), dtype=torch.bool))[0, n:]
+        pieces = list(stream(model, text, random=ItemRandom(0, 0, ["x"]), chunk=chunk, **how))
+        got = torch.cat([p.mel for p in pieces])
+        torch.testing.assert_close(got, model.denormalized(whole), atol=1e-5, rtol=0)
+        if prompt is not None:  # and it does read it
+            bare = model.postnet(rough[None, n:], torch.ones(1, len(rough) - n, dtype=torch.bool))[0]
+            assert float((bare[0] - whole[0]).detach().abs().max()) > 1e-3
 
 
 def test_generation_ends_by_itself_or_at_the_cap() -> None:
@@ -357,7 +404,8 @@ def test_beam_search_finds_no_worse_than_greedy() -> None:
     mel = torch.randn(8, 4)
     greedy = listen(model, mel, max_pieces=3, random=ItemRandom(0, 0, ["x"]))
     wide = listen(model, mel, max_pieces=3, beam=200, random=ItemRandom(0, 0, ["x"]))
-    if greedy.ended:
+    assert wide.ended
+    if greedy.ended:  # else it has no whole text to compare
         assert wide.score >= greedy.score - 1e-6
     x = model.normalized(mel[None])
     noise = uniforms(ItemRandom(0, 0, ["x"]), [4], model.prenet.noise_dim + 1)[..., 1:]

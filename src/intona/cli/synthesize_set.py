@@ -138,6 +138,8 @@ def main(arguments: list[str]) -> None:
 
     manifest = read_manifest(request.manifest)
     voice: Any = synth.load(request.run)
+    if hasattr(voice, "strict"):  # a sentence cut at the cap is a failed row
+        voice.strict = True
     prompts, lengths = asked(request, manifest, options_of(voice))
     config = SetConfig(
         batch=request.batch,

@@ -14,7 +14,7 @@ from intona.data.prepared import Prepared
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks
-from intona.systems.meld import lm
+from intona.systems.meld import lm, presets
 from intona.systems.meld.feed import Corpus
 from intona.systems.meld.pace import Pace
 
@@ -35,15 +35,15 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(total[n, m] / steps[n, m])
 
 
-def _half() -> lm.RunConfig:
-    return dataclasses.replace(lm.SIZES["toy"](), listen=0.5)
+def _half() -> presets.RunConfig:
+    return dataclasses.replace(presets.SIZES["toy"](), listen=0.5)
 
 
 @pytest.mark.slow
 def test_two_utterances_by_heart(corpus: Path, codebook: Path) -> None:
     prepared = Prepared.open(corpus)
-    config = lm.resolve(
-        "meld.joint", dataclasses.replace(lm.SIZES["toy"](), listen=0.5), {"model.dropout": "0"}
+    config = presets.resolve(
+        "meld.joint", dataclasses.replace(presets.SIZES["toy"](), listen=0.5), {"model.dropout": "0"}
     )
     tokenizer = lm._tokenizer(None, config, prepared)
     size = dataclasses.replace(config.model, n_text=len(tokenizer), dim=96, hidden=256, heads=3)

@@ -14,7 +14,7 @@ from intona.data.prepared import Prepared
 from intona.data.transfer import transfer
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
-from intona.systems.meld import lm
+from intona.systems.meld import lm, presets
 from intona.systems.meld.feed import Corpus
 from intona.systems.meld.pace import KINDS, Pace, jittered
 
@@ -37,7 +37,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepared, dict[str
     prepare("festvox", SMALL, out, PrepareConfig(language="ru", stress="marks", dev=1, test=1, workers=0))
     transfer(out)
     prepared = Prepared.open(out)
-    tokenizer = lm._tokenizer(None, lm.toy(), prepared)
+    tokenizer = lm._tokenizer(None, presets.toy(), prepared)
     return prepared, {kind: Pace.of(prepared, tokenizer, kind) for kind in KINDS}
 
 
@@ -105,7 +105,7 @@ def test_the_error_on_places_does_not_add_up() -> None:
 def test_training_reads_the_pace_and_the_model_hears_it(spoken) -> None:
     """The task hands the aligned spans to the model: with others the loss is another."""
     prepared, paces = spoken
-    config = lm.resolve("meld.tts", lm.toy(), {"model.layers": "1", "pace_noise": "0"})
+    config = presets.resolve("meld.tts", presets.toy(), {"model.layers": "1", "pace_noise": "0"})
     model = dataclasses.replace(config.model, n_text=len(paces["words"].tokenizer))
     config = dataclasses.replace(config, model=model)
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.systems.meld import codebook as codebooks
-from intona.systems.meld import lm
+from intona.systems.meld import lm, presets
 from intona.systems.meld.feed import Corpus, SpeechFeed
 from intona.systems.meld.pace import Pace
 
@@ -77,7 +77,7 @@ def test_killed_and_resumed_is_bit_equal(
 ) -> None:
     how = {**FAST, "loop.steps": "4", "loop.save_every": "2", "codebook": str(codebook)}
     how |= {"loop.validate_every": "1"}
-    how |= {"listen_from": "2"} if stage == "meld.joint" else {}
+    how |= {"listen_from": "2", "joined": "0"} if stage == "meld.joint" else {}
     systems.train(stage, size="toy", data=corpus, out=tmp_path / "straight", overrides=how)
     real = lm.MeldTask.forward
 
@@ -131,10 +131,10 @@ def test_a_stage_goes_on_from_another(corpus: Path, joint: Path, tmp_path: Path)
     assert not torch.equal(after["model.head.weight"], source["model.head.weight"])
 
 
-@pytest.mark.parametrize("arm", [a for a in lm.ARMS if a])
+@pytest.mark.parametrize("arm", [a for a in presets.ARMS if a])
 def test_every_arm_trains(arm: str, corpus: Path) -> None:
-    config = lm.resolve("meld.tts", lm.SIZES["toy"](), {"arm": arm, "model.layers": "1"})
-    plain = lm.resolve("meld.tts", lm.SIZES["toy"](), {"model.layers": "1"})
+    config = presets.resolve("meld.tts", presets.SIZES["toy"](), {"arm": arm, "model.layers": "1"})
+    plain = presets.resolve("meld.tts", presets.SIZES["toy"](), {"model.layers": "1"})
     assert configs.diff(plain, config) and config.arm == arm
     prepared = Prepared.open(corpus)
     tokenizer = lm._tokenizer(None, config, prepared)
@@ -165,14 +165,14 @@ def test_presets_and_refusals(corpus: Path, codebook: Path, tmp_path: Path) -> N
     for stage in ("meld.tts", "meld.stt", "meld.joint"):
         with pytest.raises(UserError, match='did you mean "small"'):
             systems.train(stage, size="smal", data=corpus, out=tmp_path)
-    paper = lm.paper()
+    paper = presets.paper()
     assert paper.model.group == 1 and paper.model.positions == "sequence" and paper.pace == "none"
     assert paper.model.reconstruction_weight == 1
     assert paper.model.centroid_inputs == paper.model.dropped_inputs == paper.pace_noise == 0
     with pytest.raises(UserError, match="needs text placed in time"):
-        lm.resolve("meld.tts", lm.toy(), {"model.positions": "sequence"})
+        presets.resolve("meld.tts", presets.toy(), {"model.positions": "sequence"})
     with pytest.raises(UserError, match='unknown arm "hard"'):
-        lm.resolve("meld.tts", lm.toy(), {"arm": "hard"})
+        presets.resolve("meld.tts", presets.toy(), {"arm": "hard"})
     with pytest.raises(UserError, match="32 codes of 2 frames, the model wants 16 of 2"):
         how = {**FAST, "model.codes": "16", "codebook": str(codebook)}
         systems.train("meld.tts", size="toy", data=corpus, out=tmp_path / "a", overrides=how)
@@ -187,7 +187,7 @@ def test_a_batch_holds_what_the_corpus_holds(corpus: Path) -> None:
     from intona.acoustic.speech_lm import spelling
 
     prepared = Prepared.open(corpus)
-    tokenizer = lm._tokenizer(None, lm.toy(), prepared)
+    tokenizer = lm._tokenizer(None, presets.toy(), prepared)
     train = Corpus(prepared, "train", tokenizer, group=2, context=2048)
     batch = train.batch([0, 1])
     for i in range(2):

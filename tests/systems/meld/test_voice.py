@@ -209,6 +209,41 @@ def test_windows_keep_every_sample_and_cut_at_pauses() -> None:
         assert min(abs(end - (s + 0.15)) for s in (1.7, 3.5, 5.4, 7.1, 9.0)) < 0.12
 
 
+def test_a_click_in_the_silence_is_no_speech(voice) -> None:
+    """A quiet window with one click is an empty line, not an error that loses the whole file."""
+    rate = voice.spec.sample_rate
+    sound = np.random.default_rng(0).normal(0, 1e-5, 2 * rate).astype(np.float32)
+    sound[rate : rate + 20] = 0.5
+    found = list(voice.transcribe(Audio(sound, rate)))
+    assert [w.text for w in found] == [""] and found[0].end == pytest.approx(2)
+
+
+def test_the_language_is_that_of_the_script() -> None:
+    for text, languages, language in (
+        ("Привет", ("en", "ru"), "ru"),
+        ("hello", ("ru", "en"), "en"),
+        ("Слово word и ещё", ("en", "ru"), "ru"),
+        ("123", ("en", "ru"), "en"),
+        ("hello", ("ru",), "ru"),
+    ):
+        assert spelling.language_of(text, languages) == language
+
+
+def test_sentences_of_a_model_of_several_speakers_share_a_voice(lasting, monkeypatch) -> None:
+    """The second sentence continues the first; with one speaker there is nothing to keep."""
+    _cut(lasting, monkeypatch, 8)
+    asked = []
+    real = LanguageVoice.mels
+    monkeypatch.setattr(
+        LanguageVoice, "mels", lambda self, p, **how: asked.append(how["reference"]) or real(self, p, **how)
+    )
+    lasting.say("Да. Нет.")
+    monkeypatch.setattr(lasting, "speakers", ("a", "b"))
+    lasting.say("Да. Нет.")
+    assert asked[:3] == [None] * 3
+    assert len(asked[3].mel) == 8 * 2 and asked[3].pieces == lasting.pieces("Да.")[1]
+
+
 def test_levelled_is_level_and_trimmed(recording) -> None:
     audio = read_audio(recording[0])
     quiet = Audio(np.pad(audio.samples * 0.05, 22050), 22050)

@@ -58,6 +58,8 @@ class SpeechLMConfig:
             coarse, as its own frames will be when it speaks.
         dropped_inputs: (ours) share of steps, in runs, that training reads as the mean frame: what comes next
             must then be read off the text.
+        heard_masks: (ours) so many stretches of time, and of frequency, are hidden when training listens
+            (SpecAugment, Park et al. 2019).
         context: most positions of a stream.
     """
 
@@ -85,9 +87,12 @@ class SpeechLMConfig:
     reconstruction_weight: float = 1.0
     centroid_inputs: float = 0.0
     dropped_inputs: float = 0.0
+    heard_masks: int = 0
     context: int = 4096
 
     def __post_init__(self) -> None:
+        if self.heard_masks < 0:
+            raise ValueError("heard_masks must not be below 0")
         if min(self.codes, self.group, self.layers, self.context) < 1:
             raise ValueError("codes, group, layers and context must be at least 1")
         if self.dim % self.heads or (self.dim // self.heads) % 2:

@@ -26,14 +26,21 @@ class Hypothesis:
 
 @torch.inference_mode()
 def listen(
-    model: SpeechLM, mel: Tensor, *, max_pieces: int, beam: int = 1, random: ItemRandom, cached: bool = True
+    model: SpeechLM,
+    mel: Tensor,
+    *,
+    max_pieces: int,
+    beam: int = 1,
+    random: ItemRandom | None = None,
+    cached: bool = True,
 ) -> Hypothesis:
     """The best text of (T, n_mels) natural-log mels.
 
     Args:
         max_pieces: where a text that does not end is cut.
         beam: 1 = greedy. Scores are divided by the number of pieces, or short texts would always win.
-        random: dropout of the prenet, which stays on.
+        random: dropout of the prenet, if it is to stay on. When speaking it hides the model's own errors;
+            what is heard has none, and half of it would be lost.
 
     Raises:
         UserError: a recording longer than the model's context, or shorter than one step.
@@ -48,7 +55,7 @@ def listen(
             f"{n} steps of sound and {max_pieces} pieces of text exceed the model's context of {c.context}",
             mend="cut the recording into shorter parts",
         )
-    noise = uniforms(random, [n], model.prenet.noise_dim + 1)[..., 1:]
+    noise = None if random is None else uniforms(random, [n], model.prenet.noise_dim + 1)[..., 1:]
     device = x.device
     base = torch.cat([model.embed_steps(x, noise), model.embed_task(1, speak=False)], dim=1)
     lengths = torch.tensor([n], device=device)

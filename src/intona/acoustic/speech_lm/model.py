@@ -21,6 +21,7 @@ from intona.nn.quantize import Codebook, draw, entropy
 from intona.nn.random import ItemRandom
 
 DROPPED_RUN = 3  # steps that are dropped together: one alone is guessed from its neighbours
+MASKED_TIME, MASKED_BINS = 0.1, 0.2  # most of an utterance, and of the mel bins, that one mask hides
 
 
 class SpeechLM(nn.Module):
@@ -181,6 +182,8 @@ class SpeechLM(nn.Module):
         steps = mel_lengths // self.config.group
         x = self.normalized(mels)
         noise = self._noise(random, steps, x.shape[1])
+        if self.training and self.config.heard_masks:
+            x = self._masked(x, steps, random)
         stream = torch.cat(
             [
                 self.embed_steps(x, noise[..., 1:]),
@@ -239,6 +242,24 @@ class SpeechLM(nn.Module):
         begins = (u[..., 1] < 1 - (1 - c.dropped_inputs) ** (1 / DROPPED_RUN)).float()
         dropped = F.max_pool1d(F.pad(begins, (DROPPED_RUN - 1, 0))[:, None], DROPPED_RUN, stride=1)[:, 0]
         return x.masked_fill(dropped[..., None] > 0, 0.0)
+
+    def _masked(self, x: Tensor, steps: Tensor, random: ItemRandom) -> Tensor:
+        """Steps (B, S, step_dim) with stretches of time and of frequency at the mean."""
+        c = self.config
+        u = uniforms(random, [1] * len(x), 4 * c.heard_masks)[:, 0].reshape(len(x), c.heard_masks, 4, 1)
+        u = u.to(x.device)
+        time, bins = torch.arange(x.shape[1], device=x.device), torch.arange(c.n_mels, device=x.device)
+        hidden = []
+        for place, size, most, (width, begin) in (
+            (time, steps[:, None, None].float(), MASKED_TIME, (u[:, :, 0], u[:, :, 1])),
+            (bins, torch.full_like(u[:, :, 0], c.n_mels), MASKED_BINS, (u[:, :, 2], u[:, :, 3])),
+        ):
+            wide = width * most * size
+            first = begin * (size - wide)
+            hidden.append(((place >= first) & (place < first + wide)).any(1))
+        frames = x.reshape(len(x), x.shape[1], c.group, c.n_mels)
+        gone = hidden[0][:, :, None, None] | hidden[1][:, None, None, :]
+        return frames.masked_fill(gone, 0.0).reshape(x.shape)
 
     def _speaking_states(
         self,

@@ -149,11 +149,8 @@ def _save(
     codebook.centroids.copy_(kmeans.centroids)
     report: dict[str, Any] = {"error_of_the_last_batch": kmeans.error, "steps": len(steps), "finished": final}
     if final:
-        x = steps(min(SAMPLE, len(steps)), torch.Generator().manual_seed(config.kmeans.seed))
-        try:
-            codebook.tau.fill_(temperature_for(codebook, x, config.perplexity))
-        except ValueError as e:
-            raise UserError(str(e), where="perplexity") from None
+        x = sample(steps, config.kmeans.seed)
+        soften(codebook, x, config.perplexity)
         log_q = codebook.posterior(x)
         use = torch.bincount(codebook.nearest(x), minlength=config.codes).double()
         share = use / use.sum()
@@ -182,6 +179,23 @@ def _save(
     )
     checkpoint.prune(out, keep=1)
     return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in report.items())
+
+
+def sample(steps: Steps, seed: int) -> Tensor:
+    """The steps (n, D) that a temperature is found on."""
+    return steps(min(SAMPLE, len(steps)), torch.Generator().manual_seed(seed))
+
+
+def soften(codebook: Codebook, x: Tensor, perplexity: float) -> None:
+    """Set the temperature at which q has this mean perplexity over `x`; 1 = the nearest code only.
+
+    Raises:
+        UserError: fewer codes than that.
+    """
+    try:
+        codebook.tau.fill_(temperature_for(codebook, x, perplexity))
+    except ValueError as e:
+        raise UserError(str(e), where="--perplexity") from None
 
 
 def load(directory: Path) -> Trained:

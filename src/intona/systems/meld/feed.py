@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from intona.acoustic.speech_lm import spelling
-from intona.data.prepared import Item, Prepared
+from intona.data.prepared import Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.errors import UserError
 from intona.systems.meld.pace import Pace
@@ -22,7 +23,7 @@ from intona.text import BpeTokenizer
 class SpeechBatch:
     """Padded with 0. Text ids (B, N), natural-log mels (B, T, n_mels), their lengths (B,), names.
 
-    `spans` (B, N): frames that each piece lasts; None = as expected of it.
+    `only_heard` (B,): never to be spoken. `spans` (B, N): frames that each piece lasts; None = as expected.
     """
 
     text: torch.Tensor
@@ -30,6 +31,7 @@ class SpeechBatch:
     mels: torch.Tensor
     mel_lengths: torch.Tensor
     ids: list[str]
+    only_heard: torch.Tensor
     spans: torch.Tensor | None = None
 
     def __len__(self) -> int:
@@ -49,12 +51,23 @@ class SpeechBatch:
             mels=self.mels[place, : int(t.max())],
             mel_lengths=t,
             ids=[self.ids[i] for i in place.tolist()],
+            only_heard=self.only_heard[place],
             spans=None if self.spans is None else self.spans[place, : int(n.max())],
         )
 
 
 class Corpus:
-    """Items of a split with their text pieces, and batches of them."""
+    """Utterances of a split with their text pieces, and batches of them.
+
+    Args:
+        joined: share of the utterances that are followed by another one of their speaker in one stream, as a
+            text follows a reference; together at most half of the context, as much as a reference may take,
+            and at most `longest` positions.
+        only_heard: speakers who are transcribed and never spoken.
+
+    Raises:
+        UserError: an utterance without text or sound, or longer than the context.
+    """
 
     def __init__(
         self,
@@ -65,43 +78,71 @@ class Corpus:
         group: int,
         context: int,
         pace: Pace | None = None,
+        joined: float = 0.0,
+        longest: int | None = None,
+        seed: int = 0,
+        only_heard: Collection[int] = (),
     ) -> None:
         self.prepared, self.items, self.pace = prepared, prepared.items(split), pace
-        self.pieces = [spelling.encode(tokenizer, i.normalized).ids for i in self.items]
+        self.only_heard = frozenset(only_heard)
+        encoded = [spelling.encode(tokenizer, i.normalized) for i in self.items]
+        self.pieces = [e.ids for e in encoded]
+        self.unknown = Counter(ch for e in encoded for ch in e.unknown)
         # Positions in the stream: pieces, the task token, steps.
-        self.lengths = [
-            len(p) + 1 + i.n_frames // group for p, i in zip(self.pieces, self.items, strict=True)
-        ]
-        for item, pieces, length in zip(self.items, self.pieces, self.lengths, strict=True):
+        alone = [len(p) + 1 + i.n_frames // group for p, i in zip(self.pieces, self.items, strict=True)]
+        for item, pieces, length in zip(self.items, self.pieces, alone, strict=True):
             if not pieces or item.n_frames < group:
                 raise UserError(f'"{item.id}" has no text or no sound', where=prepared.root)
             if length > context:
+                # Speaking may take twice the expected time and a second more before it is cut.
+                frames = 2 * max(i.n_frames for i in self.items) + 86
+                most = max(map(len, self.pieces)) + 1 + -(-frames // group)
                 raise UserError(
                     f'"{item.id}" takes {length} positions, the model\'s context is {context}',
                     where=prepared.root,
-                    mend=f"raise --model.context to {max(self.lengths)}, or prepare with a lower max_seconds",
+                    mend=f"raise --model.context to {most}, or prepare with a lower max_seconds",
                 )
+        self.entries = self._entries(alone, joined, min(context // 2, longest or context), seed)
+        self.lengths = [sum(alone[i] for i in e) - len(e) + 1 for e in self.entries]
+
+    def _entries(
+        self, lengths: Sequence[int], joined: float, longest: int, seed: int
+    ) -> list[tuple[int, ...]]:
+        """Each utterance once, some with a second one behind."""
+        rng = np.random.default_rng([seed, len(lengths)])
+        speakers, sizes = np.array([i.speaker for i in self.items]), np.array(lengths)
+        out: list[tuple[int, ...]] = []
+        for i, length in enumerate(lengths):
+            follows = np.flatnonzero((speakers == speakers[i]) & (sizes <= longest - length))
+            follows = follows[follows != i]
+            drawn = rng.random() < joined and len(follows)
+            out.append((i, int(rng.choice(follows))) if drawn else (i,))
+        return out
 
     def batch(self, indices: Sequence[int]) -> SpeechBatch:
-        chosen: list[Item] = [self.items[i] for i in indices]
-        text = [self.pieces[i] for i in indices]
-        mels = np.zeros((len(chosen), max(i.n_frames for i in chosen), self.prepared.spec.n_mels), np.float32)
-        for row, item in zip(mels, chosen, strict=True):
-            row[: item.n_frames] = self.prepared.mel_rows(item)
+        chosen = [[self.items[i] for i in self.entries[k]] for k in indices]
+        text = [[p for i in self.entries[k] for p in self.pieces[i]] for k in indices]
+        frames = [sum(i.n_frames for i in items) for items in chosen]
+        mels = np.zeros((len(chosen), max(frames), self.prepared.spec.n_mels), np.float32)
+        for row, items, n in zip(mels, chosen, frames, strict=True):
+            row[:n] = np.concatenate([self.prepared.mel_rows(i) for i in items])
         padded = np.zeros((len(text), max(map(len, text))), np.int64)
         for row, ids in zip(padded, text, strict=True):
             row[: len(ids)] = ids
         spans = None
         if self.pace is not None and self.pace.kind != "none":
             spans = np.zeros(padded.shape, np.float32)
-            for row, item, ids in zip(spans, chosen, text, strict=True):
-                row[: len(ids)] = self.pace.frames(item, ids)
+            for row, k in zip(spans, indices, strict=True):
+                found = [self.pace.frames(self.items[i], self.pieces[i]) for i in self.entries[k]]
+                whole = np.concatenate([x for x in found if x is not None])
+                row[: len(whole)] = whole
         return SpeechBatch(
             text=torch.from_numpy(padded),
             text_lengths=torch.tensor([len(t) for t in text]),
             mels=torch.from_numpy(mels),
-            mel_lengths=torch.tensor([i.n_frames for i in chosen]),
-            ids=[i.id for i in chosen],
+            mel_lengths=torch.tensor(frames),
+            ids=["+".join(i.id for i in items) for items in chosen],
+            only_heard=torch.tensor([items[0].speaker in self.only_heard for items in chosen]),
             spans=None if spans is None else torch.from_numpy(spans),
         )
 
@@ -113,6 +154,12 @@ class SpeechFeed:
         self, train: Corpus, dev: Corpus | None, *, max_positions: int, seed: int, rank: int, world: int
     ):
         self._train, self._dev = train, dev
+        if (longest := max(train.lengths)) > max_positions:
+            raise UserError(
+                f"the longest utterance takes {longest} positions, a batch holds {max_positions}",
+                where="--max-positions",
+                mend=f"at least {longest}",
+            )
         self._sampler = DurationBatchSampler(
             train.lengths, max_frames=max_positions, seed=seed, rank=rank, world_size=world
         )

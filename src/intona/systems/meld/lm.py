@@ -1,177 +1,32 @@
-"""What meld.tts, meld.stt and meld.joint share: run config, sizes, the paper's controls, the task."""
+"""What meld.tts, meld.stt and meld.joint share: the task, and how a run starts."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from intona import checkpoint
 from intona import config as configs
-from intona.acoustic.speech_lm import SpeechLM, SpeechLMConfig, spelling
+from intona.acoustic.speech_lm import SpeechLM, spelling
 from intona.acoustic.speech_lm.model import merge_losses
 from intona.data.prepared import Prepared
 from intona.errors import UserError, unknown
 from intona.nn.losses import Losses, Part
-from intona.nn.quantize import KMeansConfig
 from intona.nn.random import ItemRandom, derive_seed
-from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld.feed import Corpus, SpeechBatch, SpeechFeed
 from intona.systems.meld.pace import Pace, jittered
+from intona.systems.meld.presets import RunConfig, resolve
 from intona.text import BpeTokenizer, load_tokenizer
-from intona.training.loop import LoopConfig
-from intona.training.optim import OptimConfig
+from intona.training.initial import start_from
 from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """A whole run.
-
-    `corpus` is the fingerprint of the data, `init` the model it started from, `codebook` the codebook: a
-    directory on the command line ("" = made from the corpus in RUN/codebook), its hash from then on.
-    `arm` is one of the paper's controls (`ARMS`). `bpe` pieces of text. `max_positions` bounds a batch with
-    padding. `listen` is the share of utterances that are transcribed, from step `listen_from` on.
-    `pace` (ours, `positions` "time" only): where text stands in training: "none" = as expected of its
-    letters, "length" = that, scaled to the utterance, "words" = as aligned (an utterance without alignment:
-    "length"). `pace_noise`: seconds of error put on each place in training.
-    """
-
-    stage: str = "meld.tts"
-    size: str = "small"
-    corpus: str = ""
-    init: str = ""
-    codebook: str = ""
-    arm: str = ""
-    bpe: int = 256
-    perplexity: float = 5.0
-    pace: Literal["none", "length", "words"] = "none"
-    pace_noise: float = 0.0
-    max_positions: int = 1600
-    listen: float = 0.0
-    listen_from: int = 0
-    model: SpeechLMConfig = field(default_factory=SpeechLMConfig)
-    kmeans: KMeansConfig = field(default_factory=KMeansConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.listen <= 1:
-            raise ValueError("listen must lie in [0, 1]")
-        if self.pace != "none" and self.model.positions != "time":
-            raise UserError(
-                f'"{self.pace}" needs text placed in time',
-                where="--pace",
-                mend="take --model.positions time, or --pace none",
-            )
-        if not 0 <= self.pace_noise < 1:
-            raise UserError("not between 0 and 1 second", where="--pace-noise")
-
-
-# The paper's controls (sections 4 and 5), as overrides of any size: `--arm hard-vq`.
-ARMS: dict[str, dict[str, str]] = {
-    "": {},
-    # One code alone would be penalised for coming again at every step.
-    "mel-lm": {
-        "model.codes": "1",
-        "model.code_embedding": "zero",
-        "perplexity": "1",
-        "sampling.penalty": "0",
-    },
-    "hard-vq": {"perplexity": "1"},
-    "codes": {"model.see": "codes", "perplexity": "1"},
-    "codec": {"model.see": "codes", "model.train_prenet": "false", "perplexity": "1"},
-    "frozen-prenet": {"model.train_prenet": "false"},
-    "no-slowness": {"model.slowness": "0"},
-    "no-penalty": {"sampling.penalty": "0"},
-    "zero-code": {"model.code_embedding": "zero"},
-}
-
-
-def paper() -> RunConfig:
-    """The paper's sizes: 12 layers, 1024, 16 heads, K = 8192, 4096 pieces; some 180 M parameters.
-
-    200k updates of 50k frames on 16 V100 in the paper; learning rate and schedule are ours (it gives none).
-    """
-    return RunConfig(
-        size="paper",
-        bpe=4096,
-        max_positions=50_000,
-        model=SpeechLMConfig(),
-        loop=LoopConfig(steps=200_000, save_every=2000, validate_every=2000, best="kl"),
-        optim=OptimConfig(lr=5e-4, betas=(0.9, 0.98), warmup=16_000, schedule="linear"),
-    )
-
-
-def small() -> RunConfig:
-    """6 M parameters, four frames a step, text placed in time: for hours of speech and a CPU.
-
-    Figures and cost: docs/meld.md.
-    """
-    return RunConfig(
-        size="small",
-        bpe=64,
-        pace="words",
-        pace_noise=0.04,
-        max_positions=1600,
-        model=SpeechLMConfig(
-            codes=1024,
-            group=4,
-            reconstruction_weight=0.02,
-            centroid_inputs=0.25,
-            dropped_inputs=0.15,
-            dim=256,
-            layers=6,
-            heads=4,
-            hidden=1024,
-            prenet=256,
-            positions="time",
-            reconstruction_hidden=512,
-            postnet_channels=128,
-            context=2048,
-        ),
-        loop=LoopConfig(steps=10_000, ema=0.999, validate_every=500, save_every=500, best="kl"),
-        optim=OptimConfig(
-            lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup=400, schedule="cosine", final=0.02, clip=5.0
-        ),
-    )
-
-
-def toy() -> RunConfig:
-    """0.2 M parameters: trains in seconds, says nothing. For tests and first tries."""
-    base = small()
-    return dataclasses.replace(
-        base,
-        size="toy",
-        bpe=64,
-        model=dataclasses.replace(
-            base.model,
-            codes=32,
-            group=2,
-            dim=64,
-            layers=2,
-            heads=2,
-            hidden=128,
-            prenet=64,
-            reconstruction_hidden=64,
-            reconstruction_blocks=1,
-            postnet_channels=32,
-            postnet_layers=2,
-        ),
-        kmeans=KMeansConfig(batch=1024, iterations=60),
-        loop=dataclasses.replace(base.loop, steps=200, log_every=10, validate_every=100, save_every=100),
-    )
-
-
-SIZES = {"paper": paper, "small": small, "toy": toy}
+SPEAK_FIRST = 0.4  # of the steps (MELD, section 5.6)
 
 
 class MeldTask(Task):
@@ -189,6 +44,9 @@ class MeldTask(Task):
             self.model.mean.copy_(found.mean)
             self.model.std.copy_(found.std)
             self.model.codebook.load_state_dict(found.codebook.state_dict())
+            if found.config.perplexity != config.perplexity:
+                _soften(self.model, config, prepared)
+        self.listening = False  # whether it has learnt to listen yet
         if config.listen == 1:  # what only speaking uses is not trained, and DDP must not wait for it
             for part in (self.model.reconstruction, self.model.postnet):
                 part.requires_grad_(False)
@@ -196,11 +54,15 @@ class MeldTask(Task):
     def forward(self, batch: SpeechBatch, step: int) -> Losses:
         c = self.config
         share = c.listen if step < 0 or step >= c.listen_from * c.loop.accumulate else 0.0
+        self.listening |= step >= 0 and share > 0
         choice = ItemRandom(derive_seed(c.loop.seed, "task"), step, batch.ids).uniform()
         listens = (choice < share).to(batch.mel_lengths.device)
+        only = batch.only_heard.to(listens.device)
+        listens = listens | only
         speaks = ~listens
         if step < 0 and 0 < c.listen < 1:  # dev: every utterance both ways
-            speaks = listens = torch.ones_like(listens)
+            listens = torch.ones_like(listens)
+            speaks = ~only
         parts = []
         if c.listen < 1:
             parts.append(self._losses(self.model.speaking_losses, batch, speaks, step, SPEAKING))
@@ -234,15 +96,14 @@ class MeldTask(Task):
         )
 
     def extra_files(self) -> dict[str, Any]:
-        language = self.prepared.languages[0]
         return {
             "tokenizer.json": self.tokenizer.to_json(),
             "features.json": configs.to_dict(self.prepared.spec),
             "stats.json": self.prepared.stats,
             "voices.json": {
                 "kind": "speech_lm",
+                "listens": self.listening,
                 "languages": list(self.prepared.languages),
-                "language": language,
                 "speakers": list(self.prepared.speakers),
                 "longest_frames": max(i.n_frames for i in self.prepared.items("train")),
             },
@@ -273,14 +134,6 @@ SPEAKING = ("kl", "reconstruction", "slowness", "eos", "entropy")
 LISTENING = ("text",)
 
 
-def resolve(stage: str, base: RunConfig, overrides: dict[str, str]) -> RunConfig:
-    """A preset of a stage with an arm's overrides, then the user's."""
-    arm = overrides.get("arm", "")
-    if arm not in ARMS:
-        unknown("arm", arm, [a for a in ARMS if a], where="--arm")
-    return configs.override(dataclasses.replace(base, stage=stage), {**ARMS[arm], **overrides})
-
-
 def run(
     stage: str,
     base: RunConfig,
@@ -295,6 +148,7 @@ def run(
     """Train or resume a stage. Tokenizer and codebook are the run's, else those of `init`, else made."""
     prepared, out = Prepared.open(data), Path(out)
     config = resolve(stage, base, overrides)
+    config = _listen_from(config, out)
     source = out if checkpoint.steps(out) else init
     tokenizer = _tokenizer(source, config, prepared)
     model = dataclasses.replace(config.model, n_text=len(tokenizer), n_mels=prepared.spec.n_mels)
@@ -309,12 +163,29 @@ def run(
     torch.manual_seed(config.loop.seed)
     pace = Pace.of(prepared, tokenizer, config.pace)
     task = MeldTask(config, prepared, pace, found)
-    limits: dict[str, Any] = {"group": model.group, "context": model.context, "pace": pace}
-    train = Corpus(prepared, "train", tokenizer, **limits)
+    limits: dict[str, Any] = {
+        "group": model.group,
+        "context": model.context,
+        "pace": pace,
+        "only_heard": _only_heard(config, prepared),
+    }
+    train = Corpus(
+        prepared,
+        "train",
+        tokenizer,
+        joined=config.joined,
+        longest=config.max_positions,
+        seed=config.loop.seed,
+        **limits,
+    )
     dev = Corpus(prepared, "dev", tokenizer, **limits) if prepared.items("dev") else None
     facts: dict[str, Any] = {"utterances": len(train.items)}
     if config.pace == "words":
         facts["placed by words"] = sum(i.id in pace.aligned for i in train.items)
+    if train.unknown:  # a tokenizer of --init
+        facts["characters left out"] = " ".join(
+            f"{ch!r} {n} times" for ch, n in train.unknown.most_common(20)
+        )
     return fit_stage(
         task,
         config,
@@ -324,9 +195,54 @@ def run(
         ),
         facts=facts,
         init=init,
+        start=lambda task, source: _start(task, source, config, prepared),
         limit_minutes=limit_minutes,
         fabric=fabric,
     )
+
+
+def _start(task: Any, source: Path, config: RunConfig, prepared: Prepared) -> None:
+    """The weights of `source`; its codebook softened as this run wants it."""
+    start_from(task, source)
+    before = configs.read_json(checkpoint.resolve(source) / "config.json")
+    if not isinstance(before, dict) or before.get("perplexity") != config.perplexity:
+        _soften(task.model, config, prepared)
+
+
+def _soften(model: Any, config: RunConfig, prepared: Prepared) -> None:
+    steps = codebooks.Steps(prepared, config.model.group, model.mean, model.std)
+    codebooks.soften(model.codebook, codebooks.sample(steps, config.kmeans.seed), config.perplexity)
+
+
+def _only_heard(config: RunConfig, prepared: Prepared) -> set[int]:
+    names = [n.strip() for n in config.only_heard.split(",") if n.strip()]
+    for name in names:
+        if name not in prepared.speakers:
+            unknown("speaker", name, prepared.speakers, where="--only-heard")
+    if names and not config.listen:
+        raise UserError("this stage does not listen", where="--only-heard", mend="train meld.joint")
+    return {prepared.speakers.index(n) for n in names}
+
+
+def _listen_from(config: RunConfig, out: Path) -> RunConfig:
+    """-1 becomes a number, once: a resume with more steps does not move it.
+
+    Raises:
+        UserError: a run that ends before it listens.
+    """
+    if config.listen_from < 0:
+        at = int(SPEAK_FIRST * config.loop.steps)
+        if found := checkpoint.steps(out):
+            before = configs.read_json(out / f"step-{found[-1]:08d}" / "config.json")
+            at = int(before["listen_from"]) if isinstance(before, dict) and "listen_from" in before else at
+        config = dataclasses.replace(config, listen_from=at)
+    if config.listen > 0 and config.listen_from >= config.loop.steps:
+        raise UserError(
+            f"listening would begin at step {config.listen_from} of {config.loop.steps}: never",
+            where="--listen-from",
+            mend="a smaller one, or more --loop.steps",
+        )
+    return config
 
 
 def _tokenizer(source: Path | None, config: RunConfig, prepared: Prepared) -> BpeTokenizer:

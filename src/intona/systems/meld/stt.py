@@ -6,9 +6,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from intona.systems.meld import lm
+from intona.systems.meld import lm, presets
 
-SIZES = lm.SIZES
+SIZES = presets.SIZES
 
 
 def train(*, size: str, data: Path, out: Path, overrides: dict[str, str], **how: Any) -> Path:

@@ -25,7 +25,7 @@ FAMILY = ("wer", "cer", "sim_o", "omission", "long_silence")
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """An arm: its preset (`lm.ARMS`), or the arm whose voice it speaks with and how it samples."""
+    """An arm: its preset (`presets.ARMS`), or the arm whose voice it speaks with and how it samples."""
 
     what: str
     preset: str = ""

@@ -69,10 +69,11 @@ class Witness:
         voice_text: str | None = None,
         **others: Any,
     ) -> Audio:
-        """As `LanguageVoice.say`; a sentence that ends before its first step is a short silence.
+        """As `LanguageVoice.say`, written down; a row that was cut, or a silence, is a failure.
 
         Raises:
-            UserError: nothing to say; an option that a study does not use.
+            UserError: nothing to say; a sentence that did not end by itself or ended at once; an option that
+                a study does not use.
         """
         if others:
             raise UserError("no such option in a study", where=", ".join(others))
@@ -109,6 +110,9 @@ class Witness:
         }
         with open(self.notes, "a", encoding="utf-8") as f:
             f.write(json.dumps(row) + "\n")
+        if capped or empty:
+            what = "did not end by itself" if capped else "nothing was spoken, the model ended at once"
+            raise UserError(f"{capped or empty} of {row['sentences']} sentences: {what}")
         return Audio(np.clip(np.concatenate(waves), -1, 1), v.spec.sample_rate)
 
 
@@ -138,7 +142,8 @@ def speak(
         )
     except TimeIsUp:
         return False
-    if len(spoken.failures) == spoken.n:
+    # That every row was cut is a result; that none could be tried is an error.
+    if len(spoken.failures) == spoken.n and not read_lines(out / ENDINGS):
         raise UserError(f"none of {spoken.n} sentences could be spoken: {spoken.failures[0].reason}")
     return True
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from intona.systems.meld import lm
+from intona.systems.meld import lm, presets
 
-SIZES = lm.SIZES
+SIZES = presets.SIZES
 
 
 def train(*, size: str, data: Path, out: Path, overrides: dict[str, str], **how: Any) -> Path:
