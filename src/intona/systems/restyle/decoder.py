@@ -24,7 +24,7 @@ from intona.errors import UserError
 from intona.latents import vits
 from intona.latents.vits import VitsSpace
 from intona.latents.vits import posterior as posteriors
-from intona.latents.vits.posterior import PosteriorNet, latents_of
+from intona.latents.vits.posterior import PosteriorNet, at_level, latents_of
 from intona.latents.vits.space import magnitudes
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom
@@ -36,6 +36,7 @@ from intona.training.optim import OptimConfig
 from intona.training.task import Task
 
 FACTS = "decoder.json"
+VERSION = 2  # 1 was tuned to recordings at their own level
 EDGE = 4  # frames at each end of a window that the decoder hears without their neighbours: no loss there
 RESOLUTIONS = ((2048, 512), (1024, 256), (512, 128))  # window and hop, samples
 
@@ -128,7 +129,10 @@ def spectral_distance(heard: Tensor, truth: Tensor) -> Part:
 def pairs_of(
     prepared: Prepared, space: VitsSpace, net: PosteriorNet | None, config: RunConfig
 ) -> dict[str, list[Pair]]:
-    """Recording (T, hop) samples and its Z_audio (T, C); what is shorter than a window is left out."""
+    """Recording (T, hop) samples, at the voice's level, and its Z_audio (T, C).
+
+    What is shorter than a window is left out.
+    """
     row, out = space.speaker(config.speaker or None), {"train": [], "dev": []}
     for split, kept in out.items():
         for item in prepared.items(split):
@@ -137,7 +141,8 @@ def pairs_of(
             if not config.segment <= frames <= config.max_frames:
                 continue
             z = latents_of(space, net, audio, speaker=row).numpy().astype(np.float16)
-            samples = audio.samples[: len(z) * space.hop].reshape(len(z), space.hop).astype(np.float16)
+            heard = at_level(net, audio)
+            samples = heard.samples[: len(z) * space.hop].reshape(len(z), space.hop).astype(np.float16)
             kept.append(Pair(id=item.id, given=samples, wanted=z, style=np.zeros(1, np.float32)))
     if not out["train"]:
         raise UserError(f"no recording of {config.segment} frames or more", where=prepared.root)
@@ -154,6 +159,12 @@ def load(run: Path, space: VitsSpace) -> nn.Module:
     facts = configs.read_json(path / FACTS) if (path / FACTS).is_file() else {}
     if not isinstance(facts, dict) or facts.get("voice_hash") != space.weights_hash():
         raise UserError(f"not a decoder tuned for the voice {space.facts.name}", where=path)
+    if facts.get("version") != VERSION:
+        raise UserError(
+            f"made by version {facts.get('version', 1)} of restyle.decoder, and this one reads {VERSION}",
+            where=path,
+            mend="train it again: intona train restyle.decoder",
+        )
     made = copy.deepcopy(space.model.decoder)
     own = {k.removeprefix("decoder."): v for k, v in state.items()}
     checkpoint.load_weights(made, own, where=path)
@@ -182,7 +193,8 @@ def train(
     net = posteriors.load_for(space, config.posterior)
     pairs = pairs_of(prepared, space, net, config)
     torch.manual_seed(config.loop.seed)
-    task = DecoderTask(config, space, {"voice": space.facts.name, "voice_hash": before})
+    facts = {"version": VERSION, "voice": space.facts.name, "voice_hash": before}
+    task = DecoderTask(config, space, facts)
     return fit_beside(
         space,
         task,
