@@ -35,6 +35,11 @@ def refuse(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) ->
     raise UserError("no good", mend="none")
 
 
+def warn(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, text: str) -> None:
+    (out / "note.txt").write_text(text)
+    (out / "made.txt").write_text("a")
+
+
 def threads(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:
     (out / "made.txt").write_text(os.environ.get("OMP_NUM_THREADS", ""))
 

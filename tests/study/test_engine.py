@@ -52,6 +52,13 @@ def test_order_resume_and_time(tmp_path: Path) -> None:
     assert any(line.startswith("d done: ") for line in lines)
 
 
+def test_what_a_job_must_tell_at_once_is_told(tmp_path: Path) -> None:
+    lines: list[str] = []
+    wanted = plan(job("a", "warn", text="THE GATE IS SHUT\n"), job("b", "write", "a", text="b"))
+    assert run(wanted, tmp_path, report=lines.append).complete
+    assert lines.index("THE GATE IS SHUT") < lines.index("b starts")
+
+
 def test_a_job_that_stops_early_is_called_again(tmp_path: Path) -> None:
     wanted = plan(job("a", "in_parts", parts=3), job("b", "write", "a", text="b"))
     first, second = run(wanted, tmp_path), run(wanted, tmp_path)

@@ -85,11 +85,11 @@ SIZES = {
         ),
         sentences=42,
         own=450,
-        probed=(200, 0),
+        probed=(150, 60),
         minutes={
             "people": 1,
             "test": 2,
-            "gate": 4,
+            "gate": 5,
             "own": 12,
             "say": 2.5,
             "drawn": 11,
