@@ -39,6 +39,7 @@ from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.synth_ditto import DittoVoice
 from intona.systems.prosody import ditto, melvae
+from intona.systems.prosody.ditto_latents import open_latents
 
 SECONDS, SYMBOLS, BATCH = 5.0, 75, 8
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
@@ -151,7 +152,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
     from intona.vocoder import load_vocoder
 
     prepared = Prepared.open(arguments.data)
-    space = ditto.open_latents(arguments.latents, prepared)
+    space = open_latents(arguments.latents, prepared)
     items = prepared.items("dev")
     std = mel_statistics(prepared)[1]
     vocoder, judge = load_vocoder("hifigan"), distillmos()

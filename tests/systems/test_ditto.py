@@ -25,6 +25,7 @@ from intona.latents.corpus import LatentCorpus
 from intona.latents.mel import MelLatents
 from intona.synthesis_set import row_seed
 from intona.systems.prosody import ditto as stage
+from intona.systems.prosody.ditto_latents import open_latents
 from intona.vocoder import load_vocoder
 
 SMALL = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
@@ -127,7 +128,7 @@ def test_latents_of_the_run_are_those_of_the_vae_and_standardised(spoken: Path, 
 def test_patches_keep_the_proportions_of_their_components(spoken: Path) -> None:
     """A deviation of 1 each would make the least component weigh as much as loudness."""
     prepared = Prepared.open(spoken)
-    corpus = LatentCorpus(prepared, stage.open_latents("mel4", prepared), seconds=(1.0, 2.0))
+    corpus = LatentCorpus(prepared, open_latents("mel4", prepared), seconds=(1.0, 2.0))
     mean, std = corpus.statistics()
     rows = np.concatenate([corpus.codes(i) for i in prepared.items("train")])
     assert np.allclose(mean, rows.mean(0), atol=1e-3) and len(std.unique()) == 1
@@ -463,9 +464,9 @@ def test_patches_have_a_schedule_of_their_own(spoken: Path) -> None:
 
 def test_latents_are_named_once(spoken: Path, run: Path, tmp_path: Path) -> None:
     prepared = Prepared.open(spoken)
-    assert stage.open_latents("mel8x24", prepared).dim == 24
+    assert open_latents("mel8x24", prepared).dim == 24
     with pytest.raises(UserError, match="700 numbers for 8 frames are not between 1 and 640"):
-        stage.open_latents("mel8x700", prepared)
+        open_latents("mel8x700", prepared)
     for key in ("model.latents.dim", "model.latents"):
         with pytest.raises(UserError, match=rf"--{key}: the latents are what --latents says.*mel8x64"):
             stage.resolve("toy", prepared, {"latents": "mel8", key: "32"})

@@ -20,7 +20,7 @@ from intona.study import Outcome, Plan
 from intona.study.account import costs
 from intona.study.job import folder
 from intona.systems.prosody import ditto_copy, ditto_study, ditto_study_report, study
-from intona.systems.prosody.ditto import open_latents
+from intona.systems.prosody.ditto_latents import open_latents
 
 
 def plan(data: Path, **how: object) -> Plan:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,22 +16,21 @@ from torch import Tensor
 from intona import checkpoint, hub
 from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
-from intona.audio import MelSpec
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
 from intona.encoders import frozen, pretrained
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
-from intona.latents import trained
 from intona.latents.base import LatentSpace
 from intona.latents.corpus import LatentCorpus
-from intona.latents.mel import PER_FRAME, MelLatents, MelLatentsConfig, PatchLatentsConfig, fit_patches
+from intona.latents.mel import MelLatentsConfig
 from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.provenance import sha256
 from intona.synth_ditto import FORMAT, is_ditto_voice, require_format
 from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
+from intona.systems.prosody.ditto_latents import open_latents
 from intona.systems.prosody.pretrain import start_encoder
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 from intona.training.initial import Rows, start_from
@@ -270,54 +268,6 @@ class DittoTask(Task):
             audio = voice.speak([utterance_of(item)])[0]
             audio.write(out / f"{item.id}.wav")
             spectrogram_of(audio, out / f"{item.id}.png", title=f"{item.id}, step {step}")
-
-
-def open_latents(name: str, prepared: Prepared) -> LatentSpace:
-    """The space that `--latents` names.
-
-    Raises:
-        UserError: none named, no such run, or made for other mels than the corpus's.
-    """
-    if not name:
-        raise UserError(
-            "no latents named",
-            where="--latents",
-            mend="give a run of prosody.melvae, mel for plain mels, mel8 for patches of 8 frames, or a run "
-            "of prosody.ditto whose latents to take",
-        )
-    if name == "mel":
-        return MelLatents(prepared.spec)
-    if found := re.fullmatch(r"mel(\d{1,2})(?:x(\d{1,4}))?", name):
-        frames, n_mels = int(found[1]), prepared.spec.n_mels
-        dim = int(found[2] or PER_FRAME * frames)
-        if not 2 <= frames <= 32:
-            raise UserError(f"patches of {frames} frames are not between 2 and 32", where="--latents")
-        if not 1 <= dim <= frames * n_mels:
-            raise UserError(
-                f"{dim} numbers for {frames} frames are not between 1 and {frames * n_mels}",
-                where="--latents",
-            )
-        config = PatchLatentsConfig(n_mels=n_mels, frames=frames, dim=dim, corpus=prepared.fingerprint)
-        return fit_patches((prepared.mel(i) for i in prepared.items("train")), config, prepared.spec)
-    path = checkpoint.resolve(Path(name))
-    return _latents_of(path, prepared) if is_ditto_voice(path) else trained.load(name, spec=prepared.spec)
-
-
-def _latents_of(path: Path, prepared: Prepared) -> LatentSpace:
-    """The frozen space in a voice's own run, so that it can go on with another corpus."""
-    raw = configs.read_json(path / "config.json")
-    require_format(raw, path)
-    checkpoint.verify(path, state=False)
-    spec = MelSpec.load(path / "features.json")
-    spec.require_same(prepared.spec, where=path)
-    config = configs.from_dict(DittoConfig, raw.get("model"), where=f"{path / 'config.json'}: model")
-    space = trained.build(config.latents, spec)
-    prefix = "model.space."
-    own = {
-        k.removeprefix(prefix): v for k, v in checkpoint.weights_of(path)[1].items() if k.startswith(prefix)
-    }
-    checkpoint.load_weights(space, own, where=path)
-    return space.eval().requires_grad_(False)
 
 
 def resolve(

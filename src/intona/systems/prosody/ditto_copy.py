@@ -11,7 +11,7 @@ from intona.audio import Audio
 from intona.data.prepared import Prepared
 from intona.evaluation import read_manifest
 from intona.study.stages import MANIFEST, RUN, WAVS, TimeIsUp, require_corpus, until
-from intona.systems.prosody.ditto import open_latents
+from intona.systems.prosody.ditto_latents import open_latents
 from intona.systems.prosody.melvae import mel_errors, there_and_back
 from intona.vocoder import load_vocoder
 
