@@ -28,14 +28,6 @@ class SamplingConfig:
             raise ValueError("top_k, penalty and temperature must not be below 0")
 
 
-def top_k_set(logits: Tensor, k: int) -> Tensor:
-    """(V,) -> boolean (V,): the k largest; all for k = 0."""
-    keep = torch.ones_like(logits, dtype=torch.bool)
-    if 0 < k < logits.shape[-1]:
-        keep = torch.zeros_like(keep).scatter_(-1, logits.topk(k).indices, True)
-    return keep
-
-
 def top_p_set(logits: Tensor, p: float) -> Tensor:
     """(V,) -> boolean (V,): the fewest likeliest entries whose probabilities reach p; at least one."""
     ordered, index = logits.softmax(-1).sort(descending=True)

@@ -94,7 +94,7 @@ def test_a_wrong_arm_and_an_option_of_another_study(
     said = capsys.readouterr().err
     assert "--texts: study meld has no such option" in said and "prosody" in said
     assert cli.main([*line, "--size", "toy", "--seeds", "0,1"]) == 0
-    assert "| codec | 1 |" in capsys.readouterr().out and not (tmp_path / "o").exists()
+    assert "| codes | 1 |" in capsys.readouterr().out and not (tmp_path / "o").exists()
 
 
 def tone(*spans: tuple[float, float]) -> Audio:
@@ -182,6 +182,14 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
 def test_the_rule_of_the_headline(found: tuple[str, ...], cer: float | None, said: str) -> None:
     keys = [(m, other) for m in ("long_silence", "omission") for other in SEPARATE]
     assert headline(dict(zip(keys, found, strict=True)), cer) == said
+
+
+def test_the_headline_asks_of_the_encoders_that_were_trained() -> None:
+    """With one rival both measures must hold against it; one that was not trained counts for nothing."""
+    found = {("long_silence", "codes"): "holds", ("omission", "codes"): "holds"}
+    assert headline(found, 0.2) == "supported"
+    assert headline({**found, ("omission", "codes"): "open: x"}, 0.2) == "partly"
+    assert headline({(m, o): "not measured" for m, _ in found for o in SEPARATE}, 0.2) == "not measured"
 
 
 def finish(out: Path, wanted: Plan, name: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -124,8 +123,3 @@ class Reconstruction(nn.Module):
 def gaussian_nats(x: Tensor, mean: Tensor) -> Tensor:
     """-log N(x; mean, 1) without its constant (D/2) log 2 pi, summed over the last axis."""
     return 0.5 * (x.float() - mean.float()).square().sum(-1)
-
-
-def constant_nats(dim: int) -> float:
-    """The constant left out above."""
-    return 0.5 * dim * math.log(2 * math.pi)

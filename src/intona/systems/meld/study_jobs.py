@@ -116,6 +116,12 @@ class Witness:
         return Audio(np.clip(np.concatenate(waves), -1, 1), v.spec.sample_rate)
 
 
+def trained(job: Path) -> Path:
+    """The weights that a voice is judged by: those that did best on the dev set, in every arm alike."""
+    run = job / RUN
+    return run / "best" if (run / "best").is_dir() else run
+
+
 def speak(
     *,
     out: Path,
@@ -130,7 +136,7 @@ def speak(
     """The test manifest spoken by the voice of job `voice`, into `out/wavs`, with `out/endings.jsonl`."""
     manifest = read_manifest(needs[test] / MANIFEST)
     names = {row_seed(seed, row.id): row.id for row in manifest.rows}
-    witness = Witness(synth_lm.load(needs[voice] / RUN), out / ENDINGS, names, penalty)
+    witness = Witness(synth_lm.load(trained(needs[voice])), out / ENDINGS, names, penalty)
     try:
         spoken = synthesize_set(
             witness,
@@ -176,7 +182,7 @@ def listen(
     sources = {"own": index_folder(needs[said] / WAVS, manifest)[0]}
     if recordings:
         sources["recordings"] = index_folder(needs[test] / RECORDINGS, manifest)[0]
-    model = synth_lm.load(needs[voice] / RUN)
+    model = synth_lm.load(trained(needs[voice]))
     tell, done = until(limit_minutes), 0
     total = len(manifest) * len(sources)
     kept_lines = out / HEARD
