@@ -94,8 +94,8 @@ HEADLINE = "Joint training reduces prolonged silence and omissions"
 HEADLINE_RULE = (
     "Supported: both measures hold against each separately made encoder of the study. Partly: at least one "
     "holds and none is the reverse. Contradicted: one is the reverse and none holds. Mixed: some hold and "
-    f"some are the reverse. Else open. Not judged while the joint model's CER is above {UNDERSTOOD:g}: where hardly a "
-    "word is heard, none can be said to be left out."
+    "some are the reverse. Else open. Not judged while the joint model's CER is above "
+    f"{UNDERSTOOD:g}: where hardly a word is heard, none can be said to be left out."
 )
 
 
