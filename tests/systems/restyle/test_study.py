@@ -63,7 +63,7 @@ def test_palette_speaks_at_every_scale_and_the_others_where_they_are_compared(sp
     def scales(arm: str, plan: Any = whole) -> set[float]:
         return {j.arguments["guidance"] for j in plan.jobs if j.arm == arm and j.name.startswith("said/")}
 
-    assert scales("palette") == {0, 1, 2, 3, 5, 10} and scales("bridge") == {1, 3, 10}
+    assert scales("palette") == {0, 1, 2, 3, 5, 10} and scales("bridge") == {1, 3}
     assert all(scales(a) == {verdict.PRIMARY} for a in study.ARMS if a not in ("palette", "bridge"))
     wanted = plan(spoken, arms=("palette", "palette-decoder", "palette-words"), repeat=())
     assert scales("palette", wanted) == {1, 3, 10}  # toy has fewer
@@ -96,7 +96,7 @@ def test_the_small_study_fits_six_hours_of_a_core(spoken: Path) -> None:
     whole = study.declare(data=spoken, size="small", seeds=(0, 1))
     assert whole.minutes <= 360
     kinds = {n: len([j for j in whole.jobs if j.name.startswith(n)]) for n in ("voice/", "said/", "gate")}
-    assert kinds == {"voice/": 8, "said/": 21, "gate": 1}
+    assert kinds == {"voice/": 8, "said/": 20, "gate": 1}
     drawn = [n for n in study.DEFAULT_ARMS if dict(study.ARMS[n].overrides).get("model.network.kind")]
     assert drawn == ["palette-2d"]  # what an image shows in so few steps is decided before it runs
 
@@ -374,6 +374,9 @@ def test_only_sentences_of_some_words_are_said() -> None:
     items = [item(str(n), n, 2.0) for n in (1, 2, 4, 7, 14, 15, 43)]
     chosen, usable = trial.sentences_of(items, 0)
     assert [i.id for i in chosen] == ["4", "7", "14"] and usable == 3
+    items[3].text += ", isn't it?"  # quotes and stops are no signs
+    items.append(item("#", 5, 2.0))
+    items[-1].text = "press # to go on"
     some, usable = trial.sentences_of(items, 2)
     assert [i.id for i in some] == ["4", "7"] and usable == 3
     with pytest.raises(UserError, match="none of 2 test sentences has 4 to 14 words"):

@@ -66,7 +66,7 @@ ARMS = {
         what="palette, its sound by a tuned copy of the decoder", tuned=True, of="palette"
     ),
     "palette-2d": Restyled(what="palette with latents as an image", overrides=TWO_D),
-    "bridge": Restyled(what="I2SB, aligned, 1-D, real frames", scales=DECIDING, swapped=True, **BRIDGE),
+    "bridge": Restyled(what="I2SB, aligned, 1-D, real frames", scales=(1.0, PRIMARY), swapped=True, **BRIDGE),
     "bridge-unaligned": Restyled(
         what="bridge on the voice's own durations", overrides=(("align", "none"),), optional=True, **BRIDGE
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Results:
     people: Mapping[str, Any]
     conditions: Conditions | None
     speech: Finished | None
+    known: dict[tuple[str, str, str], Value | None] = field(default_factory=dict)  # resampled once
 
     def arms(self) -> list[tuple[str, int]]:
         """(arm, seed) of which at least one scale was planned."""
@@ -80,6 +81,12 @@ class Results:
 
     def paired(self, system: str, other: str, measure: str) -> Value | None:
         """Over the sentences of both rows of the evaluation; None where it does not stand."""
+        key = (system, other, measure)
+        if key not in self.known:
+            self.known[key] = self._paired(*key)
+        return self.known[key]
+
+    def _paired(self, system: str, other: str, measure: str) -> Value | None:
         finished = self.speech
         if finished is None or measure in finished.table["unavailable"]:
             return None

@@ -74,16 +74,16 @@ SIZES = {
         posterior=Work(steps=1500, warmup=50, seconds=1.2, before=10, overrides=(("pairs", "1008"),)),
         style=Work(steps=600, warmup=30, seconds=1.0, before=6),  # before: prosody of the corpus, once
         decoder=Work(steps=500, warmup=20, seconds=1.3),
-        model=Work(steps=1302, warmup=100, seconds=0.8, before=1),
-        # 17 minutes, too. Of width 16 over 384 frames a step takes 15 s of this: 70 steps would show nothing.
+        model=Work(steps=1170, warmup=100, seconds=0.8, before=1),
+        # 16 minutes, too. Of width 16 over 384 frames a step takes 15 s of this: 70 steps would show nothing.
         image=Work(
-            steps=217,
+            steps=195,
             warmup=25,
             seconds=4.8,
             before=1,
             overrides=(("model.network.dim", "8"), ("model.segment", "64")),
         ),
-        sentences=42,
+        sentences=40,
         own=450,
         probed=(150, 60),
         minutes={
@@ -91,12 +91,12 @@ SIZES = {
             "test": 2,
             "gate": 5,
             "own": 12,
-            "say": 2.5,
-            "drawn": 11,
-            "same": 1.4,
+            "say": 3.3,
+            "drawn": 11.5,
+            "same": 1.7,
             "probes": 5,
             "swap": 3,
-            "judge": 2.8,
+            "judge": 3.0,
             "judge same": 1.8,
         },
     ),

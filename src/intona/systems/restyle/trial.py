@@ -1,16 +1,17 @@
 """The test of the study, fixed before anything is trained: sentences, each in two opposite styles.
 
 Sentences are those of the test split with 4 to 14 words: single words tell a recognizer little, and one long
-sentence must not weigh as much as ten. A style is that of a real recording of the train split. Of each
-speaker's recordings with enough words and seconds the tenth that is lowest in pitch and the tenth that is
-highest are the two poles, ranked by pitch alone, so that they differ in style and not in what they say; they
-are paired so that everything else is as alike as can be. A sentence gets such a pair, of its own speaker. A
-row of the manifest is a sentence in a style, and its `speaker` is the sentence, so that intervals resample
-sentences and never halves of them.
+sentence must not weigh as much as ten. A sentence with a sign such as "#" is none of them: nobody knows how
+it is read. A style is that of a real recording of the train split. Of each speaker's recordings with enough
+words and seconds the tenth that is lowest in pitch and the tenth that is highest are the two poles, ranked by
+pitch alone, so that they differ in style and not in what they say; they are paired so that everything else is
+as alike as can be. A sentence gets such a pair, of its own speaker. A row of the manifest is a sentence in a
+style, and its `speaker` is the sentence, so that intervals resample sentences and never halves of them.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ POLES: tuple[Pole, Pole] = ("low", "high")
 TAIL, LEAST = 0.1, 4
 CONDITIONS = "conditions.json"
 WORDS = (4, 14)  # of a test sentence; the first also of a reference
+_SIGN = re.compile(r"[^\w\s.,;:!?'’\"«»…()–—-]")
 MIN_SECONDS = 1.5  # of a reference
 ALIKE = ("range", "energy", "dynamics", "rate", "voiced")  # in which a pair of poles is matched
 
@@ -116,12 +118,12 @@ def poles(
 
 
 def sentences_of(items: Sequence[Item], most: int) -> tuple[list[Item], int]:
-    """At most `most` items (0: all) with `WORDS` words, at even steps, and how many there are of them.
+    """At most `most` items (0: all) with `WORDS` words and no signs, at even steps, and how many there are.
 
     Raises:
         UserError: there is none.
     """
-    usable = [i for i in items if WORDS[0] <= words_in(i) <= WORDS[1]]
+    usable = [i for i in items if WORDS[0] <= words_in(i) <= WORDS[1] and not _SIGN.search(i.text)]
     if not usable:
         raise UserError(
             f"none of {len(items)} test sentences has {WORDS[0]} to {WORDS[1]} words",
