@@ -1,12 +1,15 @@
 """The speech language model of system meld: how fast it trains and speaks, and what a recognizer hears of it.
 
     python benchmarks/meld.py speed --size small
-    python benchmarks/meld.py heard --run runs/meld --data data/ru --sentences 5
+    python benchmarks/meld.py heard --run runs/meld/best --data data/ru --sentences 5
 
 `speed`: frames a second in training, attention over padded rows against utterances packed into one, steps in
 generation with and without the key-value cache at growing lengths, real-time factor. Random weights: speed
-only. `heard`: character error of a recognizer on dev sentences, of the recording through the
-vocoder, of the model with the true past (teacher forcing), and of the model alone; failures are counted.
+only. `heard`: character error of a recognizer on dev sentences, of the recording through the vocoder, of the
+model with the true past (teacher forcing), of the model alone with words as long as the reader's, and of the
+model alone; failures are counted. --penalty: of repetition, in place of the run's own. `--run RUN/best` takes
+the weights that did best on the dev set. A model that listens writes the recordings down, without and with the
+dropout of its prenet.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ def main() -> int:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--sentences", type=int, default=5)
+    parser.add_argument("--penalty", type=float, help="of repetition in `heard`")
     parser.add_argument("--out", type=Path, help="keep the wavs of `heard` here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -137,20 +141,31 @@ def _generation(model: SpeechLM, steps: int, cached: bool) -> Cost:
 
 
 def heard(arguments: argparse.Namespace) -> int:
+    from intona import config as configs
     from intona import synth_lm
-    from intona.audio import Audio
+    from intona.audio import Audio, read_audio
     from intona.data.prepared import Prepared
     from intona.evaluation.asr import AsrConfig, Transcriber
     from intona.evaluation.normalize import normalizer
     from intona.evaluation.stats import ratio_interval
     from intona.evaluation.wer import character_edits
+    from intona.systems.meld.pace import Pace
 
     prepared = Prepared.open(arguments.data)
     voice = synth_lm.load(arguments.run)
     transcribe = Transcriber(AsrConfig(language=voice.language, threads=arguments.threads))
     clean = normalizer(voice.language)
     totals: dict[str, list[tuple[int, int]]] = {}
+
+    def count(id: str, name: str, said: str, text: str) -> None:
+        edits = character_edits(clean(said), clean(text))
+        totals.setdefault(name, []).append((edits.errors, edits.reference))
+        print(f"  {id} {name}: {text}")
+
     failures = 0
+    if arguments.penalty is not None:
+        voice.sampling = configs.override(voice.sampling, {"penalty": f"{arguments.penalty:g}"})
+    pace = Pace.of(prepared, voice.tokenizer, "words")
     for item in prepared.items("dev")[: arguments.sentences]:
         said, pieces = voice.pieces(item.normalized)
         mel = torch.from_numpy(prepared.mel(item))
@@ -159,18 +174,31 @@ def heard(arguments: argparse.Namespace) -> int:
         took = time.perf_counter() - began
         free = torch.cat([c.mel for c in chunks])
         failures += not chunks[-1].ended
+        frames = pace.frames(item, pieces)
+        assert frames is not None
+        spans, random = torch.from_numpy(frames) / voice.model.config.group, ItemRandom(0, 0, [item.id])
+        text = torch.tensor(pieces)
         with torch.inference_mode():
-            forced = voice.model.resynthesized(torch.tensor(pieces), mel, ItemRandom(0, 0, [item.id]))
-        for name, x in (("recording through the vocoder", mel), ("true past", forced), ("alone", free)):
+            forced = voice.model.resynthesized(text, mel, random, spans)
+        paced = generate(
+            voice.model, text, max_steps=voice.cap(spans), sampling=voice.sampling, random=random, spans=spans
+        ).mel
+        for name, x in (
+            ("recording through the vocoder", mel),
+            ("true past", forced),
+            ("alone at the reader's pace", paced),
+            ("alone", free),
+        ):
             wave = voice.vocoder.decode(x[None])[0].numpy() if len(x) else torch.zeros(4000).numpy()
             audio = Audio(wave, voice.spec.sample_rate)
             if arguments.out:
                 arguments.out.mkdir(parents=True, exist_ok=True)
-                audio.write(arguments.out / f"{item.id}-{name.split()[0]}.wav")
-            text = transcribe(audio).text
-            edits = character_edits(clean(said), clean(text))
-            totals.setdefault(name, []).append((edits.errors, edits.reference))
-            print(f"  {item.id} {name}: {text}")
+                audio.write(arguments.out / f"{item.id}-{name.replace(' ', '-')}.wav")
+            count(item.id, name, said, transcribe(audio).text)
+        for dropout in (False, True) if voice.listens else ():
+            own = voice.transcribe(read_audio(prepared.audio_path(item)), dropout=dropout)
+            name = "written down by the model" + (", dropout on" if dropout else "")
+            count(item.id, name, said, " ".join(w.text for w in own))
         seconds = f"{voice.spec.seconds(len(free)):.1f} s for {voice.spec.seconds(len(mel)):.1f} s"
         print(f"  {item.id}: {seconds}, made in {took:.1f} s, ended by itself: {chunks[-1].ended}")
     print("\n| mel | CER [95 %] |\n|---|---|")
