@@ -8,8 +8,8 @@ generation with and without the key-value cache at growing lengths, real-time fa
 only. `heard`: character error of a recognizer on dev sentences, of the recording through the vocoder, of the
 model with the true past (teacher forcing), of the model alone with words as long as the reader's, and of the
 model alone; failures are counted. --penalty: of repetition, in place of the run's own. `--run RUN/best` takes
-the weights that did best on the dev set. A model that listens writes the recordings down, without and with the
-dropout of its prenet.
+the weights that did best on the dev set. A model that listens writes the recordings down, without and
+with the dropout of its prenet.
 """
 
 from __future__ import annotations
