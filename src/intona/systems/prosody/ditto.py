@@ -137,7 +137,6 @@ def small() -> RunConfig:
             text_widths=(0.14, 0.28, 0.56, 0.0),
             rotary=200.0,
             opening=0.2,
-            guess=True,
             together=True,
             drop_reference=0.5,
             encoder=PlainEncoderConfig(layers=4, hidden=384),
