@@ -154,7 +154,7 @@ def publish(run: Path, out: Path, *, card: dict[str, Any]) -> Path:
     """A checkpoint as a model to ship: the averaged weights in half precision, no training state, a card.
 
     Args:
-        run: run or checkpoint directory.
+        run: run or checkpoint directory, or RUN/best.
         out: a new directory, or one published before (replaced).
         card: name, kind, language, trained_on, licence, figures …: written as card.json.
     """
@@ -163,7 +163,7 @@ def publish(run: Path, out: Path, *, card: dict[str, Any]) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     state = {
         k: v.half() if v.is_floating_point() else v
-        for k, v in read_tensors(source / "ema.safetensors").items()
+        for k, v in read_tensors(weights_file(source)).items()
     }
     names = [p.name for p in source.glob("*.json") if p.name != INDEX]
     for name in names:

@@ -68,6 +68,21 @@ def test_checkpoints_of_before_are_refused_in_one_line(joint: Path, tmp_path: Pa
         synth_lm.load(old)
 
 
+def test_the_best_weights_are_a_model_of_their_own(corpus, codebook, tmp_path: Path) -> None:
+    flags = {"codebook": str(codebook), "loop.steps": "2", "loop.validate_every": "1"}
+    path = _start("meld.tts", corpus, tmp_path / "run", flags)
+    best = checkpoint.resolve(tmp_path / "run" / "best")
+    assert synth_lm.load(tmp_path / "run" / "best").path == best
+    if best.name == path.name:  # what was judged is what is kept: the average
+        kept = checkpoint.read_tensors(best / "model.safetensors")
+        averaged = checkpoint.read_tensors(path / "ema.safetensors")
+        assert all(torch.equal(kept[k], v) for k, v in averaged.items())
+    shipped = checkpoint.publish(tmp_path / "run" / "best", tmp_path / "shipped", card={"name": "x"})
+    assert synth_lm.load(shipped).speaks
+    with pytest.raises(UserError, match='no dev loss "kll"'):
+        _start("meld.tts", corpus, tmp_path / "x", {**flags, "loop.best": "kll"})
+
+
 def _corpus(corpus: Path, **how) -> Corpus:
     prepared = Prepared.open(corpus)
     tokenizer = lm._tokenizer(None, presets.toy(), prepared)
