@@ -162,8 +162,7 @@ def publish(run: Path, out: Path, *, card: dict[str, Any]) -> Path:
     verify(source)
     out.mkdir(parents=True, exist_ok=True)
     state = {
-        k: v.half() if v.is_floating_point() else v
-        for k, v in read_tensors(weights_file(source)).items()
+        k: v.half() if v.is_floating_point() else v for k, v in read_tensors(weights_file(source)).items()
     }
     names = [p.name for p in source.glob("*.json") if p.name != INDEX]
     for name in names:
