@@ -15,6 +15,7 @@ from intona.errors import UserError
 from intona.evaluation.manifest import Manifest
 
 ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+SPOKEN = "failures.jsonl"  # `synthesize_set` writes it last, empty where all went well
 MAX_SECONDS = 600.0
 MIN_SECONDS = 0.05
 SILENT_PEAK = 1e-4  # -80 dB of full scale: three steps of a 16-bit file
@@ -59,7 +60,8 @@ def index_folder(folder: Path | str, manifest: Manifest) -> tuple[dict[str, Path
             )
         else:
             found[path.stem] = path
-    if not found:
+    # A set that was spoken to its end and failed in every row is a result: each counts as failed.
+    if not found and (extra or not (folder / SPOKEN).is_file()):
         what = (
             f"none of its {len(extra)} audio files is named after an id" if extra else "holds no audio file"
         )

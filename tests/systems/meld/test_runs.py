@@ -157,3 +157,15 @@ def test_what_is_too_long_is_told_with_its_flag(corpus: Path) -> None:
     assert int(str(e.value).split("--model.context to ")[1].split(",")[0]) > 1.5 * longest
     with pytest.raises(UserError, match=f"--max-positions.*at least {longest}"):
         SpeechFeed(_corpus(corpus), None, max_positions=longest - 1, seed=0, rank=0, world=1)
+
+
+def test_a_set_that_failed_in_every_row_is_a_result(tmp_path: Path) -> None:
+    """A young model may end no sentence by itself: it is judged, each row as failed."""
+    from intona.evaluation.manifest import Manifest, Row
+    from intona.evaluation.wavs import index_folder
+
+    manifest = Manifest(rows=(Row(id="a", text="да"),))
+    with pytest.raises(UserError, match="holds no audio file"):
+        index_folder(tmp_path, manifest)
+    (tmp_path / "failures.jsonl").write_text('{"id": "a", "reason": "did not end by itself"}\n')
+    assert index_folder(tmp_path, manifest) == ({}, [])
