@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from intona.study.claims import Claim, Sums, Test, adjusted, answers, compare, counts, decide, pairs, section
+from intona.study.claims import Claim, Sums, Test, adjusted, answers, compare, decide, pairs, section
 from intona.study.claims import Pair as P
 
 LOWER = Claim(said="a is below b", measure="wer", arm="a", other="b", sign=-1)
@@ -68,7 +70,7 @@ def test_nothing_measured_is_no_verdict_and_holm_counts_what_was_tested() -> Non
     assert decide(LOWER, found[0]) == "open: no clear difference"  # alone .03 would do
 
 
-def test_counts_say_how_many_seeds_agree() -> None:
+def test_a_row_shows_the_seeds_that_both_have() -> None:
     def value(arm: str, seed: int, measure: str) -> dict[str, float] | None:
         if seed == 2:
             return None
@@ -77,9 +79,10 @@ def test_counts_say_how_many_seeds_agree() -> None:
 
     found = pairs(LOWER, value, (0, 1, 2))
     assert [p.seed for p in found] == [0, 1]
-    assert counts(LOWER, found) == "2 of 2 seeds as claimed; intervals apart in 1"
-    assert counts(LOWER, []) == "not measured"
-    rows = answers([LOWER], value, (0, 1, 2), verdict=lambda c, p: "<b>", names={"wer": "WER"})
+    claim = dataclasses.replace(LOWER, said="<b>")
+    test = outcome({0: -0.05, 1: -0.3}, 0.001)
+    rows = answers([claim, LOWER], [test, None], value, (0, 1, 2), names={"wer": "WER"})
     page = section(rows, published="nowhere.", lead="none").render()
     assert "seed 0: 0.100 / 0.150" in page and "&lt;b&gt;" in page and ">WER<" in page
+    assert "<strong>holds</strong>" in page and "<strong>not measured</strong>" in page
     assert isinstance(found[0], P)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from intona import config as configs
 from intona.data.pieces import Pieces
 from intona.nn.conv import Conv
 from intona.nn.masks import length_mask
@@ -28,9 +29,7 @@ class PlainEncoderConfig:
     prenet: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("dim", "heads", "hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+        configs.at_least(self, dim=1, heads=1, hidden=1)
         if self.layers < 0 or self.window < 0:
             raise ValueError("layers and window must not be below 0")
         if self.dim % self.heads:

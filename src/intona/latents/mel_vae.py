@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.latents.base import LatentSpace, hold_last
@@ -47,9 +48,7 @@ class MelVAEConfig:
     delta: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("n_mels", "dim", "width", "depth", "expand"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+        configs.at_least(self, n_mels=1, dim=1, width=1, depth=1, expand=1)
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError("kernel must be odd")
         if not 0 <= self.halvings <= 5:

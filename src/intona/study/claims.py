@@ -63,32 +63,17 @@ def pairs(claim: Claim, value: Lookup, seeds: Sequence[int]) -> list[Pair]:
     return [Pair(seed=s, a=a, b=b) for s, a, b in found if a is not None and b is not None]
 
 
-def counts(claim: Claim, found: Sequence[Pair]) -> str:
-    """In how many seeds it is as claimed: a count, no test."""
-    if not found:
-        return "not measured"
-    along = sum(claim.sign * (p.a["estimate"] - p.b["estimate"]) > 0 for p in found)
-    apart = sum(_apart(p.a, p.b) for p in found)
-    return f"{along} of {len(found)} seeds as claimed; intervals apart in {apart}"
-
-
-def _apart(a: Value, b: Value) -> bool:
-    if any(v.get("low") is None for v in (a, b)):
-        return False
-    return a["low"] > b["high"] or b["low"] > a["high"]
-
-
 def answers(
     claims: Sequence[Claim],
+    tests: Sequence[Test | None],
     value: Lookup,
     seeds: Sequence[int],
     *,
-    verdict: Callable[[Claim, Sequence[Pair]], str | Html] = counts,
     names: Mapping[str, str] | None = None,
 ) -> list[Answer]:
-    """A row for each claim. `verdict` gets the pairs measured; `names`: measure -> what to print."""
+    """A row for each claim and its adjusted test. `names`: measure -> what to print."""
     out = []
-    for claim in claims:
+    for claim, test in zip(claims, tests, strict=True):
         found = pairs(claim, value, seeds)
         out.append(
             Answer(
@@ -97,7 +82,7 @@ def answers(
                 measure=(names or {}).get(claim.measure, claim.measure),
                 published=claim.published,
                 here=[f"seed {p.seed}: {p.a['estimate']:.3f} / {p.b['estimate']:.3f}" for p in found],
-                verdict=verdict(claim, found),
+                verdict=shown(claim, test),
             )
         )
     return out
@@ -197,6 +182,13 @@ def compare_voices(
         for name in (arm, other)
     ]
     return compare(sides[0], sides[1], clusters)
+
+
+def judged(finished: Finished | None, claims: Sequence[Claim], seeds: Sequence[int]) -> list[Test | None]:
+    """The tests of claims about speech, adjusted over all of them; None for each where nothing is judged."""
+    if finished is None:
+        return [None for _ in claims]
+    return adjusted([compare_voices(finished, c.arm, c.other, seeds, c.measure) for c in claims])
 
 
 def adjusted(found: Sequence[Test | None]) -> list[Test | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from intona import config as configs
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.frozen import FrozenTextConfig
 from intona.encoders.plain import PlainEncoderConfig
@@ -80,9 +81,7 @@ class DittoConfig:
     length: LengthConfig = field(default_factory=LengthConfig)
 
     def __post_init__(self) -> None:
-        for name in ("dim", "depth", "heads", "expand"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
+        configs.at_least(self, dim=1, depth=1, heads=1, expand=1)
         if self.dim % self.heads or (self.dim // self.heads) % 2:
             raise ValueError(f"dim {self.dim} must be an even multiple of heads {self.heads}")
         if not 0 <= self.dropout < 1:

@@ -209,14 +209,7 @@ def _claims(results: Results) -> Section:
         here=(),
         verdict=tag("strong", headline(verdicts, cer)),
     )
-    by_claim = {id(c): t for c, t in zip(CLAIMS, tests, strict=True)}
-    rows = claims.answers(
-        CLAIMS,
-        results.value,
-        results.seeds(),
-        verdict=lambda c, _: claims.shown(c, by_claim[id(c)]),
-        names=NAMES,
-    )
+    rows = claims.answers(CLAIMS, tests, results.value, results.seeds(), names=NAMES)
     return claims.section(
         [main, *rows],
         published="arXiv 2605.29859; it counts neither silences nor omissions.",

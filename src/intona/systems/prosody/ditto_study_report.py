@@ -160,21 +160,8 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
 
 
 def _claims(results: Results) -> Section:
-    finished, seeds = results.speech, results.seeds
-    tests = claims.adjusted(
-        [
-            None if finished is None else claims.compare_voices(finished, c.arm, c.other, seeds, c.measure)
-            for c in CLAIMS
-        ]
-    )
-    by_claim = dict(zip(CLAIMS, tests, strict=True))
-    rows = claims.answers(
-        CLAIMS,
-        results.value,
-        seeds,
-        verdict=lambda claim, pairs: claims.shown(claim, by_claim[claim]),
-        names=NAMES,
-    )
+    tests = claims.judged(results.speech, CLAIMS, results.seeds)
+    rows = claims.answers(CLAIMS, tests, results.value, results.seeds, names=NAMES)
     return claims.section(rows, published="arXiv 2604.01247, other data, sizes and scales.", lead=claims.RULE)
 
 

@@ -140,14 +140,8 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
 
 
 def _claims(results: Results, seeds: Sequence[int]) -> Section:
-    tests = dict(zip(CLAIMS, claims.adjusted([results.test(c, seeds) for c in CLAIMS]), strict=True))
-    rows = claims.answers(
-        CLAIMS,
-        results.value,
-        seeds,
-        verdict=lambda claim, pairs: claims.shown(claim, tests[claim]),
-        names={"wer": "WER"},
-    )
+    tests = claims.adjusted([results.test(c, seeds) for c in CLAIMS])
+    rows = claims.answers(CLAIMS, tests, results.value, seeds, names={"wer": "WER"})
     return claims.section(
         rows, published="arXiv 2604.01247, other data, sizes and galleries.", lead=claims.RULE
     )

@@ -117,21 +117,8 @@ def _elsewhere(results: Results, arm: str, seed: int) -> str:
 
 def _claims(results: Results) -> Section:
     seeds = sorted({s for _, s in results.arms()})
-    finished = results.speech
-    tests = claims.adjusted(
-        [
-            None if finished is None else claims.compare_voices(finished, c.arm, c.other, seeds, c.measure)
-            for c in CLAIMS
-        ]
-    )
-    by_claim = dict(zip(CLAIMS, tests, strict=True))
-    rows = claims.answers(
-        CLAIMS,
-        results.value,
-        seeds,
-        verdict=lambda claim, pairs: claims.shown(claim, by_claim[claim]),
-        names={"wer": "WER"},
-    )
+    tests = claims.judged(results.speech, CLAIMS, seeds)
+    rows = claims.answers(CLAIMS, tests, results.value, seeds, names={"wer": "WER"})
     lead = [claims.RULE, f"An arm stands with its guidance scale: .g{PRIMARY:g}."]
     return claims.section(rows, published=SOURCE, lead=lead, title="What the paper suspects, and what we add")
 
