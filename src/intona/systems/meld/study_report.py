@@ -28,6 +28,7 @@ from intona.systems.meld.published import (
     PUBLISHED_STT,
     headline,
 )
+from intona.systems.meld.study import FAMILY
 from intona.systems.meld.study_jobs import AT_ONCE_SECONDS, ENDINGS, FOUND, read_lines
 
 Cells = list[str | Html | None]
@@ -176,7 +177,13 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
             _endings(results),
             _listening(results),
             _consistency(results),
-            speech.differences(results.speech, MEASURES),
+            claims.against(
+                results.speech,
+                list(dict.fromkeys(a for a, _ in results.runs())),
+                "joint",
+                results.seeds(),
+                FAMILY,
+            ),
             speech.tradeoffs(
                 [("stt_wer", "wer"), ("long_silence", "omission")],
                 results.runs(),
