@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intona.errors import UserError
-from intona.nn.quantize import Codebook, KMeans, KMeansConfig, draw, entropy, require_frames, temperature_for
+from intona.nn.quantize import (
+    Codebook,
+    KMeans,
+    KMeansConfig,
+    draw,
+    entropy,
+    probabilities,
+    require_frames,
+    temperature_for,
+)
 from intona.nn.sampling import SamplingConfig, choose, top_p_set
 
 
@@ -35,6 +44,12 @@ def test_posterior_is_the_softmax_of_negative_distances() -> None:
     hard = book.posterior(x).exp()
     assert torch.equal(hard.argmax(-1), book.nearest(x)) and torch.equal(hard.sum(-1), torch.ones(2, 4))
     assert float(entropy(book.posterior(x)).abs().max()) == 0
+
+
+def test_probabilities_are_exp_with_0_for_what_float32_cannot_hold() -> None:
+    x = torch.tensor([0.0, -1.0, -80.0, -88.0, -300.0, -torch.inf])
+    torch.testing.assert_close(probabilities(x)[:3], x[:3].exp(), rtol=1e-6, atol=0)
+    assert probabilities(x)[3:].tolist() == [0, 0, 0]
 
 
 def test_entropy_of_known_distributions() -> None:

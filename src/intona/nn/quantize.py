@@ -56,9 +56,14 @@ class Codebook(nn.Module):
         return self.distances(x).argmin(-1)
 
 
+def probabilities(log_q: Tensor) -> Tensor:
+    """exp of log probabilities, any shape; 0 below e^-87, where MKL's exp is 50 times slower."""
+    return torch.threshold(log_q.clamp(min=-87.0).exp(), 1e-37, 0.0)
+
+
 def entropy(log_q: Tensor) -> Tensor:
     """Entropy in nats, (..., K) -> (...); 0 log 0 = 0. exp of it is the perplexity."""
-    return -(log_q.exp() * log_q.clamp(min=-1e9)).sum(-1)
+    return -(probabilities(log_q) * log_q.clamp(min=-1e9)).sum(-1)
 
 
 def draw(log_q: Tensor, uniform: Tensor) -> Tensor:
@@ -67,7 +72,7 @@ def draw(log_q: Tensor, uniform: Tensor) -> Tensor:
     Args:
         log_q: (..., K). uniform: (...) in [0, 1).
     """
-    ends = log_q.float().exp().cumsum(-1)
+    ends = probabilities(log_q.float()).cumsum(-1)
     # The last end is 1 up to rounding; scaled by it no draw can fall behind the last code.
     target = uniform[..., None].clamp(max=1 - 1e-7) * ends[..., -1:]
     return torch.searchsorted(ends, target, right=True)[..., 0].clamp(max=log_q.shape[-1] - 1)

@@ -17,7 +17,7 @@ from intona.acoustic.speech_lm.parts import PostNet, Prenet, Reconstruction, gau
 from intona.nn.causal import CausalTransformer
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
-from intona.nn.quantize import Codebook, draw, entropy
+from intona.nn.quantize import Codebook, draw, entropy, probabilities
 from intona.nn.random import ItemRandom
 
 DROPPED_RUN = 3  # steps that are dropped together: one alone is guessed from its neighbours
@@ -297,8 +297,7 @@ class SpeechLM(nn.Module):
 
 def kl_nats(log_q: Tensor, log_p: Tensor) -> Tensor:
     """KL(q || p), (..., K) -> (...), for p over more than the K entries given; 0 log 0 = 0."""
-    q = log_q.exp()
-    return (q * (log_q.clamp(min=-1e9) - log_p)).sum(-1)
+    return (probabilities(log_q) * (log_q.clamp(min=-1e9) - log_p)).sum(-1)
 
 
 def merge_losses(parts: Sequence[Losses]) -> Losses:
