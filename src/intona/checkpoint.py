@@ -106,6 +106,12 @@ def resolve(path: Path) -> Path:
     raise UserError("holds no checkpoint", where=path, mend="give a run directory of `intona train`")
 
 
+def step_of(path: Path) -> int | None:
+    """Updates done when a checkpoint was written, as its name says; None for a published model."""
+    found = _STEP.match(path.name)
+    return None if found is None else int(found[1])
+
+
 def prune(run: Path, *, keep: int) -> None:
     """Delete all but the newest `keep` checkpoints, and the leftovers of killed saves."""
     for step in steps(run)[:-keep]:

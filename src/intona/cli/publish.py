@@ -1,0 +1,95 @@
+"""`intona publish`: a run as a small model to keep, to send, or to call by name."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from intona.errors import UserError
+
+ENCODER, VOICES, CONFIG = "encoder.json", "voices.json", "config.json"
+NEXT = {
+    "voice": 'intona say --model {out} "…"',
+    "encoder": "intona train prosody.gradtts --encoder {out} …",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish:
+    """Make a model of a run: the averaged weights in half precision, no training state, and a card.
+
+    A folder of a sixth or less of the checkpoint's size that speaks as the run does. A model in a folder that
+    $INTONA_MODELS names is called by its own name: `--model NAME`, `--encoder NAME`.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """A run, one of its checkpoints, or RUN/best: of a voice or of a text encoder."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """A new folder, or a model published before: it is replaced, what its card says by hand is kept."""
+    summary: str | None = None
+    """What it is, in a sentence."""
+    trained_on: str | None = None
+    """The recordings or texts: corpus, hours, what was held out."""
+    licence: str | None = None
+    """Of the weights and of the recordings."""
+    language: str | None = None
+    """Of its texts; a voice knows its own."""
+
+
+def main(arguments: list[str]) -> None:
+    request = tyro.cli(Publish, prog="intona publish", args=arguments)
+    from intona import checkpoint
+    from intona.models import card_fields
+
+    source = checkpoint.resolve(request.run)
+    out = request.out
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / checkpoint.INDEX).is_file()):
+        raise UserError("holds something else than a published model", where=out, mend="name a new folder")
+    if out.resolve() == source.resolve() or (out / "state").exists():
+        raise UserError("is a checkpoint itself", where=out, mend="name a new folder")
+    found = facts(source)
+    kept = card_fields(out) if out.is_dir() else {}
+    said = {k: v for k, v in vars(request).items() if k not in ("run", "out") and v is not None}
+    card = {**kept, **found, **said}
+    checkpoint.publish(source, out, card=card)
+    size = sum(p.stat().st_size for p in out.iterdir()) / 1e6
+    print(f"{out}: {card['kind']}, {card['parameters'] / 1e6:.2f} M parameters, {size:.1f} MB")
+    lacking = [k for k in ("summary", "trained_on", "licence") if not card.get(k)]
+    if lacking:
+        flags = ", ".join("--" + k.replace("_", "-") for k in lacking)
+        print(f"its card does not say: {', '.join(lacking)} ({flags})", file=sys.stderr)
+    print(f"use it: {NEXT[card['kind']].format(out=out)}", file=sys.stderr)
+
+
+def facts(source: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself, for its card.
+
+    Raises:
+        UserError: what it holds cannot be called by name.
+    """
+    from intona import checkpoint
+    from intona import config as configs
+
+    config = configs.read_json(source / CONFIG)
+    kind = next((k for k, f in (("voice", VOICES), ("encoder", ENCODER)) if (source / f).is_file()), None)
+    if kind is None:
+        raise UserError(
+            f"a run of {config.get('stage', 'another kind')} is no model by itself",
+            where=source,
+            mend="publish the voice or the text encoder that is built on it",
+        )
+    tensors = checkpoint.read_tensors(checkpoint.weights_file(source))
+    out: dict[str, Any] = {
+        "kind": kind,
+        "system": f"{config['stage']} --size {config['size']}",
+        "parameters": sum(t.numel() for t in tensors.values() if t.is_floating_point()),
+    }
+    if (step := checkpoint.step_of(source)) is not None:  # none of a model published again
+        out["training"] = {"steps": step, "seed": config["loop"]["seed"], "corpus": config["corpus"]}
+    if kind == "voice":
+        out["language"] = ", ".join(configs.read_json(source / VOICES).get("languages", []))
+    return out

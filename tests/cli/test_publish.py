@@ -1,0 +1,87 @@
+"""`intona publish`: a run becomes a model with a card, called by its name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from intona import checkpoint, cli, encoders, models
+from intona.config import to_dict
+from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+
+SIZES = DualStreamConfig(
+    n_tokens=9, n_pieces=12, dim=16, heads=2, hidden=16, stream_layers=1, shared_layers=1, out=16
+)
+CONFIG = {"stage": "prosody.contrastive", "size": "toy", "corpus": "ab12", "loop": {"seed": 4}}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    state = {f"model.encoder.{k}": v for k, v in DualStreamEncoder(SIZES).state_dict().items()}
+    tensors = {"model": state, "ema": state, "state/optimizer": {"0.exp_avg": torch.ones(1 << 16)}}
+    checkpoint.save(
+        tmp_path / "run", 7, tensors=tensors, files={"config.json": CONFIG, "encoder.json": to_dict(SIZES)}
+    )
+    return tmp_path / "run"
+
+
+def _publish(*words: object) -> int:
+    return cli.main(["publish", *map(str, words)])
+
+
+def test_an_encoder_is_called_by_its_name(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "shelf/mine"
+    assert _publish(run, out, "--summary", "a small one", "--language", "ru") == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{out}: encoder, 0.0") and "licence" in told.err
+    monkeypatch.setenv("INTONA_MODELS", str(tmp_path / "shelf"))
+    card = next(c for c in models.shipped("encoder") if c.name == "mine")
+    assert (card.system, card.summary, card.language) == (
+        "prosody.contrastive --size toy",
+        "a small one",
+        "ru",
+    )
+    assert card.more["training"] == {"steps": 7, "seed": 4, "corpus": "ab12"}
+    assert not (out / "state").exists()
+    ours, theirs = encoders.load("mine").state_dict(), encoders.load(run).state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        torch.testing.assert_close(tensor, theirs[name], atol=1e-3, rtol=1e-3, msg=name)
+
+
+def test_published_again_it_keeps_what_the_card_says_by_hand(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    assert _publish(run, out, "--licence", "Apache-2.0") == 0
+    card = json.loads((out / "card.json").read_text("utf-8"))
+    (out / "card.json").write_text(json.dumps({**card, "figures": {"WER": 0.2}, "parameters": 1}), "utf-8")
+    assert _publish(run, out, "--summary", "better") == 0
+    again = json.loads((out / "card.json").read_text("utf-8"))
+    assert again == {**card, "figures": {"WER": 0.2}, "summary": "better"}
+    checkpoint.verify(out)
+
+
+def test_nothing_of_somebody_else_is_overwritten(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "diary"
+    mine.mkdir()
+    (mine / "card.json").write_text("{}")
+    for out in (mine, run / "step-00000007", mine / "card.json"):
+        assert _publish(run, out) == 1
+        assert str(out) in capsys.readouterr().err
+    assert [p.name for p in mine.iterdir()] == ["card.json"]
+
+
+def test_what_cannot_be_called_by_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = {"model": {"a": torch.zeros(2)}}
+    checkpoint.save(tmp_path / "vae", 1, tensors=state, files={"config.json": {"stage": "prosody.melvae"}})
+    assert _publish(tmp_path / "vae", tmp_path / "out") == 1
+    assert "a run of prosody.melvae is no model by itself" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert _publish(tmp_path / "nowhere", tmp_path / "out") == 1
