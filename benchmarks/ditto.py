@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from timing import Cost, cost
 
-from intona import synth_ditto
+from intona import synth
 from intona.acoustic.ditto import Ditto
 from intona.audio import Audio, MelSpec
 from intona.data.clauses import clauses_of
@@ -37,7 +37,7 @@ from intona.latents.mel import MelLatents, PatchLatents, PatchLatentsConfig
 from intona.latents.mel_vae import MelVAE
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
-from intona.synth_ditto import DittoVoice
+from intona.synth.ditto import DittoVoice
 from intona.systems.prosody import ditto, melvae
 from intona.systems.prosody.ditto_latents import open_latents
 
@@ -190,7 +190,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
 
 @torch.inference_mode()
 def learned(arguments: argparse.Namespace) -> int:
-    prepared, voice = Prepared.open(arguments.data), synth_ditto.load(arguments.run)
+    prepared, voice = Prepared.open(arguments.data), synth.load(arguments.run)
     whole = prepared.items("dev")[: arguments.sentences]
     known = [(i, prepared.durations(i)) for i in whole]
     parts = [c for i, d in known if d is not None for c in clauses_of(i, d) or [i]]
@@ -207,7 +207,7 @@ def _learned(voice: DittoVoice, prepared: Prepared, items: Sequence[Item]) -> No
     for item in items:
         mel = torch.from_numpy(prepared.mel(item))[None]
         latents, lengths = model.space.encode(mel, torch.tensor([mel.shape[1]]))
-        said.append((latents, lengths, model.read(*voice._chain.numbers([utterance_of(item)]))))
+        said.append((latents, lengths, model.read(*voice.numbers([utterance_of(item)]))))
     squares = torch.cat([latents[0] for latents, _, _ in said]).var(0)
     print("| t | best guess of each dimension | the run | without text | gap |\n|---|---|---|---|---|")
     for t in TIMES:

@@ -142,17 +142,17 @@ def _generation(model: SpeechLM, steps: int, cached: bool) -> Cost:
 
 def heard(arguments: argparse.Namespace) -> int:
     from intona import config as configs
-    from intona import synth_lm
     from intona.audio import Audio, read_audio
     from intona.data.prepared import Prepared
     from intona.evaluation.asr import AsrConfig, Transcriber
     from intona.evaluation.normalize import normalizer
     from intona.evaluation.stats import ratio_interval
     from intona.evaluation.wer import character_edits
+    from intona.synth import speech_lm
     from intona.systems.meld.pace import Pace
 
     prepared = Prepared.open(arguments.data)
-    voice = synth_lm.load(arguments.run)
+    voice = speech_lm.load(arguments.run)
     transcribe = Transcriber(AsrConfig(language=voice.language, threads=arguments.threads))
     clean = normalizer(voice.language)
     totals: dict[str, list[tuple[int, int]]] = {}

@@ -196,7 +196,7 @@ def networks(budget: float) -> list[Result]:
 def acoustic(budget: float) -> list[Result]:
     """Tokens to mel, with as many steps as `say` takes."""
     from intona.nn.random import ItemRandom
-    from intona.synth import DEFAULT_STEPS
+    from intona.synth.gradtts import DEFAULT_STEPS
 
     results = []
     for name, steps in (("small", DEFAULT_STEPS), ("paper", 10)):

@@ -60,9 +60,10 @@ def test_published_again_it_keeps_what_the_card_says_by_hand(run: Path, tmp_path
     assert _publish(run, out, "--licence", "Apache-2.0") == 0
     card = json.loads((out / "card.json").read_text("utf-8"))
     (out / "card.json").write_text(json.dumps({**card, "figures": {"WER": 0.2}, "parameters": 1}), "utf-8")
-    assert _publish(run, out, "--summary", "better") == 0
+    (tmp_path / "more.json").write_text('{"steps": 4}')
+    assert _publish(run, out, "--summary", "better", "--card", tmp_path / "more.json") == 0
     again = json.loads((out / "card.json").read_text("utf-8"))
-    assert again == {**card, "figures": {"WER": 0.2}, "summary": "better"}
+    assert again == {**card, "figures": {"WER": 0.2}, "summary": "better", "steps": 4}
     checkpoint.verify(out)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from intona import checkpoint, cli, config, synth_ditto, systems
+from intona import checkpoint, cli, config, systems
 from intona.audio import Audio, read_audio
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
@@ -23,7 +23,9 @@ from intona.errors import UserError
 from intona.latents import trained
 from intona.latents.corpus import LatentCorpus
 from intona.latents.mel import MelLatents
-from intona.synthesis_set import row_seed
+from intona.sets.speak import row_seed
+from intona.synth import ditto
+from intona.synth.voice import PAUSE_SECONDS
 from intona.systems.prosody import ditto as stage
 from intona.systems.prosody.ditto_latents import open_latents
 from intona.vocoder import load_vocoder
@@ -57,9 +59,9 @@ def run(spoken: Path, vae: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def voice(run: Path) -> synth_ditto.DittoVoice:
-    voice = synth_ditto.load(run)
-    voice._chain._vocoder = load_vocoder("griffin-lim")  # a tenth of the time
+def voice(run: Path) -> ditto.DittoVoice:
+    voice = ditto.load(run)
+    voice._vocoder = load_vocoder("griffin-lim")  # a tenth of the time
     return voice
 
 
@@ -159,7 +161,7 @@ def test_references_are_other_utterances_of_the_speaker(spoken: Path) -> None:
 def test_plain_mels_are_the_control(spoken: Path, tmp_path: Path, latents: str, kind: str) -> None:
     for steps in ("1", "2"):  # the second call resumes: the same latents are fitted again
         train("ditto", spoken, tmp_path / "mel", latents=latents, **{"loop.steps": steps})
-    voice = synth_ditto.load(tmp_path / "mel")
+    voice = ditto.load(tmp_path / "mel")
     assert voice.model.space.kind == kind
     assert voice.say("Да.", steps=2).duration > 0.05
 
@@ -193,7 +195,7 @@ def test_latents_and_features_that_do_not_fit_are_refused(
     names = [str(p.relative_to(broken)) for p in broken.rglob("*") if p.is_file() and p.name != "files.json"]
     checkpoint.write_index(broken, names)
     with pytest.raises(UserError, match="made for the latents 0000"):
-        synth_ditto.load(broken)
+        ditto.load(broken)
     changed = tmp_path / "features"
     shutil.copytree(checkpoint.resolve(vae), changed)
     features = json.loads((changed / "features.json").read_text(encoding="utf-8"))
@@ -233,14 +235,14 @@ def test_it_stands_on_any_text_encoder(spoken: Path, vae: Path, tmp_path: Path) 
     a, b = weights(tmp_path / "mlm", "ema"), weights(tmp_path / "voice")
     name = "model.encoder.phonemes.stack.blocks.0.feed_forward.up.weight"
     assert torch.equal(a[name], b[name])
-    assert synth_ditto.load(tmp_path / "voice").say("Доброе утро.", steps=1).duration > 0.1
+    assert ditto.load(tmp_path / "voice").say("Доброе утро.", steps=1).duration > 0.1
 
 
 # --- speaking -----------------------------------------------------------------------------------------
 
 
 def test_it_speaks_with_and_without_a_reference_and_repeats_itself(
-    voice: synth_ditto.DittoVoice, recording: Audio
+    voice: ditto.DittoVoice, recording: Audio
 ) -> None:
     how: dict[str, Any] = {"steps": 2, "seed": 3}
     plain = voice.say("Доброе утро, друзья. Как дела?", **how)
@@ -251,20 +253,20 @@ def test_it_speaks_with_and_without_a_reference_and_repeats_itself(
     assert not np.array_equal(as_one.samples, other.samples)  # by little: four updates opened few gates
 
 
-def test_length_and_rate_are_obeyed(voice: synth_ditto.DittoVoice) -> None:
+def test_length_and_rate_are_obeyed(voice: ditto.DittoVoice) -> None:
     text = "Доброе утро, друзья. Как у вас сегодня дела?"
     usual = voice.say(text, steps=1)
     latent = 1 / voice.model.space.rate
     asked = 0.6 * usual.duration
     assert voice.say(text, steps=1, length=asked).duration == pytest.approx(asked, abs=2 * latent)
     slow = voice.say(text, steps=1, rate=0.5)
-    spoken = usual.duration - synth_ditto.PAUSE_SECONDS
-    assert slow.duration - synth_ditto.PAUSE_SECONDS == pytest.approx(2 * spoken, abs=3 * latent)
+    spoken = usual.duration - PAUSE_SECONDS
+    assert slow.duration - PAUSE_SECONDS == pytest.approx(2 * spoken, abs=3 * latent)
     with pytest.raises(UserError, match=r"--length: 10000 s for what would take"):
         voice.say(text, steps=1, length=10_000)
 
 
-def test_one_pace_is_that_of_the_training(voice: synth_ditto.DittoVoice, spoken: Path) -> None:
+def test_one_pace_is_that_of_the_training(voice: ditto.DittoVoice, spoken: Path) -> None:
     items = Prepared.open(spoken).items("train")
     seconds = sum(voice.model.space.latents(i.n_frames) for i in items) / voice.model.space.rate
     pace = seconds / sum(len(i.phonemes) for i in items)
@@ -275,7 +277,7 @@ def test_one_pace_is_that_of_the_training(voice: synth_ditto.DittoVoice, spoken:
 def test_a_study_speaks_at_one_pace(
     spoken: Path,
     run: Path,
-    voice: synth_ditto.DittoVoice,
+    voice: ditto.DittoVoice,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -303,7 +305,7 @@ def test_a_study_speaks_at_one_pace(
         assert said.duration == pytest.approx(voice.at_one_pace(row.text), abs=2 / voice.model.space.rate)
 
 
-def test_a_bad_reference_gets_a_clear_answer(voice: synth_ditto.DittoVoice, recording: Audio) -> None:
+def test_a_bad_reference_gets_a_clear_answer(voice: ditto.DittoVoice, recording: Audio) -> None:
     rate = 22050
     noise = np.random.default_rng(0).normal(0, 0.1, rate * 3).astype(np.float32)
     nan = noise.copy()
@@ -363,7 +365,7 @@ def test_say_with_a_bad_reference_is_one_line(
     assert "end it earlier with a full stop" in capsys.readouterr().err
 
 
-def test_a_text_longer_than_trained_gets_a_clear_answer(voice: synth_ditto.DittoVoice) -> None:
+def test_a_text_longer_than_trained_gets_a_clear_answer(voice: ditto.DittoVoice) -> None:
     word = "слово " * 200
     with pytest.raises(UserError, match=r"phonemes, the longest sentence of the training had .*full stop"):
         voice.say(word, steps=1)
@@ -374,7 +376,7 @@ def test_a_text_longer_than_trained_gets_a_clear_answer(voice: synth_ditto.Ditto
         voice.say("слово " * n, steps=1)
 
 
-def test_options_that_this_model_lacks_are_refused(voice: synth_ditto.DittoVoice) -> None:
+def test_options_that_this_model_lacks_are_refused(voice: ditto.DittoVoice) -> None:
     for how, answer in (
         ({"temperature": 0.5}, "no temperature"),
         ({"speaker": "nobody"}, 'unknown speaker "nobody"'),
@@ -393,13 +395,13 @@ def test_options_that_this_model_lacks_are_refused(voice: synth_ditto.DittoVoice
 
 def test_published_half_precision_keeps_the_fingerprint(run: Path, tmp_path: Path) -> None:
     checkpoint.publish(run, tmp_path / "out", card={"name": "toy", "steps": 1, "guidance": 1.0})
-    assert synth_ditto.load(tmp_path / "out").say("Да.").duration > 0.05
+    assert ditto.load(tmp_path / "out").say("Да.").duration > 0.05
 
 
 def test_a_damaged_voices_file_is_named(run: Path) -> None:
-    voice = synth_ditto.load(run)
+    voice = ditto.load(run)
     with pytest.raises(UserError, match=r"voices\.json: damaged"):
-        synth_ditto.DittoVoice(voice.model, voice.tokenizer, voice.spec, voices={"speakers": []})
+        ditto.DittoVoice(voice.model, voice.tokenizer, voice.spec, voices={"speakers": []})
 
 
 def test_the_feed_is_a_function_of_its_place(spoken: Path) -> None:
@@ -447,7 +449,7 @@ def test_clauses_without_an_alignment_are_whole_utterances(spoken: Path, tmp_pat
     train("ditto", tmp_path / "data", tmp_path / "run", latents="mel4", clauses="1", **{"loop.steps": "1"})
     voices = json.loads((checkpoint.resolve(tmp_path / "run") / "voices.json").read_text(encoding="utf-8"))
     assert voices["clause_symbols"] == [] and voices["pauses"] == {}
-    assert synth_ditto.load(tmp_path / "run").say("Да.", steps=1).duration > 0.05
+    assert ditto.load(tmp_path / "run").say("Да.", steps=1).duration > 0.05
 
 
 def test_patches_have_a_schedule_of_their_own(spoken: Path) -> None:
@@ -503,7 +505,7 @@ def test_a_run_of_an_earlier_version_is_refused(spoken: Path, vae: Path, run: Pa
         files = (p for p in (tmp_path / name).rglob("*") if p.is_file() and p.name != "files.json")
         checkpoint.write_index(tmp_path / name, [str(p.relative_to(tmp_path / name)) for p in files])
     with pytest.raises(UserError, match=r"trained by an earlier version.*train it anew"):
-        synth_ditto.load(tmp_path / "old")
+        ditto.load(tmp_path / "old")
     with pytest.raises(UserError, match=r"earlier version.*intona train prosody\.melvae"):
         trained.load(tmp_path / "vae")
     how: dict[str, Any] = {"size": "toy", "data": spoken, "init": tmp_path / "old"}
@@ -512,7 +514,7 @@ def test_a_run_of_an_earlier_version_is_refused(spoken: Path, vae: Path, run: Pa
 
 
 def test_a_long_sentence_is_spoken_in_clauses(
-    voice: synth_ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch
+    voice: ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "Доброе утро, друзья, как у вас дела?"
     asked: list[int] = []
@@ -537,7 +539,7 @@ def test_a_long_sentence_is_spoken_in_clauses(
 
 
 def test_a_length_that_the_training_did_not_have_is_said(
-    voice: synth_ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch
+    voice: ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voice, "seconds", (0.1, 2.0))
     with pytest.warns(UserWarning, match=r"\d\.\d\d s at a stretch, the longest of the training had 2\.00 s"):
@@ -551,10 +553,10 @@ def test_a_length_that_the_training_did_not_have_is_said(
 
 
 def test_a_set_with_prompts_as_typed(
-    spoken: Path, run: Path, voice: synth_ditto.DittoVoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spoken: Path, run: Path, voice: ditto.DittoVoice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from intona import vocoder
-    from intona.synthesis_prompts import kept
+    from intona.sets.prompts import kept
 
     monkeypatch.setattr(vocoder, "load_vocoder", lambda name: load_vocoder("griffin-lim"))
     prepared = Prepared.open(spoken)
@@ -624,7 +626,7 @@ def test_a_voice_that_takes_no_reference_says_so(
 
 def test_a_prepared_corpus_gives_prompts_that_were_not_trained_on(spoken: Path) -> None:
     from intona.evaluation import Manifest, Row
-    from intona.synthesis_prompts import choose
+    from intona.sets.prompts import choose
 
     prepared = Prepared.open(spoken)
     test = {i.id for i in prepared.items("test")}

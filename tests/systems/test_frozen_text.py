@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from intona import checkpoint, synth_ditto, systems
+from intona import checkpoint, systems
 from intona.data.pieces import collate_pieces, collate_tokens, text_of, utterance_of
 from intona.data.prepared import Prepared
 from intona.encoders import frozen
 from intona.encoders.base import TextEncoder
 from intona.errors import UserError
+from intona.synth import ditto
 
 pytest.importorskip("transformers", reason="a published text encoder needs transformers")
 LETTERS = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
@@ -117,7 +118,7 @@ def test_a_voice_stands_on_it(bert: Path, spoken: Path, tmp_path: Path) -> None:
     kept = {k.removeprefix("published."): v for k, v in state.items() if k.startswith("published.")}
     assert kept.keys() == theirs.keys() and all(torch.equal(kept[k], v) for k, v in theirs.items())
     shutil.copytree(path, tmp_path / "moved")  # everything it needs is in its directory
-    voice = synth_ditto.load(tmp_path / "moved")
+    voice = ditto.load(tmp_path / "moved")
     audio = voice.say("Да, это так.", steps=1)
     assert audio.duration > 0.2 and (audio.samples == voice.say("Да, это так.", steps=1).samples).all()
 

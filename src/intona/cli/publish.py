@@ -38,11 +38,14 @@ class Publish:
     """Of the weights and of the recordings."""
     language: str | None = None
     """Of its texts; a voice knows its own."""
+    card: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
+    """Further fields of the card, such as the steps it speaks with and its figures."""
 
 
 def main(arguments: list[str]) -> None:
     request = tyro.cli(Publish, prog="intona publish", args=arguments)
     from intona import checkpoint
+    from intona import config as configs
     from intona.models import card_fields
 
     source = checkpoint.resolve(request.run)
@@ -51,17 +54,20 @@ def main(arguments: list[str]) -> None:
         raise UserError("holds something else than a published model", where=out, mend="name a new folder")
     if out.resolve() == source.resolve() or (out / "state").exists():
         raise UserError("is a checkpoint itself", where=out, mend="name a new folder")
-    found = facts(source)
+    further = {} if request.card is None else configs.read_json(request.card)
+    if not isinstance(further, dict):
+        raise UserError("a card is a table of fields", where=request.card)
     kept = card_fields(out) if out.is_dir() else {}
-    said = {k: v for k, v in vars(request).items() if k not in ("run", "out") and v is not None}
-    card = {**kept, **found, **said}
+    flags = ("summary", "trained_on", "licence", "language")
+    said = {k: v for k in flags if (v := getattr(request, k)) is not None}
+    card = {**kept, **facts(source), **further, **said}
     checkpoint.publish(source, out, card=card)
     size = sum(p.stat().st_size for p in out.iterdir()) / 1e6
     print(f"{out}: {card['kind']}, {card['parameters'] / 1e6:.2f} M parameters, {size:.1f} MB")
     lacking = [k for k in ("summary", "trained_on", "licence") if not card.get(k)]
     if lacking:
-        flags = ", ".join("--" + k.replace("_", "-") for k in lacking)
-        print(f"its card does not say: {', '.join(lacking)} ({flags})", file=sys.stderr)
+        told = ", ".join("--" + k.replace("_", "-") for k in lacking)
+        print(f"its card does not say: {', '.join(lacking)} ({told})", file=sys.stderr)
     print(f"use it: {NEXT[card['kind']].format(out=out)}", file=sys.stderr)
 
 

@@ -16,7 +16,7 @@ from intona.errors import UserError
 
 if TYPE_CHECKING:
     from intona.evaluation import Manifest
-    from intona.synthesis_prompts import Prompt
+    from intona.sets.prompts import Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def asked(
     Raises:
         UserError: a flag that the voice does not know, rows without a prompt, files that are none.
     """
-    from intona import synthesis_prompts as given
+    from intona.sets import prompts as given
 
     for flag, name in (("prompts", "voice"), ("length", "length"), ("guidance", "guidance")):
         if getattr(request, flag) is not None and name not in takes:
@@ -133,8 +133,8 @@ def main(arguments: list[str]) -> None:
     from intona import synth
     from intona.cli.progress import bar
     from intona.evaluation import read_manifest
-    from intona.synthesis_record import FAILURES
-    from intona.synthesis_set import SetConfig, options_of, synthesize_set
+    from intona.sets.record import FAILURES
+    from intona.sets.speak import SetConfig, options_of, synthesize_set
 
     manifest = read_manifest(request.manifest)
     voice: Any = synth.load(request.run)

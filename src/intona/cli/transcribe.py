@@ -44,10 +44,10 @@ def main(arguments: list[str]) -> int:
             mend="train one (intona train meld.joint) and give --model RUN",
         )
 
-    from intona import synth_lm
     from intona.audio.blocks import read_blocks
+    from intona.synth import speech_lm
 
-    voice = synth_lm.load(request.model)
+    voice = speech_lm.load(request.model)
     failed = 0
     for path in request.files:
         began = time.perf_counter()

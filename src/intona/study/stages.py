@@ -87,10 +87,10 @@ def declare_test(
     `sentences`: at most so many, at even steps through the split; 0 takes all. With `prompts` another
     recording of each row's speaker too, for voices that take one and for SIM-o.
     """
-    from intona import synthesis_prompts
     from intona.data.prepared import Prepared
     from intona.evaluation import Manifest, Row, write_manifest
     from intona.evaluation.controls import copy_synthesis, fresh
+    from intona.sets.prompts import choose, keep
 
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
@@ -108,7 +108,7 @@ def declare_test(
     write_manifest(out / MANIFEST, manifest)
     copy_synthesis(out / RECORDINGS, manifest, out / COPY)
     if prompts:
-        synthesis_prompts.keep(synthesis_prompts.choose(manifest, Path(data)), out / PROMPTS)
+        keep(choose(manifest, Path(data)), out / PROMPTS)
 
 
 def speak(
@@ -128,9 +128,10 @@ def speak(
     `settings`: fields of `SetConfig`. `prompts`: with the voices of the test's prompts. `lengths`: each row
     as long as its recording, or with "one-pace" as its symbols at the pace that all of the training had.
     """
-    from intona import synth, synthesis_prompts
+    from intona import synth
     from intona.evaluation import read_manifest
-    from intona.synthesis_set import SetConfig, synthesize_set
+    from intona.sets.prompts import durations, kept
+    from intona.sets.speak import SetConfig, synthesize_set
 
     own = needs[test]
     manifest = read_manifest(own / MANIFEST)
@@ -139,14 +140,14 @@ def speak(
     if lengths == "one-pace":
         seconds = {row.id: speaker.at_one_pace(row.text) for row in manifest.rows}
     elif lengths:
-        seconds = synthesis_prompts.durations(own / RECORDINGS, manifest)
+        seconds = durations(own / RECORDINGS, manifest)
     try:
         spoken = synthesize_set(
             speaker,
             manifest,
             out / WAVS,
             SetConfig(seed=seed, **(settings or {})),
-            prompts=synthesis_prompts.kept(own / PROMPTS) if prompts else None,
+            prompts=kept(own / PROMPTS) if prompts else None,
             lengths=seconds,
             progress=until(limit_minutes),
         )

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from intona import checkpoint, synth_lm, systems
+from intona import checkpoint, systems
 from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.errors import UserError
+from intona.synth import speech_lm
 from intona.systems.meld import lm, presets
 from intona.systems.meld.feed import Corpus, SpeechFeed
 
@@ -46,7 +47,7 @@ def test_it_listens_after_a_share_of_its_own_steps(corpus, codebook, tmp_path: P
     flags = {"codebook": str(codebook), "loop.steps": "5", "loop.save_every": "1", "loop.keep": "9"}
     path = _start("meld.joint", corpus, tmp_path, flags)
     assert configs.read_json(path / "config.json")["listen_from"] == 2
-    listens = [synth_lm.load(tmp_path / f"step-{n:08d}").listens for n in (0, 2, 3, 5)]
+    listens = [speech_lm.load(tmp_path / f"step-{n:08d}").listens for n in (0, 2, 3, 5)]
     assert listens == [False, False, True, True]
     # More steps are the same run: what was decided stays.
     path = _start("meld.joint", corpus, tmp_path, {**flags, "loop.steps": "6"})
@@ -65,20 +66,20 @@ def test_checkpoints_of_before_are_refused_in_one_line(joint: Path, tmp_path: Pa
     files = [str(p.relative_to(old)) for p in old.rglob("*") if p.is_file()]
     checkpoint.write_index(old, [f for f in files if f != checkpoint.INDEX])
     with pytest.raises(UserError, match="made by an earlier version"):
-        synth_lm.load(old)
+        speech_lm.load(old)
 
 
 def test_the_best_weights_are_a_model_of_their_own(corpus, codebook, tmp_path: Path) -> None:
     flags = {"codebook": str(codebook), "loop.steps": "2", "loop.validate_every": "1"}
     path = _start("meld.tts", corpus, tmp_path / "run", flags)
     best = checkpoint.resolve(tmp_path / "run" / "best")
-    assert synth_lm.load(tmp_path / "run" / "best").path == best
+    assert speech_lm.load(tmp_path / "run" / "best").path == best
     if best.name == path.name:  # what was judged is what is kept: the average
         kept = checkpoint.read_tensors(best / "model.safetensors")
         averaged = checkpoint.read_tensors(path / "ema.safetensors")
         assert all(torch.equal(kept[k], v) for k, v in averaged.items())
     shipped = checkpoint.publish(tmp_path / "run" / "best", tmp_path / "shipped", card={"name": "x"})
-    assert synth_lm.load(shipped).speaks
+    assert speech_lm.load(shipped).speaks
     with pytest.raises(UserError, match='no dev loss "kll"'):
         _start("meld.tts", corpus, tmp_path / "x", {**flags, "loop.best": "kll"})
 

@@ -131,9 +131,9 @@ def test_the_baselines_hear_nothing() -> None:
 
 
 def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) -> None:
-    from intona import synth_lm
+    from intona.synth import speech_lm
 
-    voice = synth_lm.load(joint)
+    voice = speech_lm.load(joint)
     witness = study_jobs.Witness(voice, tmp_path / "e.jsonl", {7: "x"}, 0.0)
     assert voice.sampling.penalty == 0 and witness.settled()["sampling"]["penalty"] == 0
     text = Prepared.open(three).items("test")[0].text

@@ -13,22 +13,24 @@ import pytest
 import soundfile
 import torch
 
-from intona import cli, synth_lm
+from intona import cli
 from intona.acoustic.speech_lm import spelling
 from intona.audio import Audio, MelSpec, read_audio
 from intona.audio.blocks import read_blocks
 from intona.data.prepared import Prepared
 from intona.errors import UserError
-from intona.synth_lm import LanguageVoice
+from intona.synth import speech_lm
+from intona.synth.reference import levelled
+from intona.synth.speech_lm import LanguageVoice
+from intona.synth.transcription import windows
 from intona.text import BpeTokenizer
-from intona.transcription import levelled, windows
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*did not end by itself")
 
 
 @pytest.fixture(scope="module")
 def voice(joint: Path) -> LanguageVoice:
-    return synth_lm.load(joint)
+    return speech_lm.load(joint)
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_say_is_its_stream_and_a_function_of_the_seed(lasting, monkeypatch) -> N
 def test_between_chunks_the_caller_s_arithmetic_is_its_own(lasting, monkeypatch) -> None:
     _cut(lasting, monkeypatch, 50)
     monkeypatch.setattr(
-        synth_lm, "autocast", lambda device: torch.autocast(device, dtype=torch.bfloat16, enabled=True)
+        speech_lm, "autocast", lambda device: torch.autocast(device, dtype=torch.bfloat16, enabled=True)
     )
     for _ in lasting.mels([5, 6], chunk=8):
         assert not torch.is_autocast_enabled("cpu")
@@ -267,7 +269,7 @@ def test_blocks_are_the_file(recording, tmp_path: Path) -> None:
 @pytest.mark.parametrize("minutes", [5, pytest.param(60, marks=pytest.mark.slow)])
 def test_an_hour_is_transcribed_in_constant_memory(voice, tmp_path: Path, monkeypatch, minutes: int) -> None:
     """The reading and cutting of an hour; the listening itself is replaced, it sees one window at a time."""
-    from intona import transcription
+    from intona.synth import transcription
     from intona.acoustic.speech_lm import Hypothesis
 
     rate = 8000
@@ -320,7 +322,7 @@ def test_transcribe_on_the_command_line(voice, joint: Path, recording, tmp_path:
 
 
 def test_the_two_sides_refuse_what_they_did_not_learn(joint: Path) -> None:
-    speaking, hearing = synth_lm.load(joint), synth_lm.load(joint)
+    speaking, hearing = speech_lm.load(joint), speech_lm.load(joint)
     speaking.listens, hearing.speaks = False, False
     with pytest.raises(UserError, match="learnt to speak only"):
         speaking.transcribe(Audio(np.zeros(100), 22050))

@@ -112,7 +112,7 @@ class MeldTask(Task):
     def demonstrate(self, out: Path, step: int) -> None:
         """The first dev sentences, spoken freely (if the model speaks): wav and spectrogram."""
         from intona.plots import spectrogram_of
-        from intona.synth_lm import LanguageVoice
+        from intona.synth.speech_lm import LanguageVoice
 
         if self.config.listen == 1:
             return

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from intona import config as configs
-from intona import synth_lm
 from intona.audio import Audio
 from intona.data.prepared import Prepared
 from intona.errors import UserError
@@ -21,10 +20,12 @@ from intona.evaluation.manifest import Manifest
 from intona.evaluation.normalize import normalizer
 from intona.evaluation.wavs import index_folder, read_clip
 from intona.evaluation.wer import character_edits, word_edits
+from intona.sets.prompts import kept
+from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.study.stages import MANIFEST, PROMPTS, RECORDINGS, RUN, WAVS, TimeIsUp, require_corpus, until
-from intona.synth_lm import PAUSE_SECONDS, LanguageVoice
-from intona.synthesis_prompts import kept
-from intona.synthesis_set import SetConfig, row_seed, synthesize_set
+from intona.synth import speech_lm
+from intona.synth.speech_lm import LanguageVoice
+from intona.synth.voice import PAUSE_SECONDS
 from intona.text import split_sentences
 
 ENDINGS, HEARD, FOUND = "endings.jsonl", "heard.jsonl", "found.json"
@@ -136,7 +137,7 @@ def speak(
     """The test manifest spoken by the voice of job `voice`, into `out/wavs`, with `out/endings.jsonl`."""
     manifest = read_manifest(needs[test] / MANIFEST)
     names = {row_seed(seed, row.id): row.id for row in manifest.rows}
-    witness = Witness(synth_lm.load(trained(needs[voice])), out / ENDINGS, names, penalty)
+    witness = Witness(speech_lm.load(trained(needs[voice])), out / ENDINGS, names, penalty)
     try:
         spoken = synthesize_set(
             witness,
@@ -182,7 +183,7 @@ def listen(
     sources = {"own": index_folder(needs[said] / WAVS, manifest)[0]}
     if recordings:
         sources["recordings"] = index_folder(needs[test] / RECORDINGS, manifest)[0]
-    model = synth_lm.load(trained(needs[voice]))
+    model = speech_lm.load(trained(needs[voice]))
     tell, done = until(limit_minutes), 0
     total = len(manifest) * len(sources)
     kept_lines = out / HEARD

@@ -28,7 +28,7 @@ from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.provenance import sha256
-from intona.synth_ditto import FORMAT, is_ditto_voice, require_format
+from intona.synth.ditto import FORMAT, is_ditto_voice, require_format
 from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
 from intona.systems.prosody.ditto_latents import open_latents
 from intona.systems.prosody.pretrain import start_encoder
@@ -258,7 +258,7 @@ class DittoTask(Task):
     def demonstrate(self, out: Path, step: int) -> None:
         """The first dev sentences, without a reference: wav and spectrogram, the same noise every time."""
         from intona.plots import spectrogram_of
-        from intona.synth_ditto import DittoVoice
+        from intona.synth.ditto import DittoVoice
 
         out.mkdir(parents=True, exist_ok=True)
         prepared = self.prepared

@@ -14,7 +14,7 @@ from intona.errors import UserError
 from intona.latents import trained
 from intona.latents.base import LatentSpace
 from intona.latents.mel import PER_FRAME, MelLatents, PatchLatentsConfig, fit_patches
-from intona.synth_ditto import is_ditto_voice, require_format
+from intona.synth.ditto import is_ditto_voice, require_format
 
 
 def open_latents(name: str, prepared: Prepared) -> LatentSpace:

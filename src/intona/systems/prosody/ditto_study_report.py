@@ -11,13 +11,13 @@ from intona.config import read_json
 from intona.evaluation.finished import Finished
 from intona.evaluation.html import Html, Section, join, parts, tag
 from intona.evaluation.stats import ratio_interval
+from intona.sets.record import read_times, whole_rows
 from intona.study import claims, page, speech
 from intona.study.claims import Claim, Value
 from intona.study.engine import Outcome
 from intona.study.job import folder, is_done
 from intona.study.plan import Plan
 from intona.study.stages import RUN, WAVS
-from intona.synthesis_record import read_times, whole_rows
 from intona.systems.prosody.ditto_copy import FOUND
 from intona.systems.prosody.ditto_study import (
     ARMS,

@@ -26,7 +26,7 @@ from intona.encoders.speaker import SpeakerVectors
 from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
-from intona.synth import Voice
+from intona.synth.gradtts import GradTTSVoice
 from intona.systems.prosody.pretrain import start_encoder
 from intona.systems.prosody.speakers import vectors_of
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
@@ -195,7 +195,7 @@ class GradTTSTask(Task):
         from intona.plots import spectrogram_of
 
         out.mkdir(parents=True, exist_ok=True)
-        voice = Voice(
+        voice = GradTTSVoice(
             self.model,
             self.prepared.tokenizer,
             self.prepared.spec,

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,27 +15,18 @@ from intona import checkpoint, models
 from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig
 from intona.audio import Audio, MelSpec, log_mel
-from intona.audio.io import faults
 from intona.data import clauses
 from intona.diffusion.guidance import check_scale
-from intona.errors import UserError, unknown
+from intona.errors import UserError
 from intona.latents import trained
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
-from intona.synth import MAX_CHARACTERS, PAUSE_SECONDS, Voice, read_tokenizers
-from intona.text import (
-    BpeTokenizer,
-    Frontend,
-    PhonemeTokenizer,
-    Utterance,
-    split_sentences,
-)
-from intona.transcription import levelled
+from intona.synth.reference import reference_of
+from intona.synth.voice import PAUSE_SECONDS, PhonemeVoice, read_tokenizers, shown
+from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance, split_sentences
 
 DEFAULT_STEPS = 25
 DEFAULT_GUIDANCE = 2.0
-MIN_REFERENCE, MAX_REFERENCE = 1.0, 60.0  # seconds
-LOWEST_RATE, FULL_RATE = 8000, 16000  # Hz of a reference
 FORMAT = 2  # of a run: 2 since clauses, the linear guess and the filled last latent
 BEYOND = 1.25  # times the longest text of the training that is still tried
 
@@ -86,10 +77,8 @@ def require_format(config: dict[str, Any], path: Path) -> None:
         )
 
 
-class DittoVoice:
-    """The face of `synth.Voice`, with a reference recording in place of a speaker's name.
-
-    It holds a `Voice` for the text side and the vocoder; it is none, for its model has no durations.
+class DittoVoice(PhonemeVoice[Ditto]):
+    """A voice that takes a reference recording in place of a speaker's name.
 
     Args:
         voices: what `voices.json` says: speakers, languages, the longest text and reference of the training.
@@ -118,35 +107,19 @@ class DittoVoice:
             self.pauses = {str(mark): float(n) for mark, n in voices["pauses"].items()}
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as e:
             raise UserError(f"damaged ({e!r})", where="voices.json") from None
-        self._chain = Voice(
-            cast(Any, model),
-            tokenizer,
-            spec,
-            speakers=speakers,
-            language=language,
-            card=card,
-            path=path,
-            bpe=bpe,
+        super().__init__(
+            model, tokenizer, spec, speakers=speakers, language=language, card=card, path=path, bpe=bpe
         )
-        self.model, self.tokenizer, self.spec, self.bpe = model, tokenizer, spec, bpe
-        self.speakers, self.language, self.card, self.path = speakers, language, card or {}, path
 
     @property
     def info(self) -> dict[str, Any]:
         """The model card and what the voice is made of."""
-        return self._chain.info | {"latents_per_second": self.model.space.rate}
+        return super().info | {"latents_per_second": self.model.space.rate}
 
-    @property
-    def frontend(self) -> Frontend:
-        """The text front end the voice was trained with."""
-        return self._chain.frontend
-
-    @property
-    def vocoder(self) -> Any:
-        return self._chain.vocoder
-
-    def settled(self, *, steps: int | None = None, guidance: float | None = None) -> dict[str, Any]:
-        """What these come to: the card's, else the defaults, where None.
+    def settled(
+        self, *, steps: int | None = None, guidance: float | None = None, temperature: float | None = None
+    ) -> dict[str, Any]:
+        """What these come to: the card's, else the defaults, where None. It has no temperature.
 
         Raises:
             UserError: a scale of guidance that is none.
@@ -185,16 +158,8 @@ class DittoVoice:
             UserError: nothing to say, a sentence far longer than any of the training, a reference that is
                 silent, too short, too long or not a recording, an option that this model does not have.
         """
-        if len(text) > MAX_CHARACTERS:
-            raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
-        if phonemes and self.bpe is not None:
-            raise UserError(
-                "this voice reads the letters beside the phonemes", mend="give the text without --phonemes"
-            )
-        front = self.frontend
-        sentences = [front.from_phonemes(text)] if phonemes else front(split_sentences(text))
         return self.speak(
-            sentences,
+            self.sentences(text, phonemes=phonemes),
             voice=voice,
             speaker=speaker,
             rate=rate,
@@ -238,7 +203,7 @@ class DittoVoice:
         with autocast(), torch.inference_mode():
             if length is not None:
                 silence = PAUSE_SECONDS * (len(sentences) - 1) if join else 0.0
-                silence += sum(self._pause(p) for clause in parts for p in clause[:-1])
+                silence += sum(self.pause_after(p) for clause in parts for p in clause[:-1])
                 every = [p for clause in parts for p in clause]
                 scale = self._scale_for(every, reference, length - silence, length)
             waves: list[np.ndarray] = []
@@ -246,7 +211,7 @@ class DittoVoice:
             for i, sentence in enumerate(parts):
                 heard, said = reference, []
                 for k, clause in enumerate(sentence):
-                    tokens, lengths, pieces = self._chain.numbers([clause])
+                    tokens, lengths, pieces = self.numbers([clause])
                     speech = self.model.synthesize(
                         tokens,
                         lengths,
@@ -262,14 +227,14 @@ class DittoVoice:
                     said.append(self.vocoder.decode(speech.mel.float())[0].float().numpy())
                     if heard is None and len(self.speakers) > 1:
                         heard = speech.latents[0, -round(self.longest_reference * self.model.space.rate) :]
-                waves.append(self._joined(said, [self._pause(p) for p in sentence[:-1]]))
+                waves.append(self.joined(said, [self.pause_after(p) for p in sentence[:-1]]))
                 if join:
                     reference = heard
         self.model.train(training)
         self._warn_of(taken)
         if join:
-            waves = [self._joined(waves, [PAUSE_SECONDS] * (len(waves) - 1))]
-        return [Audio(np.clip(w, -1, 1), self.spec.sample_rate) for w in waves]
+            waves = [self.joined(waves)]
+        return [self.audio(w) for w in waves]
 
     def at_one_pace(self, text: str) -> float:
         """Seconds of a text if every symbol took what the training's took in the mean."""
@@ -283,68 +248,22 @@ class DittoVoice:
         least, most = self.clause_symbols
         return clauses.split(sentence, least=least, most=most)
 
-    def _pause(self, clause: Utterance) -> float:
+    def pause_after(self, clause: Utterance) -> float:
         """Seconds of silence after a clause."""
         return self.pauses.get(clause.phonemes[-1], PAUSE_SECONDS)
-
-    def _joined(self, waves: list[np.ndarray], pauses: list[float]) -> np.ndarray:
-        silences = [np.zeros(round(s * self.spec.sample_rate), dtype=np.float32) for s in pauses]
-        pieces = [x for pair in zip(silences, waves[1:], strict=True) for x in pair]
-        return np.concatenate([waves[0], *pieces])
 
     def reference(self, voice: Audio) -> torch.Tensor:
         """A recording as latents (R, dim), not longer than the references of the training.
 
         Raises:
-            UserError: silent or flat, shorter than 1 s of speech, longer than a minute, below 8 kHz.
+            UserError: as `reference_of`.
         """
-        where = "reference"
-        usual = "give 3 to 10 s of one voice"
-        if voice.duration > MAX_REFERENCE:
-            raise UserError(
-                f"{voice.duration:.0f} s long, at most {MAX_REFERENCE:.0f} s are taken",
-                where=where,
-                mend=usual,
-            )
-        if voice.sample_rate < LOWEST_RATE:
-            raise UserError(
-                f"at {voice.sample_rate} Hz, at least {LOWEST_RATE} Hz are needed", where=where, mend=usual
-            )
-        if voice.duration < MIN_REFERENCE:
-            raise UserError(
-                f"{voice.duration:.2f} s long, at least {MIN_REFERENCE:g} s are needed",
-                where=where,
-                mend=usual,
-            )
-        if not np.isfinite(voice.samples).all():
-            raise UserError("holds NaN or infinite values", where=where)
-        bad = [f for f in faults(voice) if not f.startswith("clipped")]
-        if bad:
-            raise UserError(bad[0], where=where, mend=usual)
-        if voice.sample_rate < FULL_RATE:
-            warnings.warn(
-                f"the reference is at {voice.sample_rate} Hz and holds nothing above "
-                f"{voice.sample_rate // 2} Hz; so may the speech",
-                stacklevel=3,
-            )
-        clean = levelled(voice.resample(self.spec.sample_rate))
-        if clean.duration < MIN_REFERENCE:
-            raise UserError(
-                f"only {clean.duration:.2f} s of it are sound, at least {MIN_REFERENCE:g} s are needed",
-                where=where,
-                mend=usual,
-            )
-        if clean.duration > self.longest_reference:
-            clean = clean.trim(0, self.longest_reference)  # as much as was ever heard in training
+        clean = reference_of(voice, self.spec.sample_rate, longest=self.longest_reference)
         mel = torch.from_numpy(log_mel(clean, self.spec))[None]
         return self.model.space.encode(mel, torch.tensor([mel.shape[1]]))[0][0]
 
     def _check(self, speaker: str | None, rate: float, temperature: float | None) -> None:
-        if speaker is not None and len(self.speakers) != 1:
-            mend = "give a recording of the speaker as --voice"
-            raise UserError("this model has no named speakers", where="--speaker", mend=mend)
-        if speaker is not None and speaker not in self.speakers:
-            unknown("speaker", speaker, self.speakers)
+        self.only_speaker(speaker, mend="give a recording of the speaker as --voice")
         if temperature is not None:
             mend = "--guidance is what it has"
             raise UserError("this model has no temperature", where="--temperature", mend=mend)
@@ -356,10 +275,9 @@ class DittoVoice:
         for sentence in sentences:
             n = len(sentence.phonemes)
             if n > BEYOND * self.longest_symbols:
-                shown = sentence.text if len(sentence.text) <= 40 else sentence.text[:39] + "…"
                 raise UserError(
                     f"{n} phonemes, the longest sentence of the training had {self.longest_symbols}",
-                    where=f'"{shown}"',
+                    where=shown(sentence.text),
                     mend="end it earlier with a full stop",
                 )
             if n > self.longest_symbols:
@@ -386,7 +304,7 @@ class DittoVoice:
         heard = torch.zeros(1, 0, space.dim) if reference is None else reference[None]
         mask = torch.ones(heard.shape[:2], dtype=torch.bool)
         for sentence in sentences:
-            text = self.model.read(*self._chain.numbers([sentence]))
+            text = self.model.read(*self.numbers([sentence]))
             total += int(self.model.predict_lengths(text, heard, mask))
         scale = seconds * space.rate / total
         if not 0.2 <= scale <= 5:

@@ -16,6 +16,8 @@ from intona.audio import MelSpec
 from intona.config import to_dict, write_json
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
+from intona.synth.gradtts import GradTTSVoice
+from intona.synth.voice import MAX_CHARACTERS, PAUSE_SECONDS
 from intona.text import PhonemeTokenizer
 
 SYMBOLS = ("m", "ˈa", "ə", " ", ".")
@@ -56,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def voice(run: Path, monkeypatch: pytest.MonkeyPatch) -> synth.Voice:
+def voice(run: Path, monkeypatch: pytest.MonkeyPatch) -> GradTTSVoice:
     from intona.vocoder import GriffinLim
 
     voice = synth.load(run)
@@ -64,7 +66,7 @@ def voice(run: Path, monkeypatch: pytest.MonkeyPatch) -> synth.Voice:
     return voice
 
 
-def test_phonemes_in_audio_out(voice: synth.Voice) -> None:
+def test_phonemes_in_audio_out(voice: GradTTSVoice) -> None:
     one = voice.say("m ˈa m ə .", phonemes=True, speaker="boris", seed=1, steps=2)
     again = voice.say("m ˈa m ə .", phonemes=True, speaker="boris", seed=1, steps=2)
     assert one.sample_rate == 22050
@@ -74,23 +76,23 @@ def test_phonemes_in_audio_out(voice: synth.Voice) -> None:
     assert len(other.samples) != len(one.samples) or not np.array_equal(other.samples, one.samples)
 
 
-def test_rate_changes_the_length(voice: synth.Voice) -> None:
+def test_rate_changes_the_length(voice: GradTTSVoice) -> None:
     text = "m ˈa m ə | m ˈa m ə | m ˈa m ə ."
     slow = voice.say(text, phonemes=True, rate=0.5, steps=1)
     fast = voice.say(text, phonemes=True, rate=2.0, steps=1)
     assert slow.duration / fast.duration == pytest.approx(4, rel=0.15)
 
 
-def test_an_unheard_symbol_is_told(voice: synth.Voice) -> None:
+def test_an_unheard_symbol_is_told(voice: GradTTSVoice) -> None:
     with pytest.warns(UserWarning, match="never heard these symbols: ʘ"):
         voice.say("m ʘ m ə .", phonemes=True, steps=1)
 
 
-def test_errors(voice: synth.Voice) -> None:
+def test_errors(voice: GradTTSVoice) -> None:
     with pytest.raises(UserError, match='did you mean "anna"'):
         voice.say("m ə .", phonemes=True, speaker="ana")
     with pytest.raises(UserError, match="characters"):
-        voice.say("а" * (synth.MAX_CHARACTERS + 1))
+        voice.say("а" * (MAX_CHARACTERS + 1))
     for nothing in ("", "   ", "!!!", "🙂"):
         with pytest.raises(UserError):
             voice.say(nothing)
@@ -145,7 +147,7 @@ def test_a_config_key_of_another_version_is_refused(run: Path, tmp_path: Path) -
         synth.load(out)
 
 
-def test_the_stream_is_what_say_gives(voice: synth.Voice) -> None:
+def test_the_stream_is_what_say_gives(voice: GradTTSVoice) -> None:
     """Sentence by sentence, with the same noise and the same pauses."""
     text = "m ˈa m ə . | m ˈa ."
     spoken = voice.say(text, phonemes=True, seed=5)
@@ -154,6 +156,6 @@ def test_the_stream_is_what_say_gives(voice: synth.Voice) -> None:
     sentences = [voice.frontend.from_phonemes(t) for t in ("m ˈa .", "m ə m ə .")]
     whole = voice.speak(sentences, seed=5, join=True)[0]
     one, two = (voice.speak([s], seed=5, first=i)[0] for i, s in enumerate(sentences))
-    pause = np.zeros(round(synth.PAUSE_SECONDS * voice.spec.sample_rate), np.float32)
+    pause = np.zeros(round(PAUSE_SECONDS * voice.spec.sample_rate), np.float32)
     joined = np.concatenate([one.samples, pause, two.samples])
     np.testing.assert_allclose(joined, whole.samples, atol=1e-5)

@@ -17,16 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from intona import synthesis_prompts
 from intona.audio import Audio, read_audio
 from intona.errors import UserError
 from intona.evaluation.manifest import Manifest, Row
 from intona.evaluation.records import digest
-from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom, derive_seed
-from intona.synth import DEFAULT_STEPS, DEFAULT_TEMPERATURE, PAUSE_SECONDS, Voice
-from intona.synthesis_prompts import Prompt
-from intona.synthesis_record import (
+from intona.sets.prompts import Prompt, fingerprint, keep
+from intona.sets.record import (
     FAILURES,
     TIMES,
     Failure,
@@ -36,6 +33,7 @@ from intona.synthesis_record import (
     write_failures,
     write_wav,
 )
+from intona.synth.gradtts import GradTTSVoice
 from intona.text import Utterance, split_sentences
 
 Said = tuple[str, Audio | UserError]  # id, and its audio or why there is none
@@ -90,7 +88,7 @@ def row_seed(seed: int, id: str) -> int:
 class Speaker(Protocol):
     """What a voice of another kind needs: it is spoken one by one.
 
-    One with `settled(steps=, guidance=)` says what it makes of them, so that the set's record can hold it.
+    One with `settled(steps=, guidance=, temperature=)` says what it makes of them, for the set's record.
     """
 
     @property
@@ -109,19 +107,19 @@ class _Asked:
     def record(self) -> dict[str, Any]:
         lengths = {i: round(s, 6) for i, s in self.lengths.items()}
         return {
-            "prompts": synthesis_prompts.fingerprint(self.prompts),
+            "prompts": fingerprint(self.prompts),
             "lengths": digest(lengths) if lengths else None,
         }
 
 
 def options_of(voice: Any) -> frozenset[str]:
     """Names of the options that a voice of any kind takes beside the text."""
-    call = voice.stream if hasattr(voice, "stream") and not isinstance(voice, Voice) else voice.say
-    return frozenset(inspect.signature(call).parameters) - {"text", "how"}
+    calls = [getattr(voice, n) for n in ("say", "stream") if hasattr(voice, n)]
+    return frozenset(p for c in calls for p in inspect.signature(c).parameters) - {"text", "how"}
 
 
 def synthesize_set(
-    voice: Voice | Speaker,
+    voice: GradTTSVoice | Speaker,
     manifest: Manifest,
     out: Path | str,
     config: SetConfig | None = None,
@@ -137,7 +135,7 @@ def synthesize_set(
     the time that each took; `out/prompts` holds the recordings whose voices were taken.
 
     Args:
-        prompts: utterance id -> the recording whose voice to take (`synthesis_prompts.choose`).
+        prompts: utterance id -> the recording whose voice to take (`sets.prompts.choose`).
         lengths: utterance id -> seconds of the whole.
 
     Raises:
@@ -150,7 +148,7 @@ def synthesize_set(
     _check_options(voice, config, asked)
     claim(out, _made_by(voice, manifest, config) | asked.record())
     if asked.prompts:
-        synthesis_prompts.keep(asked.prompts, out / PROMPTS)
+        keep(asked.prompts, out / PROMPTS)
     failures: dict[str, Failure] = {}
     made, kept = 0, 0
     for ids, speak in _work(voice, manifest, config, asked):
@@ -174,7 +172,7 @@ def synthesize_set(
     return Spoken(n=len(manifest), made=made, kept=kept, failures=ordered)
 
 
-def _check_options(voice: Voice | Speaker, config: SetConfig, asked: _Asked) -> None:
+def _check_options(voice: GradTTSVoice | Speaker, config: SetConfig, asked: _Asked) -> None:
     """Refuse what the voice would refuse for every row, before anything is spoken."""
     known = options_of(voice)
     wanted = {
@@ -195,10 +193,10 @@ def _check_options(voice: Voice | Speaker, config: SetConfig, asked: _Asked) -> 
 
 
 def _work(
-    voice: Voice | Speaker, manifest: Manifest, config: SetConfig, asked: _Asked
+    voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfig, asked: _Asked
 ) -> Iterator[tuple[list[str], Callable[[], Iterator[Said]]]]:
     """Ids that are spoken together, and what speaks them."""
-    if not isinstance(voice, Voice):
+    if not isinstance(voice, GradTTSVoice):
         for row in manifest.rows:
             yield [row.id], partial(_say, voice, row, config, asked)
         return
@@ -232,20 +230,16 @@ def _say(voice: Speaker, row: Row, config: SetConfig, asked: _Asked) -> Iterator
         yield row.id, UserError(named)
 
 
-def _sentences(voice: Voice, row: Row, config: SetConfig) -> list[_Sentence]:
-    name = config.speaker or (row.speaker if row.speaker in voice.speakers else voice.speakers[0])
-    speaker = voice.speakers.index(name) if name in voice.speakers else -1
-    if speaker < 0:
-        from intona.errors import unknown
-
-        unknown("speaker", name, voice.speakers)
+def _sentences(voice: GradTTSVoice, row: Row, config: SetConfig) -> list[_Sentence]:
+    own = row.speaker if row.speaker in voice.speakers else None
+    speaker = voice.speaker_id(config.speaker or own)
     spoken = voice.frontend(split_sentences(row.text))
     if not spoken:
         raise UserError("nothing to say")
     return [_Sentence(row=row, place=i, spoken=s, speaker=speaker) for i, s in enumerate(spoken)]
 
 
-def _pads_exactly(voice: Voice) -> bool:
+def _pads_exactly(voice: GradTTSVoice) -> bool:
     """The 2-D U-Net's group norm sees the padding: its items are spoken one by one."""
     return voice.model.config.decoder.kind != "unet2d"
 
@@ -272,72 +266,44 @@ class _RowRandom(ItemRandom):
         ]
 
 
-def _speak(voice: Voice, rows: list[list[_Sentence]], config: SetConfig) -> Iterator[Said]:
+def _speak(voice: GradTTSVoice, rows: list[list[_Sentence]], config: SetConfig) -> Iterator[Said]:
     """Each row's audio, or why there is none."""
-    sentences = [s for row in rows for s in row]
-    mels = iter(mels_of(voice, sentences, config))
-    pause = np.zeros(round(PAUSE_SECONDS * voice.spec.sample_rate), dtype=np.float32)
+    mels = iter(mels_of(voice, [s for row in rows for s in row], config))
     for row in rows:
         mine = [next(mels) for _ in row]
         try:
-            # One at a time: the vocoder would hear the padding.
-            waves = [voice.vocoder.decode(m[None])[0].float().cpu().numpy() for m in mine]
-            whole = np.concatenate([x for w in waves for x in (pause, w)][1:])
+            whole = voice.joined([voice.wave(m) for m in mine])
             if not np.isfinite(whole).all():
                 raise UserError("the vocoder's samples are not finite")
-            yield row[0].row.id, Audio(np.clip(whole, -1, 1), voice.spec.sample_rate)
+            yield row[0].row.id, voice.audio(whole)
         except UserError as e:
             yield row[0].row.id, e
 
 
-def mels_of(voice: Voice, sentences: Sequence[_Sentence], config: SetConfig) -> list[torch.Tensor]:
+def mels_of(voice: GradTTSVoice, sentences: Sequence[_Sentence], config: SetConfig) -> list[torch.Tensor]:
     """Mels (T_i, n_mels) of sentences in one batch."""
-    tokens, lengths, pieces = voice.numbers([s.spoken for s in sentences])
-    model, card = voice.model, voice.card
-    training = model.training
-    model.eval()
-    set_fast_matmul()
-    steps, temperature, _ = _resolved(voice, config)
-    try:
-        with autocast():
-            speech = model.synthesize(
-                tokens,
-                lengths,
-                pieces=pieces,
-                speakers=torch.tensor([s.speaker for s in sentences]),
-                steps=steps,
-                solver=str(card.get("solver", "dpm2m")),
-                temperature=temperature,
-                length_scale=float(card.get("length_scale", 1.0)) / config.rate,
-                random=_RowRandom([(row_seed(config.seed, s.row.id), s.place) for s in sentences]),
-            )
-    finally:
-        model.train(training)
-    return [mel[:n].float() for mel, n in zip(speech.mel, speech.lengths.tolist(), strict=True)]
+    return voice.mels(
+        [s.spoken for s in sentences],
+        [s.speaker for s in sentences],
+        random=_RowRandom([(row_seed(config.seed, s.row.id), s.place) for s in sentences]),
+        rate=config.rate,
+        steps=config.steps,
+        temperature=config.temperature,
+    )
 
 
-def _resolved(voice: Voice, config: SetConfig) -> tuple[int, float, str]:
-    steps = config.steps or int(voice.card.get("steps", DEFAULT_STEPS))
-    own = float(voice.card.get("temperature", DEFAULT_TEMPERATURE))
-    return steps, own if config.temperature is None else config.temperature, str(voice.card.get("solver", ""))
-
-
-def _made_by(voice: Voice | Speaker, manifest: Manifest, config: SetConfig) -> dict[str, Any]:
-    own = isinstance(voice, Voice)
-    steps, temperature, solver = _resolved(voice, config) if own else (config.steps, config.temperature, "")
+def _made_by(voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfig) -> dict[str, Any]:
     settled = getattr(voice, "settled", None)
-    more = {} if settled is None else settled(steps=config.steps, guidance=config.guidance)
+    asked = {"steps": config.steps, "guidance": config.guidance, "temperature": config.temperature}
     return {
         "voice": weights_hash(voice.model),
         "n": len(manifest),
         "manifest_sha256": manifest.sha256,
         "seed": config.seed,
-        "steps": steps,
-        "solver": solver,
-        "temperature": temperature,
-        "guidance": config.guidance,
+        "solver": "",
         "rate": config.rate,
         "speaker": config.speaker,
         "batch": config.batch,
-        **more,
+        **asked,
+        **({} if settled is None else settled(**asked)),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import warnings
@@ -18,16 +17,17 @@ from intona import checkpoint, models
 from intona import config as configs
 from intona.acoustic.speech_lm import Generated, SpeechLM, SpeechLMConfig, spelling, stream
 from intona.audio import Audio, MelSpec, log_mel
-from intona.errors import UserError, unknown
+from intona.errors import UserError
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
+from intona.synth.reference import levelled
+from intona.synth.transcription import Window, windows_heard
+from intona.synth.voice import Voice, check_size, shown
 from intona.text import BpeTokenizer, load_tokenizer, split_sentences
-from intona.transcription import Window, levelled, windows_heard
+from intona.vocoder.chunked import decode_chunks
 
 CHUNK_FRAMES = 43  # half a second of 22.05 kHz speech
-PAUSE_SECONDS = 0.18  # between sentences
-MAX_CHARACTERS = 100_000
 CAP_RATE, CAP_FRAMES = 2.0, 86  # the cap: twice what the text is expected to take, and a second more
 
 
@@ -80,11 +80,11 @@ class Reference:
     pieces: list[int]
 
 
-class LanguageVoice:
-    """A speech language model with its text side and vocoder; the same face as `synth.Voice`.
+class LanguageVoice(Voice[SpeechLM]):
+    """A speech language model with its text side and vocoder.
 
     Args:
-        voices: what `voices.json` says: language, speakers, longest utterance.
+        languages: of its texts. longest_frames: of a training utterance.
         tasks: whether the model learnt to speak, and to listen.
     """
 
@@ -102,13 +102,11 @@ class LanguageVoice:
         card: dict[str, Any] | None = None,
         path: Path | None = None,
     ) -> None:
-        self.model, self.tokenizer, self.spec = model.eval(), tokenizer, spec
-        self.languages, self.longest_frames = languages, longest_frames
-        self.speakers, self.sampling = speakers, sampling or SamplingConfig()
+        super().__init__(model.eval(), spec, speakers=speakers, language=languages[0], card=card, path=path)
+        self.tokenizer, self.languages, self.longest_frames = tokenizer, languages, longest_frames
+        self.sampling = sampling or SamplingConfig()
         self.speaks, self.listens = tasks
         self.strict = False  # whether a sentence that did not end by itself is an error, as in a judged set
-        self.card, self.path = card or {}, path
-        self._vocoder: Any = None
 
     @staticmethod
     def of(
@@ -139,42 +137,19 @@ class LanguageVoice:
         )
 
     @property
-    def language(self) -> str:
-        """The first of its languages."""
-        return self.languages[0]
-
-    @property
     def info(self) -> dict[str, Any]:
         """The model card and what the voice is made of."""
-        return {
-            **self.card,
-            "speakers": list(self.speakers),
-            "language": self.language,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "sample_rate": self.spec.sample_rate,
-            "speaks": self.speaks,
-            "listens": self.listens,
-        }
+        return super().info | {"speaks": self.speaks, "listens": self.listens}
 
     @property
     def device(self) -> torch.device:
         return self.model.mean.device
 
-    @property
-    def vocoder(self) -> Any:
-        if self._vocoder is None:
-            from intona.vocoder import load_vocoder
-
-            self._vocoder = load_vocoder("hifigan")
-            self._vocoder.spec.require_same(self.spec, where="voice and vocoder")
-        return self._vocoder
-
     # --- speaking ------------------------------------------------------------------------------------
 
     def say(self, text: str, **how: Any) -> Audio:
         """Speak a text of any length; arguments as in `stream`."""
-        pieces = [a.samples for a in self.stream(text, **how)]
-        return Audio(np.concatenate(pieces), self.spec.sample_rate)
+        return self.audio(np.concatenate([a.samples for a in self.stream(text, **how)]))
 
     def stream(
         self,
@@ -203,8 +178,7 @@ class LanguageVoice:
                 that this kind of model does not have.
         """
         self._refuse(speaker=speaker, steps=steps, phonemes=phonemes, rate=rate)
-        if len(text) > MAX_CHARACTERS:
-            raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
+        check_size(text)
         sentences = [self.pieces(s) for s in split_sentences(text)]
         if not sentences:
             raise UserError("nothing to say", where="text")
@@ -219,21 +193,21 @@ class LanguageVoice:
         seed: int,
         temperature: float | None,
     ) -> Iterator[Audio]:
-        pause = np.zeros(round(PAUSE_SECONDS * self.spec.sample_rate), dtype=np.float32)
+        pause = self.audio(self.pause())
         for i, (text, pieces) in enumerate(sentences):
             if i:
-                yield Audio(pause, self.spec.sample_rate)
+                yield pause
             chunks = self.mels(
                 pieces, reference=reference, rate=rate, seed=seed, place=i, temperature=temperature
             )
             spoken = False
             heard: list[torch.Tensor] = []
-            for wave in self._vocoded(self._watched(chunks, text, heard)):
+            for wave in decode_chunks(self.vocoder, self._watched(chunks, text, heard)):
                 spoken = True
-                yield Audio(np.clip(wave, -1, 1), self.spec.sample_rate)
+                yield self.audio(wave)
             if not spoken:  # a failure, but the other sentences are worth hearing
-                self._tell(f'"{_shown(text)}": nothing was spoken, the model ended at once')
-                yield Audio(pause, self.spec.sample_rate)
+                self._tell(f"{shown(text)}: nothing was spoken, the model ended at once")
+                yield pause
             elif reference is None and len(self.speakers) > 1:
                 # Drawn anew, each sentence would have another voice: the first is continued.
                 mel = torch.cat(heard).cpu()
@@ -249,7 +223,7 @@ class LanguageVoice:
             heard.append(chunk.mel)
             yield chunk.mel
         if not ended:
-            self._tell(f'"{_shown(text)}" did not end by itself; cut after {self.spec.seconds(frames):.1f} s')
+            self._tell(f"{shown(text)} did not end by itself; cut after {self.spec.seconds(frames):.1f} s")
 
     def _tell(self, what: str) -> None:
         if self.strict:
@@ -354,37 +328,13 @@ class LanguageVoice:
             raise UserError(
                 "the model learnt to listen only", where=self.path, mend="train meld.tts or meld.joint"
             )
-        if speaker is not None and len(self.speakers) != 1:
-            mend = "give a recording of the speaker as --voice with its --voice-text"
-            raise UserError("this model has no named speakers", where="--speaker", mend=mend)
-        if speaker is not None and speaker not in self.speakers:
-            unknown("speaker", speaker, self.speakers)
+        self.only_speaker(speaker, mend="give a recording of the speaker as --voice with its --voice-text")
         if steps is not None:
             raise UserError("this model takes one step a frame, no number of steps", where="--steps")
         if phonemes:
             raise UserError("this model reads letters, not phonemes", where="--phonemes")
         if rate != 1 and self.model.config.positions != "time":
             raise UserError("this model cannot change its rate", where="--rate")
-
-    def _vocoded(self, mels: Iterable[torch.Tensor]) -> Iterator[np.ndarray]:
-        """Waves of mel chunks, each decoded with what the vocoder sees on both sides."""
-        reach, hop = self.vocoder.config.reach, self.spec.hop_length
-        held: list[torch.Tensor] = []
-        context, ahead = 0, 0  # frames: all held, of them already spoken, of them not yet
-        for mel in itertools.chain(mels, [None]):
-            last = mel is None
-            if mel is not None and len(mel):
-                held.append(mel.float().cpu())
-                ahead += len(mel)
-            ready = ahead if last else ahead - reach
-            if ready <= 0:
-                continue
-            x = torch.cat(held)
-            wave = self.vocoder.decode(x[None])[0, context * hop : (context + ready) * hop]
-            yield wave.float().numpy()
-            keep = min(reach, context + ready)
-            held = [x[context + ready - keep :]]
-            context, ahead = keep, ahead - ready
 
     # --- listening -----------------------------------------------------------------------------------
 
@@ -423,7 +373,3 @@ class LanguageVoice:
             seed=seed,
             dropout=dropout,
         )
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,10 +10,10 @@ import torch
 
 from intona.acoustic.speech_lm import SpeechLM, listen, spelling
 from intona.audio import Audio, MelSpec, log_mel
-from intona.data.clean import CleanConfig, frame_levels
-from intona.errors import UserError
+from intona.data.clean import frame_levels
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
+from intona.synth.reference import levelled, silent
 from intona.text import BpeTokenizer
 
 QUIET_FRAMES = 17  # of 10 ms: the width of the pause that a long recording is cut at
@@ -65,34 +64,6 @@ def windows_heard(
             heard = listen(model, mel, max_pieces=most, beam=beam, random=random)
         text = spelling.read(tokenizer, heard.pieces)
         yield Window(start=begin, end=start / rate, text=text, score=heard.score, ended=heard.ended)
-
-
-def silent(samples: np.ndarray, rate: int) -> bool:
-    """Whether 95 % of the sound lies below the level of silence: a click makes no speech."""
-    x = samples - samples.mean(dtype=np.float64).astype(np.float32) if len(samples) else samples
-    level = frame_levels(x, rate)
-    return not len(level) or float(np.percentile(level, 95)) < CleanConfig().silence_db
-
-
-def levelled(audio: Audio, *, where: str = "reference") -> Audio:
-    """Trimmed of silence at both ends and brought to the loudness that corpora are prepared at.
-
-    Raises:
-        UserError: nothing but silence.
-    """
-    limits = CleanConfig()
-    if silent(audio.samples, audio.sample_rate):
-        raise UserError("nothing but silence", where=where)
-    x = audio.samples - audio.samples.mean(dtype=np.float64).astype(np.float32)
-    level = frame_levels(x, audio.sample_rate)
-    loud = float(np.percentile(level, 95))
-    active = level > loud - limits.trim_db
-    loud_at, hop = np.flatnonzero(active), round(0.010 * audio.sample_rate)
-    margin = round((limits.trim_margin + 0.025) * audio.sample_rate)
-    x = x[max(0, loud_at[0] * hop - margin) : loud_at[-1] * hop + margin]
-    speech = 10 * math.log10(float(np.mean(10.0 ** (level[active] / 10))) + 1e-12)
-    gain = 10.0 ** ((limits.loudness_db - speech) / 20)
-    return Audio(x * np.float32(min(gain, 0.95 / max(float(np.abs(x).max()), 1e-9))), audio.sample_rate)
 
 
 def windows(blocks: Iterable[np.ndarray], longest_frames: int, spec: MelSpec) -> Iterator[np.ndarray]:

@@ -11,13 +11,14 @@ import pytest
 import soundfile
 import torch
 
-from intona import synth, synthesis_set
 from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.audio import Audio, MelSpec
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
-from intona.synthesis_set import SetConfig, row_seed, synthesize_set
+from intona.sets import speak
+from intona.sets.speak import SetConfig, row_seed, synthesize_set
+from intona.synth.gradtts import GradTTSVoice
 from intona.text import Frontend, FrontendConfig, PhonemeTokenizer
 from intona.vocoder import GriffinLim
 
@@ -25,12 +26,12 @@ TEXTS = ("мама мыла раму", "кот", "дом стоит у реки.
 
 
 @pytest.fixture(scope="module")
-def make() -> Callable[..., synth.Voice]:
+def make() -> Callable[..., GradTTSVoice]:
     """`make(kind)`: an untrained voice of two speakers whose output still depends on its text and noise."""
     frontend = Frontend(FrontendConfig(language="ru"))
-    symbols = [u.phonemes for text in TEXTS for u in frontend(synthesis_set.split_sentences(text))]
+    symbols = [u.phonemes for text in TEXTS for u in frontend(speak.split_sentences(text))]
 
-    def build(kind: str = "convnext1d") -> synth.Voice:
+    def build(kind: str = "convnext1d") -> GradTTSVoice:
         tokenizer = PhonemeTokenizer.build(symbols)
         config = GradTTSConfig(
             n_tokens=len(tokenizer),
@@ -51,7 +52,7 @@ def make() -> Callable[..., synth.Voice]:
             model.prior.bias.fill_(-5.0)
             for p in model.score.parameters():
                 p.add_(0.02 * torch.randn_like(p))
-        voice = synth.Voice(model.eval(), tokenizer, MelSpec(), speakers=("anna", "boris"))
+        voice = GradTTSVoice(model.eval(), tokenizer, MelSpec(), speakers=("anna", "boris"))
         voice._vocoder, voice._frontend = GriffinLim(MelSpec(), iterations=2), frontend
         return voice
 
@@ -69,12 +70,12 @@ def _wavs(folder: Path) -> dict[str, np.ndarray]:
     return {p.stem: soundfile.read(p)[0] for p in sorted(folder.glob("*.wav"))}
 
 
-def _mels(voice: synth.Voice, rows: list[Row], config: SetConfig) -> list[torch.Tensor]:
-    sentences = [s for row in rows for s in synthesis_set._sentences(voice, row, config)]
-    return synthesis_set.mels_of(voice, sentences, config)
+def _mels(voice: GradTTSVoice, rows: list[Row], config: SetConfig) -> list[torch.Tensor]:
+    sentences = [s for row in rows for s in speak._sentences(voice, row, config)]
+    return speak.mels_of(voice, sentences, config)
 
 
-def test_a_batch_is_its_items_one_by_one(make: Callable[..., synth.Voice], manifest: Manifest) -> None:
+def test_a_batch_is_its_items_one_by_one(make: Callable[..., GradTTSVoice], manifest: Manifest) -> None:
     voice, config = make(), SetConfig(temperature=1.0, seed=3)
     together = _mels(voice, list(manifest.rows), config)
     alone = [m for row in manifest.rows for m in _mels(voice, [row], config)]
@@ -85,19 +86,19 @@ def test_a_batch_is_its_items_one_by_one(make: Callable[..., synth.Voice], manif
 
 
 def test_say_with_the_seed_of_the_row_says_the_same(
-    make: Callable[..., synth.Voice], manifest: Manifest
+    make: Callable[..., GradTTSVoice], manifest: Manifest
 ) -> None:
     voice, config = make(), SetConfig(seed=5)
     for row in manifest.rows[:3]:  # the third has two sentences
-        sentences = synthesis_set._sentences(voice, row, config)
-        ((_, ours),) = synthesis_set._speak(voice, [sentences], config)
+        sentences = speak._sentences(voice, row, config)
+        ((_, ours),) = speak._speak(voice, [sentences], config)
         speaker = row.speaker if row.speaker in voice.speakers else None
         theirs = voice.say(row.text, speaker=speaker, seed=row_seed(5, row.id))
         assert isinstance(ours, Audio)
         np.testing.assert_allclose(ours.samples, theirs.samples, atol=1e-5)
 
 
-def test_seed_and_id_decide(make: Callable[..., synth.Voice]) -> None:
+def test_seed_and_id_decide(make: Callable[..., GradTTSVoice]) -> None:
     voice = make()
     one, two = (Row(id=i, text="мама мыла раму") for i in ("a", "b"))
     config = SetConfig(temperature=1.0)
@@ -108,7 +109,7 @@ def test_seed_and_id_decide(make: Callable[..., synth.Voice]) -> None:
 
 
 def test_all_rows_are_spoken_and_a_second_call_makes_none(
-    make: Callable[..., synth.Voice], manifest: Manifest, tmp_path: Path
+    make: Callable[..., GradTTSVoice], manifest: Manifest, tmp_path: Path
 ) -> None:
     voice, seen = make(), []
     spoken = synthesize_set(
@@ -125,11 +126,11 @@ def test_all_rows_are_spoken_and_a_second_call_makes_none(
 
 
 def test_what_a_kill_left_out_comes_out_the_same(
-    make: Callable[..., synth.Voice], manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., GradTTSVoice], manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = SetConfig(batch=3, temperature=1.0)
     synthesize_set(make(), manifest, tmp_path / "straight", config)
-    real, count = synthesis_set.write_wav, 0
+    real, count = speak.write_wav, 0
 
     def dies(*arguments: object) -> None:
         nonlocal count
@@ -139,7 +140,7 @@ def test_what_a_kill_left_out_comes_out_the_same(
         real(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(synthesis_set, "write_wav", dies)
+        patch.setattr(speak, "write_wav", dies)
         synthesize_set(make(), manifest, tmp_path / "killed", config)
     assert len(_wavs(tmp_path / "killed")) == 3
     synthesize_set(make(), manifest, tmp_path / "killed", config)
@@ -150,7 +151,7 @@ def test_what_a_kill_left_out_comes_out_the_same(
 
 
 def test_failures_are_listed_and_have_no_file(
-    make: Callable[..., synth.Voice], manifest: Manifest, tmp_path: Path
+    make: Callable[..., GradTTSVoice], manifest: Manifest, tmp_path: Path
 ) -> None:
     voice = make()
     decode = voice.vocoder.decode
@@ -171,7 +172,7 @@ def test_failures_are_listed_and_have_no_file(
 
 
 def test_a_folder_of_another_make_is_refused(
-    make: Callable[..., synth.Voice], manifest: Manifest, tmp_path: Path
+    make: Callable[..., GradTTSVoice], manifest: Manifest, tmp_path: Path
 ) -> None:
     voice = make()
     synthesize_set(voice, Manifest(rows=manifest.rows[1:2]), tmp_path / "a")
@@ -189,10 +190,10 @@ def test_a_folder_of_another_make_is_refused(
         synthesize_set(voice, manifest, tmp_path / "b")
 
 
-def test_the_unet_sees_no_padding(make: Callable[..., synth.Voice]) -> None:
+def test_the_unet_sees_no_padding(make: Callable[..., GradTTSVoice]) -> None:
     """Its group norm would: such a voice is spoken one by one."""
-    assert synthesis_set._pads_exactly(make())
-    assert not synthesis_set._pads_exactly(make("unet2d"))
+    assert speak._pads_exactly(make())
+    assert not speak._pads_exactly(make("unet2d"))
 
 
 def test_a_voice_of_another_kind_is_spoken_one_by_one(manifest: Manifest, tmp_path: Path) -> None:

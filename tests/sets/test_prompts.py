@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from intona import synthesis_prompts
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row, read_manifest
-from intona.synthesis_prompts import Prompt, choose
-from intona.synthesis_record import read_times
-from intona.synthesis_set import SetConfig, options_of, row_seed, synthesize_set
+from intona.sets import prompts as given
+from intona.sets.prompts import Prompt, choose
+from intona.sets.record import read_times
+from intona.sets.speak import SetConfig, options_of, row_seed, synthesize_set
 
 RATE = 16_000
 
@@ -89,12 +89,12 @@ def test_columns_name_a_path_or_a_recording(kind: str, listed: Path, tmp_path: P
     else:
         lines = [json.dumps(r, ensure_ascii=False) for r in rows]
     path.write_text("\n".join(lines), encoding="utf-8")
-    columns = synthesis_prompts.read_columns(path)
+    columns = given.read_columns(path)
     found = choose(read_manifest(path), listed, columns=columns, beside=tmp_path)
     assert found["a"].path == tmp_path / "refs" / "mine.wav" and found["a"].text == "слова"
     assert found["b"].path.name == "d.wav" and found["b"].text == "три"
     assert found["c"].path.name == "b.wav"
-    assert synthesis_prompts.lengths_of(columns) == {"b": 1.5}
+    assert given.lengths_of(columns) == {"b": 1.5}
     with pytest.raises(UserError, match='no prompt "d"'):
         choose(read_manifest(path), None, columns=columns, beside=tmp_path)
 
@@ -103,20 +103,20 @@ def test_bad_columns_are_named(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text('{"id": "a", "text": "раз", "prompt": ["x"]}\n', encoding="utf-8")
     with pytest.raises(UserError, match='"prompt" of "a"'):
-        synthesis_prompts.read_columns(path)
+        given.read_columns(path)
     for bad in ("-1", "x", "nan", "1e9"):
         with pytest.raises(UserError, match="no number of seconds"):
-            synthesis_prompts.lengths_of({"a": {"length": bad}})
+            given.lengths_of({"a": {"length": bad}})
 
 
 def test_lengths_are_those_of_the_recordings(listed: Path, tmp_path: Path) -> None:
-    found = synthesis_prompts.durations(listed, manifest(("a", "раз", "anna"), ("b", "два", "anna")))
+    found = given.durations(listed, manifest(("a", "раз", "anna"), ("b", "два", "anna")))
     assert found == {"a": pytest.approx(0.5), "b": pytest.approx(0.5)}
     with pytest.raises(UserError, match="no recording for 1 of 2 rows"):
-        synthesis_prompts.durations(listed, manifest(("a", "раз", "anna"), ("z", "два", "anna")))
+        given.durations(listed, manifest(("a", "раз", "anna"), ("z", "два", "anna")))
     (listed / "a.wav").write_bytes(b"no sound")
     with pytest.raises(UserError, match="not an audio file"):
-        synthesis_prompts.seconds_of(listed / "a.wav")
+        given.seconds_of(listed / "a.wav")
 
 
 # --- a set that was given prompts -----------------------------------------------------------------------
@@ -129,7 +129,9 @@ class Mimic:
         self.model = torch.nn.Linear(2, 2)
         self.heard: list[dict[str, Any]] = []
 
-    def settled(self, *, steps: int | None, guidance: float | None) -> dict[str, Any]:
+    def settled(
+        self, *, steps: int | None, guidance: float | None, temperature: float | None
+    ) -> dict[str, Any]:
         return {"steps": steps or 25, "guidance": 2.0 if guidance is None else guidance}
 
     def say(
@@ -170,7 +172,7 @@ def test_prompts_and_lengths_reach_the_voice_and_are_kept(
     ]
     made_by = json.loads((out / "made_by.json").read_text())
     assert (made_by["steps"], made_by["guidance"]) == (4, 2.0)
-    kept = synthesis_prompts.kept(out / "prompts")
+    kept = given.kept(out / "prompts")
     assert {i: (p.text, p.path.read_bytes()) for i, p in kept.items()} == {
         i: (p.text, p.path.read_bytes()) for i, p in prompts.items()
     }

@@ -1,0 +1,201 @@
+"""What voices of every kind have, and what those that read phonemes have beside it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from intona.audio import Audio, MelSpec
+from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
+from intona.encoders.dual_stream import DualStreamConfig
+from intona.encoders.frozen import FrozenTextConfig
+from intona.errors import UserError, unknown
+from intona.text import (
+    BpeTokenizer,
+    Frontend,
+    FrontendConfig,
+    PhonemeTokenizer,
+    Utterance,
+    compatible,
+    load_tokenizer,
+    split_sentences,
+)
+
+PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
+MAX_CHARACTERS = 100_000
+SHOWN = 40  # characters of a sentence in a message
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class Voice(Generic[Model]):
+    """A model with its speakers, its card and a vocoder.
+
+    Args:
+        spec: the mels it makes. speakers: names, in the order of the model's ids. language: of the text.
+        card: the model card. path: where it was loaded from.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        spec: MelSpec,
+        *,
+        speakers: Sequence[str],
+        language: str,
+        card: dict[str, Any] | None,
+        path: Path | None,
+    ) -> None:
+        self.model, self.spec, self.language, self.path = model, spec, language, path
+        self.speakers, self.card = tuple(speakers), card or {}
+        self._vocoder: Any = None
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The model card and what the voice is made of."""
+        return {
+            **self.card,
+            "speakers": list(self.speakers),
+            "language": self.language,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "sample_rate": self.spec.sample_rate,
+        }
+
+    @property
+    def vocoder(self) -> Any:
+        if self._vocoder is None:
+            from intona.vocoder import load_vocoder
+
+            self._vocoder = load_vocoder("hifigan")
+            self._vocoder.spec.require_same(self.spec, where="voice and vocoder")
+        return self._vocoder
+
+    def pause(self, seconds: float = PAUSE_SECONDS) -> np.ndarray:
+        """Samples of silence."""
+        return np.zeros(round(seconds * self.spec.sample_rate), dtype=np.float32)
+
+    def audio(self, samples: np.ndarray) -> Audio:
+        return Audio(np.clip(samples, -1, 1), self.spec.sample_rate)
+
+    def only_speaker(self, name: str | None, *, mend: str) -> None:
+        """Refuse a name, unless it is that of the one speaker: others are asked for by a recording."""
+        if name is not None and len(self.speakers) != 1:
+            raise UserError("this model has no named speakers", where="--speaker", mend=mend)
+        if name is not None and name not in self.speakers:
+            unknown("speaker", name, self.speakers)
+
+
+class PhonemeVoice(Voice[Model]):
+    """A voice with a text front end.
+
+    Args:
+        tokenizer: symbols to ids. bpe: of an encoder that reads the letters beside the phonemes.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: PhonemeTokenizer,
+        spec: MelSpec,
+        *,
+        speakers: Sequence[str] = ("",),
+        language: str = "ru",
+        card: dict[str, Any] | None = None,
+        path: Path | None = None,
+        bpe: BpeTokenizer | None = None,
+    ) -> None:
+        super().__init__(model, spec, speakers=speakers, language=language, card=card, path=path)
+        self.tokenizer, self.bpe = tokenizer, bpe
+        self._frontend: Frontend | None = None
+
+    @property
+    def frontend(self) -> Frontend:
+        """The text front end the voice was trained with; another version of it warns once."""
+        if self._frontend is None:
+            self._frontend = _frontend_for(self.tokenizer, self.language)
+        return self._frontend
+
+    def sentences(self, text: str, *, phonemes: bool = False) -> list[Utterance]:
+        """A text as the front end reads it.
+
+        Args:
+            phonemes: the text is symbols separated by spaces, words by "|".
+
+        Raises:
+            UserError: nothing to say, a text over the cap, phonemes for a voice that reads letters too.
+        """
+        check_size(text)
+        if phonemes and self.bpe is not None:
+            raise UserError(
+                "this voice reads the letters beside the phonemes", mend="give the text without --phonemes"
+            )
+        found = [self.frontend.from_phonemes(text)] if phonemes else self.frontend(split_sentences(text))
+        if not found:
+            raise UserError("nothing to say")
+        return found
+
+    def numbers(self, sentences: Sequence[Utterance]) -> tuple[torch.Tensor, torch.Tensor, Pieces | None]:
+        """(B, N) ids, (B,) lengths, and the BPE pieces if the encoder reads them; unknown symbols warn."""
+        texts: list[Text] = []
+        for sentence in sentences:
+            encoded = self.tokenizer.encode(sentence.phonemes)
+            if encoded.unknown:
+                shown = " ".join(sorted(set(encoded.unknown))[:10])
+                warnings.warn(f"the voice has never heard these symbols: {shown}", stacklevel=3)
+            if self.bpe is None:
+                ids = tuple(encoded.ids)
+                texts.append(Text(tokens=ids, pieces=(), piece_words=(), token_words=(), spans=()))
+                continue
+            texts.append(text_of(sentence, encoded.ids, self.bpe))
+        return *collate_tokens(texts), None if self.bpe is None else collate_pieces(texts)
+
+    def joined(self, waves: Sequence[np.ndarray], pauses: Sequence[float] | None = None) -> np.ndarray:
+        """Waves with silence between: `pauses` of seconds, one fewer than waves; the usual one if None."""
+        seconds = [PAUSE_SECONDS] * (len(waves) - 1) if pauses is None else pauses
+        between = [(self.pause(s), w) for s, w in zip(seconds, waves[1:], strict=True)]
+        return np.concatenate([waves[0], *(x for pair in between for x in pair)])
+
+
+def check_size(text: str) -> None:
+    """Refuse a text over the cap."""
+    if len(text) > MAX_CHARACTERS:
+        raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
+
+
+def shown(text: str) -> str:
+    """The head of a sentence, in quotes, for a message."""
+    return f'"{text}"' if len(text) <= SHOWN else f'"{text[: SHOWN - 1]}…"'
+
+
+def read_tokenizers(path: Path, encoder: object) -> tuple[PhonemeTokenizer, BpeTokenizer | None]:
+    """Phonemes of a voice, and the pieces where the encoder of this config reads them too.
+
+    Raises:
+        UserError: one is missing, or of another kind.
+    """
+    phonemes = load_tokenizer(path / "tokenizer.json")
+    if not isinstance(phonemes, PhonemeTokenizer):
+        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
+    if not isinstance(encoder, DualStreamConfig | FrozenTextConfig):
+        return phonemes, None
+    pieces = load_tokenizer(path / "bpe.json")
+    if not isinstance(pieces, BpeTokenizer):
+        raise UserError("not a BPE tokenizer", where=path / "bpe.json")
+    return phonemes, pieces
+
+
+def _frontend_for(tokenizer: PhonemeTokenizer, language: str) -> Frontend:
+    trained_with = tokenizer.frontend or {}
+    frontend = Frontend(FrontendConfig(language=trained_with.get("language", language)))
+    differences = compatible(trained_with, frontend.describe()) if trained_with else []
+    if differences:
+        warnings.warn(
+            f"the text front end is not the one of the training: {'; '.join(differences)}", stacklevel=2
+        )
+    return frontend
