@@ -269,8 +269,8 @@ def test_blocks_are_the_file(recording, tmp_path: Path) -> None:
 @pytest.mark.parametrize("minutes", [5, pytest.param(60, marks=pytest.mark.slow)])
 def test_an_hour_is_transcribed_in_constant_memory(voice, tmp_path: Path, monkeypatch, minutes: int) -> None:
     """The reading and cutting of an hour; the listening itself is replaced, it sees one window at a time."""
-    from intona.synth import transcription
     from intona.acoustic.speech_lm import Hypothesis
+    from intona.synth import transcription
 
     rate = 8000
     with soundfile.SoundFile(tmp_path / "hour.wav", "w", rate, 1, subtype="PCM_U8") as f:
