@@ -1,17 +1,14 @@
-"""What every vocoder is, and where the shipped ones lie."""
+"""What every vocoder is."""
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from intona import models
 from intona.audio import Audio, MelSpec
 from intona.errors import UserError
 
@@ -46,36 +43,3 @@ class Vocoder(ABC):
             )
         if not bool(torch.isfinite(mel).all()):
             raise UserError("the mel holds NaN or infinite values", where="vocoder")
-
-
-def find(name: str | os.PathLike[str]) -> Path:
-    """The directory of a vocoder, by the name of a shipped one or by path.
-
-    Raises:
-        UserError: there is none; the nearest known name is offered.
-    """
-    path = models.find(name, kind="vocoder")
-    if not (path / "config.json").is_file():
-        raise UserError("no vocoder directory: it holds no config.json", where=path)
-    return path
-
-
-def load_vocoder(
-    name: str | os.PathLike[str] = "hifigan", *, device: str | torch.device = "cpu", bf16: BF16 = "auto"
-) -> Vocoder:
-    """A vocoder ready to decode.
-
-    Args:
-        name: "hifigan" (the shipped universal one), "griffin-lim", or a directory.
-        bf16: see `HifiGan`.
-
-    Raises:
-        UserError: unknown name, or a directory whose files are missing, damaged or of another kind.
-    """
-    if name == "griffin-lim":
-        from intona.vocoder.griffin_lim import GriffinLim
-
-        return GriffinLim(MelSpec())
-    from intona.vocoder.hifigan import HifiGan
-
-    return HifiGan.load(find(name), device=device, bf16=bf16)

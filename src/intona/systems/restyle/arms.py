@@ -8,6 +8,7 @@ from typing import Any
 from intona.systems.restyle.published import CLAIMS
 from intona.systems.restyle.verdict import PRIMARY
 
+POSTERIOR, STYLE, GATE = "encoder/posterior", "encoder/style", "gate"  # jobs that arms stand on
 GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 DECIDING = (1.0, PRIMARY, 10.0)  # what the verdict and the claims are about
 PAPER_NETWORK = (

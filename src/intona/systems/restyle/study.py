@@ -20,7 +20,17 @@ from typing import Any
 
 from intona.encoders.sentence import MODULE
 from intona.study import Arm, Job, Plan, common
-from intona.systems.restyle.arms import ARMS, DECIDING, DEFAULT_ARMS, GUIDANCES, REPEATED, claimed
+from intona.systems.restyle.arms import (
+    ARMS,
+    DECIDING,
+    DEFAULT_ARMS,
+    GATE,
+    GUIDANCES,
+    POSTERIOR,
+    REPEATED,
+    STYLE,
+    claimed,
+)
 from intona.systems.restyle.verdict import PRIMARY, at_guidance
 
 HERE = "intona.systems.restyle"
@@ -28,7 +38,6 @@ JUDGES = ("asr", "distillmos")
 FAMILY = ("wer", "cer", "distillmos")
 CONTROL = "text"  # decode(Z_text)
 PACED = "text-rate"  # the same at the reference's rate
-POSTERIOR, STYLE, GATE = "encoder/posterior", "encoder/style", "gate"  # jobs that arms stand on
 
 
 @dataclass(frozen=True, kw_only=True)

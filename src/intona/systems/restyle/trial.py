@@ -32,8 +32,8 @@ from intona.latents import vits
 from intona.latents.vits import posterior as posteriors
 from intona.latents.vits.posterior import latents_of
 from intona.study.stages import COPY, MANIFEST, RECORDINGS, RUN, require_corpus
+from intona.systems.restyle.arms import POSTERIOR
 from intona.systems.restyle.measured import measured_of
-from intona.systems.restyle.study import POSTERIOR
 
 Pole = Literal["low", "high"]
 POLES: tuple[Pole, Pole] = ("low", "high")

@@ -1,0 +1,44 @@
+"""A vocoder by its name, or by where it lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from intona import models
+from intona.audio import MelSpec
+from intona.errors import UserError
+from intona.vocoder.base import BF16, Vocoder
+from intona.vocoder.griffin_lim import GriffinLim
+from intona.vocoder.hifigan import HifiGan
+
+
+def find(name: str | os.PathLike[str]) -> Path:
+    """The directory of a vocoder, by the name of a shipped one or by path.
+
+    Raises:
+        UserError: there is none; the nearest known name is offered.
+    """
+    path = models.find(name, kind="vocoder")
+    if not (path / "config.json").is_file():
+        raise UserError("no vocoder directory: it holds no config.json", where=path)
+    return path
+
+
+def load_vocoder(
+    name: str | os.PathLike[str] = "hifigan", *, device: str | torch.device = "cpu", bf16: BF16 = "auto"
+) -> Vocoder:
+    """A vocoder ready to decode.
+
+    Args:
+        name: "hifigan" (the shipped universal one), "griffin-lim", or a directory.
+        bf16: see `HifiGan`.
+
+    Raises:
+        UserError: unknown name, or a directory whose files are missing, damaged or of another kind.
+    """
+    if name == "griffin-lim":
+        return GriffinLim(MelSpec())
+    return HifiGan.load(find(name), device=device, bf16=bf16)
