@@ -16,7 +16,8 @@ from intona.evaluation import Manifest, Row, read_manifest
 from intona.sets import prompts as given
 from intona.sets.prompts import Prompt, choose
 from intona.sets.record import read_times
-from intona.sets.speak import SetConfig, options_of, row_seed, synthesize_set
+from intona.sets.speak import SetConfig, row_seed, synthesize_set
+from intona.synth.voice import options_of
 
 RATE = 16_000
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 import time
@@ -161,7 +160,9 @@ def taken(voice: Any, special: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: it does not know one.
     """
-    known = inspect.signature(voice.stream if hasattr(voice, "stream") else voice.say).parameters
+    from intona.synth.voice import options_of
+
+    known = options_of(voice)
     for name in special:
         if name not in known:
             flag = "--" + name.replace("_", "-")

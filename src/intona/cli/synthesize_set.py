@@ -134,7 +134,8 @@ def main(arguments: list[str]) -> None:
     from intona.cli.progress import bar
     from intona.evaluation import read_manifest
     from intona.sets.record import FAILURES
-    from intona.sets.speak import SetConfig, options_of, synthesize_set
+    from intona.sets.speak import SetConfig, synthesize_set
+    from intona.synth.voice import options_of
 
     manifest = read_manifest(request.manifest)
     voice: Any = synth.load(request.run)

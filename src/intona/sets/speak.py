@@ -7,7 +7,6 @@ exactly.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +33,7 @@ from intona.sets.record import (
     write_wav,
 )
 from intona.synth.gradtts import GradTTSVoice
+from intona.synth.voice import options_of
 from intona.text import Utterance, split_sentences
 
 Said = tuple[str, Audio | UserError]  # id, and its audio or why there is none
@@ -110,12 +110,6 @@ class _Asked:
             "prompts": fingerprint(self.prompts),
             "lengths": digest(lengths) if lengths else None,
         }
-
-
-def options_of(voice: Any) -> frozenset[str]:
-    """Names of the options that a voice of any kind takes beside the text."""
-    calls = [getattr(voice, n) for n in ("say", "stream") if hasattr(voice, n)]
-    return frozenset(p for c in calls for p in inspect.signature(c).parameters) - {"text", "how"}
 
 
 def synthesize_set(

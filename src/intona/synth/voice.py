@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,6 +161,12 @@ class PhonemeVoice(Voice[Model]):
         seconds = [PAUSE_SECONDS] * (len(waves) - 1) if pauses is None else pauses
         between = [(self.pause(s), w) for s, w in zip(seconds, waves[1:], strict=True)]
         return np.concatenate([waves[0], *(x for pair in between for x in pair)])
+
+
+def options_of(voice: Any) -> frozenset[str]:
+    """Names of the options that a voice of any kind takes beside the text."""
+    calls = [getattr(voice, n) for n in ("say", "stream") if hasattr(voice, n)]
+    return frozenset(p for c in calls for p in inspect.signature(c).parameters) - {"text", "how"}
 
 
 def check_size(text: str) -> None:
