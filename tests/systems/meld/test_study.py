@@ -21,7 +21,8 @@ from intona.evaluation.manifest import Manifest, Row
 from intona.study import Outcome, Plan
 from intona.study.account import costs, plan_lines
 from intona.study.job import folder
-from intona.systems.meld import presets, study, study_jobs, study_report
+from intona.systems.meld import presets, published, study, study_jobs, study_report
+from intona.systems.meld import results as results_of
 from intona.systems.meld.published import SEPARATE, headline
 from intona.systems.meld.silence import SilenceJudge, longest_silence
 
@@ -226,10 +227,10 @@ def test_the_page_of_half_a_study(three: Path, tmp_path: Path) -> None:
                 finish(tmp_path, wanted, f"heard/{arm}/{seed}") / "found.json",
                 {"recordings": found, "own": found},
             )
-    results = study_report.read(wanted, tmp_path)
+    results = results_of.read(wanted, tmp_path)
     length = results.value("codes", 0, "length")
     assert length is not None and length["estimate"] == pytest.approx(1.5)
-    stt = next(c for c in study_report.CLAIMS if c.measure == "stt_wer")
+    stt = next(c for c in published.CLAIMS if c.measure == "stt_wer")
     test = results.test(stt)
     assert test is not None and test.by_seed == {0: -1.0, 1: -1.0}
     page = study_report.write(
@@ -243,9 +244,9 @@ def test_the_page_of_half_a_study(three: Path, tmp_path: Path) -> None:
 
 def test_what_whisper_and_the_model_agree_on() -> None:
     own = {"a": {"text": "раз два"}, "b": {"text": "три"}, "c": {"text": "х"}}
-    found = study_report.agreement(own, {"a": "Раз, два!", "b": "тра", "c": ""}, "ru")
+    found = results_of.agreement(own, {"a": "Раз, два!", "b": "тра", "c": ""}, "ru")
     assert found == {"a": (0.0, 6.0), "b": (1.0, 3.0)}
-    assert study_report.agreement(own, {}, None) == {}
+    assert results_of.agreement(own, {}, None) == {}
 
 
 def test_listening_goes_on_where_it_stopped(three: Path, joint: Path, tmp_path: Path) -> None:
