@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intona.evaluation.html import Html, Page, Section, parts, tag
+from intona.evaluation.html import Html, Page, Section, join, parts, tag
 from intona.evaluation.html.figures import FAINT, INK, MARKS, _figure, svg
 from intona.study.account import costs, state_of, total
 from intona.study.engine import Outcome
@@ -47,6 +47,16 @@ def state(plan: Plan, outcome: Outcome) -> Section:
         caption = f"{len(missing)} of {len(plan.jobs)} jobs. What builds on them is missing on this page."
         body = parts.table(caption, ["job", "state"], missing, label="failed and unfinished")
     return Section(id="state", title="Failed or unfinished", body=body)
+
+
+def reading(plan: Plan, lines: Sequence[tuple[str, str]]) -> Section:
+    """What the words of the page mean, and each arm in a sentence."""
+    body = [
+        parts.definitions(lines, class_="reading"),
+        tag("h3", "Arms"),
+        parts.definitions([(a.name, a.what) for a in plan.arms], class_="reading"),
+    ]
+    return Section(id="reading", title="How to read it", body=join(body))
 
 
 def budget(plan: Plan, out: Path) -> Section:

@@ -313,12 +313,4 @@ def _reading(results: Results, steps: Mapping[str, int]) -> Section:
         ),
         ("Intervals", "95 %, over test sentences: not over training runs, which the seeds show."),
     ]
-    what: list[tuple[str, str]] = [(a.name, a.what) for a in results.plan.arms]
-    body = join(
-        [
-            parts.definitions(lines, class_="reading"),
-            tag("h3", "Arms"),
-            parts.definitions(what, class_="reading"),
-        ]
-    )
-    return Section(id="reading", title="How to read it", body=body)
+    return page.reading(results.plan, lines)

@@ -11,7 +11,7 @@ from intona import checkpoint
 from intona import config as configs
 from intona.config import read_json
 from intona.evaluation.finished import Finished
-from intona.evaluation.html import Html, Section, join, parts, tag
+from intona.evaluation.html import Html, Section, parts, tag
 from intona.study import claims, page, speech
 from intona.study.engine import Outcome
 from intona.study.job import folder, is_done
@@ -292,12 +292,4 @@ def _reading(results: Results) -> Section:
         ("Intervals", "95 %, over test sentences, or speakers where there are several: never over seeds."),
         ("Published", "another corpus of many speakers, other sizes, unknown galleries: for the order only."),
     ]
-    what: list[tuple[str, str]] = [(a.name, a.what) for a in results.plan.arms]
-    body = join(
-        [
-            parts.definitions(lines, class_="reading"),
-            tag("h3", "Arms"),
-            parts.definitions(what, class_="reading"),
-        ]
-    )
-    return Section(id="reading", title="How to read it", body=body)
+    return page.reading(results.plan, lines)

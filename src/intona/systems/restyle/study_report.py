@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from intona.encoders.style import NAMES
 from intona.evaluation.finished import recall_wavs
-from intona.evaluation.html import Html, Section, join, parts, tag
+from intona.evaluation.html import Html, Section, parts, tag
 from intona.evaluation.html.cards import cards, choose
 from intona.study import claims, page, speech
 from intona.study.engine import Outcome
@@ -321,13 +321,7 @@ def _reading(results: Results) -> Section:
         ("Style embedding", f"its text tower is {_tower(results)!r}."),
         ("Lengths", "are the text's own: a model moves what is heard within them, never how many frames."),
     ]  # fmt: skip
-    what: list[tuple[str, str]] = [(a.name, a.what) for a in results.plan.arms]
-    body: Sequence[Html] = [
-        parts.definitions(lines, class_="reading"),
-        tag("h3", "Arms"),
-        parts.definitions(what, class_="reading"),
-    ]
-    return Section(id="reading", title="How to read it", body=join(list(body)))
+    return page.reading(results.plan, lines)
 
 
 def _sentences(results: Results) -> str:
