@@ -1,16 +1,15 @@
 """How well a trained posterior gives back a voice's own speech and foreign recordings.
 
-    python benchmarks/restyle_posterior.py RUN DATA [N] [VOICE]
+    python benchmarks/restyle_posterior.py RUN DATA --sentences 16
 
-RUN is a run of restyle.posterior, DATA a prepared corpus; texts and recordings are the first N (16) of its
-test set that last a second or more. Own speech: the voice says the text, z is known. Log-mel L1 is the mean
+RUN is a run of restyle.posterior, DATA a prepared corpus; texts and recordings are the first of its test set that last a second or more. Own speech: the voice says the text, z is known. Log-mel L1 is the mean
 absolute difference of natural-log mels between a sound and decode(posterior(sound)); the control is two
 unlike sentences of the voice. Means with 95 % bootstrap intervals over sentences.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,12 +31,18 @@ def show(name: str, values: list[float]) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    run, data = Path(sys.argv[1]), Path(sys.argv[2])
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 16
-    space = vits.load(sys.argv[4] if len(sys.argv) > 4 else "piper")
-    net = posteriors.load(run, space)
-    prepared = Prepared.open(data)
-    items = [i for i in prepared.items("test") if i.seconds >= 1][:count]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--sentences", type=int, default=16)
+    parser.add_argument("--voice", default="piper", help="the frozen VITS")
+    arguments = parser.parse_args()
+    space = vits.load(arguments.voice)
+    net = posteriors.load(arguments.run, space)
+    prepared = Prepared.open(arguments.data)
+    items = [i for i in prepared.items("test") if i.seconds >= 1][: arguments.sentences]
     latents = [z_text_of(space, i.text, i.id, seed=1) for i in items]
     own = [space.audio(z[None], torch.tensor([len(z)]))[0] for z in latents]
     show("own speech, log-mel L1", posteriors.reconstruction(space, net, own, own=True))
