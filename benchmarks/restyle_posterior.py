@@ -2,9 +2,10 @@
 
     python benchmarks/restyle_posterior.py RUN DATA --sentences 16
 
-RUN is a run of restyle.posterior, DATA a prepared corpus; texts and recordings are the first of its test set that last a second or more. Own speech: the voice says the text, z is known. Log-mel L1 is the mean
-absolute difference of natural-log mels between a sound and decode(posterior(sound)); the control is two
-unlike sentences of the voice. Means with 95 % bootstrap intervals over sentences.
+RUN is a run of restyle.posterior, DATA a prepared corpus; texts and recordings are the first of its test set
+that last a second or more. Own speech: the voice says the text, z is known. Log-mel L1 is the mean absolute
+difference of natural-log mels between a sound and decode(posterior(sound)); the control is two unlike
+sentences of the voice. Means with 95 % bootstrap intervals over sentences.
 """
 
 from __future__ import annotations
