@@ -1,7 +1,7 @@
 # Each target sets itself up on a fresh machine: Python >= 3.11 with pip, and apt-get where it is Debian and root.
 #   make demo        hear the shipped Russian voice          make check-quick  lint, types, layers
 #   make test        the quick tests                         make check        check-quick and the slow tests
-#   make bench       speed of each part on this machine      make corpus-ru    the Russian corpus, to train on
+#   make bench       speed of each part on this machine      make corpus-ru    what training needs, a Russian corpus
 # Variables: PYTHON=python3.12, TORCH="torch==2.13.0" (any pip arguments), TESTS=tests/cli, JOBS=2 (test processes)
 
 PYTHON ?= python3
@@ -51,7 +51,7 @@ bench: $(VENV)/.dev
 offline: $(VENV)/.offline
 
 # 179 MB from Debian: one Russian reader, 1.66 h. Its notice is in NOTICE.md.
-corpus-ru: data/festvox-ru
+corpus-ru: $(VENV)/.dev data/festvox-ru
 data/festvox-ru:
 	@command -v apt-get >/dev/null || { echo "festvox-ru comes from Debian: fetch the package festvox-ru from its mirror and unpack it here as $@"; exit 1; }
 	mkdir -p data/.fetch && cd data/.fetch && apt-get download festvox-ru && dpkg-deb -x festvox-ru_*.deb tree

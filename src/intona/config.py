@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from intona.errors import UserError, nearest
 
 C = TypeVar("C")
 MAX_CONFIG_BYTES = 1 << 20
+_FRACTION = re.compile(r"[+-]?(\d+\.|\.\d+)")  # as people write it and JSON does not
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -108,7 +110,8 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
         try:
             parsed = json.loads(text, parse_constant=_no_constant)
         except ValueError:
-            parsed = {"True": True, "False": False, "None": None}.get(text, text)
+            words = {"True": True, "False": False, "None": None}
+            parsed = float(text) if _FRACTION.fullmatch(text) else words.get(text, text)
         node[keys[-1]] = parsed
     return from_dict(type(config), tree, where=where)
 

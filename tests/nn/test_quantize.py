@@ -121,7 +121,7 @@ def test_no_code_starves() -> None:
 
 def test_fewer_than_50_frames_a_centroid_is_refused() -> None:
     require_frames(500, 10)
-    with pytest.raises(UserError, match=r"409600 frames.*at most 20 codes"):
+    with pytest.raises(UserError, match=r"409600 steps.*at most 20 codes"):
         require_frames(1000, 8192, where="data")
 
 

@@ -194,3 +194,13 @@ def test_numbers_that_make_no_run_are_refused(flag: dict[str, str], message: str
 
     with pytest.raises(UserError, match=message):
         override(small(), flag)
+
+
+def test_numbers_are_read_as_people_write_them() -> None:
+    from intona.config import override
+    from intona.systems.prosody.gradtts import small
+
+    assert override(small(), {"optim.clip": ".5"}).optim.clip == 0.5
+    assert override(small(), {"optim.clip": "2."}).optim.clip == 2
+    with pytest.raises(UserError, match="expected float"):
+        override(small(), {"optim.clip": ".5x"})

@@ -29,7 +29,7 @@ class Publish:
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run, one of its checkpoints, or RUN/best: of a voice or of a text encoder."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """A new folder, or a model published before: it is replaced, what its card says by hand is kept."""
+    """A new folder, or a model published before: it is replaced, further fields of its card are kept."""
     summary: str | None = None
     """What it is, in a sentence."""
     trained_on: str | None = None

@@ -113,10 +113,11 @@ def main(arguments: list[str]) -> None:
     paths = outputs(request.output, len(lines))
     _check_target(request.output, paths)
 
+    from intona import synth
     from intona.cli import streaming
 
     started = time.perf_counter()
-    voice = opened(request.model)
+    voice = synth.load(request.model)
     options = request.options() | taken(voice, request.special())
     if request.stream:
         streaming.write(voice, lines, paths, options)
@@ -140,18 +141,6 @@ def main(arguments: list[str]) -> None:
         sys.stdout.buffer.flush()
     if len(lines) > 1:
         print(f"{len(lines)} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
-
-
-def opened(model: str) -> Any:
-    """A voice of any kind. Raises UserError: there is none."""
-    from intona import checkpoint, models, synth
-
-    path = checkpoint.resolve(models.find(model, kind="voice"))
-    if not (path / "restyle.json").is_file():
-        return synth.load(model)
-    from intona.systems.restyle import voice
-
-    return voice.load(path)
 
 
 def taken(voice: Any, special: dict[str, Any]) -> dict[str, Any]:

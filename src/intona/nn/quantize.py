@@ -98,14 +98,14 @@ def temperature_for(codebook: Codebook, x: Tensor, perplexity: float) -> float:
 
 
 def require_frames(n: int, codes: int, *, where: object = None) -> None:
-    """Refuse a codebook with fewer than 50 frames a centroid.
+    """Refuse a codebook with fewer than 50 of what it is learnt from a centroid.
 
     Raises:
         UserError: says how many codes the data carry.
     """
     if n < FRAMES_PER_CODE * codes:
         raise UserError(
-            f"{codes} codes need {FRAMES_PER_CODE * codes} frames ({FRAMES_PER_CODE} each); there are {n}",
+            f"{codes} codes need {FRAMES_PER_CODE * codes} steps ({FRAMES_PER_CODE} each); there are {n}",
             where=where,
             mend=f"take at most {n // FRAMES_PER_CODE} codes, or more data",
         )

@@ -27,7 +27,7 @@ from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance, split_sentenc
 
 DEFAULT_STEPS = 25
 DEFAULT_GUIDANCE = 2.0
-FORMAT = 2  # of a run: 2 since clauses, the linear guess and the filled last latent
+FORMAT = 2  # of a run: 2 since clauses and the filled last latent
 BEYOND = 1.25  # times the longest text of the training that is still tried
 
 

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from intona import checkpoint, cli, systems
+from intona import checkpoint, cli, synth, systems
 from intona.audio import Audio, read_audio
 from intona.data.prepared import Prepared
 from intona.encoders.style import NAMES
 from intona.errors import UserError
+from intona.evaluation import Manifest, Row
 from intona.latents import vits
 from intona.latents.vits import posterior as posteriors
 from intona.latents.vits.posterior import PosteriorConfig, PosteriorNet, edge_of, latents_of
 from intona.latents.vits.space import magnitudes
+from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.systems.restyle import speak
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.measured import measured_of
@@ -64,6 +66,19 @@ def test_a_run_speaks_and_says_the_same_again(runs: dict[str, Path], name: str) 
     other = made.say("добрый день", "calm, low", guidance=3, steps=3, seed=5)
     assert len(other.z) != len(first.z) or not torch.equal(other.z, first.z)
     assert len(made.say("добрый день", None, rate=0.5).z) > 1.3 * len(made.say("добрый день", None).z)
+
+
+def test_it_is_opened_and_spoken_like_any_voice(runs: dict[str, Path], tmp_path: Path) -> None:
+    voice = synth.load(runs["palette"])
+    rows = Manifest(rows=(Row(id="a", text="добрый день", speaker=""), Row(id="b", text="да", speaker="")))
+    assert synthesize_set(voice, rows, tmp_path / "set", SetConfig(steps=2, guidance=2.0)).made == 2
+    said = voice.say("да", seed=row_seed(0, "b"), steps=2, guidance=2.0)
+    assert len(read_audio(tmp_path / "set/b.wav")) == len(said)
+    made_by = json.loads((tmp_path / "set/made_by.json").read_text("utf-8"))
+    assert (made_by["steps"], made_by["guidance"]) == (2, 2.0)
+    assert voice.settled() == {"steps": 10, "guidance": 3.0}
+    with pytest.raises(UserError, match="no such option"):
+        synthesize_set(voice, rows, tmp_path / "other", lengths={"a": 1.0})
 
 
 @pytest.mark.parametrize("name", ["palette", "bridge"])

@@ -134,7 +134,7 @@ def small() -> RunConfig:
 
 
 def toy() -> RunConfig:
-    """0.1 M parameters, seconds: for tests and first tries."""
+    """0.3 M parameters, seconds: for tests and first tries."""
     base = small()
     return dataclasses.replace(
         base,

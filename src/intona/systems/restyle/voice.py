@@ -19,6 +19,12 @@ class StyledVoice:
         self.voice = voice
         self.model = voice.model
 
+    def settled(
+        self, *, steps: int | None = None, guidance: float | None = None, temperature: float | None = None
+    ) -> dict[str, Any]:
+        """What these come to where None. It has no temperature."""
+        return {"steps": steps or STEPS, "guidance": GUIDANCE if guidance is None else guidance}
+
     def say(
         self,
         text: str,
@@ -47,8 +53,7 @@ class StyledVoice:
         made = self.voice.say(
             text,
             style,
-            guidance=GUIDANCE if guidance is None else guidance,
-            steps=steps or STEPS,
+            **self.settled(steps=steps, guidance=guidance),
             rate=None if rate == 1 else rate,
             seed=seed,
         )
