@@ -10,6 +10,7 @@ from intona import config as configs
 from intona.errors import UserError
 
 MEND = 'pip install "transformers>=5,<6"'
+NAME_IT = "name it yourself on the command line"
 FILES = ("*.json", "*.safetensors", "pytorch_model.bin")
 
 
@@ -19,8 +20,10 @@ def require_transformers(what: str) -> None:
         raise UserError(f"{what} needs transformers, which is not installed", mend=MEND)
 
 
-def fetch(model: str, *, patterns: Sequence[str] = FILES) -> Path:
+def fetch(model: str, *, patterns: Sequence[str] = FILES, ask: bool = True) -> Path:
     """Directory of a model: the one that is given, or the hub's, fetched without any code.
+
+    Without `ask`, for a name that came out of a file, the hub's only as far as it was fetched before.
 
     Raises:
         UserError: neither a directory nor to be had from the hub.
@@ -34,21 +37,23 @@ def fetch(model: str, *, patterns: Sequence[str] = FILES) -> Path:
     try:
         from huggingface_hub import snapshot_download
 
-        return Path(snapshot_download(model, allow_patterns=list(patterns)))
+        return Path(snapshot_download(model, allow_patterns=list(patterns), local_files_only=not ask))
     except Exception as e:  # the hub client has many kinds of error; each means the same to the user
+        if not ask:
+            raise UserError("is not on this machine", where=model, mend=NAME_IT) from None
         raise UserError(
             f'"{model}" is no directory and cannot be fetched from the hub ({type(e).__name__})',
             mend="give a directory, or connect to the hub once",
         ) from None
 
 
-def fetch_kind(model: str, kind: str, *, patterns: Sequence[str] = FILES) -> Path:
+def fetch_kind(model: str, kind: str, *, patterns: Sequence[str] = FILES, ask: bool = True) -> Path:
     """`fetch`, for a model whose config.json names this `model_type`, with its weights in one file.
 
     Raises:
         UserError: as `fetch`; another kind of model; a file is missing.
     """
-    directory = fetch(model, patterns=patterns)
+    directory = fetch(model, patterns=patterns, ask=ask)
     path = directory / "config.json"
     if not path.is_file():
         raise UserError("is missing", where=path)
