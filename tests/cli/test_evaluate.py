@@ -85,7 +85,7 @@ def _spoil(wavs: Path, manifest: Path, how: str) -> None:
         ("empty folder", "wavs", "holds no audio file"),
         ("duplicate ids", "m.csv", 'id "u00" stands in rows 1 and 5'),
         ("a wav of NaNs", "u00.wav", "non-finite"),
-        ("a 3-hour wav", "u00.wav", "too long (10800 s, at most 600)"),
+        ("a 3-hour wav", "u00.wav", "too long (10800.0 s long; at most 600 s"),
         ("not a wav", "u00.wav", "unreadable"),
         ("no manifest", "m.csv", "cannot be read"),
     ],

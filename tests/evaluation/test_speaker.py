@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,13 @@ def test_prompts_by_id_and_by_speaker(folder: Folder) -> None:
     before = prompts.sha256
     soundfile.write(path / "u1.wav", 0.5 * soundfile.read(path / "u1.wav")[0], 16_000)
     assert Prompts(path).sha256 != before
+
+
+def test_prompts_that_are_no_plain_files_are_refused(folder: Folder) -> None:
+    path = folder("prompts")
+    os.mkfifo(path / "anna.wav")
+    with pytest.raises(UserError, match=r"anna\.wav: not a plain file"):
+        Prompts(path)
 
 
 def test_missing_prompts_are_found_before_judging(folder: Folder, manifest: Manifest) -> None:

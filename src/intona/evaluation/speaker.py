@@ -22,7 +22,7 @@ from intona.evaluation.judge import Judge, Measure, Score, Unavailable, failed_s
 from intona.evaluation.kept import Kept, sound_key
 from intona.evaluation.manifest import Row
 from intona.evaluation.records import digest
-from intona.evaluation.wavs import ENDINGS, file_digest, read_clip
+from intona.evaluation.wavs import file_digest, read_clip, sound_files
 
 RESYNTHESIZED = "resynthesized"  # folder inside the prompts, for SIM-r
 
@@ -43,17 +43,13 @@ class Prompts:
     """A folder with one recording per id, or per speaker: `ID.wav`, else `SPEAKER.wav` (flac, ogg, mp3).
 
     Raises:
-        UserError: no such folder, or no audio in it, or two files of one name.
+        UserError: as `sound_files`; no audio in the folder, or two files of one name.
     """
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise UserError("no such folder", where=folder)
         self.files: dict[str, Path] = {}
-        for path in sorted(self.folder.iterdir()):
-            if path.suffix.lower() not in ENDINGS or path.name.startswith("."):
-                continue
+        for path in sound_files(self.folder):
             if path.stem in self.files:
                 raise UserError(
                     f"{self.files[path.stem].name} and {path.name} are both there",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from intona.audio import Audio
+from intona.audio import Audio, read_audio
 from intona.errors import UserError
 from intona.evaluation.manifest import Manifest
 
@@ -21,6 +21,8 @@ MIN_SECONDS = 0.05
 SILENT_PEAK = 1e-4  # -80 dB of full scale: three steps of a 16-bit file
 
 Status = Literal["ok", "missing", "unreadable", "empty", "silent", "non-finite", "too long"]
+# Words of read_audio's errors -> the status; all others are "unreadable".
+_STATUS: dict[str, Status] = {"s long": "too long", "NaN": "non-finite", "no sound behind it": "empty"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,23 +35,36 @@ class Clip:
     detail: str = ""
 
 
+def sound_files(folder: Path | str) -> Iterator[Path]:
+    """Audio files of a folder, in the order of their names.
+
+    Raises:
+        UserError: no such folder, or what is named like audio is no plain file (a pipe would never end).
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError("no such folder", where=folder)
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in ENDINGS or path.name.startswith("."):
+            continue
+        if not path.is_file():
+            raise UserError("not a plain file", where=path, mend="remove it")
+        yield path
+
+
 def index_folder(folder: Path | str, manifest: Manifest) -> tuple[dict[str, Path], list[str]]:
     """Files of a folder by utterance id, and the names of audio files that no row asks for.
 
     Order plays no part: a file belongs to the row whose id is its name.
 
     Raises:
-        UserError: no such folder, no audio in it, none of it named after a row, two files for one id.
+        UserError: as `sound_files`; no audio in it, none of it named after a row, two files for one id.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError("no such folder", where=folder)
     wanted = {row.id for row in manifest.rows}
     found: dict[str, Path] = {}
     extra: list[str] = []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in ENDINGS or path.name.startswith("."):
-            continue
+    for path in sound_files(folder):
         if path.stem not in wanted:
             extra.append(path.name)
         elif path.stem in found:
@@ -71,28 +86,19 @@ def index_folder(folder: Path | str, manifest: Manifest) -> tuple[dict[str, Path
 
 def read_clip(path: Path | None, *, max_seconds: float = MAX_SECONDS) -> Clip:
     """Read one file; nothing is raised for bad audio, its status says what is wrong."""
-    import soundfile
-
     if path is None:
         return Clip(status="missing", audio=None, sha256="")
     digest = file_digest(path)
     try:
-        # The header first: three hours are refused before they are in memory.
-        info = soundfile.info(str(path))
-        if info.frames / info.samplerate > max_seconds:
-            detail = f"{info.frames / info.samplerate:.0f} s, at most {max_seconds:.0f}"
-            return Clip(status="too long", audio=None, sha256=digest, detail=detail)
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (RuntimeError, ValueError, ZeroDivisionError) as e:
-        return Clip(status="unreadable", audio=None, sha256=digest, detail=" ".join(str(e).split()))
-    samples = samples.mean(axis=1)
-    if len(samples) < MIN_SECONDS * rate:
-        return Clip(status="empty", audio=None, sha256=digest, detail=f"{len(samples)} samples")
-    if not np.isfinite(samples).all():
-        return Clip(status="non-finite", audio=None, sha256=digest)
-    if np.abs(samples).max() < SILENT_PEAK:
+        audio = read_audio(path, max_seconds=max_seconds)
+    except UserError as e:
+        status = next((s for words, s in _STATUS.items() if words in e.what), "unreadable")
+        return Clip(status=status, audio=None, sha256=digest, detail=e.what)
+    if audio.duration < MIN_SECONDS:
+        return Clip(status="empty", audio=None, sha256=digest, detail=f"{len(audio)} samples")
+    if audio.peak < SILENT_PEAK:
         return Clip(status="silent", audio=None, sha256=digest)
-    return Clip(status="ok", audio=Audio(np.ascontiguousarray(samples), int(rate)), sha256=digest)
+    return Clip(status="ok", audio=audio, sha256=digest)
 
 
 def bad_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
@@ -106,8 +112,8 @@ def bad_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
 
 
 def file_digest(path: Path | None) -> str:
-    """sha256 of a file, "" for none: what decides whether a stored record is still about this audio."""
-    if path is None:
+    """sha256 of a plain file, "" for none: what decides whether a stored record is still about this audio."""
+    if path is None or not path.is_file():  # a pipe would never end
         return ""
     try:
         with open(path, "rb") as f:
