@@ -28,6 +28,9 @@ def test_directory_without_a_model(tmp_path: Path) -> None:
         resolve_model(str(tmp_path))
     with pytest.raises(UserError, match="no such directory"):
         resolve_model(str(tmp_path / "none"))
+    (tmp_path / "model.bin").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"no tokenizer\.json"):
+        resolve_model(str(tmp_path))
 
 
 def test_hub_that_is_out_of_reach_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +115,11 @@ def test_a_text_of_signs_only_is_an_input_error(asr: object) -> None:
         judge.compare(Row(id="a", text="—"), Heard(text=""))
 
 
+def _model_in(directory: Path) -> None:
+    for name in ("model.bin", "tokenizer.json"):
+        (directory / name).write_bytes(b"x")
+
+
 def test_loops_are_decoded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, voice: Callable[..., Audio]
 ) -> None:
@@ -122,7 +130,7 @@ def test_loops_are_decoded_again(
         asked.append(ngram)
         return ("и и и и и", 12.0) if ngram == 0 else ("иные дома", 1.0)
 
-    (tmp_path / "model.bin").write_bytes(b"x")
+    _model_in(tmp_path)
     transcriber = Transcriber(AsrConfig(model=str(tmp_path)))
     monkeypatch.setattr(transcriber, "_decode", decode)
     assert transcriber(voice(0.5)) == Heard(text="иные дома", looped=True)
@@ -130,7 +138,7 @@ def test_loops_are_decoded_again(
 
 
 def test_description_names_no_path(tmp_path: Path) -> None:
-    (tmp_path / "model.bin").write_bytes(b"x")
+    _model_in(tmp_path)
     described = Transcriber(AsrConfig(model=str(tmp_path))).describe()
     assert str(tmp_path.parent) not in str(described)
     assert described["model_sha256"] == module.file_sha256(tmp_path / "model.bin")

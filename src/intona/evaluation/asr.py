@@ -124,7 +124,7 @@ class Transcriber(Reloaded):
                 cpu_threads=self.config.threads,
                 local_files_only=True,
             )
-        except (RuntimeError, ValueError) as e:
+        except Exception as e:  # tokenizers raises plain ones
             raise UserError(f"the recognizer cannot be loaded ({e})", where=self.directory) from None
 
     @cached_property
@@ -235,22 +235,29 @@ def resolve_model(model: str) -> Path:
         return assemble_offline()
     local = Path(model).expanduser()
     if local.is_dir():
-        if not (local / "model.bin").is_file():
-            raise UserError(
-                "no model.bin in it", where=local, mend="give a faster-whisper (CTranslate2) directory"
-            )
-        return local
+        return _whole(local)
     if local.is_absolute() or model.startswith("."):
         raise UserError("no such directory", where=local)
     from faster_whisper.utils import download_model
 
     try:
-        return Path(download_model(model))
+        found = Path(download_model(model))
     except Exception as e:  # the hub client has many kinds of error; each means the same to the user
         raise UserError(
             f'recognizer "{model}" is no directory and cannot be fetched from the hub ({type(e).__name__})',
             mend='give a directory, or "offline"',
         ) from None
+    return _whole(found)
+
+
+def _whole(directory: Path) -> Path:
+    # faster-whisper would fetch a tokenizer that is not there from the hub, and that of another model.
+    for name in ("model.bin", "tokenizer.json"):
+        if not (directory / name).is_file():
+            raise UserError(
+                f"no {name} in it", where=directory, mend="give a faster-whisper (CTranslate2) directory"
+            )
+    return directory
 
 
 def assemble_offline(cache: Path | None = None) -> Path:
