@@ -45,18 +45,32 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(temporary, path)
 
 
-def read_json(path: Path, *, max_bytes: int = MAX_CONFIG_BYTES) -> Any:
-    """Read a JSON file defensively: size cap, no duplicate key, no NaN; errors name the file."""
+def read_text(path: Path | str, max_bytes: int) -> str:
+    r"""The text of a UTF-8 file, its lines ended by "\n" alone; `splitlines` would cut at U+2028 too.
+
+    Raises:
+        UserError: a pipe or a device (never waited for), too large, unreadable, or not UTF-8.
+    """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise UserError(f"{size} bytes, more than the {max_bytes} allowed", where=path)
-        raw = path.read_text(encoding="utf-8")
+        if path.exists() and not path.is_file():
+            raise UserError("not a plain file", where=path)
+        with open(path, "rb") as f:
+            raw = f.read(max_bytes + 1)
+        if len(raw) > max_bytes:
+            raise UserError(f"more than the {max_bytes} bytes allowed", where=path)
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise UserError("not UTF-8 text", where=path) from None
     except OSError as e:
         raise UserError(f"cannot be read ({e.strerror})", where=path) from None
+    except ValueError as e:  # a NUL in its name
+        raise UserError(f"cannot be read ({e})", where=repr(str(path))) from None
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_CONFIG_BYTES) -> Any:
+    """Read a JSON file defensively: size cap, no duplicate key, no NaN; errors name the file."""
+    raw = read_text(path, max_bytes)
     try:
         return json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as e:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from intona.config import read_json
+from intona.config import MAX_CONFIG_BYTES, read_json
 from intona.errors import UserError, nearest
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -109,7 +109,7 @@ def card_fields(path: Path) -> dict[str, Any]:
 def front_matter(file: Path) -> dict[str, str]:
     """`key: value` lines between the two `---` at the head of a Markdown file; {} without them."""
     with open(file, encoding="utf-8", errors="replace") as f:
-        lines = [line.rstrip("\n") for _, line in zip(range(200), f, strict=False)]
+        lines = f.read(MAX_CONFIG_BYTES).split("\n")[:200]
     if not lines or lines[0].strip() != "---" or "---" not in lines[1:]:
         return {}
     pairs = (line.partition(":") for line in lines[1 : lines.index("---", 1)] if line[:1].strip(" #-"))

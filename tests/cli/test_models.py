@@ -41,6 +41,11 @@ def test_shipped_are_those_with_a_card(shelf: Path):
     assert anna.megabytes == pytest.approx(2.0, abs=0.01)
 
 
+def test_a_card_is_not_read_without_end(tmp_path: Path):
+    (tmp_path / "MODEL_CARD.md").write_text("---\nkind: " + "x" * (1 << 20) + "\n---\n")
+    assert models.card_fields(tmp_path) == {}
+
+
 def test_find_by_name_and_by_directory(shelf: Path, monkeypatch: pytest.MonkeyPatch):
     assert models.find("anna") == shelf / "anna"
     assert models.find(shelf / "plain") == shelf / "plain"

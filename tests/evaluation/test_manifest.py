@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from intona.config import read_json
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row, read_manifest, write_manifest
 
@@ -23,6 +25,19 @@ def test_both_forms_are_one_manifest(tmp_path: Path) -> None:
         write_manifest(tmp_path / name, manifest)
         assert read_manifest(tmp_path / name) == manifest
         assert read_manifest(tmp_path / name).sha256 == manifest.sha256
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
+    manifest = Manifest(
+        rows=(Row(id="a", text="раз\u2028два\u2029три\x85четыре\x0cпять"), Row(id="b", text="шесть"))
+    )
+    for name in ("m.csv", "m.jsonl"):
+        write_manifest(tmp_path / name, manifest)
+        assert read_manifest(tmp_path / name) == manifest
+    (tmp_path / "dos.csv").write_bytes("a|раз\r\nb|два\r\n".encode())
+    assert [r.text for r in read_manifest(tmp_path / "dos.csv").rows] == ["раз", "два"]
+    with pytest.raises(UserError, match=r"^\S+dos.csv, line 3: 1 fields"):
+        read_manifest(_write(tmp_path / "dos.csv", "a|раз\x0c\nb|два\nc\n"))
 
 
 def test_header_names_columns_in_any_order(tmp_path: Path) -> None:
@@ -51,6 +66,8 @@ def test_hash_covers_every_field_and_the_order(field: str) -> None:
         ("a|раз\nb|\n", r'"b" has no words'),
         ("a|раз\nb|…!\n", r'"b" has no words'),
         ("../a|раз\n", "no plain file name"),
+        ("a\x1b[2J|раз\n", "cannot be shown"),
+        ("я" * 101 + "|раз\n", "longer than 200 bytes"),
         ("a\n", "1 fields"),
         ("a|b|c|d\n", "4 fields"),
         ("", "lists no utterance"),
@@ -66,10 +83,18 @@ def test_bad_csv_is_refused(tmp_path: Path, text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["{", "[1]", json.dumps({"id": "a"}), json.dumps({"id": 1, "text": "x"}), "[" * 100_000]
+    "line",
+    [
+        "{",
+        "[1]",
+        json.dumps({"id": "a"}),
+        json.dumps({"id": 1, "text": "x"}),
+        "[" * 100_000,
+        r'{"id": "a", "text": "x \ud800"}',
+    ],
 )
 def test_bad_jsonl_is_refused(tmp_path: Path, line: str) -> None:
-    with pytest.raises(UserError, match="line 1"):
+    with pytest.raises(UserError, match=r"(line|row) 1"):
         read_manifest(_write(tmp_path / "m.jsonl", line + "\n"))
 
 
@@ -79,3 +104,11 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("a|привет\n".encode("koi8-r"))
     with pytest.raises(UserError, match="not UTF-8"):
         read_manifest(tmp_path / "latin.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for read in (read_manifest, read_json):
+        with pytest.raises(UserError, match="not a plain file"):
+            read(tmp_path / "pipe.csv")
+        with pytest.raises(UserError, match="null byte"):
+            read(Path("a\0b"))
+        with pytest.raises(UserError, match="not a plain file"):
+            read(Path("/dev/zero"))

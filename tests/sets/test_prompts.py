@@ -15,7 +15,7 @@ from intona.errors import UserError
 from intona.evaluation import Manifest, Row, read_manifest
 from intona.sets import prompts as given
 from intona.sets.prompts import Prompt, choose
-from intona.sets.record import read_times
+from intona.sets.record import Failure, read_times, whole_rows, write_failures
 from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.synth.voice import options_of
 
@@ -98,6 +98,49 @@ def test_columns_name_a_path_or_a_recording(kind: str, listed: Path, tmp_path: P
     assert given.lengths_of(columns) == {"b": 1.5}
     with pytest.raises(UserError, match='no prompt "d"'):
         choose(read_manifest(path), None, columns=columns, beside=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../mine.wav", "{outside}/mine.wav", "link.wav"])
+def test_a_prompt_outside_the_manifest_s_folder_is_refused(name: str, tmp_path: Path) -> None:
+    wav(tmp_path / "mine.wav")
+    (tmp_path / "sent").mkdir()
+    (tmp_path / "sent" / "link.wav").symlink_to(tmp_path / "mine.wav")
+    columns = {"a": {"prompt": name.format(outside=tmp_path)}}
+    with pytest.raises(UserError, match=r"outside the manifest's folder; .* --prompts DIR"):
+        choose(manifest(("a", "раз", "")), None, columns=columns, beside=tmp_path / "sent")
+
+
+def test_lists_of_anything_else_are_one_error(tmp_path: Path) -> None:
+    for text in ("[1]", "{"):
+        (tmp_path / "m.jsonl").write_text(text)
+        with pytest.raises(UserError, match=r"m\.jsonl, line 1"):
+            given.read_columns(tmp_path / "m.jsonl")
+    for raw in (b"5", b"{}", b"\xff"):
+        (tmp_path / "times.jsonl").write_bytes(raw + b"\n")
+        if raw == b"5":
+            assert read_times(tmp_path) == []
+        else:
+            with pytest.raises(UserError, match=r"times\.jsonl: not"):
+                read_times(tmp_path)
+
+
+def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
+    for name in ("m.jsonl", "m.csv"):
+        row = (
+            "a|один\u2028два\x85три|p\u2029"
+            if name == "m.csv"
+            else json.dumps(
+                {"id": "a", "text": "один\u2028два\x85три", "prompt": "p\u2029"}, ensure_ascii=False
+            )
+        )
+        (tmp_path / name).write_text("id|text|prompt\n" * (name == "m.csv") + row + "\n", encoding="utf-8")
+        assert list(given.read_columns(tmp_path / name)) == ["a"]
+    prompt = Prompt(path=wav(tmp_path / "p.wav"), text="один\u2028два")
+    given.keep({"a": prompt}, tmp_path / "kept")
+    assert given.kept(tmp_path / "kept")["a"].text == prompt.text
+    failures = [Failure(id="a", reason="\x85"), Failure(id="b\u2028", reason="")]
+    write_failures(tmp_path / "failures.jsonl", failures)
+    assert [Failure(**row) for row in whole_rows(tmp_path / "failures.jsonl")] == failures
 
 
 def test_bad_columns_are_named(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ class SynthesizeSet:
     The same command again goes on where it stopped. Rows that cannot be spoken are listed in
     failures.jsonl in the folder, and count as failed where they are judged.
 
-    For voices that take a reference the manifest may have the columns prompt (a path, or the name of a
-    recording in --prompts), prompt_text and length (seconds).
+    For voices that take a reference the manifest may have the columns prompt (a path in its folder, or the
+    name of a recording in --prompts), prompt_text and length (seconds).
     """
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|RUN")]

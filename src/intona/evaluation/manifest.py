@@ -9,11 +9,14 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from intona.config import read_text
 from intona.errors import UserError
 
 MAX_ROWS = 1_000_000
 MAX_BYTES = 1 << 28
+MAX_ID_BYTES = 200  # a file system holds names of 255, and an ending or a temporary name is put to it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,14 @@ def _check(row: Row, number: int) -> None:
         raise UserError("empty id, or blanks around it", where=where)
     if any(c in row.id for c in '/\\:*?"<>|\0') or row.id.startswith("."):
         raise UserError(f'id "{row.id}" is no plain file name', where=where)
+    if not row.id.isprintable():
+        raise UserError(f"id {row.id!a} holds characters that cannot be shown", where=where)
+    try:
+        (row.text + row.speaker).encode()
+    except UnicodeEncodeError as e:
+        raise UserError(f'"{row.id}" holds no valid Unicode ({e.reason})', where=where) from None
+    if len(row.id.encode()) > MAX_ID_BYTES:
+        raise UserError(f'id "{row.id[:20]}…" is longer than {MAX_ID_BYTES} bytes', where=where)
     if not any(c.isalnum() for c in row.text):
         raise UserError(
             f'"{row.id}" has no words to compare with', where=where, mend="give its text or leave the row out"
@@ -81,22 +92,35 @@ def read_manifest(path: Path | str) -> Manifest:
         UserError: unreadable file, a line without text, a repeated id.
     """
     path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise UserError(f"larger than {MAX_BYTES >> 20} MiB", where=path)
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UserError("not UTF-8 text", where=path) from None
-    except OSError as e:
-        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
-    numbered = [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+    numbered = numbered_lines(path)
     if len(numbered) > MAX_ROWS:
         raise UserError(f"more than {MAX_ROWS} rows", where=path)
-    rows = _from_jsonl(numbered, path) if path.suffix == ".jsonl" else _from_csv(numbered, path)
+    rows = tuple(_from_jsonl(numbered, path) if path.suffix == ".jsonl" else _from_csv(numbered, path))
     try:
-        return Manifest(rows=tuple(rows))
+        return Manifest(rows=rows)
     except UserError as e:
         raise UserError(str(e), where=path) from None
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    r"""The lines of a list that are not blank, with their numbers; only "\n" ends one."""
+    lines = read_text(path, MAX_BYTES).split("\n")
+    return [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+
+
+def json_row(line: str, where: str) -> dict[str, Any]:
+    """One line of a .jsonl list.
+
+    Raises:
+        UserError: not a JSON object.
+    """
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UserError("not valid JSON", where=where) from None
+    if not isinstance(value, dict):
+        raise UserError("expected an object with id, text and speaker", where=where)
+    return value
 
 
 def _from_csv(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
@@ -118,12 +142,7 @@ def _from_csv(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
 def _from_jsonl(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
     for number, line in numbered:
         where = f"{path}, line {number}"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            raise UserError("not valid JSON", where=where) from None
-        if not isinstance(value, dict):
-            raise UserError("expected an object with id, text and speaker", where=where)
+        value = json_row(line, where)
         cells = {}
         for key in ("id", "text", "speaker"):
             cell = value.get(key, "" if key == "speaker" else None)
@@ -143,7 +162,7 @@ def write_manifest(path: Path | str, manifest: Manifest) -> None:
         ]
     else:
         for r in manifest.rows:
-            if "|" in r.text + r.speaker or "\n" in r.text:
+            if set("|\r\n") & set(r.text + r.speaker):
                 raise UserError(
                     f'"{r.id}" has "|" or a line break in its text', where=path, mend="use .jsonl"
                 )

@@ -1,8 +1,8 @@
 """What a row of a set is spoken with beside its text: a recording of the voice, its words, a length.
 
-A prompt comes from the manifest's own column `prompt` (or `reference`): a path, seen from the manifest, or
-the name of a recording in the folder of prompts. Where there is none, another utterance of the row's speaker
-is taken from that folder: never the row's own, nor one of the same words.
+A prompt comes from the manifest's own column `prompt` (or `reference`): a path in the manifest's folder,
+or the name of a recording in the folder of prompts. Where there is none, another utterance of the row's
+speaker is taken from that folder: never the row's own, nor one of the same words.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from intona.data.corpora.record import Refused, Source
 from intona.data.prepared import MARK, Prepared
 from intona.errors import UserError
-from intona.evaluation.manifest import Manifest, Row, read_manifest
+from intona.evaluation.manifest import Manifest, Row, json_row, numbered_lines, read_manifest
 from intona.evaluation.records import digest
 from intona.evaluation.speaker import Prompts
 from intona.evaluation.wavs import ENDINGS, file_digest, index_folder
@@ -41,17 +42,17 @@ def read_columns(path: Path) -> dict[str, dict[str, str]]:
     """Utterance id -> those of `COLUMNS` that its row of the manifest fills; nothing for a list without any.
 
     Raises:
-        UserError: a cell of them that is not text or a number.
+        UserError: not a list; a cell of them that is not text or a number.
     """
     found: dict[str, dict[str, str]] = {}
-    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    lines = numbered_lines(path)
     if path.suffix == ".jsonl":
-        rows: Iterable[dict[str, object]] = map(json.loads, lines)
+        rows: Iterable[dict[str, object]] = (json_row(line, f"{path}, line {i}") for i, line in lines)
     else:
-        heads = [c.strip().lower() for c in lines[0].split("|")] if lines else []
+        heads = [c.strip().lower() for c in lines[0][1].split("|")] if lines else []
         if "id" not in heads or "text" not in heads:
             return {}
-        cells = [[c.strip() for c in line.split("|")] for line in lines[1:]]
+        cells = [[c.strip() for c in line.split("|")] for _, line in lines[1:]]
         rows = [dict(zip(heads, c, strict=False)) for c in cells]
     for row in rows:
         own: dict[str, str] = {}
@@ -62,7 +63,7 @@ def read_columns(path: Path) -> dict[str, dict[str, str]]:
             if str(cell).strip():
                 own[name] = str(cell).strip()
         if own:
-            found[str(row["id"])] = own
+            found[str(row.get("id"))] = own
     return found
 
 
@@ -110,9 +111,15 @@ def choose(
 
 
 def _named(name: str, pool: _Pool | None, beside: Path | None) -> Prompt:
-    path = (beside or Path()) / name
-    if path.suffix.lower() in ENDINGS and path.is_file():
-        return Prompt(path=path, name=path.name)
+    if Path(name).suffix.lower() in ENDINGS:
+        try:
+            path = Source(root=beside or Path()).inside(name)
+        except Refused:
+            mend = "put the recording beside the manifest, or give --prompts DIR"
+            what = f'the prompt "{name}" is outside the manifest\'s folder'
+            raise UserError(what, where="column prompt", mend=mend) from None
+        if path.is_file():
+            return Prompt(path=path, name=path.name)
     if pool is not None and name in pool.by_name:
         return pool.by_name[name]
     mend = "a path seen from the manifest, or the name of a recording in the folder of prompts"
@@ -204,12 +211,10 @@ def kept(folder: Path) -> dict[str, Prompt]:
     """
     path = folder / KEPT
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for _, line in numbered_lines(path)]
         return {
             r["id"]: Prompt(path=folder / Path(r["file"]).name, text=r["text"], name=r["name"]) for r in rows
         }
-    except OSError as e:
-        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
     except (ValueError, KeyError, TypeError):
         raise UserError("not a list of prompts", where=path) from None
 
