@@ -133,8 +133,12 @@ def verify(checkpoint: Path, *, state: bool = True) -> None:
         UserError: names the first file that is missing, truncated or changed.
     """
     index = configs.read_json(checkpoint / INDEX)
-    if not isinstance(index, dict):
+    if not isinstance(index, dict) or not all(
+        isinstance(e, dict) and "\0" not in n for n, e in index.items()
+    ):
         raise UserError("not a file index", where=checkpoint / INDEX)
+    if not {"model.safetensors", "ema.safetensors"} & index.keys():
+        raise UserError("lists no weights", where=checkpoint / INDEX)
     for name, entry in index.items():
         path = checkpoint / name
         if not path.resolve().is_relative_to(checkpoint.resolve()):
@@ -166,16 +170,30 @@ def publish(run: Path, out: Path, *, card: dict[str, Any]) -> Path:
     """
     source = resolve(run)
     verify(source)
-    out.mkdir(parents=True, exist_ok=True)
     state = {
         k: v.half() if v.is_floating_point() else v for k, v in read_tensors(weights_file(source)).items()
     }
     names = [p.name for p in source.glob("*.json") if p.name != INDEX]
-    for name in names:
-        configs.write_json(out / name, configs.read_json(source / name, max_bytes=64 << 20))
-    configs.write_json(out / "card.json", card)
-    (out / "model.safetensors").write_bytes(safetensors.torch.save(state))
-    write_index(out, [*names, "card.json", "model.safetensors"])
+    temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    try:
+        temporary.mkdir(parents=True)
+        for name in names:
+            configs.write_json(temporary / name, configs.read_json(source / name, max_bytes=64 << 20))
+        configs.write_json(temporary / "card.json", card)
+        (temporary / "model.safetensors").write_bytes(safetensors.torch.save(state))
+        write_index(temporary, [*names, "card.json", "model.safetensors"])
+        if out.exists():
+            os.rename(out, old)
+        os.rename(temporary, out)
+    except OSError as e:
+        raise UserError(
+            f"not published ({e.strerror or e})", where=out, mend="what stood there stands"
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not out.exists():
+            os.rename(old, out)
+        shutil.rmtree(old, ignore_errors=True)
     return out
 
 

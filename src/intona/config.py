@@ -72,7 +72,7 @@ def read_json(path: Path, *, max_bytes: int = MAX_CONFIG_BYTES) -> Any:
     """Read a JSON file defensively: size cap, no duplicate key, no NaN; errors name the file."""
     raw = read_text(path, max_bytes)
     try:
-        return json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as e:
         raise UserError(f"not valid JSON ({e})", where=path) from None
 
@@ -88,6 +88,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(value := float(digits)):
+        raise ValueError(f"{digits} is more than a number can be")
+    return value
 
 
 def load(cls: type[C], path: Path) -> C:
@@ -174,7 +180,7 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
         made = {k: _coerce(hints[k], v, f"{where}: {k}") for k, v in value.items()}
         try:
             return kind(**made)  # type: ignore[operator]
-        except ValueError as e:
+        except (ValueError, ArithmeticError) as e:
             raise UserError(str(e), where=where) from None
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
@@ -212,9 +218,13 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
+        try:
+            number = float(value)
+        except OverflowError:  # an int of hundreds of digits
+            number = math.inf
+        if not math.isfinite(number):
             raise UserError("must be a finite number", where=where)
-        return float(value)
+        return number
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):

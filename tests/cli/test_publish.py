@@ -86,3 +86,18 @@ def test_what_cannot_be_called_by_name_is_refused(tmp_path: Path, capsys: pytest
     assert "a run of prosody.melvae is no model by itself" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert _publish(tmp_path / "nowhere", tmp_path / "out") == 1
+
+
+def test_a_full_disk_leaves_the_model_that_stood_there(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mine"
+    assert _publish(run, out) == 0
+    before = (out / "card.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        assert _publish(run, out, "--summary", "new") == 1
+    assert "not published (No space left)" in capsys.readouterr().err
+    checkpoint.verify(out)
+    assert (out / "card.json").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "run"]

@@ -73,3 +73,17 @@ def test_options_of_another_kind_of_voice_are_refused() -> None:
         taken(Talker(), {"voice_text": "x"})
     with pytest.raises(UserError, match="--guidance"):
         taken(Mute(), {"guidance": 2.0})
+
+
+def test_nothing_that_stands_beside_the_file_is_touched(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / ".a.wav.part.wav"
+    victim.write_text("mine")
+    link.symlink_to(victim)
+    streaming.write(Talker(), ["one"], [tmp_path / "a.wav"], {})
+    assert victim.read_text() == "mine" and sorted(p.name for p in tmp_path.iterdir()) == [
+        ".a.wav.part.wav",
+        "a.wav",
+        "victim",
+    ]
+    with pytest.raises(UserError, match="NaN"):
+        streaming.pcm(Audio(np.full(9, np.nan, np.float32), RATE))

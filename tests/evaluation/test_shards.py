@@ -250,3 +250,17 @@ def test_controls_of_other_texts_are_made_again(tmp_path: Path) -> None:
     assert (tmp_path / "c" / "a.wav").exists()
     fresh(tmp_path / "c", {"of": 2})
     assert not (tmp_path / "c" / "a.wav").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.wav").write_bytes(b"x")
+    with pytest.raises(UserError, match="not made here"):
+        fresh(tmp_path / "mine", {"of": 1})
+    assert (tmp_path / "mine" / "a.wav").exists()
+
+
+def test_somebody_elses_folder_is_no_report(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "report.html").write_text("my own page")
+    with pytest.raises(UserError, match=r"holds report\.html of something else"):
+        evaluate({"x": folder("x")}, manifest, out=out, judges=[F0Judge()])
+    assert (out / "report.html").read_text() == "my own page" and len(list(out.iterdir())) == 1

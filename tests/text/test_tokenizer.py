@@ -140,3 +140,30 @@ def test_any_symbols_encode(symbols):
     assert (
         e.unknown == [s for s in symbols if s not in ("a", "b", " ", "<pad>", "<unk>")] or "<unk>" in symbols
     )
+
+
+def test_a_bpe_file_can_neither_cut_nor_pad_a_text(bpe, tmp_path):
+    value = bpe.to_json()
+    value["model"]["truncation"] = {
+        "direction": "Right",
+        "max_length": 2,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
+    value["model"]["padding"] = {
+        "strategy": {"Fixed": 100},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "<pad>",
+    }
+    path = tmp_path / "bpe.json"
+    path.write_text(json.dumps(value), "utf-8")
+    text = "на печальные поляны льёт печально свет она"
+    assert load_tokenizer(path).encode(text).ids == bpe.encode(text).ids
+    del value["model"]["padding"], value["model"]["truncation"]
+    value["model"]["model"]["unk_token"] = "nosuch"
+    path.write_text(json.dumps(value), "utf-8")
+    with pytest.raises(UserError, match="not a BPE model"):
+        load_tokenizer(path)

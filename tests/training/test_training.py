@@ -204,3 +204,28 @@ def test_numbers_are_read_as_people_write_them() -> None:
     assert override(small(), {"optim.clip": "2."}).optim.clip == 2
     with pytest.raises(UserError, match="expected float"):
         override(small(), {"optim.clip": ".5x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"lr": 1e999}', "more than a number can be"),
+        ('{"lr": 1' + "0" * 400 + "}", "finite"),
+        ('{"lr": NaN}', "not a number"),
+    ],
+)
+def test_numbers_that_no_float_holds_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    from intona.config import load
+    from intona.training.optim import OptimConfig
+
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load(OptimConfig, tmp_path / "config.json")
+
+
+def test_a_config_that_divides_by_zero_is_refused() -> None:
+    from intona.acoustic.speech_lm import SpeechLMConfig
+    from intona.config import from_dict
+
+    with pytest.raises(UserError, match="zero"):
+        from_dict(SpeechLMConfig, {"heads": 0}, where="config")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,9 +44,12 @@ def _file(pieces: Iterator[Audio], path: Path) -> tuple[float, float, float]:
     import soundfile
 
     started, first, seconds = time.perf_counter(), 0.0, 0.0
-    temporary = path.with_name(f".{path.name}.part{path.suffix}")
-    out = None
+    out, temporary = None, None
     try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=".intona-", suffix=path.suffix, delete=False
+        ) as f:
+            temporary = Path(f.name)
         for piece in pieces:
             if out is None:
                 first = time.perf_counter() - started
@@ -55,13 +60,19 @@ def _file(pieces: Iterator[Audio], path: Path) -> tuple[float, float, float]:
         if out is None:
             raise UserError("nothing was spoken", where=path)
         out.close()
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
         temporary.replace(path)
     except OSError as e:
         raise UserError(f"cannot be written ({e.strerror})", where=path) from None
+    except soundfile.LibsndfileError as e:
+        raise UserError(f"cannot be written ({e.error_string})", where=path) from None
     finally:
         if out is not None:
             out.close()
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
     return seconds, first, time.perf_counter() - started
 
 
@@ -84,9 +95,15 @@ def header(sample_rate: int) -> bytes:
 
 
 def pcm(audio: Audio) -> np.ndarray:
-    """(S,) little-endian int16."""
+    """(S,) little-endian int16.
+
+    Raises:
+        UserError: NaN or infinite samples.
+    """
     import numpy as np
 
+    if not np.isfinite(audio.samples).all():
+        raise UserError("the speech holds NaN or infinite samples", mend="try another seed")
     return np.round(np.clip(audio.samples, -1, 1) * 32767).astype("<i2")
 
 

@@ -87,10 +87,16 @@ def add_controls(
 
 
 def fresh(folder: Path, made_by: dict[str, Any]) -> None:
-    """Empty a folder of ours when what it holds was made from something else."""
+    """Empty a folder of ours when what it holds was made from something else.
+
+    Raises:
+        UserError: it holds files and no mark of ours.
+    """
     mark = folder / MADE_BY
-    if folder.exists() and not (mark.exists() and read_json(mark, max_bytes=1 << 28) == made_by):
+    if mark.exists() and read_json(mark, max_bytes=1 << 28) != made_by:
         shutil.rmtree(folder)
+    elif not mark.exists() and folder.is_dir() and any(folder.iterdir()):
+        raise UserError("holds files that were not made here", where=folder, mend="move them away")
     folder.mkdir(parents=True, exist_ok=True)
     if not mark.exists():
         write_json(mark, made_by)

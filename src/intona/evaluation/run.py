@@ -40,6 +40,7 @@ from intona.evaluation.work import Task, judge_units
 Progress = Callable[[int, int, str], None]
 Systems = Mapping[str, Path | str] | Sequence[System]
 WHOLE = ("table.json", "table.md", "report.html")
+MANIFEST = "manifest.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,11 +267,17 @@ def _prepare(
     active = {j.name: j for j in judges if not isinstance(j, Unavailable)}
     try:
         out.mkdir(parents=True, exist_ok=True)
+        if not (out / PLAN).exists():
+            foreign = [n for n in (*WHOLE, MANIFEST) if (out / n).exists()]
+            if foreign:
+                raise UserError(
+                    f"holds {', '.join(foreign)} of something else", where=out, mend="name a new folder"
+                )
         for name in WHOLE:
             (out / name).unlink(missing_ok=True)
         if shutil.disk_usage(out).free < 1 << 20:
             raise UserError("less than 1 MiB is free", where=out)
-        write_manifest(out / "manifest.jsonl", manifest)
+        write_manifest(out / MANIFEST, manifest)
         write_json(out / PLAN, plan.to_json())
     except OSError as e:
         raise UserError(f"cannot be written ({e.strerror})", where=out) from None

@@ -104,6 +104,10 @@ class PhonemeTokenizer(_Saved):
             raise UserError(e.what, where=where) from None
 
 
+# Nothing is cut, padded or put around a text, whatever the file says.
+BARE = {"post_processor": None, "padding": None, "truncation": None}
+
+
 class BpeTokenizer(_Saved):
     """Byte-pair pieces of plain text (lower case, no stress marks), trained on the data.
 
@@ -115,7 +119,7 @@ class BpeTokenizer(_Saved):
     def __init__(self, model: dict[str, Any], *, frontend: dict[str, Any] | None = None) -> None:
         from tokenizers import Tokenizer as Hf
 
-        self._hf = Hf.from_str(json.dumps(model))
+        self._hf = Hf.from_str(json.dumps(model | BARE))
         self.frontend = dict(frontend or {})
         if self._hf.token_to_id(PAD) != 0 or self._hf.token_to_id(UNK) != 1:
             raise UserError(f"the vocabulary must start with {PAD} and {UNK}", where="tokenizer")
@@ -175,7 +179,11 @@ class BpeTokenizer(_Saved):
         if not isinstance(value.get("model"), dict):
             raise UserError('"model" is missing', where=where)
         try:
-            return cls(value["model"], frontend=value["frontend"])
+            made = cls(value["model"], frontend=value["frontend"])
+            if max(made._hf.get_vocab().values()) >= len(made):
+                raise UserError("its ids have gaps")
+            made.encode("a щ 1 \ufffd")  # a model that cannot name the unknown fails here, not in the middle
+            return made
         except UserError as e:
             raise UserError(e.what, where=where) from None
         except ImportError:
@@ -195,8 +203,7 @@ class PublishedPieces(BpeTokenizer):
     def __init__(self, model: dict[str, Any], *, frontend: dict[str, Any] | None = None) -> None:
         from tokenizers import Tokenizer as Hf
 
-        bare = model | {"post_processor": None, "padding": None, "truncation": None}
-        self._hf = Hf.from_str(json.dumps(bare))
+        self._hf = Hf.from_str(json.dumps(model | BARE))
         self.frontend = dict(frontend or {})
         unknown = self.id_of(str((model.get("model") or {}).get("unk_token")))
         if unknown is None:
@@ -221,7 +228,7 @@ def load_tokenizer(path: str | Path) -> PhonemeTokenizer | BpeTokenizer:
         UserError: unreadable, corrupted or of an unknown kind.
     """
     value = config.read_json(Path(path), max_bytes=MAX_BYTES)
-    if not isinstance(value, dict) or value.get("kind") not in _KINDS:
+    if not isinstance(value, dict) or str(value.get("kind")) not in _KINDS:
         raise UserError(
             "not a tokenizer file", where=path, mend="prepare the data again, or fetch the file again"
         )
