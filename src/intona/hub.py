@@ -20,6 +20,18 @@ def require_transformers(what: str) -> None:
         raise UserError(f"{what} needs transformers, which is not installed", mend=MEND)
 
 
+def local(model: str) -> Path:
+    """The path that a name is, `~` read as the shell does.
+
+    Raises:
+        UserError: `~` of nobody.
+    """
+    try:
+        return Path(model).expanduser()
+    except RuntimeError:
+        raise UserError("no such home directory", where=model) from None
+
+
 def fetch(model: str, *, patterns: Sequence[str] = FILES, ask: bool = True) -> Path:
     """Directory of a model: the one that is given, or the hub's, fetched without any code.
 
@@ -28,11 +40,11 @@ def fetch(model: str, *, patterns: Sequence[str] = FILES, ask: bool = True) -> P
     Raises:
         UserError: neither a directory nor to be had from the hub.
     """
-    local = Path(model).expanduser()
-    if local.is_dir():
-        return local
-    if local.is_absolute() or model.startswith(".") or model.count("/") != 1:
-        what = "is a file, not the directory of a model" if local.is_file() else "no such directory"
+    path = local(model)
+    if path.is_dir():
+        return path
+    if path.is_absolute() or model.startswith(".") or model.count("/") != 1:
+        what = "is a file, not the directory of a model" if path.is_file() else "no such directory"
         raise UserError(what, where=model, mend="give a directory or a hub id (OWNER/NAME)")
     try:
         from huggingface_hub import snapshot_download

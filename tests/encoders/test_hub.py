@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import huggingface_hub
@@ -9,6 +11,8 @@ import pytest
 
 from intona import hub
 from intona.errors import UserError
+from intona.evaluation.asr import resolve_model
+from intona.evaluation.utmos import weights_file
 
 
 def test_a_name_out_of_a_file_does_not_ask_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +28,9 @@ def test_a_name_out_of_a_file_does_not_ask_the_hub(monkeypatch: pytest.MonkeyPat
     with pytest.raises(UserError, match="cannot be fetched"):
         hub.fetch("somebody/voice")
     assert asked == [False, True]
+
+
+@pytest.mark.parametrize("reads", [hub.fetch, resolve_model, weights_file])
+def test_the_home_of_nobody(reads: Callable[[str], Path]) -> None:
+    with pytest.raises(UserError, match="no such home directory"):
+        reads("~nosuchuser/voice")

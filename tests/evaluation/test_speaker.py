@@ -102,6 +102,18 @@ def test_a_model_without_its_head_is_refused(tmp_path: Path, tiny_wavlm: Tiny) -
         WavLm("./nowhere")
 
 
+def test_a_damaged_model_is_one_error(tmp_path: Path, tiny_wavlm: Tiny) -> None:
+    pytest.importorskip("transformers")
+    audio = Audio(np.ones(16_000, np.float32), 16_000)
+    path = tiny_wavlm(tmp_path / "m")
+    (path / "model.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(UserError, match="cannot be loaded"):
+        WavLm(str(path)).embed(audio)
+    (path / "preprocessor_config.json").write_text("[1]")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        WavLm(str(path)).describe()
+
+
 def test_prompts_by_id_and_by_speaker(folder: Folder) -> None:
     path = folder("prompts", skip=("u2", "u3"))
     soundfile.write(path / "anna.wav", soundfile.read(path / "u0.wav")[0], 16_000)

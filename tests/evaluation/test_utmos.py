@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.judge import Unavailable
 from intona.evaluation.utmos import PUBLISHED, UtmosJudge, utmos
+from intona.evaluation.utmos_net import load_state
 
 pytest.importorskip("transformers")
 C, W, H, P = 8, 24, 6, 10  # convolutions, transformer, BLSTM, projection
@@ -124,6 +126,27 @@ def test_other_weights_are_refused(tmp_path: Path, voice: Voice) -> None:
         UtmosJudge(str(tmp_path))
     with pytest.raises(UserError, match="no such directory"):
         UtmosJudge("./nowhere")
+
+
+def test_what_is_no_table_of_tensors_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / PUBLISHED
+    for other in ([1, 2], {"domain_emb": 1}):
+        torch.save(other, path)
+        with pytest.raises(UserError, match="no table of tensors"):
+            load_state(path)
+
+
+def test_a_file_that_is_far_larger_inside_is_refused(tmp_path: Path) -> None:
+    torch.save({"domain_emb": torch.zeros(1 << 20)}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / PUBLISHED, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    assert set(load_state(tmp_path / "plain.pt")) == {"domain_emb"}
+    with pytest.raises(UserError, match=r"\d+ bytes packed in \d+"):
+        load_state(tmp_path / PUBLISHED)
 
 
 def test_a_pickle_with_code_is_not_run(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from intona import hub
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.judge import Measure, Reloaded, Score
@@ -233,11 +234,11 @@ def resolve_model(model: str) -> Path:
         raise UserError("faster-whisper is not installed", mend='pip install "intona[eval]"')
     if model == "offline":
         return assemble_offline()
-    local = Path(model).expanduser()
-    if local.is_dir():
-        return _whole(local)
-    if local.is_absolute() or model.startswith("."):
-        raise UserError("no such directory", where=local)
+    path = hub.local(model)
+    if path.is_dir():
+        return _whole(path)
+    if path.is_absolute() or model.startswith("."):
+        raise UserError("no such directory", where=path)
     from faster_whisper.utils import download_model
 
     try:

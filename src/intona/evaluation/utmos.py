@@ -89,9 +89,9 @@ def weights_file(model: str) -> Path:
     Raises:
         UserError: there are none.
     """
-    local = Path(model).expanduser()
-    if local.is_file():
-        return local
+    path = hub.local(model)
+    if path.is_file():
+        return path
     directory = hub.fetch(model, patterns=("*.safetensors", PUBLISHED))
     for name in ("model.safetensors", PUBLISHED):
         if (directory / name).is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -64,16 +65,32 @@ def load_state(path: Path) -> dict[str, Tensor]:
     """A state dict, from safetensors or from torch's own format without running code.
 
     Raises:
-        UserError: the file is neither.
+        UserError: the file is neither, or is packed so that it would fill the memory.
     """
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        _refuse_packed(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except Exception as e:  # among them pickle's own errors, whose module is never imported here
         raise UserError(f"cannot be read as weights ({type(e).__name__})", where=path) from None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UserError("not the weights of UTMOS22 strong (no table of tensors)", where=path, mend=MEND)
+    return state
+
+
+def _refuse_packed(path: Path) -> None:
+    """torch writes its zip without compression: what is far larger inside was not written by it."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as f:
+        inside = sum(member.file_size for member in f.infolist())
+    if inside > 4 * path.stat().st_size:
+        raise UserError(f"{inside} bytes packed in {path.stat().st_size}", where=path, mend=MEND)
 
 
 def build(state: dict[str, Tensor], where: Path) -> nn.Module:

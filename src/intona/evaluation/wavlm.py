@@ -51,13 +51,21 @@ class WavLm(Reloaded):
             "transformers": importlib.metadata.version("transformers"),
         }
 
+    def _damaged(self, error: Exception) -> UserError:
+        """Of whatever kind: transformers raises what its readers raise."""
+        reason = " ".join(str(error).split())
+        return UserError(f"the model cannot be loaded ({reason[:200]})", where=self.directory)
+
     @cached_property
     def _extractor(self) -> Any:
         from transformers import Wav2Vec2FeatureExtractor
 
         if not (self.directory / "preprocessor_config.json").is_file():
             return Wav2Vec2FeatureExtractor()
-        return Wav2Vec2FeatureExtractor.from_pretrained(self.directory, local_files_only=True)
+        try:
+            return Wav2Vec2FeatureExtractor.from_pretrained(self.directory, local_files_only=True)
+        except Exception as e:
+            raise self._damaged(e) from None
 
     @cached_property
     def _model(self) -> Any:
@@ -67,9 +75,8 @@ class WavLm(Reloaded):
             model, info = WavLMForXVector.from_pretrained(  # type: ignore[misc]
                 self.directory, local_files_only=True, weights_only=True, output_loading_info=True
             )
-        except (OSError, RuntimeError, ValueError) as e:
-            reason = " ".join(str(e).split())
-            raise UserError(f"the model cannot be loaded ({reason[:200]})", where=self.directory) from None
+        except Exception as e:
+            raise self._damaged(e) from None
         # A model without its x-vector head loads with a random one, and would answer.
         if missing := sorted(info["missing_keys"]):
             raise UserError(
