@@ -145,6 +145,11 @@ def test_asterisk_with_a_gzipped_transcript_elsewhere(tmp_path: Path) -> None:
         ("gone", "gone.wav", "Gone.", "en_US_f_Allison", "en"),
     ]
     assert [(b.id, b.reason) for b in bad] == [("beep", "no text"), (f"{table.name}:6", "bad line")]
+    raw = bytearray(table.read_bytes())
+    raw[10] ^= 0xFF  # the first byte of the deflated stream
+    table.write_bytes(raw)
+    with pytest.raises(UserError, match=r"core-sounds-en\.txt\.gz: cannot be read \(Error -3"):
+        read("asterisk", root, transcript=table)
 
 
 def test_csv_with_and_without_a_header(tmp_path: Path) -> None:

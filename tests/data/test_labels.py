@@ -119,6 +119,21 @@ def test_a_textgrid_cut_anywhere_is_refused_or_whole(tmp_path: Path, keep: int) 
         read_textgrid(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("size = 3", "size = 1e999", "not finite"),
+        ("xmax = 1.5", "xmax = 1e999", "not finite"),
+        ('name = "words"', 'name = "phones"', 'two tiers "phones"'),
+    ],
+)
+def test_a_damaged_textgrid_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "a.TextGrid"
+    path.write_text(LONG.replace(old, new), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"a\.TextGrid: .*{message}"):
+        read_textgrid(path)
+
+
 def test_festvox_labels_of_the_real_corpus(corpus: Path) -> None:
     for path in sorted((corpus / "lab").iterdir()):
         labels = read_lab(path)

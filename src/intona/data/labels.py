@@ -93,8 +93,11 @@ def read_textgrid(path: Path) -> dict[str, list[Label]]:
         nonlocal at
         if at >= len(tokens) or not isinstance(tokens[at], kind):
             raise UserError("TextGrid is cut short or damaged", where=path)
+        token = tokens[at]
+        if isinstance(token, float) and not math.isfinite(token):
+            raise UserError("TextGrid holds a number that is not finite", where=path)
         at += 1
-        return tokens[at - 1]
+        return token
 
     while at < len(tokens) and tokens[at] != "TextGrid":
         at += 1
@@ -118,6 +121,8 @@ def read_textgrid(path: Path) -> dict[str, list[Label]]:
                 take(float)
                 take(str)
         if kind == "IntervalTier":
+            if name in tiers:
+                raise UserError(f'has two tiers "{name}"', where=path, mend="rename or remove one")
             tiers[name] = rows
     if not tiers:
         raise UserError("holds no interval tier", where=path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,7 @@ def lines(path: Path, *, encodings: tuple[str, ...] = ("utf-8-sig",)) -> Iterato
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as f:
             raw = f.read(MAX_TRANSCRIPT_BYTES + 1)
-    except (OSError, EOFError) as e:
+    except (OSError, EOFError, zlib.error) as e:
         raise UserError(f"cannot be read ({e})", where=path) from None
     if len(raw) > MAX_TRANSCRIPT_BYTES:
         raise UserError(f"more than {MAX_TRANSCRIPT_BYTES} bytes", where=path)
