@@ -249,6 +249,8 @@ def test_write_refuses(tmp_path: Path) -> None:
         Audio(spoilt(np.nan), RATE).write(tmp_path / "a.wav")
     with pytest.raises(UserError, match="sample type"):
         encode_audio(audio, format="FLAC", subtype="FLOAT")
+    with pytest.raises(UserError, match="700000 Hz cannot be written as FLAC; resample it"):
+        Audio(tone(), 700_000).write(tmp_path / "a.flac")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -133,6 +135,14 @@ def test_sentences():
     assert split_sentences("Один\n\nДва") == ["Один", "Два"]
     assert split_sentences("«Да»... Нет.") == ["«Да»...", "Нет."]
     assert split_sentences("") == [] == split_sentences(" \n ")
+
+
+@pytest.mark.parametrize("signs", [".", "!?", "。", '."'])
+def test_a_long_run_of_signs_takes_its_length_once(signs: str):
+    began = time.process_time()
+    text = signs * (20_000 // len(signs)) + "а"
+    assert "".join(split_sentences(text)).replace(" ", "") == text
+    assert time.process_time() - began < 3  # where each sign was tried anew, ten and more
 
 
 @settings(max_examples=200, deadline=None)

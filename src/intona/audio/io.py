@@ -219,10 +219,11 @@ def encode_audio(
         unknown("sound format", format, _SUBTYPES)
     if subtype not in _SUBTYPES[format]:
         unknown(f"{format} sample type", subtype, _SUBTYPES[format])
-    buffer = io.BytesIO()
-    soundfile.write(
-        buffer, _quantise(audio, subtype, clip), audio.sample_rate, format=format, subtype=subtype
-    )
+    buffer, samples, rate = io.BytesIO(), _quantise(audio, subtype, clip), audio.sample_rate
+    try:
+        soundfile.write(buffer, samples, rate, format=format, subtype=subtype)
+    except soundfile.LibsndfileError:  # flac ends at 655 350 Hz
+        raise UserError(f"{rate} Hz cannot be written as {format}", mend="resample it") from None
     return buffer.getvalue()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 MAX_CHARS = 240
-_END = re.compile(r"[.!?…。！？]+[\"»”’')\]]*(?=\s|$)|\n\s*\n|[。！？]")
+# A run of signs is tried from its first sign alone: a long one that ends no sentence costs its length once.
+_END = re.compile(r"(?<![.!?…。！？])[.!?…。！？]+[\"»”’')\]]*(?=\s|$)|\n\s*\n|[。！？]")
 _NO_END = frozenset(
     [
         "г",
