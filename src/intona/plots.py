@@ -5,6 +5,8 @@ Uses matplotlib's objects, never pyplot: no global state, no display, safe in th
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,12 +105,21 @@ def _axes(title: str) -> tuple[Any, Any]:
     axes = figure.subplots()
     axes.set_xlabel("seconds")
     if title:
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(title, loc="left", fontsize=10, parse_math=False)
     return figure, axes
 
 
 def _save(figure: Any, path: Path | str) -> Path:
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
+    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(half, "xb") as f:
+            figure.savefig(f, format="png")
+        os.replace(half, path)
+    except OSError as e:
+        raise UserError(f"cannot be written ({e.strerror})", where=path) from None
+    finally:
+        with contextlib.suppress(OSError):
+            half.unlink()
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +43,24 @@ def test_spectrogram_shows_the_mel(tmp_path: Path):
 
 def test_spectrogram_of_audio(tmp_path: Path):
     assert plots.spectrogram_of(tone(200), tmp_path / "a.png", title="тон ˈa").stat().st_size > 5000
+
+
+def test_a_title_is_no_formula(tmp_path: Path):
+    assert plots.spectrogram_of(tone(200), tmp_path / "a.png", title="$\\frac$ a $x^$ b").is_file()
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    mel = np.zeros((10, 80))
+    before = plots.spectrogram(mel, tmp_path / "a.png", frame_seconds=0.01).read_bytes()
+
+    def full(figure: object, file: Any, **_: object) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    with pytest.raises(UserError, match=r"a\.png: cannot be written \(No space left on device\)"):
+        plots.spectrogram(mel, tmp_path / "a.png", frame_seconds=0.01)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.png", before)]
 
 
 @pytest.mark.parametrize("shape", [(0, 80), (80,), (1, 2, 3)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,18 @@ def test_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(controls.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="apt-get install espeak-ng"):
         espeak_wavs(Manifest(rows=(Row(id="a", text="раз"),)), tmp_path)
+
+
+def test_a_text_that_takes_too_long_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(command: list[str], **_: object) -> None:
+        Path(command[command.index("-w") + 1]).write_bytes(b"half")
+        raise subprocess.TimeoutExpired(command, 60)
+
+    monkeypatch.setattr(controls.shutil, "which", lambda name: name)
+    monkeypatch.setattr(controls.subprocess, "run", never)
+    with pytest.raises(UserError, match="espeak-ng has said nothing for 60 s"):
+        espeak_wavs(Manifest(rows=(Row(id="a", text="раз"),)), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_copy_synthesis_is_the_recording_through_the_vocoder(root: Path, tmp_path: Path) -> None:

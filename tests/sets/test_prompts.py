@@ -143,6 +143,19 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path) -> None:
     assert [Failure(**row) for row in whole_rows(tmp_path / "failures.jsonl")] == failures
 
 
+def test_prompts_are_kept_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = {"a": Prompt(path=wav(tmp_path / "p.wav"), text="раз")}
+
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(given.shutil, "copyfile", full)
+    with pytest.raises(UserError, match=r"the prompts cannot be kept \(No space left on device\)"):
+        given.keep(prompts, tmp_path / "kept")
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
 def test_bad_columns_are_named(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text('{"id": "a", "text": "раз", "prompt": ["x"]}\n', encoding="utf-8")

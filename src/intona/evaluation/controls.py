@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from intona.vocoder import Vocoder
 
 MEND = "apt-get install espeak-ng"
+SECONDS = 60  # that espeak-ng may take for a text
 COPY, DESTROYED, FLOOR = "copy synthesis", "destroyed text", "espeak-ng"
 MADE_BY = "made_by.json"
 
@@ -152,14 +153,16 @@ def _vocoder(name: str) -> Vocoder:
 def put(target: Path, write: Callable[[Path], object]) -> None:
     """Write under a name of this process, then link: of several shards the first one's file stays."""
     half = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    write(half)
     try:
-        os.link(half, target)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without links
-        os.replace(half, target)
-    half.unlink(missing_ok=True)
+        write(half)
+        try:
+            os.link(half, target)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            os.replace(half, target)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def espeak_version() -> str:
@@ -195,9 +198,14 @@ def _run(arguments: list[str], text: str) -> str:
     program = shutil.which("espeak-ng")
     if program is None:
         raise UserError("espeak-ng is not installed", mend=MEND)
-    done = subprocess.run(
-        [program, *arguments], input=text.encode(), capture_output=True, timeout=60, check=False
-    )
+    try:
+        done = subprocess.run(
+            [program, *arguments], input=text.encode(), capture_output=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"espeak-ng has said nothing for {SECONDS} s", mend="shorten the text") from None
+    except OSError as e:
+        raise UserError(f"espeak-ng cannot be run ({e.strerror})", mend=MEND) from None
     if done.returncode:
         message = " ".join(done.stderr.decode(errors="replace").split())
         raise UserError(f"espeak-ng failed ({message})", mend=f"check `espeak-ng {' '.join(arguments[:2])}`")

@@ -7,15 +7,17 @@ speaker is taken from that folder: never the row's own, nor one of the same word
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from intona.data.corpora.record import Refused, Source
-from intona.data.prepared import MARK, Prepared
+from intona.data.prepared import MARK, Prepared, write_jsonl
 from intona.errors import UserError
 from intona.evaluation.manifest import Manifest, Row, json_row, numbered_lines, read_manifest
 from intona.evaluation.records import digest
@@ -192,15 +194,26 @@ def fingerprint(prompts: Mapping[str, Prompt]) -> str | None:
 
 
 def keep(prompts: Mapping[str, Prompt], out: Path) -> None:
-    """Copy to `out/ID.wav`, as `intona evaluate --prompts` takes them, with their words and names beside."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Copy to `out/ID.wav`, as `intona evaluate --prompts` takes them, with their words and names beside.
+
+    Raises:
+        UserError: a recording that cannot be read, a folder that cannot be written.
+    """
     rows = []
-    for i, prompt in prompts.items():
-        target = out / f"{i}{prompt.path.suffix.lower()}"
-        shutil.copyfile(prompt.path, target)
-        rows.append({"id": i, "file": target.name, "text": prompt.text, "name": prompt.name})
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-    (out / KEPT).write_text("".join(lines), encoding="utf-8")
+    half = out / f".{KEPT}.{os.getpid()}.tmp"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for i, prompt in prompts.items():
+            target = out / f"{i}{prompt.path.suffix.lower()}"
+            shutil.copyfile(prompt.path, half)
+            os.replace(half, target)
+            rows.append({"id": i, "file": target.name, "text": prompt.text, "name": prompt.name})
+        write_jsonl(out / KEPT, rows)
+    except OSError as e:
+        raise UserError(f"the prompts cannot be kept ({e.strerror or e})", where=out) from None
+    finally:
+        with contextlib.suppress(OSError):
+            half.unlink()
 
 
 def kept(folder: Path) -> dict[str, Prompt]:
