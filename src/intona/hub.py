@@ -11,6 +11,7 @@ from intona.errors import UserError
 
 MEND = 'pip install "transformers>=5,<6"'
 NAME_IT = "name it yourself on the command line"
+INDEX = "model.safetensors.index.json"
 FILES = ("*.json", "*.safetensors", "pytorch_model.bin")
 
 
@@ -73,6 +74,8 @@ def fetch_kind(model: str, kind: str, *, patterns: Sequence[str] = FILES, ask: b
     said = found.get("model_type") if isinstance(found, dict) else None
     if said != kind:
         raise UserError(f'a "{said}" model, not {kind}', where=path)
+    if "transformers_weights" in found:  # transformers would read that file, and our hash be of another
+        raise UserError("names a file of weights", where=path, mend="remove transformers_weights")
     weights_file(directory)
     return directory
 
@@ -81,9 +84,11 @@ def weights_file(directory: Path) -> Path:
     """The weights of a model directory, safetensors before torch's own format.
 
     Raises:
-        UserError: there are none in one file.
+        UserError: there are none in one file, or there are others that transformers would read before it.
     """
-    for name in ("model.safetensors", "pytorch_model.bin"):
+    for name in ("model.safetensors", INDEX, "pytorch_model.bin"):
         if (directory / name).is_file():
+            if name == INDEX:
+                raise UserError("its weights are in several files", where=directory / name)
             return directory / name
     raise UserError("has no weights: model.safetensors is missing", where=directory)

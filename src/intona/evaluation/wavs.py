@@ -92,8 +92,7 @@ def read_clip(path: Path | None, *, max_seconds: float = MAX_SECONDS) -> Clip:
     try:
         audio = read_audio(path, max_seconds=max_seconds)
     except UserError as e:
-        known = [status for words, status in _STATUS.items() if words in e.what]
-        status: Status = known[0] if known else "unreadable"
+        status = _STATUS.get(next((words for words in _STATUS if words in e.what), ""), "unreadable")
         return Clip(status=status, audio=None, sha256=digest, detail=e.what)
     if audio.duration < MIN_SECONDS:
         return Clip(status="empty", audio=None, sha256=digest, detail=f"{len(audio)} samples")
