@@ -15,7 +15,7 @@ import torch
 from intona.data import Batch, Loader, Prepared, collate, write_durations
 from intona.data.merge import merge
 from intona.data.prepare import PrepareConfig, prepare
-from intona.data.prepared import SEALED
+from intona.data.prepared import SEALED, seal
 from intona.errors import UserError
 
 
@@ -97,6 +97,38 @@ def test_a_tampered_directory_is_refused(copy: Path, name: str, how: str) -> Non
         (copy / name).write_bytes(bytes([raw[0] ^ 1]) + raw[1:])
     with pytest.raises(UserError, match=name.replace(".", r"\.")):
         Prepared.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("splits.json", "[]"),
+        ("splits.json", '{"train": 5}'),
+        ("splits.json", '{"train": [[1]]}'),
+        ("manifest.jsonl", '"id": [1], '),
+        ("manifest.jsonl", '"phonemes": [1], '),
+        ("manifest.jsonl", '"n_frames": 1.5, '),
+        ("manifest.jsonl", '"words": [["a", 0, 1e999]], '),
+        ("durations.jsonl", '{"id": [1], "durations": [1]}'),
+        ("durations.jsonl", '{"id": "ID", "durations": [1, [2]]}'),
+    ],
+)
+def test_rows_of_another_kind_are_refused(copy: Path, name: str, text: str) -> None:
+    """With right checksums: as somebody else's tool may write them."""
+    path = copy / name
+    head, *rest = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if name == "manifest.jsonl":
+        row = json.loads(head)
+        row.update(json.loads("{" + text.rstrip(", ") + "}"))
+        text = json.dumps(row).replace("Infinity", "1e999") + "\n" + "".join(rest)
+    elif name == "durations.jsonl":
+        text = head + text.replace("ID", json.loads(rest[0])["id"]) + "\n"
+    path.write_text(text, encoding="utf-8")
+    mark = json.loads((copy / "prepared.json").read_text())
+    seal(copy, **{k: v for k, v in mark.items() if k not in ("format", "fingerprint", "sha256")})
+    with pytest.raises(UserError, match=name):
+        prepared = Prepared.open(copy)
+        prepared.durations(prepared.items("train")[0])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "frames": "x"}', "\0"])

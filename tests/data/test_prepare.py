@@ -345,6 +345,31 @@ def test_bad_lines_duplicates_and_bad_texts_are_listed(tmp_path: Path, wav) -> N
     }
 
 
+def test_long_ids_are_each_listed_once_resumed_or_not(
+    tmp_path: Path, wav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, config = tmp_path / "c", PrepareConfig(language="ru", stress="marks", workers=0, max_dropped=1.0)
+    wav(root / "good.wav", 0.8)
+    rows = ["good|Привет, мир!", "x" * 201 + "|раз", "x" * 202 + "|два", "x" * 200 + "|три"]
+    (root / "metadata.csv").write_text("\n".join(rows))
+    prepare("csv", root, tmp_path / "whole", config)
+    monkeypatch.setattr("intona.data.prepare._complete", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        prepare("csv", root, tmp_path / "o", config)
+    monkeypatch.undo()
+    prepare("csv", root, tmp_path / "o", config)
+    whole, resumed = ((tmp_path / n / "rejected.jsonl").read_text() for n in ("whole", "o"))
+    assert whole == resumed
+    reasons = [json.loads(line)["reason"] for line in whole.splitlines()]
+    assert sorted(reasons) == ["bad id", "bad id", "missing"]
+
+
+def test_a_speaker_that_is_no_text_is_refused(tmp_path: Path, corpus: Path) -> None:
+    with pytest.raises(UserError, match=r"speaker: .* cannot be shown"):
+        prepare("festvox", corpus, tmp_path / "o", dataclasses.replace(CONFIG, speaker="\udcff"))
+    assert not (tmp_path / "o").exists()
+
+
 @given(st.text(min_size=1, max_size=300))
 def test_file_names_are_plain_and_distinct(id: str) -> None:
     id = id.encode("utf-8", "ignore").decode()

@@ -84,6 +84,8 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
     """
     config, src, out = config or PrepareConfig(), Path(src), Path(out)
     began = time.monotonic()
+    if config.speaker and not config.speaker.isprintable():
+        raise UserError(f"{config.speaker!a} cannot be shown", where="speaker", mend="give a plain name")
     source = read_corpus(
         layout,
         src,

@@ -245,19 +245,23 @@ def _read_items(root: Path, n_speakers: int, frames: int) -> list[Item]:
         try:
             words = tuple(Word(str(w[0]), int(w[1]), int(w[2])) for w in row["words"])
             item = Item(**{**row, "phonemes": tuple(row["phonemes"]), "words": words})
+            texts = (item.id, item.text, item.normalized, item.language, item.file, *item.phonemes)
+            numbers = (item.speaker, item.n_frames, item.offset)
+            if not (all(isinstance(t, str) for t in texts) and all(isinstance(n, int) for n in numbers)):
+                raise ValueError("a value is of another kind")
             fits = item.n_frames > 0 and 0 <= item.offset <= frames - item.n_frames
             if not (fits and 0 <= item.speaker < n_speakers and item.phonemes):
                 raise ValueError("a value is out of range")
             if "/" in item.file or item.file in ("", ".", ".."):
                 raise ValueError("file is not a plain name")
-        except (KeyError, TypeError, ValueError, IndexError) as e:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as e:
             raise UserError(f"line {number} is not an item ({e})", where=path, mend=PREPARE) from None
         items.append(item)
     return items
 
 
 def _read_splits(path: Path, items: Mapping[str, Item]) -> dict[str, list[str]]:
-    table = read_json(path, max_bytes=1 << 30)
+    table = from_dict(dict[str, list[str]], read_json(path, max_bytes=1 << 30), where=str(path))
     out = {name: sorted(table.get(name, [])) for name in SPLITS}
     ids = [i for part in out.values() for i in part]
     if len(ids) != len(set(ids)) or set(ids) != set(items):
@@ -272,12 +276,14 @@ def _read_durations(root: Path, items: Mapping[str, Item]) -> tuple[dict[str, np
     header, *rows = read_jsonl(path) or [{}]
     out: dict[str, np.ndarray] = {}
     for row in rows:
-        item = items.get(row.get("id", ""))
-        values = np.asarray(row.get("durations", []))
+        id, numbers = row.get("id"), row.get("durations")
+        item = items.get(id) if isinstance(id, str) else None
+        nested = isinstance(numbers, list) and any(isinstance(v, list) for v in numbers)
+        values = np.asarray(numbers, dtype=object if nested else None)
         problem = "no such utterance" if item is None else _duration_problem(item, values)
         if problem:
             mend = "make it again with intona align"
-            raise UserError(f'durations of "{row.get("id")}": {problem}', where=path, mend=mend)
+            raise UserError(f'durations of "{id}": {problem}', where=path, mend=mend)
         out[row["id"]] = values.astype(np.int64)
     return out, header.get("source")
 

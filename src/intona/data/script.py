@@ -63,7 +63,8 @@ class Script:
         seen: set[str] = set()
         chunk: list[Record] = []
         for entry in entries:
-            first, id = entry.id not in seen, entry.id
+            id = _key(entry.id)
+            first, bad = id not in seen, id != entry.id or not id or not id.isprintable()
             seen.add(id)
             if not first:
                 # A second key keeps the journal's rows unique; the person sees the id in the detail.
@@ -72,10 +73,10 @@ class Script:
                 continue
             if isinstance(entry, BadLine):
                 reject(id, entry.reason, entry.detail)
+            elif bad:
+                reject(id, "bad id", "empty, unprintable or longer than 200 characters")
             elif not first:
                 reject(id, "duplicate id", entry.id)
-            elif len(id) > MAX_ID or not id or not id.isprintable():
-                reject(id[:MAX_ID], "bad id", "empty, unprintable or longer than 200 characters")
             elif problem := self._text_problem(entry.text):
                 reject(id, *problem)
             else:
@@ -191,6 +192,12 @@ class Script:
             frontend.describe()  # a missing backend is one error here, not one a text later
             self._frontends[language] = frontend
         return self._frontends[language]
+
+
+def _key(id: str) -> str:
+    """An id as the journal has it: valid Unicode; a long one is cut to what no other's whole id can be."""
+    safe = id.encode("utf-8", "backslashreplace").decode()
+    return safe if len(safe) <= MAX_ID else f"{safe[:MAX_ID]}…"
 
 
 def _each(frontend: Any, texts: list[str]) -> list[Any]:
