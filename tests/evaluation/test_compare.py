@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,25 @@ def test_a_report_that_is_not_whole(report: Callable[..., Path]) -> None:
     (b / "table.json").unlink()
     with pytest.raises(UserError, match="not a finished report"):
         compare([a, b])
+
+
+@pytest.mark.parametrize("change", ["a word for a value", "a record twice", "no resamples"])
+def test_a_report_that_was_changed_is_refused(report: Callable[..., Path], change: str) -> None:
+    a, b = report("a"), report("b")
+    records, table, plan = b / "records.jsonl", b / "table.json", b / "plan.json"
+    rows = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
+    if change == "a word for a value":
+        rows[0]["value"] = "x"
+    elif change == "a record twice":
+        rows.append(rows[0])
+    else:
+        plan.write_text(json.dumps(json.loads(plan.read_text()) | {"resamples": 0}))
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    records.write_text(lines, encoding="utf-8")
+    whole = hashlib.sha256(lines.encode()).hexdigest()
+    table.write_text(json.dumps(json.loads(table.read_text()) | {"records_sha256": whole}))
+    with pytest.raises(UserError, match=r"not a record|two records of wer|resamples is 0"):
+        compare([b, b] if change == "no resamples" else [a, b])
 
 
 def test_choosing(report: Callable[..., Path]) -> None:

@@ -225,6 +225,24 @@ def test_reports_that_are_not_whole_are_refused(report: Path, wavs: dict[str, Pa
         write_html(partial, wavs=wavs)
 
 
+def test_a_table_that_was_changed_is_refused(report: Path):
+    path = report / "table.json"
+    table = json.loads(path.read_text())
+    measure, row, difference = table["measures"][0], table["rows"][0], table["differences"][0]
+    for changes in (
+        {"measures": [{k: v for k, v in measure.items() if k != "title"}]},
+        {"measures": [measure | {"digits": 10**8}]},
+        {"rows": [{k: v for k, v in row.items() if k != "failures"}]},
+        {"rows": [row | {"cells": {}}]},
+        {"differences": [difference | {"p_holm": "x"}]},
+        {"differences": [difference | {"measure": "zz"}]},
+        {"unavailable": ["mos"]},
+    ):
+        path.write_text(json.dumps(table | changes))
+        with pytest.raises(UserError, match=r"table\.json"):
+            write_html(report, wavs={})
+
+
 def test_folders_are_remembered_beside_the_report(report: Path, wavs: dict[str, Path], tmp_path: Path):
     assert recall_wavs(report) == {}
     remember_wavs(report, wavs)

@@ -164,9 +164,11 @@ def _columns(
     ids = list(opened[0].finished.rows)
     names = _names([o.path for o in opened])
     for report, name in zip(opened, names, strict=True):
-        mine = columns_of(
-            report.records, [s.label for s in report.plan.systems], report_measures(report), ids
-        )
+        labels = [s.label for s in report.plan.systems]
+        try:
+            mine = columns_of(report.records, labels, report_measures(report), ids)
+        except ValueError as e:
+            raise UserError(f"its records are not those of its plan ({e})", where=report.path) from None
         for system in report.plan.systems:
             column = {m: mine[system.label, m] for m in measures}
             label = system.label

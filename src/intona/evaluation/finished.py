@@ -12,6 +12,8 @@ from typing import Any
 from intona import config
 from intona.errors import UserError
 from intona.evaluation.manifest import Row, read_manifest
+from intona.evaluation.records import check
+from intona.evaluation.table import Report
 
 MAX_TABLE_BYTES = 1 << 26
 WAVS = "wavs.json"
@@ -74,18 +76,7 @@ def read_report(directory: Path | str) -> Finished:
             mend="run the same `intona evaluate` again: it goes on where it stopped",
         )
     table = config.read_json(directory / "table.json", max_bytes=MAX_TABLE_BYTES)
-    try:
-        names = [row["name"] for row in table["rows"]]
-        for row in table["rows"]:
-            for measure in table["measures"]:
-                if measure["name"] not in table["unavailable"]:
-                    row["cells"][measure["name"]]["scored"]
-        for key in ("differences", "judges", "n", "speakers", "manifest_sha256", "resamples", "seed"):
-            table[key]
-        if not names or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
-            raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise UserError("not a table of this version", where=directory / "table.json") from None
+    _check(table, directory / "table.json")
     manifest = read_manifest(directory / "manifest.jsonl")
     return Finished(
         directory=directory,
@@ -93,6 +84,23 @@ def read_report(directory: Path | str) -> Finished:
         rows={row.id: row for row in manifest.rows},
         records=_records(directory / "records.jsonl"),
     )
+
+
+def _check(table: Any, path: Path) -> None:
+    """Everything that is compared or drawn is there and of its kind, and speaks of known measures."""
+    try:
+        # In the file each column that could not be measured has its two words by name.
+        unavailable = {k: (v["reason"], v["mend"]) for k, v in table["unavailable"].items()}
+        fields = {k: v for k, v in table.items() if k != "version"}
+    except (AttributeError, KeyError, TypeError):
+        raise UserError("not a table of this version", where=path) from None
+    report = config.from_dict(Report, {**fields, "unavailable": unavailable}, where=str(path))
+    known = {m.name for m in report.measures}
+    used = {d.measure for d in report.differences} | {s.measure for s in report.seeds}
+    names = [row.name for row in report.rows]
+    whole = all(known - set(unavailable) <= set(row.cells) for row in report.rows)
+    if not names or len(set(names)) != len(names) or not used <= known or not whole:
+        raise UserError("not a table of this version", where=path)
 
 
 def _records(path: Path) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
@@ -104,6 +112,7 @@ def _records(path: Path) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
                 number += 1
                 value = json.loads(line)
                 _ = value["status"], value["value"]
+                check(value)
                 found.setdefault((value["system"], value["id"]), {})[value["measure"]] = value
     except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError("not a record of this version", where=f"{path}, line {number}") from None

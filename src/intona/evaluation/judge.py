@@ -29,6 +29,10 @@ class Measure:
     better: Literal["lower", "higher"] | None = None
     digits: int = 2
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.digits <= 6:
+            raise ValueError(f"digits is {self.digits}: 0 to 6")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from intona.config import from_dict, read_json
+from intona.config import at_least, from_dict, read_json
 from intona.errors import UserError, unknown
 from intona.evaluation.judge import Judge, Measure, Unavailable
 from intona.evaluation.manifest import Manifest, Row
@@ -109,6 +109,7 @@ class Plan:
     version: int = 1
 
     def __post_init__(self) -> None:
+        at_least(self, resamples=1)
         labels = [s.label for s in self.systems]
         if not labels:
             raise UserError("no system to evaluate")

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,22 @@ def digest(value: Any) -> str:
     return hashlib.sha256(raw.encode()).hexdigest()[:20]
 
 
+def check(value: dict[str, Any]) -> None:
+    """Raises ValueError: a field that is there is not what `Record` has in it, or no number to count with."""
+    for name, field in value.items():
+        if name in ("value", "numerator", "denominator"):
+            least = 0.0 if name == "denominator" else -sys.float_info.max
+            fits = field is None or (
+                isinstance(field, int | float)
+                and not isinstance(field, bool)
+                and least <= field <= sys.float_info.max
+            )
+        else:
+            fits = isinstance(field, str) or (name == "detail" and (field is None or isinstance(field, dict)))
+        if not fits:
+            raise ValueError(name)
+
+
 def read_records(path: Path) -> list[Record]:
     """All whole records of a file; a last line torn by a kill is no record.
 
@@ -64,6 +81,7 @@ def read_records(path: Path) -> list[Record]:
             value = json.loads(line)
             if set(value) != names:
                 raise ValueError
+            check(value)
             records.append(Record(**value))
         except (ValueError, TypeError, RecursionError):
             raise UserError(

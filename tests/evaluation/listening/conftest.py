@@ -51,7 +51,10 @@ def make_report(tmp_path: Path, voice: Callable[..., Audio]) -> Callable[..., Pa
             "manifest_sha256": name,
             "measures": [],
             "unavailable": {},
-            "rows": [{"name": s, "n": items, "scored": items, "failures": {}, "cells": {}} for s in systems],
+            "rows": [
+                {"name": s, "n": items, "scored": items, "failures": {}, "extra_files": 0, "cells": {}}
+                for s in systems
+            ],
             "differences": [],
             "judges": {},
             "resamples": 10,

@@ -183,6 +183,14 @@ def test_the_command(panel_of: Callable[..., Panel], tmp_path: Path, capsys: pyt
     assert json.loads(json_file.read_text())["ratings"] == 45
 
 
+def test_a_key_that_was_changed_is_refused(panel_of: Callable[..., Panel]):
+    panel = panel_of("mos", checks=1)
+    for changes in ({"kind": []}, {"kind": "x"}, {"trials": []}, {"items": []}, {"checks": {"a": 1}}):
+        (panel.out / "key.json").write_text(json.dumps(panel.key | changes))
+        with pytest.raises(UserError, match=r"key\.json"):
+            read_key(panel.out)
+
+
 def test_files_that_are_refused(
     panel_of: Callable[..., Panel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

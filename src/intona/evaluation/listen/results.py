@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,50 @@ class Ratings:
     incomplete: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    item: str
+    systems: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Check:
+    beeps: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Clip:
+    item: str
+    system: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Key:
+    """What is read of a key, of its kind."""
+
+    test: str
+    kind: str
+    wording: str
+    systems: tuple[str, ...]
+    clips: dict[str, _Clip]
+    trials: dict[str, _Trial]
+    checks: dict[str, _Check]
+    items: tuple[_Item, ...]
+    per_rater: int | None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f'unknown kind "{self.kind}"')
+        if not self.items or not all(t.systems for t in self.trials.values()):
+            raise ValueError("nothing to judge")
+
+
 def read_key(directory: Path | str) -> dict[str, Any]:
     """The key of a test, from the folder that `intona listen --out` made.
 
@@ -56,11 +100,10 @@ def read_key(directory: Path | str) -> dict[str, Any]:
     if not path.exists():
         raise UserError("no key.json", where=directory, mend="--key takes the folder that --out made")
     key = config.read_json(path, max_bytes=MAX_BYTES)
-    wanted = ("test", "kind", "wording", "systems", "clips", "trials", "checks", "items", "per_rater")
+    wanted = [f.name for f in fields(_Key)]
     if not isinstance(key, dict) or key.get("version") != 1 or any(w not in key for w in wanted):
         raise UserError("not a key of this version", where=path)
-    if key["kind"] not in KINDS:
-        raise UserError(f'unknown kind "{key["kind"]}"', where=path)
+    config.from_dict(_Key, {w: key[w] for w in wanted}, where=str(path))
     return key
 
 
