@@ -159,3 +159,34 @@ def test_the_stream_is_what_say_gives(voice: GradTTSVoice) -> None:
     pause = np.zeros(round(PAUSE_SECONDS * voice.spec.sample_rate), np.float32)
     joined = np.concatenate([one.samples, pause, two.samples])
     np.testing.assert_allclose(joined, whole.samples, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("voices.json", "speakers", 5),
+        ("files.json", "model.safetensors", [1]),
+        ("tokenizer.json", "vocabulary", None),
+    ],
+)
+def test_a_file_that_says_nonsense_is_named(
+    run: Path, tmp_path: Path, name: str, key: str, value: object
+) -> None:
+    out = checkpoint.publish(run, tmp_path / "voice", card={})
+    read = json.loads((out / name).read_text("utf-8"))
+    if key == "vocabulary":  # more of them than the model has rows
+        read[key] = [*read[key], *(f"x{i}" for i in range(100))]
+    else:
+        read[key] = value
+    write_json(out / name, read)
+    if name != "files.json":
+        checkpoint.write_index(out, [p.name for p in out.iterdir() if p.name != "files.json"])
+    with pytest.raises(UserError, match=name):
+        synth.load(out)
+
+
+def test_an_index_without_weights_is_none(run: Path, tmp_path: Path) -> None:
+    out = checkpoint.publish(run, tmp_path / "voice", card={})
+    write_json(out / "files.json", {})
+    with pytest.raises(UserError, match="lists no weights"):
+        synth.load(out)

@@ -81,6 +81,8 @@ def facts(source: Path) -> dict[str, Any]:
     from intona import config as configs
 
     config = configs.read_json(source / CONFIG)
+    if not isinstance(config, dict):
+        raise UserError("not the config of a run", where=source / CONFIG)
     kind = next((k for k, f in (("voice", VOICES), ("encoder", ENCODER)) if (source / f).is_file()), None)
     if kind is None:
         raise UserError(
@@ -88,6 +90,8 @@ def facts(source: Path) -> dict[str, Any]:
             where=source,
             mend="publish the voice or the text encoder that is built on it",
         )
+    if not {"stage", "size"} <= config.keys():
+        raise UserError("not the config of a run", where=source / CONFIG)
     tensors = checkpoint.read_tensors(checkpoint.weights_file(source))
     out: dict[str, Any] = {
         "kind": kind,

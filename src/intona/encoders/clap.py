@@ -30,15 +30,16 @@ class Clap:
 
     Args:
         model: directory with config.json, weights, preprocessor and tokenizer; or a hub id.
+        ask: see `hub.fetch`.
 
     Raises:
         UserError: transformers is missing; the model cannot be had, or is of another kind.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, ask: bool = True) -> None:
         hub.require_transformers("CLAP")
         self.directory = hub.fetch_kind(
-            model, "clap", patterns=["*.json", "*.txt", "*.safetensors", "pytorch_model.bin"]
+            model, "clap", patterns=["*.json", "*.txt", "*.safetensors", "pytorch_model.bin"], ask=ask
         )
         self.name = f"CLAP {model.rstrip('/').rsplit('/', 1)[-1]}"
         self._model, self._extractor, self._tokenizer = self._load()

@@ -25,17 +25,17 @@ MAX_TOKENS = 128
 
 
 class SentenceEncoder:
-    """Texts to (dim,) vectors.
+    """Texts to (dim,) vectors. `ask`: see `hub.fetch`.
 
     Raises:
         UserError: transformers is missing; the model cannot be had, is damaged, or is of another kind.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, ask: bool = True) -> None:
         hub.require_transformers("a sentence encoder")
         source = installed() if model == "minilm" else model
         patterns = ["*.json", "*.txt", "*.safetensors", "pytorch_model.bin"]
-        self.directory = hub.fetch_kind(str(source), "bert", patterns=patterns)
+        self.directory = hub.fetch_kind(str(source), "bert", patterns=patterns, ask=ask)
         self.name = model if model == "minilm" else Path(model).name
         self._model, self._tokenizer = self._load()
         self.dim = int(self._model.config.hidden_size)

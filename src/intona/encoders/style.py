@@ -213,11 +213,12 @@ def read(style: str, encoder: StyleEncoder) -> np.ndarray:
     return encoder.of_text(style)
 
 
-def load(name: str, scale: Scale | None = None) -> StyleEncoder:
+def load(name: str, scale: Scale | None = None, *, ask: bool = True) -> StyleEncoder:
     """ "prosody"; "style:" and a run of restyle.style; or a CLAP: "clap:" and a hub id or directory.
 
     Args:
         scale: of "prosody".
+        ask: see `hub.fetch`.
 
     Raises:
         UserError: unknown, or not to be had.
@@ -228,7 +229,7 @@ def load(name: str, scale: Scale | None = None) -> StyleEncoder:
     if kind == "clap" and rest:
         from intona.encoders.clap import Clap
 
-        return Clap(rest)
+        return Clap(rest, ask=ask)
     if kind == "style" and rest:
         from intona.encoders.style_net import StyleEmbedding
 

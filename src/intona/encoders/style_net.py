@@ -113,8 +113,8 @@ class WordTower:
         return np.stack([words.of_text(t) for t in texts])
 
 
-def tower(name: str) -> Tower:
-    """ "words", "minilm" (the installed wheel), or a directory or hub id of a BERT.
+def tower(name: str, *, ask: bool = True) -> Tower:
+    """ "words", "minilm" (the installed wheel), or a directory or hub id of a BERT (`ask`: see `hub.fetch`).
 
     Raises:
         UserError: not to be had.
@@ -123,7 +123,7 @@ def tower(name: str) -> Tower:
         return WordTower()
     from intona.encoders.sentence import SentenceEncoder
 
-    return SentenceEncoder(name)  # type: ignore[return-value]
+    return SentenceEncoder(name, ask=ask)  # type: ignore[return-value]
 
 
 class StyleEmbedding:
@@ -172,7 +172,7 @@ class StyleEmbedding:
         if not text.strip():
             raise UserError("an empty style", where="style", mend='such as "calm, low, slow"')
         if self._tower is None:
-            made = tower(self._tower_name)
+            made = tower(self._tower_name, ask=False)
             if made.describe() != self._tower_is:
                 raise UserError(f"its text tower {self._tower_name} has other weights now", where=self._path)
             self._tower = made

@@ -61,7 +61,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
     checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
     voices = configs.read_json(path / "voices.json")
     model.space.require(str(voices.get("latents")), where=path)
-    tokenizer, bpe = read_tokenizers(path, config.encoder)
+    tokenizer, bpe = read_tokenizers(path, config.encoder, config.n_tokens)
     return DittoVoice(
         model, tokenizer, spec, voices=voices, card=models.card_fields(path), path=path, bpe=bpe
     )

@@ -37,14 +37,18 @@ def load(name_or_dir: str | os.PathLike[str]) -> GradTTSVoice:
     config = configs.from_dict(GradTTSConfig, raw["model"], where=f"{path / 'config.json'}: model")
     model = GradTTS(config)
     checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
-    tokenizer, bpe = read_tokenizers(path, config.encoder)
+    tokenizer, bpe = read_tokenizers(path, config.encoder, config.n_tokens)
     voices = configs.read_json(path / "voices.json")
+    try:
+        speakers, language = tuple(map(str, voices["speakers"])), str((voices["languages"] or ["ru"])[0])
+    except (KeyError, TypeError, IndexError) as e:
+        raise UserError(f"damaged ({e!r})", where=path / "voices.json") from None
     return GradTTSVoice(
         model,
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
-        speakers=tuple(voices["speakers"]),
-        language=(voices["languages"] or ["ru"])[0],
+        speakers=speakers,
+        language=language,
         card=models.card_fields(path),
         path=path,
         bpe=bpe,

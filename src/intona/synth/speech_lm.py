@@ -121,9 +121,9 @@ class LanguageVoice(Voice[SpeechLM]):
         try:
             longest, speakers = int(voices["longest_frames"]), tuple(map(str, voices["speakers"]))
             languages = tuple(map(str, voices["languages"]))
-            if not languages:
-                raise ValueError("no language")
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            if not languages or longest < 1:
+                raise ValueError("no language" if not languages else f"longest_frames {longest}")
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as e:
             raise UserError(f"damaged ({e})", where="voices.json") from None
         return LanguageVoice(
             model,

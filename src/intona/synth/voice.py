@@ -180,15 +180,19 @@ def shown(text: str) -> str:
     return f'"{text}"' if len(text) <= SHOWN else f'"{text[: SHOWN - 1]}…"'
 
 
-def read_tokenizers(path: Path, encoder: object) -> tuple[PhonemeTokenizer, BpeTokenizer | None]:
+def read_tokenizers(
+    path: Path, encoder: object, n_tokens: int
+) -> tuple[PhonemeTokenizer, BpeTokenizer | None]:
     """Phonemes of a voice, and the pieces where the encoder of this config reads them too.
 
     Raises:
-        UserError: one is missing, or of another kind.
+        UserError: one is missing, of another kind, or of more symbols than the model has.
     """
     phonemes = load_tokenizer(path / "tokenizer.json")
     if not isinstance(phonemes, PhonemeTokenizer):
         raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
+    if len(phonemes) > n_tokens:
+        raise UserError(f"{len(phonemes)} symbols, the model has {n_tokens}", where=path / "tokenizer.json")
     if not isinstance(encoder, DualStreamConfig | FrozenTextConfig):
         return phonemes, None
     pieces = load_tokenizer(path / "bpe.json")

@@ -462,3 +462,26 @@ def test_the_posterior_never_trains_on_the_test(spoken: Path, voice: Path) -> No
     ids = {id for id, _ in texts_of(prepared, vits.load(str(voice)))}
     assert ids == {i.id for s in ("train", "dev") for i in prepared.items(s)}
     assert ids.isdisjoint(i.id for i in prepared.items("test")) and prepared.items("test")
+
+
+def test_a_name_in_a_models_own_file_does_not_ask_the_hub(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huggingface = pytest.importorskip("huggingface_hub")
+    asked: list[bool] = []
+
+    def download(name: str, *, local_files_only: bool, **_: object) -> str:
+        asked.append(not local_files_only)
+        raise OSError("not cached")
+
+    monkeypatch.setattr(huggingface, "snapshot_download", download)
+    copy = tmp_path / "run"
+    shutil.copytree(checkpoint.resolve(runs["palette"]), copy)
+    config = json.loads((copy / "config.json").read_text("utf-8"))
+    (copy / "config.json").write_text(json.dumps(config | {"vits": "some/body"}), "utf-8")
+    checkpoint.write_index(
+        copy, [str(p.relative_to(copy)) for p in copy.rglob("*") if p.name != "files.json" and p.is_file()]
+    )
+    with pytest.raises(UserError, match="some/body: is not on this machine"):
+        speak.load(copy)
+    assert asked == [False]

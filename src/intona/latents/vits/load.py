@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ from intona.latents.vits.text import Symbols
 _CODES = {"eng": "en", "rus": "ru", "deu": "de", "fra": "fr", "spa": "es", "en-us": "en", "en-gb": "en"}
 
 
-def load(name: str) -> VitsSpace:
+def load(name: str, *, ask: bool = True) -> VitsSpace:
     """A frozen voice.
 
     Args:
         name: "piper" (the voice of the installed wheel), a .onnx file or a directory with one, a directory
             in the format of `transformers`, or a hub id such as "facebook/mms-tts-eng".
+        ask: see `hub.fetch`.
 
     Raises:
         UserError: not installed, not to be had, files missing or damaged, another kind of model.
@@ -28,7 +30,7 @@ def load(name: str) -> VitsSpace:
         raise UserError("no VITS voice named", mend="piper, a directory, or a hub id (OWNER/NAME)")
     hub.require_transformers("a VITS voice")
     onnx_file = piper.find(name)
-    return _piper(onnx_file) if onnx_file is not None else _hub(name)
+    return _piper(onnx_file) if onnx_file is not None else _hub(name, ask=ask)
 
 
 def language_code(code: str) -> str:
@@ -40,6 +42,7 @@ def language_code(code: str) -> str:
 def _piper(path: Path) -> VitsSpace:
     model, voice = piper.build(path)
     scales = voice["scales"]
+    _check_ids((i for ids in voice["table"].values() for i in ids), model.config.vocab_size, where=path)
     facts = VoiceFacts(
         name=path.stem,
         sample_rate=voice["rate"],
@@ -57,8 +60,14 @@ def _piper(path: Path) -> VitsSpace:
     return VitsSpace(model, facts)
 
 
-def _hub(name: str) -> VitsSpace:
-    directory = hub.fetch_kind(name, "vits")
+def _check_ids(ids: Iterable[int], size: int, *, where: Path) -> None:
+    bad = [i for i in ids if not 0 <= i < size]
+    if bad:
+        raise UserError(f"id {bad[0]} is beyond the {size} symbols", where=where)
+
+
+def _hub(name: str, *, ask: bool) -> VitsSpace:
+    directory = hub.fetch_kind(name, "vits", ask=ask)
     vocabulary = published.read_json(directory / "vocab.json")
     if not vocabulary:
         raise UserError("is missing", where=directory / "vocab.json")
@@ -67,13 +76,11 @@ def _hub(name: str) -> VitsSpace:
     language = str(said.get("language") or ("eng" if phonemes else ""))
     try:
         table = {str(k): (int(v),) for k, v in vocabulary.items()}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError("not a table of symbols and ids", where=directory / "vocab.json") from None
     model, has_posterior = published.build(directory)
     config: Any = model.config
-    top = max(i for (i,) in table.values())
-    if top >= config.vocab_size:
-        raise UserError(f"id {top} is beyond the {config.vocab_size} symbols", where=directory / "vocab.json")
+    _check_ids((i for (i,) in table.values()), config.vocab_size, where=directory / "vocab.json")
     facts = VoiceFacts(
         name=Path(name).name,
         sample_rate=int(config.sampling_rate),

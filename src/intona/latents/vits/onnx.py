@@ -153,7 +153,8 @@ def _node(raw: memoryview) -> Node:
 
 
 def _tensor(raw: memoryview) -> tuple[str, np.ndarray | None]:
-    dims, kind, name, data = [], 0, "", b""
+    dims, kind, name = [], 0, ""
+    pieces: list[memoryview] = []
     for number, value in _fields(raw):
         if number == 1:
             dims += _ints(value)
@@ -162,9 +163,10 @@ def _tensor(raw: memoryview) -> tuple[str, np.ndarray | None]:
         elif number == 8:
             name = _text(value)
         elif number in (4, 9):
-            data = bytes(_bytes(value)) if not data else data + bytes(_bytes(value))
+            pieces.append(_bytes(value))
         elif number == 13:
             raise _Damaged("its weights lie in another file")
-    if kind not in _TYPES or (not data and np.prod(dims, dtype=np.int64)):
+    data = b"".join(pieces)
+    if kind not in _TYPES or not data:
         return name, None  # a constant of another type: no weight
     return name, np.frombuffer(data, _TYPES[kind]).reshape(dims)

@@ -75,6 +75,9 @@ def find(name: str) -> Path | None:
     return None
 
 
+RATES = (4000, 768_000)  # Hz
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """`<voice>.onnx.json`, checked for what is read of it."""
     file = path.with_name(path.name + ".json")
@@ -87,8 +90,10 @@ def read_config(path: Path) -> dict[str, Any]:
         speakers = {str(k): int(v) for k, v in (found.get("speaker_id_map") or {}).items()}
         scales = {k: float(v) for k, v in (found.get("inference") or {}).items()}
         n_speakers = int(found.get("num_speakers", 1))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise UserError("not the config of a Piper voice", where=file) from None
+    if not RATES[0] <= rate <= RATES[1]:
+        raise UserError(f"{rate} Hz is no rate of speech", where=file)
     if missing := [s for s in ("_", "^", "$") if s not in table]:
         raise UserError(f"no id for {', '.join(missing)}", where=file)
     return {
@@ -201,10 +206,10 @@ def build(path: Path) -> tuple[Any, dict[str, Any]]:
 
     voice = read_config(path)
     graph = onnx.read(path)
-    named = weights(graph, where=path)
     try:
+        named = weights(graph, where=path)
         fields, decoder = sizes(named, graph)
-    except (KeyError, IndexError, ZeroDivisionError) as e:
+    except (KeyError, IndexError, ZeroDivisionError, TypeError, ValueError) as e:
         raise UserError(f"no Piper voice: {e} is missing", where=path) from None
     model = VitsModel(VitsConfig(**fields, sampling_rate=voice["rate"]))
     if decoder.block == 2:

@@ -134,7 +134,7 @@ def load(
             mend=f"train it again: intona train {stage}",
         )
     config = configs.load(RunConfig, path / "config.json")
-    space = vits.load(voice or config.vits)
+    space = vits.load(voice or config.vits, ask=voice is not None)
     if space.weights_hash() != facts.get("voice_hash"):
         raise UserError(
             f"trained on the voice {facts.get('voice')} with other weights than {space.facts.name}",
@@ -142,7 +142,8 @@ def load(
             mend="name its voice with --voice",
         )
     try:
-        encoder = styles.load(style or config.style, (facts.get("style") or {}).get("scale"))
+        scale = (facts.get("style") or {}).get("scale")
+        encoder = styles.load(style or config.style, scale, ask=style is not None)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise UserError("its style is not described", where=path / FACTS) from None
     now = encoder.describe()
