@@ -49,9 +49,10 @@ def _text(rng: np.random.Generator) -> Any:
 
 def _update(task: torch.nn.Module, batch: Any) -> Callable[[], None]:
     from intona.nn.precision import set_fast_matmul
+    from intona.training.optim import OptimConfig, build_optimizer
 
     set_fast_matmul()
-    optimizer = torch.optim.AdamW([p for p in task.parameters() if p.requires_grad], foreach=True)
+    optimizer = build_optimizer(OptimConfig(), task)
 
     def call() -> None:
         optimizer.zero_grad(set_to_none=True)
