@@ -137,8 +137,6 @@ def verify(checkpoint: Path, *, state: bool = True) -> None:
         isinstance(e, dict) and "\0" not in n for n, e in index.items()
     ):
         raise UserError("not a file index", where=checkpoint / INDEX)
-    if not {"model.safetensors", "ema.safetensors"} & index.keys():
-        raise UserError("lists no weights", where=checkpoint / INDEX)
     for name, entry in index.items():
         path = checkpoint / name
         if not path.resolve().is_relative_to(checkpoint.resolve()):
@@ -158,6 +156,8 @@ def verify(checkpoint: Path, *, state: bool = True) -> None:
             raise UserError(
                 "damaged: its checksum differs", where=path, mend="use an earlier step-* directory"
             )
+    if not {"model.safetensors", "ema.safetensors"} & index.keys():
+        raise UserError("lists no weights", where=checkpoint / INDEX)
 
 
 def publish(run: Path, out: Path, *, card: dict[str, Any]) -> Path:
