@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -264,19 +265,35 @@ def write_audio(
     if format is None:
         raise UserError(f'cannot write sound as "{path.suffix}"', where=path, mend="name it .wav or .flac")
     data = encode_audio(audio, format=format, subtype=subtype, clip=clip)
+    with written_whole(path) as temporary, open(temporary, "wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A new file beside `path` to write to: it takes that name when the block ends, and goes when it fails.
+
+    Raises:
+        UserError: no such folder, a full disk.
+    """
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".intona-", delete=False) as f:
-            temporary = f.name
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=".intona-", suffix=path.suffix, delete=False
+        ) as f:
+            temporary = Path(f.name)
+        yield temporary
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
     except OSError as e:
+        raise UserError(f"cannot be written ({e.strerror})", where=path) from None
+    except soundfile.LibsndfileError as e:
+        raise UserError(f"cannot be written ({e.error_string})", where=path) from None
+    finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        raise UserError(f"cannot be written ({e.strerror})", where=path) from None
+                temporary.unlink(missing_ok=True)

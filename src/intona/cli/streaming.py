@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -43,36 +41,24 @@ def _file(pieces: Iterator[Audio], path: Path) -> tuple[float, float, float]:
     """Under a hidden name until it is whole: a file of the right name is never half a sentence."""
     import soundfile
 
+    from intona.audio.io import written_whole
+
     started, first, seconds = time.perf_counter(), 0.0, 0.0
-    out, temporary = None, None
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=".intona-", suffix=path.suffix, delete=False
-        ) as f:
-            temporary = Path(f.name)
-        for piece in pieces:
-            if out is None:
-                first = time.perf_counter() - started
-                out = soundfile.SoundFile(temporary, "w", piece.sample_rate, 1, "PCM_16")
-            out.write(pcm(piece))
-            out.flush()
-            seconds += piece.duration
+    out = None
+    with written_whole(path) as temporary:
+        try:
+            for piece in pieces:
+                if out is None:
+                    first = time.perf_counter() - started
+                    out = soundfile.SoundFile(temporary, "w", piece.sample_rate, 1, "PCM_16")
+                out.write(pcm(piece))
+                out.flush()
+                seconds += piece.duration
+        finally:
+            if out is not None:
+                out.close()
         if out is None:
             raise UserError("nothing was spoken", where=path)
-        out.close()
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        temporary.replace(path)
-    except OSError as e:
-        raise UserError(f"cannot be written ({e.strerror})", where=path) from None
-    except soundfile.LibsndfileError as e:
-        raise UserError(f"cannot be written ({e.error_string})", where=path) from None
-    finally:
-        if out is not None:
-            out.close()
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return seconds, first, time.perf_counter() - started
 
 

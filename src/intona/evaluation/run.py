@@ -178,11 +178,9 @@ def merge(out: Path | str) -> Report:
     """
     out = Path(out)
     plan = read_plan(out / PLAN)
-    manifest = read_manifest(out / "manifest.jsonl")
+    manifest = read_manifest(out / MANIFEST)
     if manifest.sha256 != plan.manifest_sha256:
-        raise UserError(
-            "is not the manifest of the plan", where=out / "manifest.jsonl", mend="run the shards again"
-        )
+        raise UserError("is not the manifest of the plan", where=out / MANIFEST, mend="run the shards again")
     return _finish(out, plan, manifest)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from intona import config as configs
+from intona import hub
 from intona.errors import UserError
 from intona.latents.vits import onnx
 from intona.latents.vits.decoder import DecoderSizes, SingleBlockDecoder
@@ -64,7 +65,7 @@ def find(name: str) -> Path | None:
         if not found:
             raise UserError("the Piper voice is not installed", where="piper", mend=MEND)
         return found[0]
-    path = Path(name).expanduser()
+    path = hub.local(name)
     if path.suffix == ".onnx":
         return path
     if path.is_dir() and not (path / "config.json").is_file():
