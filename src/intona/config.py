@@ -148,6 +148,18 @@ def at_least(config: Any, **bounds: float) -> None:
             raise ValueError(f"{name} is {value}: at least {bound:g}")
 
 
+def at_most(config: Any, **bounds: float) -> None:
+    """As `at_least`, for fields above their bound.
+
+    Raises:
+        ValueError: names the field, what it is and the bound.
+    """
+    for name, bound in bounds.items():
+        value = getattr(config, name)
+        if value is not None and value > bound:
+            raise ValueError(f"{name} is {value}: at most {bound:g}")
+
+
 def diff(a: Any, b: Any) -> list[str]:
     """Lines `field: a -> b` for every field that differs."""
     fa, fb = flat(to_dict(a)), flat(to_dict(b))

@@ -13,9 +13,10 @@ import torch
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row, read_manifest
+from intona.jsonl import whole_rows
 from intona.sets import prompts as given
 from intona.sets.prompts import Prompt, choose
-from intona.sets.record import Failure, read_times, whole_rows, write_failures
+from intona.sets.record import Failure, read_times, write_failures
 from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.synth.voice import options_of
 

@@ -110,6 +110,18 @@ def test_published_voice_is_the_same_voice(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value"),
+    [("steps", "many"), ("steps", 0), ("temperature", {}), ("length_scale", "x"), ("length_scale", 1000)],
+)
+def test_what_a_card_says_nonsensically_is_refused_when_the_voice_is_opened(
+    run: Path, tmp_path: Path, field: str, value: object
+) -> None:
+    out = checkpoint.publish(run, tmp_path / "voice", card={field: value})
+    with pytest.raises(UserError, match=f"card.*{field}|{field}.*card"):
+        synth.load(out)
+
+
+@pytest.mark.parametrize(
     "name", ["model.safetensors", "config.json", "tokenizer.json", "features.json", "voices.json"]
 )
 def test_a_damaged_voice_is_refused_by_name(run: Path, tmp_path: Path, name: str) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 
 from intona.audio import MelSpec
 from intona.config import save, write_json
-from intona.data.prepared import FORMAT, seal, write_jsonl
+from intona.data.prepared import FORMAT, seal
 from intona.data.report import Report, summarise
 from intona.errors import UserError
+from intona.jsonl import write_jsonl
 from intona.text import PhonemeTokenizer
 
 STATS_CHUNK = 1 << 16

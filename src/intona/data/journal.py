@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from intona.data.prepared import write_jsonl
 from intona.errors import UserError
+from intona.jsonl import write_jsonl
 
 if os.name == "posix":
     import fcntl

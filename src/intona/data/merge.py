@@ -11,10 +11,11 @@ from typing import Any
 
 from intona.audio import require_same
 from intona.data.finish import finish
-from intona.data.prepared import MARK, SPLITS, Prepared, read_jsonl, write_durations, write_jsonl
+from intona.data.prepared import MARK, SPLITS, PREPARE, Prepared, write_durations
 from intona.data.report import Report
 from intona.data.script import file_name
 from intona.errors import UserError
+from intona.jsonl import read_jsonl, write_jsonl
 from intona.text import compatible
 
 
@@ -86,7 +87,7 @@ def _write(
         for corpus, name in zip(corpora, names, strict=True):
             with open(corpus.root / "mels.bin", "rb") as f:
                 shutil.copyfileobj(f, mels, 1 << 22)
-            for row in read_jsonl(corpus.root / "manifest.jsonl"):
+            for row in read_jsonl(corpus.root / "manifest.jsonl", mend=PREPARE):
                 item = corpus[row["id"]]
                 id = f"{name}/{item.id}"
                 speaker = number[corpus.speakers[item.speaker]]

@@ -15,6 +15,7 @@ from intona.audio import MelSpec
 from intona.config import from_dict, read_json, write_json
 from intona.data.labels import Label
 from intona.errors import UserError, unknown
+from intona.jsonl import read_jsonl, write_jsonl
 from intona.provenance import sha256
 from intona.text import PhonemeTokenizer, Word, load_tokenizer
 
@@ -152,7 +153,7 @@ class Prepared:
         """The corpus's own phone labels in the time of the trimmed recording; None where it has none."""
         if self._labels is None:
             path = self.root / "labels.jsonl"
-            rows = read_jsonl(path) if path.is_file() else []
+            rows = read_jsonl(path, mend=PREPARE) if path.is_file() else []
             self._labels = {
                 row["id"]: [Label(float(a), float(b), str(c)) for a, b, c in row["labels"]] for row in rows
             }
@@ -212,36 +213,10 @@ def sha256_file(path: Path) -> str:
         raise UserError(f"cannot be read ({e.strerror})", where=path, mend=PREPARE) from None
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; an unreadable row is an error that names its line."""
-    rows = []
-    try:
-        with open(path, encoding="utf-8") as f:
-            for line in f:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("not a table")
-                rows.append(row)
-    except OSError as e:
-        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
-    except (ValueError, RecursionError) as e:
-        raise UserError(f"line {len(rows) + 1} is not valid ({e})", where=path, mend=PREPARE) from None
-    return rows
-
-
-def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as f:
-        for row in rows:
-            f.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-    temporary.replace(path)
-
-
 def _read_items(root: Path, n_speakers: int, frames: int) -> list[Item]:
     path = root / "manifest.jsonl"
     items: list[Item] = []
-    for number, row in enumerate(read_jsonl(path), 1):
+    for number, row in enumerate(read_jsonl(path, mend=PREPARE), 1):
         try:
             words = tuple(Word(str(w[0]), int(w[1]), int(w[2])) for w in row["words"])
             item = Item(**{**row, "phonemes": tuple(row["phonemes"]), "words": words})
@@ -273,7 +248,7 @@ def _read_durations(root: Path, items: Mapping[str, Item]) -> tuple[dict[str, np
     path = root / "durations.jsonl"
     if not path.is_file():
         return {}, None
-    header, *rows = read_jsonl(path) or [{}]
+    header, *rows = read_jsonl(path, mend=PREPARE) or [{}]
     out: dict[str, np.ndarray] = {}
     for row in rows:
         id, numbers = row.get("id"), row.get("durations")

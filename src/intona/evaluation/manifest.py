@@ -9,13 +9,11 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from intona.config import read_text
 from intona.errors import UserError
+from intona.jsonl import numbered_lines, read_row
 
 MAX_ROWS = 1_000_000
-MAX_BYTES = 1 << 28
 MAX_ID_BYTES = 200  # a file system holds names of 255, and an ending or a temporary name is put to it
 
 
@@ -102,27 +100,6 @@ def read_manifest(path: Path | str) -> Manifest:
         raise UserError(str(e), where=path) from None
 
 
-def numbered_lines(path: Path) -> list[tuple[int, str]]:
-    r"""The lines of a list that are not blank, with their numbers; only "\n" ends one."""
-    lines = read_text(path, MAX_BYTES).split("\n")
-    return [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
-
-
-def json_row(line: str, where: str) -> dict[str, Any]:
-    """One line of a .jsonl list.
-
-    Raises:
-        UserError: not a JSON object.
-    """
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UserError("not valid JSON", where=where) from None
-    if not isinstance(value, dict):
-        raise UserError("expected an object with id, text and speaker", where=where)
-    return value
-
-
 def _from_csv(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
     columns = ["id", "text", "speaker"]
     if numbered:
@@ -142,7 +119,7 @@ def _from_csv(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
 def _from_jsonl(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
     for number, line in numbered:
         where = f"{path}, line {number}"
-        value = json_row(line, where)
+        value = read_row(line, where=where, fields="id, text and speaker")
         cells = {}
         for key in ("id", "text", "speaker"):
             cell = value.get(key, "" if key == "speaker" else None)

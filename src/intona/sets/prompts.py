@@ -8,7 +8,6 @@ speaker is taken from that folder: never the row's own, nor one of the same word
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import shutil
@@ -17,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intona.data.corpora.record import Refused, Source
-from intona.data.prepared import MARK, Prepared, write_jsonl
+from intona.data.prepared import MARK, Prepared
 from intona.errors import UserError
-from intona.evaluation.manifest import Manifest, Row, json_row, numbered_lines, read_manifest
+from intona.evaluation.manifest import Manifest, Row, read_manifest
 from intona.evaluation.records import digest
 from intona.evaluation.speaker import Prompts
 from intona.evaluation.wavs import ENDINGS, file_digest, index_folder
+from intona.jsonl import numbered_lines, read_jsonl, read_row, write_jsonl
 from intona.nn.random import derive_seed
 
 COLUMNS = ("prompt", "reference", "prompt_text", "length")
@@ -49,7 +49,7 @@ def read_columns(path: Path) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     lines = numbered_lines(path)
     if path.suffix == ".jsonl":
-        rows: Iterable[dict[str, object]] = (json_row(line, f"{path}, line {i}") for i, line in lines)
+        rows: Iterable[dict[str, object]] = (read_row(line, where=f"{path}, line {i}") for i, line in lines)
     else:
         heads = [c.strip().lower() for c in lines[0][1].split("|")] if lines else []
         if "id" not in heads or "text" not in heads:
@@ -224,7 +224,7 @@ def kept(folder: Path) -> dict[str, Prompt]:
     """
     path = folder / KEPT
     try:
-        rows = [json.loads(line) for _, line in numbered_lines(path)]
+        rows = read_jsonl(path)
         return {
             r["id"]: Prompt(path=folder / Path(r["file"]).name, text=r["text"], name=r["name"]) for r in rows
         }

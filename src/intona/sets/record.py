@@ -17,7 +17,7 @@ import torch
 from intona.audio import Audio
 from intona.config import read_json, write_json
 from intona.errors import UserError
-from intona.evaluation.manifest import numbered_lines
+from intona.jsonl import whole_rows
 
 MADE_BY, FAILURES, TIMES = "made_by.json", "failures.jsonl", "times.jsonl"
 
@@ -58,15 +58,6 @@ def read_times(out: Path) -> list[dict[str, Any]]:
         return [row for row in {tuple(r["ids"]): r for r in rows}.values() if row["speech"] > 0]
     except (KeyError, TypeError):
         raise UserError("not a list of times", where=out / TIMES) from None
-
-
-def whole_rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON lines of a file that is still growing; one that a kill tore is left out."""
-    rows: list[dict[str, Any]] = []
-    for _, line in numbered_lines(path) if path.is_file() else ():
-        with contextlib.suppress(ValueError):
-            rows.append(json.loads(line))
-    return [row for row in rows if isinstance(row, dict)]
 
 
 def weights_hash(model: torch.nn.Module) -> str:

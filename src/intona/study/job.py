@@ -14,6 +14,7 @@ from pathlib import Path
 
 from intona.config import read_json, write_json
 from intona.errors import UserError
+from intona.jsonl import whole_rows
 from intona.study.plan import Plan
 
 PLAN, DONE, FAILED, SPENT = "plan.json", "done.json", "failed.json", "spent.jsonl"
@@ -57,10 +58,7 @@ def wanted(out: Path, plan: Plan, name: str) -> dict[str, float]:
 
 def spent(out: Path, name: str) -> tuple[float, float]:
     """(wall, processor) seconds that the job has taken so far, over all its attempts."""
-    path = folder(out, name) / SPENT
-    if not path.is_file():
-        return 0.0, 0.0
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    rows = whole_rows(folder(out, name) / SPENT)
     return sum(r["wall"] for r in rows), sum(r["processor"] for r in rows)
 
 

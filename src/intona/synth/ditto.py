@@ -22,7 +22,7 @@ from intona.latents import trained
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.synth.reference import reference_of
-from intona.synth.voice import PAUSE_SECONDS, PhonemeVoice, read_tokenizers, shown
+from intona.synth.voice import PAUSE_SECONDS, PhonemeVoice, given, read_tokenizers, shown
 from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance, split_sentences
 
 DEFAULT_STEPS = 25
@@ -124,10 +124,13 @@ class DittoVoice(PhonemeVoice[Ditto]):
         Raises:
             UserError: a scale of guidance that is none.
         """
-        guidance = float(self.card.get("guidance", DEFAULT_GUIDANCE)) if guidance is None else guidance
+        guidance = given(guidance, self.manner.guidance, DEFAULT_GUIDANCE)
         check_scale(guidance, where="--guidance")
-        steps = int(self.card.get("steps", DEFAULT_STEPS)) if steps is None else steps
-        return {"steps": steps, "guidance": guidance, "solver": "ddim"}
+        return {
+            "steps": given(steps, self.manner.steps, DEFAULT_STEPS),
+            "guidance": guidance,
+            "solver": "ddim",
+        }
 
     def say(
         self,
@@ -199,7 +202,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
         training = self.model.training
         self.model.eval()
         set_fast_matmul()
-        scale = float(self.card.get("length_scale", 1.0)) / rate
+        scale = self.manner.length_scale / rate
         with autocast(), torch.inference_mode():
             if length is not None:
                 silence = PAUSE_SECONDS * (len(sentences) - 1) if join else 0.0

@@ -15,7 +15,7 @@ from intona.audio import Audio, MelSpec
 from intona.errors import UserError, unknown
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
-from intona.synth.voice import PhonemeVoice, read_tokenizers
+from intona.synth.voice import PhonemeVoice, given, read_tokenizers
 from intona.text import Utterance
 
 DEFAULT_STEPS = 8
@@ -62,11 +62,11 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         self, *, steps: int | None = None, temperature: float | None = None, guidance: float | None = None
     ) -> dict[str, Any]:
         """What these come to: the card's, else the defaults, where None. It has no guidance."""
-        own = float(self.card.get("temperature", DEFAULT_TEMPERATURE))
+        own = self.manner
         return {
-            "steps": steps or int(self.card.get("steps", DEFAULT_STEPS)),
-            "temperature": own if temperature is None else temperature,
-            "solver": str(self.card.get("solver", DEFAULT_SOLVER)),
+            "steps": given(steps, own.steps, DEFAULT_STEPS),
+            "temperature": given(temperature, own.temperature, DEFAULT_TEMPERATURE),
+            "solver": given(own.solver, DEFAULT_SOLVER),
         }
 
     def say(
@@ -153,7 +153,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
                     lengths,
                     pieces=pieces,
                     speakers=torch.tensor(speakers),
-                    length_scale=float(self.card.get("length_scale", 1.0)) / rate,
+                    length_scale=self.manner.length_scale / rate,
                     random=random,
                     **self.settled(steps=steps, temperature=temperature),
                 )

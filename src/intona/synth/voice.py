@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from intona import config as configs
 from intona.audio import Audio, MelSpec
 from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
 from intona.encoders.dual_stream import DualStreamConfig
@@ -30,9 +34,42 @@ from intona.text import (
 
 PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
 MAX_CHARACTERS = 100_000
+MIN_LENGTH_SCALE = 0.1  # and at most ten times: beyond it nobody speaks
 SHOWN = 40  # characters of a sentence in a message
 
+T = TypeVar("T")
 Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a voice speaks when nobody says otherwise. Its card may set each; None: its kind's default."""
+
+    steps: int | None = None
+    temperature: float | None = None
+    guidance: float | None = None
+    length_scale: float = 1.0
+    solver: str | None = None
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, steps=1, temperature=0, guidance=0, length_scale=MIN_LENGTH_SCALE)
+        configs.at_most(self, steps=1000, temperature=10, guidance=100, length_scale=1 / MIN_LENGTH_SCALE)
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any], *, where: str) -> Manner:
+        """What a card says of it; front matter has text where JSON has numbers.
+
+        Raises:
+            UserError: a value that cannot be meant.
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        said = {k: v if isinstance(v, str) else json.dumps(v) for k, v in card.items() if k in known}
+        return configs.override(cls(), said, where=where)
+
+
+def given(*values: T | None) -> T:
+    """The first that is not None; the last is a default."""
+    return next(v for v in values if v is not None)
 
 
 class Voice(Generic[Model]):
@@ -113,6 +150,7 @@ class PhonemeVoice(Voice[Model]):
     ) -> None:
         super().__init__(model, spec, speakers=speakers, language=language, card=card, path=path)
         self.tokenizer, self.bpe = tokenizer, bpe
+        self.manner = Manner.of(self.card, where=f"{path or 'model'}: card")
         self._frontend: Frontend | None = None
 
     @property

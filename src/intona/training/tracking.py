@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from intona.jsonl import whole_rows, write_jsonl
+
 
 class Tracker:
     """Rank 0 writes; the others are silent.
@@ -85,13 +87,4 @@ def _drop_after(path: Path, step: int) -> None:
     """A resume continues at `step`: lines that a killed run wrote after it would be told twice."""
     if not path.is_file():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError):
-            continue  # the half line of a kill
-    temporary = path.with_name(".metrics.tmp")
-    temporary.write_text("".join(f"{k}\n" for k in kept), encoding="utf-8")
-    temporary.replace(path)
+    write_jsonl(path, [row for row in whole_rows(path) if row.get("step", step + 1) <= step])

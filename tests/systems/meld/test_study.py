@@ -146,7 +146,7 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
         voice.model.head.weight[eos] = -1.0
     with pytest.raises(UserError, match="1 of 1 sentences: did not end by itself"):
         witness.say(text, seed=7)
-    row = study_jobs.read_lines(tmp_path / "e.jsonl")["x"]
+    row = study_jobs.by_id(tmp_path / "e.jsonl")["x"]
     assert row["capped"] == 1 and row["seconds"] == pytest.approx(voice.spec.seconds(2 * voice.cap(spans)))
     voice.strict = True
     with pytest.raises(UserError, match="did not end by itself"):

@@ -17,7 +17,7 @@ from intona.study.claims import Claim, Sums, Test, Value
 from intona.study.job import folder, is_done
 from intona.study.plan import Plan
 from intona.study.stages import RECORDINGS
-from intona.systems.meld.study_jobs import ENDINGS, FOUND, read_lines
+from intona.systems.meld.study_jobs import ENDINGS, FOUND, by_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def read(plan: Plan, out: Path) -> Results:
         elif job.seed is not None and kind == "heard":
             heard[job.arm, job.seed] = read_json(own / FOUND, max_bytes=1 << 26)
         elif job.seed is not None:
-            endings[job.arm, job.seed] = read_lines(own / ENDINGS)
+            endings[job.arm, job.seed] = by_id(own / ENDINGS)
     return Results(
         plan=plan,
         out=out,

@@ -20,6 +20,7 @@ from intona.evaluation.manifest import Manifest
 from intona.evaluation.normalize import normalizer
 from intona.evaluation.wavs import index_folder, read_clip
 from intona.evaluation.wer import character_edits, word_edits
+from intona.jsonl import whole_rows
 from intona.sets.prompts import kept
 from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.study.stages import MANIFEST, PROMPTS, RECORDINGS, RUN, WAVS, TimeIsUp, require_corpus, until
@@ -150,18 +151,14 @@ def speak(
     except TimeIsUp:
         return False
     # That every row was cut is a result; that none could be tried is an error.
-    if len(spoken.failures) == spoken.n and not read_lines(out / ENDINGS):
+    if len(spoken.failures) == spoken.n and not by_id(out / ENDINGS):
         raise UserError(f"none of {spoken.n} sentences could be spoken: {spoken.failures[0].reason}")
     return True
 
 
-def read_lines(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a JSONL file by id, the last of each; what a kill tore is left out."""
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines if line.endswith("}")]
-    return {row["id"]: row for row in rows}
+def by_id(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows of a growing file by their id, the last of each."""
+    return {row["id"]: row for row in whole_rows(path)}
 
 
 def listen(
@@ -187,7 +184,7 @@ def listen(
     tell, done = until(limit_minutes), 0
     total = len(manifest) * len(sources)
     kept_lines = out / HEARD
-    heard = read_lines(kept_lines)
+    heard = by_id(kept_lines)
     try:
         for kind, files in sources.items():
             for row in manifest.rows:

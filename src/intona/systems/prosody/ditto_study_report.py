@@ -11,7 +11,8 @@ from intona.config import read_json
 from intona.evaluation.finished import Finished
 from intona.evaluation.html import Html, Section, join, parts, tag
 from intona.evaluation.stats import ratio_interval
-from intona.sets.record import read_times, whole_rows
+from intona.jsonl import whole_rows
+from intona.sets.record import read_times
 from intona.study import claims, page, speech
 from intona.study.claims import Claim, Value
 from intona.study.engine import Outcome

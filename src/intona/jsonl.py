@@ -1,0 +1,87 @@
+"""JSON lines: tables of people, tables of ours, and files that still grow."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from intona.config import read_text
+from intona.errors import UserError
+
+MAX_BYTES = 1 << 28
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    r"""The lines of a list that are not blank, with their numbers; only "\n" ends one.
+
+    `str.splitlines` would also cut at U+2028 and its like, which JSON and people leave inside a text.
+
+    Raises:
+        UserError: unreadable, not UTF-8, or larger than `MAX_BYTES`.
+    """
+    lines = read_text(path, MAX_BYTES).split("\n")
+    return [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+
+
+def read_row(line: str, *, where: str, fields: str = "") -> dict[str, Any]:
+    """One line.
+
+    Args:
+        where: names it in an error. fields: what the object should hold, for the error.
+
+    Raises:
+        UserError: not a JSON object.
+    """
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UserError("not valid JSON", where=where) from None
+    if not isinstance(value, dict):
+        raise UserError("expected an object" + (f" with {fields}" if fields else ""), where=where)
+    return value
+
+
+def read_jsonl(path: Path, *, mend: str = "") -> list[dict[str, Any]]:
+    """Rows of a finished file, of any size; an unreadable one is an error that names its line.
+
+    Raises:
+        UserError: a missing file, a line that is no JSON object.
+    """
+    rows = []
+    try:
+        with open(path, encoding="utf-8") as f:
+            for line in f:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("not a table")
+                rows.append(row)
+    except OSError as e:
+        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"line {len(rows) + 1} is not valid ({e})", where=path, mend=mend) from None
+    return rows
+
+
+def whole_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows of a file of ours that still grows, none if it is missing; a line torn by a kill is left out."""
+    rows: list[dict[str, Any]] = []
+    for _, line in numbered_lines(path) if path.is_file() else ():
+        with contextlib.suppress(ValueError, RecursionError):
+            rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write under a temporary name, then rename.
+
+    Raises:
+        ValueError: a number that is not finite.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w", encoding="utf-8") as f:
+        for row in rows:
+            f.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+    temporary.replace(path)
