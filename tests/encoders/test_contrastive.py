@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_expit, log_softmax
 
-from intona.encoders.contrastive import ContrastiveConfig, ContrastiveModel, sigmoid_loss, softmax_loss
+from intona.encoders.contrastive import (
+    ContrastiveConfig,
+    ContrastiveModel,
+    balanced_bias,
+    sigmoid_loss,
+    softmax_loss,
+)
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.ecapa import EcapaConfig
 
@@ -52,6 +58,20 @@ def test_sigmoid_gradient_is_sigma_minus_label() -> None:
     sigmoid_loss(x, y, torch.tensor(3.0), bias).backward()
     wrong = torch.sigmoid(3 * x @ y.T - 2) - torch.eye(5)
     assert float(bias.grad) == pytest.approx(float(wrong.sum()), rel=1e-9)
+
+
+@given(st.integers(2, 9), st.floats(0.1, 50), st.floats(-1, 1))
+def test_the_balanced_bias_of_equal_pairs_is_that_of_the_start(b: int, t: float, cosine: float) -> None:
+    got = balanced_bias([torch.full((b, b), cosine)], t, pairs=b)
+    assert got == pytest.approx(-math.log(b - 1) - t * cosine, abs=1e-4)
+
+
+@given(st.integers(2, 9), st.floats(0.1, 50), st.integers(0, 99))
+def test_the_balanced_bias_is_the_best_there_is(b: int, t: float, seed: int) -> None:
+    pairs = [_pairs(b, 4, seed + 1000 * k) for k in range(3)]
+    best = torch.tensor(balanced_bias([x @ y.T for x, y in pairs], t, pairs=b), requires_grad=True)
+    sum((sigmoid_loss(x, y, torch.tensor(t), best) for x, y in pairs), torch.tensor(0.0)).backward()
+    assert best.grad is not None and abs(float(best.grad)) < 1e-3
 
 
 @given(st.integers(1, 9), st.floats(0.1, 50), st.integers(0, 99))

@@ -16,7 +16,8 @@ def main() -> None:
     p.add_argument("out", type=Path)
     p.add_argument("--steps", type=int, default=8)
     p.add_argument("--save-every", type=int, default=4)
-    p.add_argument("--kill-at", type=int, default=0, help="SIGKILL itself before this update")
+    p.add_argument("--kill-at", type=int, default=0, help="a signal to itself before this update")
+    p.add_argument("--signal", default="SIGKILL")
     p.add_argument("--kill-rank", type=int, default=0, help="which rank does")
     p.add_argument("--ranks", type=int, default=1)
     p.add_argument("--nan-at", type=int, default=-1)
@@ -33,7 +34,7 @@ def main() -> None:
         def forward(self, batch, step):
             rank = int(os.environ.get("LOCAL_RANK", "0"))
             if a.kill_at and step == a.kill_at and rank == a.kill_rank:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.Signals[a.signal])
             if step == a.nan_at:
                 batch.mels[0, 0, 0] = float("nan")
             return real(self, batch, step)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from intona.errors import UserError
 from intona.systems.prosody import gradtts
 from intona.training.ema import EMA
 from intona.training.optim import OptimConfig, lr_at
+from intona.training.stopping import StopSignals
 
 HERE = Path(__file__).parent
 
@@ -55,6 +58,33 @@ def test_killed_and_resumed_is_bit_equal_to_straight(corpus: Path, tmp_path: Pat
     assert [x["diffusion"] for x in straight if x["kind"] == "train"] == [
         x["diffusion"] for x in lines if x["kind"] == "train"
     ]
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", -2), ("SIGTERM", -15)])
+def test_ctrl_c_and_sigterm_save_the_step_they_come_in(
+    corpus: Path, tmp_path: Path, name: str, code: int
+) -> None:
+    stopped = _run(corpus, tmp_path / "run", "--kill-at", 5, "--signal", name, ok=False)
+    assert stopped.returncode == code  # what it would have been without us
+    assert checkpoint.steps(tmp_path / "run")[-1] == 6
+    assert "stopping after this step, with a checkpoint; again: at once" in stopped.stderr
+    assert "at step 6; the same command goes on" in stopped.stderr
+    _run(corpus, tmp_path / "straight")
+    _run(corpus, tmp_path / "run")
+    assert _hashes(tmp_path / "straight", 8) == _hashes(tmp_path / "run", 8)
+
+
+def test_a_second_signal_ends_at_once_and_another_thread_notes_none() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), StopSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert signals.asked
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    worker = threading.Thread(target=lambda: StopSignals().__enter__())
+    worker.start()
+    worker.join()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_two_gloo_processes_equal_one_with_the_same_global_batch(corpus: Path, tmp_path: Path) -> None:

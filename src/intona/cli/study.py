@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,8 @@ def main(arguments: list[str]) -> int:
     print("\n".join(plan_lines(plan, request.out, request.workers)), flush=True)
     if request.dry_run:
         return 0
+    # Like Ctrl-C: trainings save before they end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     outcome = study.run(
         plan,
         request.out,

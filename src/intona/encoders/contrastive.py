@@ -6,6 +6,7 @@ Both losses run over the pairs of all ranks, and the losses of the ranks add up 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +61,29 @@ def sigmoid_loss(
     sign = torch.full_like(logits, -1.0)
     sign[torch.arange(len(text)), _own(len(text), over_ranks)] = 1.0
     return -logsigmoid(sign * logits).sum()
+
+
+def balanced_bias(similarities: Sequence[Tensor], scale: float, *, pairs: int) -> float:
+    """The bias at which the sigmoid loss of batches of `pairs` pairs is least: its slope there is 0.
+
+    There each text expects one right sound: mean sigmoid of the right pairs + (pairs - 1) x that of the wrong
+    ones = 1. Between orthogonal vectors that is -log(pairs - 1), where stage 2 starts. (Ours.)
+
+    Args:
+        similarities: cosines (B, B) of some batches, right pairs on the diagonal.
+    """
+    right = torch.cat([s.diagonal() for s in similarities]).double() * scale
+    wrong = torch.cat([s[~torch.eye(len(s), dtype=torch.bool)] for s in similarities]).double() * scale
+
+    def excess(bias: float) -> float:
+        return float((right + bias).sigmoid().mean() + (pairs - 1) * (wrong + bias).sigmoid().mean()) - 1
+
+    bound = scale + math.log(max(pairs, 2)) + 1
+    low, high = -bound, bound
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+    return (low + high) / 2
 
 
 def softmax_loss(text: Tensor, audio: Tensor, scale: Tensor, *, over_ranks: bool = True) -> Tensor:

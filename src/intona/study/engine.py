@@ -17,6 +17,7 @@ from intona.study import job as jobs
 from intona.study.plan import Plan
 
 LOG = "log.txt"
+SAVING_SECONDS = 60  # for a training to end its step and save
 NOTE = "note.txt"  # what a job has found that must be known before the others are waited for
 Report = Callable[[str], None]
 
@@ -149,7 +150,7 @@ def _builds_on(plan: Plan, name: str, failed: dict[str, str]) -> bool:
 
 
 def _end(running: dict[str, subprocess.Popen[bytes]]) -> None:
-    """Ctrl-C, or an error of our own: no job is left behind."""
+    """Ctrl-C, or an error of our own: no job is left behind; trainings save first."""
     for process in running.values():
         try:
             os.killpg(process.pid, signal.SIGTERM)
@@ -157,7 +158,7 @@ def _end(running: dict[str, subprocess.Popen[bytes]]) -> None:
             continue
     for process in running.values():
         try:
-            process.wait(10)
+            process.wait(SAVING_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -106,7 +106,9 @@ def end_with(parent: int) -> None:
     """End this process and its own when the engine is gone: two must never work in one folder."""
     while os.getppid() == parent:
         time.sleep(1)
-    os.killpg(0, signal.SIGTERM)
+    while True:  # a training takes the first for a wish to save, the next as it is: nobody waits for it here
+        os.killpg(0, signal.SIGTERM)
+        time.sleep(1)
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from intona.nn.random import derive_seed
 from intona.training.ema import EMA
 from intona.training.guards import refuse_non_finite
 from intona.training.optim import OptimConfig, build_optimizer, lr_at
+from intona.training.stopping import StopSignals
 from intona.training.task import Feed, Task
 from intona.training.tracking import Tracker
 
@@ -75,7 +76,7 @@ def fit(
         run: run directory; holding a checkpoint of the same `run_config` means resume.
         feed: (rank, world size) -> Feed.
         run_config: the whole resolved config, saved and compared.
-        limit_minutes: stop after this wall time, with a checkpoint.
+        limit_minutes: stop after this wall time, with a checkpoint; so do Ctrl-C and SIGTERM (`StopSignals`).
         fabric: a launched Fabric for several processes; one process if None.
 
     Returns:
@@ -119,77 +120,83 @@ def fit(
             if name == "ema" and config.best and values and rank == 0:
                 _keep_best(run, done, task, ema, config.best, values, run_config)
 
-    try:
-        if done == 0:
-            with lower():
-                peak = _rehearse(model, fabric, batches, device)
-            tracker.message(f"longest batch rehearsed; peak memory {peak:.2f} GiB")
-            validate()
-            save()
-        audio, clock = 0.0, time.monotonic()
-        window_start = done
-        while done < config.steps:
-            optimizer.zero_grad(set_to_none=True)
-            # Dropout: a pure function of (seed, step, rank), so no RNG state needs saving.
-            torch.manual_seed(derive_seed(config.seed, "dropout", done, rank))
-            logged: dict[str, Tensor] = {}
-            micro: Any = None
-            for part in range(config.accumulate):
-                micro = batches.next().to(device)
-                audio += batches.seconds(micro)
-                with fabric.no_backward_sync(model, enabled=part < config.accumulate - 1):
-                    with lower():
-                        losses = _global(model(micro, done * config.accumulate + part), world)
-                    # DDP averages gradients over ranks; the loss is a sum over ranks / global count.
-                    fabric.backward(losses.total * (world / config.accumulate))
-                for k, p in losses.parts.items():
-                    value = _sum_over_ranks(p.total.detach(), world) / p.count.clamp(min=1)
-                    logged[k] = logged.get(k, torch.zeros_like(value)) + value / config.accumulate
-            norm = torch.nn.utils.clip_grad_norm_(task.parameters(), optim.clip)
-            values = {k: float(v) for k, v in logged.items()} | {"grad_norm": float(norm)}
-            refuse_non_finite(values, step=done, rank=rank, batch=micro, run=run)
-            lr = lr_at(optim, done, config.steps)
-            for group in optimizer.param_groups:
-                group["lr"] = lr * group["rate"]
-            optimizer.step()
-            done += 1
-            ema.update(task, done)
-            if done % config.log_every == 0 or done == config.steps:
-                seconds = time.monotonic() - clock
-                speed = {
-                    "lr": lr,
-                    "steps_per_hour": 3600 * (done - window_start) / seconds,
-                    "audio_per_second": audio * world / seconds,
-                    "minutes_left": (config.steps - done) * seconds / (done - window_start) / 60,
-                }
-                tracker.log(done, "train", values | speed)
-                audio, clock, window_start = 0.0, time.monotonic(), done
-            if done % config.validate_every == 0 or done == config.steps:
+    with StopSignals() as signals:
+        try:
+            if done == 0:
+                with lower():
+                    peak = _rehearse(model, fabric, batches, device)
+                tracker.message(f"longest batch rehearsed; peak memory {peak:.2f} GiB")
                 validate()
-            if config.demo_every and (done % config.demo_every == 0 or done == config.steps) and rank == 0:
-                with ema.swapped_in(task), torch.random.fork_rng():
-                    task.eval()
-                    task.demonstrate(run / "demo" / f"step-{done:08d}", done)
-                    task.train()
-            late = limit_minutes is not None and time.monotonic() - started > 60 * limit_minutes
-            late = bool(_sum_over_ranks(torch.tensor(float(late)), world) > 0)
-            if done % config.save_every == 0 or done == config.steps or late:
                 save()
-            if late and done < config.steps:
-                tracker.message(
-                    f"stopped after {limit_minutes:g} minutes at step {done}; the same command goes on"
-                )
-                break
-    except RuntimeError as e:
-        if world > 1 and _is_a_lost_rank(e):
-            raise UserError(
-                f"another of the {world} processes of this run has ended, at step {done}",
-                where=run,
-                mend="see what it said, and start the same command again: it resumes",
-            ) from None
-        raise
-    finally:
-        tracker.close()
+            audio, clock = 0.0, time.monotonic()
+            window_start = done
+            while done < config.steps:
+                optimizer.zero_grad(set_to_none=True)
+                # Dropout: a pure function of (seed, step, rank), so no RNG state needs saving.
+                torch.manual_seed(derive_seed(config.seed, "dropout", done, rank))
+                logged: dict[str, Tensor] = {}
+                micro: Any = None
+                for part in range(config.accumulate):
+                    micro = batches.next().to(device)
+                    audio += batches.seconds(micro)
+                    with fabric.no_backward_sync(model, enabled=part < config.accumulate - 1):
+                        with lower():
+                            losses = _global(model(micro, done * config.accumulate + part), world)
+                        # DDP averages gradients over ranks; the loss is a sum over ranks / global count.
+                        fabric.backward(losses.total * (world / config.accumulate))
+                    for k, p in losses.parts.items():
+                        value = _sum_over_ranks(p.total.detach(), world) / p.count.clamp(min=1)
+                        logged[k] = logged.get(k, torch.zeros_like(value)) + value / config.accumulate
+                norm = torch.nn.utils.clip_grad_norm_(task.parameters(), optim.clip)
+                values = {k: float(v) for k, v in logged.items()} | {"grad_norm": float(norm)}
+                refuse_non_finite(values, step=done, rank=rank, batch=micro, run=run)
+                lr = lr_at(optim, done, config.steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = lr * group["rate"]
+                optimizer.step()
+                done += 1
+                ema.update(task, done)
+                if done % config.log_every == 0 or done == config.steps:
+                    seconds = time.monotonic() - clock
+                    speed = {
+                        "lr": lr,
+                        "steps_per_hour": 3600 * (done - window_start) / seconds,
+                        "audio_per_second": audio * world / seconds,
+                        "minutes_left": (config.steps - done) * seconds / (done - window_start) / 60,
+                    }
+                    tracker.log(done, "train", values | speed)
+                    audio, clock, window_start = 0.0, time.monotonic(), done
+                if done % config.validate_every == 0 or done == config.steps:
+                    validate()
+                if (
+                    config.demo_every
+                    and (done % config.demo_every == 0 or done == config.steps)
+                    and rank == 0
+                ):
+                    with ema.swapped_in(task), torch.random.fork_rng():
+                        task.eval()
+                        task.demonstrate(run / "demo" / f"step-{done:08d}", done)
+                        task.train()
+                late = limit_minutes is not None and time.monotonic() - started > 60 * limit_minutes
+                late = bool(_sum_over_ranks(torch.tensor(float(late or signals.asked)), world) > 0)
+                if done % config.save_every == 0 or done == config.steps or late:
+                    save()
+                if late and done < config.steps:
+                    minutes = (time.monotonic() - started) / 60
+                    tracker.message(
+                        f"stopped after {minutes:.3g} minutes at step {done}; the same command goes on"
+                    )
+                    break
+        except RuntimeError as e:
+            if world > 1 and _is_a_lost_rank(e):
+                raise UserError(
+                    f"another of the {world} processes of this run has ended, at step {done}",
+                    where=run,
+                    mend="see what it said, and start the same command again: it resumes",
+                ) from None
+            raise
+        finally:
+            tracker.close()
     return checkpoint.resolve(run)
 
 

@@ -27,7 +27,7 @@ from intona.data.phoneme_batches import (
 from intona.data.pieces import Text
 from intona.data.prepared import Item, Prepared
 from intona.encoders import pretrained
-from intona.encoders.contrastive import ContrastiveConfig, ContrastiveModel
+from intona.encoders.contrastive import ContrastiveConfig, ContrastiveModel, balanced_bias
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.ecapa import EcapaConfig
 from intona.encoders.speaker import SpeakerVectors
@@ -66,8 +66,9 @@ class RunConfig:
     `speaker`: where speaker vectors come from: "ge2e", "none" (nobody's always), or a directory or hub id of
     a WavLM with an x-vector head; with probability `speaker_dropout` nobody's vector stands in.
     `statistics`: what the sound side normalises by in training, the "batch" or, in stage 3, what stage 2 left
-    ("frozen"): a batch of one phoneme is not what evaluation sees. `pieces`: BPE vocabulary, unless an
-    earlier stage brings one.
+    ("frozen"): a batch of one phoneme is not what evaluation sees. `fit_bias`: batches on which SigLIP's bias
+    is fitted before the first step, all else as it came; 0 leaves it as it came. `pieces`: BPE vocabulary,
+    unless an earlier stage brings one.
     """
 
     stage: str = "prosody.contrastive"
@@ -84,12 +85,13 @@ class RunConfig:
     speaker: str = "ge2e"
     speaker_dropout: float = 0.1
     statistics: Literal["batch", "frozen"] = "batch"
+    fit_bias: int = 0
     model: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
-        configs.at_least(self, batch=2, per_utterance=1, min_frames=1, max_frames=1, pieces=1)
+        configs.at_least(self, batch=2, per_utterance=1, min_frames=1, max_frames=1, pieces=1, fit_bias=0)
         if not 0 <= self.speaker_dropout <= 1:
             raise ValueError(f"speaker_dropout is {self.speaker_dropout}: from 0 to 1")
 
@@ -167,7 +169,8 @@ class ContrastiveTask(Task):
         if config.statistics == "frozen":
             self.model.audio.freeze_statistics()
 
-    def forward(self, batch: PairBatch, step: int) -> Losses:
+    def embed(self, batch: PairBatch, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Texts and sounds of a batch, both (B, D) of norm 1."""
         known = None
         if self.training and self.config.speaker_dropout and batch.speaker is not None:
             draws = ItemRandom(self.config.loop.seed, step, batch.ids).uniform()
@@ -175,10 +178,12 @@ class ContrastiveTask(Task):
         text = self.model.embed_text(
             batch.tokens, batch.lengths, batch.pieces, batch.speaker, batch.rows, batch.positions, known
         )
-        audio = self.model.embed_audio(batch.mels, batch.mel_lengths)
-        parts = self.model.parts(text, audio)
+        return text, self.model.embed_audio(batch.mels, batch.mel_lengths)
+
+    def forward(self, batch: PairBatch, step: int) -> Losses:
+        parts = self.model.parts(*self.embed(batch, step))
         same = (batch.kinds[:, None] == batch.kinds[None, :]).sum() - len(batch)
-        wrong = torch.tensor(float(len(batch) * (len(batch) - 1)), device=text.device)
+        wrong = torch.tensor(float(len(batch) * (len(batch) - 1)), device=batch.mels.device)
         parts["same_phoneme"] = Part(total=same.to(wrong), count=wrong, weight=0.0)
         return Losses(parts=parts)
 
@@ -234,6 +239,10 @@ class PairFeed:
     def next(self) -> PairBatch:
         step = self.sampler.step
         return self._collate(self.places, next(self.sampler), step)
+
+    def at(self, step: int) -> PairBatch:
+        """The batch of a step; the feed stays where it is."""
+        return self._collate(self.places, self.sampler.draw(step), step)
 
     def longest(self) -> PairBatch:
         """The longest texts, each with its longest spans."""
@@ -295,6 +304,26 @@ def start_from_stage(task: ContrastiveTask, init: Path) -> None:
     tell_new_symbols(path, prepared.tokenizer)
 
 
+@torch.no_grad()
+def fit_bias(task: ContrastiveTask, feed: PairFeed) -> None:
+    """Set SigLIP's bias to what is best for the first batches, all else as it stands.
+
+    Wrong pairs of one phoneme are far more alike than the mixed ones that stage 2 set its bias by, and at the
+    encoder's rate the bias would take thousands of steps to follow; until then the encoder pays for it.
+    """
+    if task.model.bias is None:
+        return
+    task.eval()
+    found = [task.embed(feed.at(step), step) for step in range(task.config.fit_bias)]
+    task.train()
+    bias = balanced_bias(
+        [text.cpu() @ audio.cpu().T for text, audio in found],
+        float(task.model.log_scale.exp()),
+        pairs=task.config.batch * ranks.world(),
+    )
+    task.model.bias.fill_(bias)
+
+
 def run_stage(
     config: RunConfig,
     *,
@@ -325,6 +354,12 @@ def run_stage(
     torch.manual_seed(config.loop.seed)
     task = ContrastiveTask(config, prepared, bpe, speakers)
     feed = PairFeed(prepared, config, texts, speakers, 0, 1)
+
+    def start(task: ContrastiveTask, source: Path) -> None:
+        start_from_stage(task, source)
+        if config.fit_bias and not checkpoint.steps(out):  # a resume has its own
+            fit_bias(task, feed)
+
     met = feed.sampler.collisions(20)
     millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in task.model.named_children()}
     return fit_stage(
@@ -343,7 +378,7 @@ def run_stage(
             "of one speaker": f"{met.same_speaker:.1%}",
         },
         init=init,
-        start=start_from_stage,
+        start=start,
         limit_minutes=limit_minutes,
         fabric=fabric,
     )
