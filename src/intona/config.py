@@ -137,27 +137,21 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
 
 
 def at_least(config: Any, **bounds: float) -> None:
-    """For `__post_init__`: fields that are a number, not None, and below their bound are refused.
+    """`within`, with no upper bound."""
+    within(config, **{name: (bound, math.inf) for name, bound in bounds.items()})
+
+
+def within(config: Any, **bounds: tuple[float, float]) -> None:
+    """For `__post_init__`: fields that are a number, not None, and outside their bounds are refused.
 
     Raises:
         ValueError: names the field, what it is and the bound.
     """
-    for name, bound in bounds.items():
+    for name, (low, high) in bounds.items():
         value = getattr(config, name)
-        if value is not None and value < bound:
-            raise ValueError(f"{name} is {value}: at least {bound:g}")
-
-
-def at_most(config: Any, **bounds: float) -> None:
-    """As `at_least`, for fields above their bound.
-
-    Raises:
-        ValueError: names the field, what it is and the bound.
-    """
-    for name, bound in bounds.items():
-        value = getattr(config, name)
-        if value is not None and value > bound:
-            raise ValueError(f"{name} is {value}: at most {bound:g}")
+        if value is not None and not low <= value <= high:
+            bound = f"at most {high:g}" if value > high else f"at least {low:g}"
+            raise ValueError(f"{name} is {value}: {bound}")
 
 
 def diff(a: Any, b: Any) -> list[str]:

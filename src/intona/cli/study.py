@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +117,7 @@ def main(arguments: list[str]) -> int:
     request = tyro.cli(Study, prog="intona study", args=arguments)
     request.check()
     from intona import study
+    from intona.study import job
     from intona.study.account import left_lines, plan_lines
 
     entry = STUDIES[request.name]
@@ -126,8 +126,7 @@ def main(arguments: list[str]) -> int:
     print("\n".join(plan_lines(plan, request.out, request.workers)), flush=True)
     if request.dry_run:
         return 0
-    # Like Ctrl-C: trainings save before they end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    job.exit_on_sigterm()  # trainings save before they end
     outcome = study.run(
         plan,
         request.out,

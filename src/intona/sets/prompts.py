@@ -223,12 +223,12 @@ def kept(folder: Path) -> dict[str, Prompt]:
         UserError: nothing of that kind there.
     """
     path = folder / KEPT
+    rows = read_jsonl(path)
     try:
-        rows = read_jsonl(path)
         return {
             r["id"]: Prompt(path=folder / Path(r["file"]).name, text=r["text"], name=r["name"]) for r in rows
         }
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise UserError("not a list of prompts", where=path) from None
 
 

@@ -111,14 +111,18 @@ def end_with(parent: int) -> None:
         time.sleep(1)
 
 
+def exit_on_sigterm() -> None:
+    """SIGTERM unwinds as Ctrl-C does, so that what is around a job or an engine ends in order."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def main() -> int:
     # The engine gave this job a session, so the group is its own.
     if os.getpgrp() == os.getpid():
         threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     out, name = Path(sys.argv[1]), sys.argv[2]
     limit = float(sys.argv[3]) if len(sys.argv) > 3 else None
-    # What an interrupted attempt took counts too: let `perform` write it down.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    exit_on_sigterm()  # what an interrupted attempt took counts too: `perform` writes it down
     try:
         perform(out, name, limit)
     except UserError as e:

@@ -34,7 +34,6 @@ from intona.text import (
 
 PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
 MAX_CHARACTERS = 100_000
-MIN_LENGTH_SCALE = 0.1  # and at most ten times: beyond it nobody speaks
 SHOWN = 40  # characters of a sentence in a message
 
 T = TypeVar("T")
@@ -52,8 +51,7 @@ class Manner:
     solver: str | None = None
 
     def __post_init__(self) -> None:
-        configs.at_least(self, steps=1, temperature=0, guidance=0, length_scale=MIN_LENGTH_SCALE)
-        configs.at_most(self, steps=1000, temperature=10, guidance=100, length_scale=1 / MIN_LENGTH_SCALE)
+        configs.within(self, steps=(1, 1000), temperature=(0, 10), guidance=(0, 100), length_scale=(0.1, 10))
 
     @classmethod
     def of(cls, card: Mapping[str, Any], *, where: str) -> Manner:

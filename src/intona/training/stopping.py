@@ -17,9 +17,12 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._number = 0
+        self._number = 0  # of the signal that was noted
         self._before: dict[int, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        return self._number != 0
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
@@ -34,7 +37,7 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._restore()
-        self.asked, self._number = True, number
+        self._number = number
         print("stopping after this step, with a checkpoint; again: at once", file=sys.stderr, flush=True)
 
     def _restore(self) -> None:
