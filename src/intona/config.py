@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import re
 import types
 import typing
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from intona.errors import UserError, nearest
+from intona.files import write_whole
 
 C = TypeVar("C")
 MAX_CONFIG_BYTES = 1 << 20
@@ -34,15 +34,8 @@ def save(config: Any, path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, flush it to disk and rename: never half a file."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w", encoding="utf-8") as f:
-        json.dump(value, f, ensure_ascii=False, indent=2, allow_nan=False)
-        f.write("\n")
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(temporary, path)
+    """Write JSON, indented; whole or not at all."""
+    write_whole(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def read_text(path: Path | str, max_bytes: int) -> str:

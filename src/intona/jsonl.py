@@ -10,6 +10,7 @@ from typing import Any
 
 from intona.config import read_text
 from intona.errors import UserError
+from intona.files import whole
 
 MAX_BYTES = 1 << 28
 
@@ -75,13 +76,11 @@ def whole_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write under a temporary name, then rename.
+    """Write a row a line, whole or not at all.
 
     Raises:
         ValueError: a number that is not finite.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as f:
+    with whole(path) as half, open(half, "w", encoding="utf-8") as f:
         for row in rows:
             f.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-    temporary.replace(path)

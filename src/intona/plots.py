@@ -5,14 +5,13 @@ Uses matplotlib's objects, never pyplot: no global state, no display, safe in th
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from intona.errors import UserError
+from intona.files import whole
 
 if TYPE_CHECKING:
     from intona.audio import Audio
@@ -111,15 +110,10 @@ def _axes(title: str) -> tuple[Any, Any]:
 
 def _save(figure: Any, path: Path | str) -> Path:
     path = Path(path)
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(half, "xb") as f:
+        with whole(path, durable=False) as half, open(half, "wb") as f:
             figure.savefig(f, format="png")
-        os.replace(half, path)
     except OSError as e:
         raise UserError(f"cannot be written ({e.strerror})", where=path) from None
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink()
     return path

@@ -130,17 +130,17 @@ def test_what_a_kill_left_out_comes_out_the_same(
 ) -> None:
     config = SetConfig(batch=3, temperature=1.0)
     synthesize_set(make(), manifest, tmp_path / "straight", config)
-    real, count = speak.write_wav, 0
+    real, count = Audio.write, 0
 
-    def dies(*arguments: object) -> None:
+    def dies(audio: Audio, path: Path) -> None:
         nonlocal count
         count += 1
         if count == 4:
             raise KeyboardInterrupt
-        real(*arguments)  # type: ignore[arg-type]
+        real(audio, path)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(speak, "write_wav", dies)
+        patch.setattr(Audio, "write", dies)
         synthesize_set(make(), manifest, tmp_path / "killed", config)
     assert len(_wavs(tmp_path / "killed")) == 3
     synthesize_set(make(), manifest, tmp_path / "killed", config)

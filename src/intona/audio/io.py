@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ import soxr
 
 from intona.audio.riff import missing_seconds
 from intona.errors import UserError, unknown
+from intona.files import whole
 
 MIN_RATE, MAX_RATE = 4_000, 768_000
 MAX_CHANNELS = 64
@@ -267,33 +267,19 @@ def write_audio(
     data = encode_audio(audio, format=format, subtype=subtype, clip=clip)
     with written_whole(path) as temporary, open(temporary, "wb") as f:
         f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A new file beside `path` to write to: it takes that name when the block ends, and goes when it fails.
+    """`files.whole` with an error for people.
 
     Raises:
         UserError: no such folder, a full disk.
     """
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=".intona-", suffix=path.suffix, delete=False
-        ) as f:
-            temporary = Path(f.name)
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
+        with whole(path) as half:
+            yield half
     except OSError as e:
         raise UserError(f"cannot be written ({e.strerror})", where=path) from None
     except soundfile.LibsndfileError as e:
         raise UserError(f"cannot be written ({e.error_string})", where=path) from None
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)

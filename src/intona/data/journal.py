@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from intona.errors import UserError
+from intona.files import STRAYS
 from intona.jsonl import write_jsonl
 
 if os.name == "posix":
@@ -117,7 +118,7 @@ class Journal:
         if self._log:
             self._log.close()
         (self.out / JOURNAL).unlink(missing_ok=True)
-        for stray in (self.out / "audio").glob(".*.tmp"):
+        for stray in (self.out / "audio").glob(STRAYS):
             with contextlib.suppress(OSError):
                 stray.unlink()
 

@@ -16,6 +16,7 @@ from intona.data.clean import CleanConfig, Rejected, clean
 from intona.data.labels import Label, frames, shift, symbols
 from intona.data.script import Job
 from intona.errors import UserError
+from intona.files import write_whole
 from intona.pool import DeadWorker, default_workers, pooled
 
 IN_FLIGHT = 4  # jobs a worker: enough to keep it busy, few enough to keep mels out of memory
@@ -59,7 +60,8 @@ def work(job: Job, config: CleanConfig, spec: MelSpec) -> Outcome:
         durations = tuple(int(d) for d in frames(named, len(made.mel), frame_seconds))
     if len(made.mel) == 0:
         return Outcome(job=job, reason="too short", detail="less than one frame")
-    _write(job.target, encode_audio(made.audio, format="FLAC"))
+    # After a power cut the whole preparation is checked against its journal anyway.
+    write_whole(job.target, encode_audio(made.audio, format="FLAC"), durable=False)
     return Outcome(
         job=job,
         seconds=made.audio.duration,
@@ -68,13 +70,6 @@ def work(job: Job, config: CleanConfig, spec: MelSpec) -> Outcome:
         symbols=phones,
         durations=durations,
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    # No fsync: after a power cut the whole preparation is checked against its journal anyway.
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def run_jobs(

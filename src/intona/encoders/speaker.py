@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from intona.audio import Audio, read_audio
 from intona.data.prepared import Item, Prepared
 from intona.errors import UserError
+from intona.files import write_whole
 
 FILE = "speaker-{}.safetensors"
 
@@ -140,11 +141,8 @@ def _write(path: Path, prepared: Prepared, vectors: dict[str, np.ndarray], ident
     nothing = np.zeros(len(next(iter(vectors.values()))), np.float32)
     table = np.stack([vectors.get(item.id, nothing) for item in prepared])
     known = np.array([item.id in vectors for item in prepared])
-    temporary = path.with_name(f".{path.name}.tmp")
+    content = safetensors.numpy.save({"vectors": table, "known": known}, metadata={"identity": identity})
     try:
-        temporary.write_bytes(
-            safetensors.numpy.save({"vectors": table, "known": known}, metadata={"identity": identity})
-        )
-        temporary.replace(path)
+        write_whole(path, content)
     except OSError:
         print(f"speaker vectors not kept: {path.parent} cannot be written", file=sys.stderr)

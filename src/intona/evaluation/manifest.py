@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from intona.errors import UserError
+from intona.files import write_whole
 from intona.jsonl import numbered_lines, read_row
 
 MAX_ROWS = 1_000_000
@@ -144,6 +144,4 @@ def write_manifest(path: Path | str, manifest: Manifest) -> None:
                     f'"{r.id}" has "|" or a line break in its text', where=path, mend="use .jsonl"
                 )
         lines = ["id|text|speaker", *(f"{r.id}|{r.text}|{r.speaker}" for r in manifest.rows)]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, "\n".join(lines) + "\n")

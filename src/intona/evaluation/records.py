@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from intona.errors import UserError
+from intona.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +139,9 @@ class RecordFile:
             self._file = None
 
     def replace(self, records: Iterable[Record]) -> None:
-        """Write exactly these, under a temporary name first."""
+        """Write exactly these, whole or not at all."""
         self.close()
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        with open(temporary, "w", encoding="utf-8") as f:
-            f.writelines(_line(r) for r in records)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, self.path)
+        write_whole(self.path, "".join(map(_line, records)))
 
 
 def _lock(file: IO[bytes], path: Path) -> None:

@@ -36,6 +36,7 @@ from intona.evaluation.records import Record, RecordFile, read_records
 from intona.evaluation.table import Report, build_report, to_json
 from intona.evaluation.wavs import file_digest, index_folder
 from intona.evaluation.work import Task, judge_units
+from intona.files import write_whole
 
 Progress = Callable[[int, int, str], None]
 Systems = Mapping[str, Path | str] | Sequence[System]
@@ -334,9 +335,7 @@ def _finish(out: Path, plan: Plan, manifest: Manifest) -> Report:
         )
     RecordFile(out / "records.jsonl").replace(records)
     report = build_report(manifest, plan, records)
-    temporary = out / ".table.md.tmp"
-    temporary.write_text(to_markdown(report), encoding="utf-8")
-    temporary.replace(out / "table.md")
+    write_whole(out / "table.md", to_markdown(report))
     write_json(out / "table.json", to_json(report))
     for part in out.glob("records-*-of-*.jsonl"):
         part.unlink()

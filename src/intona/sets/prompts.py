@@ -7,9 +7,7 @@ speaker is taken from that folder: never the row's own, nor one of the same word
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from intona.evaluation.manifest import Manifest, Row, read_manifest
 from intona.evaluation.records import digest
 from intona.evaluation.speaker import Prompts
 from intona.evaluation.wavs import ENDINGS, file_digest, index_folder
+from intona.files import whole
 from intona.jsonl import numbered_lines, read_jsonl, read_row, write_jsonl
 from intona.nn.random import derive_seed
 
@@ -200,20 +199,16 @@ def keep(prompts: Mapping[str, Prompt], out: Path) -> None:
         UserError: a recording that cannot be read, a folder that cannot be written.
     """
     rows = []
-    half = out / f".{KEPT}.{os.getpid()}.tmp"
     try:
         out.mkdir(parents=True, exist_ok=True)
         for i, prompt in prompts.items():
             target = out / f"{i}{prompt.path.suffix.lower()}"
-            shutil.copyfile(prompt.path, half)
-            os.replace(half, target)
+            with whole(target) as half:
+                shutil.copyfile(prompt.path, half)
             rows.append({"id": i, "file": target.name, "text": prompt.text, "name": prompt.name})
         write_jsonl(out / KEPT, rows)
     except OSError as e:
         raise UserError(f"the prompts cannot be kept ({e.strerror or e})", where=out) from None
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink()
 
 
 def kept(folder: Path) -> dict[str, Prompt]:

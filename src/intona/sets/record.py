@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from typing import Any
 
 import torch
 
-from intona.audio import Audio
 from intona.config import read_json, write_json
 from intona.errors import UserError
-from intona.jsonl import whole_rows
+from intona.jsonl import whole_rows, write_jsonl
 
 MADE_BY, FAILURES, TIMES = "made_by.json", "failures.jsonl", "times.jsonl"
 
@@ -95,18 +93,5 @@ def claim(out: Path, made_by: dict[str, Any]) -> None:
         raise UserError(f"cannot be written ({e.strerror})", where=out) from None
 
 
-def write_wav(audio: Audio, target: Path) -> None:
-    half = target.with_name(f".{target.stem}.{os.getpid()}.wav")
-    try:
-        audio.write(half)
-        os.replace(half, target)
-    finally:
-        with contextlib.suppress(OSError):
-            half.unlink()
-
-
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    lines = [json.dumps({"id": f.id, "reason": f.reason}, ensure_ascii=False) + "\n" for f in failures]
-    half.write_text("".join(lines), encoding="utf-8")
-    os.replace(half, path)
+    write_jsonl(path, ({"id": f.id, "reason": f.reason} for f in failures))

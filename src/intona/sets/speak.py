@@ -30,7 +30,6 @@ from intona.sets.record import (
     timed,
     weights_hash,
     write_failures,
-    write_wav,
 )
 from intona.synth.gradtts import GradTTSVoice
 from intona.synth.voice import options_of
@@ -156,7 +155,7 @@ def synthesize_set(
                     if isinstance(audio, UserError):
                         failures[i] = Failure(id=i, reason=str(audio))
                         continue
-                    write_wav(audio, out / f"{i}.wav")
+                    audio.write(out / f"{i}.wav")
                     seconds.append(audio.duration)
                     made += 1
         if progress:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from intona.errors import UserError
+from intona.files import write_whole
 
 _VOID = {"img", "br", "hr", "meta", "input", "source"}
 
@@ -147,14 +147,15 @@ def asset(name: str) -> str:
 
 
 def write_text(path: Path | str, content: str) -> Path:
-    """Write under a temporary name and rename: never half a page."""
+    """Write whole or not at all.
+
+    Raises:
+        UserError: a folder that cannot be written, a full disk.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, content)
     except OSError as e:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"cannot be written ({e.strerror})", where=path) from None
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from typing import Any
 
@@ -34,10 +33,8 @@ def measured_of(prepared: Prepared) -> dict[str, dict[str, float]]:
     found = _measure(prepared)
     if not found:
         raise UserError("no recording with speech in it", where=prepared.root)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write_json(half, found)
-        os.replace(half, path)
+        write_json(path, found)
     except OSError:
         print(f"measured prosody not kept: {path.parent} cannot be written", file=sys.stderr)
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from intona.data.samplers import DurationBatchSampler
+from intona.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +116,7 @@ def write(path: Path, pairs: dict[str, list[Pair]], identity: str) -> None:
     }
     tensors |= {f"{s}/{i:06d}/style": p.style.astype(np.float32) for i, (s, p) in enumerate(flat)}
     tensors |= {f"{s}/{i:06d}/id": np.frombuffer(p.id.encode(), np.uint8) for i, (s, p) in enumerate(flat)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # several runs may make the same
-    temporary.write_bytes(safetensors.numpy.save(tensors, metadata={"identity": identity}))
-    temporary.replace(path)
+    write_whole(path, safetensors.numpy.save(tensors, metadata={"identity": identity}))
 
 
 def read(path: Path, identity: str) -> dict[str, list[Pair]] | None:
