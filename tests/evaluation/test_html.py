@@ -24,6 +24,7 @@ from intona.evaluation.finished import read_report, recall_wavs, remember_wavs
 from intona.evaluation.html import Page, Section, figures, join, parts, tag, write_html
 from intona.evaluation.html import cards as cards_module
 from intona.evaluation.html.transcript import align_words, marked
+from intona.evaluation.records import Record, RecordFile, records_digest
 from intona.evaluation.wer import count_edits
 
 EVIL = '<script>alert("x")</script>'
@@ -87,16 +88,20 @@ def report_of(
             bad = utterance in gone
             value = 1.0 if bad else 0.1 * number + 0.01 * place
             records.append(
-                {
-                    "system": name,
-                    "id": utterance,
-                    "speaker": "",
-                    "text": text,
-                    "measure": "wer",
-                    "status": "missing" if bad else "ok",
-                    "value": value,
-                    "detail": {"hypothesis": "" if bad else " ".join(text.split()[1:])},
-                }
+                Record(
+                    system=name,
+                    id=utterance,
+                    speaker="",
+                    text=text,
+                    measure="wer",
+                    status="missing" if bad else "ok",
+                    value=value,
+                    numerator=value,
+                    denominator=1.0,
+                    detail={"hypothesis": "" if bad else " ".join(text.split()[1:])},
+                    judge="j",
+                    key="k",
+                )
             )
     paired = {"difference": 0.1, "low": 0.05, "high": 0.15, "p": 0.0004, "n": len(texts), "clusters": 1}
     table: dict[str, Any] = {
@@ -116,10 +121,11 @@ def report_of(
         "seed": 0,
         "recording": "recording",
     }
+    RecordFile(directory / "records.jsonl").replace(records)
+    table["records_sha256"] = records_digest(records)
     (directory / "table.json").write_text(json.dumps(table), encoding="utf-8")
     lines = [json.dumps({"id": u, "text": t, "speaker": ""}, ensure_ascii=False) for u, t in texts.items()]
     (directory / "manifest.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (directory / "records.jsonl").write_text("\n".join(map(json.dumps, records)) + "\n", encoding="utf-8")
     return directory
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from intona import config
 from intona.errors import UserError
 from intona.evaluation.manifest import Row, read_manifest
-from intona.evaluation.records import check
+from intona.evaluation.records import Record, read_records, records_digest
 from intona.evaluation.table import Report
 
 MAX_TABLE_BYTES = 1 << 26
@@ -27,13 +26,13 @@ class Finished:
     Args:
         table: `table.json` as written by `evaluate`.
         rows: utterance id -> id, text, speaker, in the order declared.
-        records: (system, id) -> measure -> record, as JSON types.
+        records: (system, id) -> measure -> record.
     """
 
     directory: Path
     table: Mapping[str, Any]
     rows: Mapping[str, Row]
-    records: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]]
+    records: Mapping[tuple[str, str], Mapping[str, Record]]
 
     @property
     def systems(self) -> tuple[str, ...]:
@@ -47,14 +46,14 @@ class Finished:
     def failure(self, system: str, utterance: str) -> tuple[str, str] | None:
         """(status, why) of an output that counts as failed, else None."""
         for record in self.records.get((system, utterance), {}).values():
-            if record["status"] not in _OK:
-                return str(record["status"]), str((record.get("detail") or {}).get("why", ""))
+            if record.status not in _OK:
+                return record.status, str((record.detail or {}).get("why", ""))
         return None
 
     def hypothesis(self, system: str, utterance: str) -> str | None:
         """What the recognizer heard; None where none was asked."""
         for record in self.records.get((system, utterance), {}).values():
-            heard = (record.get("detail") or {}).get("hypothesis")
+            heard = (record.detail or {}).get("hypothesis")
             if isinstance(heard, str):
                 return heard
         return None
@@ -64,7 +63,8 @@ def read_report(directory: Path | str) -> Finished:
     """Read a whole report.
 
     Raises:
-        UserError: no such directory, a report that is not finished, files that are not of this version.
+        UserError: no such directory, a report that is not finished, files that are not of this version or
+            not of one another.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -78,11 +78,21 @@ def read_report(directory: Path | str) -> Finished:
     table = config.read_json(directory / "table.json", max_bytes=MAX_TABLE_BYTES)
     _check(table, directory / "table.json")
     manifest = read_manifest(directory / "manifest.jsonl")
+    listed = read_records(directory / "records.jsonl")
+    if records_digest(listed) != table.get("records_sha256"):
+        raise UserError(
+            "its records are not those of its table",
+            where=directory,
+            mend="run the same `intona evaluate` again",
+        )
+    records: dict[tuple[str, str], dict[str, Record]] = {}
+    for record in listed:
+        records.setdefault((record.system, record.id), {})[record.measure] = record
     return Finished(
         directory=directory,
         table=table,
         rows={row.id: row for row in manifest.rows},
-        records=_records(directory / "records.jsonl"),
+        records=records,
     )
 
 
@@ -101,24 +111,6 @@ def _check(table: Any, path: Path) -> None:
     whole = all(known - set(unavailable) <= set(row.cells) for row in report.rows)
     if not names or len(set(names)) != len(names) or not used <= known or not whole:
         raise UserError("not a table of this version", where=path)
-
-
-def _records(path: Path) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
-    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    number = 0
-    try:
-        with open(path, encoding="utf-8") as f:
-            for line in f:
-                number += 1
-                value = json.loads(line)
-                _ = value["status"], value["value"]
-                check(value)
-                found.setdefault((value["system"], value["id"]), {})[value["measure"]] = value
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise UserError("not a record of this version", where=f"{path}, line {number}") from None
-    except OSError as e:
-        raise UserError(f"cannot be read ({e.strerror})", where=path) from None
-    return found
 
 
 def remember_wavs(directory: Path | str, wavs: Mapping[str, Path]) -> None:

@@ -164,10 +164,10 @@ def sums(finished: Finished, system: str, measure: str) -> Sums:
     found = {}
     for i in finished.rows if m is not None else ():
         record = finished.records.get((system, i), {}).get(measure)
-        if m is None or record is None or record["value"] is None:
+        if m is None or record is None or record.value is None:
             continue
-        pooled = (record["numerator"] or 0.0, record["denominator"] or 1.0)
-        found[i] = pooled if m["pooled"] else (record["value"], 1.0)
+        pooled = (record.numerator or 0.0, record.denominator or 1.0)
+        found[i] = pooled if m["pooled"] else (record.value, 1.0)
     return found
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from intona.audio import Audio
 from intona.evaluation.finished import remember_wavs
+from intona.evaluation.records import records_digest
 
 SYSTEMS = ("recording", "ours", "<b>theirs</b>")
 
@@ -60,6 +61,7 @@ def make_report(tmp_path: Path, voice: Callable[..., Audio]) -> Callable[..., Pa
             "resamples": 10,
             "seed": 0,
             "recording": "recording",
+            "records_sha256": records_digest(()),
         }
         (report / "table.json").write_text(json.dumps(table))
         (report / "records.jsonl").write_text("")

@@ -68,8 +68,8 @@ def _badness(finished: Finished, measure: Mapping[str, Any], utterance: str) -> 
     values = []
     for system in audible(finished):
         record = finished.records.get((system, utterance), {}).get(measure["name"])
-        if record is not None and record["value"] is not None:
-            values.append(float(record["value"]))
+        if record is not None and record.value is not None:
+            values.append(record.value)
     mean = sum(values) / len(values) if values else 0.0
     return mean if measure["better"] == "lower" else -mean
 
@@ -184,7 +184,7 @@ def _values(finished: Finished, system: str, utterance: str) -> list[tuple[Child
     records = finished.records.get((system, utterance), {})
     shown: list[tuple[Child, Child]] = []
     for m in finished.measures:
-        value = records.get(m["name"], {}).get("value")
-        if value is not None:
-            shown.append((m["title"], f"{value:.{m['digits']}f}"))
+        record = records.get(m["name"])
+        if record is not None and record.value is not None:
+            shown.append((m["title"], f"{record.value:.{m['digits']}f}"))
     return shown
