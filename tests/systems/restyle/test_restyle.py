@@ -267,6 +267,13 @@ def test_a_model_of_the_voices_own_speech(spoken: Path, voice: Path, tmp_path: P
     assert np.allclose(vectors.mean(0)[: len(NAMES)], 0, atol=0.05)
     assert np.allclose(vectors.std(0)[: len(NAMES)][varied], 1, atol=0.1)
     assert all(p.given.shape == p.wanted.shape for p in pairs["train"])
+    # Unaligned: the same sentences are wanted, from ones with durations of their own, cut or padded.
+    apart, _ = own_pairs(Prepared.open(spoken), space, count=14, seed=0, max_frames=2400, align="none")
+    for one, other in zip(pairs["train"], apart["train"], strict=True):
+        assert one.id == other.id and np.array_equal(one.wanted, other.wanted)
+        assert other.given.shape == one.given.shape and not np.array_equal(one.given, other.given)
+    padded = [p for p in apart["train"] if not p.given[-1].any()]
+    assert 0 < len(padded) < len(apart["train"])
     run = _train("restyle.palette", spoken, tmp_path / "own", vits=str(voice), speech="own", sentences="14")
     made = speak.load(run)
     assert made.style.describe() == style.describe()

@@ -50,31 +50,56 @@ class Restyled:
 
 
 TWO_D = (("model.network.kind", "unet2d"), ("model.network.tokens", "4"))
+UNALIGNED = (("align", "none"),)
+UNMASKED = (("model.masked", "false"), ("model.segment", "384"))
+CANVAS_COSTS = 1.7  # times a step on real frames
 BRIDGE: dict[str, Any] = {"stage": "restyle.bridge"}
+# Towards the voice's own speech nothing is estimated: what an arm loses there its own choice has lost.
 ARMS = {
-    "palette": Restyled(what="v-diffusion, aligned, 1-D, real frames", scales=GUIDANCES, swapped=True),
-    "palette-unaligned": Restyled(
-        what="palette on the voice's own durations", overrides=(("align", "none"),)
-    ),
     "palette-own": Restyled(
-        what="palette towards the voice's own speech: z known, one speaker, no posterior", own=True
+        what="v-diffusion, aligned, 1-D, real frames, towards the voice's own speech: z known, one speaker",
+        own=True,
+        scales=GUIDANCES,
     ),
-    "palette-words": Restyled(
-        what='palette told "low" and "high" in place of recordings', described=True, of="palette"
+    "palette-own-unaligned": Restyled(
+        what="palette-own from a sentence with other durations", overrides=UNALIGNED, own=True
     ),
-    "palette-embedding": Restyled(what="palette under the style embedding", embedding=True),
+    "palette-own-unmasked": Restyled(
+        what="palette-own on the paper's canvas of 384 frames, padding learned like any frame",
+        overrides=UNMASKED,
+        slower=CANVAS_COSTS,
+        own=True,
+    ),
+    "palette-own-2d": Restyled(what="palette-own with latents as an image", overrides=TWO_D, own=True),
+    "palette-own-words": Restyled(
+        what='palette-own told "low" and "high" in place of recordings', described=True, of="palette-own"
+    ),
+    "bridge-own": Restyled(what="I2SB, otherwise as palette-own", scales=(1.0, PRIMARY), own=True, **BRIDGE),
+    "palette": Restyled(
+        what="as palette-own, towards the recordings, through the posterior", scales=DECIDING, swapped=True
+    ),
+    "palette-unaligned": Restyled(what="palette on the voice's own durations", overrides=UNALIGNED),
     "palette-decoder": Restyled(
         what="palette, its sound by a tuned copy of the decoder", tuned=True, of="palette"
     ),
-    "palette-2d": Restyled(what="palette with latents as an image", overrides=TWO_D),
-    "bridge": Restyled(what="I2SB, aligned, 1-D, real frames", scales=(1.0, PRIMARY), swapped=True, **BRIDGE),
+    "palette-words": Restyled(
+        what='palette told "low" and "high" in place of recordings',
+        described=True,
+        of="palette",
+        optional=True,
+    ),
+    "palette-embedding": Restyled(what="palette under the style embedding", embedding=True, optional=True),
+    "palette-2d": Restyled(what="palette with latents as an image", overrides=TWO_D, optional=True),
+    "bridge": Restyled(
+        what="I2SB, otherwise as palette", scales=(1.0, PRIMARY), swapped=True, optional=True, **BRIDGE
+    ),
     "bridge-unaligned": Restyled(
-        what="bridge on the voice's own durations", overrides=(("align", "none"),), optional=True, **BRIDGE
+        what="bridge on the voice's own durations", overrides=UNALIGNED, optional=True, **BRIDGE
     ),
     "palette-unmasked": Restyled(
         what="palette on the paper's canvas of 384 frames, padding learned like any frame",
-        overrides=(("model.masked", "false"), ("model.segment", "384")),
-        slower=1.7,
+        overrides=UNMASKED,
+        slower=CANVAS_COSTS,
         optional=True,
     ),
     "paper-palette": Restyled(

@@ -6,6 +6,7 @@ speaker is the same, and no posterior stands between. The style is measured on w
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import sys
@@ -20,7 +21,7 @@ from intona.encoders.style import NAMES, ProsodyStyle, measure, measuring
 from intona.errors import UserError
 from intona.latents.vits import VitsSpace
 from intona.nn.random import ItemRandom
-from intona.systems.restyle.latents import FILE
+from intona.systems.restyle.latents import FILE, Align, z_text_of
 from intona.systems.restyle.pairs import Pair, read, write
 from intona.systems.restyle.posterior import is_held, order_of, texts_of
 
@@ -28,11 +29,22 @@ NOISE = (0.3, 1.0)  # of the sentence that is wanted; the given one has the voic
 
 
 def own_pairs(
-    prepared: Prepared, space: VitsSpace, *, count: int, seed: int, max_frames: int, speaker: str = ""
+    prepared: Prepared,
+    space: VitsSpace,
+    *,
+    count: int,
+    seed: int,
+    max_frames: int,
+    speaker: str = "",
+    align: Align = "mas",
 ) -> tuple[dict[str, list[Pair]], ProsodyStyle]:
     """Pairs of `count` sentences of train and dev, and the style in deviations of those that are trained on.
 
     Kept in DATA/latents-*.safetensors like those of recordings.
+
+    Args:
+        align: "none" = the given sentence has durations of its own and is cut or padded to the length of the
+            wanted one: the paper's misalignment, and nothing else of it.
 
     Raises:
         UserError: another language than the voice's; fewer than two sentences that can be measured.
@@ -59,6 +71,8 @@ def own_pairs(
             print(f"latents not kept: {path.parent} cannot be written", file=sys.stderr)
         else:
             found = read(path, identity) or found  # the same halves on every start
+    if align == "none":
+        found = _apart(found, prepared, space, count, seed, speaker)
     # In the file stands what was measured; what it is in deviations is known when all is.
     rows = {s: [dict(zip(NAMES, p.style.tolist(), strict=True)) for p in pairs] for s, pairs in found.items()}
     style = ProsodyStyle(corpus_scale(rows["train"]))
@@ -70,6 +84,22 @@ def own_pairs(
         for s in found
     }
     return pairs, style
+
+
+@torch.inference_mode()
+def _apart(
+    pairs: dict[str, list[Pair]], prepared: Prepared, space: VitsSpace, count: int, seed: int, speaker: str
+) -> dict[str, list[Pair]]:
+    """The same pairs, the given sentence said anew."""
+    row = space.speaker(speaker or None)
+    texts = {name: text for name, _, text in order_of(texts_of(prepared, space), count, seed)}
+
+    def given(pair: Pair) -> np.ndarray:
+        wanted = torch.from_numpy(pair.wanted)
+        z = z_text_of(space, texts[pair.id], pair.id, seed=seed, z_audio=wanted, align="none", speaker=row)
+        return z.numpy()
+
+    return {s: [dataclasses.replace(p, given=given(p)) for p in rows] for s, rows in pairs.items()}
 
 
 @torch.inference_mode()

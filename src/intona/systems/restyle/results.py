@@ -114,7 +114,7 @@ class Results:
             verdict.words(self.lost(row, seed)),
             verdict.style(self.value(row, seed, "shift")),
         )
-        if ARMS[arm].own:
+        if ARMS[ARMS[arm].of or arm].own:
             return verdict.verdict(of_words, of_style)
         copy, ceiling = verdict.words(self.copy_lost()), verdict.style(self.ceiling())
         return verdict.verdict(of_words, of_style, copy=copy, ceiling=ceiling)

@@ -203,7 +203,7 @@ def _pairs(
             raise UserError("the style of its own speech is measured", where="--style", mend="prosody")
         if config.sentences < 2:
             raise UserError(f"{config.sentences} sentences", where="--sentences", mend="take 2 or more")
-        return own_pairs(prepared, space, count=config.sentences, **how)
+        return own_pairs(prepared, space, count=config.sentences, align=config.align, **how)
     net = posteriors.load_for(space, config.posterior)
     style = styles.load(config.style, train_scale(prepared) if prosody else None)
     pairs = corpus_pairs(

@@ -1,7 +1,7 @@
 """`intona study restyle`: what diffusion on the latents of a frozen voice gains in style and loses in words.
 
 An arm is a restyling model: all arms have the same voice, recordings, seed, sampler and minutes of training,
-and differ in what their name says. Each says the test in two opposite styles, `palette` at six guidance
+and differ in what their name says. Each says the test in two opposite styles, `palette-own` at six guidance
 scales, the others at those that they are compared at; one evaluation judges all of it, with decode(Z_text),
 decode(Z_audio) and the recordings beside it. The rule of the verdict is in `verdict.py`, the test in
 `trial.py`, what the posterior bounds in `gate.py`, the probes in `probes.py`.

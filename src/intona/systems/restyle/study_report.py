@@ -316,8 +316,9 @@ def _reading(results: Results) -> Section:
         ("Share", f"1 is the whole shift that was asked for, 0 none; below 0 it moved the other way. Of "
          f"{' and '.join(STEERED)}. Level and rate are shown and decide nothing: the level of a prepared "
          "recording is the share of pauses in it, and the rate of a fixed number of frames cannot move."),
-        ("palette-own", "its shift stands in deviations of the voice's own speech, which it was trained on."),
-        ("palette-words", "its share is of what the words ask for, pitch alone."),
+        ("Own", "an arm with -own in its name: the shift stands in deviations of the voice's own speech, "
+         "which it was trained on."),
+        ("Words", "an arm with -words in its name: the share is of what the words ask for, pitch alone."),
         ("Style embedding", f"its text tower is {_tower(results)!r}."),
         ("Lengths", "are the text's own: a model moves what is heard within them, never how many frames."),
     ]  # fmt: skip
