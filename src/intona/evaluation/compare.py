@@ -13,7 +13,7 @@ from intona.evaluation.finished import Finished, read_report
 from intona.evaluation.judge import Measure
 from intona.evaluation.markdown import difference_grid
 from intona.evaluation.plan import PLAN, Plan, read_plan
-from intona.evaluation.records import Record, read_records
+from intona.evaluation.records import Record
 from intona.evaluation.table import Difference, adjust, columns_of, differences
 
 TITLES = {"normalizer": "the normalizer", "resampler": "the resampler"}
@@ -42,7 +42,6 @@ class _Opened:
     path: Path
     finished: Finished
     plan: Plan
-    records: list[Record]
 
 
 def compare(
@@ -109,12 +108,7 @@ def compare(
 
 
 def _open(path: Path) -> _Opened:
-    return _Opened(
-        path=path,
-        finished=read_report(path),
-        plan=read_plan(path / PLAN),
-        records=read_records(path / "records.jsonl"),
-    )
+    return _Opened(path=path, finished=read_report(path), plan=read_plan(path / PLAN))
 
 
 def _has(plan: Plan, measure: str) -> bool:
@@ -164,7 +158,7 @@ def _columns(
     for report, name in zip(opened, names, strict=True):
         labels = [s.label for s in report.plan.systems]
         try:
-            mine = columns_of(report.records, labels, report_measures(report), ids)
+            mine = columns_of(report.finished.listed, labels, report_measures(report), ids)
         except ValueError as e:
             raise UserError(f"its records are not those of its plan ({e})", where=report.path) from None
         for system in report.plan.systems:

@@ -26,12 +26,14 @@ class Finished:
     Args:
         table: `table.json` as written by `evaluate`.
         rows: utterance id -> id, text, speaker, in the order declared.
+        listed: all records, in the order of their file.
         records: (system, id) -> measure -> record.
     """
 
     directory: Path
     table: Mapping[str, Any]
     rows: Mapping[str, Row]
+    listed: Sequence[Record]
     records: Mapping[tuple[str, str], Mapping[str, Record]]
 
     @property
@@ -92,6 +94,7 @@ def read_report(directory: Path | str) -> Finished:
         directory=directory,
         table=table,
         rows={row.id: row for row in manifest.rows},
+        listed=listed,
         records=records,
     )
 
