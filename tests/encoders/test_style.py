@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from intona.audio import Audio
+from intona.audio import Audio, f0_contour
 from intona.encoders import style
 from intona.encoders.style import NAMES, ProsodyStyle
 from intona.errors import UserError
@@ -25,6 +25,16 @@ def voice(
     wave = sum(np.sin(k * phase) / k for k in range(1, 12))
     level = 0.55 - 0.45 * np.cos(2 * np.pi * beats * t)
     return Audio((gain * level * wave / 2).astype(np.float32), RATE)
+
+
+def test_pitch_is_read_within_the_speakers_own_limits() -> None:
+    """A tenth of a second three octaves up is seen by one pass and not by two."""
+    low, high = voice(90, beats=0), voice(400, beats=0)
+    joined = np.concatenate([low.samples[: RATE // 2], high.samples[: RATE // 10], low.samples[RATE // 2 :]])
+    audio = Audio(joined, RATE)
+    once, twice = f0_contour(audio, 0.01), style.contour_of(audio, 0.01)
+    assert once.f0.max() > 380 and twice.f0.max() < 200
+    assert twice.median == pytest.approx(once.median, rel=0.01)
 
 
 def test_measures_are_those_of_the_signal() -> None:

@@ -108,5 +108,5 @@ def test_settings_stand_in_the_description() -> None:
 
 
 def test_without_world_the_columns_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "best_method", lambda: "yin")
+    monkeypatch.setattr(module, "pyworld", lambda: None)
     assert isinstance(mcd(), Unavailable)

@@ -300,7 +300,8 @@ def test_piper_is_onnxruntime_to_1e4(joe: vits.VitsSpace) -> None:
     prior = joe.prior(ids[None], torch.tensor([len(ids)]), torch.zeros(1, 2, len(ids)))
     assert np.array_equal(prior.durations.numpy()[0], durations.reshape(-1).astype(int))
     z, frames = joe.latents(prior, torch.zeros(1, int(frames_of(prior)), joe.channels))
-    assert np.abs(z[0].T.numpy() - latent[0]).max() < 1e-4
+    # Latents reach 40, where a float32 sum in another order is 2e-4 off on some machines; sound reaches 1.
+    np.testing.assert_allclose(z[0].T.numpy(), latent[0], rtol=1e-5, atol=1e-4)
     ours = joe.audio(torch.from_numpy(latent).transpose(1, 2), frames)[0].samples
     assert np.abs(ours - wave.reshape(-1)).max() < 1e-4
     assert np.abs(ours).max() > 0.05

@@ -15,7 +15,7 @@ from intona.audio.io import Audio
 from intona.errors import UserError, unknown
 
 HOP_SECONDS = 256 / 22050
-Method = Literal["auto", "harvest", "yin"]
+Method = Literal["yin", "harvest"]
 _YIN_RATE = 16000
 _QUIET = 1e-4  # power relative to the loud frames (-40 dB) below which no frame is called voiced
 _UNVOICED = 0.5  # depth of dip, at 147 Hz, from which on a frame is rather unvoiced
@@ -82,33 +82,26 @@ def f0_contour(
     *,
     f_min: float = 60.0,
     f_max: float = 600.0,
-    method: Method = "auto",
+    method: Method = "yin",
 ) -> F0:
     """Pitch of speech.
 
     Args:
-        method: "harvest" (WORLD, Morise 2017; needs pyworld), "yin" (our own, needs nothing), or
-            "auto": harvest where pyworld is installed.
+        method: "yin" (our own, needs nothing), or "harvest" (WORLD, Morise 2017; needs pyworld), which loses
+            half of a low synthetic voice: `benchmarks/pitch.py`, docs/results.md.
 
     Raises:
         UserError: harvest asked for and pyworld missing; limits that are no range.
     """
     if not 20 <= f_min < f_max <= 2000:
         raise UserError(f"pitch limits {f_min:g} to {f_max:g} Hz: 20 <= f_min < f_max <= 2000 must hold")
-    if method == "auto":
-        method = best_method()
-    if method not in ("harvest", "yin"):
-        unknown("pitch method", method, ("auto", "harvest", "yin"))
+    if method not in ("yin", "harvest"):
+        unknown("pitch method", method, ("yin", "harvest"))
     total = n_frames(audio, hop_seconds)
     estimate = _harvest if method == "harvest" else _yin
     # Less than two periods of the lowest pitch cannot show one.
     f0 = estimate(audio, total, hop_seconds, f_min, f_max) if audio.duration * f_min >= 2 else np.zeros(total)
     return F0(f0=f0.astype(np.float32), hop_seconds=hop_seconds, method=method)
-
-
-def best_method() -> Literal["harvest", "yin"]:
-    """What "auto" takes: WORLD's harvest where pyworld can be imported, else our own YIN."""
-    return "yin" if _pyworld() is None else "harvest"
 
 
 def energy(
@@ -124,26 +117,26 @@ def energy(
     return (10 * np.log10(np.maximum(mean, 1e-10))).astype(np.float32)
 
 
-def _pyworld() -> Any:
-    """The module, or None. Its import fails too where setuptools is too new to bring pkg_resources."""
+def pyworld() -> Any:
+    """WORLD as a module, or None. Its import fails too where setuptools is too new to bring pkg_resources."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the deprecation of pkg_resources
-            import pyworld
+            import pyworld as module
     except ImportError:
         return None
-    return pyworld
+    return module
 
 
 def _harvest(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: float) -> np.ndarray:
-    pyworld = _pyworld()
-    if pyworld is None:
+    world = pyworld()
+    if world is None:
         raise UserError(
             "harvest needs pyworld, which cannot be imported",
             mend="pip install pyworld 'setuptools<81', or use method=\"yin\"",
         )
     # Frames at twice the rate; the odd ones fall on (t + 1/2) * hop.
-    f0, _ = pyworld.harvest(
+    f0, _ = world.harvest(
         audio.samples.astype(np.float64), audio.sample_rate, f_min, f_max, 1000 * hop_seconds / 2
     )
     f0 = f0[1::2][:total]

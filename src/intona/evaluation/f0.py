@@ -8,14 +8,12 @@ the same frames.
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from intona.audio import Audio, f0_contour
-from intona.audio.pitch import best_method
 from intona.errors import UserError
 from intona.evaluation.align import align_frames, aligner_id, cepstra, frame_seconds
 from intona.evaluation.asr import resampler_id
@@ -34,13 +32,12 @@ _contours, _pairs = Kept(), Kept()
 def contour(audio: Audio) -> np.ndarray:
     """(T,) Hz once a mel frame, 0 where unvoiced, at 16 kHz for every system alike.
 
-    Kept for the next judge that asks: harvest is the slowest step after the recognizer, and several judges
-    start from the same contour.
+    Kept for the next judge that asks: several start from the same contour.
     """
 
     def make() -> tuple[np.ndarray]:
         low = audio.resample(RATE)
-        return (f0_contour(low, frame_seconds(), f_min=F_MIN, f_max=F_MAX, method=best_method()).f0,)
+        return (f0_contour(low, frame_seconds(), f_min=F_MIN, f_max=F_MAX).f0,)
 
     return _contours(sound_key(audio), make)[0]
 
@@ -95,9 +92,8 @@ def take(values: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 
 def describe_f0() -> dict[str, Any]:
-    method = best_method()
     return {
-        "f0": f"harvest (pyworld {importlib.metadata.version('pyworld')})" if method == "harvest" else "yin",
+        "f0": "yin",
         "f_min": F_MIN,
         "f_max": F_MAX,
         "hop_seconds": round(frame_seconds(), 6),

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from intona.audio import Audio
-from intona.audio.pitch import best_method
+from intona.audio.pitch import pyworld
 from intona.errors import UserError, unknown
 from intona.evaluation.align import frame_seconds
 from intona.evaluation.f0 import contour, describe_pair, pair, take
@@ -53,7 +53,7 @@ class McdJudge:
     def __init__(self, *, sample_rate: int = 16000) -> None:
         if sample_rate not in SETTINGS:
             unknown("MCD sample rate", str(sample_rate), [str(r) for r in SETTINGS])
-        if best_method() != "harvest":
+        if pyworld() is None:
             raise UserError("MCD needs pyworld, which cannot be imported", mend=MEND)
         self.sample_rate = sample_rate
 
@@ -85,12 +85,12 @@ class McdJudge:
 
     def mel_cepstra(self, audio: Audio) -> np.ndarray:
         """(T, D + 1), one frame a mel frame of the whole file."""
-        import pyworld
-
+        world = pyworld()
+        assert world is not None  # or there would be no judge
         f0 = contour(audio).astype(np.float64)
         times = (np.arange(len(f0)) + 0.5) * frame_seconds()
         samples = audio.resample(self.sample_rate).samples.astype(np.float64)
-        power = pyworld.cheaptrick(samples, f0, times, self.sample_rate)  # type: ignore[attr-defined]
+        power = world.cheaptrick(samples, f0, times, self.sample_rate)
         power = np.maximum(power, power.max() * 10 ** (-RANGE_DB / 10))
         return mel_cepstrum(power, *SETTINGS[self.sample_rate])
 
@@ -134,6 +134,6 @@ def warp_matrix(size: int, order: int, alpha: float) -> np.ndarray:
 
 def mcd(*, sample_rate: int = 16000) -> McdJudge | Unavailable:
     """The judge, or what stands in its columns when WORLD is not installed."""
-    if best_method() != "harvest":
+    if pyworld() is None:
         return Unavailable(name="mcd", measures=MEASURES, reason="pyworld is not installed", mend=MEND)
     return McdJudge(sample_rate=sample_rate)

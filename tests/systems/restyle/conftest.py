@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 LETTERS = " абвгдежзийклмнопрстуфхцчшщъыьэюяё"
-
-
-@pytest.fixture(autouse=True, scope="module")  # not "package": under xdist that outlives the folder
-def quick_pitch() -> Iterator[None]:
-    """YIN for harvest, which takes 15 times longer: style is measured often here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("intona.audio.pitch._pyworld", lambda: None)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,6 @@ class VitsSpace(nn.Module):
         frames[:, 0] += (frames.sum(1) == 0).long()
         return Prior(m=out.prior_means, log_s=out.prior_log_variances, durations=frames, lengths=lengths)
 
-    @torch.no_grad()
     def latents(
         self,
         prior: Prior,

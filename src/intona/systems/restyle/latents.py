@@ -21,6 +21,7 @@ from intona.errors import UserError
 from intona.latents.vits import VitsSpace
 from intona.latents.vits.posterior import PosteriorNet, latents_of
 from intona.nn.random import ItemRandom
+from intona.systems.restyle.axis import PitchAxis
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import Pair, read, write
 
@@ -39,12 +40,14 @@ def z_text_of(
     speaker: int | None = None,
     rate: float = 1.0,
     scale: float | None = None,
+    raised: tuple[PitchAxis, float] | None = None,
 ) -> torch.Tensor:
     """Z_text (T, C) of a text; its noise belongs to (seed, name).
 
     Args:
         z_audio: (T, C) of the recording. With "mas" the text is aligned to it; with "none" Z_text is cut or
             padded to its length. None: the voice's own durations, as in synthesis.
+        raised: an axis of the voice and the log Hz that its noise is pushed by along it.
 
     Raises:
         UserError: nothing to say. ValueError: more symbols than frames ("mas").
@@ -58,9 +61,11 @@ def z_text_of(
     if z_audio is not None and align == "mas":
         durations = space.align(prior, z_audio[None], torch.tensor([len(z_audio)]), speakers=rows)
     frames = int(durations.sum())
-    z, _ = space.latents(
-        prior, random.normal([frames], space.channels), durations=durations, scale=scale, speakers=rows
-    )
+    drawn = random.normal([frames], space.channels)
+    if raised is not None:
+        axis, rise = raised
+        drawn = drawn + axis.push(space, prior, drawn, rise, durations=durations, scale=scale, speakers=rows)
+    z, _ = space.latents(prior, drawn, durations=durations, scale=scale, speakers=rows)
     if z_audio is None or len(z_audio) == frames:
         return z[0]
     return torch.nn.functional.pad(z[0], (0, 0, 0, len(z_audio) - frames))

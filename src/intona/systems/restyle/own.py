@@ -21,11 +21,15 @@ from intona.encoders.style import NAMES, ProsodyStyle, measure, measuring
 from intona.errors import UserError
 from intona.latents.vits import VitsSpace
 from intona.nn.random import ItemRandom
+from intona.systems.restyle.axis import PitchAxis, fit_axis
 from intona.systems.restyle.latents import FILE, Align, z_text_of
 from intona.systems.restyle.pairs import Pair, read, write
 from intona.systems.restyle.posterior import is_held, order_of, texts_of
 
 NOISE = (0.3, 1.0)  # of the sentence that is wanted; the given one has the voice's own
+# Log Hz, at most, by which it is pushed up or down along the voice's own pitch axis. Noise of its own in
+# every frame averages out over a sentence: sayings of one text differ by .02 in pitch, sentences by .04.
+PUSH = 0.2
 
 
 def own_pairs(
@@ -55,6 +59,7 @@ def own_pairs(
         "voice": space.weights_hash(),
         "measured": measuring(),
         "noise": NOISE,
+        "push": PUSH,
         "seed": seed,
         "max_frames": max_frames,
         "speaker": speaker,
@@ -102,7 +107,7 @@ def _apart(
     return {s: [dataclasses.replace(p, given=given(p)) for p in rows] for s, rows in pairs.items()}
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode: the axis takes a gradient
 def _speak(
     texts: list[tuple[str, str]], space: VitsSpace, count: int, seed: int, max_frames: int, speaker: str
 ) -> dict[str, list[Pair]]:
@@ -112,11 +117,12 @@ def _speak(
     row = space.speaker(speaker or None)
     rows = None if row is None else torch.tensor([row])
     shown: dict[str, Any] = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
+    axis = fit_axis(space, texts, speakers=rows)
     out: dict[str, list[Pair]] = {"train": [], "dev": []}
     lost = 0
     for name, id, text in track(order_of(texts, count, seed), "speaking", transient=True, **shown):
         try:
-            given, wanted = twice(space, text, name, seed=seed, speakers=rows)
+            given, wanted = twice(space, axis, text, name, seed=seed, speakers=rows)
             if not 8 <= len(wanted) <= max_frames:
                 raise UserError("too long or too short")
             found = measure(space.sound(wanted, speaker=row))
@@ -132,9 +138,16 @@ def _speak(
 
 
 def twice(
-    space: VitsSpace, text: str, name: str, *, seed: int, speakers: torch.Tensor | None = None
+    space: VitsSpace,
+    axis: PitchAxis,
+    text: str,
+    name: str,
+    *,
+    seed: int,
+    speakers: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(T, C) of a text twice: with the voice's own noise, and with another draw of another strength."""
+    """(T, C) of a text twice: with the voice's own noise; with another draw of another strength, pushed up or
+    down along the voice's own pitch axis."""
     ids = space.tokens(text)
     random = ItemRandom(seed, -2, [name])
     scale = NOISE[0] + (NOISE[1] - NOISE[0]) * float(random.uniform())
@@ -142,6 +155,8 @@ def twice(
     prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=speakers)
     frames = int(prior.durations.sum())
     draws = [random.normal([frames], space.channels) for _ in range(2)]
+    rise = PUSH * (2 * float(random.uniform()) - 1)
+    draws[1] = draws[1] + axis.push(space, prior, draws[1], rise, scale=scale, speakers=speakers)
     given, wanted = (
         space.latents(prior, draw, scale=of, speakers=speakers)[0][0]
         for draw, of in zip(draws, (None, scale), strict=True)

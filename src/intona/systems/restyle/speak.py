@@ -147,8 +147,9 @@ def load(
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         raise UserError("its style is not described", where=path / FACTS) from None
     now = encoder.describe()
-    ignore = ("transformers", "pitch")  # another version or pitch tracker is the same condition
-    if changed := [k for k, v in (facts.get("style") or {}).items() if k not in ignore and now.get(k) != v]:
+    told = (facts.get("style") or {}).items()
+    # Another version of transformers is the same condition.
+    if changed := [k for k, v in told if k != "transformers" and now.get(k) != v]:
         raise UserError(f"the style encoder differs in {', '.join(changed)}", where=path)
     made = Restyle(config.model)
     own = {k.removeprefix("model."): v for k, v in state.items()}

@@ -17,7 +17,7 @@ from intona.study.plan import Plan
 from intona.systems.restyle import gate, gate_page, probes_page, trial
 from intona.systems.restyle.published import CLAIMS, COMPARISONS, SOURCE
 from intona.systems.restyle.results import COPY, MEASURES, Results, Value, read
-from intona.systems.restyle.study import CONTROL, PACED, STYLE, at_guidance
+from intona.systems.restyle.study import CONTROL, PACED, PUSHED, STYLE, at_guidance
 from intona.systems.restyle.verdict import LOST, MOVED, PRIMARY, RULE, SHOWN, STEERED, style, words
 
 Cells = list[str | Html | None]
@@ -187,7 +187,7 @@ def _curves(results: Results) -> Section:
 def _moved(results: Results) -> Section | None:
     heads: Cells = ["arm@seed", "guidance", "WER lost", *(f"share {a}" for a in SHOWN), *MEANS, "failed"]
     rows: list[Cells] = []
-    named = [(name, 0, name, "–") for name in (CONTROL, PACED)]
+    named = [(name, 0, name, "–") for name in (CONTROL, PACED, PUSHED)]
     named += [
         (at_guidance(arm, g), seed, f"{arm}@{seed}", f"{g:g}")
         for arm, seed in results.arms()
@@ -220,6 +220,9 @@ def _tradeoff(results: Results) -> Section:
     plots = []
     for measure, title in (("shift", "Style"), ("shift pitch", "Pitch"), ("shift range", "Range")):
         points = []
+        x, y = results.lost(PUSHED, 0), results.value(PUSHED, 0, measure)
+        if x is not None and y is not None:
+            points.append(page.Point(label=PUSHED, arm=PUSHED, x=x, y=y))
         for arm, seed in results.arms():
             for g in results.scales():
                 row = at_guidance(arm, g)
@@ -309,7 +312,8 @@ def _reading(results: Results) -> Section:
         ("Rows", "a sentence is said in two styles: of recordings of the train split that are lowest and "
          "highest in pitch within their speaker, all else as alike as can be. Intervals resample sentences."),
         ("decode(Z_text)", f"the row {CONTROL}: the frozen voice without any restyling; asked for nothing. "
-         f"{PACED}: the same at the reference's rate, a control that must move the rate and nothing else."),
+         f"{PACED}: the same at the reference's rate, a control that must move the rate and nothing else. "
+         f"{PUSHED}: its noise pushed along the voice's pitch axis to the pitch asked for, without a model."),
         ("decode(Z_audio)", f"the row {COPY}: the recording through the posterior and the decoder."),
         ("Wrong speaker", "SIM of the recording with the frozen voice is what two strangers have; with a "
          "voice of several speakers the swap changes the speaker itself."),

@@ -12,7 +12,7 @@ the style says of its rate: both styles of a sentence have the same frames.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,10 @@ from intona.nn.random import derive_seed
 from intona.study import stages
 from intona.study.stages import MANIFEST, RUN, WAVS, TimeIsUp, require_corpus, until
 from intona.systems.restyle import speak, trial
+from intona.systems.restyle.axis import fit_axis
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.own import own_pairs
+from intona.systems.restyle.posterior import texts_of
 from intona.systems.restyle.stage import RunConfig
 from intona.systems.restyle.trial import Wanted
 from intona.systems.restyle.verdict import cosine
@@ -177,6 +179,7 @@ def say(
     seed: int = 0,
     described: bool = False,
     paced: bool = False,
+    pushed: str = "",
 ) -> bool:
     """All rows in the voice of job `model` at one guidance scale; without a model, decode(Z_text).
 
@@ -187,6 +190,8 @@ def say(
         decoder: job of a tuned decoder, in place of the voice's.
         described: the styles are the words "low" and "high" in place of the references.
         paced: decode(Z_text) at the reference's rate: a control that must move the rate.
+        pushed: job of the voice's own speech, whose deviations count: decode(Z_text), its noise pushed along
+            the voice's pitch axis to the pitch that is asked for. No model.
     """
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
@@ -197,10 +202,12 @@ def say(
         spoken = speak.load(needs[model] / RUN, voice=voice, decoder=tuned)
     space = vits.load(voice) if spoken is None else spoken.space
     speaker = space.speaker(None)
-    encoder = ProsodyStyle(conditions.scale) if spoken is None else spoken.style
+    scale = configs.read_json(needs[pushed] / FOUND)["scale"] if pushed else conditions.scale
+    encoder = ProsodyStyle(scale) if spoken is None else spoken.style
+    axis = fit_axis(space, texts_of(prepared, space)) if pushed else None
     wavs, tell = out / WAVS, until(limit_minutes)
     wavs.mkdir(parents=True, exist_ok=True)
-    alike = not paced and (spoken is None or guidance == 0)
+    alike = not paced and not pushed and (spoken is None or guidance == 0)
     made: dict[str, np.ndarray] = {}  # styles of references
     failures: list[str] = []
 
@@ -222,7 +229,10 @@ def say(
             try:
                 if spoken is None:
                     rate = encoder.rate(asked(wanted)) if paced else None
-                    z = z_text_of(space, row.text, "0", seed=noise, speaker=speaker, rate=rate or 1.0)
+                    raised = None if axis is None else (axis, pitch_asked(asked(wanted), scale))
+                    z = z_text_of(
+                        space, row.text, "0", seed=noise, speaker=speaker, rate=rate or 1.0, raised=raised
+                    )
                     audio = space.sound(z, speaker=speaker)
                 else:
                     how: dict[str, Any] = {"guidance": guidance, "steps": steps, "seed": noise, "rate": 1.0}
@@ -235,7 +245,8 @@ def say(
         return False
     if len(failures) == len(manifest):
         raise UserError(f"none of {len(manifest)} rows could be spoken: {failures[0]}")
-    scale = encoder.scale if isinstance(encoder, ProsodyStyle) else conditions.scale
+    if isinstance(encoder, ProsodyStyle):
+        scale = encoder.scale
     found, people = {}, people_of(needs)
     for row in manifest.rows:
         path, wanted = wavs / f"{row.id}.wav", conditions.rows[row.id]
@@ -251,6 +262,11 @@ def say(
         told["described"] = {p: [float(v) for v in encoder.of_text(p)[:half]] for p in trial.POLES}
     configs.write_json(out / FOUND, told)
     return True
+
+
+def pitch_asked(style: np.ndarray, scale: Mapping[str, Sequence[float]]) -> float:
+    """Log Hz above the voice's usual pitch."""
+    return float(style[NAMES.index("pitch")]) * float(scale["pitch"][1])
 
 
 def other_pole(wanted: Wanted) -> str:

@@ -1,0 +1,79 @@
+"""The pitch axis: what is fitted, and what a push does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from intona.audio import Audio
+from intona.errors import UserError
+from intona.latents import vits
+from intona.nn.random import ItemRandom
+from intona.systems.restyle.axis import PitchAxis, fit_axis
+
+RATE, HOP, CHANNELS = 22050, 256, 6
+
+
+class Singer:
+    """A voice whose log F0 is log 140 + 0.1 of the first channel of z, and z its noise."""
+
+    channels, frame_rate = CHANNELS, RATE / HOP
+    facts = SimpleNamespace(noise_scale_duration=1.0)
+
+    def __init__(self, loud: float = 0.2) -> None:
+        self.loud = loud
+
+    def tokens(self, text: str) -> torch.Tensor:
+        return torch.arange(len(text))
+
+    def prior(self, *_: Any, **__: Any) -> Any:
+        return SimpleNamespace(durations=torch.tensor([[120]]))
+
+    def latents(self, _: Any, noise: torch.Tensor, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        # Slow in time, so that a pitch tracker can follow.
+        smooth = torch.nn.functional.avg_pool1d(noise.transpose(1, 2), 41, 1, 20).transpose(1, 2)
+        return 4 * smooth, torch.tensor([noise.shape[1]])
+
+    def sound(self, z: torch.Tensor, **_: Any) -> Audio:
+        f0 = 140 * np.exp(0.1 * np.repeat(z[:, 0].numpy(), HOP).astype(np.float64))
+        phase = 2 * np.pi * np.cumsum(f0) / RATE
+        return Audio(self.loud * sum(np.sin(k * phase) / k for k in range(1, 9)), RATE)
+
+
+def test_the_axis_of_a_voice_that_is_known() -> None:
+    axis = fit_axis(Singer(), [(str(k), "abc") for k in range(12)])  # type: ignore[arg-type]
+    assert axis.fit > 0.9
+    assert axis.weights[0].item() == pytest.approx(0.1, abs=0.01)
+    assert axis.weights[1:].abs().max() < 0.01
+
+
+def test_a_mute_voice_has_none() -> None:
+    with pytest.raises(UserError, match="0 voiced frames"):
+        fit_axis(Singer(loud=0.0), [("a", "abc")])  # type: ignore[arg-type]
+
+
+def test_a_push_moves_what_is_read_by_what_was_asked(voice: Path) -> None:
+    """To first order, through prior and flow of a real architecture; in one direction for all frames."""
+    space = vits.load(str(voice))
+    ids = space.tokens("добрый день")
+    random = ItemRandom(0, 0, ["a"])
+    prior = space.prior(ids[None], torch.tensor([len(ids)]), random.normal([len(ids)], 2).transpose(1, 2))
+    noise = random.normal([int(prior.durations.sum())], space.channels)
+    generator = torch.Generator().manual_seed(1)
+    axis = PitchAxis(weights=torch.randn(space.channels, generator=generator), fit=1.0)
+
+    def read(drawn: torch.Tensor) -> float:
+        return float((space.latents(prior, drawn)[0][0] @ axis.weights).mean())
+
+    push = axis.push(space, prior, noise, 0.01)
+    assert push.shape == (1, 1, space.channels) and not push.requires_grad
+    assert read(noise + push) - read(noise) == pytest.approx(0.01, rel=0.05)
+    assert torch.allclose(axis.push(space, prior, noise, -0.01), -push)
+    # The shortest way: no other direction of that length moves it as far.
+    other = torch.randn(1, 1, space.channels, generator=generator)
+    assert abs(read(noise + other * push.norm() / other.norm()) - read(noise)) < 0.01
