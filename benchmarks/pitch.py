@@ -2,6 +2,7 @@
 
     pip install praat-parselmouth
     python benchmarks/pitch.py DIR...          # .wav, .flac, .ogg below each
+    python benchmarks/pitch.py --study OUT     # of `intona study restyle`: how far each row moved the pitch
 
 Found: of the frames that Praat calls voiced, those that the tracker does too. Far: of the frames that both
 do, those more than two semitones apart. Median: of all voiced frames of a file, mean over files. Seconds: of
@@ -37,11 +38,37 @@ def told(value: Interval) -> str:
     return f"{value.estimate:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 
+def steered(out: Path) -> None:
+    """Semitones between a sentence's high and low style, row by row, by Praat and by our tracker."""
+    from intona.encoders.style import contour_of
+    from intona.systems.restyle import trial
+
+    asked = trial.read(out / "jobs" / "test")
+    sentences = sorted({w.sentence for w in asked.rows.values()})
+
+    def medians(path: Path) -> tuple[float, float]:
+        audio = read_audio(path)
+        ours = contour_of(audio, 0.01)
+        true = praat(audio, ours.times)
+        return float(np.median(true[true > 0])), ours.median
+
+    for folder in sorted((out / "jobs" / "said").glob("*/*")):
+        wavs = folder / "wavs"
+        both = [s for s in sentences if all((wavs / f"{s}.{p}.wav").exists() for p in trial.POLES)]
+        found = [{p: medians(wavs / f"{s}.{p}.wav") for p in trial.POLES} for s in both]
+        moved = 12 * np.log2([[f["high"][k] / f["low"][k] for k in (0, 1)] for f in found])
+        told_of = (f"{name} {np.median(moved[:, k]):+.1f} st" for k, name in enumerate(("Praat", "YIN")))
+        print(f"{folder.parent.name}@{folder.name}  N {len(both)}  {'  '.join(told_of)} (median)", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--study", type=Path)
     parser.add_argument("--limit", type=int, default=40, help="files of a folder")
     given = parser.parse_args()
+    if given.study:
+        steered(given.study)
     for folder in given.folders:
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUND)[: given.limit]
         sounds = [read_audio(p) for p in paths]
