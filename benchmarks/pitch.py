@@ -80,12 +80,10 @@ def main() -> None:
                 spent += time.process_time() - start
                 true = praat(audio, found.times)
                 both = (true > 0) & found.voiced
-                if not both.any():
-                    counts.append((int((true > 0).sum()), 0, 0))
-                    continue
                 far = np.abs(np.log2(found.f0[both] / true[both])) > 2 / 12
                 counts.append((int((true > 0).sum()), int(both.sum()), int(far.sum())))
-                medians.append((found.median, float(np.median(true[true > 0]))))
+                if both.any():
+                    medians.append((found.median, float(np.median(true[true > 0]))))
             voiced, shared, wrong = np.array(counts).T
             ours, theirs = np.mean(medians, axis=0)
             seconds = sum(a.duration for a in sounds)

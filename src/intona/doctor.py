@@ -27,8 +27,9 @@ EXTRAS = {
         "faster-whisper": "faster_whisper",
         "jiwer": "jiwer",
         "whisper-normalizer": "whisper_normalizer",
+        "pyworld": "pyworld",
     },
-    "plot": {"matplotlib": "matplotlib", "pyworld": "pyworld"},
+    "plot": {"matplotlib": "matplotlib"},
 }
 LEAST_DISK = 2e9  # bytes: a small run with its prepared data and checkpoints
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
-pytest.importorskip("pyworld")
 
 from intona import plots
 from intona.audio import Audio

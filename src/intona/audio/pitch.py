@@ -16,6 +16,7 @@ from intona.errors import UserError, unknown
 
 HOP_SECONDS = 256 / 22050
 Method = Literal["yin", "harvest"]
+METHOD: Method = "yin"  # of every figure of F0
 _YIN_RATE = 16000
 _QUIET = 1e-4  # power relative to the loud frames (-40 dB) below which no frame is called voiced
 _UNVOICED = 0.5  # depth of dip, at 147 Hz, from which on a frame is rather unvoiced
@@ -82,13 +83,13 @@ def f0_contour(
     *,
     f_min: float = 60.0,
     f_max: float = 600.0,
-    method: Method = "yin",
+    method: Method = METHOD,
 ) -> F0:
     """Pitch of speech.
 
     Args:
-        method: "yin" (our own, needs nothing), or "harvest" (WORLD, Morise 2017; needs pyworld), which loses
-            half of a low synthetic voice: `benchmarks/pitch.py`, docs/results.md.
+        method: "yin" (our own, needs nothing), or "harvest" (WORLD, Morise 2017; needs pyworld), which misses
+            a third of a low synthetic voice: `benchmarks/pitch.py`, docs/results.md.
 
     Raises:
         UserError: harvest asked for and pyworld missing; limits that are no range.

@@ -17,7 +17,7 @@ import numpy as np
 
 from intona.audio import Audio
 from intona.audio.io import faults
-from intona.audio.pitch import F0, energy, f0_contour
+from intona.audio.pitch import F0, METHOD, energy, f0_contour
 from intona.errors import UserError, nearest
 
 SOUND = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a")
@@ -152,7 +152,7 @@ class ProsodyStyle:
 
 def measuring() -> dict[str, Any]:
     """All that the figures of `measure` depend on."""
-    return {"style": "prosody", "version": 2, "attributes": list(NAMES), "pitch": "yin"}
+    return {"style": "prosody", "version": 2, "attributes": list(NAMES), "pitch": METHOD}
 
 
 def measure(audio: Audio) -> dict[str, float]:

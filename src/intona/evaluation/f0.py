@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from intona.audio import Audio, f0_contour
+from intona.audio.pitch import METHOD
 from intona.errors import UserError
 from intona.evaluation.align import align_frames, aligner_id, cepstra, frame_seconds
 from intona.evaluation.asr import resampler_id
@@ -93,7 +94,7 @@ def take(values: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 def describe_f0() -> dict[str, Any]:
     return {
-        "f0": "yin",
+        "f0": METHOD,
         "f_min": F_MIN,
         "f_max": F_MAX,
         "hop_seconds": round(frame_seconds(), 6),

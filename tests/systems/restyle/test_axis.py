@@ -23,7 +23,6 @@ class Singer:
     """A voice whose log F0 is log 140 + 0.1 of the first channel of z, and z its noise."""
 
     channels, frame_rate = CHANNELS, RATE / HOP
-    facts = SimpleNamespace(noise_scale_duration=1.0)
 
     def __init__(self, loud: float = 0.2) -> None:
         self.loud = loud
@@ -31,7 +30,7 @@ class Singer:
     def tokens(self, text: str) -> torch.Tensor:
         return torch.arange(len(text))
 
-    def prior(self, *_: Any, **__: Any) -> Any:
+    def prior_of(self, *_: Any, **__: Any) -> Any:
         return SimpleNamespace(durations=torch.tensor([[120]]))
 
     def latents(self, _: Any, noise: torch.Tensor, **__: Any) -> tuple[torch.Tensor, torch.Tensor]:

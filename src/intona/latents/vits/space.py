@@ -23,6 +23,7 @@ from intona.errors import UserError
 from intona.latents.vits.text import Symbols
 from intona.nn.align import monotonic_search
 from intona.nn.masks import expand_by_durations, length_mask
+from intona.nn.random import ItemRandom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,13 @@ class VitsSpace(nn.Module):
         # A text whose every duration is 0 still needs a frame.
         frames[:, 0] += (frames.sum(1) == 0).long()
         return Prior(m=out.prior_means, log_s=out.prior_log_variances, durations=frames, lengths=lengths)
+
+    def prior_of(
+        self, ids: Tensor, random: ItemRandom, *, speakers: Tensor | None = None, rate: float = 1.0
+    ) -> Prior:
+        """`prior` of one text (N,), its durations drawn from `random` at the voice's own noise."""
+        noise = random.normal([len(ids)], 2).transpose(1, 2) * self.facts.noise_scale_duration
+        return self.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=speakers, rate=rate)
 
     def latents(
         self,

@@ -71,8 +71,7 @@ def fit_axis(
         try:
             ids = space.tokens(text)
             random = ItemRandom(seed, -3, [id])
-            drawn = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
-            prior = space.prior(ids[None], torch.tensor([len(ids)]), drawn, speakers=speakers)
+            prior = space.prior_of(ids, random, speakers=speakers)
             noise = random.normal([int(prior.durations.sum())], space.channels)
             z = space.latents(prior, noise, speakers=speakers)[0][0]
             f0 = contour_of(space.sound(z, speaker=row), 1 / space.frame_rate).f0[: len(z)]

@@ -55,8 +55,7 @@ def z_text_of(
     ids = space.tokens(text)
     random = ItemRandom(seed, 0, [name])
     rows = None if speaker is None else torch.tensor([speaker])
-    noise = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
-    prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=rows, rate=rate)
+    prior = space.prior_of(ids, random, speakers=rows, rate=rate)
     durations = prior.durations
     if z_audio is not None and align == "mas":
         durations = space.align(prior, z_audio[None], torch.tensor([len(z_audio)]), speakers=rows)

@@ -151,8 +151,7 @@ def twice(
     ids = space.tokens(text)
     random = ItemRandom(seed, -2, [name])
     scale = NOISE[0] + (NOISE[1] - NOISE[0]) * float(random.uniform())
-    noise = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
-    prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=speakers)
+    prior = space.prior_of(ids, random, speakers=speakers)
     frames = int(prior.durations.sum())
     draws = [random.normal([frames], space.channels) for _ in range(2)]
     rise = PUSH * (2 * float(random.uniform()) - 1)

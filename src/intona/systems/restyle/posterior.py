@@ -226,8 +226,7 @@ def speak_pairs(space: VitsSpace, texts: list[tuple[str, str]], config: RunConfi
         except UserError:
             mute += 1
             continue
-        noise = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
-        prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=rows, rate=rate)
+        prior = space.prior_of(ids, random, speakers=rows, rate=rate)
         frames = int(prior.durations.sum())
         if not 8 <= frames <= config.max_frames:
             mute += 1

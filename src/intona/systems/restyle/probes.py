@@ -162,8 +162,7 @@ def said_freely(space: VitsSpace, item: Item, speaker: int | None) -> tuple[np.n
     ids = space.tokens(item.text)
     rows = None if speaker is None else torch.tensor([speaker])
     random = ItemRandom(0, 0, [item.id])
-    noise = random.normal([len(ids)], 2).transpose(1, 2) * space.facts.noise_scale_duration
-    prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=rows)
+    prior = space.prior_of(ids, random, speakers=rows)
     frames = int(prior.durations.sum())
     z, _ = space.latents(prior, random.normal([frames], space.channels), speakers=rows)
     return z[0].numpy(), np.repeat(_named(ids.numpy()), prior.durations[0].numpy())
@@ -173,8 +172,7 @@ def symbols_of(space: VitsSpace, item: Item, z_audio: torch.Tensor, speaker: int
     """(T,) id of the symbol that the voice's alignment gives each frame; a pad counts to what it follows."""
     ids = space.tokens(item.text)
     rows = None if speaker is None else torch.tensor([speaker])
-    noise = ItemRandom(0, 0, [item.id]).normal([len(ids)], 2).transpose(1, 2)
-    prior = space.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=rows)
+    prior = space.prior_of(ids, ItemRandom(0, 0, [item.id]), speakers=rows)
     durations = space.align(prior, z_audio[None], torch.tensor([len(z_audio)]), speakers=rows)[0]
     return np.repeat(_named(ids.numpy()), durations.numpy())
 

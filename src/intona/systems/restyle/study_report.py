@@ -217,19 +217,18 @@ def _moved(results: Results) -> Section | None:
 
 
 def _tradeoff(results: Results) -> Section:
+    rows = [(PUSHED, 0, PUSHED, PUSHED)]
+    for arm, seed in results.arms():
+        for g in results.scales():
+            label = f"{arm}@{seed}" if g == PRIMARY else f"{g:g}"  # its colour says the rest
+            rows.append((at_guidance(arm, g), seed, label, arm))
     plots = []
     for measure, title in (("shift", "Style"), ("shift pitch", "Pitch"), ("shift range", "Range")):
         points = []
-        x, y = results.lost(PUSHED, 0), results.value(PUSHED, 0, measure)
-        if x is not None and y is not None:
-            points.append(page.Point(label=PUSHED, arm=PUSHED, x=x, y=y))
-        for arm, seed in results.arms():
-            for g in results.scales():
-                row = at_guidance(arm, g)
-                x, y = results.lost(row, seed), results.value(row, seed, measure)
-                if x is not None and y is not None:
-                    label = f"{arm}@{seed}" if g == PRIMARY else f"{g:g}"  # its colour says the rest
-                    points.append(page.Point(label=label, arm=arm, x=x, y=y))
+        for row, seed, label, arm in rows:
+            x, y = results.lost(row, seed), results.value(row, seed, measure)
+            if x is not None and y is not None:
+                points.append(page.Point(label=label, arm=arm, x=x, y=y))
         if points:
             plots.append(page.tradeoff(f"{title} against words", "WER lost ↓", "share moved ↑", points))
     lead = (

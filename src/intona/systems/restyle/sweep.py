@@ -202,8 +202,9 @@ def say(
         spoken = speak.load(needs[model] / RUN, voice=voice, decoder=tuned)
     space = vits.load(voice) if spoken is None else spoken.space
     speaker = space.speaker(None)
-    scale = configs.read_json(needs[pushed] / FOUND)["scale"] if pushed else conditions.scale
-    encoder = ProsodyStyle(scale) if spoken is None else spoken.style
+    usual = configs.read_json(needs[pushed] / FOUND)["scale"] if pushed else conditions.scale
+    encoder = ProsodyStyle(usual) if spoken is None else spoken.style
+    scale = encoder.scale if isinstance(encoder, ProsodyStyle) else conditions.scale
     axis = fit_axis(space, texts_of(prepared, space)) if pushed else None
     wavs, tell = out / WAVS, until(limit_minutes)
     wavs.mkdir(parents=True, exist_ok=True)
@@ -245,8 +246,6 @@ def say(
         return False
     if len(failures) == len(manifest):
         raise UserError(f"none of {len(manifest)} rows could be spoken: {failures[0]}")
-    if isinstance(encoder, ProsodyStyle):
-        scale = encoder.scale
     found, people = {}, people_of(needs)
     for row in manifest.rows:
         path, wanted = wavs / f"{row.id}.wav", conditions.rows[row.id]
