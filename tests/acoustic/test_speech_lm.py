@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -229,6 +230,24 @@ def test_text_loss_by_hand() -> None:
     assert float(losses.parts["text"].count) == 3
 
 
+def test_the_second_reading_is_the_sum_over_all_alignments() -> None:
+    """CTC by brute force: every string of pieces and blanks over the steps that spells the text."""
+    model = _model(prenet_dropout=0.0, ctc=0.3).eval()
+    batch = {k: x[1:2] for k, x in _batch().items()}
+    part = model.listening_losses(**batch, random=ItemRandom(0, 0, ["b"])).parts["ctc"]
+    x = model.normalized(batch["mels"])
+    assert model.ctc is not None and x.shape[1] == 6
+    states = model.trunk(model.prenet(x, None), torch.arange(6.0)[None])  # causal: what follows is not seen
+    log_p = torch.log_softmax(model.ctc(states)[0], -1)
+    blank, total = TINY.n_text, torch.tensor(0.0)
+    for path in itertools.product((6, 7, blank), repeat=6):
+        merged = [s for s, before in zip(path, (None, *path[:-1]), strict=True) if s != before]
+        if [s for s in merged if s != blank] == [6, 7]:
+            total = total + log_p[range(6), list(path)].sum().exp()
+    assert float(part.total) == pytest.approx(-math.log(float(total)), rel=1e-4)
+    assert float(part.count) == 2 and part.weight == 0.3
+
+
 def test_the_entropy_of_q_never_changes() -> None:
     """The codebook is frozen and q has no weights: H(q) is a constant of the data (section 3.1)."""
     model = _model()
@@ -264,7 +283,7 @@ def test_the_prenet_learns_from_both_terms() -> None:
 @pytest.mark.parametrize("positions", ["time", "sequence"])
 def test_a_batch_is_its_items_one_by_one(positions: str) -> None:
     """Padding changes nothing, dropout of the prenet and the draw of z included."""
-    model = _model(positions=positions).train()
+    model = _model(positions=positions, ctc=0.5).train()
     batch = _batch()
     for losses in (model.speaking_losses, model.listening_losses):
         together = losses(**batch, random=ItemRandom(0, 3, IDS)).parts
@@ -398,12 +417,13 @@ def test_generation_ends_by_itself_or_at_the_cap() -> None:
     assert not done.ended and len(done.codes) == 5
 
 
-def test_beam_search_finds_no_worse_than_greedy() -> None:
+@pytest.mark.parametrize("ctc", [0.0, 0.4])
+def test_beam_search_finds_no_worse_than_greedy(ctc: float) -> None:
     """With more beams than texts the search is exhaustive: it must find the best of all texts."""
-    model = _model().eval()
+    model = _model(ctc=ctc).eval()
     mel = torch.randn(8, 4)
-    greedy = listen(model, mel, max_pieces=3, random=ItemRandom(0, 0, ["x"]))
-    wide = listen(model, mel, max_pieces=3, beam=200, random=ItemRandom(0, 0, ["x"]))
+    greedy = listen(model, mel, max_pieces=3, random=ItemRandom(0, 0, ["x"]), ctc=ctc)
+    wide = listen(model, mel, max_pieces=3, beam=200, random=ItemRandom(0, 0, ["x"]), ctc=ctc)
     assert wide.ended
     if greedy.ended:  # else it has no whole text to compare
         assert wide.score >= greedy.score - 1e-6
@@ -421,6 +441,11 @@ def test_beam_search_finds_no_worse_than_greedy() -> None:
             )
             p = torch.log_softmax(model.head(states[0, 4:]), -1)
             score = sum(float(p[i, t].detach()) for i, t in enumerate([*text, model.vocabulary.eos]))
+            if model.ctc is not None:
+                spelt = torch.log_softmax(model.ctc(states[0, :4]), -1)[:, None]
+                sizes = torch.tensor([4]), torch.tensor([length])
+                nats = torch.nn.functional.ctc_loss(spelt, row, *sizes, blank=9, reduction="sum")
+                score = (1 - ctc) * score - ctc * float(nats.detach())
             best = max(best, (score / (length + 1), text))
     assert wide.pieces == best[1]
     assert wide.score == pytest.approx(best[0], abs=1e-5)

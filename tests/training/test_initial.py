@@ -44,6 +44,18 @@ def test_other_sizes_are_refused_by_name(tmp_path: Path):
         start_from(Net(3, width=4), tmp_path)
 
 
+def test_a_part_that_was_added_starts_anew(tmp_path: Path):
+    old, new = Net(3), Net(3)
+    saved(tmp_path, old)
+    new.extra = nn.Linear(2, 2)
+    names = ("extra.weight", "extra.bias", "out.bias")
+    drawn = new.extra.weight.detach().clone()
+    start_from(new, tmp_path, added=names)
+    assert torch.equal(new.extra.weight, drawn) and torch.equal(new.out.bias, old.out.bias + 1)
+    with pytest.raises(UserError, match=r"extra\.bias is missing"):
+        start_from(new, tmp_path)
+
+
 def test_the_identity_follows_the_weights(tmp_path: Path):
     a = saved(tmp_path / "a", Net(3))
     b = saved(tmp_path / "b", Net(3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,20 @@ class Rows:
     now: Sequence[str]
 
 
-def start_from(module: nn.Module, source: Path, *, rows: Mapping[str, Rows] | None = None) -> list[str]:
+def start_from(
+    module: nn.Module,
+    source: Path,
+    *,
+    rows: Mapping[str, Rows] | None = None,
+    added: Collection[str] = (),
+) -> list[str]:
     """Copy the weights of `source` into `module`, in place.
 
     Args:
         module: built and initialised; keeps what it has for names that the source never saw.
         source: run, checkpoint or published model of the same sizes.
         rows: tensor name -> its row names before and now.
+        added: names of tensors that start anew where the source has none.
 
     Returns:
         the row names that the source does not know and that keep their fresh values.
@@ -48,5 +55,6 @@ def start_from(module: nn.Module, source: Path, *, rows: Mapping[str, Rows] | No
                 moved[i] = state[name][j]
             fresh += [s for s in now if s not in place]
             state[name] = moved
+    state |= {name: own[name] for name in added if name in own and name not in state}
     checkpoint.load_weights(module, state, where=path)
     return fresh

@@ -60,6 +60,8 @@ class SpeechLMConfig:
             must then be read off the text.
         heard_masks: (ours) so many stretches of time, and of frequency, are hidden when training listens
             (SpecAugment, Park et al. 2019).
+        ctc: (ours) weight, when training listens, of a second reading of the text off the states at the
+            frames (Kim et al. 2017): little speech does not teach attention where to look. 0 = none.
         context: most positions of a stream.
     """
 
@@ -88,6 +90,7 @@ class SpeechLMConfig:
     centroid_inputs: float = 0.0
     dropped_inputs: float = 0.0
     heard_masks: int = 0
+    ctc: float = 0.0
     context: int = 4096
 
     def __post_init__(self) -> None:
@@ -101,8 +104,8 @@ class SpeechLMConfig:
             raise ValueError("dropout must lie in [0, 1)")
         if not 0 <= self.centroid_inputs < 1 or not 0 <= self.dropped_inputs < 1:
             raise ValueError("centroid_inputs and dropped_inputs must lie in [0, 1)")
-        if self.slowness < 0 or self.reconstruction_weight < 0:
-            raise ValueError("slowness and reconstruction_weight must not be below 0")
+        if min(self.slowness, self.reconstruction_weight, self.ctc) < 0:
+            raise ValueError("slowness, reconstruction_weight and ctc must not be below 0")
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from intona.acoustic.speech_lm.ctc import PrefixScorer
 from intona.acoustic.speech_lm.model import SpeechLM
 from intona.acoustic.speech_lm.parts import uniforms
 from intona.errors import UserError
 from intona.nn.causal import single_rows
 from intona.nn.random import ItemRandom
+
+CTC_SHARE = 0.3  # of a score; Watanabe et al. 2017
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,7 @@ def listen(
     beam: int = 1,
     random: ItemRandom | None = None,
     cached: bool = True,
+    ctc: float = CTC_SHARE,
 ) -> Hypothesis:
     """The best text of (T, n_mels) natural-log mels.
 
@@ -41,6 +45,8 @@ def listen(
         beam: 1 = greedy. Scores are divided by the number of pieces, or short texts would always win.
         random: dropout of the prenet, if it is to stay on. When speaking it hides the model's own errors;
             what is heard has none, and half of it would be lost.
+        ctc: share of the score that is CTC's, in a model that was trained with it: beginnings that the sound
+            does not spell in this order are dropped, however likely the text is.
 
     Raises:
         UserError: a recording longer than the model's context, or shorter than one step.
@@ -60,25 +66,35 @@ def listen(
     base = torch.cat([model.embed_steps(x, noise), model.embed_task(1, speak=False)], dim=1)
     lengths = torch.tensor([n], device=device)
     beams = torch.zeros(1, 0, dtype=torch.long, device=device)  # (beams, pieces so far)
-    scores = torch.zeros(1, device=device)
+    top = scores = torch.zeros(1, device=device)  # all told, and of the text alone
     cache = model.trunk.new_cache(n + 1 + max_pieces) if cached else None
     finished: list[Hypothesis] = []
+    last = torch.full((1,), -1, device=device)
+    scorer = spelt = None
     for length in range(max_pieces + 1):
         positions = model.listening_positions(lengths.expand(len(beams)), n, beams)
         if cache is None:
-            grown = torch.cat([base.expand(len(beams), -1, -1), model.embedding(beams)], dim=1)
-            states = model.trunk(grown, positions)
+            whole = torch.cat([base.expand(len(beams), -1, -1), model.embedding(beams)], dim=1)
+            states = model.trunk(whole, positions)
         else:
             fresh = base if length == 0 else model.embedding(beams[:, -1:])
             with single_rows() if fresh.shape[1] == 1 else nullcontext():
                 states = model.trunk(fresh, positions[:, -fresh.shape[1] :], cache)
         log_p = torch.log_softmax(model.head(states[:, -1]).float(), dim=-1)
-        ending = (scores + log_p[:, vocabulary.eos]) / (length + 1)
+        ending = scores + log_p[:, vocabulary.eos]
+        grown = scores[:, None] + log_p[:, : c.n_text]
+        following = grown
+        if model.ctc is not None and ctc:
+            if scorer is None or spelt is None:
+                scorer = PrefixScorer(torch.log_softmax(model.ctc(states[0, :n]).float(), dim=-1))
+                spelt = scorer.start()
+            ending = (1 - ctc) * ending + ctc * spelt.whole
+            following = (1 - ctc) * grown + ctc * scorer.grown(spelt, last)
+        # What may grow: the best pieces of all beams. What may end: beams whose <EOS> is among their best.
+        rank = (following > ending[:, None]).sum(1)
+        ending = ending / (length + 1)
         if length == max_pieces:
             break
-        following = scores[:, None] + log_p[:, : c.n_text]
-        # What may grow: the best pieces of all beams. What may end: beams whose <EOS> is among their best.
-        rank = (log_p[:, : c.n_text] > log_p[:, vocabulary.eos, None]).sum(1)
         for i in torch.nonzero(rank < beam)[:, 0].tolist():
             finished.append(Hypothesis(pieces=beams[i].tolist(), score=float(ending[i]), ended=True))
         top, index = following.flatten().topk(min(beam, following.numel()))
@@ -86,10 +102,11 @@ def listen(
         if finished and (beam == 1 or (len(finished) >= beam and float(top[0]) / (length + 1) < best)):
             break
         rows, pieces = index // c.n_text, index % c.n_text
-        beams, scores = torch.cat([beams[rows], pieces[:, None]], dim=1), top
+        if scorer is not None and spelt is not None:
+            spelt = scorer.grow(spelt.select(rows), last[rows], pieces)
+        beams, scores, last = torch.cat([beams[rows], pieces[:, None]], dim=1), grown[rows, pieces], pieces
         if cache is not None:
             cache = cache.select(rows)
     if finished:
         return max(finished, key=lambda h: h.score)
-    i = int(scores.argmax())
-    return Hypothesis(pieces=beams[i].tolist(), score=float(scores[i]) / max(1, beams.shape[1]), ended=False)
+    return Hypothesis(pieces=beams[0].tolist(), score=float(top[0]) / max(1, beams.shape[1]), ended=False)

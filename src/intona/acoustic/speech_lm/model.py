@@ -49,6 +49,7 @@ class SpeechLM(nn.Module):
         )
         self.head = nn.Linear(c.dim, len(self.vocabulary), bias=False)
         nn.init.normal_(self.head.weight, std=0.02)
+        self.ctc = nn.Linear(c.dim, c.n_text + 1) if c.ctc else None  # the last entry is the blank
         self.reconstruction = Reconstruction(c)
         self.postnet = PostNet(c.n_mels, c.postnet_channels, c.postnet_layers, c.postnet_kernel)
         self.register_buffer("mean", torch.zeros(c.n_mels))
@@ -178,7 +179,11 @@ class SpeechLM(nn.Module):
     def listening_losses(
         self, *, text: Tensor, text_lengths: Tensor, mels: Tensor, mel_lengths: Tensor, random: ItemRandom
     ) -> Losses:
-        """Cross-entropy of text and <EOS> after the frames: part `text`, nats a piece."""
+        """Cross-entropy of text and <EOS> after the frames: part `text`, nats a piece.
+
+        With `ctc` also the text that the states at the frames themselves spell (Graves et al. 2006): part
+        `ctc`, nats a piece. A recording of fewer steps than its text needs counts 0 there.
+        """
         steps = mel_lengths // self.config.group
         x = self.normalized(mels)
         noise = self._noise(random, steps, x.shape[1])
@@ -193,13 +198,26 @@ class SpeechLM(nn.Module):
             dim=1,
         )
         positions = self.listening_positions(steps, x.shape[1], text)
-        states = self._states(stream, positions, steps, x.shape[1], text_lengths, text.shape[1])
-        log_p = torch.log_softmax(self.head(states).float(), dim=-1)
+        whole = self._read(stream, positions, steps, x.shape[1], text_lengths)
+        log_p = torch.log_softmax(self.head(_after(whole, steps, text.shape[1])).float(), dim=-1)
         mask = length_mask(text_lengths, text.shape[1])
         target = F.pad(text.masked_fill(~mask, 0), (0, 1))
         target = target.scatter(1, text_lengths[:, None], self.vocabulary.eos)
         nats = -log_p.gather(2, target[..., None])[..., 0] * length_mask(text_lengths + 1, target.shape[1])
-        return Losses(parts={"text": Part(total=nats.sum(), count=(text_lengths + 1).sum().float())})
+        parts = {"text": Part(total=nats.sum(), count=(text_lengths + 1).sum().float())}
+        if self.ctc is not None:
+            spelt = torch.log_softmax(self.ctc(whole[:, : x.shape[1]]).float(), dim=-1).transpose(0, 1)
+            nats = F.ctc_loss(
+                spelt,
+                text,
+                steps,
+                text_lengths,
+                blank=self.config.n_text,
+                reduction="none",
+                zero_infinity=True,
+            )
+            parts["ctc"] = Part(total=nats.sum(), count=text_lengths.sum().float(), weight=self.config.ctc)
+        return Losses(parts=parts)
 
     def resynthesized(
         self, text: Tensor, mel: Tensor, random: ItemRandom, spans: Tensor | None = None
@@ -274,12 +292,13 @@ class SpeechLM(nn.Module):
         task = self.embed_task(len(text), speak=True)
         stream = torch.cat([self.embedding(text), task, self.embed_steps(x, noise[..., 1:])], dim=1)
         positions = self.speaking_positions(text, text_lengths, x.shape[1], spans=spans)
-        return self._states(stream, positions, text_lengths, text.shape[1], steps, x.shape[1])
+        whole = self._read(stream, positions, text_lengths, text.shape[1], steps)
+        return _after(whole, text_lengths, x.shape[1])
 
-    def _states(
-        self, stream: Tensor, positions: Tensor, first_lengths: Tensor, first: int, second: Tensor, size: int
+    def _read(
+        self, stream: Tensor, positions: Tensor, first_lengths: Tensor, first: int, second: Tensor
     ) -> Tensor:
-        """States from the task token on (B, size + 1, D).
+        """States (B, longest row, D) of [first part, task, second part, padding].
 
         Rows come as [first part padded to `first`, task, second part padded]. They are moved together so that
         padding stands at the end only, where a causal mask hides it from all that counts.
@@ -289,10 +308,14 @@ class SpeechLM(nn.Module):
         index = torch.where(place < first_lengths[:, None], place, place + gap).clamp(max=stream.shape[1] - 1)
         stream = stream.gather(1, index[..., None].expand(-1, -1, stream.shape[2]))
         longest = int((first_lengths + 1 + second).max())
-        states = self.trunk(stream[:, :longest], positions.gather(1, index)[:, :longest])
-        wanted = first_lengths[:, None] + torch.arange(size + 1, device=stream.device)
-        wanted = wanted.clamp(max=longest - 1)
-        return states.gather(1, wanted[..., None].expand(-1, -1, states.shape[2]))
+        return self.trunk(stream[:, :longest], positions.gather(1, index)[:, :longest])
+
+
+def _after(states: Tensor, first_lengths: Tensor, size: int) -> Tensor:
+    """The states from the task token on, (B, size + 1, D)."""
+    wanted = first_lengths[:, None] + torch.arange(size + 1, device=states.device)
+    wanted = wanted.clamp(max=states.shape[1] - 1)
+    return states.gather(1, wanted[..., None].expand(-1, -1, states.shape[2]))
 
 
 def kl_nats(log_q: Tensor, log_p: Tensor) -> Tensor:

@@ -50,6 +50,8 @@ class MeldTask(Task):
         if config.listen == 1:  # what only speaking uses is not trained, and DDP must not wait for it
             for part in (self.model.reconstruction, self.model.postnet):
                 part.requires_grad_(False)
+        if config.listen == 0 and self.model.ctc is not None:
+            self.model.ctc.requires_grad_(False)
 
     def forward(self, batch: SpeechBatch, step: int) -> Losses:
         c = self.config
@@ -67,7 +69,8 @@ class MeldTask(Task):
         if c.listen < 1:
             parts.append(self._losses(self.model.speaking_losses, batch, speaks, step, SPEAKING))
         if c.listen > 0:
-            parts.append(self._losses(self.model.listening_losses, batch, listens, step, LISTENING))
+            names = (*LISTENING, "ctc") if self.model.ctc is not None else LISTENING
+            parts.append(self._losses(self.model.listening_losses, batch, listens, step, names))
         return merge_losses(parts)
 
     def _losses(
@@ -203,7 +206,7 @@ def run(
 
 def _start(task: Any, source: Path, config: RunConfig, prepared: Prepared) -> None:
     """The weights of `source`; its codebook softened as this run wants it."""
-    start_from(task, source)
+    start_from(task, source, added=("model.ctc.weight", "model.ctc.bias"))
     before = configs.read_json(checkpoint.resolve(source) / "config.json")
     if not isinstance(before, dict) or before.get("perplexity") != config.perplexity:
         _soften(task.model, config, prepared)
