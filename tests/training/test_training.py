@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ def _run(*args: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
         text=True,
         env=env,
         timeout=300,
+        # What runs in the background ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     if ok:
         assert done.returncode == 0, done.stderr[-2000:]
@@ -74,6 +77,24 @@ def test_ctrl_c_and_sigterm_save_the_step_they_come_in(
     assert _hashes(tmp_path / "straight", 8) == _hashes(tmp_path / "run", 8)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as in the foreground, wherever the tests run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with StopSignals() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert not signals.asked and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_ends_at_once_and_another_thread_notes_none() -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), StopSignals() as signals:

@@ -12,8 +12,9 @@ from typing import Any
 class StopSignals:
     """Within it the first SIGINT or SIGTERM is only noted in `asked`; the second one counts as ever.
 
-    On leaving, the noted one is delivered after all: what is around ends as it would have without us. In
-    another thread than the main one, which gets no signals, it does nothing.
+    On leaving, the noted one is delivered after all: what is around ends as it would have without us. A
+    signal that is ignored stays so, as SIGINT is in what a shell runs in the background. In another thread
+    than the main one, which gets no signals, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,8 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
