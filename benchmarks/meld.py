@@ -2,6 +2,7 @@
 
     python benchmarks/meld.py speed --size small
     python benchmarks/meld.py heard --run runs/meld/best --data data/ru --sentences 5
+    python benchmarks/meld.py written --run runs/meld/best --data data/ru --split test --ctc 0.5 --beam 1 5
 
 `speed`: frames a second in training, attention over padded rows against utterances packed into one, steps in
 generation with and without the key-value cache at growing lengths, real-time factor. Random weights: speed
@@ -9,7 +10,8 @@ only. `heard`: character error of a recognizer on dev sentences, of the recordin
 model with the true past (teacher forcing), of the model alone with words as long as the reader's, and of the
 model alone; failures are counted. --penalty: of repetition, in place of the run's own. `--run RUN/best` takes
 the weights that did best on the dev set. A model that listens writes the recordings down, without and
-with the dropout of its prenet.
+with the dropout of its prenet. `written`: what it writes down of a split by itself, at several shares of CTC
+and sizes of the beam, with its errors and its time.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from pathlib import Path
 import torch
 from timing import Cost, cost
 
-from intona.acoustic.speech_lm import SpeechLM, generate
+from intona.acoustic.speech_lm import SpeechLM, generate, listen, spelling
+from intona.acoustic.speech_lm.listen import CTC_SHARE
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
@@ -36,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("speed", "heard"))
+    parser.add_argument("what", choices=("speed", "heard", "written"))
     parser.add_argument("--size", default="small", choices=presets.SIZES)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=5.0, help="time for each row of `speed`")
@@ -44,15 +47,18 @@ def main() -> int:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--sentences", type=int, default=5)
     parser.add_argument("--penalty", type=float, help="of repetition in `heard`")
+    parser.add_argument("--split", default="dev", choices=("dev", "test"), help="of `written`")
+    parser.add_argument("--ctc", type=float, nargs="+", default=[0.0, CTC_SHARE], help="of `written`")
+    parser.add_argument("--beam", type=int, nargs="+", default=[1, 5], help="of `written`")
     parser.add_argument("--out", type=Path, help="keep the wavs of `heard` here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     set_fast_matmul()
-    if arguments.what == "heard":
-        if not arguments.run or not arguments.data:
-            parser.error("heard needs --run and --data")
-        return heard(arguments)
-    return speed(arguments)
+    if arguments.what == "speed":
+        return speed(arguments)
+    if not arguments.run or not arguments.data:
+        parser.error(f"{arguments.what} needs --run and --data")
+    return heard(arguments) if arguments.what == "heard" else written(arguments)
 
 
 def build(size: str) -> SpeechLM:
@@ -207,6 +213,40 @@ def heard(arguments: argparse.Namespace) -> int:
         i = ratio_interval(errors, counts)
         print(f"| {name} | {i.estimate:.3f} [{i.low:.3f}, {i.high:.3f}] (N = {len(pairs)}) |")
     print(f"\n{failures} of {len(totals['alone'])} did not end by themselves")
+    return 0
+
+
+def written(arguments: argparse.Namespace) -> int:
+    from intona.data.prepared import Prepared
+    from intona.evaluation.normalize import normalizer
+    from intona.evaluation.stats import ratio_interval
+    from intona.evaluation.wer import character_edits, word_edits
+    from intona.synth import speech_lm
+
+    prepared = Prepared.open(arguments.data)
+    voice = speech_lm.load(arguments.run)
+    model, clean = voice.model.eval(), normalizer(voice.language)
+    items = prepared.items(arguments.split)[: arguments.sentences]
+    seconds = sum(i.seconds for i in items)
+    print(f"{arguments.split}, N = {len(items)}, {seconds:.0f} s of speech\n")
+    print("| share of CTC | beam | CER [95 %] | WER [95 %] | processor seconds for one of speech |")
+    print("|---|---|---|---|---|")
+    for share in arguments.ctc if model.ctc is not None else [0.0]:
+        for beam in arguments.beam:
+            counts, began = [], time.process_time()
+            for item in items:
+                mel = torch.from_numpy(prepared.mel(item))
+                pieces = listen(model, mel, max_pieces=400, beam=beam, ctc=share).pieces
+                said, text = clean(item.normalized), clean(spelling.read(voice.tokenizer, pieces))
+                counts.append((character_edits(said, text), word_edits(said, text)))
+            rates = [
+                ratio_interval(*zip(*((e.errors, e.reference) for e in kind), strict=True))
+                for kind in zip(*counts, strict=True)
+            ]
+            told = " | ".join(f"{i.estimate:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in rates)
+            print(
+                f"| {share:g} | {beam} | {told} | {(time.process_time() - began) / seconds:.2f} |", flush=True
+            )
     return 0
 
 

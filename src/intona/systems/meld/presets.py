@@ -128,6 +128,7 @@ def small() -> RunConfig:
             centroid_inputs=0.25,
             dropped_inputs=0.15,
             heard_masks=2,
+            ctc=0.5,
             dim=256,
             layers=6,
             heads=4,
