@@ -69,6 +69,8 @@ def test_every_command_is_understood(line: str):
         from intona.cli.synthesize_set import SynthesizeSet as Request
     elif verb == "evaluate":
         from intona.cli.evaluate import Evaluate as Request
+    elif verb == "transcribe":
+        from intona.cli.transcribe import Transcribe as Request
     elif verb == "models":
         from intona.cli.about import Models as Request
     else:
@@ -102,6 +104,14 @@ def test_it_speaks(line: str, tmp_path: Path):
     samples, rate = soundfile.read(wav)
     assert rate == 22_050 and 0.3 < len(samples) / rate < 20
     assert abs(samples).max() > 0.02
+
+
+@pytest.mark.slow
+def test_what_meld_said_it_also_hears(tmp_path: Path):
+    said, heard = (x for x in INTONA if "--model meld-ru" in x)
+    assert run(said, tmp_path).returncode == 0
+    done = run(heard, tmp_path)
+    assert done.returncode == 0 and done.stdout.strip(), done.stderr
 
 
 @pytest.mark.slow

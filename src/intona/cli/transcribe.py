@@ -40,8 +40,9 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"{request.beam} is not between 1 and 64", where="--beam")
     if request.model is None:
         raise UserError(
-            "no model that listens is shipped",
-            mend="train one (intona train meld.joint) and give --model RUN",
+            "which model is to listen?",
+            where="--model",
+            mend="meld-ru (Russian, knows one reader), or train one: intona train meld.joint",
         )
 
     from intona.audio.blocks import read_blocks

@@ -310,7 +310,7 @@ def test_transcribe_on_the_command_line(voice, joint: Path, recording, tmp_path:
     assert row["file"] == path and row["seconds"] == pytest.approx(read_audio(path).duration, abs=0.01)
     for arguments, message in (
         ([], "no file"),
-        ([path], "no model that listens is shipped"),
+        ([path], "meld-ru"),
         ([path, "--model", str(joint), "--beam", "0"], "--beam"),
         ([path, "--model", str(tmp_path / "none")], "none"),
         ([path, "--model", "ru"], "not a speech language model"),
