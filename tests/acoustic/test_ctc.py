@@ -26,11 +26,10 @@ def summed(wanted: object) -> float:
 @pytest.mark.parametrize("text", [(), (1,), (0, 2), (1, 1), (2, 2, 0), (0, 1, 0), (0, 0, 0)])
 def test_beginnings_and_whole_texts(text: tuple[int, ...]) -> None:
     scorer = PrefixScorer(LOG_P)
-    rows, last = scorer.start(), torch.tensor([-1])
+    rows = scorer.start()
     for piece in text:
-        grown = scorer.grown(rows, last)[0, piece]
-        rows = scorer.grow(rows, last, torch.tensor([piece]))
-        last = torch.tensor([piece])
+        grown = scorer.grown(rows)[0, piece]
+        rows = scorer.grow(rows, torch.tensor([piece]))
         assert float(rows.scores[0]) == pytest.approx(float(grown), abs=1e-5)
     assert float(rows.whole[0]) == pytest.approx(summed(lambda s: s == text), abs=1e-4)
     assert float(rows.scores[0]) == pytest.approx(summed(lambda s: s[: len(text)] == text), abs=1e-4)
@@ -39,10 +38,10 @@ def test_beginnings_and_whole_texts(text: tuple[int, ...]) -> None:
 def test_rows_do_not_mix_and_what_cannot_be_spelt_is_impossible() -> None:
     scorer = PrefixScorer(LOG_P)
     empty = scorer.start().select(torch.tensor([0, 0]))
-    both = scorer.grow(empty, torch.tensor([-1, -1]), torch.tensor([0, 2]))
-    alone = scorer.grow(scorer.start(), torch.tensor([-1]), torch.tensor([2]))
+    both = scorer.grow(empty, torch.tensor([0, 2]))
+    alone = scorer.grow(scorer.start(), torch.tensor([2]))
     torch.testing.assert_close(both.select(torch.tensor([1])).paths, alone.paths)
-    rows, last = alone, torch.tensor([2])
+    rows, again = alone, torch.tensor([2])
     for _ in range(3):  # 2, 2, 2, 2 needs seven steps
-        rows = scorer.grow(rows, last, last)
+        rows = scorer.grow(rows, again)
     assert rows.whole.item() == rows.scores.item() == -torch.inf

@@ -14,10 +14,12 @@ class Prefixes:
 
     paths (B, T, 2): log-probability of all paths through the steps up to t that spell the row, ending in its
     last piece, or in a blank. scores (B,): of all paths through all steps that spell anything that begins so.
+    last (B,): the last piece, -1 = none.
     """
 
     paths: Tensor
     scores: Tensor
+    last: Tensor
 
     @property
     def whole(self) -> Tensor:
@@ -25,7 +27,7 @@ class Prefixes:
         return self.paths[:, -1].logsumexp(-1)
 
     def select(self, rows: Tensor) -> Prefixes:
-        return Prefixes(paths=self.paths[rows], scores=self.scores[rows])
+        return Prefixes(paths=self.paths[rows], scores=self.scores[rows], last=self.last[rows])
 
 
 class PrefixScorer:
@@ -42,16 +44,18 @@ class PrefixScorer:
         """The empty text, one row."""
         blank = self.log_p[:, -1].cumsum(0)
         paths = torch.stack([torch.full_like(blank, -torch.inf), blank], dim=1)
-        return Prefixes(paths=paths[None], scores=blank.new_zeros(1))
+        none = torch.full((1,), -1, device=blank.device)
+        return Prefixes(paths=paths[None], scores=blank.new_zeros(1), last=none)
 
-    def grown(self, prefixes: Prefixes, last: Tensor) -> Tensor:
-        """(B, V): the score of each row with each piece behind it. `last` (B,): its last piece, -1 = none."""
-        return (self._before(prefixes, last) + self.log_p[None, :, :-1]).logsumexp(1)
+    def grown(self, prefixes: Prefixes) -> Tensor:
+        """(B, V): the score of each row with each piece behind it."""
+        every = torch.arange(self.log_p.shape[1] - 1, device=self.log_p.device)
+        before = self._before(prefixes, every.expand(len(prefixes.last), -1))
+        return (before + self.log_p[None, :, :-1]).logsumexp(1)
 
-    def grow(self, prefixes: Prefixes, last: Tensor, pieces: Tensor) -> Prefixes:
+    def grow(self, prefixes: Prefixes, pieces: Tensor) -> Prefixes:
         """Each row (B) with its own piece (B,) behind it."""
-        index = pieces[:, None, None].expand(-1, len(self.log_p), 1)
-        before = self._before(prefixes, last).gather(2, index)[..., 0]
+        before = self._before(prefixes, pieces[:, None])[..., 0]
         here = self.log_p[:, pieces].T
         blank = self.log_p[:, -1]
         paths = torch.full_like(prefixes.paths, -torch.inf)
@@ -59,17 +63,15 @@ class PrefixScorer:
         for t in range(1, len(self.log_p)):
             paths[:, t, 0] = torch.logaddexp(paths[:, t - 1, 0], before[:, t]) + here[:, t]
             paths[:, t, 1] = paths[:, t - 1].logsumexp(-1) + blank[t]
-        return Prefixes(paths=paths, scores=(before + here).logsumexp(1))
+        return Prefixes(paths=paths, scores=(before + here).logsumexp(1), last=pieces)
 
-    def _before(self, prefixes: Prefixes, last: Tensor) -> Tensor:
-        """(B, T, V): of paths that have spelt the row before step t, so that a piece may begin there.
+    def _before(self, prefixes: Prefixes, pieces: Tensor) -> Tensor:
+        """(B, T, P): of paths that spelt the row before step t, so that each piece (B, P) may begin there.
 
         The last piece again begins only behind a blank.
         """
-        size = self.log_p.shape[1] - 1
-        either = prefixes.paths.logsumexp(-1)
-        found = either[:, :, None].expand(-1, -1, size).clone()
-        rows = torch.nonzero(last >= 0)[:, 0]
-        found[rows, :, last[rows]] = prefixes.paths[rows, :, 1]
-        first = torch.where(last < 0, 0.0, -torch.inf)[:, None, None].expand(-1, 1, size).to(found)
+        last = prefixes.last[:, None]
+        either, blank = prefixes.paths.logsumexp(-1), prefixes.paths[..., 1]
+        found = torch.where((pieces == last)[:, None, :], blank[..., None], either[..., None])
+        first = torch.where(last < 0, 0.0, -torch.inf)[:, None].expand(-1, 1, pieces.shape[1]).to(found)
         return torch.cat([first, found[:, :-1]], dim=1)

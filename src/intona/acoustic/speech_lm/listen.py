@@ -69,7 +69,6 @@ def listen(
     top = scores = torch.zeros(1, device=device)  # all told, and of the text alone
     cache = model.trunk.new_cache(n + 1 + max_pieces) if cached else None
     finished: list[Hypothesis] = []
-    last = torch.full((1,), -1, device=device)
     scorer = spelt = None
     for length in range(max_pieces + 1):
         positions = model.listening_positions(lengths.expand(len(beams)), n, beams)
@@ -89,7 +88,7 @@ def listen(
                 scorer = PrefixScorer(torch.log_softmax(model.ctc(states[0, :n]).float(), dim=-1))
                 spelt = scorer.start()
             ending = (1 - ctc) * ending + ctc * spelt.whole
-            following = (1 - ctc) * grown + ctc * scorer.grown(spelt, last)
+            following = (1 - ctc) * grown + ctc * scorer.grown(spelt)
         # What may grow: the best pieces of all beams. What may end: beams whose <EOS> is among their best.
         rank = (following > ending[:, None]).sum(1)
         ending = ending / (length + 1)
@@ -103,8 +102,8 @@ def listen(
             break
         rows, pieces = index // c.n_text, index % c.n_text
         if scorer is not None and spelt is not None:
-            spelt = scorer.grow(spelt.select(rows), last[rows], pieces)
-        beams, scores, last = torch.cat([beams[rows], pieces[:, None]], dim=1), grown[rows, pieces], pieces
+            spelt = scorer.grow(spelt.select(rows), pieces)
+        beams, scores = torch.cat([beams[rows], pieces[:, None]], dim=1), grown[rows, pieces]
         if cache is not None:
             cache = cache.select(rows)
     if finished:
