@@ -10,13 +10,16 @@ import torch
 
 from intona import checkpoint, systems
 from intona import config as configs
+from intona.data.merge import merge
+from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.synth import speech_lm
+from intona.systems.meld import codebook as codebooks
 from intona.systems.meld import lm, presets
 from intona.systems.meld.feed import Corpus, SpeechFeed
 
-from .conftest import FAST
+from .conftest import FAST, SMALL
 
 
 def _start(stage: str, corpus: Path, out: Path, flags: dict[str, str], init: Path | None = None) -> Path:
@@ -128,6 +131,23 @@ def test_a_speaker_who_is_only_heard_is_not_spoken(corpus: Path) -> None:
         lm._only_heard(dataclasses.replace(config, only_heard="nobody"), prepared)
     with pytest.raises(UserError, match="does not listen"):
         lm._only_heard(dataclasses.replace(config, only_heard=name, listen=0.0), prepared)
+
+
+def test_a_codebook_has_no_frames_of_who_is_only_heard(corpus: Path, tmp_path: Path) -> None:
+    how = PrepareConfig(language="ru", phonemes="corpus", dev=1, test=1, workers=0, limit=5, speaker="talk01")
+    prepare("festvox", SMALL, tmp_path / "talk", how)
+    merge([corpus, tmp_path / "talk"], tmp_path / "both")
+    one, prepared = Prepared.open(corpus), Prepared.open(tmp_path / "both")
+    assert len(prepared.items("train")) == len(one.items("train")) + 3
+    steps = codebooks.Steps(
+        prepared, 2, *codebooks.statistics(one), without=codebooks.speakers_named("talk*", prepared, where="")
+    )
+    alone = codebooks.Steps(one, 2, *codebooks.statistics(one))
+    assert len(steps) == len(alone)
+    x, y = (s(500, torch.Generator().manual_seed(0)) for s in (steps, alone))
+    assert torch.equal(x, y)
+    with pytest.raises(UserError, match="no utterance of the speakers who are left"):
+        codebooks.Steps(prepared, 2, *codebooks.statistics(one), without={0, 1})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from torch import Tensor
 from intona import checkpoint, provenance
 from intona import config as configs
 from intona.data.prepared import Prepared
-from intona.errors import UserError
+from intona.errors import UserError, unknown
 from intona.nn.quantize import Codebook, KMeans, KMeansConfig, entropy, require_frames, temperature_for
 
 SAVE_EVERY = 50  # iterations
@@ -26,7 +28,11 @@ SAMPLE = 20_000  # steps that the temperature and the report are measured on
 
 @dataclass(frozen=True, kw_only=True)
 class CodebookConfig:
-    """A codebook. `perplexity` of q, on average, decides its temperature; 1 = the nearest code only."""
+    """A codebook.
+
+    `perplexity` of q, on average, decides its temperature; 1 = the nearest code only. `without`: speakers,
+    names or patterns (`talk*`) with commas, whose frames are left out; of a run, those who are only heard.
+    """
 
     stage: str = "meld.codebook"
     size: str = "small"
@@ -34,6 +40,7 @@ class CodebookConfig:
     codes: int = 1024
     group: int = 4
     perplexity: float = 5.0
+    without: str = ""
     kmeans: KMeansConfig = field(default_factory=KMeansConfig)
 
     def __post_init__(self) -> None:
@@ -77,13 +84,20 @@ class Trained:
 
 
 class Steps:
-    """Random training steps (n, group x n_mels) of a corpus, normalized, straight from the memory map."""
+    """Random training steps (n, group x n_mels) of a corpus, normalized, straight from the memory map.
 
-    def __init__(self, prepared: Prepared, group: int, mean: Tensor, std: Tensor) -> None:
+    Args:
+        without: indices of speakers left out.
+    """
+
+    def __init__(
+        self, prepared: Prepared, group: int, mean: Tensor, std: Tensor, *, without: Collection[int] = ()
+    ) -> None:
         self.prepared, self.group, self.mean, self.std = prepared, group, mean, std
-        items = prepared.items("train")
+        items = [i for i in prepared.items("train") if i.speaker not in without]
         if not items:
-            raise UserError('the split "train" is empty', where=prepared.root)
+            whose = "of the speakers who are left" if without else "at all"
+            raise UserError(f'the split "train" has no utterance {whose}', where=prepared.root)
         starts = [i.offset + group * np.arange(i.n_frames // group) for i in items]
         self.starts = torch.from_numpy(np.concatenate(starts))
         prepared.mel_rows(items[0])  # opens the map
@@ -109,7 +123,8 @@ def make(
     """
     started = time.monotonic()
     mean, std = statistics(prepared)
-    steps = Steps(prepared, config.group, mean, std)
+    without = speakers_named(config.without, prepared, where="--without")
+    steps = Steps(prepared, config.group, mean, std, without=without)
     require_frames(len(steps), config.codes, where=prepared.root)
     kmeans = KMeans(config.codes, config.kmeans, steps)
     found = checkpoint.steps(out)
@@ -179,6 +194,21 @@ def _save(
     )
     checkpoint.prune(out, keep=1)
     return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in report.items())
+
+
+def speakers_named(names: str, prepared: Prepared, *, where: str) -> set[int]:
+    """Indices of the speakers of a list with commas, of names and of patterns as a shell's (`talk*`).
+
+    Raises:
+        UserError: nobody is called so.
+    """
+    found: set[int] = set()
+    for name in (n.strip() for n in names.split(",") if n.strip()):
+        fits = {i for i, s in enumerate(prepared.speakers) if s == name or fnmatchcase(s, name)}
+        if not fits:
+            unknown("speaker", name, prepared.speakers, where=where)
+        found |= fits
+    return found
 
 
 def sample(steps: Steps, seed: int) -> Tensor:

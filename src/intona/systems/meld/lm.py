@@ -13,7 +13,7 @@ from intona import config as configs
 from intona.acoustic.speech_lm import SpeechLM, spelling
 from intona.acoustic.speech_lm.model import merge_losses
 from intona.data.prepared import Prepared
-from intona.errors import UserError, unknown
+from intona.errors import UserError
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.meld import codebook as codebooks
@@ -213,18 +213,17 @@ def _start(task: Any, source: Path, config: RunConfig, prepared: Prepared) -> No
 
 
 def _soften(model: Any, config: RunConfig, prepared: Prepared) -> None:
-    steps = codebooks.Steps(prepared, config.model.group, model.mean, model.std)
+    steps = codebooks.Steps(
+        prepared, config.model.group, model.mean, model.std, without=_only_heard(config, prepared)
+    )
     codebooks.soften(model.codebook, codebooks.sample(steps, config.kmeans.seed), config.perplexity)
 
 
 def _only_heard(config: RunConfig, prepared: Prepared) -> set[int]:
-    names = [n.strip() for n in config.only_heard.split(",") if n.strip()]
-    for name in names:
-        if name not in prepared.speakers:
-            unknown("speaker", name, prepared.speakers, where="--only-heard")
-    if names and not config.listen:
+    found = codebooks.speakers_named(config.only_heard, prepared, where="--only-heard")
+    if found and not config.listen:
         raise UserError("this stage does not listen", where="--only-heard", mend="train meld.joint")
-    return {prepared.speakers.index(n) for n in names}
+    return found
 
 
 def _listen_from(config: RunConfig, out: Path) -> RunConfig:
@@ -278,6 +277,7 @@ def _codebook(config: RunConfig, prepared: Prepared, out: Path) -> codebooks.Tra
         codes=config.model.codes,
         group=config.model.group,
         perplexity=config.perplexity,
+        without=config.only_heard if config.listen < 1 else "",
         kmeans=config.kmeans,
     )
     return codebooks.load(codebooks.make(wanted, prepared, out / "codebook"))

@@ -29,8 +29,9 @@ class RunConfig:
     `pace` (ours, `positions` "time" only): where text stands in training: "none" = as expected of its
     letters, "length" = that, scaled to the utterance, "words" = as aligned (an utterance without alignment:
     "length"). `pace_noise`: seconds of error put on each place in training. `joined` (ours): share of the
-    utterances with another one of their speaker behind, as a text behind a reference. `only_heard`: names of
-    speakers, with commas, who are transcribed and never spoken.
+    utterances with another one of their speaker behind, as a text behind a reference. `only_heard`: speakers,
+    names or patterns (`talk*`) with commas, who are transcribed and never spoken; a codebook that the run
+    makes has no frames of theirs.
     """
 
     stage: str = "meld.tts"
