@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 
-from intona.acoustic.speech_lm import SpeechLM, SpeechLMConfig, generate, listen, stream
+from intona.acoustic.speech_lm import SpeechLM, SpeechLMConfig, generate, listen, stream, surprise
 from intona.acoustic.speech_lm.generate import steps
 from intona.acoustic.speech_lm.model import kl_nats
 from intona.acoustic.speech_lm.parts import PostNet, gaussian_nats, uniforms
@@ -449,6 +449,19 @@ def test_beam_search_finds_no_worse_than_greedy(ctc: float) -> None:
             best = max(best, (score / (length + 1), text))
     assert wide.pieces == best[1]
     assert wide.score == pytest.approx(best[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("ctc", [0.0, 0.4])
+def test_the_least_surprising_text_is_the_one_that_is_heard(ctc: float) -> None:
+    model = _model(ctc=ctc).eval()
+    mel = torch.randn(8, 4)
+    heard = listen(model, mel, max_pieces=3, beam=200, ctc=ctc)  # exhaustive
+    assert surprise(model, mel, heard.pieces, ctc=ctc) == pytest.approx(-heard.score, abs=1e-5)
+    for other in ([], [1], [4, 4], [7, 2]):
+        assert surprise(model, mel, other, ctc=ctc) >= -heard.score - 1e-6
+    # Four steps cannot spell four times the same piece: a blank belongs between two.
+    assert math.isinf(surprise(model, mel, [3, 3, 3, 3], ctc=ctc)) == bool(ctc)
+    assert math.isinf(surprise(model, torch.zeros(1, 4), [1])) and math.isinf(surprise(model, mel, [1] * 99))
 
 
 def test_bad_input_is_named() -> None:

@@ -53,6 +53,8 @@ class Say:
     """Speak with the voice of this recording, for models that can (meld, prosody.ditto)."""
     voice_text: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
     """The words of --voice, for models that continue them (meld)."""
+    tries: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Draw each sentence so often and keep the one that the model itself hears best (meld)."""
     guidance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Strength of classifier-free guidance, for models that have it (prosody.ditto, restyle)."""
     style: Annotated[str | None, tyro.conf.arg(metavar="TEXT|WAV")] = None
@@ -74,6 +76,8 @@ class Say:
             raise UserError(f"{self.temperature:g} is not between 0 and 10", where="--temperature")
         if not 0 <= self.seed < 2**63:
             raise UserError(f"{self.seed} is not between 0 and 2^63 - 1", where="--seed")
+        if self.tries is not None and not 1 <= self.tries <= 100:
+            raise UserError(f"{self.tries} is not between 1 and 100", where="--tries")
         for flag, value in (("--guidance", self.guidance), ("--length", self.length)):
             if value is not None and not (math.isfinite(value) and 0 <= value <= 3600):
                 raise UserError(f"{value:g} is not between 0 and 3600", where=flag)
@@ -94,6 +98,7 @@ class Say:
         """What only some kinds of voices take, where it was asked for."""
         asked = {
             "voice_text": self.voice_text,
+            "tries": self.tries,
             "guidance": self.guidance,
             "length": self.length,
             "style": self.style,

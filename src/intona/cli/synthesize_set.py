@@ -51,6 +51,8 @@ class SynthesizeSet:
     prompts: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Recordings whose voices to take: a prepared corpus, or a folder with ID.wav or SPEAKER.wav, or one with
     its own manifest.jsonl. They are kept in WAVDIR/prompts, as `intona evaluate --prompts` wants them."""
+    tries: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Draw each sentence so often and keep the one that the model itself hears best (meld)."""
     guidance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Strength of classifier-free guidance, for voices that have it (prosody.ditto)."""
     length: Annotated[str | None, tyro.conf.arg(metavar="SECONDS|DIR")] = None
@@ -67,6 +69,8 @@ class SynthesizeSet:
         temperature = self.temperature
         if temperature is not None and not (math.isfinite(temperature) and 0 <= temperature <= 10):
             raise UserError(f"{temperature:g} is not between 0 and 10", where="--temperature")
+        if self.tries is not None and not 1 <= self.tries <= 100:
+            raise UserError(f"{self.tries} is not between 1 and 100", where="--tries")
         if self.guidance is not None and not (math.isfinite(self.guidance) and 0 <= self.guidance <= 100):
             raise UserError(f"{self.guidance:g} is not between 0 and 100", where="--guidance")
         if self.prompts is not None and not self.prompts.is_dir():
@@ -104,7 +108,8 @@ def asked(
     """
     from intona.sets import prompts as given
 
-    for flag, name in (("prompts", "voice"), ("length", "length"), ("guidance", "guidance")):
+    for flag in ("prompts", "length", "guidance", "tries"):
+        name = "voice" if flag == "prompts" else flag
         if getattr(request, flag) is not None and name not in takes:
             raise UserError("this kind of voice has no such option", where=f"--{flag}")
     columns = given.read_columns(request.manifest)
@@ -147,6 +152,7 @@ def main(arguments: list[str]) -> None:
         steps=request.steps,
         temperature=request.temperature,
         guidance=request.guidance,
+        tries=request.tries,
         seed=request.seed,
         rate=request.rate,
         speaker=request.speaker,

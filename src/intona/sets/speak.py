@@ -44,6 +44,7 @@ MAX_SENTENCES = 256
 class SetConfig:
     """Args:
     batch: sentences at once. steps, temperature, guidance: of the diffusion; the voice's own if None.
+    tries: draws of each sentence, of which the voice keeps the best; 1 if None.
     seed: with the id of an utterance, decides its noise.
     speaker: for all rows; else the row's own where the voice has it, else the first.
     """
@@ -52,6 +53,7 @@ class SetConfig:
     steps: int | None = None
     temperature: float | None = None
     guidance: float | None = None
+    tries: int | None = None
     seed: int = 0
     rate: float = 1.0
     speaker: str | None = None
@@ -172,6 +174,7 @@ def _check_options(voice: GradTTSVoice | Speaker, config: SetConfig, asked: _Ask
         "--prompts": ("voice", bool(asked.prompts)),
         "--length": ("length", bool(asked.lengths)),
         "--guidance": ("guidance", config.guidance is not None),
+        "--tries": ("tries", config.tries is not None),
     }
     for flag, (name, given) in wanted.items():
         if given and name not in known:
@@ -209,6 +212,7 @@ def _say(voice: Speaker, row: Row, config: SetConfig, asked: _Asked) -> Iterator
         "steps": config.steps,
         "temperature": config.temperature,
         "guidance": config.guidance,
+        "tries": config.tries,
         "length": asked.lengths.get(row.id),
     }
     prompt = asked.prompts.get(row.id)
@@ -298,5 +302,6 @@ def _made_by(voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfi
         "speaker": config.speaker,
         "batch": config.batch,
         **asked,
+        **({} if config.tries is None else {"tries": config.tries}),
         **({} if settled is None else settled(**asked)),
     }

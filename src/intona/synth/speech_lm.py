@@ -15,7 +15,15 @@ import torch
 
 from intona import checkpoint, models
 from intona import config as configs
-from intona.acoustic.speech_lm import Generated, SpeechLM, SpeechLMConfig, spelling, stream
+from intona.acoustic.speech_lm import (
+    Generated,
+    SpeechLM,
+    SpeechLMConfig,
+    spelling,
+    stream,
+    surprise,
+    whole,
+)
 from intona.audio import Audio, MelSpec, log_mel
 from intona.errors import UserError
 from intona.nn.precision import autocast, set_fast_matmul
@@ -28,6 +36,7 @@ from intona.text import BpeTokenizer, load_tokenizer, split_sentences
 from intona.vocoder.chunked import decode_chunks
 
 CHUNK_FRAMES = 43  # half a second of 22.05 kHz speech
+MOST_TRIES = 100
 CAP_RATE, CAP_FRAMES = 2.0, 86  # the cap: twice what the text is expected to take, and a second more
 
 
@@ -163,6 +172,7 @@ class LanguageVoice(Voice[SpeechLM]):
         seed: int = 0,
         phonemes: bool = False,
         temperature: float | None = None,
+        tries: int = 1,
     ) -> Iterator[Audio]:
         """The speech as it is made, in pieces of about half a second; together what `say` gives.
 
@@ -170,6 +180,8 @@ class LanguageVoice(Voice[SpeechLM]):
             voice, voice_text: a recording and the words in it: the text is spoken as its continuation.
             rate: 1.1 asks for a tenth faster (models with `positions` "time" only).
             temperature: of the draw of the codes; 0 takes the likeliest.
+            tries: each sentence is drawn so often, and kept as the model itself hears it best (ours); above 1
+                a piece is a whole sentence. For models that listen too.
             seed: the same seed, text and voice give the same audio.
             speaker, steps, phonemes: of other kinds of voices; refused here.
 
@@ -177,29 +189,31 @@ class LanguageVoice(Voice[SpeechLM]):
             UserError: nothing to say, a reference without its text or too long for the context, an option
                 that this kind of model does not have.
         """
-        self._refuse(speaker=speaker, steps=steps, phonemes=phonemes, rate=rate)
+        self._refuse(speaker=speaker, steps=steps, phonemes=phonemes, rate=rate, tries=tries)
         check_size(text)
         sentences = [self.pieces(s) for s in split_sentences(text)]
         if not sentences:
             raise UserError("nothing to say", where="text")
         reference = self.reference(voice, voice_text)
-        return self._stream(sentences, reference, rate, seed, temperature)
+        return self._stream(
+            sentences, reference, tries, {"rate": rate, "seed": seed, "temperature": temperature}
+        )
 
     def _stream(
         self,
         sentences: list[tuple[str, list[int]]],
         reference: Reference | None,
-        rate: float,
-        seed: int,
-        temperature: float | None,
+        tries: int,
+        how: dict[str, Any],
     ) -> Iterator[Audio]:
         pause = self.audio(self.pause())
         for i, (text, pieces) in enumerate(sentences):
             if i:
                 yield pause
-            chunks = self.mels(
-                pieces, reference=reference, rate=rate, seed=seed, place=i, temperature=temperature
-            )
+            if tries == 1:
+                chunks = self.mels(pieces, reference=reference, place=str(i), **how)
+            else:
+                chunks = iter([self.best(pieces, tries, reference=reference, place=str(i), **how)])
             spoken = False
             heard: list[torch.Tensor] = []
             for wave in decode_chunks(self.vocoder, self._watched(chunks, text, heard)):
@@ -237,7 +251,7 @@ class LanguageVoice(Voice[SpeechLM]):
         reference: Reference | None = None,
         rate: float = 1.0,
         seed: int = 0,
-        place: int = 0,
+        place: str = "0",
         temperature: float | None = None,
         chunk: int = CHUNK_FRAMES,
         cached: bool = True,
@@ -255,7 +269,7 @@ class LanguageVoice(Voice[SpeechLM]):
             prompt=None if reference is None else reference.mel.to(self.device),
             max_steps=self.cap(spans[len(before) :]),
             sampling=sampling,
-            random=ItemRandom(seed, 0, [str(place)]),
+            random=ItemRandom(seed, 0, [place]),
             spans=spans.to(self.device),
             chunk=chunk,
             cached=cached,
@@ -267,6 +281,20 @@ class LanguageVoice(Voice[SpeechLM]):
             if found is None:
                 return
             yield found
+
+    def best(self, pieces: list[int], tries: int, *, place: str = "0", **how: Any) -> Generated:
+        """The mel of one sentence, drawn `tries` times: of those that ended the one it hears best itself.
+
+        The first is what a single draw gives. Arguments as in `mels`.
+        """
+
+        def draw(place: str) -> tuple[tuple[bool, float], Generated]:
+            found = whole(self.mels(pieces, place=place, **how))
+            with autocast(device=self.device.type):
+                return (not found.ended, surprise(self.model, found.mel, pieces)), found
+
+        draws = [draw(place if not i else f"{place}, try {i}") for i in range(tries)]
+        return min(draws, key=lambda d: d[0])[1]
 
     def pieces(self, text: str) -> tuple[str, list[int]]:
         """A sentence as read aloud, and its pieces; characters never seen in training are left out and named.
@@ -323,7 +351,9 @@ class LanguageVoice(Voice[SpeechLM]):
         own = len(reference.mel) // self.model.config.group / max(float(before.sum()), 1e-6)
         return torch.cat([before, out]) * own
 
-    def _refuse(self, *, speaker: str | None, steps: int | None, phonemes: bool, rate: float) -> None:
+    def _refuse(
+        self, *, speaker: str | None, steps: int | None, phonemes: bool, rate: float, tries: int
+    ) -> None:
         if not self.speaks:
             raise UserError(
                 "the model learnt to listen only", where=self.path, mend="train meld.tts or meld.joint"
@@ -335,6 +365,14 @@ class LanguageVoice(Voice[SpeechLM]):
             raise UserError("this model reads letters, not phonemes", where="--phonemes")
         if rate != 1 and self.model.config.positions != "time":
             raise UserError("this model cannot change its rate", where="--rate")
+        if not 1 <= tries <= MOST_TRIES:
+            raise UserError(f"{tries} is not between 1 and {MOST_TRIES}", where="--tries")
+        if tries > 1 and not self.listens:
+            raise UserError(
+                "the model learnt to speak only and cannot tell which try is best",
+                where="--tries",
+                mend="train meld.joint",
+            )
 
     # --- listening -----------------------------------------------------------------------------------
 

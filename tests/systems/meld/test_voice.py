@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tracemalloc
 import warnings
@@ -17,8 +18,11 @@ from intona import cli
 from intona.acoustic.speech_lm import spelling
 from intona.audio import Audio, MelSpec, read_audio
 from intona.audio.blocks import read_blocks
+from intona.cli import say
 from intona.data.prepared import Prepared
 from intona.errors import UserError
+from intona.evaluation import read_manifest
+from intona.sets.speak import SetConfig, synthesize_set
 from intona.synth import speech_lm
 from intona.synth.reference import levelled
 from intona.synth.speech_lm import LanguageVoice
@@ -130,9 +134,43 @@ def test_the_text_is_placed_at_the_reference_s_own_pace(voice, recording) -> Non
     assert voice.cap(voice.spans(pieces, None, 0.25)) > 3 * voice.cap(voice.spans(pieces)) > 0
 
 
+def test_of_several_tries_the_one_that_ended_and_is_heard_best_is_kept(lasting, monkeypatch) -> None:
+    _cut(lasting, monkeypatch, 6)
+    _, ids = lasting.pieces("Да.")
+    single = [torch.cat([g.mel for g in lasting.mels(ids, seed=4, place=p)]) for p in ("0", "0, try 1")]
+    heard, scores = [], iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(speech_lm, "surprise", lambda model, mel, pieces: heard.append(mel) or next(scores))
+    best = lasting.best(ids, 3, seed=4)
+    assert len(heard) == 3 and not torch.equal(heard[0], heard[1])
+    torch.testing.assert_close(heard[0], single[0])
+    torch.testing.assert_close(best.mel, single[1])
+    # What did not end comes last, however well it is heard.
+    scores, drawn = iter([1.0, 2.0]), iter([False, True])
+    whole = speech_lm.whole
+    monkeypatch.setattr(speech_lm, "whole", lambda c: dataclasses.replace(whole(c), ended=next(drawn)))
+    torch.testing.assert_close(lasting.best(ids, 2, seed=4).mel, single[1])
+
+
+def test_tries_on_the_command_line_and_in_a_set(lasting, joint: Path, tmp_path: Path, monkeypatch) -> None:
+    _cut(lasting, monkeypatch, 6)
+    tried = lasting.say("Да.", seed=4, tries=3)
+    assert len(tried) == 6 * 2 * 256
+    pieces = list(lasting.stream("Да.", seed=4, tries=3))
+    assert len(pieces) == 1  # a whole sentence: the best is known at its end
+    np.testing.assert_array_equal(pieces[0].samples, tried.samples)
+    with pytest.raises(UserError, match="--tries: 0 is not between 1 and 100"):
+        say.main(["Да.", "--model", str(joint), "--tries", "0", "-o", str(tmp_path / "a.wav")])
+    (tmp_path / "m.csv").write_text("a|Да.\n", encoding="utf-8")
+    rows = read_manifest(tmp_path / "m.csv")
+    synthesize_set(lasting, rows, tmp_path / "set", SetConfig(tries=2))
+    with pytest.raises(UserError, match="made with another tries"):
+        synthesize_set(lasting, rows, tmp_path / "set", SetConfig())
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
+        ({"tries": 0}, "--tries: 0 is not between 1 and 100"),
         ({"text": ""}, "nothing to say"),
         ({"text": "   "}, "nothing to say"),
         ({"text": "漢字"}, "no words|cannot|letter|spoken|knows"),
@@ -328,3 +366,5 @@ def test_the_two_sides_refuse_what_they_did_not_learn(joint: Path) -> None:
         speaking.transcribe(Audio(np.zeros(100), 22050))
     with pytest.raises(UserError, match="learnt to listen only"):
         hearing.say("Да.")
+    with pytest.raises(UserError, match="cannot tell which try is best"):
+        speaking.say("Да.", tries=2)

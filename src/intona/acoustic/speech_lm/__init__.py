@@ -1,8 +1,8 @@
 """MELD (Yeh et al. 2026, arXiv 2605.29859): one model that speaks and listens."""
 
 from intona.acoustic.speech_lm.config import SpeechLMConfig, Vocabulary
-from intona.acoustic.speech_lm.generate import Generated, generate, stream
-from intona.acoustic.speech_lm.listen import Hypothesis, listen
+from intona.acoustic.speech_lm.generate import Generated, generate, stream, whole
+from intona.acoustic.speech_lm.listen import Hypothesis, listen, surprise
 from intona.acoustic.speech_lm.model import SpeechLM
 
 __all__ = [
@@ -14,4 +14,6 @@ __all__ = [
     "generate",
     "listen",
     "stream",
+    "surprise",
+    "whole",
 ]

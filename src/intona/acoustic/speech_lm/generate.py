@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -148,7 +148,7 @@ def generate(
     cached: bool = True,
 ) -> Generated:
     """All steps, then the PostNet over the whole. Arguments as in `steps`."""
-    chunks = list(
+    return whole(
         stream(
             model,
             text,
@@ -161,10 +161,15 @@ def generate(
             chunk=max_steps * model.config.group,
         )
     )
+
+
+def whole(chunks: Iterable[Generated]) -> Generated:
+    """The chunks of `stream`, at least one, as one."""
+    every = list(chunks)
     return Generated(
-        mel=torch.cat([c.mel for c in chunks]),
-        codes=[z for c in chunks for z in c.codes],
-        ended=chunks[-1].ended,
+        mel=torch.cat([c.mel for c in every]),
+        codes=[z for c in every for z in c.codes],
+        ended=every[-1].ended,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from intona.acoustic.speech_lm.ctc import PrefixScorer
 from intona.acoustic.speech_lm.model import SpeechLM
@@ -109,3 +110,31 @@ def listen(
     if finished:
         return max(finished, key=lambda h: h.score)
     return Hypothesis(pieces=beams[0].tolist(), score=float(top[0]) / max(1, beams.shape[1]), ended=False)
+
+
+@torch.inference_mode()
+def surprise(model: SpeechLM, mel: Tensor, pieces: list[int], *, ctc: float = CTC_SHARE) -> float:
+    """How little a sound says a text: nats a piece, <EOS> among them. `listen` finds the text of the least.
+
+    Args:
+        mel: (T, n_mels) natural log. ctc: as in `listen`.
+
+    Returns:
+        inf where the sound is too short to spell the text, or both exceed the model's context.
+    """
+    x = model.normalized(mel[None])
+    n = x.shape[1]
+    if not n or n + 1 + len(pieces) > model.config.context:
+        return float("inf")
+    text = torch.tensor([pieces], dtype=torch.long, device=x.device)
+    stream = [model.embed_steps(x, None), model.embed_task(1, speak=False), model.embedding(text)]
+    positions = model.listening_positions(torch.tensor([n], device=x.device), n, text)
+    states = model.trunk(torch.cat(stream, dim=1), positions)[0]
+    target = F.pad(text[0], (0, 1), value=model.vocabulary.eos)
+    nats = F.cross_entropy(model.head(states[n:]).float(), target, reduction="sum")
+    if model.ctc is not None and ctc:
+        spelt = torch.log_softmax(model.ctc(states[:n]).float(), dim=-1)
+        one = torch.tensor([n]), torch.tensor([len(pieces)])
+        blank = model.config.n_text
+        nats = (1 - ctc) * nats + ctc * F.ctc_loss(spelt, text[0], *one, blank=blank, reduction="sum")
+    return float(nats) / (len(pieces) + 1)

@@ -91,7 +91,7 @@ class Witness:
                     reference=reference,
                     rate=rate,
                     seed=seed,
-                    place=place,
+                    place=str(place),
                     chunk=1 << 30,
                 )
             )
