@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from timing import Cost, cost
 
-from intona.acoustic.speech_lm import SpeechLM, generate, listen, spelling
+from intona.acoustic.speech_lm import SpeechLM, generate, listen, spelling, whole
 from intona.acoustic.speech_lm.listen import CTC_SHARE
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
@@ -176,10 +176,10 @@ def heard(arguments: argparse.Namespace) -> int:
         said, pieces = voice.pieces(item.normalized)
         mel = torch.from_numpy(prepared.mel(item))
         began = time.perf_counter()
-        chunks = list(voice.mels(pieces))
+        drawn = whole(voice.mels(pieces))
         took = time.perf_counter() - began
-        free = torch.cat([c.mel for c in chunks])
-        failures += not chunks[-1].ended
+        free = drawn.mel
+        failures += not drawn.ended
         frames = pace.frames(item, pieces)
         assert frames is not None
         spans, random = torch.from_numpy(frames) / voice.model.config.group, ItemRandom(0, 0, [item.id])
@@ -206,7 +206,7 @@ def heard(arguments: argparse.Namespace) -> int:
             name = "written down by the model" + (", dropout on" if dropout else "")
             count(item.id, name, said, " ".join(w.text for w in own))
         seconds = f"{voice.spec.seconds(len(free)):.1f} s for {voice.spec.seconds(len(mel)):.1f} s"
-        print(f"  {item.id}: {seconds}, made in {took:.1f} s, ended by itself: {chunks[-1].ended}")
+        print(f"  {item.id}: {seconds}, made in {took:.1f} s, ended by itself: {drawn.ended}")
     print("\n| mel | CER [95 %] |\n|---|---|")
     for name, pairs in totals.items():
         errors, counts = zip(*pairs, strict=True)

@@ -78,8 +78,7 @@ def claim(out: Path, made_by: dict[str, Any]) -> None:
         out.mkdir(parents=True, exist_ok=True)
         if mark.exists():
             before = read_json(mark)
-            before = before if isinstance(before, dict) else {}
-            changed = [k for k in {**made_by, **before} if before.get(k) != made_by.get(k)]
+            changed = [k for k in made_by if not isinstance(before, dict) or before.get(k) != made_by[k]]
             if changed:
                 raise UserError(
                     f"holds wavs made with another {', '.join(changed)}",

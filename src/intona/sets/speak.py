@@ -302,6 +302,6 @@ def _made_by(voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfi
         "speaker": config.speaker,
         "batch": config.batch,
         **asked,
-        **({} if config.tries is None else {"tries": config.tries}),
+        "tries": config.tries if config.tries != 1 else None,  # one, said or not, is the same set
         **({} if settled is None else settled(**asked)),
     }

@@ -163,6 +163,8 @@ def test_tries_on_the_command_line_and_in_a_set(lasting, joint: Path, tmp_path: 
     (tmp_path / "m.csv").write_text("a|Да.\n", encoding="utf-8")
     rows = read_manifest(tmp_path / "m.csv")
     synthesize_set(lasting, rows, tmp_path / "set", SetConfig(tries=2))
+    synthesize_set(lasting, rows, tmp_path / "one", SetConfig(tries=1))
+    assert synthesize_set(lasting, rows, tmp_path / "one", SetConfig()).kept == 1  # said or not
     with pytest.raises(UserError, match="made with another tries"):
         synthesize_set(lasting, rows, tmp_path / "set", SetConfig())
 

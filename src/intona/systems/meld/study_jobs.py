@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from intona import config as configs
+from intona.acoustic.speech_lm import whole
 from intona.audio import Audio
 from intona.data.prepared import Prepared
 from intona.errors import UserError
@@ -85,7 +86,7 @@ class Witness:
         waves: list[np.ndarray] = []
         frames, capped, empty = 0, 0, 0
         for place, sentence in enumerate(split_sentences(text)):
-            chunks = list(
+            drawn = whole(
                 v.mels(
                     v.pieces(sentence)[1],
                     reference=reference,
@@ -95,9 +96,9 @@ class Witness:
                     chunk=1 << 30,
                 )
             )
-            mel = torch.cat([c.mel for c in chunks])
+            mel = drawn.mel
             frames += len(mel)
-            capped += not chunks[-1].ended
+            capped += not drawn.ended
             empty += not len(mel)
             wave = v.vocoder.decode(mel[None].float().cpu())[0].float().numpy() if len(mel) else pause
             waves += [pause, wave] if waves else [wave]
