@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from intona import checkpoint, encoders, systems
+from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.encoders import ge2e, pretrained
 from intona.encoders.conformance import check
@@ -98,6 +99,17 @@ def test_a_stage_starts_from_the_one_before(spoken: Path, runs: dict[str, Path])
     assert not torch.equal(end["model.audio.out.weight"], start["model.audio.out.weight"])
     config = json.loads((two / "config.json").read_text())
     assert config["init"].startswith("step-00000008:")
+
+
+def test_a_stage_is_built_as_the_one_before(spoken: Path, runs: dict[str, Path]) -> None:
+    """Whatever size is asked for: the weights fit no other."""
+    paper = contrastive.paper()
+    after = contrastive.built_as_stage(paper, runs["prosody.mlm"])
+    assert after.model.text == pretrained.config(runs["prosody.mlm"]) != paper.model.text
+    assert after.model.audio == paper.model.audio and after.loop == paper.loop
+    refined = contrastive.built_as_stage(paper, runs["prosody.contrastive"])
+    said = json.loads((runs["prosody.contrastive"] / "config.json").read_text())
+    assert refined.model == configs.from_dict(type(paper.model), said["model"])
 
 
 def test_a_fitted_bias_is_the_one_thing_that_stage_3_starts_otherwise(

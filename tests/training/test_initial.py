@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from intona import checkpoint, systems
+from intona import checkpoint, config, systems
 from intona.checkpoint import identity_of
 from intona.errors import UserError
-from intona.training.initial import Rows, start_from
+from intona.systems.prosody import gradtts, mlm
+from intona.training.initial import Rows, built_as, start_from
 
 
 class Net(nn.Module):
@@ -63,6 +64,21 @@ def test_the_identity_follows_the_weights(tmp_path: Path):
     assert identity_of(a).startswith("step-00000005:")
 
 
+def test_a_run_is_built_as_the_one_that_it_starts_from(tmp_path: Path):
+    base = gradtts.toy()
+    changed = config.override(base, {"model.encoder.hidden": "48", "max_frames": "7"})
+    config.save(changed, tmp_path / "config.json")
+    built = built_as(base, tmp_path)
+    assert config.diff(base, built) == ["model.encoder.hidden: 128 -> 48"]  # and nothing but the model
+    assert built_as(base, None) == base
+    assert built_as(mlm.toy(), tmp_path) == mlm.toy()  # another stage's is not its own
+    (tmp_path / "config.json").write_text('{"stage": "prosody.gradtts", "model": {"encoder": {"hiden": 4}}}')
+    with pytest.raises(UserError, match=r'unknown key "hiden"'):
+        built_as(base, tmp_path)
+    with pytest.raises(UserError, match="no such model"):
+        built_as(base, tmp_path / "nothing")
+
+
 def test_a_voice_starts_from_another(corpus: Path, tmp_path: Path):
     """At step 0 the new run's dev loss is the old run's last: the same averaged weights, the same noise."""
     few = {
@@ -71,6 +87,7 @@ def test_a_voice_starts_from_another(corpus: Path, tmp_path: Path):
         "loop.validate_every": "6",
         "loop.precision": "fp32",
         "max_frames": "1100",
+        "model.decoder.dim": "24",  # the second run takes it from the first
     }
     first, second = tmp_path / "first", tmp_path / "second"
     systems.train("prosody.gradtts", size="toy", data=corpus, out=first, overrides=few)
@@ -79,11 +96,11 @@ def test_a_voice_starts_from_another(corpus: Path, tmp_path: Path):
         size="toy",
         data=corpus,
         out=second,
-        overrides=few | {"loop.steps": "2"},
+        overrides={k: v for k, v in few.items() if k != "model.decoder.dim"} | {"loop.steps": "2"},
         init=first,
     )
-    config = json.loads((checkpoint.resolve(second) / "config.json").read_text(encoding="utf-8"))
-    assert config["init"] == identity_of(first)
+    said = config.read_json(checkpoint.resolve(second) / "config.json")
+    assert said["init"] == identity_of(first) and said["model"]["decoder"]["dim"] == 24
     assert dev(second, 0) == pytest.approx(dev(first, 6), rel=1e-6)
     assert dev(second, 0) != pytest.approx(dev(first, 0), rel=1e-3)
 

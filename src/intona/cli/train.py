@@ -35,7 +35,7 @@ class Train:
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
     """Stop, with everything saved, after so many minutes."""
     init: Annotated[str | None, tyro.conf.arg(metavar="NAME|RUN")] = None
-    """Start a new run from the weights of this model: fine-tuning, or the next stage."""
+    """Start a new run from this model, its sizes and its weights: fine-tuning, or the next stage."""
     encoder: Annotated[Path | None, tyro.conf.arg(metavar="NAME|RUN")] = None
     """Build the voice on this text encoder: a shipped one, or a run of prosody.mlm, .contrastive or .refine;
     prosody.ditto also on a published text model, frozen: a directory with a BERT, or minilm."""

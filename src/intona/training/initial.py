@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
 from intona import checkpoint
+from intona import config as configs
 from intona.errors import UserError
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +23,31 @@ class Rows:
 
     before: Sequence[str]
     now: Sequence[str]
+
+
+def built_as(config: C, init: Path | None, *, stages: Collection[str] = ()) -> C:
+    """A run's config with the `model` of the run that it starts from: its weights fit no other.
+
+    What the command line says of the model comes after, and is taken.
+
+    Args:
+        stages: those beside its own whose `model` is of the same kind; any other leaves the config as it is.
+
+    Raises:
+        UserError: no such run; a model of other fields.
+    """
+    before, own = config_of(init), cast(Any, config)
+    if before.get("stage") not in {own.stage, *stages}:
+        return config
+    model = configs.from_dict(type(own.model), before.get("model"), where=f"{init}: config.json: model")
+    return dataclasses.replace(own, model=model)
+
+
+def config_of(init: Path | None) -> dict[str, Any]:
+    """What a run's config.json says; nothing of no run, or of one that has none."""
+    path = None if init is None else checkpoint.resolve(init) / "config.json"
+    found = configs.read_json(path) if path is not None and path.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def start_from(

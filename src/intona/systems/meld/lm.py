@@ -21,7 +21,7 @@ from intona.systems.meld.feed import Corpus, SpeechBatch, SpeechFeed
 from intona.systems.meld.pace import Pace, jittered
 from intona.systems.meld.presets import RunConfig, resolve
 from intona.text import BpeTokenizer, load_tokenizer
-from intona.training.initial import start_from
+from intona.training.initial import built_as, config_of, start_from
 from intona.training.stage import fit_stage
 from intona.training.task import Task
 
@@ -150,7 +150,7 @@ def run(
 ) -> Path:
     """Train or resume a stage. Tokenizer and codebook are the run's, else those of `init`, else made."""
     prepared, out = Prepared.open(data), Path(out)
-    config = resolve(stage, base, overrides)
+    config = resolve(stage, built_as(base, init, stages=("meld.tts", "meld.stt", "meld.joint")), overrides)
     config = _listen_from(config, out)
     source = out if checkpoint.steps(out) else init
     tokenizer = _tokenizer(source, config, prepared)
@@ -207,8 +207,7 @@ def run(
 def _start(task: Any, source: Path, config: RunConfig, prepared: Prepared) -> None:
     """The weights of `source`; its codebook softened as this run wants it."""
     start_from(task, source, added=("model.ctc.weight", "model.ctc.bias"))
-    before = configs.read_json(checkpoint.resolve(source) / "config.json")
-    if not isinstance(before, dict) or before.get("perplexity") != config.perplexity:
+    if config_of(source).get("perplexity") != config.perplexity:
         _soften(task.model, config, prepared)
 
 

@@ -46,7 +46,7 @@ from intona.systems.prosody.pretrain import (
 from intona.systems.prosody.speakers import files as speakers_files
 from intona.systems.prosody.speakers import vectors_by
 from intona.text import BpeTokenizer
-from intona.training.initial import Rows, start_from
+from intona.training.initial import Rows, built_as, config_of, start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -290,11 +290,17 @@ def capacity(places: PhonemePlaces, config: RunConfig) -> int:
     return int(enough.sum()) * config.per_utterance
 
 
+def built_as_stage(config: RunConfig, init: Path | None) -> RunConfig:
+    """The text encoder of stage 1; the whole model of stage 2 or 3."""
+    if init is None or config_of(init).get("stage") != "prosody.mlm":
+        return built_as(config, init, stages=("prosody.contrastive", "prosody.refine"))
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, text=pretrained.config(init)))
+
+
 def start_from_stage(task: ContrastiveTask, init: Path) -> None:
     """After stage 1: the text encoder alone. After stage 2 or 3: everything."""
     path, prepared = checkpoint.resolve(init), task.prepared
-    raw = configs.read_json(path / "config.json")
-    if isinstance(raw, dict) and raw.get("stage") == "prosody.mlm":
+    if config_of(path).get("stage") == "prosody.mlm":
         start_encoder(task.model.encoder, path, prepared.tokenizer)
         return
     before = pretrained.phonemes(path).symbols
@@ -395,5 +401,5 @@ def train(
     fabric: Any = None,
 ) -> Path:
     """See `intona.systems.train`."""
-    config = configs.override(SIZES[size](), overrides)
+    config = configs.override(built_as_stage(SIZES[size](), init), overrides)
     return run_stage(config, data=data, out=out, limit_minutes=limit_minutes, init=init, fabric=fabric)

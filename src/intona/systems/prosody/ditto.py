@@ -31,9 +31,9 @@ from intona.provenance import sha256
 from intona.synth.ditto import FORMAT, is_ditto_voice, require_format
 from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
 from intona.systems.prosody.ditto_latents import open_latents
-from intona.systems.prosody.pretrain import start_encoder
+from intona.systems.prosody.pretrain import require_encoder, start_encoder
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
-from intona.training.initial import Rows, start_from
+from intona.training.initial import Rows, built_as, start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -270,9 +270,13 @@ class DittoTask(Task):
 
 
 def resolve(
-    size: str, prepared: Prepared, overrides: dict[str, str], encoder: Path | None = None
+    size: str,
+    prepared: Prepared,
+    overrides: dict[str, str],
+    encoder: Path | None = None,
+    init: Path | None = None,
 ) -> tuple[RunConfig, LatentSpace]:
-    """The preset, filled with what the corpus, the latents and a pretrained encoder say, and overridden.
+    """The preset or the model of `init`, filled with what corpus, latents and encoder say, and overridden.
 
     Raises:
         UserError: latents set in two ways.
@@ -283,7 +287,8 @@ def resolve(
             where=f"--{set_twice[0]}",
             mend="--latents mel8x64 names frames and numbers; a run of prosody.melvae has its own",
         )
-    config = SIZES[size]()
+    config = built_as(SIZES[size](), init)
+    require_encoder(config.model.encoder, encoder, init)
     published = None if encoder is None else frozen.find(encoder)
     if encoder is not None:
         n = len(prepared.tokenizer)
@@ -315,12 +320,12 @@ def resolve(
 
 
 def start_from_voice(task: DittoTask, source: Path) -> None:
-    """Weights of another voice of the same sizes and latents; symbols are matched by name.
+    """Weights of another voice on the same latents; symbols are matched by name.
 
     The statistics of the latents stay the source's: its weights are scaled to them.
 
     Raises:
-        UserError: another kind of model, other latents, other sizes.
+        UserError: another kind of model, other latents.
     """
     path = checkpoint.resolve(source)
     if not is_ditto_voice(path):
@@ -351,7 +356,7 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config, space = resolve(size, prepared, overrides, encoder)
+    config, space = resolve(size, prepared, overrides, encoder, init)
     corpus = LatentCorpus(prepared, space, seconds=config.reference, clauses=config.clauses > 0)
     torch.manual_seed(config.loop.seed)
     published = None if encoder is None else frozen.find(encoder)

@@ -27,10 +27,10 @@ from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.synth.gradtts import GradTTSVoice
-from intona.systems.prosody.pretrain import start_encoder
+from intona.systems.prosody.pretrain import require_encoder, start_encoder
 from intona.systems.prosody.speakers import vectors_of
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
-from intona.training.initial import Rows, start_from
+from intona.training.initial import Rows, built_as, start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -252,10 +252,15 @@ class SpeechFeed:
 
 
 def resolve(
-    size: str, prepared: Prepared, overrides: dict[str, str], encoder: Path | None = None
+    size: str,
+    prepared: Prepared,
+    overrides: dict[str, str],
+    encoder: Path | None = None,
+    init: Path | None = None,
 ) -> RunConfig:
-    """The preset, filled with what the corpus and a pretrained encoder say, and overridden."""
-    config = SIZES[size]()
+    """The preset or the model of `init`, filled with what the corpus and an encoder say, and overridden."""
+    config = built_as(SIZES[size](), init)
+    require_encoder(config.model.encoder, encoder, init)
     if encoder is not None:
         sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=len(prepared.tokenizer))
         # A blank belongs to no word: the dual-stream encoder does without.
@@ -286,7 +291,7 @@ def resolve(
 
 
 def start_from_voice(task: GradTTSTask, source: Path) -> None:
-    """Weights of another voice of the same sizes; symbols and speakers are matched by name.
+    """Weights of another voice; symbols and speakers are matched by name.
 
     The mel statistics stay the source's: its weights are scaled to them.
     """
@@ -331,7 +336,7 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = resolve(size, prepared, overrides, encoder)
+    config = resolve(size, prepared, overrides, encoder, init)
     torch.manual_seed(config.loop.seed)
     bpe = None if encoder is None else pretrained.pieces(encoder)
     speakers = None

@@ -23,6 +23,7 @@ from intona.latents.mel_vae import MelVAE, MelVAEConfig
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.prosody.gradtts import SpeechFeed, mel_statistics
+from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -175,7 +176,7 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = configs.override(SIZES[size](), overrides)
+    config = configs.override(built_as(SIZES[size](), init), overrides)
     model = dataclasses.replace(config.model, n_mels=prepared.spec.n_mels)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model, format=trained.FORMAT)
     torch.manual_seed(config.loop.seed)

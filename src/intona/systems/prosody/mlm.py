@@ -29,6 +29,7 @@ from intona.systems.prosody.pretrain import (
     texts_of,
 )
 from intona.text import BpeTokenizer, PhonemeTokenizer
+from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -247,7 +248,8 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = configs.override(SIZES[size](), overrides)
+    config = built_as(SIZES[size](), init)
+    config = configs.override(config, overrides)
     paths = text_paths(config.texts)
     more, fingerprint = read_texts(paths, prepared, config.language)
     tokenizer = PhonemeTokenizer.build(

@@ -14,6 +14,7 @@ from intona.data.pieces import Text, text_of, utterance_of
 from intona.data.prepared import Item, Prepared
 from intona.encoders import pretrained
 from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.text import (
     BpeTokenizer,
@@ -83,6 +84,18 @@ def start_encoder(encoder: DualStreamEncoder, init: Path, tokenizer: PhonemeToke
     source = pretrained.load(init, symbols=tokenizer.symbols)
     checkpoint.load_weights(encoder, source.state_dict(), where=init)
     tell_new_symbols(init, tokenizer)
+
+
+def require_encoder(config: object, encoder: Path | None, init: Path | None) -> None:
+    """Refuse to start from a voice on a pretrained encoder, of `config`, where none is named.
+
+    Raises:
+        UserError: as said.
+    """
+    if init is not None and encoder is None and not isinstance(config, PlainEncoderConfig):
+        raise UserError(
+            "the voice stands on a pretrained text encoder", where=init, mend="name it too: --encoder RUN"
+        )
 
 
 def tell_new_symbols(init: Path, tokenizer: PhonemeTokenizer) -> None:

@@ -74,7 +74,7 @@ def train(
     """
     if init is None:
         raise UserError("stage 3 refines an encoder that stands", mend="give the run of stage 2: --init RUN")
-    config = configs.override(SIZES[size](), overrides)
+    config = configs.override(contrastive.built_as_stage(SIZES[size](), init), overrides)
     return contrastive.run_stage(
         config, data=data, out=out, limit_minutes=limit_minutes, init=init, fabric=fabric
     )

@@ -38,6 +38,7 @@ from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.pairs import Pair, PairBatch, read, write
+from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
@@ -255,7 +256,7 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = configs.override(SIZES[size](), overrides)
+    config = configs.override(built_as(SIZES[size](), init), overrides)
     if config.pairs < 1:
         raise UserError(f"{config.pairs} pairs", where="--pairs", mend="take 1 or more")
     space = vits.load(config.vits)

@@ -25,6 +25,7 @@ from intona.systems.restyle.measured import train_scale
 from intona.systems.restyle.own import own_pairs
 from intona.systems.restyle.pairs import Pair, PairBatch
 from intona.systems.restyle.posterior import statistics, texts_of
+from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
@@ -162,7 +163,7 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = configs.override(config, overrides)
+    config = configs.override(built_as(config, init), overrides)
     space = vits.load(config.vits)
     before = space.weights_hash()
     texts_of(prepared, space)  # refuses another language

@@ -20,6 +20,7 @@ from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed
 from intona.systems.restyle.posterior import statistics
+from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -153,7 +154,7 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = configs.override(SIZES[size](), overrides)
+    config = configs.override(built_as(SIZES[size](), init), overrides)
     if config.captions < 1:
         raise UserError(f"{config.captions} captions", where="--captions", mend="take 1 or more")
     words = tower(config.tower)
