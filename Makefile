@@ -58,7 +58,7 @@ data/festvox-ru:
 	mv data/.fetch/tree/usr/share/festival/voices/russian/msu_ru_nsh_clunits $@
 	cp data/.fetch/tree/usr/share/doc/festvox-ru/copyright $@/LICENSE
 	rm -rf data/.fetch
-	@echo "next: .venv/bin/intona prepare festvox $@ data/ru"
+	@echo "next: .venv/bin/intona prepare festvox $@ data/ru --language ru"
 
 # A pinned torch first: a bare `torch` on Linux takes gigabytes of CUDA libraries.
 $(VENV)/.torch:

@@ -21,6 +21,7 @@ from intona.files import write_whole
 
 C = TypeVar("C")
 MAX_CONFIG_BYTES = 1 << 20
+STACKS, MAX_STACK = ("layers", "depth", "blocks"), 1000  # a million of them would be built for hours
 _FRACTION = re.compile(r"[+-]?(\d+\.|\.\d+)")  # as people write it and JSON does not
 
 
@@ -177,6 +178,9 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
             ):
                 raise UserError(f'missing key "{name}"', where=where)
         made = {k: _coerce(hints[k], v, f"{where}: {k}") for k, v in value.items()}
+        for name, v in made.items():
+            if name.rpartition("_")[2] in STACKS and isinstance(v, int) and v > MAX_STACK:
+                raise UserError(f"{v} is more than {MAX_STACK} {name}", where=where)
         try:
             return kind(**made)  # type: ignore[operator]
         except (ValueError, ArithmeticError) as e:

@@ -139,6 +139,11 @@ def test_unknown_flag_is_wrong_usage():
         (KeyboardInterrupt(), 130, "stopped"),
         (MemoryError(), 1, "error: out of memory; use a smaller batch, a shorter text or a smaller model"),
         (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: …"),
+            1,
+            "error: out of memory; use a smaller batch, a shorter text or a smaller model",
+        ),
+        (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/a"),
             1,
             "error: runs/a: No space left on device",

@@ -69,6 +69,11 @@ def test_bpe_pieces_spell_the_text(bpe, frontend):
     assert len(bpe) <= 120
 
 
+def test_a_vocabulary_without_end_is_refused():
+    with pytest.raises(UserError, match="100000000000 text pieces are wanted: at most 1000000"):
+        BpeTokenizer.train(["слова"], size=10**11)
+
+
 def test_bpe_reports_unknown_characters(bpe):
     e = bpe.encode("дом世Q")
     assert e.unknown == ["世", "Q"]

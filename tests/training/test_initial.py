@@ -75,6 +75,11 @@ def test_a_run_is_built_as_the_one_that_it_starts_from(tmp_path: Path):
     (tmp_path / "config.json").write_text('{"stage": "prosody.gradtts", "model": {"encoder": {"hiden": 4}}}')
     with pytest.raises(UserError, match=r'unknown key "hiden"'):
         built_as(base, tmp_path)
+    (tmp_path / "config.json").write_text(
+        '{"stage": "prosody.gradtts", "model": {"encoder": {"layers": 1001}}}'
+    )
+    with pytest.raises(UserError, match=r"model: encoder: 1001 is more than 1000 layers"):
+        built_as(base, tmp_path)
     with pytest.raises(UserError, match="no such model"):
         built_as(base, tmp_path / "nothing")
 

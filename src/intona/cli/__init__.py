@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from intona.errors import UserError, nearest
+
+_OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory")  # as torch says it
 
 
 class Verb(NamedTuple):
@@ -120,7 +123,9 @@ def explain(error: BaseException) -> str:
     """One line for any error: what happened, where, and what mends it."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
+    ):
         return "out of memory; use a smaller batch, a shorter text or a smaller model"
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]

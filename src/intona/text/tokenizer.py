@@ -13,6 +13,7 @@ from intona.errors import UserError
 
 PAD, UNK = "<pad>", "<unk>"
 MAX_BYTES = 64 << 20
+MAX_PIECES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,12 @@ class BpeTokenizer(_Saved):
 
         Args:
             size: pieces wanted, special ones and single characters included; small data may give fewer.
+
+        Raises:
+            UserError: more than MAX_PIECES, whose table would be made room for at once.
         """
+        if size > MAX_PIECES:
+            raise UserError(f"{size} text pieces are wanted: at most {MAX_PIECES}")
         from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
         from tokenizers import Tokenizer as Hf
 
