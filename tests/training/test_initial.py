@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -72,6 +73,8 @@ def test_a_run_is_built_as_the_one_that_it_starts_from(tmp_path: Path):
     assert config.diff(base, built) == ["model.encoder.hidden: 128 -> 48"]  # and nothing but the model
     assert built_as(base, None) == base
     assert built_as(mlm.toy(), tmp_path) == mlm.toy()  # another stage's is not its own
+    (tmp_path / "config.json").write_text('{"stage": ["prosody.gradtts"]}')
+    assert built_as(base, tmp_path) == base
     (tmp_path / "config.json").write_text('{"stage": "prosody.gradtts", "model": {"encoder": {"hiden": 4}}}')
     with pytest.raises(UserError, match=r'unknown key "hiden"'):
         built_as(base, tmp_path)
@@ -82,6 +85,15 @@ def test_a_run_is_built_as_the_one_that_it_starts_from(tmp_path: Path):
         built_as(base, tmp_path)
     with pytest.raises(UserError, match="no such model"):
         built_as(base, tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("stage", systems.STAGES)
+def test_a_stage_that_is_built_as_another_has_a_model(stage: str, tmp_path: Path):
+    module = importlib.import_module(systems.STAGES[stage])
+    if hasattr(module, "built_as"):
+        toy = module.SIZES["toy"]()
+        config.save(toy, tmp_path / "config.json")
+        assert built_as(toy, tmp_path) == toy
 
 
 def test_a_voice_starts_from_another(corpus: Path, tmp_path: Path):

@@ -37,7 +37,7 @@ def built_as(config: C, init: Path | None, *, stages: Collection[str] = ()) -> C
         UserError: no such run; a model of other fields.
     """
     before, own = config_of(init), cast(Any, config)
-    if before.get("stage") not in {own.stage, *stages}:
+    if before.get("stage") not in (own.stage, *stages):
         return config
     model = configs.from_dict(type(own.model), before.get("model"), where=f"{init}: config.json: model")
     return dataclasses.replace(own, model=model)

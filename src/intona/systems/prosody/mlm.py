@@ -248,8 +248,7 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = built_as(SIZES[size](), init)
-    config = configs.override(config, overrides)
+    config = configs.override(built_as(SIZES[size](), init), overrides)
     paths = text_paths(config.texts)
     more, fingerprint = read_texts(paths, prepared, config.language)
     tokenizer = PhonemeTokenizer.build(

@@ -31,7 +31,6 @@ from intona.nn.random import ItemRandom
 from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.pairs import Pair, PairBatch
 from intona.systems.restyle.posterior import texts_of
-from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
@@ -184,7 +183,7 @@ def train(
 ) -> Path:
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
-    config = configs.override(built_as(SIZES[size](), init), overrides)
+    config = configs.override(SIZES[size](), overrides)
     if config.segment <= 2 * EDGE + RESOLUTIONS[0][0] // 256:
         raise UserError(f"{config.segment} frames are too few", where="--segment", mend="take 24 or more")
     space = vits.load(config.vits)
