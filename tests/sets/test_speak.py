@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from intona.evaluation import Manifest, Row
 from intona.sets import speak
 from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.synth.gradtts import GradTTSVoice
-from intona.text import Frontend, FrontendConfig, PhonemeTokenizer
+from intona.text import Frontend, FrontendConfig, PhonemeTokenizer, split_sentences
 from intona.vocoder import GriffinLim
 
 TEXTS = ("мама мыла раму", "кот", "дом стоит у реки. там тихо", "снег идёт весь день", "да. нет. да", "раз")
@@ -29,7 +30,7 @@ TEXTS = ("мама мыла раму", "кот", "дом стоит у реки.
 def make() -> Callable[..., GradTTSVoice]:
     """`make(kind)`: an untrained voice of two speakers whose output still depends on its text and noise."""
     frontend = Frontend(FrontendConfig(language="ru"))
-    symbols = [u.phonemes for text in TEXTS for u in frontend(speak.split_sentences(text))]
+    symbols = [u.phonemes for text in TEXTS for u in frontend(split_sentences(text))]
 
     def build(kind: str = "convnext1d") -> GradTTSVoice:
         tokenizer = PhonemeTokenizer.build(symbols)
@@ -53,7 +54,7 @@ def make() -> Callable[..., GradTTSVoice]:
             for p in model.score.parameters():
                 p.add_(0.02 * torch.randn_like(p))
         voice = GradTTSVoice(model.eval(), tokenizer, MelSpec(), speakers=("anna", "boris"))
-        voice._vocoder, voice._frontend = GriffinLim(MelSpec(), iterations=2), frontend
+        voice._vocoder, voice._frontends = GriffinLim(MelSpec(), iterations=2), {"ru": frontend}
         return voice
 
     return build
@@ -214,3 +215,30 @@ def test_a_voice_of_another_kind_is_spoken_one_by_one(manifest: Manifest, tmp_pa
     (tmp_path / "u3.wav").unlink()
     assert synthesize_set(voice, manifest, tmp_path).made == 1
     assert np.array_equal(_wavs(tmp_path)["u3"], before["u3"])
+
+
+def test_a_voice_of_several_languages_reads_each_text_as_its_own(
+    make: Callable[..., GradTTSVoice], tmp_path: Path
+) -> None:
+    """The script tells Russian; English and Spanish share one, and the row or the call says which."""
+    voice = make()
+    voice.languages = ("en", "es", "ru")
+    voice.tokenizer.frontend = {
+        "languages": {n: Frontend(FrontendConfig(language=n)).describe() for n in voice.languages}
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the front ends are those of the training
+        spoken = {n: voice.sentences("no", language=n)[0].phonemes for n in ("en", "es")}
+    assert spoken["en"] == ("n", "ˈoʊ") and spoken["es"][0] == "n" and spoken["es"] != spoken["en"]
+    assert voice.sentences("кот")[0].phonemes == ("k", "ˈo", "t")
+    with pytest.raises(UserError, match="--language en"):
+        voice.say("no")
+    rows = (Row(id="a", text="no"), Row(id="b", text="no"), Row(id="c", text="кот"))
+    asked = {"a": "en", "b": "es"}
+    with pytest.warns(UserWarning, match="never heard"):  # the small tokenizer lacks their symbols
+        done = synthesize_set(voice, Manifest(rows=rows), tmp_path / "set", languages=asked)
+    assert done.made == 3
+    done = synthesize_set(voice, Manifest(rows=rows), tmp_path / "lost")
+    assert [f.id for f in done.failures] == ["a", "b"] and "say which" in done.failures[0].reason
+    with pytest.raises(UserError, match="another languages"):
+        synthesize_set(voice, Manifest(rows=rows), tmp_path / "set")

@@ -270,7 +270,7 @@ def test_one_pace_is_that_of_the_training(voice: ditto.DittoVoice, spoken: Path)
     items = Prepared.open(spoken).items("train")
     seconds = sum(voice.model.space.latents(i.n_frames) for i in items) / voice.model.space.rate
     pace = seconds / sum(len(i.phonemes) for i in items)
-    symbols = sum(len(u.phonemes) for u in voice.frontend(["Да.", "Как дела?"]))
+    symbols = sum(len(u.phonemes) for u in voice.sentences("Да. Как дела?"))
     assert voice.at_one_pace("Да. Как дела?") == pytest.approx(pace * symbols, rel=1e-4)
 
 
@@ -370,7 +370,7 @@ def test_a_text_longer_than_trained_gets_a_clear_answer(voice: ditto.DittoVoice)
     with pytest.raises(UserError, match=r"phonemes, the longest sentence of the training had .*full stop"):
         voice.say(word, steps=1)
     # Just beyond is tried, with a warning.
-    symbols = len(voice.frontend(["слово"])[0].phonemes) + 1
+    symbols = len(voice.sentences("слово")[0].phonemes) + 1
     n = voice.longest_symbols // symbols + 2
     with pytest.warns(UserWarning, match="the longest of the training"):
         voice.say("слово " * n, steps=1)

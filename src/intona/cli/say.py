@@ -39,6 +39,8 @@ class Say:
     """Read the text from a UTF-8 file, one utterance a line."""
     speaker: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """The speaker, for a voice that has several."""
+    language: Annotated[str | None, tyro.conf.arg(metavar="CODE")] = None
+    """The language of the text, for a voice that speaks several; told by the script if not given."""
     rate: float = 1.0
     """Speaking rate: 1.1 is a tenth faster. 0.25 to 4."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
@@ -102,6 +104,7 @@ class Say:
             "guidance": self.guidance,
             "length": self.length,
             "style": self.style,
+            "language": self.language,
         }
         found = {k: v for k, v in asked.items() if v is not None}
         if self.voice is not None:

@@ -27,7 +27,8 @@ class SynthesizeSet:
     failures.jsonl in the folder, and count as failed where they are judged.
 
     For voices that take a reference the manifest may have the columns prompt (a path in its folder, or the
-    name of a recording in --prompts), prompt_text and length (seconds).
+    name of a recording in --prompts), prompt_text and length (seconds); for voices of several languages the
+    column language.
     """
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|RUN")]
@@ -42,6 +43,8 @@ class SynthesizeSet:
     """With an utterance's id, decides its noise."""
     speaker: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """For all rows; if not given the row's own, where the voice has it."""
+    language: Annotated[str | None, tyro.conf.arg(metavar="CODE")] = None
+    """Of the rows that do not name theirs, for voices of several languages."""
     rate: float = 1.0
     """Speaking rate: 1.1 is a tenth faster. 0.25 to 4."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
@@ -98,8 +101,8 @@ class SynthesizeSet:
 
 def asked(
     request: SynthesizeSet, manifest: Manifest, takes: frozenset[str]
-) -> tuple[dict[str, Prompt], dict[str, float]]:
-    """Prompts and lengths of the rows, from the flags and from the manifest's columns.
+) -> tuple[dict[str, Prompt], dict[str, float], dict[str, str]]:
+    """Prompts, lengths and languages of the rows, from the flags and from the manifest's columns.
 
     A column that the voice can do nothing with is left out with a warning: one manifest serves all voices.
 
@@ -108,12 +111,17 @@ def asked(
     """
     from intona.sets import prompts as given
 
-    for flag in ("prompts", "length", "guidance", "tries"):
+    for flag in ("prompts", "length", "guidance", "tries", "language"):
         name = "voice" if flag == "prompts" else flag
         if getattr(request, flag) is not None and name not in takes:
             raise UserError("this kind of voice has no such option", where=f"--{flag}")
     columns = given.read_columns(request.manifest)
-    for name, needed in (("prompt", "voice"), ("reference", "voice"), ("length", "length")):
+    for name, needed in (
+        ("prompt", "voice"),
+        ("reference", "voice"),
+        ("length", "length"),
+        ("language", "language"),
+    ):
         if needed not in takes and any(name in cells for cells in columns.values()):
             warnings.warn(f'the column "{name}" is not used: this kind of voice cannot', stacklevel=2)
     prompts: dict[str, Prompt] = {}
@@ -129,7 +137,7 @@ def asked(
             lengths = {row.id: seconds for row in manifest.rows}
         else:
             lengths = given.lengths_of(columns)
-    return prompts, lengths
+    return prompts, lengths, given.languages_of(columns) if "language" in takes else {}
 
 
 def main(arguments: list[str]) -> None:
@@ -146,7 +154,7 @@ def main(arguments: list[str]) -> None:
     voice: Any = synth.load(request.run)
     if hasattr(voice, "strict"):  # a sentence cut at the cap is a failed row
         voice.strict = True
-    prompts, lengths = asked(request, manifest, options_of(voice))
+    prompts, lengths, languages = asked(request, manifest, options_of(voice))
     config = SetConfig(
         batch=request.batch,
         steps=request.steps,
@@ -156,11 +164,19 @@ def main(arguments: list[str]) -> None:
         seed=request.seed,
         rate=request.rate,
         speaker=request.speaker,
+        language=request.language,
     )
     began = time.perf_counter()
     with bar("speak") as progress:
         spoken = synthesize_set(
-            voice, manifest, request.out, config, prompts=prompts, lengths=lengths, progress=progress
+            voice,
+            manifest,
+            request.out,
+            config,
+            prompts=prompts,
+            lengths=lengths,
+            languages=languages,
+            progress=progress,
         )
     took = time.perf_counter() - began
     line = f"{request.out}: {spoken.made} spoken in {took:.1f} s, {spoken.kept} there before, N = {spoken.n}"

@@ -94,6 +94,7 @@ def finish(
     write_jsonl(out / "manifest.jsonl", rows)
     save(spec, out / "features.json")
     write_json(out / "splits.json", splits)
+    several = len({r["language"] for r in rows}) > 1
     for held in ("dev", "test"):  # what `synthesize-set` and `evaluate` take
         known = set(splits[held])
         write_jsonl(
@@ -101,6 +102,7 @@ def finish(
             [
                 # `Item.name`, so that DATA/audio is the folder of the recordings.
                 {"id": Path(r["file"]).stem, "text": r["text"], "speaker": speakers[r["speaker"]]}
+                | ({"language": r["language"]} if several else {})
                 for r in rows
                 if r["id"] in known
             ],

@@ -129,12 +129,13 @@ def _from_jsonl(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
         yield Row(**cells)
 
 
-def write_manifest(path: Path | str, manifest: Manifest) -> None:
-    """Write as JSON lines (`.jsonl`) or `id|text|speaker` lines."""
+def write_manifest(path: Path | str, manifest: Manifest, *, language: str = "") -> None:
+    """Write as JSON lines (`.jsonl`), with the language of all if given, or `id|text|speaker` lines."""
     path = Path(path)
     if path.suffix == ".jsonl":
+        more = {"language": language} if language else {}
         lines = [
-            json.dumps({"id": r.id, "text": r.text, "speaker": r.speaker}, ensure_ascii=False)
+            json.dumps({"id": r.id, "text": r.text, "speaker": r.speaker} | more, ensure_ascii=False)
             for r in manifest.rows
         ]
     else:

@@ -1,4 +1,4 @@
-"""What a row of a set is spoken with beside its text: a recording of the voice, its words, a length.
+"""What a row of a set is spoken with beside its text: a voice's recording, its words, a length, a language.
 
 A prompt comes from the manifest's own column `prompt` (or `reference`): a path in the manifest's folder,
 or the name of a recording in the folder of prompts. Where there is none, another utterance of the row's
@@ -24,7 +24,7 @@ from intona.files import whole
 from intona.jsonl import numbered_lines, read_jsonl, read_row, write_jsonl
 from intona.nn.random import derive_seed
 
-COLUMNS = ("prompt", "reference", "prompt_text", "length")
+COLUMNS = ("prompt", "reference", "prompt_text", "length", "language")
 LISTS = ("manifest.jsonl", "manifest.csv", "metadata.csv")
 KEPT = "prompts.jsonl"
 USUAL_SECONDS = (3.0, 10.0)  # prompts so long are preferred
@@ -261,6 +261,11 @@ def lengths_of(columns: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
                     f'"{cells["length"]}" of "{i}" is no number of seconds', where="column length"
                 )
     return found
+
+
+def languages_of(columns: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The column `language`."""
+    return {i: cells["language"] for i, cells in columns.items() if "language" in cells}
 
 
 def seconds_of(path: Path) -> float:

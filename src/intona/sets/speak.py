@@ -33,7 +33,7 @@ from intona.sets.record import (
 )
 from intona.synth.gradtts import GradTTSVoice
 from intona.synth.voice import options_of
-from intona.text import Utterance, split_sentences
+from intona.text import Utterance
 
 Said = tuple[str, Audio | UserError]  # id, and its audio or why there is none
 PROMPTS = "prompts"  # in the folder of a set
@@ -47,6 +47,7 @@ class SetConfig:
     tries: draws of each sentence, of which the voice keeps the best; 1 if None.
     seed: with the id of an utterance, decides its noise.
     speaker: for all rows; else the row's own where the voice has it, else the first.
+    language: of the rows that do not name theirs.
     """
 
     batch: int = 8
@@ -57,6 +58,7 @@ class SetConfig:
     seed: int = 0
     rate: float = 1.0
     speaker: str | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= MAX_SENTENCES:
@@ -104,12 +106,14 @@ class _Asked:
 
     prompts: Mapping[str, Prompt]
     lengths: Mapping[str, float]
+    languages: Mapping[str, str]
 
     def record(self) -> dict[str, Any]:
         lengths = {i: round(s, 6) for i, s in self.lengths.items()}
         return {
             "prompts": fingerprint(self.prompts),
             "lengths": digest(lengths) if lengths else None,
+            "languages": digest(dict(self.languages)) if self.languages else None,
         }
 
 
@@ -121,6 +125,7 @@ def synthesize_set(
     *,
     prompts: Mapping[str, Prompt] | None = None,
     lengths: Mapping[str, float] | None = None,
+    languages: Mapping[str, str] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Spoken:
     """Speak every row to `out/ID.wav`; the same call goes on after a kill.
@@ -132,6 +137,7 @@ def synthesize_set(
     Args:
         prompts: utterance id -> the recording whose voice to take (`sets.prompts.choose`).
         lengths: utterance id -> seconds of the whole.
+        languages: utterance id -> language of its text.
 
     Raises:
         UserError: the folder holds the output of another voice, manifest or setting; cannot be written; an
@@ -139,7 +145,7 @@ def synthesize_set(
     """
     config = config or SetConfig()
     out = Path(out)
-    asked = _Asked(prompts=prompts or {}, lengths=lengths or {})
+    asked = _Asked(prompts=prompts or {}, lengths=lengths or {}, languages=languages or {})
     _check_options(voice, config, asked)
     claim(out, _made_by(voice, manifest, config) | asked.record())
     if asked.prompts:
@@ -151,7 +157,7 @@ def synthesize_set(
             kept += len(ids)
         else:
             if not made:  # so that the first row is not charged with what is loaded once
-                _ = getattr(voice, "vocoder", None), getattr(voice, "frontend", None)
+                _ = getattr(voice, "vocoder", None)
             with timed(out / TIMES, ids) as seconds:
                 for i, audio in speak():
                     if isinstance(audio, UserError):
@@ -175,6 +181,7 @@ def _check_options(voice: GradTTSVoice | Speaker, config: SetConfig, asked: _Ask
         "--length": ("length", bool(asked.lengths)),
         "--guidance": ("guidance", config.guidance is not None),
         "--tries": ("tries", config.tries is not None),
+        "--language": ("language", config.language is not None or bool(asked.languages)),
     }
     for flag, (name, given) in wanted.items():
         if given and name not in known:
@@ -199,7 +206,7 @@ def _work(
     ready: list[list[_Sentence]] = []
     for row in manifest.rows:
         try:
-            ready.append(_sentences(voice, row, config))
+            ready.append(_sentences(voice, row, config, asked.languages.get(row.id)))
         except UserError as e:
             yield [row.id], partial(iter, [(row.id, e)])
     for rows in _batches(ready, config.batch if _pads_exactly(voice) else 1):
@@ -214,6 +221,7 @@ def _say(voice: Speaker, row: Row, config: SetConfig, asked: _Asked) -> Iterator
         "guidance": config.guidance,
         "tries": config.tries,
         "length": asked.lengths.get(row.id),
+        "language": asked.languages.get(row.id, config.language),
     }
     prompt = asked.prompts.get(row.id)
     try:
@@ -227,12 +235,12 @@ def _say(voice: Speaker, row: Row, config: SetConfig, asked: _Asked) -> Iterator
         yield row.id, UserError(named)
 
 
-def _sentences(voice: GradTTSVoice, row: Row, config: SetConfig) -> list[_Sentence]:
+def _sentences(
+    voice: GradTTSVoice, row: Row, config: SetConfig, language: str | None = None
+) -> list[_Sentence]:
     own = row.speaker if row.speaker in voice.speakers else None
     speaker = voice.speaker_id(config.speaker or own)
-    spoken = voice.frontend(split_sentences(row.text))
-    if not spoken:
-        raise UserError("nothing to say")
+    spoken = voice.sentences(row.text, language=language or config.language)
     return [_Sentence(row=row, place=i, spoken=s, speaker=speaker) for i, s in enumerate(spoken)]
 
 
@@ -303,5 +311,6 @@ def _made_by(voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfi
         "batch": config.batch,
         **asked,
         "tries": config.tries if config.tries != 1 else None,  # one, said or not, is the same set
+        "language": config.language,
         **({} if settled is None else settled(**asked)),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,15 @@ TEST = "test"
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """Prepared data; `at` is what every job that reads it gets: other data at the place is another job."""
+    """Prepared data; `at` is what every job that reads it gets: other data at the place is another job.
+
+    `language` is what is judged; `several`: the data has others too, which are trained on alone.
+    """
 
     prepared: Prepared
     at: Mapping[str, str]
     language: str
+    several: bool = False
 
 
 def chosen(
@@ -62,19 +67,22 @@ def corpus(data: Path, *, aligned: bool) -> Corpus:
             raise UserError(f'no utterance in the split "{split}"', where=data)
         if aligned and any(prepared.durations(i) is None for i in items):
             raise UserError("utterances without phone durations", where=data, mend="run `intona align DATA`")
+    spoken = Counter(i.language for i in prepared.items("test"))
     return Corpus(
         prepared=prepared,
         at={"data": str(Path(data).resolve()), "corpus": prepared.fingerprint},
-        language=prepared.items("test")[0].language,
+        language=spoken.most_common(1)[0][0],
+        several=len(prepared.languages) > 1,
     )
 
 
 def test_job(found: Corpus, *, sentences: int, minutes: float, name: str = TEST, **more: Any) -> Job:
     """Fix N before anything is spoken. `more`: arguments of `stages.declare_test`."""
+    only = {"language": found.language} if found.several else {}
     return Job(
         name=name,
         call=f"{STAGES}:declare_test",
-        arguments={**found.at, "sentences": sentences, **more},
+        arguments={**found.at, "sentences": sentences, **only, **more},
         minutes=minutes,
     )
 

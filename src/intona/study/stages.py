@@ -81,11 +81,13 @@ def declare_test(
     sentences: int,
     split: str = "test",
     prompts: bool = False,
+    language: str = "",
 ) -> None:
     """Fix N before anything is spoken: manifest, recordings and copy synthesis of the test split.
 
     `sentences`: at most so many, at even steps through the split; 0 takes all. With `prompts` another
-    recording of each row's speaker too, for voices that take one and for SIM-o.
+    recording of each row's speaker too, for voices that take one and for SIM-o. `language`: what is judged of
+    a corpus of several, for a recognizer and a table have one.
     """
     from intona.data.prepared import Prepared
     from intona.evaluation import Manifest, Row, write_manifest
@@ -94,7 +96,7 @@ def declare_test(
 
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
-    items = prepared.items(split)
+    items = [i for i in prepared.items(split) if language in ("", i.language)]
     if not items:
         raise UserError(f'no sentence in the split "{split}"', where=data)
     if 0 < sentences < len(items):
@@ -105,7 +107,7 @@ def declare_test(
         shutil.copyfile(source, out / RECORDINGS / source.name)
     rows = tuple(Row(id=i.name, text=i.text, speaker=prepared.speakers[i.speaker]) for i in items)
     manifest = Manifest(rows=rows)
-    write_manifest(out / MANIFEST, manifest)
+    write_manifest(out / MANIFEST, manifest, language=language)
     copy_synthesis(out / RECORDINGS, manifest, out / COPY)
     if prompts:
         keep(choose(manifest, Path(data)), out / PROMPTS)
@@ -130,15 +132,18 @@ def speak(
     """
     from intona import synth
     from intona.evaluation import read_manifest
-    from intona.sets.prompts import durations, kept
+    from intona.sets.prompts import durations, kept, languages_of, read_columns
     from intona.sets.speak import SetConfig, synthesize_set
 
     own = needs[test]
     manifest = read_manifest(own / MANIFEST)
+    languages = languages_of(read_columns(own / MANIFEST))
     speaker = synth.load(checkpoint.resolve(needs[voice] / RUN))
     seconds: dict[str, float] | None = None
     if lengths == "one-pace":
-        seconds = {row.id: speaker.at_one_pace(row.text) for row in manifest.rows}
+        seconds = {
+            row.id: speaker.at_one_pace(row.text, language=languages.get(row.id)) for row in manifest.rows
+        }
     elif lengths:
         seconds = durations(own / RECORDINGS, manifest)
     try:
@@ -149,6 +154,7 @@ def speak(
             SetConfig(seed=seed, **(settings or {})),
             prompts=kept(own / PROMPTS) if prompts else None,
             lengths=seconds,
+            languages=languages,
             progress=until(limit_minutes),
         )
     except TimeIsUp:

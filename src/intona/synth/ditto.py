@@ -23,10 +23,10 @@ from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.synth.reference import reference_of
 from intona.synth.voice import PAUSE_SECONDS, PhonemeVoice, given, read_tokenizers, shown
-from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance, split_sentences
+from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance
 
 DEFAULT_STEPS = 25
-DEFAULT_GUIDANCE = 2.0
+DEFAULT_GUIDANCE = 3.0  # CER of dev sentences .32 and .44 for two voices, at 2 .40 and .49 (docs/ditto.md)
 FORMAT = 2  # of a run: 2 since clauses and the filled last latent
 BEYOND = 1.25  # times the longest text of the training that is still tried
 
@@ -98,7 +98,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
     ) -> None:
         try:
             speakers = tuple(map(str, voices["speakers"]))
-            language = str((voices["languages"] or ["ru"])[0])
+            languages = tuple(map(str, voices["languages"])) or ("ru",)
             self.longest_symbols = int(voices["longest_symbols"])
             self.longest_reference = float(voices["reference_seconds"][1])
             self.seconds = float(voices["shortest_seconds"]), float(voices["longest_seconds"])
@@ -108,7 +108,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as e:
             raise UserError(f"damaged ({e!r})", where="voices.json") from None
         super().__init__(
-            model, tokenizer, spec, speakers=speakers, language=language, card=card, path=path, bpe=bpe
+            model, tokenizer, spec, speakers=speakers, languages=languages, card=card, path=path, bpe=bpe
         )
 
     @property
@@ -145,6 +145,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
         seed: int = 0,
         phonemes: bool = False,
         temperature: float | None = None,
+        language: str | None = None,
     ) -> Audio:
         """Speak a text: split into sentences, joined with pauses; a long sentence into clauses before that.
 
@@ -155,14 +156,16 @@ class DittoVoice(PhonemeVoice[Ditto]):
             steps, guidance: of the diffusion; the voice's own if None.
             length: seconds of the whole, pauses included, instead of the predicted ones.
             seed: the same seed, text and voice give the same audio.
+            language: of the text, for a voice of several; told by its script if None.
             speaker: the only one's name, if there is one. temperature: of other kinds of voices; refused.
 
         Raises:
-            UserError: nothing to say, a sentence far longer than any of the training, a reference that is
-                silent, too short, too long or not a recording, an option that this model does not have.
+            UserError: nothing to say, an unknown language, a sentence far longer than any of the training, a
+                reference that is silent, too short, too long or not a recording, an option that this model
+                does not have.
         """
         return self.speak(
-            self.sentences(text, phonemes=phonemes),
+            self.sentences(text, phonemes=phonemes, language=language),
             voice=voice,
             speaker=speaker,
             rate=rate,
@@ -239,9 +242,9 @@ class DittoVoice(PhonemeVoice[Ditto]):
             waves = [self.joined(waves)]
         return [self.audio(w) for w in waves]
 
-    def at_one_pace(self, text: str) -> float:
+    def at_one_pace(self, text: str, *, language: str | None = None) -> float:
         """Seconds of a text if every symbol took what the training's took in the mean."""
-        symbols = sum(len(s.phonemes) for s in self.frontend(split_sentences(text)))
+        symbols = sum(len(s.phonemes) for s in self.sentences(text, language=language))
         return symbols * float(self.model.length.pace) / self.model.space.rate
 
     def clauses(self, sentence: Utterance) -> list[Utterance]:

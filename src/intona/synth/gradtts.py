@@ -40,7 +40,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> GradTTSVoice:
     tokenizer, bpe = read_tokenizers(path, config.encoder, config.n_tokens)
     voices = configs.read_json(path / "voices.json")
     try:
-        speakers, language = tuple(map(str, voices["speakers"])), str((voices["languages"] or ["ru"])[0])
+        speakers, languages = (tuple(map(str, voices[k])) for k in ("speakers", "languages"))
     except (KeyError, TypeError, IndexError) as e:
         raise UserError(f"damaged ({e!r})", where=path / "voices.json") from None
     return GradTTSVoice(
@@ -48,7 +48,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> GradTTSVoice:
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=speakers,
-        language=language,
+        languages=languages or ("ru",),
         card=models.card_fields(path),
         path=path,
         bpe=bpe,
@@ -79,6 +79,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         seed: int = 0,
         phonemes: bool = False,
         temperature: float | None = None,
+        language: str | None = None,
     ) -> Audio:
         """Speak a text of any length: split into sentences, joined with pauses.
 
@@ -88,18 +89,21 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
             rate: 1.1 is a tenth faster.
             steps, temperature: of the diffusion; the voice's own if None.
             seed: the same seed, text and voice give the same audio.
+            language: of the text, for a voice of several; told by its script if None.
 
         Raises:
-            UserError: nothing to say, an unknown speaker, a text over the cap.
+            UserError: nothing to say, an unknown speaker or language, a text over the cap.
         """
-        sentences = self.sentences(text, phonemes=phonemes)
+        sentences = self.sentences(text, phonemes=phonemes, language=language)
         return self.speak(
             sentences, speaker=speaker, rate=rate, steps=steps, seed=seed, temperature=temperature, join=True
         )[0]
 
-    def stream(self, text: str, *, seed: int = 0, phonemes: bool = False, **how: Any) -> Iterator[Audio]:
+    def stream(
+        self, text: str, *, seed: int = 0, phonemes: bool = False, language: str | None = None, **how: Any
+    ) -> Iterator[Audio]:
         """What `say` gives, sentence by sentence, as each is done; arguments as there."""
-        for i, sentence in enumerate(self.sentences(text, phonemes=phonemes)):
+        for i, sentence in enumerate(self.sentences(text, phonemes=phonemes, language=language)):
             if i:
                 yield self.audio(self.pause())
             yield self.speak([sentence], seed=seed, first=i, **how)[0]

@@ -33,6 +33,7 @@ from intona.synth.reference import levelled
 from intona.synth.transcription import Window, windows_heard
 from intona.synth.voice import Voice, check_size, shown
 from intona.text import BpeTokenizer, load_tokenizer, split_sentences
+from intona.text.languages import fitting, language_of
 from intona.vocoder.chunked import decode_chunks
 
 CHUNK_FRAMES = 43  # half a second of 22.05 kHz speech
@@ -111,8 +112,8 @@ class LanguageVoice(Voice[SpeechLM]):
         card: dict[str, Any] | None = None,
         path: Path | None = None,
     ) -> None:
-        super().__init__(model.eval(), spec, speakers=speakers, language=languages[0], card=card, path=path)
-        self.tokenizer, self.languages, self.longest_frames = tokenizer, languages, longest_frames
+        super().__init__(model.eval(), spec, speakers=speakers, languages=languages, card=card, path=path)
+        self.tokenizer, self.longest_frames = tokenizer, longest_frames
         self.sampling = sampling or SamplingConfig()
         self.speaks, self.listens = tasks
         self.strict = False  # whether a sentence that did not end by itself is an error, as in a judged set
@@ -173,6 +174,7 @@ class LanguageVoice(Voice[SpeechLM]):
         phonemes: bool = False,
         temperature: float | None = None,
         tries: int = 1,
+        language: str | None = None,
     ) -> Iterator[Audio]:
         """The speech as it is made, in pieces of about half a second; together what `say` gives.
 
@@ -183,6 +185,7 @@ class LanguageVoice(Voice[SpeechLM]):
             tries: each sentence is drawn so often, and kept as the model itself hears it best (ours); above 1
                 a piece is a whole sentence. For models that listen too.
             seed: the same seed, text and voice give the same audio.
+            language: of the text, and of `voice_text` where its script does not tell; for models of several.
             speaker, steps, phonemes: of other kinds of voices; refused here.
 
         Raises:
@@ -191,10 +194,10 @@ class LanguageVoice(Voice[SpeechLM]):
         """
         self._refuse(speaker=speaker, steps=steps, phonemes=phonemes, rate=rate, tries=tries)
         check_size(text)
-        sentences = [self.pieces(s) for s in split_sentences(text)]
+        sentences = self.sentences(text, language)
         if not sentences:
             raise UserError("nothing to say", where="text")
-        reference = self.reference(voice, voice_text)
+        reference = self.reference(voice, voice_text, language)
         return self._stream(
             sentences, reference, tries, {"rate": rate, "seed": seed, "temperature": temperature}
         )
@@ -296,13 +299,18 @@ class LanguageVoice(Voice[SpeechLM]):
         draws = [draw(place if not i else f"{place}, try {i}") for i in range(tries)]
         return min(draws, key=lambda d: d[0])[1]
 
-    def pieces(self, text: str) -> tuple[str, list[int]]:
+    def sentences(self, text: str, language: str | None = None) -> list[tuple[str, list[int]]]:
+        """The sentences of a text as `pieces` gives them; `language` is told by the script if None."""
+        language = language_of(text, self.languages, language)
+        return [self.pieces(s, language) for s in split_sentences(text)]
+
+    def pieces(self, text: str, language: str | None = None) -> tuple[str, list[int]]:
         """A sentence as read aloud, and its pieces; characters never seen in training are left out and named.
 
         Raises:
             UserError: nothing is left to say.
         """
-        said = spelling.spoken(text, spelling.language_of(text, self.languages))
+        said = spelling.spoken(text, language_of(text, self.languages, language))
         encoded = spelling.encode(self.tokenizer, said)
         if encoded.unknown:
             shown = " ".join(sorted(set(encoded.unknown))[:10])
@@ -311,7 +319,9 @@ class LanguageVoice(Voice[SpeechLM]):
             raise UserError("no characters that the voice knows", where="text")
         return said, encoded.ids
 
-    def reference(self, voice: Audio | None, voice_text: str | None) -> Reference | None:
+    def reference(
+        self, voice: Audio | None, voice_text: str | None, language: str | None = None
+    ) -> Reference | None:
         """A recording and its words, made ready to be continued.
 
         Raises:
@@ -325,7 +335,8 @@ class LanguageVoice(Voice[SpeechLM]):
                 what, where="reference", mend='give both: --voice REF.wav --voice-text "its words"'
             )
         mel = torch.from_numpy(log_mel(levelled(voice.resample(self.spec.sample_rate)), self.spec))
-        pieces = [p for s in split_sentences(voice_text) for p in self.pieces(s)[1]]
+        own = language if language in fitting(voice_text, self.languages) else None
+        pieces = [p for _, some in self.sentences(voice_text, own) for p in some]
         # At least half of the context stays for what is to be said.
         most = self.model.config.context // 2 - len(pieces)
         if len(mel) // self.model.config.group > most:

@@ -31,6 +31,7 @@ from intona.text import (
     load_tokenizer,
     split_sentences,
 )
+from intona.text.languages import language_of
 
 PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
 MAX_CHARACTERS = 100_000
@@ -74,7 +75,7 @@ class Voice(Generic[Model]):
     """A model with its speakers, its card and a vocoder.
 
     Args:
-        spec: the mels it makes. speakers: names, in the order of the model's ids. language: of the text.
+        spec: the mels it makes. speakers: names, in the order of the model's ids. languages: that it speaks.
         card: the model card. path: where it was loaded from.
     """
 
@@ -84,11 +85,11 @@ class Voice(Generic[Model]):
         spec: MelSpec,
         *,
         speakers: Sequence[str],
-        language: str,
+        languages: Sequence[str],
         card: dict[str, Any] | None,
         path: Path | None,
     ) -> None:
-        self.model, self.spec, self.language, self.path = model, spec, language, path
+        self.model, self.spec, self.languages, self.path = model, spec, tuple(languages), path
         self.speakers, self.card = tuple(speakers), card or {}
         self._vocoder: Any = None
 
@@ -98,7 +99,7 @@ class Voice(Generic[Model]):
         return {
             **self.card,
             "speakers": list(self.speakers),
-            "language": self.language,
+            "languages": list(self.languages),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "sample_rate": self.spec.sample_rate,
         }
@@ -141,38 +142,46 @@ class PhonemeVoice(Voice[Model]):
         spec: MelSpec,
         *,
         speakers: Sequence[str] = ("",),
-        language: str = "ru",
+        languages: Sequence[str] = ("ru",),
         card: dict[str, Any] | None = None,
         path: Path | None = None,
         bpe: BpeTokenizer | None = None,
     ) -> None:
-        super().__init__(model, spec, speakers=speakers, language=language, card=card, path=path)
+        super().__init__(model, spec, speakers=speakers, languages=languages, card=card, path=path)
         self.tokenizer, self.bpe = tokenizer, bpe
         self.manner = Manner.of(self.card, where=f"{path or 'model'}: card")
-        self._frontend: Frontend | None = None
+        self._frontends: dict[str, Frontend] = {}
 
     @property
     def frontend(self) -> Frontend:
-        """The text front end the voice was trained with; another version of it warns once."""
-        if self._frontend is None:
-            self._frontend = _frontend_for(self.tokenizer, self.language)
-        return self._frontend
+        """The text front end of the voice's first language."""
+        return self.frontend_of(self.languages[0])
 
-    def sentences(self, text: str, *, phonemes: bool = False) -> list[Utterance]:
+    def frontend_of(self, language: str) -> Frontend:
+        """The text front end the voice was trained with; another version of it warns once."""
+        if language not in self._frontends:
+            self._frontends[language] = _frontend_for(self.tokenizer, language)
+        return self._frontends[language]
+
+    def sentences(self, text: str, *, phonemes: bool = False, language: str | None = None) -> list[Utterance]:
         """A text as the front end reads it.
 
         Args:
             phonemes: the text is symbols separated by spaces, words by "|".
+            language: of the text; told by its script if None.
 
         Raises:
-            UserError: nothing to say, a text over the cap, phonemes for a voice that reads letters too.
+            UserError: nothing to say, a text over the cap, phonemes for a voice that reads letters too, a
+                language that the voice does not speak, a text that may be in several.
         """
         check_size(text)
         if phonemes and self.bpe is not None:
             raise UserError(
                 "this voice reads the letters beside the phonemes", mend="give the text without --phonemes"
             )
-        found = [self.frontend.from_phonemes(text)] if phonemes else self.frontend(split_sentences(text))
+        if phonemes:
+            return [self.frontend.from_phonemes(text)]
+        found = self.frontend_of(language_of(text, self.languages, language))(split_sentences(text))
         if not found:
             raise UserError("nothing to say")
         return found
@@ -239,6 +248,8 @@ def read_tokenizers(
 
 def _frontend_for(tokenizer: PhonemeTokenizer, language: str) -> Frontend:
     trained_with = tokenizer.frontend or {}
+    if "languages" in trained_with:  # of corpora that were merged
+        trained_with = trained_with["languages"].get(language, {})
     frontend = Frontend(FrontendConfig(language=trained_with.get("language", language)))
     differences = compatible(trained_with, frontend.describe()) if trained_with else []
     if differences:

@@ -260,17 +260,6 @@ def test_a_click_in_the_silence_is_no_speech(voice) -> None:
     assert [w.text for w in found] == [""] and found[0].end == pytest.approx(2)
 
 
-def test_the_language_is_that_of_the_script() -> None:
-    for text, languages, language in (
-        ("Привет", ("en", "ru"), "ru"),
-        ("hello", ("ru", "en"), "en"),
-        ("Слово word и ещё", ("en", "ru"), "ru"),
-        ("123", ("en", "ru"), "en"),
-        ("hello", ("ru",), "ru"),
-    ):
-        assert spelling.language_of(text, languages) == language
-
-
 def test_sentences_of_a_model_of_several_speakers_share_a_voice(lasting, monkeypatch) -> None:
     """The second sentence continues the first; with one speaker there is nothing to keep."""
     _cut(lasting, monkeypatch, 8)

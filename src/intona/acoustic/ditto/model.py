@@ -261,7 +261,7 @@ class Ditto(nn.Module):
         latent_lengths: Tensor | None = None,
         length_scale: float = 1.0,
         steps: int = 25,
-        guidance: float = 2.0,
+        guidance: float = 3.0,
         random: ItemRandom,
     ) -> Speech:
         """Sample by DDIM.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -11,7 +10,6 @@ import numpy as np
 from intona.text.normalize import PUNCTUATION, joined, normalize, plain
 from intona.text.tokenizer import BpeTokenizer, Encoded
 
-CYRILLIC = ("ru", "uk", "be", "bg", "sr", "mk", "kk", "ky", "tt")
 START = "▁"  # before each word: the tokenizer cuts at spaces and would forget them
 
 
@@ -34,14 +32,6 @@ def encode(tokenizer: BpeTokenizer, text: str) -> Encoded:
 def read(tokenizer: BpeTokenizer, pieces: Iterable[int]) -> str:
     """The text of pieces."""
     return " ".join("".join(tokenizer.decode(pieces)).replace(START, " ").split())
-
-
-def language_of(text: str, languages: Sequence[str]) -> str:
-    """The language that a text is read in: by its script where one of `languages` is written in it."""
-    letters = [unicodedata.name(ch, "") for ch in text if ch.isalpha()]
-    cyrillic = sum(name.startswith("CYRILLIC") for name in letters)
-    wanted = [n for n in languages if (n in CYRILLIC) == (2 * cyrillic > len(letters))] if letters else []
-    return (wanted or list(languages))[0]
 
 
 def spoken(text: str, language: str) -> str:

@@ -22,13 +22,12 @@ from intona.evaluation.normalize import normalizer
 from intona.evaluation.wavs import index_folder, read_clip
 from intona.evaluation.wer import character_edits, word_edits
 from intona.jsonl import whole_rows
-from intona.sets.prompts import kept
+from intona.sets.prompts import kept, languages_of, read_columns
 from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.study.stages import MANIFEST, PROMPTS, RECORDINGS, RUN, WAVS, TimeIsUp, require_corpus, until
 from intona.synth import speech_lm
 from intona.synth.speech_lm import LanguageVoice
 from intona.synth.voice import PAUSE_SECONDS
-from intona.text import split_sentences
 
 ENDINGS, HEARD, FOUND = "endings.jsonl", "heard.jsonl", "found.json"
 MOST_CANDIDATES = 1000
@@ -70,6 +69,7 @@ class Witness:
         rate: float = 1.0,
         voice: Audio | None = None,
         voice_text: str | None = None,
+        language: str | None = None,
         **others: Any,
     ) -> Audio:
         """As `LanguageVoice.say`, written down; a row that was cut, or a silence, is a failure.
@@ -81,14 +81,14 @@ class Witness:
         if others:
             raise UserError("no such option in a study", where=", ".join(others))
         v = self.voice
-        reference = v.reference(voice, voice_text)
+        reference = v.reference(voice, voice_text, language)
         pause = np.zeros(round(PAUSE_SECONDS * v.spec.sample_rate), dtype=np.float32)
         waves: list[np.ndarray] = []
         frames, capped, empty = 0, 0, 0
-        for place, sentence in enumerate(split_sentences(text)):
+        for place, (_, pieces) in enumerate(v.sentences(text, language)):
             drawn = whole(
                 v.mels(
-                    v.pieces(sentence)[1],
+                    pieces,
                     reference=reference,
                     rate=rate,
                     seed=seed,
@@ -147,6 +147,7 @@ def speak(
             out / WAVS,
             SetConfig(seed=seed),
             prompts=kept(needs[test] / PROMPTS) if prompts else None,
+            languages=languages_of(read_columns(needs[test] / MANIFEST)),
             progress=until(limit_minutes),
         )
     except TimeIsUp:

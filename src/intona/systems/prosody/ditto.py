@@ -31,7 +31,7 @@ from intona.provenance import sha256
 from intona.synth.ditto import FORMAT, is_ditto_voice, require_format
 from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
 from intona.systems.prosody.ditto_latents import open_latents
-from intona.systems.prosody.pretrain import require_encoder, start_encoder
+from intona.systems.prosody.pretrain import require_encoder, require_pieces, start_encoder, symbol_rows
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 from intona.training.initial import Rows, built_as, start_from
 from intona.training.loop import LoopConfig
@@ -336,9 +336,10 @@ def start_from_voice(task: DittoTask, source: Path) -> None:
     before = load_tokenizer(path / "tokenizer.json")
     if not isinstance(before, PhonemeTokenizer):
         raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
-    rows = Rows(before=before.symbols, now=task.prepared.tokenizer.symbols)
-    named = ("model.encoder.embedding.weight", "model.widths")
-    fresh = list(dict.fromkeys(start_from(task, source, rows=dict.fromkeys(named, rows))))
+    now = task.prepared.tokenizer.symbols
+    rows = symbol_rows(before.symbols, now) | {"model.widths": Rows(before=before.symbols, now=now)}
+    require_pieces(path, task.bpe)
+    fresh = list(dict.fromkeys(start_from(task, source, rows=rows)))
     if fresh:
         print(f"{len(fresh)} symbols start anew: {' '.join(fresh[:20])}", file=sys.stderr)
 

@@ -106,7 +106,7 @@ SIZES = {
         minutes={"test": 0.3, "dev": 0.2, "copy": 0.2, "sweep": 0.2, "judge": 0.3, "judge-sweep": 0.2},
     ),
 }
-DEFAULTS = {"steps": 25, "guidance": 2.0}  # of prosody.ditto, said so that no later default changes a study
+DEFAULTS = {"steps": 25, "guidance": 3.0}  # of prosody.ditto, said so that no later default changes a study
 TOY_DEFAULTS = {"steps": 4, "guidance": 2.0}
 
 

@@ -27,7 +27,7 @@ from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.synth.gradtts import GradTTSVoice
-from intona.systems.prosody.pretrain import require_encoder, start_encoder
+from intona.systems.prosody.pretrain import require_encoder, require_pieces, start_encoder, symbol_rows
 from intona.systems.prosody.speakers import vectors_of
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 from intona.training.initial import Rows, built_as, start_from
@@ -300,18 +300,9 @@ def start_from_voice(task: GradTTSTask, source: Path) -> None:
     before = _tokenizer(load_tokenizer(path / "tokenizer.json"), path).symbols
     now = _tokenizer(prepared.tokenizer, prepared.root).symbols
     speakers = Rows(before=voices["speakers"], now=prepared.speakers)
-    # The last row is the blank's, or the mask's of the dual-stream encoder.
-    blank = ("<blank>",) if task.config.model.add_blank else ()
-    rows = {
-        "model.encoder.embedding.weight": Rows(before=(*before, *blank), now=(*now, *blank)),
-        "model.encoder.phonemes.embedding.weight": Rows(before=(*before, "<mask>"), now=(*now, "<mask>")),
-        "model.speakers.weight": speakers,
-        "model.voices": speakers,
-    }
-    pieces = path / "bpe.json"
-    if task.bpe is not None and pieces.is_file() and configs.read_json(pieces) != task.bpe.to_json():
-        mend = "take the encoder that the voice was trained with"
-        raise UserError("the voice was trained with other text pieces", where=path, mend=mend)
+    rows = symbol_rows(before, now, blank=task.config.model.add_blank)
+    rows |= {"model.speakers.weight": speakers, "model.voices": speakers}
+    require_pieces(path, task.bpe)
     fresh = start_from(task, source, rows=rows)
     if fresh:
         print(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}", file=sys.stderr)

@@ -25,6 +25,7 @@ from intona.text import (
     compatible,
     split_sentences,
 )
+from intona.training.initial import Rows
 
 CHUNK = 64
 MAX_TEXT_BYTES = 1 << 30
@@ -96,6 +97,27 @@ def require_encoder(config: object, encoder: Path | None, init: Path | None) -> 
         raise UserError(
             "the voice stands on a pretrained text encoder", where=init, mend="name it too: --encoder RUN"
         )
+
+
+def symbol_rows(before: Sequence[str], now: Sequence[str], *, blank: bool = False) -> dict[str, Rows]:
+    """The rows of a voice's text encoder, for `start_from`: a plain one's, and a dual-stream one's."""
+    last = ("<blank>",) if blank else ()
+    return {
+        "model.encoder.embedding.weight": Rows(before=(*before, *last), now=(*now, *last)),
+        "model.encoder.phonemes.embedding.weight": Rows(before=(*before, "<mask>"), now=(*now, "<mask>")),
+    }
+
+
+def require_pieces(voice: Path, bpe: BpeTokenizer | None) -> None:
+    """Refuse to start from a voice whose text encoder reads other pieces.
+
+    Raises:
+        UserError: as said.
+    """
+    pieces = voice / "bpe.json"
+    if bpe is not None and pieces.is_file() and configs.read_json(pieces) != bpe.to_json():
+        mend = "take the encoder that the voice was trained with"
+        raise UserError("the voice was trained with other text pieces", where=voice, mend=mend)
 
 
 def tell_new_symbols(init: Path, tokenizer: PhonemeTokenizer) -> None:
