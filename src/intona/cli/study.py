@@ -117,13 +117,20 @@ def main(arguments: list[str]) -> int:
     request = tyro.cli(Study, prog="intona study", args=arguments)
     request.check()
     from intona import study
-    from intona.study import job
+    from intona.study import job, needs
     from intona.study.account import left_lines, plan_lines
 
     entry = STUDIES[request.name]
     declares, writes = importlib.import_module(entry.plan), importlib.import_module(entry.page)
     plan = request.declare(declares)
     print("\n".join(plan_lines(plan, request.out, request.workers)), flush=True)
+    try:
+        for line in needs.lacking(plan):
+            print(f"intona: warning: a measure will be missing: {line}", file=sys.stderr, flush=True)
+    except UserError as e:
+        if not request.dry_run:
+            raise
+        print(f"intona: warning: the study cannot run here: {e}", file=sys.stderr)
     if request.dry_run:
         return 0
     job.exit_on_sigterm()  # trainings save before they end
