@@ -157,7 +157,7 @@ def synthesize_set(
             kept += len(ids)
         else:
             if not made:  # so that the first row is not charged with what is loaded once
-                _ = getattr(voice, "vocoder", None)
+                _ = getattr(voice, "vocoder", None), getattr(voice, "frontend", None)
             with timed(out / TIMES, ids) as seconds:
                 for i, audio in speak():
                     if isinstance(audio, UserError):

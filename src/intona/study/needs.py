@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from intona.encoders import ge2e
-from intona.study.plan import Job, Plan
+from intona.study.plan import Plan
 
 SPEAKERS = "speakers"  # the job whose vectors the stages after the first learn on
 NO_ASR = "none"
@@ -17,31 +17,30 @@ def lacking(plan: Plan) -> list[str]:
     Raises:
         UserError: the recognizer, or the speaker encoder that stages learn on, cannot be had.
     """
-    return list(dict.fromkeys(line for job in plan.jobs for line in _lacking(job)))
-
-
-def _lacking(job: Job) -> Iterator[str]:
-    if job.name == SPEAKERS:
+    if any(job.name == SPEAKERS for job in plan.jobs):
         ge2e.GE2E()
-    measures: list[str] = list(job.arguments.get("measures", ()))
-    if not measures:
-        return
+    wanted: dict[tuple[str, str], dict[str, None]] = {}  # measures of all that is judged alike: loaded once
+    for job in plan.jobs:
+        if "measures" in job.arguments:
+            alike = wanted.setdefault((job.arguments["asr"], job.arguments["language"]), {})
+            alike.update(dict.fromkeys(job.arguments["measures"]))
+    return list(dict.fromkeys(line for how, measures in wanted.items() for line in _lacking(*how, measures)))
+
+
+def _lacking(asr: str, language: str, measures: Collection[str]) -> Iterator[str]:
     from intona.evaluation.judge import Unavailable
     from intona.evaluation.judges import all_judges
 
-    if "speaker" in measures:  # its prompts are made by the study
-        measures.remove("speaker")
-        if ge2e.weights_path() is None:
-            yield f"speaker: not installed; {ge2e.MEND}"
-    asr = job.arguments["asr"]
-    if asr == NO_ASR:
-        measures = [m for m in measures if m not in ("asr", "failures")]
+    # The prompts of similarity are made by the study: it is looked at apart.
+    left_out = ("speaker", "asr", "failures") if asr == NO_ASR else ("speaker",)
     judges = all_judges(
-        language=job.arguments["language"],
+        language=language,
         asr=None if asr == NO_ASR else asr,
         reference=True,
-        only=measures,
+        only=[m for m in measures if m not in left_out],
     )
     for judge in judges:
         if isinstance(judge, Unavailable):
             yield f"{judge.name}: {judge.reason}; {judge.mend}"
+    if "speaker" in measures and ge2e.weights_path() is None:
+        yield f"speaker: not installed; {ge2e.MEND}"
