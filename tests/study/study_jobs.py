@@ -46,7 +46,8 @@ def threads(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -
 
 def wait(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:
     (out / "pid").write_text(str(os.getpid()))
-    time.sleep(60)
+    for _ in range(600):  # a signal just before one long sleep would be seen at its end
+        time.sleep(0.1)
 
 
 def collect(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from intona.errors import UserError
 from intona.study import Arm, Job, Plan, run
+from intona.study.engine import SAVING_SECONDS
 from intona.study.job import folder, is_done, spent
 
 HERE = Path(__file__).parent
@@ -133,7 +134,7 @@ def test_an_interrupted_or_killed_study_leaves_no_job_behind(how: signal.Signals
         time.sleep(0.1)
     child = int(pid_file.read_text())
     process.send_signal(how)
-    process.wait(30)
+    process.wait(SAVING_SECONDS + 30)  # what the engine gives a job to save in, and a slow machine
     for _ in range(100):
         try:
             os.kill(child, 0)

@@ -104,6 +104,8 @@ def _processor() -> float:
 
 def end_with(parent: int) -> None:
     """End this process and its own when the engine is gone: two must never work in one folder."""
+    # A signal that this thread took would leave the main one asleep in whatever it waits for.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     while os.getppid() == parent:
         time.sleep(1)
     while True:  # a training takes the first for a wish to save, the next as it is: nobody waits for it here
