@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from intona.errors import UserError
-from intona.text.languages import fitting, language_of
+from intona.text.languages import fitting, language_of, warn_of_script
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,15 @@ def test_a_text_that_may_be_in_several_is_not_guessed_at() -> None:
         language_of("123", ("en", "ru"))
     assert fitting("hola", ("en", "es", "ru")) == ["en", "es"]
     assert fitting("да", ("en", "es")) == ["en", "es"]
+
+
+def test_a_text_in_another_script_is_not_read_in_silence() -> None:
+    with pytest.warns(UserWarning, match="another script than ru: it is spelled by the rules of ru"):
+        warn_of_script("hello there", "ru")
+    with pytest.warns(UserWarning, match="another script than en"):
+        warn_of_script("привет", "en")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_script("Привет, Bob", "ru")
+        warn_of_script("hello", "es")
+        warn_of_script("12", "ru")

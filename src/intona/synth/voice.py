@@ -31,7 +31,7 @@ from intona.text import (
     load_tokenizer,
     split_sentences,
 )
-from intona.text.languages import language_of
+from intona.text.languages import language_of, warn_of_script
 
 PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
 MAX_CHARACTERS = 100_000
@@ -181,7 +181,9 @@ class PhonemeVoice(Voice[Model]):
             )
         if phonemes:
             return [self.frontend.from_phonemes(text)]
-        found = self.frontend_of(language_of(text, self.languages, language))(split_sentences(text))
+        language = language_of(text, self.languages, language)
+        warn_of_script(text, language)
+        found = self.frontend_of(language)(split_sentences(text))
         if not found:
             raise UserError("nothing to say")
         return found

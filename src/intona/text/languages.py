@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+import warnings
 from collections.abc import Sequence
 
 from intona.errors import UserError, unknown
@@ -33,8 +34,22 @@ def language_of(text: str, languages: Sequence[str], asked: str | None = None) -
     return fit[0]
 
 
+def warn_of_script(text: str, language: str) -> None:
+    """Say so where most letters of a text are of another script than the language it is read in."""
+    if (cyrillic := _in_cyrillic(text)) is not None and cyrillic != (language in CYRILLIC):
+        warnings.warn(
+            f"the text is in another script than {language}: it is spelled by the rules of {language}",
+            stacklevel=3,
+        )
+
+
 def fitting(text: str, languages: Sequence[str]) -> list[str]:
     """Those that are written in the text's script; all of them where none is."""
+    cyrillic = _in_cyrillic(text)
+    return [n for n in languages if (n in CYRILLIC) == cyrillic] or list(languages)
+
+
+def _in_cyrillic(text: str) -> bool | None:
+    """Whether most letters are; None without letters."""
     letters = [unicodedata.name(ch, "") for ch in text if ch.isalpha()]
-    cyrillic = 2 * sum(name.startswith("CYRILLIC") for name in letters) > len(letters)
-    return [n for n in languages if letters and (n in CYRILLIC) == cyrillic] or list(languages)
+    return 2 * sum(name.startswith("CYRILLIC") for name in letters) > len(letters) if letters else None
