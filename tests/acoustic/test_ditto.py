@@ -428,6 +428,7 @@ def test_it_learns_to_say_what_the_text_says() -> None:
         ("model.encoder.kernel", "2"),
         ("clauses", "2"),
         ("patch-shift", "0"),
+        ("patch-proportion", "2"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(key: str, value: str) -> None:

@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from intona.audio import Audio
+from intona.audio import Audio, read_audio
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
 from intona.evaluation import asr as module
@@ -17,6 +18,12 @@ from intona.evaluation.controls import espeak_wavs
 from intona.evaluation.wavs import read_clip
 
 ROW = Row(id="a", text="раз два три четыре")
+
+RECORDINGS = Path(__file__).parents[1] / "assets" / "festvox-ru-small" / "wav"
+TEXTS = {
+    "ru_0039": "Что у этой барышни было в голове, не пойму до сих пор.",
+    "ru_0045": "Сначала думали, что это следы бурь в магнитных полях земли.",
+}
 
 needs_wheels = pytest.mark.skipif(
     not module.offline_installed(), reason="the offline recognizer's wheels are not installed (make offline)"
@@ -162,3 +169,18 @@ def test_cap_on_tokens_fits_the_model() -> None:
     """More than any speech needs, and with Whisper's prompt below its 448."""
     assert module.token_cap(10) == 150
     assert module.token_cap(3600) + 10 < 448
+
+
+@needs_wheels
+def test_the_true_text_surprises_less_than_another() -> None:
+    audio = {row: read_audio(RECORDINGS / f"{row}.wav") for row in TEXTS}
+    listen = Transcriber(AsrConfig(model="offline", language="ru"))
+    for row, text in TEXTS.items():
+        total, pieces = listen.surprise(audio[row], text)
+        others = [listen.surprise(audio[row], t) for r, t in TEXTS.items() if r != row]
+        assert 0 < total / pieces < 1.5
+        assert all(s / n > 2 * total / pieces for s, n in others)
+    with pytest.raises(UserError, match="at most 30 s"):
+        listen.surprise(Audio(np.zeros(16_000 * 31, np.float32), 16_000), "да")
+    with pytest.raises(UserError, match="no text"):
+        listen.surprise(audio["ru_0039"], "  ")

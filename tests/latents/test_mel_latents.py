@@ -216,3 +216,5 @@ def test_patches_of_another_corpus_or_size_are_others() -> None:
         fit_patches([np.zeros((80, 80))], PatchLatentsConfig(dim=640), MelSpec())
     with pytest.raises(ValueError, match="dim"):
         PatchLatentsConfig(dim=641)
+    with pytest.raises(ValueError, match="proportion"):
+        PatchLatentsConfig(proportion=1.5)

@@ -22,7 +22,7 @@ from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.latents import trained
 from intona.latents.corpus import LatentCorpus
-from intona.latents.mel import MelLatents
+from intona.latents.mel import PROPORTION, MelLatents
 from intona.sets.speak import row_seed
 from intona.synth import ditto
 from intona.synth.voice import PAUSE_SECONDS
@@ -127,16 +127,23 @@ def test_latents_of_the_run_are_those_of_the_vae_and_standardised(spoken: Path, 
     )
 
 
-def test_patches_keep_the_proportions_of_their_components(spoken: Path) -> None:
-    """A deviation of 1 each would make the least component weigh as much as loudness."""
+@pytest.mark.parametrize("proportion", [0.0, 0.5, 1.0])
+def test_patches_keep_what_they_should_of_the_proportions_of_their_components(
+    spoken: Path, proportion: float
+) -> None:
     prepared = Prepared.open(spoken)
-    corpus = LatentCorpus(prepared, open_latents("mel4", prepared), seconds=(1.0, 2.0))
+    space = open_latents("mel4", prepared, proportion)
+    corpus = LatentCorpus(prepared, space, seconds=(1.0, 2.0))
     mean, std = corpus.statistics()
     rows = np.concatenate([corpus.codes(i) for i in prepared.items("train")])
-    assert np.allclose(mean, rows.mean(0), atol=1e-3) and len(std.unique()) == 1
-    assert float(std[0]) ** 2 == pytest.approx(rows.var(0).mean(), rel=1e-3)
-    scaled = ((rows - mean.numpy()) / std.numpy()).var(0)
-    assert scaled[0] > 10 and scaled[-1] < 0.5
+    scaled = (rows - mean.numpy()) / std.numpy()
+    assert np.allclose(scaled.mean(0), 0, atol=1e-3)
+    assert np.square(scaled).mean() == pytest.approx(1, rel=1e-3)
+    before, after = rows.std(0), scaled.std(0)
+    assert np.allclose(after / after[0], (before / before[0]) ** proportion, rtol=1e-3)
+    assert np.allclose(corpus.spread(), after, rtol=1e-3)
+    default = open_latents("mel4", prepared)
+    assert (default.fingerprint() == space.fingerprint()) == (proportion == PROPORTION)
 
 
 def test_references_are_other_utterances_of_the_speaker(spoken: Path) -> None:
@@ -455,11 +462,11 @@ def test_clauses_without_an_alignment_are_whole_utterances(spoken: Path, tmp_pat
 def test_patches_have_a_schedule_of_their_own(spoken: Path) -> None:
     prepared = Prepared.open(spoken)
     for size, latents, more, shift in (
-        ("small", "mel4", {}, 0.35),
+        ("small", "mel4", {}, 0.5),
         ("small", "mel", {}, 1.0),
         ("paper", "mel4", {}, 1.0),
         ("small", "mel4", {"model.noise-shift": "0.7"}, 0.7),
-        ("small", "mel4", {"patch_shift": "0.5"}, 0.5),
+        ("small", "mel4", {"patch_shift": "0.4"}, 0.4),
     ):
         assert stage.resolve(size, prepared, {"latents": latents} | more)[0].model.noise_shift == shift
 

@@ -56,6 +56,8 @@ OFFLINE_MODEL_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c0071968
 _NUMERAL = re.compile(r"[0-9%$€£₽№]")
 LOOP_RATIO = 2.4  # Whisper's own bound for text that repeats itself
 LOOP_NGRAM = 3
+WINDOW = 30  # seconds that Whisper hears at once
+LEAST_P = 1e-6  # of a piece: one that cannot be does not outweigh all others
 OFFLINE_MEND = "python scripts/fetch_offline_asr.py"
 
 
@@ -140,6 +142,33 @@ class Transcriber(Reloaded):
         if ratio <= LOOP_RATIO:
             return Heard(text=text)
         return Heard(text=self._decode(samples, LOOP_NGRAM)[0], looped=True)
+
+    def surprise(self, audio: Audio, text: str) -> tuple[float, int]:
+        """How little of a text the recognizer finds in a recording of at most 30 s.
+
+        The text is forced on the decoder: the sum of -log p of its pieces, each after the true ones before
+        it, and how many they are. It tells speech apart that is still far from being understood, where the
+        error rate of every system is near 1.
+
+        Raises:
+            UserError: a longer recording, or a text of nothing.
+        """
+        from faster_whisper.tokenizer import Tokenizer
+
+        samples = at_rate(audio, RATE)
+        if len(samples) > WINDOW * RATE:
+            raise UserError(f"{len(samples) / RATE:.1f} s long, at most {WINDOW} s can be heard at once")
+        model = self._model
+        tokenizer = Tokenizer(model.hf_tokenizer, True, task="transcribe", language=self.config.language)
+        pieces = tokenizer.encode(" " + text.strip())
+        if not text.strip() or not pieces:
+            raise UserError("no text to look for")
+        features = model.feature_extractor(samples, padding=0)
+        frames = min(features.shape[1], 100 * WINDOW)
+        features = np.pad(features[:, :frames], [(0, 0), (0, 100 * WINDOW - frames)])
+        found = model.model.align(model.encode(features), tokenizer.sot_sequence, [pieces], max(2, frames))[0]
+        p = np.asarray(found.text_token_probs[: len(pieces)], dtype=np.float64)
+        return float(-np.log(np.maximum(p, LEAST_P)).sum()), len(p)
 
     def _decode(self, samples: np.ndarray, no_repeat_ngram_size: int) -> tuple[str, float]:
         segments, _ = self._model.transcribe(

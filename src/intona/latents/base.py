@@ -30,7 +30,7 @@ class LatentSpace(nn.Module, ABC):
 
     kind: str
     version = 1  # counts in the fingerprint: raised where the same weights make other latents
-    one_scale = False  # the dimensions keep their proportions: all have one deviation together
+    proportion = 0.0  # what is left of the proportions between dimensions, see `scales`
     mean: Tensor
     std: Tensor
 
@@ -114,6 +114,14 @@ def hold_last(mels: Tensor, lengths: Tensor, size: int) -> Tensor:
     """
     index = torch.minimum(torch.arange(size, device=mels.device)[None, :], (lengths - 1)[:, None])
     return mels.gather(1, index[..., None].expand(-1, -1, mels.shape[2]))
+
+
+def scales(deviations: Tensor, proportion: float) -> Tensor:
+    """What to divide dimensions of these deviations (dim,) by: s becomes s ** proportion, up to one factor.
+
+    With 0 each has a deviation of 1 then, with 1 all keep their proportions; the mean square is always 1.
+    """
+    return deviations ** (1 - proportion) * (deviations ** (2 * proportion)).mean().sqrt()
 
 
 def statistics_of(codes: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:

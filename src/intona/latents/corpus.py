@@ -9,7 +9,7 @@ import torch
 
 from intona.data import clauses as clause
 from intona.data.prepared import Item, Prepared
-from intona.latents.base import LatentSpace, statistics_of
+from intona.latents.base import LatentSpace, scales, statistics_of
 from intona.nn.random import derive_seed
 
 BATCH_FRAMES = 6000
@@ -71,11 +71,9 @@ class LatentCorpus:
         return self.prepared.mel(item) if self._codes is None else self._codes[item.id]
 
     def statistics(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and deviation of each dimension over the training split; one deviation for all where asked."""
+        """Mean of each dimension over the training split, and what it is divided by."""
         mean, std = statistics_of(self.codes(i) for i in self.prepared.items("train"))
-        if self.space.one_scale:
-            std = std.square().mean().sqrt().expand_as(std)
-        return mean, std
+        return mean, scales(std, self.space.proportion)
 
     def spread(self) -> torch.Tensor:
         """Deviation of each dimension after that, (dim,)."""

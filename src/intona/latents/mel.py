@@ -16,6 +16,7 @@ from intona.errors import UserError
 from intona.latents.base import LatentSpace, hold_last
 
 PER_FRAME = 16  # numbers of a patch that stand for one of its frames
+PROPORTION = 0.5  # of patches made now: see `PatchLatentsConfig` and docs/ditto.md
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +28,27 @@ class MelLatentsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchLatentsConfig:
-    """`frames` mel frames a latent of `dim` numbers, fitted to the corpus whose fingerprint is `corpus`."""
+    """`frames` mel frames a latent of `dim` numbers, fitted to the corpus whose fingerprint is `corpus`.
+
+    Of 128 components the first holds two thirds of the variance and the last half 2 %. With `proportion` 1
+    they keep that, and most come out of the noise in the last few steps; with 0 each has a deviation of 1,
+    and half of what diffusion learns is noise that nobody hears.
+    """
 
     kind: Literal["patch"] = "patch"
     n_mels: int = 80
     frames: int = 8
     dim: int = 128
     corpus: str = ""
+    proportion: float = 1.0
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.n_mels < 1:
             raise ValueError("frames and n_mels must be at least 1")
         if not 1 <= self.dim <= self.frames * self.n_mels:
             raise ValueError(f"dim must lie in 1..{self.frames * self.n_mels}")
+        if not 0 <= self.proportion <= 1:
+            raise ValueError("proportion must lie in 0..1")
 
 
 class MelLatents(LatentSpace):
@@ -66,9 +75,6 @@ class PatchLatents(LatentSpace):
 
     kind = "patch"
     version = 2  # the last frame fills the last patch; once it was the mean mel
-    # Of 128 components the first holds two thirds of the variance and the last half 2 %: with a deviation of
-    # 1 each, half of what diffusion learns would be noise that nobody hears.
-    one_scale = True
     center: Tensor
     basis: Tensor
 
@@ -77,6 +83,7 @@ class PatchLatents(LatentSpace):
             raise UserError(f"latents of {config.n_mels} mels, features with {spec.n_mels}", where="latents")
         super().__init__(spec, dim=config.dim, compression=config.frames)
         self.config = config
+        self.proportion = config.proportion
         self.register_buffer("center", torch.zeros(config.n_mels))
         self.register_buffer("basis", torch.zeros(config.dim, config.frames * config.n_mels))
 
@@ -93,6 +100,8 @@ class PatchLatents(LatentSpace):
         """Over kind, mel spec, sizes and corpus, from which the basis follows up to rounding."""
         c = self.config
         made = f"{self._made()} {c.frames} {c.dim} {c.corpus}"
+        if c.proportion != 1:  # so that those from before it was a choice keep theirs
+            made += f" {c.proportion:g}"
         return hashlib.sha256(made.encode()).hexdigest()[:16]
 
 

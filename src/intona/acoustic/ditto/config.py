@@ -48,7 +48,6 @@ class DittoConfig:
             that text has a gradient from the first step (ours); 0 is the identity, as in DiT.
         guess: whether the network adds to the best linear guess from each dimension's deviation alone
             (ours), or predicts the whole velocity (the paper). No difference where all deviations are 1.
-            In no preset yet: text is heard later with it, and all is learnt sooner (docs/ditto.md).
         drop: share of items without text and without reference, for classifier-free guidance.
         drop_reference: share of the others without a reference.
         spans: share of items that see a part of themselves instead of a reference, and fill in the rest.

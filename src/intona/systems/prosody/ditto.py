@@ -23,7 +23,7 @@ from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.latents.base import LatentSpace
 from intona.latents.corpus import LatentCorpus
-from intona.latents.mel import MelLatentsConfig
+from intona.latents.mel import PROPORTION, MelLatentsConfig
 from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
@@ -53,8 +53,9 @@ class RunConfig:
     `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of a batch with padding.
 
     Ours, for little data: `clauses` is the share of batches that hold clauses instead of whole utterances,
-    where the corpus is aligned (the paper's is 0); `patch_shift` the noise shift over patches, whose first
-    numbers are far louder than the rest (1 is the paper's; model.noise_shift, if given, is taken instead).
+    where the corpus is aligned (the paper's is 0); `patch_proportion` how much louder the first numbers of
+    new patches are than the rest (`latents.mel.PatchLatentsConfig`), `patch_shift` the noise shift over
+    patches (1 is the paper's; model.noise_shift, if given, is taken instead).
     `format` is written by the run.
     """
 
@@ -68,6 +69,7 @@ class RunConfig:
     encoder_rate: float | None = None
     reference: tuple[float, float] = (1.5, 4.0)
     clauses: float = 0.0
+    patch_proportion: float = PROPORTION
     patch_shift: float = 1.0
     format: int = 0
     max_frames: int = 6000
@@ -83,6 +85,8 @@ class RunConfig:
             raise ValueError("clauses must lie in 0..1")
         if self.patch_shift <= 0:
             raise ValueError("patch_shift must be above 0")
+        if not 0 <= self.patch_proportion <= 1:
+            raise ValueError("patch_proportion must lie in 0..1")
 
 
 def _published(size: str, dim: int, depth: int, heads: int) -> RunConfig:
@@ -127,7 +131,7 @@ def small() -> RunConfig:
     """
     return RunConfig(
         clauses=0.7,
-        patch_shift=0.35,
+        patch_shift=0.5,
         max_frames=4000,
         model=DittoConfig(
             dim=192,
@@ -137,6 +141,7 @@ def small() -> RunConfig:
             text_widths=(0.14, 0.28, 0.56, 0.0),
             rotary=200.0,
             opening=0.2,
+            guess=True,
             together=True,
             drop_reference=0.5,
             encoder=PlainEncoderConfig(layers=4, hidden=384),
@@ -304,8 +309,8 @@ def resolve(
     if encoder is not None and config.encoder_rate is None:
         rate = 0.1 if published is None and config.encoder_weights == "pretrained" else 1.0
         config = dataclasses.replace(config, encoder_rate=rate)
-    space = open_latents(config.latents, prepared)
-    if space.one_scale and "model.noise_shift" not in {k.replace("-", "_") for k in overrides}:
+    space = open_latents(config.latents, prepared, config.patch_proportion)
+    if space.proportion and "model.noise_shift" not in {k.replace("-", "_") for k in overrides}:
         shifted = dataclasses.replace(config.model, noise_shift=config.patch_shift)
         config = dataclasses.replace(config, model=shifted)
     model = dataclasses.replace(

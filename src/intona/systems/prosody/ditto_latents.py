@@ -13,12 +13,12 @@ from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.latents import trained
 from intona.latents.base import LatentSpace
-from intona.latents.mel import PER_FRAME, MelLatents, PatchLatentsConfig, fit_patches
+from intona.latents.mel import PER_FRAME, PROPORTION, MelLatents, PatchLatentsConfig, fit_patches
 from intona.synth.ditto import is_ditto_voice, require_format
 
 
-def open_latents(name: str, prepared: Prepared) -> LatentSpace:
-    """The space that `--latents` names.
+def open_latents(name: str, prepared: Prepared, proportion: float = PROPORTION) -> LatentSpace:
+    """The space that `--latents` names; `proportion` is of new patches, see `PatchLatentsConfig`.
 
     Raises:
         UserError: none named, no such run, or made for other mels than the corpus's.
@@ -42,7 +42,9 @@ def open_latents(name: str, prepared: Prepared) -> LatentSpace:
                 f"{dim} numbers for {frames} frames are not between 1 and {frames * n_mels}",
                 where="--latents",
             )
-        config = PatchLatentsConfig(n_mels=n_mels, frames=frames, dim=dim, corpus=prepared.fingerprint)
+        config = PatchLatentsConfig(
+            n_mels=n_mels, frames=frames, dim=dim, corpus=prepared.fingerprint, proportion=proportion
+        )
         return fit_patches((prepared.mel(i) for i in prepared.items("train")), config, prepared.spec)
     path = checkpoint.resolve(Path(name))
     return _latents_of(path, prepared) if is_ditto_voice(path) else trained.load(name, spec=prepared.spec)
