@@ -120,9 +120,7 @@ def _heard(
             return latents
         last = Last.of(process, ratio)
         alpha, sigma = (f(torch.ones(())) for f in (last.alpha, last.sigma))
-        return solvers.solve(
-            name, last, lambda z, t: denoise(z, last.end * t), alpha * latents + sigma * z, steps
-        )
+        return solvers.ddim(last, lambda z, t: denoise(z, last.end * t), alpha * latents + sigma * z, steps)
 
     with mock.patch("intona.acoustic.ditto.model.solvers.solve", solve):
         speech = model.synthesize(
