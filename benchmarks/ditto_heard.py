@@ -13,11 +13,11 @@ latent space can be compared in all rows, those of different spaces in the first
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-import numpy as np
 import torch
 
 from intona import synth
@@ -29,6 +29,7 @@ from intona.diffusion import solvers
 from intona.diffusion.process import Schedule
 from intona.evaluation.asr import AsrConfig, Transcriber
 from intona.evaluation.normalize import normalizer
+from intona.evaluation.stats import Interval, ratio_interval
 from intona.evaluation.wer import character_edits
 from intona.nn.random import ItemRandom
 from intona.synth.ditto import DittoVoice
@@ -77,20 +78,25 @@ def main() -> int:
         c for i in dev if (d := prepared.durations(i)) is not None for c in clauses_of(i, d) or [i]
     ] or list(dev)
     parts = [c for c in parts if SYMBOLS[0] <= len(c.phonemes) <= SYMBOLS[1]][: arguments.clauses]
+    if not parts:
+        parser.error(
+            f"{arguments.data}: no dev clauses in {language} of {SYMBOLS[0]} to {SYMBOLS[1]} symbols"
+        )
     listen = Transcriber(AsrConfig(language=language))
     rows = {
         "from nothing": 0.0,
         f"from alpha / sigma {arguments.start:g}": arguments.start,
-        "latents": np.inf,
+        "latents": math.inf,
     }
     print(f"{len(parts)} dev clauses, {arguments.steps} steps, guidance {arguments.guidance:g}")
     print("| | loss of the text, nats a piece | CER |\n|---|---|---|")
     for name, ratio in rows.items():
-        found = np.array(
-            [_heard(voice, prepared, listen, dev, k, item, ratio, arguments) for k, item in enumerate(parts)]
-        )
-        loss, cer = (_interval(found[:, i : i + 2]) for i in (0, 2))
-        print(f"| {name} | {loss} | {cer} |", flush=True)
+        found = [
+            _heard(voice, prepared, listen, dev, k, item, ratio, arguments) for k, item in enumerate(parts)
+        ]
+        losses, pieces, wrong, characters = zip(*found, strict=True)
+        loss, cer = ratio_interval(losses, pieces), ratio_interval(wrong, characters)
+        print(f"| {name} | {_shown(loss)} | {_shown(cer)} |", flush=True)
     return 0
 
 
@@ -116,7 +122,7 @@ def _heard(
     def solve(
         name: str, process: Schedule, denoise: solvers.Denoise, z: torch.Tensor, steps: int
     ) -> torch.Tensor:
-        if ratio == np.inf:
+        if ratio == math.inf:
             return latents
         last = Last.of(process, ratio)
         alpha, sigma = (f(torch.ones(())) for f in (last.alpha, last.sigma))
@@ -140,11 +146,9 @@ def _heard(
     return (*listen.surprise(audio, item.text), edits.errors, edits.reference)
 
 
-def _interval(rows: np.ndarray) -> str:
-    """Sum over sum of (N, 2), with its 95 % bootstrap interval."""
-    drawn = rows[np.random.default_rng(0).integers(0, len(rows), (10_000, len(rows)))].sum(1)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return f"{rows[:, 0].sum() / rows[:, 1].sum():.3f} [{low:.3f}, {high:.3f}]"
+def _shown(found: Interval) -> str:
+    bounds = "" if found.low is None else f" [{found.low:.3f}, {found.high:.3f}]"
+    return f"{found.estimate:.3f}{bounds}"
 
 
 if __name__ == "__main__":

@@ -153,6 +153,7 @@ class Transcriber(Reloaded):
         Raises:
             UserError: a longer recording, or a text of nothing.
         """
+        from faster_whisper.audio import pad_or_trim
         from faster_whisper.tokenizer import Tokenizer
 
         samples = at_rate(audio, RATE)
@@ -165,8 +166,8 @@ class Transcriber(Reloaded):
             raise UserError("no text to look for")
         features = model.feature_extractor(samples, padding=0)
         frames = min(features.shape[1], 100 * WINDOW)
-        features = np.pad(features[:, :frames], [(0, 0), (0, 100 * WINDOW - frames)])
-        found = model.model.align(model.encode(features), tokenizer.sot_sequence, [pieces], max(2, frames))[0]
+        states = model.encode(pad_or_trim(features))
+        found = model.model.align(states, tokenizer.sot_sequence, [pieces], max(2, frames))[0]
         p = np.asarray(found.text_token_probs[: len(pieces)], dtype=np.float64)
         return float(-np.log(np.maximum(p, LEAST_P)).sum()), len(p)
 
