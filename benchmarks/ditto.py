@@ -29,7 +29,7 @@ from timing import Cost, cost
 from intona import synth
 from intona.acoustic.ditto import Ditto
 from intona.audio import Audio, MelSpec
-from intona.data.clauses import clauses_of
+from intona.data import clauses
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Item, Prepared
 from intona.latents.base import LatentSpace
@@ -192,9 +192,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
 def learned(arguments: argparse.Namespace) -> int:
     prepared, voice = Prepared.open(arguments.data), synth.load(arguments.run)
     whole = prepared.items("dev")[: arguments.sentences]
-    known = [(i, prepared.durations(i)) for i in whole]
-    parts = [c for i, d in known if d is not None for c in clauses_of(i, d) or [i]]
-    for name, items in (("utterances", whole), ("clauses", parts)):
+    for name, items in (("utterances", whole), ("clauses", clauses.cut(prepared, whole))):
         if items:
             print(f"\n{len(items)} dev {name}, squared error of the velocity")
             _learned(voice, prepared, items)

@@ -14,19 +14,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import torch
 
 from intona import synth
 from intona.audio import read_audio
-from intona.data.clauses import clauses_of
+from intona.data import clauses
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Item, Prepared
-from intona.diffusion import solvers
-from intona.diffusion.process import Schedule
 from intona.evaluation.asr import AsrConfig, Transcriber
 from intona.evaluation.normalize import normalizer
 from intona.evaluation.stats import Interval, ratio_interval
@@ -35,28 +31,6 @@ from intona.nn.random import ItemRandom
 from intona.synth.ditto import DittoVoice
 
 SYMBOLS = (20, 70)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Last:
-    """The last part of a schedule, from its time `end` to 0, as a schedule of its own."""
-
-    base: Schedule
-    end: float
-
-    @classmethod
-    def of(cls, base: Schedule, ratio: float) -> Last:
-        """From where alpha / sigma is `ratio`."""
-        times = torch.linspace(0, 1, 10_001, dtype=torch.float64)[1:]
-        return cls(
-            base=base, end=float(times[(base.alpha(times) / base.sigma(times) - ratio).abs().argmin()])
-        )
-
-    def alpha(self, t: torch.Tensor) -> torch.Tensor:
-        return self.base.alpha(self.end * t)
-
-    def sigma(self, t: torch.Tensor) -> torch.Tensor:
-        return self.base.sigma(self.end * t)
 
 
 def main() -> int:
@@ -74,9 +48,7 @@ def main() -> int:
     prepared, voice = Prepared.open(arguments.data), synth.load(arguments.run)
     language = arguments.language or prepared.languages[0]
     dev = [i for i in prepared.items("dev") if i.language == language]
-    parts = [
-        c for i in dev if (d := prepared.durations(i)) is not None for c in clauses_of(i, d) or [i]
-    ] or list(dev)
+    parts = clauses.cut(prepared, dev) or list(dev)
     parts = [c for c in parts if SYMBOLS[0] <= len(c.phonemes) <= SYMBOLS[1]][: arguments.clauses]
     if not parts:
         parser.error(
@@ -119,28 +91,25 @@ def _heard(
     reference = voice.reference(read_audio(prepared.audio_path(other)))[None]
     tokens, token_lengths, pieces = voice.numbers([utterance_of(item)])
 
-    def solve(
-        name: str, process: Schedule, denoise: solvers.Denoise, z: torch.Tensor, steps: int
-    ) -> torch.Tensor:
-        if ratio == math.inf:
-            return latents
-        last = Last.of(process, ratio)
-        alpha, sigma = (f(torch.ones(())) for f in (last.alpha, last.sigma))
-        return solvers.ddim(last, lambda z, t: denoise(z, last.end * t), alpha * latents + sigma * z, steps)
-
-    with mock.patch("intona.acoustic.ditto.model.solvers.solve", solve):
-        speech = model.synthesize(
+    # The time at which alpha / sigma of the shifted cosine schedule is `ratio`.
+    start = 2 / math.pi * math.atan2(model.process.scale, ratio)
+    if ratio == math.inf:
+        decoded = model.space.decode(latents, lengths)
+    else:
+        decoded = model.synthesize(
             tokens,
             token_lengths,
             pieces=pieces,
             references=reference,
             reference_lengths=torch.tensor([reference.shape[1]]),
             latent_lengths=lengths,
+            source=latents,
+            start=start,
             steps=arguments.steps,
             guidance=arguments.guidance,
             random=ItemRandom(0, 0, [item.id]),
-        )
-    audio = voice.audio(voice.vocoder.decode(speech.mel.float())[0].float().numpy())
+        ).mel
+    audio = voice.audio(voice.vocoder.decode(decoded.float())[0].float().numpy())
     clean = normalizer(item.language)
     edits = character_edits(clean(item.text), clean(listen(audio).text))
     return (*listen.surprise(audio, item.text), edits.errors, edits.reference)

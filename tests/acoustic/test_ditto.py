@@ -237,6 +237,27 @@ def test_a_batch_of_different_lengths_equals_one_by_one(positions: str) -> None:
         assert not out.mel[i, n:].any()
 
 
+def test_a_source_under_little_noise_stays_and_under_all_of_it_is_forgotten() -> None:
+    model, whole = build(), batch([10, 10], [4, 4], [6, 6])
+
+    def latents(start: float, **source: Tensor) -> Tensor:
+        return model.synthesize(
+            whole["tokens"],
+            whole["token_lengths"],
+            latent_lengths=whole["latent_lengths"],
+            start=start,
+            steps=2,
+            guidance=1.0,
+            random=ItemRandom(0, 0, ["a", "b"]),
+            **source,
+        ).latents
+
+    source = torch.randn(2, 10, model.space.dim)
+    assert torch.allclose(latents(1e-4, source=source), source, atol=1e-2)
+    assert (latents(0.5, source=source) - source).abs().max() > 0.1
+    assert torch.allclose(latents(1.0, source=source), latents(1.0), atol=1e-4)
+
+
 def test_guidance_at_one_is_the_condition_and_at_zero_ignores_text_and_voice() -> None:
     model, whole = build(), batch([10, 10], [4, 4], [6, 6])
     other = batch([10, 10], [4, 4], [6, 6], seed=1)

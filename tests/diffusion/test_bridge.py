@@ -128,8 +128,9 @@ def test_ddim_with_a_perfect_network_gives_the_data(process: Cosine | MeanRevert
     assert torch.allclose(solvers.solve("ddim", process, denoise, start, steps), x0, atol=1e-4)
 
 
-def test_ddim_follows_the_exact_flow_of_gaussian_data() -> None:
-    """Data N(m, s^2): the probability-flow map is x_0 = m + s x_1."""
+@pytest.mark.parametrize("start", [1.0, 0.6, 0.1])
+def test_ddim_follows_the_exact_flow_of_gaussian_data(start: float) -> None:
+    """Data N(m, s^2): z_t is N(a m, a^2 s^2 + b^2), and the flow keeps its standard score."""
     m, s, process = 1.5, 0.4, Cosine()
 
     def denoise(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,13 +140,20 @@ def test_ddim_follows_the_exact_flow_of_gaussian_data() -> None:
         return data, (z - a * data) / b
 
     z = torch.linspace(-2, 2, 9)[None, :, None]
-    out = solvers.solve("ddim", process, denoise, z, 400)
-    assert torch.allclose(out, m + s * z, atol=5e-3)
+    out = solvers.solve("ddim", process, denoise, z, 400, start=start)
+    a, b = process.alpha(torch.tensor(start)), process.sigma(torch.tensor(start))
+    assert torch.allclose(out, m + s * (z - a * m) / torch.hypot(a * s, b), atol=5e-3)
 
 
 def test_other_solvers_refuse_the_cosine_schedule() -> None:
     with pytest.raises(UserError, match="ddim"):
         solvers.solve("euler", Cosine(), lambda z, t: (z, z), torch.zeros(1, 1, 1), 2)
+
+
+@pytest.mark.parametrize(("name", "start"), [("ddim", 0.0), ("ddim", 1.5), ("euler", 0.5)])
+def test_a_start_that_a_solver_cannot_take_is_refused(name: str, start: float) -> None:
+    with pytest.raises(UserError, match=f"{name} from t = {start:g}"):
+        solvers.solve(name, MeanReverting(), lambda z, t: (z, z), torch.zeros(1, 1, 1), 2, start=start)
 
 
 def test_guidance_at_one_is_the_condition_and_at_zero_is_none() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from intona.data.prepared import Item
+from intona.data.prepared import Item, Prepared
 from intona.text import Utterance, Word
 from intona.text.normalize import PUNCTUATION
 
@@ -53,6 +53,13 @@ def clauses_of(item: Item, durations: np.ndarray) -> list[Item]:
         return []
     pieces.append((start, len(item.phonemes), first, item.n_frames))
     return [_item(item, number, *piece) for number, piece in enumerate(pieces)]
+
+
+def cut(prepared: Prepared, items: Iterable[Item]) -> list[Item]:
+    """The clauses of all aligned utterances among `items`; one of a single clause stays whole."""
+    return [
+        c for i in items if (d := prepared.durations(i)) is not None for c in clauses_of(i, d) or [i]
+    ]
 
 
 def pauses(items: Sequence[Item], durations: Sequence[np.ndarray]) -> dict[str, float]:

@@ -54,10 +54,10 @@ def dpm2m(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Te
     return z
 
 
-def ddim(process: Schedule, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
-    """DDIM without noise (Song et al. 2021, eq. 12 with eta 0): times even from 1 to 0, and
-    z_s = alpha_s z_0 + sigma_s eps with the data and the noise predicted at t. Works with any schedule."""
-    times = torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64)
+def ddim(process: Schedule, denoise: Denoise, z: Tensor, steps: int, *, start: float = 1.0) -> Tensor:
+    """DDIM without noise (Song et al. 2021, eq. 12 with eta 0): times even from `start`, where z stands,
+    to 0; z_s = alpha_s z_0 + sigma_s eps with the data and the noise predicted at t. For any schedule."""
+    times = torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)
     alpha, sigma = process.alpha(times), process.sigma(times)
     for i in range(steps):
         data, eps = denoise(z, times[i].float().expand(z.shape[0]))
@@ -79,11 +79,14 @@ SOLVERS: dict[str, Callable[[Any, Denoise, Tensor, int], Tensor]] = {
 }
 
 
-def solve(name: str, process: Schedule, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
-    """Run the named solver.
+def solve(
+    name: str, process: Schedule, denoise: Denoise, z: Tensor, steps: int, *, start: float = 1.0
+) -> Tensor:
+    """Run the named solver; `start`, of ddim alone, is the time at which z stands.
 
     Raises:
-        UserError: unknown solver, fewer than one step, a solver that this process does not have.
+        UserError: unknown solver, fewer than one step, a solver that this process does not have, a start
+            outside (0, 1].
     """
     if name not in SOLVERS:
         raise UserError(f'unknown solver "{name}"', mend=nearest(name, SOLVERS))
@@ -91,4 +94,10 @@ def solve(name: str, process: Schedule, denoise: Denoise, z: Tensor, steps: int)
         raise UserError(f"{steps} diffusion steps", mend="take 1 or more")
     if name != "ddim" and not isinstance(process, MeanReverting):
         raise UserError(f'solver "{name}" needs the drift of the Grad-TTS process', mend="take ddim")
+    if not 0 < start <= 1 or (start < 1 and name != "ddim"):
+        raise UserError(
+            f"{name} from t = {start:g}", mend="take ddim from a time in (0, 1], the others from 1"
+        )
+    if name == "ddim":
+        return ddim(process, denoise, z, steps, start=start)
     return SOLVERS[name](process, denoise, z, steps)

@@ -37,7 +37,9 @@ class LatentCorpus:
         for split in ("train", "dev"):
             for item in prepared.items(split):
                 self._others.setdefault((split, item.speaker), []).append(item)
-        self._clauses = {s: self._cut(s) if clauses else [] for s in ("train", "dev")}
+        self._clauses = {
+            s: clause.cut(prepared, prepared.items(s)) if clauses else [] for s in ("train", "dev")
+        }
         units = [i for s in ("train", "dev") for i in (*prepared.items(s), *self._clauses[s])]
         self._items = {i.id: i for i in units}
         if space.compression > 1:
@@ -58,13 +60,6 @@ class LatentCorpus:
         ]
         frames = clause.pauses([i for i, _ in known], [d for _, d in known])
         return {mark: n / self.prepared.spec.frame_rate for mark, n in frames.items()}
-
-    def _cut(self, split: str) -> list[Item]:
-        out: list[Item] = []
-        for item in self.prepared.items(split):
-            if (durations := self.prepared.durations(item)) is not None:
-                out += clause.clauses_of(item, durations) or [item]
-        return out
 
     def codes(self, item: Item) -> np.ndarray:
         """(L, dim) float32."""

@@ -260,6 +260,8 @@ class Ditto(nn.Module):
         reference_lengths: Tensor | None = None,
         latent_lengths: Tensor | None = None,
         length_scale: float = 1.0,
+        source: Tensor | None = None,
+        start: float = 1.0,
         steps: int = 25,
         guidance: float = 3.0,
         random: ItemRandom,
@@ -270,6 +272,8 @@ class Ditto(nn.Module):
             references, reference_lengths: latents (B, R, dim) of the voice, (B,); none if None.
             latent_lengths: (B,) instead of the predicted ones.
             length_scale: > 1 is slower.
+            source, start: latents (B, L, dim) of `latent_lengths` to begin from instead of noise alone, as
+                noisy as the process has it at the time `start`, in (0, 1] (Meng et al. 2022, SDEdit).
             guidance: 1 is the plain conditional model, which takes one network run a step instead of two.
         """
         check_scale(guidance)
@@ -281,6 +285,8 @@ class Ditto(nn.Module):
         if latent_lengths is None:
             latent_lengths = self.predict_lengths(text, references, reference_mask, scale=length_scale)
         z = random.normal(latent_lengths.tolist(), self.space.dim).to(references)
+        if source is not None:
+            z = self.process.perturb(source, torch.full((len(z),), start, device=z.device), z)
         nothing = torch.zeros(z.shape[:2], dtype=torch.bool, device=z.device)
 
         def denoise(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -302,7 +308,7 @@ class Ditto(nn.Module):
             return target.split("velocity", self.process, guide(predict, guidance, len(z)), z, t)
 
         with single_rows() if z.shape[0] * z.shape[1] <= FEW_ROWS else nullcontext():
-            z = solvers.solve("ddim", self.process, denoise, z, steps)
+            z = solvers.solve("ddim", self.process, denoise, z, steps, start=start)
         z = z * length_mask(latent_lengths, z.shape[1])[..., None]
         return Speech(
             mel=self.space.decode(z, latent_lengths),
