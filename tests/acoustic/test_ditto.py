@@ -221,7 +221,7 @@ def test_a_batch_of_different_lengths_equals_one_by_one(positions: str) -> None:
         assert float(part.total) == pytest.approx(sum(float(p.parts[name].total) for p in apart), rel=1e-4)
         assert int(part.count) == sum(int(p.parts[name].count) for p in apart)
 
-    how = {"steps": 3, "guidance": 1.7}
+    how = {"steps": 3, "guidance": 1.7, "solver": "ancestral", "temperature": 0.8}
     keys = ("tokens", "references", "reference_lengths")
     out = model.synthesize(
         lengths=whole["token_lengths"], **{k: whole[k] for k in keys}, random=ItemRandom(0, 0, ids), **how
@@ -256,6 +256,26 @@ def test_a_source_under_little_noise_stays_and_under_all_of_it_is_forgotten() ->
     assert torch.allclose(latents(1e-4, source=source), source, atol=1e-2)
     assert (latents(0.5, source=source) - source).abs().max() > 0.1
     assert torch.allclose(latents(1.0, source=source), latents(1.0), atol=1e-4)
+
+
+def test_temperature_is_the_deviation_of_the_first_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, whole, began = build(), batch([10, 10], [4, 4], [6, 6]), []
+
+    def solve(name: str, process: Any, denoise: Any, z: Tensor, steps: int, **how: Any) -> Tensor:
+        began.append(z)
+        return z
+
+    monkeypatch.setattr("intona.acoustic.ditto.model.solvers.solve", solve)
+    for temperature in ({}, {"temperature": 0.5}, {"temperature": 0.0}):
+        model.synthesize(
+            whole["tokens"],
+            whole["token_lengths"],
+            latent_lengths=torch.tensor([400, 400]),
+            random=ItemRandom(0, 0, ["a", "b"]),
+            **temperature,
+        )
+    assert float(began[0].std()) == pytest.approx(1, abs=0.03)
+    assert torch.allclose(began[1], began[0] / 2) and not began[2].any()
 
 
 def test_guidance_at_one_is_the_condition_and_at_zero_ignores_text_and_voice() -> None:

@@ -145,6 +145,56 @@ def test_ddim_follows_the_exact_flow_of_gaussian_data(start: float) -> None:
     assert torch.allclose(out, m + s * (z - a * m) / torch.hypot(a * s, b), atol=5e-3)
 
 
+@pytest.mark.parametrize("process", [Cosine(), MeanReverting()])
+def test_ancestral_steps_are_draws_from_the_posterior(process: Cosine | MeanReverting) -> None:
+    """With the data known, z_s is drawn from q(z_s | z_t, x_0) (Kingma et al. 2021, eq. 25)."""
+    x0, z1, noise = (torch.randn(3, 4, 2) for _ in range(3))
+
+    def denoise(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        return x0, (z - process.alpha(t[:1]) * x0) / process.sigma(t[:1])
+
+    drawn = iter([noise, torch.zeros_like(noise)])
+    middle = []
+
+    def watched(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        middle.append((z, t))
+        return denoise(z, t)
+
+    solvers.solve("ancestral", process, watched, z1, 2, start=0.8, noise=lambda: next(drawn))
+    t, s = (torch.tensor(v) for v in (0.8, 0.4))
+    between = process.alpha(t) / process.alpha(s)
+    var = process.sigma(t) ** 2 - between**2 * process.sigma(s) ** 2  # of z_t given z_s
+    ratio = process.sigma(s) ** 2 / process.sigma(t) ** 2
+    mean = between * ratio * z1 + process.alpha(s) * var / process.sigma(t) ** 2 * x0
+    assert torch.allclose(middle[1][1], torch.full((3,), 0.4))
+    assert torch.allclose(middle[1][0], mean + (var * ratio).sqrt() * noise, atol=1e-5)
+
+
+def test_ancestral_sampling_keeps_the_spread_of_gaussian_data_and_less_noise_narrows_it() -> None:
+    m, s, process, g = 1.5, 0.4, Cosine(), torch.Generator().manual_seed(0)
+
+    def denoise(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = float(process.alpha(t[:1])), float(process.sigma(t[:1]))
+        data = m + a * s**2 / ((a * s) ** 2 + b**2) * (z - a * m)
+        return data, (z - a * data) / b
+
+    def spread(temperature: float) -> tuple[float, float]:
+        def noise() -> Tensor:
+            return temperature * torch.randn(1, 20_000, 1, generator=g)
+
+        out = solvers.solve("ancestral", process, denoise, noise(), 100, noise=noise)
+        return float(out.mean()), float(out.std())
+
+    assert spread(1.0) == pytest.approx((m, s), abs=0.015)
+    mean, narrow = spread(0.5)
+    assert mean == pytest.approx(m, abs=0.015) and narrow == pytest.approx(s / 2, abs=0.015)
+
+
+def test_ancestral_needs_noise() -> None:
+    with pytest.raises(UserError, match="draws noise"):
+        solvers.solve("ancestral", Cosine(), lambda z, t: (z, z), torch.zeros(1, 1, 1), 2)
+
+
 def test_other_solvers_refuse_the_cosine_schedule() -> None:
     with pytest.raises(UserError, match="ddim"):
         solvers.solve("euler", Cosine(), lambda z, t: (z, z), torch.zeros(1, 1, 1), 2)

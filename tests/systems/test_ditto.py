@@ -385,11 +385,14 @@ def test_a_text_longer_than_trained_gets_a_clear_answer(voice: ditto.DittoVoice)
 
 def test_options_that_this_model_lacks_are_refused(voice: ditto.DittoVoice) -> None:
     for how, answer in (
-        ({"temperature": 0.5}, "no temperature"),
+        ({"temperature": -0.5}, "--temperature"),
+        ({"temperature": float("nan")}, "--temperature"),
         ({"speaker": "nobody"}, 'unknown speaker "nobody"'),
         ({"guidance": -1.0}, "--guidance"),
         ({"guidance": float("nan")}, "--guidance"),
         ({"steps": 0}, "0 diffusion steps"),
+        ({"solver": "ddmi"}, "did you mean|ddim"),
+        ({"solver": "euler"}, "take ddim"),
         ({"rate": 0.0}, "--rate"),
         ({"length": -1.0}, "--length"),
         ({"length": float("nan")}, "--length"),
@@ -572,14 +575,16 @@ def test_a_set_with_prompts_as_typed(
     (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8")
     out = tmp_path / "set"
     line = ["synthesize-set", str(run), "-m", str(tmp_path / "m.csv"), "-o", str(out)]
-    line += ["--prompts", str(spoken), "--steps", "2", "--guidance", "1.5"]
+    line += ["--prompts", str(spoken), "--steps", "2", "--temperature", "0.8", "--guidance", "1.5"]
+    line += ["--solver", "ancestral"]
     recordings = ["--length", str(tmp_path / "recordings")]
     (tmp_path / "recordings").mkdir()
     for item in items:
         shutil.copyfile(prepared.audio_path(item), tmp_path / "recordings" / f"{item.id}.wav")
     assert cli.main([*line, *recordings]) == 0
     made_by = json.loads((out / "made_by.json").read_text())
-    assert (made_by["steps"], made_by["guidance"], made_by["solver"]) == (2, 1.5, "ddim")
+    how = ("steps", "guidance", "temperature", "solver")
+    assert tuple(made_by[k] for k in how) == (2, 1.5, 0.8, "ancestral")
     taken = kept(out / "prompts")
     for item in items:
         prompt = taken[item.id]
@@ -592,11 +597,13 @@ def test_a_set_with_prompts_as_typed(
             length=item.seconds,
             steps=2,
             guidance=1.5,
+            temperature=0.8,
+            solver="ancestral",
             seed=row_seed(0, item.id),
         )
         assert np.allclose(alone.samples, said.samples, atol=2e-4)  # 16-bit files
     assert cli.main([*line, "--length", "1.5"]) == 1  # another set
-    assert cli.main([*line[:-1], "1", *recordings]) == 1
+    assert cli.main([*line[:-1], "ddim", *recordings]) == 1
     assert cli.main([*line, *recordings]) == 0
 
 

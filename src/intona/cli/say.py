@@ -59,6 +59,8 @@ class Say:
     """Draw each sentence so often and keep the one that the model itself hears best (meld)."""
     guidance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Strength of classifier-free guidance, for models that have it (prosody.ditto, restyle)."""
+    solver: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Of the sampler, for models that have several (prosody): euler, dpm2m, ddim or ancestral."""
     style: Annotated[str | None, tyro.conf.arg(metavar="TEXT|WAV")] = None
     """A description ("calm, low") or a recording to take the style from, for models that can (restyle)."""
     length: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
@@ -102,6 +104,7 @@ class Say:
             "voice_text": self.voice_text,
             "tries": self.tries,
             "guidance": self.guidance,
+            "solver": self.solver,
             "length": self.length,
             "style": self.style,
             "language": self.language,

@@ -58,6 +58,8 @@ class SynthesizeSet:
     """Draw each sentence so often and keep the one that the model itself hears best (meld)."""
     guidance: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Strength of classifier-free guidance, for voices that have it (prosody.ditto)."""
+    solver: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Of the sampler, for voices that have several (prosody): euler, dpm2m, ddim or ancestral."""
     length: Annotated[str | None, tyro.conf.arg(metavar="SECONDS|DIR")] = None
     """Seconds of each utterance, or a folder with ID.wav recordings to be as long as (prosody.ditto)."""
 
@@ -111,7 +113,7 @@ def asked(
     """
     from intona.sets import prompts as given
 
-    for flag in ("prompts", "length", "guidance", "tries", "language"):
+    for flag in ("prompts", "length", "guidance", "solver", "tries", "language"):
         name = "voice" if flag == "prompts" else flag
         if getattr(request, flag) is not None and name not in takes:
             raise UserError("this kind of voice has no such option", where=f"--{flag}")
@@ -160,6 +162,7 @@ def main(arguments: list[str]) -> None:
         steps=request.steps,
         temperature=request.temperature,
         guidance=request.guidance,
+        solver=request.solver,
         tries=request.tries,
         seed=request.seed,
         rate=request.rate,

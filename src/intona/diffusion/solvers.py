@@ -5,8 +5,9 @@ A solver calls `denoise(z, t) -> (z_0, eps)` once a step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, Literal
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from intona.diffusion.process import MeanReverting, Schedule
 from intona.errors import UserError, nearest
 
 Denoise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-Solver = Literal["euler", "dpm2m", "ddim"]
+Noise = Callable[[], Tensor]
 T_END = 1e-3
 
 
@@ -54,14 +55,36 @@ def dpm2m(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Te
     return z
 
 
-def ddim(process: Schedule, denoise: Denoise, z: Tensor, steps: int, *, start: float = 1.0) -> Tensor:
-    """DDIM without noise (Song et al. 2021, eq. 12 with eta 0): times even from `start`, where z stands,
-    to 0; z_s = alpha_s z_0 + sigma_s eps with the data and the noise predicted at t. For any schedule."""
+def ddim(
+    process: Schedule,
+    denoise: Denoise,
+    z: Tensor,
+    steps: int,
+    *,
+    start: float = 1.0,
+    eta: float = 0.0,
+    noise: Noise | None = None,
+) -> Tensor:
+    """DDIM (Song et al. 2021, eq. 12 and 16): times even from `start`, where z stands, to 0. Any schedule.
+
+    z_s = alpha_s z_0 + sqrt(sigma_s^2 - n^2) eps + n noise with the data and the noise predicted at t and
+    n^2 = eta^2 (sigma_s / sigma_t)^2 (1 - alpha_t^2 / alpha_s^2): nothing is drawn at eta 0, and at 1 the
+    steps are those of the ancestral sampler (Ho et al. 2020).
+
+    Args:
+        noise: a standard normal of z's shape at each call; not called at eta 0.
+    """
     times = torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)
     alpha, sigma = process.alpha(times), process.sigma(times)
     for i in range(steps):
         data, eps = denoise(z, times[i].float().expand(z.shape[0]))
-        z = float(alpha[i + 1]) * data + float(sigma[i + 1]) * eps
+        fresh = 0.0
+        if eta and noise is not None:
+            fresh = eta * float(sigma[i + 1] / sigma[i]) * math.sqrt(1 - float(alpha[i] / alpha[i + 1]) ** 2)
+        kept = math.sqrt(max(0.0, float(sigma[i + 1]) ** 2 - fresh**2))
+        z = float(alpha[i + 1]) * data + kept * eps
+        if fresh and noise is not None:
+            z = z + fresh * noise()
     return z
 
 
@@ -72,17 +95,26 @@ def time_of_lambda(process: MeanReverting, lambdas: Tensor) -> Tensor:
     return 2 * b / (b0 + torch.sqrt(b0 * b0 + 2 * k * b))
 
 
-SOLVERS: dict[str, Callable[[Any, Denoise, Tensor, int], Tensor]] = {
+SOLVERS: dict[str, Callable[..., Tensor]] = {
     "euler": euler,
     "dpm2m": dpm2m,
     "ddim": ddim,
+    "ancestral": partial(ddim, eta=1.0),
 }
+FREE = ("ddim", "ancestral")  # of the process, and of the time to start from
 
 
 def solve(
-    name: str, process: Schedule, denoise: Denoise, z: Tensor, steps: int, *, start: float = 1.0
+    name: str,
+    process: Schedule,
+    denoise: Denoise,
+    z: Tensor,
+    steps: int,
+    *,
+    start: float = 1.0,
+    noise: Noise | None = None,
 ) -> Tensor:
-    """Run the named solver; `start`, of ddim alone, is the time at which z stands.
+    """Run the named solver. `start`: the time at which z stands; `noise`: what "ancestral" draws.
 
     Raises:
         UserError: unknown solver, fewer than one step, a solver that this process does not have, a start
@@ -92,12 +124,14 @@ def solve(
         raise UserError(f'unknown solver "{name}"', mend=nearest(name, SOLVERS))
     if steps < 1:
         raise UserError(f"{steps} diffusion steps", mend="take 1 or more")
-    if name != "ddim" and not isinstance(process, MeanReverting):
+    if name not in FREE and not isinstance(process, MeanReverting):
         raise UserError(f'solver "{name}" needs the drift of the Grad-TTS process', mend="take ddim")
-    if not 0 < start <= 1 or (start < 1 and name != "ddim"):
+    if not 0 < start <= 1 or (start < 1 and name not in FREE):
         raise UserError(
             f"{name} from t = {start:g}", mend="take ddim from a time in (0, 1], the others from 1"
         )
-    if name == "ddim":
-        return ddim(process, denoise, z, steps, start=start)
+    if name == "ancestral" and noise is None:
+        raise UserError("the ancestral solver draws noise, and this model gives it none", mend="take ddim")
+    if name in FREE:
+        return SOLVERS[name](process, denoise, z, steps, start=start, noise=noise)
     return SOLVERS[name](process, denoise, z, steps)

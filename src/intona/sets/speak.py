@@ -43,7 +43,7 @@ MAX_SENTENCES = 256
 @dataclass(frozen=True, kw_only=True)
 class SetConfig:
     """Args:
-    batch: sentences at once. steps, temperature, guidance: of the diffusion; the voice's own if None.
+    batch: sentences at once. steps, temperature, guidance, solver: of the diffusion; the voice's own if None.
     tries: draws of each sentence, of which the voice keeps the best; 1 if None.
     seed: with the id of an utterance, decides its noise.
     speaker: for all rows; else the row's own where the voice has it, else the first.
@@ -54,6 +54,7 @@ class SetConfig:
     steps: int | None = None
     temperature: float | None = None
     guidance: float | None = None
+    solver: str | None = None
     tries: int | None = None
     seed: int = 0
     rate: float = 1.0
@@ -91,7 +92,8 @@ def row_seed(seed: int, id: str) -> int:
 class Speaker(Protocol):
     """What a voice of another kind needs: it is spoken one by one.
 
-    One with `settled(steps=, guidance=, temperature=)` says what it makes of them, for the set's record.
+    One with `settled(steps=, guidance=, temperature=)`, and solver= where it has several, says what it makes
+    of them, for the set's record.
     """
 
     @property
@@ -219,6 +221,7 @@ def _say(voice: Speaker, row: Row, config: SetConfig, asked: _Asked) -> Iterator
         "steps": config.steps,
         "temperature": config.temperature,
         "guidance": config.guidance,
+        "solver": config.solver,
         "tries": config.tries,
         "length": asked.lengths.get(row.id),
         "language": asked.languages.get(row.id, config.language),
@@ -294,23 +297,26 @@ def mels_of(voice: GradTTSVoice, sentences: Sequence[_Sentence], config: SetConf
         rate=config.rate,
         steps=config.steps,
         temperature=config.temperature,
+        solver=config.solver,
     )
 
 
 def _made_by(voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfig) -> dict[str, Any]:
     settled = getattr(voice, "settled", None)
     asked = {"steps": config.steps, "guidance": config.guidance, "temperature": config.temperature}
+    solver = {} if config.solver is None else {"solver": config.solver}
     return {
         "voice": weights_hash(voice.model),
         "n": len(manifest),
         "manifest_sha256": manifest.sha256,
         "seed": config.seed,
         "solver": "",
+        **solver,
         "rate": config.rate,
         "speaker": config.speaker,
         "batch": config.batch,
         **asked,
         "tries": config.tries if config.tries != 1 else None,  # one, said or not, is the same set
         "language": config.language,
-        **({} if settled is None else settled(**asked)),
+        **({} if settled is None else settled(**asked, **solver)),
     }

@@ -59,14 +59,19 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
     """Its card may set "steps", "temperature", "length_scale" and "solver"."""
 
     def settled(
-        self, *, steps: int | None = None, temperature: float | None = None, guidance: float | None = None
+        self,
+        *,
+        steps: int | None = None,
+        temperature: float | None = None,
+        guidance: float | None = None,
+        solver: str | None = None,
     ) -> dict[str, Any]:
         """What these come to: the card's, else the defaults, where None. It has no guidance."""
         own = self.manner
         return {
             "steps": given(steps, own.steps, DEFAULT_STEPS),
             "temperature": given(temperature, own.temperature, DEFAULT_TEMPERATURE),
-            "solver": given(own.solver, DEFAULT_SOLVER),
+            "solver": given(solver, own.solver, DEFAULT_SOLVER),
         }
 
     def say(
@@ -79,6 +84,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         seed: int = 0,
         phonemes: bool = False,
         temperature: float | None = None,
+        solver: str | None = None,
         language: str | None = None,
     ) -> Audio:
         """Speak a text of any length: split into sentences, joined with pauses.
@@ -96,7 +102,14 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         """
         sentences = self.sentences(text, phonemes=phonemes, language=language)
         return self.speak(
-            sentences, speaker=speaker, rate=rate, steps=steps, seed=seed, temperature=temperature, join=True
+            sentences,
+            speaker=speaker,
+            rate=rate,
+            steps=steps,
+            seed=seed,
+            temperature=temperature,
+            solver=solver,
+            join=True,
         )[0]
 
     def stream(
@@ -117,6 +130,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         steps: int | None = None,
         seed: int = 0,
         temperature: float | None = None,
+        solver: str | None = None,
         join: bool = False,
         first: int = 0,
     ) -> list[Audio]:
@@ -127,7 +141,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         """
         if not sentences:
             raise UserError("nothing to say")
-        how: dict[str, Any] = {"rate": rate, "steps": steps, "temperature": temperature}
+        how: dict[str, Any] = {"rate": rate, "steps": steps, "temperature": temperature, "solver": solver}
         waves = []
         for i, sentence in enumerate(sentences, start=first):
             random = ItemRandom(seed, 0, [str(i)])
@@ -144,6 +158,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         rate: float = 1.0,
         steps: int | None = None,
         temperature: float | None = None,
+        solver: str | None = None,
     ) -> list[torch.Tensor]:
         """Mels (T_i, n_mels) of sentences in one batch, each with the noise of its item of `random`."""
         tokens, lengths, pieces = self.numbers(sentences)
@@ -159,7 +174,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
                     speakers=torch.tensor(speakers),
                     length_scale=self.manner.length_scale / rate,
                     random=random,
-                    **self.settled(steps=steps, temperature=temperature),
+                    **self.settled(steps=steps, temperature=temperature, solver=solver),
                 )
         finally:
             self.model.train(training)

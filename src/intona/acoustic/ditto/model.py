@@ -264,9 +264,11 @@ class Ditto(nn.Module):
         start: float = 1.0,
         steps: int = 25,
         guidance: float = 3.0,
+        temperature: float = 1.0,
+        solver: str = "ddim",
         random: ItemRandom,
     ) -> Speech:
-        """Sample by DDIM.
+        """Sample latents and decode them.
 
         Args:
             references, reference_lengths: latents (B, R, dim) of the voice, (B,); none if None.
@@ -275,6 +277,8 @@ class Ditto(nn.Module):
             source, start: latents (B, L, dim) of `latent_lengths` to begin from instead of noise alone, as
                 noisy as the process has it at the time `start`, in (0, 1] (Meng et al. 2022, SDEdit).
             guidance: 1 is the plain conditional model, which takes one network run a step instead of two.
+            temperature: the deviation of noise that is drawn: at the start, and by "ancestral" at each step.
+            solver: "ddim" or "ancestral".
         """
         check_scale(guidance)
         text = self.read(tokens, lengths, pieces)
@@ -284,7 +288,11 @@ class Ditto(nn.Module):
         reference_mask = length_mask(reference_lengths, references.shape[1])
         if latent_lengths is None:
             latent_lengths = self.predict_lengths(text, references, reference_mask, scale=length_scale)
-        z = random.normal(latent_lengths.tolist(), self.space.dim).to(references)
+
+        def noise() -> Tensor:
+            return temperature * random.normal(latent_lengths.tolist(), self.space.dim).to(references)
+
+        z = noise()
         if source is not None:
             z = self.process.perturb(source, torch.full((len(z),), start, device=z.device), z)
         nothing = torch.zeros(z.shape[:2], dtype=torch.bool, device=z.device)
@@ -308,7 +316,7 @@ class Ditto(nn.Module):
             return target.split("velocity", self.process, guide(predict, guidance, len(z)), z, t)
 
         with single_rows() if z.shape[0] * z.shape[1] <= FEW_ROWS else nullcontext():
-            z = solvers.solve("ddim", self.process, denoise, z, steps, start=start)
+            z = solvers.solve(solver, self.process, denoise, z, steps, start=start, noise=noise)
         z = z * length_mask(latent_lengths, z.shape[1])[..., None]
         return Speech(
             mel=self.space.decode(z, latent_lengths),

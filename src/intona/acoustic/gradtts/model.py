@@ -218,7 +218,7 @@ class GradTTS(nn.Module):
         Args:
             tokens: (B, N) ids. lengths: (B,). speakers: (B,) ids.
             steps, solver: see `diffusion.solvers`.
-            temperature: the deviation of the starting noise (the paper divides by tau: its 1.5 is our 1/1.5).
+            temperature: the deviation of the noise (the paper divides by tau: its 1.5 is our 1/1.5).
             length_scale: > 1 is slower.
             durations: (B, N) frames a token instead of the predicted ones (without blanks).
             max_frames: a hard cap an item.
@@ -247,8 +247,10 @@ class GradTTS(nn.Module):
             )
             return target.split(self.config.target, self.process, out.float(), z, t.to(z.device))
 
-        z = temperature * random.normal(mel_lengths.tolist(), mu.shape[2]).to(mu_frames)
-        z = solvers.solve(solver, self.process, denoise, z, steps)
+        def noise() -> Tensor:
+            return temperature * random.normal(mel_lengths.tolist(), mu.shape[2]).to(mu_frames)
+
+        z = solvers.solve(solver, self.process, denoise, noise(), steps, noise=noise)
         mel = (z + mu_frames) * self.mel_std + self.mel_mean
         return Speech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
 

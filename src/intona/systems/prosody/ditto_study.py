@@ -66,7 +66,8 @@ class Size:
         voice: minutes of a core for each voice, whatever a step costs.
         seconds: of a step, by what is predicted ("" is Grad-TTS); `warmup`: share of the steps.
         vae: steps and seconds a step. model: overrides of every prosody.ditto.
-        steps, guidance: of the sweep; the voice's defaults are the middle that both share.
+        sweep: values of each setting, and temperatures of the ancestral solver; the voice's defaults are the
+            middle that all share.
         sentences: of test and of dev, 0 = all. minutes: of the other jobs; "said" by what is predicted.
     """
 
@@ -74,8 +75,7 @@ class Size:
     seconds: dict[str, float]
     vae: curriculum.Work
     model: dict[str, str]
-    steps: tuple[int, ...]
-    guidance: tuple[float, ...]
+    sweep: dict[str, tuple[float, ...]]
     sentences: tuple[int, int]
     said: dict[str, float]
     minutes: dict[str, float]
@@ -88,8 +88,12 @@ SIZES = {
         seconds={"mel8": 1.6, "vae": 1.6, "mel": 7.5, "": 1.08},
         vae=curriculum.Work(steps=3600, warmup=100, seconds=0.75),
         model={},
-        steps=(5, 10, 25, 50),
-        guidance=(1.0, 2.0, 3.0, 5.0),
+        sweep={
+            "steps": (5, 10, 25, 50),
+            "guidance": (1.0, 2.0, 3.0, 5.0),
+            "temperature": (0.0, 0.2, 0.5, 1.0),
+            "ancestral": (0.5,),
+        },
         sentences=(0, 10),
         said={"mel8": 4, "vae": 4, "mel": 8, "": 3},
         minutes={"test": 4, "dev": 1, "copy": 3, "sweep": 1, "judge": 3, "judge-sweep": 0.8},
@@ -99,15 +103,15 @@ SIZES = {
         seconds={"mel8": 0.3, "vae": 0.3, "mel": 1.0, "": 0.4},
         vae=curriculum.Work(steps=60, warmup=10, seconds=0.3),
         model={},
-        steps=(2, 4),
-        guidance=(1.0, 2.0),
+        sweep={"steps": (2, 4), "guidance": (1.0, 2.0), "temperature": (0.5, 1.0), "ancestral": (0.8,)},
         sentences=(3, 2),
         said={"mel8": 0.4, "vae": 0.4, "mel": 0.4, "": 0.4},
         minutes={"test": 0.3, "dev": 0.2, "copy": 0.2, "sweep": 0.2, "judge": 0.3, "judge-sweep": 0.2},
     ),
 }
-DEFAULTS = {"steps": 25, "guidance": 3.0}  # of prosody.ditto, said so that no later default changes a study
-TOY_DEFAULTS = {"steps": 4, "guidance": 2.0}
+# Of prosody.ditto, said so that no later default changes a study.
+DEFAULTS = {"steps": 25, "guidance": 3.0, "temperature": 0.2, "solver": "ddim"}
+TOY_DEFAULTS = {"steps": 4, "guidance": 2.0, "temperature": 1.0, "solver": "ddim"}
 
 
 def declare(
@@ -253,11 +257,15 @@ class _Builder:
             split="dev",
         )
         ways: dict[str, dict[str, Any]] = {}
-        for steps in self.size.steps:
-            ways[f"steps-{steps}"] = {"settings": self.defaults | {"steps": steps}}
-        for guidance in self.size.guidance:
-            if guidance != self.defaults["guidance"]:
-                ways[f"guidance-{guidance:g}"] = {"settings": self.defaults | {"guidance": guidance}}
+        for setting, values in self.size.sweep.items():
+            for value in values:
+                if setting == "ancestral":
+                    other = {"temperature": value, "solver": setting}
+                elif setting == "steps" or value != self.defaults[setting]:
+                    other = {setting: value}
+                else:
+                    continue
+                ways[f"{setting}-{value:g}"] = {"settings": self.defaults | other}
         ways[RECORDED] = {"lengths": True}
         ways[ONE_PACE] = {"lengths": ONE_PACE}
         ways[NOBODY] = {"prompts": False}

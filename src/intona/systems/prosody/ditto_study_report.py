@@ -224,7 +224,7 @@ def _latents(results: Results) -> Section | None:
 
 
 def _sweep(results: Results) -> Section | None:
-    title = "Steps, guidance, length and reference"
+    title = "Steps, guidance, temperature, length and reference"
     ways = {j.arm: j for j in results.plan.jobs if j.name.startswith(SWEEP)}
     if not ways:
         return None
@@ -235,7 +235,7 @@ def _sweep(results: Results) -> Section | None:
     middle = f"steps-{default['steps']}"
     factors = _factors(results, SWEEP)
     plots = []
-    for axis in ("steps", "guidance"):
+    for axis in ("steps", "guidance", "temperature"):
         near = [n for n in ways if n.startswith(f"{axis}-") or n == middle]
         near.sort(key=lambda n: ways[n].arguments["settings"][axis])
         places = [float(ways[n].arguments["settings"][axis]) for n in near]
@@ -256,8 +256,8 @@ def _sweep(results: Results) -> Section | None:
     if (differ := speech.differences(results.sweep, MEASURES)) is not None:
         body += [tag("h3", f"Paired differences from {middle}"), differ.body]
     lead = (
-        f"One voice on dev sentences, so that nothing is chosen on the test: {default['steps']} steps and "
-        f"guidance {default['guidance']:g} where nothing else is said. {RECORDED}: as long as the recording "
+        f"One voice on dev sentences, so that nothing is chosen on the test: {_named(default)} where nothing "
+        f"else is said. {RECORDED}: as long as the recording "
         f"instead of the predicted length. {ONE_PACE}: as long as so many symbols take in the mean, whatever "
         "they are: a fixed length, where the published ablation had one for every text. "
         f"{NOBODY}: no reference is given."
@@ -296,7 +296,11 @@ def _settings(plan: Plan) -> list[str]:
     said = [
         j.arguments["settings"] for j in plan.jobs if j.name.startswith("said/") and "settings" in j.arguments
     ]
-    return list(dict.fromkeys(f"{s['steps']} steps, guidance {s['guidance']:g}" for s in said))
+    return list(dict.fromkeys(_named(s) for s in said))
+
+
+def _named(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def _reading(results: Results, steps: Mapping[str, int]) -> Section:
