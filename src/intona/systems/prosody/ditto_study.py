@@ -22,7 +22,7 @@ from intona.study import Arm, Job, Plan, common
 from intona.systems.prosody import study as curriculum
 
 COPY_PY = "intona.systems.prosody.ditto_copy"
-JUDGES = ("asr", "speaker", "distillmos", "against_reference")
+JUDGES = ("asr", "speaker", "distillmos", "f0", "against_reference")
 FAMILY = ("cer", "sim_o", "distillmos")
 LATENT_JUDGES = ("asr", "distillmos", "against_reference")
 LATENT_FAMILY = ("cer", "distillmos", "f0_rmse")

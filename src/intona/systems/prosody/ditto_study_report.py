@@ -33,8 +33,14 @@ from intona.systems.prosody.ditto_study import (
 
 Cells = list[str | Html | None]
 SENTENCES = 3
-MEASURES = ("wer", "cer", "sim_o", "distillmos", "f0_rmse", "duration_ratio")
-SWEPT = (("cer", "CER", 3), ("sim_o", "SIM-o", 3), ("distillmos", "DistillMOS", 2), ("rtf", "RTF", 2))
+MEASURES = ("wer", "cer", "sim_o", "distillmos", "f0_sd", "f0_rmse", "duration_ratio")
+SWEPT = (
+    ("cer", "CER", 3),
+    ("sim_o", "SIM-o", 3),
+    ("distillmos", "DistillMOS", 2),
+    ("f0_sd", "F0 sd, st", 2),
+    ("rtf", "RTF", 2),
+)
 NAMES = {"wer": "WER", "cer": "CER", "sim_o": "SIM-o", "distillmos": "DistillMOS"}
 
 # arXiv 2604.01247, its DiTTo and Grad-TTS voices on the encoder 1+2.
