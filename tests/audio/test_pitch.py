@@ -77,6 +77,18 @@ def test_yin_hears_voice_where_the_hand_labels_have_vowels(corpus: Path) -> None
     assert frames[False][0] / frames[False][1] < 0.20
 
 
+def test_a_finer_grid_hears_the_same_pitch(corpus: Path) -> None:
+    leaps = both = 0
+    for path in sorted((corpus / "wav").glob("*.wav"))[:8]:
+        audio = read_audio(path)
+        usual = f0_contour(audio).f0
+        fine = f0_contour(audio, module.HOP_SECONDS / 3).f0[1::3][: len(usual)]  # of the same times
+        voiced = (usual > 0) & (fine > 0)
+        leaps += int((np.abs(np.log2(usual[voiced] / fine[voiced])) > 1 / 2).sum())
+        both += int(voiced.sum())
+    assert both > 1000 and leaps / both < 0.01
+
+
 @pytest.mark.skipif(module.pyworld() is None, reason="no pyworld")
 def test_two_methods_agree_on_speech(speech: Audio) -> None:
     y, h = f0_contour(speech, method="yin"), f0_contour(speech, method="harvest")

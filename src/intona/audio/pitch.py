@@ -181,7 +181,7 @@ def _yin(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: floa
         for i, d in enumerate(normal):
             p, c = _dips(d, shortest, longest)
             periods[block + i, : len(p)], costs[block + i, : len(p)] = p, c
-    return _viterbi(periods, costs, _loud(levels))
+    return _viterbi(periods, costs, _loud(levels), hop_seconds / HOP_SECONDS)
 
 
 def _dips(d: np.ndarray, shortest: int, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -196,8 +196,11 @@ def _dips(d: np.ndarray, shortest: int, longest: int) -> tuple[np.ndarray, np.nd
     return at + shift, np.maximum(middle - 0.125 * (right - left) ** 2 / bend, 0)
 
 
-def _viterbi(periods: np.ndarray, costs: np.ndarray, loud: np.ndarray) -> np.ndarray:
-    """One candidate a frame, the last meaning unvoiced: depth, a bias to short periods, no sudden leaps."""
+def _viterbi(periods: np.ndarray, costs: np.ndarray, loud: np.ndarray, hops: float) -> np.ndarray:
+    """One candidate a frame, the last meaning unvoiced: depth, a bias to short periods, no sudden leaps.
+
+    What a frame costs is weighed by its length, in usual hops: a leap costs the same on any grid.
+    """
     total, k = periods.shape
     if total == 0:
         return np.zeros(0)
@@ -206,6 +209,7 @@ def _viterbi(periods: np.ndarray, costs: np.ndarray, loud: np.ndarray) -> np.nda
     pitch[valid] = np.log2(_YIN_RATE / periods[valid])
     local = np.where(valid & loud[:, None], costs - _BIAS * pitch, 10.0)
     local[:, k - 1] = _UNVOICED - _BIAS * 7.2
+    local *= hops
     back = np.zeros((total, k), np.int64)
     score = local[0]
     for t in range(1, total):
