@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--language", help="of the clauses, if the corpus has several")
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--from", type=float, default=0.7, dest="start", metavar="ALPHA/SIGMA")
     arguments = parser.parse_args()
     prepared, voice = Prepared.open(arguments.data), synth.load(arguments.run)
@@ -60,7 +61,10 @@ def main() -> int:
         f"from alpha / sigma {arguments.start:g}": arguments.start,
         "latents": math.inf,
     }
-    print(f"{len(parts)} dev clauses, {arguments.steps} steps, guidance {arguments.guidance:g}")
+    print(
+        f"{len(parts)} dev clauses, {arguments.steps} steps, "
+        f"guidance {arguments.guidance:g}, temperature {arguments.temperature:g}"
+    )
     print("| | loss of the text, nats a piece | CER |\n|---|---|---|")
     for name, ratio in rows.items():
         found = [
@@ -107,6 +111,7 @@ def _heard(
             start=start,
             steps=arguments.steps,
             guidance=arguments.guidance,
+            temperature=arguments.temperature,
             random=ItemRandom(0, 0, [item.id]),
         ).mel
     audio = voice.audio(voice.vocoder.decode(decoded.float())[0].float().numpy())
