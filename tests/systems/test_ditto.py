@@ -391,7 +391,7 @@ def test_options_that_this_model_lacks_are_refused(voice: ditto.DittoVoice) -> N
         ({"guidance": -1.0}, "--guidance"),
         ({"guidance": float("nan")}, "--guidance"),
         ({"steps": 0}, "0 diffusion steps"),
-        ({"solver": "ddmi"}, "did you mean|ddim"),
+        ({"solver": "ddmi"}, 'did you mean "ddim"'),
         ({"solver": "euler"}, "take ddim"),
         ({"rate": 0.0}, "--rate"),
         ({"length": -1.0}, "--length"),

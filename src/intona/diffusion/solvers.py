@@ -73,14 +73,17 @@ def ddim(
 
     Args:
         noise: a standard normal of z's shape at each call; not called at eta 0.
+
+    Raises:
+        UserError: eta above 0 and no noise.
     """
+    if eta and noise is None:
+        raise UserError("the ancestral solver draws noise, and this model gives it none", mend="take ddim")
     times = torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)
     alpha, sigma = process.alpha(times), process.sigma(times)
     for i in range(steps):
         data, eps = denoise(z, times[i].float().expand(z.shape[0]))
-        fresh = 0.0
-        if eta and noise is not None:
-            fresh = eta * float(sigma[i + 1] / sigma[i]) * math.sqrt(1 - float(alpha[i] / alpha[i + 1]) ** 2)
+        fresh = eta * float(sigma[i + 1] / sigma[i]) * math.sqrt(1 - float(alpha[i] / alpha[i + 1]) ** 2)
         kept = math.sqrt(max(0.0, float(sigma[i + 1]) ** 2 - fresh**2))
         z = float(alpha[i + 1]) * data + kept * eps
         if fresh and noise is not None:
@@ -130,8 +133,6 @@ def solve(
         raise UserError(
             f"{name} from t = {start:g}", mend="take ddim from a time in (0, 1], the others from 1"
         )
-    if name == "ancestral" and noise is None:
-        raise UserError("the ancestral solver draws noise, and this model gives it none", mend="take ddim")
     if name in FREE:
         return SOLVERS[name](process, denoise, z, steps, start=start, noise=noise)
     return SOLVERS[name](process, denoise, z, steps)

@@ -3,7 +3,7 @@
 An arm is a voice. Some differ in their text encoder alone (the weights it starts from, as in `study
 prosody`, whose encoder jobs these are), some in what is predicted: patches of mel frames, a trained mel VAE,
 mel frames; and Grad-TTS stands on the same encoder, recordings and minutes beside them. One voice is spoken
-in many ways on dev sentences: steps, guidance, length, with and without a reference.
+in many ways on dev sentences: steps, guidance, temperature, solver, length, with and without a reference.
 
 Every voice gets the same minutes of a core, so that a step that costs more is taken less often. Three arms of
 145 minutes rather than many of an hour: text reaches a voice without durations late, and before that no arm

@@ -320,7 +320,7 @@ def _reading(results: Results, steps: Mapping[str, int]) -> Section:
         ("Latents of the test", "the VAE and the patches have seen the training split alone."),
         (
             "Settings",
-            "; ".join(_settings(results.plan)) + ": set before any was heard.",
+            "; ".join(_settings(results.plan)) + ": chosen on dev sentences, before the test was spoken.",
         ),
         ("Intervals", "95 %, over test sentences: not over training runs, which the seeds show."),
     ]
