@@ -6,6 +6,7 @@ Weights are random where only speed is asked for. "5 s" = 430 frames of 256 samp
 from __future__ import annotations
 
 import dataclasses
+import functools
 import subprocess
 import sys
 import tempfile
@@ -264,6 +265,37 @@ def training(budget: float) -> list[Result]:
             )
             for r in found
         ]
+    return results
+
+
+def attention(budget: float) -> list[Result]:
+    """Forward and backward in bf16: torch's fused kernel against the product that networks share."""
+    from intona.nn.attention import attend
+
+    fused = torch.nn.functional.scaled_dot_product_attention
+    results = []
+    for rows, n in ((20, 35), (6, 110), (4, 200), (8, 430), (2, 900)):
+        torch.manual_seed(0)
+        q, k, v = (torch.randn(rows, 4, n, 48).bfloat16().requires_grad_() for _ in range(3))
+        mask, weight = torch.ones(rows, 1, 1, n, dtype=torch.bool), torch.randn(rows, 4, n, 48).bfloat16()
+
+        def learn(
+            product: Callable[..., torch.Tensor],
+            given: tuple[torch.Tensor, ...] = (q, k, v),
+            mask: torch.Tensor = mask,
+            weight: torch.Tensor = weight,
+        ) -> object:
+            with torch.enable_grad():
+                return torch.autograd.grad(product(*given, mask), given, weight)
+
+        calls = {"fused": functools.partial(learn, fused), "shared": functools.partial(learn, attend)}
+        times = turns(calls, budget=budget)
+        for name, values in times.items():
+            ratio = None if name == "fused" else paired_ratio(times, "fused", name)
+            what = f"{rows} × {n} positions, 4 heads of 48, bf16, {name}"
+            results.append(
+                Result(part="attention", what=what, time=timing(values), ratio=ratio, ratio_to="fused")
+            )
     return results
 
 

@@ -30,6 +30,7 @@ CASES = (
     "acoustic",
     "vocoder",
     "say",
+    "attention",
     "training",
     "pretraining",
     "prepare",

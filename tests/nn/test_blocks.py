@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intona.nn.attention import RelativeAttention
+from intona.nn.attention import RelativeAttention, attend
 from intona.nn.conv import Conv
 from intona.nn.convnext import ConvNeXtBlock, ConvNeXtStack
 from intona.nn.embedding import sinusoid
@@ -38,6 +38,46 @@ def test_expansion_is_numpy_repeat(durations: list[list[int]]) -> None:
         want = np.repeat(states.numpy(), counts, axis=0)
         np.testing.assert_array_equal(row[: len(want)].numpy(), want)
         assert (row[len(want) :] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["none", "keys", "added", "causal"])
+def test_attention_in_bf16_learns_what_float32_says(kind: str) -> None:
+    """The plain products, taken when learning in bf16 on a CPU, beside the definition in float64."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(3, 2, n, 16, generator=generator).bfloat16() for n in (9, 9, 9))
+    mask = {
+        "keys": torch.arange(9)[None, :] < torch.tensor([9, 4, 1])[:, None],
+        "added": torch.randn(3, 2, 9, 9, generator=generator).bfloat16(),
+    }.get(kind)
+    wide = mask[:, None, None, :] if kind == "keys" and mask is not None else mask
+    weight = torch.randn(3, 2, 9, 16, generator=generator)
+
+    exact = [x.double().requires_grad_() for x in (q, k, v)]
+    scores = exact[0] @ exact[1].transpose(-1, -2) / 4
+    if kind == "causal":
+        scores = scores.masked_fill(torch.ones(9, 9).triu(1).bool(), -torch.inf)
+    elif kind == "keys" and wide is not None:
+        scores = scores.masked_fill(~wide, -torch.inf)
+    elif wide is not None:
+        scores = scores + wide.double()
+    want = scores.softmax(-1) @ exact[2]
+    wanted = torch.autograd.grad(want, exact, weight.double())
+
+    low = [x.clone().requires_grad_() for x in (q, k, v)]
+    got = attend(*low, wide, causal=kind == "causal")
+    assert got.dtype == torch.bfloat16
+    found = torch.autograd.grad(got, low, weight.bfloat16())
+    for a, b in zip((got, *found), (want, *wanted), strict=True):
+        assert (a.double() - b).abs().max() < 0.02 * b.abs().max()
+    with torch.no_grad():  # the fused kernel
+        fused = attend(
+            q.float(),
+            k.float(),
+            v.float(),
+            wide.float() if kind == "added" and wide is not None else wide,
+            causal=kind == "causal",
+        )
+    torch.testing.assert_close(fused.double(), want, rtol=0, atol=1e-5)
 
 
 def test_attention_is_shaw_by_loops() -> None:

@@ -1,9 +1,44 @@
-"""Self-attention with windowed relative positions (Shaw et al. 2018, as in Glow-TTS, VITS and Grad-TTS)."""
+"""Attention: the product that networks share, and the windowed kind of Shaw et al. (2018)."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+# Pairs of a head up to which plain products beat the fused kernel's way back in bf16 on a CPU
+# (docs/results.md); the scores of more no longer stay near the processor.
+FEW_PAIRS = 640 * 640
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+    """softmax(q k^T / sqrt(D) + mask) v, (B, H, L, D) as q.
+
+    Torch's fused kernel, except where it is to learn in bf16 on a CPU: there it takes three to five times
+    the time of the products themselves.
+
+    Args:
+        q: (B, H, L, D). k, v: (B, H, S, D).
+        mask: True = may be looked at, at least one in each row, or numbers to add to scores; any shape that
+            broadcasts to (B, H, L, S).
+        causal: row i sees keys up to i alone; without a mask, L = S.
+    """
+    n, s = q.shape[2], k.shape[2]
+    learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+    if not (learns and q.dtype == torch.bfloat16 and q.device.type == "cpu" and n * s <= FEW_PAIRS):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    if causal:
+        mask = torch.ones(n, s, dtype=torch.bool, device=q.device).tril()
+    added = q.new_zeros(()) if mask is None else mask
+    if added.dtype == torch.bool:
+        added = q.new_zeros(added.shape).masked_fill(~added, -torch.inf)
+    b, h, _, d = q.shape
+    rows = n if added.dim() > 1 and added.shape[-2] > 1 else 1
+    added = added.expand(b, h, rows, s).reshape(b * h, rows, s)
+    q, k, v = (x.reshape(b * h, -1, d) for x in (q, k, v))
+    # Softmax sums in float32 whatever it is given, and what it is given is rounded by the product already.
+    weights = torch.baddbmm(added, q, k.transpose(1, 2), alpha=d**-0.5).softmax(-1)
+    return torch.bmm(weights, v).view(b, h, n, d)
 
 
 class RelativeAttention(nn.Module):

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from intona.nn.attention import attend
+
 
 def rotation(positions: Tensor, dim: int, *, base: float = 10_000.0) -> tuple[Tensor, Tensor]:
     """Cosines and sines (B, 1, L, dim / 2) of rotary positions (Su et al. 2021, eq. 15), float32.
@@ -108,7 +110,7 @@ class CausalBlock(nn.Module):
                 mask = torch.ones(n, k.shape[2], dtype=torch.bool, device=x.device).tril(cache.length)
                 causal = False
         # No dropout on the attention itself: the fused CPU kernel has none, and the plain one is far slower.
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        y = attend(q, k, v, mask, causal=causal)
         x = x + self.dropout(self.out(y.transpose(1, 2).reshape(b, n, d)))
         return x + self.dropout(self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh")))
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from intona.nn.attention import attend
 from intona.nn.causal import rotate, rotation
 
 Turn = tuple[Tensor, Tensor]
@@ -36,8 +37,7 @@ class Attention(nn.Module):
         if turn_q is not None and turn_k is not None:
             q, k = rotate(q, *turn_q), rotate(k, *turn_k)
         # A mask of numbers stays with the fused kernel as long as nothing in it learns.
-        wide = mask[:, None, None, :] if mask.dim() == 2 else mask.to(q.dtype)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=wide)
+        y = attend(q, k, v, mask[:, None, None, :] if mask.dim() == 2 else mask.to(q.dtype))
         return self.out(y.transpose(1, 2).reshape(b, n, d))
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from intona.acoustic.restyle.config import RestyleConfig
+from intona.nn.attention import attend
 from intona.nn.convnext import ConvNeXtStack
 from intona.nn.embedding import TimeEmbedding
 from intona.nn.unet2d import ConvNorm, Level, LinearAttention2d, ResNetBlock
@@ -49,7 +50,7 @@ class CrossAttention2d(nn.Module):
         b, _, height, width = x.shape
         q = self.q(self.norm(x)).view(b, self.heads, 32, height * width).transpose(2, 3)
         k, v = self.kv(context).view(b, context.shape[1], 2, self.heads, 32).permute(2, 0, 3, 1, 4)
-        y = nn.functional.scaled_dot_product_attention(q, k, v)
+        y = attend(q, k, v)
         return x + self.out(y.transpose(2, 3).reshape(b, -1, height, width)) * mask
 
 
@@ -112,24 +113,24 @@ class StyleUNet2d(nn.Module):
         m = nn.functional.pad(mask, (0, pad[3]))[:, None, :, None].to(x.dtype)
         time, tokens = self.time(t), self.style(style, keep)
         masks, skips = [m], []
-        for level, attend, reduce in zip(self.down, self.down_style, self.reduce, strict=True):
-            h = _attend(attend, level(h, time, masks[-1]), tokens, masks[-1])
+        for level, styled, reduce in zip(self.down, self.down_style, self.reduce, strict=True):
+            h = _styled(styled, level(h, time, masks[-1]), tokens, masks[-1])
             skips.append(h)
             if not isinstance(reduce, nn.Identity):
                 h = reduce(h * masks[-1])
                 masks.append(masks[-1][:, :, ::2])
         m = masks[-1]
         h = self.middle_attention(self.middle1(h, time, m), m)
-        h = self.middle2(_attend(self.middle_style, h, tokens, m), time, m)
-        for level, attend, enlarge in zip(self.up, self.up_style, self.enlarge, strict=True):
+        h = self.middle2(_styled(self.middle_style, h, tokens, m), time, m)
+        for level, styled, enlarge in zip(self.up, self.up_style, self.enlarge, strict=True):
             m = masks.pop()
-            h = _attend(attend, level(torch.cat([h, skips.pop()], dim=1), time, m), tokens, m)
+            h = _styled(styled, level(torch.cat([h, skips.pop()], dim=1), time, m), tokens, m)
             h = enlarge(h * m)
         m = masks.pop()
         return (self.outlet(self.last(h, m) * m) * m)[:, 0, :length]
 
 
-def _attend(attention: nn.Module, x: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+def _styled(attention: nn.Module, x: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
     return x if isinstance(attention, nn.Identity) else attention(x, tokens, mask)
 
 
