@@ -122,6 +122,26 @@ def test_the_small_study_fits_nine_core_hours(spoken: Path) -> None:
     assert voices == ["random", "1+2", "gradtts"] and 6 * 60 <= small.minutes <= 9 * 60
 
 
+def test_fewer_minutes_are_fewer_steps_of_every_voice_and_nothing_else(
+    spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = ditto_study.declare(data=spoken, size="small")
+    third = ditto_study.declare(data=spoken, size="small", voice_minutes=145 / 3)
+    for arm, steps in ditto_study.voice_steps(whole).items():
+        assert ditto_study.voice_steps(third)[arm] == pytest.approx(steps / 3, abs=1)
+    assert third.minutes == pytest.approx(whole.minutes - 3 * 145 * 2 / 3)
+    same = {n for n in whole.fingerprints if whole.fingerprints[n] == third.fingerprints[n]}
+    assert {"speakers", "encoder/1+2/0", "test", "dev", "copy/mel8/0"} <= same
+    assert not any(n.startswith(("voice/", "said/", "sweep")) for n in same)
+    line = ["--data", str(spoken), "--out", str(tmp_path / "out"), "--dry-run", "--voice-minutes"]
+    assert cli.main(["study", "ditto", *line, "20"]) == 0
+    assert "| random | 0 | 0 | 20 |" in capsys.readouterr().out
+    assert cli.main(["study", "ditto", *line, "0"]) == 1
+    assert "--voice-minutes: 0 is not a number of minutes" in capsys.readouterr().err
+    assert cli.main(["study", "meld", *line, "3"]) == 1
+    assert "--voice-minutes: study meld has no such option" in capsys.readouterr().err
+
+
 def test_a_dry_run_prints_the_plan_and_makes_nothing(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ import tyro
 from intona.errors import UserError, unknown
 from intona.study.catalog import STUDIES
 
-OPTIONS = ("texts", "vits")  # that not every study has
+OPTIONS = ("texts", "vits", "voice_minutes")  # that not every study has
 _LISTED = "Which study. " + " ".join(f"{name}: {entry.what}." for name, entry in STUDIES.items())
 
 
@@ -56,6 +56,13 @@ class Study:
         str | None,
         tyro.conf.arg(metavar="NAME|DIR", help=_of("vits", "the frozen VITS whose latents are moved")),
     ] = None
+    voice_minutes: Annotated[
+        float | None,
+        tyro.conf.arg(
+            metavar="M",
+            help=_of("voice_minutes", "minutes of a core for each voice, as planned; fewer are a look"),
+        ),
+    ] = None
     asr: Annotated[str, tyro.conf.arg(metavar="offline|none|DIR")] = "offline"
     """The recognizer of WER and CER."""
     workers: int = 2
@@ -77,11 +84,15 @@ class Study:
                 having = [n for n, entry in STUDIES.items() if option in entry.options]
                 raise UserError(
                     f"study {self.name} has no such option",
-                    where=f"--{option}",
+                    where=f"--{option.replace('_', '-')}",
                     mend=f"it belongs to: {', '.join(having) or 'no study here'}",
                 )
         if self.texts is not None and not self.texts.exists():
             raise UserError("no such file or directory", where=self.texts)
+        if self.voice_minutes is not None and not 0.05 <= self.voice_minutes < 1e6:
+            raise UserError(
+                f"{self.voice_minutes:g} is not a number of minutes from 0.05", where="--voice-minutes"
+            )
         if not 1 <= self.workers <= 256:
             raise UserError(f"{self.workers} is not between 1 and 256", where="--workers")
         if self.limit_minutes is not None and not 0 < self.limit_minutes < 1e6:

@@ -33,7 +33,7 @@ STUDIES = {
         plan="intona.systems.prosody.ditto_study",
         page="intona.systems.prosody.ditto_study_report",
         what="latent diffusion: encoders, latents, steps, guidance, lengths, beside Grad-TTS",
-        options=("texts",),
+        options=("texts", "voice_minutes"),
     ),
     "meld": Entry(
         plan="intona.systems.meld.study",

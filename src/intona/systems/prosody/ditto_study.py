@@ -122,9 +122,13 @@ def declare(
     arms: Sequence[str] = DEFAULT_ARMS,
     repeat: Sequence[str] = REPEATED,
     texts: Path | None = None,
+    voice_minutes: float | None = None,
     asr: str = "offline",
 ) -> Plan:
-    """The jobs of the study, the whole first seed before the second. Arguments as in `study prosody`.
+    """The jobs of the study, the whole first seed before the second.
+
+    Args:
+        voice_minutes: of a core for each voice, instead of the size's. The rest as in `study prosody`.
 
     Raises:
         UserError: an unknown arm or size, a seed given twice, data that is not prepared and aligned.
@@ -133,7 +137,7 @@ def declare(
     corpus = common.corpus(data, aligned=True)
     builder = _Builder(
         name=size,
-        size=SIZES[size],
+        size=dataclasses.replace(SIZES[size], voice=voice_minutes or SIZES[size].voice),
         corpus=corpus,
         encoders=_curriculum(data, size, seeds, chosen, repeat, texts),
         defaults=TOY_DEFAULTS if size == "toy" else DEFAULTS,
