@@ -209,8 +209,7 @@ def _learned(voice: DittoVoice, prepared: Prepared, items: Sequence[Item]) -> No
     squares = torch.cat([latents[0] for latents, _, _ in said]).var(0)
     print("| t | best guess of each dimension | the run | without text | gap |\n|---|---|---|---|---|")
     for t in TIMES:
-        angle = math.pi / 2 * t
-        at = torch.tensor([2 / math.pi * math.atan2(model.process.scale * math.sin(angle), math.cos(angle))])
+        at = torch.tensor([model.process.time(1 / math.tan(math.pi / 2 * t))])
         alpha, sigma = model.process.alpha(at), model.process.sigma(at)
         guess = float((squares / (alpha.square() * squares + sigma.square())).mean())
         found = {True: 0.0, False: 0.0}

@@ -95,8 +95,6 @@ def _heard(
     reference = voice.reference(read_audio(prepared.audio_path(other)))[None]
     tokens, token_lengths, pieces = voice.numbers([utterance_of(item)])
 
-    # The time at which alpha / sigma of the shifted cosine schedule is `ratio`.
-    start = 2 / math.pi * math.atan2(model.process.scale, ratio)
     if ratio == math.inf:
         decoded = model.space.decode(latents, lengths)
     else:
@@ -108,7 +106,7 @@ def _heard(
             reference_lengths=torch.tensor([reference.shape[1]]),
             latent_lengths=lengths,
             source=latents,
-            start=start,
+            start=model.process.time(ratio),
             steps=arguments.steps,
             guidance=arguments.guidance,
             temperature=arguments.temperature,

@@ -19,6 +19,9 @@ def test_the_signal_to_noise_ratio_is_multiplied_and_the_variance_kept(scale: fl
     ratio = process.alpha(T) / process.sigma(T)
     assert torch.allclose(ratio, scale * base.alpha(T) / base.sigma(T), rtol=1e-12)
     assert torch.allclose(process.alpha(T).square() + process.sigma(T).square(), torch.ones_like(T))
+    times = [process.time(float(r)) for r in ratio]
+    assert torch.allclose(torch.tensor(times, dtype=torch.float64), T, rtol=1e-12)
+    assert process.time(0.0) == 1 and process.time(float("inf")) == 0
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     assert torch.equal(process.alpha(ends), torch.tensor([1.0, 0.0], dtype=torch.float64))
 

@@ -37,6 +37,10 @@ class Cosine:
     def sigma(self, t: Tensor) -> Tensor:
         return torch.sin(0.5 * math.pi * t)
 
+    def time(self, ratio: float) -> float:
+        """t in [0, 1] at which alpha_t / sigma_t is `ratio`, 0 to infinity."""
+        return 2 / math.pi * math.atan2(1.0, ratio)
+
     def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t = alpha_t x0 + sigma_t noise; t (B,), the rest (B, ...)."""
         return _expand(self.alpha(t), x0) * x0 + _expand(self.sigma(t), x0) * noise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from intona.diffusion.process import Cosine, Schedule, _expand
+from intona.diffusion.process import Cosine, _expand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Shifted:
     """
 
     scale: float = 1.0
-    base: Schedule = field(default_factory=Cosine)
+    base: Cosine = field(default_factory=Cosine)
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
@@ -32,6 +32,10 @@ class Shifted:
 
     def sigma(self, t: Tensor) -> Tensor:
         return self.base.sigma(t) / self._norm(t)
+
+    def time(self, ratio: float) -> float:
+        """t in [0, 1] at which alpha_t / sigma_t is `ratio`, 0 to infinity."""
+        return self.base.time(ratio / self.scale)
 
     def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t = alpha_t x0 + sigma_t noise; t (B,), the rest (B, ...)."""
