@@ -107,6 +107,14 @@ def test_it_speaks(line: str, tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_a_voice_is_taken_from_what_was_said_before(tmp_path: Path):
+    first, then = INTONA[0], next(x for x in INTONA if "--voice hello.wav" in x)
+    for line in (first, then):
+        assert run(line, tmp_path).returncode == 0
+    assert (tmp_path / "ditto.wav").stat().st_size > 40_000
+
+
+@pytest.mark.slow
 def test_what_meld_said_it_also_hears(tmp_path: Path):
     said, heard = (x for x in INTONA if "--model meld-ru" in x)
     assert run(said, tmp_path).returncode == 0
