@@ -63,6 +63,8 @@ def _cut(voice: LanguageVoice, monkeypatch: pytest.MonkeyPatch, steps: int) -> N
 
 def test_say_is_its_stream_and_a_function_of_the_seed(lasting, monkeypatch) -> None:
     _cut(lasting, monkeypatch, 50)
+    # In bf16, which it takes where that is faster, rounding alone differs by more than a seam may.
+    monkeypatch.setattr(lasting.vocoder, "bf16", False)
     pieces = [p.samples for p in lasting.stream("Да.", seed=1)]
     assert len(pieces) > 2  # sound leaves before the sentence is finished
     whole = lasting.say("Да.", seed=1).samples
