@@ -358,6 +358,16 @@ def test_a_fresh_model_predicts_zero_so_its_loss_is_the_variance_of_the_target()
 # --- lengths ------------------------------------------------------------------------------------------
 
 
+def test_a_length_costs_the_same_after_half_precision() -> None:
+    """A published model that learns on: its bins are rounded, the step between two by a few per cent."""
+    predictor = LengthPredictor(LengthConfig(), states=4, latent=3)
+    logits = torch.randn(5, len(predictor.bins), generator=torch.Generator().manual_seed(0)).mul(4)
+    tokens, latents = torch.tensor([10, 40, 25, 60, 33]), torch.tensor([8, 44, 20, 61, 50])
+    before = float(predictor.part(logits, tokens, latents).total)
+    predictor.bins.copy_(predictor.bins.half())
+    assert float(predictor.part(logits, tokens, latents).total) == pytest.approx(before, rel=1e-6)
+
+
 def test_length_bins_are_exact_in_the_mean() -> None:
     torch.manual_seed(0)
     predictor = LengthPredictor(LengthConfig(hidden=8, bins=13), states=4, latent=3)

@@ -29,7 +29,7 @@ class LengthPredictor(nn.Module):
 
     def __init__(self, config: LengthConfig, *, states: int, latent: int) -> None:
         super().__init__()
-        h = config.hidden
+        h, self.span = config.hidden, config.span
         self.symbol = nn.Sequential(
             nn.Linear(states, h), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(h, h), nn.GELU()
         )
@@ -53,8 +53,9 @@ class LengthPredictor(nn.Module):
 
     def part(self, logits: Tensor, tokens: Tensor, latents: Tensor) -> Part:
         """Cross-entropy; a length between two bins belongs to both, so that the mean is exact."""
-        ratio = (latents / (tokens * self.pace)).float().log().clamp(self.bins[0], self.bins[-1])
-        place = (ratio - self.bins[0]) / (self.bins[1] - self.bins[0])
+        ratio = (latents / (tokens * self.pace)).float().log().clamp(-self.span, self.span)
+        # Not from the bins: a published model's are rounded to half precision, the step between two by 3 %.
+        place = (ratio + self.span) / (2 * self.span) * (len(self.bins) - 1)
         low = place.floor().long().clamp(max=len(self.bins) - 2)
         share = place - low
         log_p = logits.log_softmax(-1)
