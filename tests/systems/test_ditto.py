@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from intona import checkpoint, cli, config, systems
+from intona import checkpoint, cli, config, models, systems
 from intona.audio import Audio, read_audio
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
@@ -499,11 +499,32 @@ def test_a_voice_over_patches_goes_on_with_another_corpus(spoken: Path, tmp_path
     few = FEW | {"loop.steps": "1", "optim.lr": "0"}
     with pytest.raises(UserError, match=r"made for the latents.*use the latents"):
         systems.train("prosody.ditto", out=tmp_path / "b", overrides=few | {"latents": "mel4"}, **how)
-    overrides = few | {"latents": str(tmp_path / "a")}
-    for _ in range(2):  # the second call resumes
-        systems.train("prosody.ditto", out=tmp_path / "b", overrides=overrides, **how)
-    a, b = weights(tmp_path / "a", "ema"), weights(tmp_path / "b")
-    assert all(torch.equal(a[k], b[k]) for k in a if k.startswith(("model.space.", "model.net.")))
+    named = few | {"latents": str(tmp_path / "a")}
+    for out, overrides in (("b", named), ("b", named), ("c", few), ("b", few)):  # again resumes
+        systems.train("prosody.ditto", out=tmp_path / out, overrides=overrides, **how)
+    a = weights(tmp_path / "a", "ema")
+    for out in ("b", "c"):
+        b = weights(tmp_path / out)
+        assert all(torch.equal(a[k], b[k]) for k in a if k.startswith(("model.space.", "model.net.")))
+
+
+def test_a_voice_that_learns_on_keeps_its_noise_shift(spoken: Path, tmp_path: Path) -> None:
+    train("ditto", spoken, tmp_path / "a", latents="mel4", **{"loop.steps": "1", "patch_shift": "0.8"})
+    how: dict[str, Any] = {"size": "toy", "data": spoken, "init": tmp_path / "a"}
+    for more, shift in (({}, 0.8), ({"patch_shift": "0.6"}, 0.6), ({"model.noise_shift": "0.9"}, 0.9)):
+        out = tmp_path / f"b{shift}"
+        systems.train("prosody.ditto", out=out, overrides=FEW | {"loop.steps": "1"} | more, **how)
+        settings = json.loads((checkpoint.resolve(out) / "config.json").read_text(encoding="utf-8"))
+        assert settings["model"]["noise_shift"] == shift
+
+
+def test_latents_go_by_the_name_of_a_shipped_voice(spoken: Path, tmp_path: Path) -> None:
+    if "ditto" not in {c.name for c in models.shipped("voice")}:
+        pytest.skip("ditto is not shipped in this checkout")
+    prepared = Prepared.open(spoken)
+    assert open_latents("ditto", prepared).fingerprint() == ditto.load("ditto").model.space.fingerprint()
+    with pytest.raises(UserError, match=r'no shipped model .*named "dito".*ditto'):
+        open_latents("dito", prepared)
 
 
 def test_a_run_of_an_earlier_version_is_refused(spoken: Path, vae: Path, run: Path, tmp_path: Path) -> None:

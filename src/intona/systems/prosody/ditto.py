@@ -48,9 +48,10 @@ class RunConfig:
     """A whole run.
 
     `latents` is a run of prosody.melvae, "mel8" for patches of 8 mel frames ("mel8x64": of 64 numbers), "mel"
-    for plain mels, or a run of this stage, whose latents are taken; their fingerprint later. `reference` is
-    the shortest and longest reference in seconds. `corpus`, `init`, `encoder`, `encoder_weights`,
-    `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of a batch with padding.
+    for plain mels, or a run of this stage, whose latents are taken ("" takes those of `init`); their
+    fingerprint later. `reference` is the shortest and longest reference in seconds. `corpus`, `init`,
+    `encoder`, `encoder_weights`, `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of
+    a batch with padding.
 
     Ours, for little data: `clauses` is the share of batches that hold clauses instead of whole utterances,
     where the corpus is aligned (the paper's is 0); `patch_proportion` how much louder the first numbers of
@@ -309,8 +310,11 @@ def resolve(
     if encoder is not None and config.encoder_rate is None:
         rate = 0.1 if published is None and config.encoder_weights == "pretrained" else 1.0
         config = dataclasses.replace(config, encoder_rate=rate)
+    given = {k.replace("-", "_") for k in overrides}
+    if init is not None and not config.latents:  # weights fit no other latents than those they learned on
+        config = dataclasses.replace(config, latents=str(_voice(init)))
     space = open_latents(config.latents, prepared, config.patch_proportion)
-    if space.proportion and "model.noise_shift" not in {k.replace("-", "_") for k in overrides}:
+    if space.proportion and "model.noise_shift" not in given and (init is None or "patch_shift" in given):
         shifted = dataclasses.replace(config.model, noise_shift=config.patch_shift)
         config = dataclasses.replace(config, model=shifted)
     model = dataclasses.replace(
@@ -324,6 +328,15 @@ def resolve(
     return config, space
 
 
+def _voice(source: Path) -> Path:
+    """The checkpoint of a run to start from, if it is one of this stage."""
+    path = checkpoint.resolve(source)
+    if not is_ditto_voice(path):
+        raise UserError("not a run of prosody.ditto", where=path)
+    require_format(configs.read_json(path / "config.json"), path)
+    return path
+
+
 def start_from_voice(task: DittoTask, source: Path) -> None:
     """Weights of another voice on the same latents; symbols are matched by name.
 
@@ -332,10 +345,7 @@ def start_from_voice(task: DittoTask, source: Path) -> None:
     Raises:
         UserError: another kind of model, other latents.
     """
-    path = checkpoint.resolve(source)
-    if not is_ditto_voice(path):
-        raise UserError("not a run of prosody.ditto", where=path)
-    require_format(configs.read_json(path / "config.json"), path)
+    path = _voice(source)
     voices = configs.read_json(path / "voices.json")
     task.model.space.require(str(voices.get("latents")), where=path)
     before = load_tokenizer(path / "tokenizer.json")

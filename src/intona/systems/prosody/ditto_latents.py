@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from intona import checkpoint
+from intona import checkpoint, models
 from intona import config as configs
 from intona.acoustic.ditto import DittoConfig
 from intona.audio import MelSpec
@@ -46,8 +46,8 @@ def open_latents(name: str, prepared: Prepared, proportion: float = PROPORTION) 
             n_mels=n_mels, frames=frames, dim=dim, corpus=prepared.fingerprint, proportion=proportion
         )
         return fit_patches((prepared.mel(i) for i in prepared.items("train")), config, prepared.spec)
-    path = checkpoint.resolve(Path(name))
-    return _latents_of(path, prepared) if is_ditto_voice(path) else trained.load(name, spec=prepared.spec)
+    path = checkpoint.resolve(models.find(name))
+    return _latents_of(path, prepared) if is_ditto_voice(path) else trained.load(path, spec=prepared.spec)
 
 
 def _latents_of(path: Path, prepared: Prepared) -> LatentSpace:
