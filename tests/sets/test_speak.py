@@ -30,7 +30,7 @@ TEXTS = ("мама мыла раму", "кот", "дом стоит у реки.
 def make() -> Callable[..., GradTTSVoice]:
     """`make(kind)`: an untrained voice of two speakers whose output still depends on its text and noise."""
     frontend = Frontend(FrontendConfig(language="ru"))
-    symbols = [u.phonemes for text in TEXTS for u in frontend(split_sentences(text))]
+    symbols = [u.phonemes for text in TEXTS for u in frontend(split_sentences(text, "ru"))]
 
     def build(kind: str = "convnext1d") -> GradTTSVoice:
         tokenizer = PhonemeTokenizer.build(symbols)

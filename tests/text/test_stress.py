@@ -29,7 +29,7 @@ class Fake:
 
 
 def resolved(text: str, model=None) -> dict[str, int | None]:
-    return dict(stress.resolve(normalize(text, "ru"), model))
+    return dict(stress.resolve(normalize(text, "ru").tokens, model))
 
 
 def test_precedence():

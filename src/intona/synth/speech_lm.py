@@ -302,7 +302,7 @@ class LanguageVoice(Voice[SpeechLM]):
     def sentences(self, text: str, language: str | None = None) -> list[tuple[str, list[int]]]:
         """The sentences of a text as `pieces` gives them; `language` is told by the script if None."""
         language = language_of(text, self.languages, language)
-        return [self.pieces(s, language) for s in split_sentences(text)]
+        return [self.pieces(s, language) for s in split_sentences(text, language)]
 
     def pieces(self, text: str, language: str | None = None) -> tuple[str, list[int]]:
         """A sentence as read aloud, and its pieces; characters never seen in training are left out and named.

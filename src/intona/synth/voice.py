@@ -183,7 +183,7 @@ class PhonemeVoice(Voice[Model]):
             return [self.frontend.from_phonemes(text)]
         language = language_of(text, self.languages, language)
         warn_of_script(text, language)
-        found = self.frontend_of(language)(split_sentences(text))
+        found = self.frontend_of(language)(split_sentences(text, language))
         if not found:
             raise UserError("nothing to say")
         return found

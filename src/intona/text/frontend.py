@@ -93,7 +93,7 @@ class Frontend:
         tokens: list[list[str]] = []
         for i, text in enumerate(texts):
             try:
-                tokens.append(normalize.normalize(text, self.config.language))
+                tokens.append(normalize.normalize(text, self.config.language).tokens)
             except UserError as e:
                 if len(texts) == 1:
                     raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
 
 from intona.errors import UserError
@@ -39,6 +40,19 @@ _TOKEN = re.compile(
 )
 _USUAL = re.compile("[ -~А-яЁё«»“”„–—…№]*")  # NFC already, nothing to remove
 _OF_RUSSIAN = re.compile("[\0-\x7fА-яЁё«»“”„–—…№]*")
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """What is read aloud of a text.
+
+    Args:
+        tokens: words and punctuation symbols in order; starts with a word.
+        unreadable: characters of the text for which there is no reading, each once, in order.
+    """
+
+    tokens: list[str]
+    unreadable: tuple[str, ...] = ()
 
 
 def clean(text: str) -> str:
@@ -88,8 +102,8 @@ def script(ch: str) -> str:
     return unicodedata.name(ch, "").split(" ")[0]
 
 
-def normalize(text: str, language: str) -> list[str]:
-    """Tokens of one text: words and punctuation symbols; starts with a word.
+def normalize(text: str, language: str) -> Normalized:
+    """Tokens of one text, and the characters in it that cannot be read.
 
     Raises:
         UserError: empty text, no word in it, or letters of a script that the language does not read.
@@ -123,7 +137,7 @@ def normalize(text: str, language: str) -> list[str]:
         raise UserError(
             "no words in the text", where=f'text "{_show(text)}"', mend="write something to be read aloud"
         )
-    return tokens
+    return Normalized(tokens)
 
 
 def _reads(ch: str, base: str) -> bool:

@@ -56,8 +56,8 @@ _NO_END = frozenset(
 _SOFT = re.compile(r"[,;:—–)](?=\s)|\s[-—–](?=\s)")
 
 
-def split_sentences(text: str, *, max_chars: int = MAX_CHARS) -> list[str]:
-    """Sentences of a text, in order; nothing but white space is lost.
+def split_sentences(text: str, language: str, *, max_chars: int = MAX_CHARS) -> list[str]:
+    """Sentences of a text in a language ("ru", "en-us", ...), in order; nothing but white space is lost.
 
     A full stop ends no sentence after an abbreviation, an initial, or before a small letter. Sentences
     longer than `max_chars` are cut at punctuation, then at spaces, then anywhere. Pieces without a letter

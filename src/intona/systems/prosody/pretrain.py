@@ -150,7 +150,7 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
     for path in paths:
         raw = _read(path)
         digest.update(hashlib.sha256(raw.encode()).digest())
-        sentences += split_sentences(raw)
+        sentences += split_sentences(raw, language)
     held = {_key(i.normalized) for split in ("dev", "test") for i in prepared.items(split)}
     found: list[Utterance] = []
     bad = kept_out = 0
