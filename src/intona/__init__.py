@@ -2,6 +2,8 @@
 
 >>> import intona
 >>> intona.load("ru").say("Привет, мир!").write("hello.wav")   # doctest: +SKIP
+>>> intona.read("Привет, мир!")[0].normalized
+'Привет, мир!'
 
 Importing the package costs nothing: torch and the rest are imported when `load` or `Audio` is first used.
 """
@@ -13,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from intona.audio import Audio as Audio
     from intona.synth import load as load
+    from intona.text import read as read
 
 __version__ = "0.1.0"
-__all__ = ["Audio", "__version__", "load"]
+__all__ = ["Audio", "__version__", "load", "read"]
 
-_LAZY = {"Audio": "intona.audio", "load": "intona.synth"}
+_LAZY = {"Audio": "intona.audio", "load": "intona.synth", "read": "intona.text"}
 
 
 def __getattr__(name: str) -> Any:

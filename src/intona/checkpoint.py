@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,13 +161,14 @@ def verify(checkpoint: Path, *, state: bool = True) -> None:
         raise UserError("lists no weights", where=checkpoint / INDEX)
 
 
-def publish(run: Path, out: Path, *, card: dict[str, Any]) -> Path:
+def publish(run: Path, out: Path, *, card: dict[str, Any], files: Sequence[Path] = ()) -> Path:
     """A checkpoint as a model to ship: the averaged weights in half precision, no training state, a card.
 
     Args:
         run: run or checkpoint directory, or RUN/best.
         out: a new directory, or one published before (replaced).
         card: name, kind, language, trained_on, licence, figures …: written as card.json.
+        files: to be copied beside it.
     """
     source = resolve(run)
     verify(source)
@@ -181,7 +183,9 @@ def publish(run: Path, out: Path, *, card: dict[str, Any]) -> Path:
             configs.write_json(temporary / name, configs.read_json(source / name, max_bytes=64 << 20))
         configs.write_json(temporary / "card.json", card)
         (temporary / "model.safetensors").write_bytes(safetensors.torch.save(state))
-        write_index(temporary, [*names, "card.json", "model.safetensors"])
+        for file in files:
+            shutil.copyfile(file, temporary / file.name)
+        write_index(temporary, [*names, "card.json", "model.safetensors", *(f.name for f in files)])
         if out.exists():
             os.rename(out, old)
         os.rename(temporary, out)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 
@@ -23,6 +25,24 @@ class UserError(Exception):
             parts.append(mend)
         # One line, whatever the pieces held: an error must survive `grep` and a log collector.
         super().__init__(" ".join("; ".join(parts).split()))
+
+
+class Unspeakable(UserError):
+    """A text that cannot be spoken, whatever else is asked for: the other lines of a book still can be."""
+
+
+@contextmanager
+def warnings_from(where: str) -> Iterator[None]:
+    """Warnings raised inside name the place they are about, and none is left out as a repetition."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        show = warnings.showwarning
+
+        def showwarning(message: Warning | str, *details: object) -> None:
+            show(UserWarning(f"{where}: {message}"), *details)  # type: ignore[arg-type]
+
+        warnings.showwarning = showwarning  # type: ignore[assignment]
+        yield
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ import soundfile
 
 from intona.audio import Audio
 from intona.cli import streaming
+from intona.cli.lines import Line, Lines
 from intona.cli.say import taken
 from intona.errors import UserError
 
@@ -31,6 +32,10 @@ class Talker:
             yield Audio(np.linspace(-0.5, 0.5, 100 * len(word), dtype=np.float32), RATE)
 
 
+def lines(*texts: str) -> Lines:
+    return Lines([Line(i, text) for i, text in enumerate(texts, start=1)], "book.txt")
+
+
 class Mute:
     def say(self, text: str) -> Audio:
         return Audio(np.full(RATE, 0.25, np.float32), RATE)
@@ -38,7 +43,7 @@ class Mute:
 
 def test_a_file_is_what_say_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.wav"
-    streaming.write(Talker(), ["one three"], [path], {"seed": 3})
+    streaming.write(Talker(), lines("one three"), [path], {"seed": 3})
     samples, rate = soundfile.read(path, dtype="float32")
     assert rate == RATE
     np.testing.assert_allclose(samples, Talker().say("one three").samples, atol=1 / 32000)
@@ -49,7 +54,7 @@ def test_a_failure_leaves_no_half_file(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"before")
     with pytest.raises(UserError, match="cannot say that"):
-        streaming.write(Talker(), ["one bad"], [path], {})
+        streaming.write(Talker(), lines("one bad"), [path], {})
     assert path.read_bytes() == b"before" and list(tmp_path.iterdir()) == [path]
 
 
@@ -79,7 +84,7 @@ def test_nothing_that_stands_beside_the_file_is_touched(tmp_path: Path) -> None:
     victim, link = tmp_path / "victim", tmp_path / ".a.wav.part.wav"
     victim.write_text("mine")
     link.symlink_to(victim)
-    streaming.write(Talker(), ["one"], [tmp_path / "a.wav"], {})
+    streaming.write(Talker(), lines("one"), [tmp_path / "a.wav"], {})
     assert victim.read_text() == "mine" and sorted(p.name for p in tmp_path.iterdir()) == [
         ".a.wav.part.wav",
         "a.wav",

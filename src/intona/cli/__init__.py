@@ -29,6 +29,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "say": Verb("intona.cli.say:main", "speak a text with a voice: wav out"),
+    "read": Verb("intona.cli.read:main", "print what would be spoken of a text, without a voice"),
     "restyle": Verb("intona.cli.restyle:main", "speak a text in a style, through a frozen VITS"),
     "demo": Verb("intona.cli.demo:main", "speak one sentence; draw its spectrogram and pitch"),
     "prepare": Verb("intona.cli.prepare:main", "turn a corpus into a prepared directory"),

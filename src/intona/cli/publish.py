@@ -22,8 +22,9 @@ NEXT = {
 class Publish:
     """Make a model of a run: the averaged weights in half precision, no training state, and a card.
 
-    A folder of a sixth or less of the checkpoint's size that speaks as the run does. A model in a folder that
-    $INTONA_MODELS names is called by its own name: `--model NAME`, `--encoder NAME`.
+    A folder of a sixth or less of the checkpoint's size that speaks as the run does; a lexicon.txt in the run
+    comes with it. A model in a folder that $INTONA_MODELS names is called by its own name: `--model NAME`,
+    `--encoder NAME`.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -47,6 +48,7 @@ def main(arguments: list[str]) -> None:
     from intona import checkpoint
     from intona import config as configs
     from intona.models import card_fields
+    from intona.text import lexicon
 
     source = checkpoint.resolve(request.run)
     out = request.out
@@ -61,7 +63,11 @@ def main(arguments: list[str]) -> None:
     flags = ("summary", "trained_on", "licence", "language")
     said = {k: v for k in flags if (v := getattr(request, k)) is not None}
     card = {**kept, **facts(source), **further, **said}
-    checkpoint.publish(source, out, card=card)
+    # A republished model keeps its lexicon as it keeps its card.
+    own = lexicon.in_directory(source) or lexicon.in_directory(out)
+    if own is not None:
+        lexicon.Lexicon.read(own)  # a damaged one is refused here, not by whoever gets the model
+    checkpoint.publish(source, out, card=card, files=[] if own is None else [own])
     size = sum(p.stat().st_size for p in out.iterdir()) / 1e6
     print(f"{out}: {card['kind']}, {card['parameters'] / 1e6:.2f} M parameters, {size:.1f} MB")
     lacking = [k for k in ("summary", "trained_on", "licence") if not card.get(k)]

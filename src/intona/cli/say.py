@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from intona.cli.lines import read_lines
 from intona.errors import UserError
 
 if TYPE_CHECKING:
     from intona.audio import Audio
 
-MAX_CHARS = 20_000  # of one text: some 25 minutes of speech
-MAX_LINES = 10_000
 PAUSE_SECONDS = 0.4  # between lines that share one wav
 
 
@@ -25,8 +24,11 @@ PAUSE_SECONDS = 0.4  # between lines that share one wav
 class Say:
     """Speak a text. Without TEXT and --file the text is read from stdin.
 
-    One line makes one wav; several lines make out_001.wav, out_002.wav, …, or one wav with `-o -`.
-    Where the wav is, its length and the real-time factor are printed on stderr.
+    One line makes one wav; several lines make out_001.wav, out_002.wav, …, or one wav with `-o -`. A line of
+    several that cannot be spoken is named and left out; the exit code is then 1. Where the wav is, its length
+    and the real-time factor are printed on stderr.
+
+    [[p rʲ ɪ vʲ ˈe t]] inside the text is spoken as these phonemes. See also `intona read`.
     """
 
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
@@ -51,6 +53,8 @@ class Say:
     """The same seed, text and voice give the same wav."""
     phonemes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """The text is phonemes: symbols separated by spaces, words by "|"."""
+    lexicon: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """How certain words are spoken, one a line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
     voice: Annotated[Path | None, tyro.conf.arg(metavar="REF.wav")] = None
     """Speak with the voice of this recording, for models that can (meld, prosody.ditto)."""
     voice_text: Annotated[str | None, tyro.conf.arg(metavar="TEXT")] = None
@@ -120,38 +124,44 @@ class Say:
 def main(arguments: list[str]) -> None:
     request = tyro.cli(Say, prog="intona say", args=arguments)
     request.check()
-    lines = texts(request)
+    lines = read_lines(request.text, request.file, example='intona say "Добрый день!"')
     paths = outputs(request.output, len(lines))
     _check_target(request.output, paths)
 
     from intona import synth
     from intona.cli import streaming
+    from intona.text import Lexicon
 
     started = time.perf_counter()
-    voice = synth.load(request.model)
+    lexicon = {} if request.lexicon is None else {"lexicon": Lexicon.read(request.lexicon)}
+    voice = synth.load(request.model, **lexicon)
     options = request.options() | taken(voice, request.special())
     if request.stream:
         streaming.write(voice, lines, paths, options)
+        lines.check_all_spoken()
         return
     spoken: list[Audio] = []
     for i, line in enumerate(lines):
-        began = time.perf_counter()
-        audio = voice.say(line, **options)
-        took = time.perf_counter() - began
-        rtf = took / audio.duration if audio.duration else math.inf
-        where = "stdout" if paths is None else paths[i]
-        if paths is None:
-            spoken.append(audio)
-        else:
-            audio.write(paths[i])
-        print(f"{where}: {audio.duration:.2f} s of speech in {took:.2f} s (RTF {rtf:.2f})", file=sys.stderr)
-    if paths is None:
+        with lines.keep_going(line):
+            began = time.perf_counter()
+            audio = voice.say(line.text, **options)
+            took = time.perf_counter() - began
+            if paths is None:
+                spoken.append(audio)
+            else:
+                audio.write(paths[i])
+            where = "stdout" if paths is None else paths[i]
+            rtf = took / audio.duration if audio.duration else math.inf
+            length = f"{audio.duration:.2f} s of speech in {took:.2f} s (RTF {rtf:.2f})"
+            print(f"{where}: {length}", file=sys.stderr)
+    if paths is None and spoken:
         from intona.audio.io import encode_audio
 
         sys.stdout.buffer.write(encode_audio(joined(spoken)))
         sys.stdout.buffer.flush()
     if len(lines) > 1:
-        print(f"{len(lines)} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
+        print(f"{lines.n_spoken} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
+    lines.check_all_spoken()
 
 
 def taken(voice: Any, special: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +170,8 @@ def taken(voice: Any, special: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: it does not know one.
     """
+    if not special:
+        return {}
     from intona.synth.voice import options_of
 
     known = options_of(voice)
@@ -168,53 +180,6 @@ def taken(voice: Any, special: dict[str, Any]) -> dict[str, Any]:
             flag = "--" + name.replace("_", "-")
             raise UserError("this kind of voice has no such option", where=flag)
     return special
-
-
-def texts(request: Say) -> list[str]:
-    """The lines to speak, from the arguments, the file or stdin; at least one.
-
-    Raises:
-        UserError: nothing to say, not UTF-8, too long, too many lines.
-    """
-    limit = 4 * MAX_CHARS * 64
-    if request.file is not None:
-        where = str(request.file)
-        try:
-            with open(request.file, "rb") as f:
-                raw = f.read(limit + 1)
-        except OSError as e:
-            raise UserError(f"cannot be read ({e.strerror})", where=where) from None
-    elif request.text and request.text != ("-",):
-        where = "text"
-        raw = " ".join(request.text).encode("utf-8", "surrogateescape")
-    else:
-        where = "stdin"
-        if sys.stdin is None or sys.stdin.isatty():
-            raise UserError("no text", mend='try: intona say "Добрый день!"')
-        raw = sys.stdin.buffer.read(limit + 1)
-    if len(raw) > limit:
-        raise UserError(f"more than {limit >> 20} MB of text", where=where, mend="split it")
-    try:
-        whole = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        raise UserError(f"not UTF-8 text (byte {e.start})", where=where) from None
-    lines = [line.strip() for line in whole.splitlines()]
-    lines = [line for line in lines if line]
-    if not lines:
-        raise UserError("no text to speak", where=where)
-    if len(lines) > MAX_LINES:
-        raise UserError(
-            f"{len(lines)} lines, more than the {MAX_LINES} allowed", where=where, mend="split it"
-        )
-    for i, line in enumerate(lines):
-        if len(line) > MAX_CHARS:
-            at = where if len(lines) == 1 else f"{where}: line {i + 1}"
-            raise UserError(
-                f"{len(line)} characters, more than the {MAX_CHARS} that one line may have",
-                where=at,
-                mend="put each paragraph on a line of its own and use --file",
-            )
-    return lines
 
 
 def outputs(output: str, n: int) -> list[Path] | None:

@@ -15,18 +15,32 @@ if TYPE_CHECKING:
     import numpy as np
 
     from intona.audio import Audio
+    from intona.cli.lines import Lines
 
 UNKNOWN = 0xFFFFFFFF  # the length of a wav whose end is not known yet, as players of pipes take it
 
 
-def write(voice: Any, lines: Sequence[str], paths: Sequence[Path] | None, options: dict[str, Any]) -> None:
+def write(voice: Any, lines: Lines, paths: Sequence[Path] | None, options: dict[str, Any]) -> None:
     """Each line to its own file, or all of them to stdout as one wav."""
     if paths is None:
-        pieces = (piece for line in lines for piece in parts(voice, line, options))
-        _report("stdout", _stdout(pieces, sys.stdout.buffer))
+        _report("stdout", _stdout(_all(voice, lines, options), sys.stdout.buffer))
         return
     for line, path in zip(lines, paths, strict=True):
-        _report(path, _file(parts(voice, line, options), path))
+        with lines.keep_going(line):
+            _report(path, _file(parts(voice, line.text, options), path))
+
+
+def _all(voice: Any, lines: Lines, options: dict[str, Any]) -> Iterator[Audio]:
+    for line in lines:
+        pieces = parts(voice, line.text, options)
+        while True:
+            # Entered anew for each piece: held over a `yield` it would catch what the reader raises.
+            piece = None
+            with lines.keep_going(line):
+                piece = next(pieces, None)
+            if piece is None:
+                break
+            yield piece
 
 
 def parts(voice: Any, text: str, options: dict[str, Any]) -> Iterator[Audio]:

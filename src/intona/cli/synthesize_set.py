@@ -45,6 +45,8 @@ class SynthesizeSet:
     """For all rows; if not given the row's own, where the voice has it."""
     language: Annotated[str | None, tyro.conf.arg(metavar="CODE")] = None
     """Of the rows that do not name theirs, for voices of several languages."""
+    lexicon: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """How certain words are spoken, one a line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
     rate: float = 1.0
     """Speaking rate: 1.1 is a tenth faster. 0.25 to 4."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
@@ -153,7 +155,7 @@ def main(arguments: list[str]) -> None:
     from intona.synth.voice import options_of
 
     manifest = read_manifest(request.manifest)
-    voice: Any = synth.load(request.run)
+    voice: Any = synth.load(request.run, lexicon=request.lexicon)
     if hasattr(voice, "strict"):  # a sentence cut at the cap is a failed row
         voice.strict = True
     prompts, lengths, languages = asked(request, manifest, options_of(voice))

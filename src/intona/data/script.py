@@ -188,7 +188,8 @@ class Script:
         if language not in self._frontends:
             from intona.text import Frontend, FrontendConfig
 
-            frontend = Frontend(FrontendConfig(language=language, stress=self.config.stress))
+            config = FrontendConfig(language=language, stress=self.config.stress)
+            frontend = Frontend(config, inline=False)
             frontend.describe()  # a missing backend is one error here, not one a text later
             self._frontends[language] = frontend
         return self._frontends[language]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from intona.audio import Audio, read_audio
-from intona.errors import UserError
+from intona.errors import UserError, warnings_from
 from intona.evaluation.manifest import Manifest, Row
 from intona.evaluation.records import digest
 from intona.nn.random import ItemRandom, derive_seed
@@ -232,7 +232,9 @@ def _say(voice: Speaker, row: Row, config: SetConfig, asked: _Asked) -> Iterator
             how["voice"] = read_audio(prompt.path)
             how["voice_text"] = prompt.text if "voice_text" in options_of(voice) else None
         given = {k: v for k, v in how.items() if v is not None}
-        yield row.id, voice.say(row.text, seed=row_seed(config.seed, row.id), rate=config.rate, **given)
+        with warnings_from(row.id):
+            audio = voice.say(row.text, seed=row_seed(config.seed, row.id), rate=config.rate, **given)
+        yield row.id, audio
     except UserError as e:
         named = f"with the prompt {prompt.name}: {e}" if prompt is not None else str(e)
         yield row.id, UserError(named)
@@ -243,7 +245,8 @@ def _sentences(
 ) -> list[_Sentence]:
     own = row.speaker if row.speaker in voice.speakers else None
     speaker = voice.speaker_id(config.speaker or own)
-    spoken = voice.sentences(row.text, language=language or config.language)
+    with warnings_from(row.id):
+        spoken = voice.sentences(row.text, language=language or config.language)
     return [_Sentence(row=row, place=i, spoken=s, speaker=speaker) for i, s in enumerate(spoken)]
 
 
@@ -318,5 +321,6 @@ def _made_by(voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfi
         **asked,
         "tries": config.tries if config.tries != 1 else None,  # one, said or not, is the same set
         "language": config.language,
+        "lexicon": getattr(getattr(voice, "lexicon", None), "fingerprint", None),
         **({} if settled is None else settled(**asked, **solver)),
     }

@@ -17,13 +17,14 @@ from intona.acoustic.ditto import Ditto, DittoConfig
 from intona.audio import Audio, MelSpec, log_mel
 from intona.data import clauses
 from intona.diffusion.guidance import check_scale
-from intona.errors import UserError
+from intona.errors import Unspeakable, UserError
 from intona.latents import trained
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.synth.reference import reference_of
-from intona.synth.voice import PAUSE_SECONDS, PhonemeVoice, given, read_tokenizers, shown
+from intona.synth.voice import PAUSE_SECONDS, PhonemeVoice, given, read_tokenizers
 from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance
+from intona.text.frontend import shown
 
 DEFAULT_STEPS = 25
 DEFAULT_SOLVER = "ddim"
@@ -294,7 +295,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
         for sentence in sentences:
             n = len(sentence.phonemes)
             if n > BEYOND * self.longest_symbols:
-                raise UserError(
+                raise Unspeakable(
                     f"{n} phonemes, the longest sentence of the training had {self.longest_symbols}",
                     where=shown(sentence.text),
                     mend="end it earlier with a full stop",

@@ -19,7 +19,6 @@ from intona.acoustic.speech_lm import (
     Generated,
     SpeechLM,
     SpeechLMConfig,
-    spelling,
     stream,
     surprise,
     whole,
@@ -29,11 +28,13 @@ from intona.errors import UserError
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
+from intona.synth.letters import LetterVoice
 from intona.synth.reference import levelled
 from intona.synth.transcription import Window, windows_heard
-from intona.synth.voice import Voice, check_size, shown
-from intona.text import BpeTokenizer, load_tokenizer, split_sentences
-from intona.text.languages import fitting, language_of
+from intona.synth.voice import check_size
+from intona.text import BpeTokenizer, load_tokenizer
+from intona.text.frontend import shown
+from intona.text.languages import fitting
 from intona.vocoder.chunked import decode_chunks
 
 CHUNK_FRAMES = 43  # half a second of 22.05 kHz speech
@@ -90,7 +91,7 @@ class Reference:
     pieces: list[int]
 
 
-class LanguageVoice(Voice[SpeechLM]):
+class LanguageVoice(LetterVoice[SpeechLM]):
     """A speech language model with its text side and vocoder.
 
     Args:
@@ -112,8 +113,10 @@ class LanguageVoice(Voice[SpeechLM]):
         card: dict[str, Any] | None = None,
         path: Path | None = None,
     ) -> None:
-        super().__init__(model.eval(), spec, speakers=speakers, languages=languages, card=card, path=path)
-        self.tokenizer, self.longest_frames = tokenizer, longest_frames
+        super().__init__(
+            model.eval(), tokenizer, spec, speakers=speakers, languages=languages, card=card, path=path
+        )
+        self.longest_frames = longest_frames
         self.sampling = sampling or SamplingConfig()
         self.speaks, self.listens = tasks
         self.strict = False  # whether a sentence that did not end by itself is an error, as in a judged set
@@ -195,8 +198,6 @@ class LanguageVoice(Voice[SpeechLM]):
         self._refuse(speaker=speaker, steps=steps, phonemes=phonemes, rate=rate, tries=tries)
         check_size(text)
         sentences = self.sentences(text, language)
-        if not sentences:
-            raise UserError("nothing to say", where="text")
         reference = self.reference(voice, voice_text, language)
         return self._stream(
             sentences, reference, tries, {"rate": rate, "seed": seed, "temperature": temperature}
@@ -299,26 +300,6 @@ class LanguageVoice(Voice[SpeechLM]):
         draws = [draw(place if not i else f"{place}, try {i}") for i in range(tries)]
         return min(draws, key=lambda d: d[0])[1]
 
-    def sentences(self, text: str, language: str | None = None) -> list[tuple[str, list[int]]]:
-        """The sentences of a text as `pieces` gives them; `language` is told by the script if None."""
-        language = language_of(text, self.languages, language)
-        return [self.pieces(s, language) for s in split_sentences(text, language)]
-
-    def pieces(self, text: str, language: str | None = None) -> tuple[str, list[int]]:
-        """A sentence as read aloud, and its pieces; characters never seen in training are left out and named.
-
-        Raises:
-            UserError: nothing is left to say.
-        """
-        said = spelling.spoken(text, language_of(text, self.languages, language))
-        encoded = spelling.encode(self.tokenizer, said)
-        if encoded.unknown:
-            shown = " ".join(sorted(set(encoded.unknown))[:10])
-            warnings.warn(f"left out, the voice has never seen them: {shown}", stacklevel=3)
-        if not encoded.ids:
-            raise UserError("no characters that the voice knows", where="text")
-        return said, encoded.ids
-
     def reference(
         self, voice: Audio | None, voice_text: str | None, language: str | None = None
     ) -> Reference | None:
@@ -336,7 +317,7 @@ class LanguageVoice(Voice[SpeechLM]):
             )
         mel = torch.from_numpy(log_mel(levelled(voice.resample(self.spec.sample_rate)), self.spec))
         own = language if language in fitting(voice_text, self.languages) else None
-        pieces = [p for _, some in self.sentences(voice_text, own) for p in some]
+        _, pieces = self.pieces(voice_text, own)
         # At least half of the context stays for what is to be said.
         most = self.model.config.context // 2 - len(pieces)
         if len(mel) // self.model.config.group > most:

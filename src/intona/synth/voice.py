@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,22 +21,25 @@ from intona.audio import Audio, MelSpec
 from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.frozen import FrozenTextConfig
-from intona.errors import UserError, unknown
+from intona.errors import Unspeakable, UserError, unknown
 from intona.text import (
     BpeTokenizer,
     Frontend,
     FrontendConfig,
+    Lexicon,
     PhonemeTokenizer,
     Utterance,
     compatible,
+    inline,
+    lexicon,
     load_tokenizer,
-    split_sentences,
 )
+from intona.text.ipa import is_word_symbol
 from intona.text.languages import language_of, warn_of_script
+from intona.text.tokenizer import PAD, UNK
 
 PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
 MAX_CHARACTERS = 100_000
-SHOWN = 40  # characters of a sentence in a message
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=nn.Module)
@@ -92,6 +96,9 @@ class Voice(Generic[Model]):
         self.model, self.spec, self.languages, self.path = model, spec, tuple(languages), path
         self.speakers, self.card = tuple(speakers), card or {}
         self._vocoder: Any = None
+        self._frontends: dict[str, Frontend] = {}
+        own = None if path is None else lexicon.in_directory(path)
+        self.lexicon = None if own is None else Lexicon.read(own)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -103,6 +110,17 @@ class Voice(Generic[Model]):
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "sample_rate": self.spec.sample_rate,
         }
+
+    def use_lexicon(self, entries: Lexicon | str | os.PathLike[str]) -> None:
+        """Speak words as a lexicon (or its file) says; its entries go before those the voice has.
+
+        Raises:
+            UserError: a file that is no lexicon.
+        """
+        more = lexicon.of(entries)
+        assert more is not None
+        self.lexicon = more if self.lexicon is None else more.over(self.lexicon)
+        self._frontends.clear()
 
     @property
     def vocoder(self) -> Any:
@@ -150,7 +168,7 @@ class PhonemeVoice(Voice[Model]):
         super().__init__(model, spec, speakers=speakers, languages=languages, card=card, path=path)
         self.tokenizer, self.bpe = tokenizer, bpe
         self.manner = Manner.of(self.card, where=f"{path or 'model'}: card")
-        self._frontends: dict[str, Frontend] = {}
+        self._phones = [s for s in tokenizer.symbols if is_word_symbol(s) and s not in (PAD, UNK)]
 
     @property
     def frontend(self) -> Frontend:
@@ -160,19 +178,20 @@ class PhonemeVoice(Voice[Model]):
     def frontend_of(self, language: str) -> Frontend:
         """The text front end the voice was trained with; another version of it warns once."""
         if language not in self._frontends:
-            self._frontends[language] = _frontend_for(self.tokenizer, language)
+            frontend = _frontend_for(self.tokenizer, language)
+            self._frontends[language] = frontend.with_phones(self._phones).with_lexicon(self.lexicon)
         return self._frontends[language]
 
     def sentences(self, text: str, *, phonemes: bool = False, language: str | None = None) -> list[Utterance]:
-        """A text as the front end reads it.
+        """A text as the front end reads it; a sentence that cannot be spoken is left out with a warning.
 
         Args:
             phonemes: the text is symbols separated by spaces, words by "|".
             language: of the text; told by its script if None.
 
         Raises:
-            UserError: nothing to say, a text over the cap, phonemes for a voice that reads letters too, a
-                language that the voice does not speak, a text that may be in several.
+            UserError: nothing to say, a text over the cap, phonemes for a voice that reads letters too,
+                unknown phonemes, a language that the voice does not speak, a text that may be in several.
         """
         check_size(text)
         if phonemes and self.bpe is not None:
@@ -181,12 +200,12 @@ class PhonemeVoice(Voice[Model]):
             )
         if phonemes:
             return [self.frontend.from_phonemes(text)]
-        language = language_of(text, self.languages, language)
-        warn_of_script(text, language)
-        found = self.frontend_of(language)(split_sentences(text, language))
-        if not found:
-            raise UserError("nothing to say")
-        return found
+        if self.bpe is not None:
+            refuse_inline(text)
+        letters = inline.without(text)
+        language = language_of(letters, self.languages, language)
+        warn_of_script(letters, language)
+        return self.frontend_of(language).speakable(text)
 
     def numbers(self, sentences: Sequence[Utterance]) -> tuple[torch.Tensor, torch.Tensor, Pieces | None]:
         """(B, N) ids, (B,) lengths, and the BPE pieces if the encoder reads them; unknown symbols warn."""
@@ -216,15 +235,20 @@ def options_of(voice: Any) -> frozenset[str]:
     return frozenset(p for c in calls for p in inspect.signature(c).parameters) - {"text", "how"}
 
 
+def refuse_inline(text: str) -> None:
+    """Refuse phonemes in a text for a voice that reads its letters."""
+    if inline.present(text):
+        raise Unspeakable(
+            f"this voice reads letters, it cannot take {inline.EXAMPLE} inside a text",
+            where="text",
+            mend="write the word, and give its spelling in a lexicon (--lexicon FILE)",
+        )
+
+
 def check_size(text: str) -> None:
     """Refuse a text over the cap."""
     if len(text) > MAX_CHARACTERS:
-        raise UserError(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
-
-
-def shown(text: str) -> str:
-    """The head of a sentence, in quotes, for a message."""
-    return f'"{text}"' if len(text) <= SHOWN else f'"{text[: SHOWN - 1]}…"'
+        raise Unspeakable(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
 
 
 def read_tokenizers(

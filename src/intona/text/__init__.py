@@ -6,6 +6,8 @@ from intona.text.frontend import Frontend, FrontendConfig, Utterance, Word, comp
 from intona.text.ipa import from_text as phonemes_from_text
 from intona.text.ipa import split_ipa
 from intona.text.ipa import to_text as phonemes_to_text
+from intona.text.lexicon import Lexicon
+from intona.text.reading import read
 from intona.text.sentences import split_sentences
 from intona.text.tokenizer import BpeTokenizer, Encoded, PhonemeTokenizer, PublishedPieces, load_tokenizer
 from intona.text.words import WordMap, word_map
@@ -15,6 +17,7 @@ __all__ = [
     "Encoded",
     "Frontend",
     "FrontendConfig",
+    "Lexicon",
     "PhonemeTokenizer",
     "PublishedPieces",
     "Utterance",
@@ -24,6 +27,7 @@ __all__ = [
     "load_tokenizer",
     "phonemes_from_text",
     "phonemes_to_text",
+    "read",
     "split_ipa",
     "split_sentences",
     "word_map",

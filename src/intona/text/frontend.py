@@ -1,15 +1,33 @@
-"""Text to phonemes with exact words: the `Frontend`."""
+"""Text to phonemes with exact words: the `Frontend`.
+
+One way leads from a text to its phonemes:
+
+    text ─► cut at [[phonemes]] ─► lexicon, on the words as written ─► normalize, what stands between
+         ─► lexicon, on the words that came out of numbers and abbreviations ─► tokens ─► phones
+
+A token is a word, a punctuation symbol, or a `Pronounced` word, which brings its phones along; where its
+neighbours are pronounced, a stand-in takes its place. A long text is cut into sentences before all this
+(`sentences`), never inside `[[…]]`.
+"""
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+import unicodedata
+import warnings
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from intona.errors import UserError
-from intona.text import ipa, normalize, phonemize
+from intona.errors import Unspeakable, UserError
+from intona.text import inline, ipa, normalize, phonemize
+from intona.text.inline import PhonemeError, Pronounced, phones_of
+from intona.text.lexicon import Lexicon
 from intona.text.normalize import PUNCTUATION
+from intona.text.tokens import Token, TokenReader
+
+SHOWN = 40  # characters of a sentence in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +66,8 @@ class Utterance:
         normalized: as read aloud, with `+` before vowels that were marked in the text.
         phonemes: phones, " " between words, punctuation symbols after their word.
         words: in order; every phone belongs to exactly one word.
-        unspoken: words of the text that gave no phone, for a report.
+        unspoken: words of the text that gave no phone.
+        unreadable: characters of the text for which there is no reading.
     """
 
     text: str
@@ -56,6 +75,7 @@ class Utterance:
     phonemes: tuple[str, ...]
     words: tuple[Word, ...]
     unspoken: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def plain(self) -> str:
@@ -67,10 +87,30 @@ class Utterance:
 
 
 class Frontend:
-    """Batched text front end; loads espeak-ng and the stress model at first use. Thread-safe."""
+    """Batched text front end; loads espeak-ng and the stress model at first use. Thread-safe.
 
-    def __init__(self, config: FrontendConfig | None = None) -> None:
-        self.config = config or FrontendConfig()
+    Args:
+        lexicon: how certain words are spoken.
+        phones: that may stand in `[[…]]`: the vocabulary of a voice; None: what the language's rules make.
+        inline: False takes `[[` as a sign like any other, for texts that nobody wrote to be spoken.
+    """
+
+    def __init__(
+        self,
+        config: FrontendConfig | None = None,
+        *,
+        lexicon: Lexicon | None = None,
+        phones: Collection[str] | None = None,
+        inline: bool = True,
+    ) -> None:
+        self.config = c = config or FrontendConfig()
+        self._reader = TokenReader(
+            language=c.language,
+            lexicon=lexicon,
+            phones=phones_of(c.language, c.g2p) if phones is None else frozenset(phones),
+            stressed=c.stress != "none",
+            inline=inline,
+        )
         self._lock = threading.Lock()
         self._engine: phonemize.Engine | None = None
 
@@ -82,25 +122,100 @@ class Frontend:
                 self._engine = phonemize.make(c.language, c.stress, c.g2p)
             return self._engine
 
+    def with_lexicon(self, lexicon: Lexicon | None) -> Frontend:
+        """The same with another lexicon; what is loaded already is shared."""
+        return self._with(lexicon=lexicon)
+
+    def with_phones(self, phones: Collection[str]) -> Frontend:
+        """The same for a voice that knows these phones; what is loaded already is shared."""
+        return self._with(phones=frozenset(phones))
+
+    def _with(self, **changes: Any) -> Frontend:
+        other = copy.copy(self)
+        other._reader = replace(self._reader, **changes)
+        return other
+
     def __call__(self, texts: Sequence[str]) -> list[Utterance]:
         """Utterances of the texts, in order.
 
         Raises:
-            UserError: an empty or unreadable text (its index is named when there are several).
+            Unspeakable: an empty or unreadable text (its index is named when there are several).
         """
         if isinstance(texts, str):
             raise TypeError("give a list of texts, not one string")
-        tokens: list[list[str]] = []
+        out = []
+        for i, made in enumerate(self._make(texts, phonemes=True)):
+            if isinstance(made, Utterance):
+                out.append(made)
+            elif len(texts) == 1:
+                raise made
+            else:
+                raise Unspeakable(made.what, where=f"text {i}: {made.where}", mend=made.mend)
+        return out
+
+    def speakable(self, text: str, *, phonemes: bool = True) -> list[Utterance]:
+        """The sentences of a text; one that cannot be spoken is named in a warning, unless all are such.
+
+        A warning names what in a sentence has no reading, too.
+
+        Args:
+            phonemes: False makes `normalized` alone: neither espeak-ng nor the stress model is loaded, and
+                `phonemes` and `words` are empty.
+
+        Raises:
+            Unspeakable: nothing in the text can be spoken; phonemes in it that cannot be read.
+        """
+        out: list[Utterance] = []
+        skipped: list[tuple[str, Unspeakable]] = []
+        sentences = self.sentences(text)
+        for sentence, made in zip(sentences, self._make(sentences, phonemes=phonemes), strict=True):
+            if isinstance(made, Utterance):
+                out.append(made)
+            elif isinstance(made, PhonemeError):
+                raise made
+            else:
+                skipped.append((sentence, made))
+        if not out:
+            raise skipped[0][1] if skipped else Unspeakable("nothing to say", where="text")
+        for sentence, error in skipped:
+            warnings.warn(f"left out: {shown(sentence)}: {error}", stacklevel=3)
+        for utterance in out:
+            if line := not_read(utterance):
+                warnings.warn(line, stacklevel=3)
+        return out
+
+    def sentences(self, text: str) -> list[str]:
+        """The sentences of a text in order; `[[…]]` and words of the lexicon with a full stop stay whole.
+
+        Raises:
+            PhonemeError: `[[` without `]]`, or nothing between.
+        """
+        return self._reader.sentences(text)
+
+    def _make(self, texts: Sequence[str], *, phonemes: bool) -> list[Utterance | Unspeakable]:
+        """An utterance of each text, or why there is none."""
+        out: list[Utterance | Unspeakable] = []
+        ready: list[tuple[int, list[Token], tuple[str, ...]]] = []
         for i, text in enumerate(texts):
             try:
-                tokens.append(normalize.normalize(text, self.config.language).tokens)
+                tokens, unreadable = self._reader.tokens(text)
             except UserError as e:
-                if len(texts) == 1:
-                    raise
-                raise UserError(e.what, where=f"text {i}: {e.where}", mend=e.mend) from None
-        out = []
-        for text, toks, phones in zip(texts, tokens, self.engine.phones(tokens), strict=True):
-            out.append(_assemble(text, toks, phones))
+                out.append(_unspeakable(e))
+                continue
+            ready.append((i, tokens, unreadable))
+            normalized = normalize.joined(list(map(str, tokens)))
+            out.append(
+                Utterance(text=text, normalized=normalized, phonemes=(), words=(), unreadable=unreadable)
+            )
+        if not phonemes:
+            return out
+        language = self.config.language
+        phones = self.engine.phones([_pronounceable(tokens, language) for _, tokens, _ in ready])
+        for (i, tokens, unreadable), heard in zip(ready, phones, strict=True):
+            try:
+                out[i] = _assemble(texts[i], tokens, _with_given(tokens, heard, language), unreadable)
+            except Unspeakable as e:
+                out[i] = e
         return out
 
     def from_phonemes(self, line: str) -> Utterance:
@@ -124,37 +239,88 @@ class Frontend:
         }
 
 
-def _assemble(text: str, tokens: list[str], phones: list[tuple[str, ...]]) -> Utterance:
+def shown(text: str) -> str:
+    """The head of a sentence, in quotes, for a message."""
+    return f'"{text}"' if len(text) <= SHOWN else f'"{text[: SHOWN - 1]}…"'
+
+
+def not_read(utterance: Utterance, *, names: bool = False) -> str:
+    """One line on what of a text is not spoken, "" where all is.
+
+    Args:
+        names: with the Unicode names of the characters.
+    """
+    parts = [
+        f"{c} (U+{ord(c):04X}{' ' + unicodedata.name(c, '') if names else ''})" for c in utterance.unreadable
+    ]
+    parts += [f'"{word}"' for word in utterance.unspoken]
+    return f"not read: {', '.join(parts)} in {shown(utterance.text)}" if parts else ""
+
+
+def _unspeakable(error: UserError) -> Unspeakable:
+    if isinstance(error, Unspeakable):
+        return error
+    return Unspeakable(error.what, where=error.where, mend=error.mend)
+
+
+def _pronounceable(tokens: Iterable[Token], language: str) -> list[str]:
+    """Tokens for the engine; a pause where nothing can stand for a word with its own phonemes."""
+    return [
+        t if isinstance(t, str) else inline.stand_in(t.phones, language) or PUNCTUATION[0] for t in tokens
+    ]
+
+
+def _with_given(
+    tokens: Iterable[Token], heard: Sequence[tuple[str, ...]], language: str
+) -> list[tuple[str, ...]]:
+    """The phones of each word: those it came with, else the engine's."""
+    out: list[tuple[str, ...]] = []
+    rest = iter(heard)
+    for token in tokens:
+        if isinstance(token, Pronounced):
+            out.append(token.phones)
+            if inline.stand_in(token.phones, language):
+                next(rest)
+        elif token not in PUNCTUATION:
+            out.append(next(rest))
+    return out
+
+
+def _assemble(
+    text: str, tokens: list[Token], phones: list[tuple[str, ...]], unreadable: tuple[str, ...]
+) -> Utterance:
     """Words and punctuation in one symbol row; `phones` holds one entry a word token."""
     row: list[str] = []
     words: list[Word] = []
-    said: list[str] = []
+    spoken: list[str] = []
     silent: list[str] = []
     k = 0
     for token in tokens:
-        if token in PUNCTUATION:
+        if isinstance(token, str) and token in PUNCTUATION:
             if row and row[-1] != token:
                 row.append(token)
-                said.append(token)
+                spoken.append(token)
             continue
         heard = phones[k]
         k += 1
         if not heard:
-            silent.append(token)
+            silent.append(str(token))
             continue
         if row:
             row.append(ipa.SPACE)
-        words.append(Word(normalize.plain(token), len(row), len(row) + len(heard)))
+        label = token.label if isinstance(token, Pronounced) else normalize.plain(token)
+        words.append(Word(label, len(row), len(row) + len(heard)))
         row.extend(heard)
-        said.append(token)
+        spoken.append(str(token))
     if not words:
-        raise UserError("no words in the text that can be spoken", where="text")
+        raise Unspeakable("no words in the text that can be spoken", where="text")
     return Utterance(
         text=text,
-        normalized=normalize.joined(said),
+        normalized=normalize.joined(spoken),
         phonemes=tuple(row),
         words=tuple(words),
         unspoken=tuple(silent),
+        unreadable=unreadable,
     )
 
 

@@ -6,7 +6,7 @@ import unicodedata
 import warnings
 from collections.abc import Sequence
 
-from intona.errors import UserError, unknown
+from intona.errors import Unspeakable, unknown
 
 CYRILLIC = ("ru", "uk", "be", "bg", "sr", "mk", "kk", "ky", "tt")
 
@@ -18,7 +18,7 @@ def language_of(text: str, languages: Sequence[str], asked: str | None = None) -
         languages: those that a voice speaks, at least one.
 
     Raises:
-        UserError: a language that is none of them; a text that may be in several.
+        UserError: a language that is none of them; an `Unspeakable` text, which may be in several.
     """
     if asked is not None:
         if asked not in languages:
@@ -26,12 +26,17 @@ def language_of(text: str, languages: Sequence[str], asked: str | None = None) -
         return asked
     fit = fitting(text, languages)
     if len(fit) > 1:
-        raise UserError(
+        raise Unspeakable(
             f"this voice speaks {', '.join(fit)}: the text may be in any of them",
             where="language",
             mend=f"say which: --language {fit[0]}",
         )
     return fit[0]
+
+
+def by_script(text: str) -> str:
+    """Russian for Cyrillic letters, else English."""
+    return "ru" if _in_cyrillic(text) else "en"
 
 
 def warn_of_script(text: str, language: str) -> None:

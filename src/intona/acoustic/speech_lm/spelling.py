@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from intona.text.normalize import PUNCTUATION, joined, normalize, plain
+from intona.text.normalize import PUNCTUATION, plain
 from intona.text.tokenizer import BpeTokenizer, Encoded
 
 START = "▁"  # before each word: the tokenizer cuts at spaces and would forget them
@@ -32,15 +32,6 @@ def encode(tokenizer: BpeTokenizer, text: str) -> Encoded:
 def read(tokenizer: BpeTokenizer, pieces: Iterable[int]) -> str:
     """The text of pieces."""
     return " ".join("".join(tokenizer.decode(pieces)).replace(START, " ").split())
-
-
-def spoken(text: str, language: str) -> str:
-    """Raw text as read aloud: numbers in words, signs unified.
-
-    Raises:
-        UserError: nothing that can be spoken.
-    """
-    return plain(joined(normalize(text, language)))
 
 
 def timed_parts(

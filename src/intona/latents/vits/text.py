@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from intona.errors import UserError
+from intona.errors import Unspeakable, UserError
 from intona.text import espeak
 
 _CLAUSE = re.compile(r"([.,:;!?…—-]+)")
@@ -42,7 +42,7 @@ class Symbols:
         sounds = [c for c in spoken if c in self.table and c.isalpha()]
         if not sounds:
             hint = f"it speaks {self.language}" if self.language else "write in the voice's language"
-            raise UserError("nothing in the text that this voice can say", where=text[:40], mend=hint)
+            raise Unspeakable("nothing in the text that this voice can say", where=text[:40], mend=hint)
         if len(known) > MAX_SYMBOLS:
             raise UserError(
                 f"{len(known)} symbols, more than {MAX_SYMBOLS}", mend="give one sentence at a time"

@@ -23,7 +23,6 @@ from intona.text import (
     PhonemeTokenizer,
     Utterance,
     compatible,
-    split_sentences,
 )
 from intona.training.initial import Rows
 
@@ -150,7 +149,7 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
     for path in paths:
         raw = _read(path)
         digest.update(hashlib.sha256(raw.encode()).digest())
-        sentences += split_sentences(raw, language)
+        sentences += frontend.sentences(raw)
     held = {_key(i.normalized) for split in ("dev", "test") for i in prepared.items(split)}
     found: list[Utterance] = []
     bad = kept_out = 0
@@ -173,7 +172,7 @@ def _frontend_of(prepared: Prepared, language: str) -> Frontend:
     described = prepared.frontends.get(language) or {}
     differences = [f'the corpus has no front end for "{language}"']
     for stress in ("auto", "marks", "none") if described else ():
-        frontend = Frontend(FrontendConfig(language=language, stress=stress))
+        frontend = Frontend(FrontendConfig(language=language, stress=stress), inline=False)
         found = compatible(described, frontend.describe())
         if not found:
             return frontend

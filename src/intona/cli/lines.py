@@ -1,0 +1,121 @@
+"""The text of a verb, from its arguments, a file or stdin, line by line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from intona.errors import Unspeakable, UserError, warnings_from
+
+MAX_CHARS = 20_000  # of one line: some 25 minutes of speech
+MAX_LINES = 10_000
+MAX_BYTES = 4 * MAX_CHARS * 64
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line and its number in the file, blank ones counted."""
+
+    number: int
+    text: str
+
+
+class Lines(Sequence[Line]):
+    """The lines of a text that are not blank. Of several, those that cannot be spoken are left out.
+
+    Args:
+        where: the text comes from.
+    """
+
+    def __init__(self, lines: Sequence[Line], where: str) -> None:
+        self.lines, self.where = list(lines), where
+        self.n_left_out = 0
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, i):  # type: ignore[no-untyped-def]
+        return self.lines[i]
+
+    @property
+    def n_spoken(self) -> int:
+        return len(self.lines) - self.n_left_out
+
+    @contextmanager
+    def keep_going(self, line: Line) -> Iterator[None]:
+        """Name a line that cannot be spoken and go on; an only one is an error as any other.
+
+        Warnings of several lines name theirs.
+        """
+        if len(self.lines) == 1:
+            yield
+            return
+        where = f"{self.where}: line {line.number}"
+        with warnings_from(where):
+            try:
+                yield
+            except Unspeakable as e:
+                self.n_left_out += 1
+                print(f"intona: warning: {where}: not spoken: {e}", file=sys.stderr)
+
+    def check_all_spoken(self) -> None:
+        """Say at the end how many lines were left out.
+
+        Raises:
+            UserError: some were.
+        """
+        if self.n_left_out:
+            raise UserError(
+                f"{self.n_left_out} of {len(self.lines)} lines could not be spoken", where=self.where
+            )
+
+
+def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Lines:
+    """The lines to speak, at least one: of a file, else the arguments, else stdin.
+
+    Args:
+        example: a command to show to whoever gave none of them.
+
+    Raises:
+        UserError: nothing to say, not UTF-8, too long, too many lines.
+    """
+    if file is not None:
+        where = str(file)
+        try:
+            with open(file, "rb") as f:
+                raw = f.read(MAX_BYTES + 1)
+        except OSError as e:
+            raise UserError(f"cannot be read ({e.strerror})", where=where) from None
+    elif text and tuple(text) != ("-",):
+        where = "text"
+        raw = " ".join(text).encode("utf-8", "surrogateescape")
+    else:
+        where = "stdin"
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UserError("no text", mend=f"try: {example}")
+        raw = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise UserError(f"more than {MAX_BYTES >> 20} MB of text", where=where, mend="split it")
+    try:
+        whole = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise UserError(f"not UTF-8 text (byte {e.start})", where=where) from None
+    lines = [Line(i, line.strip()) for i, line in enumerate(whole.splitlines(), start=1)]
+    lines = [line for line in lines if line.text]
+    if not lines:
+        raise UserError("no text to speak", where=where)
+    if len(lines) > MAX_LINES:
+        raise UserError(
+            f"{len(lines)} lines, more than the {MAX_LINES} allowed", where=where, mend="split it"
+        )
+    for line in lines:
+        if len(line.text) > MAX_CHARS:
+            raise UserError(
+                f"{len(line.text)} characters, more than the {MAX_CHARS} that one line may have",
+                where=where if len(lines) == 1 else f"{where}: line {line.number}",
+                mend="put each paragraph on a line of its own and use --file",
+            )
+    return Lines(lines, where)

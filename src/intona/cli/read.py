@@ -1,0 +1,76 @@
+"""`intona read`: what would be spoken of a text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from intona.cli.lines import read_lines
+from intona.errors import UserError
+from intona.text import Lexicon, Utterance, read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """Print what would be spoken of a text, one line a sentence, without a voice.
+
+    Without TEXT and --file the text is read from stdin. Characters without a reading are listed on stderr. A
+    line of several that cannot be spoken is named and left out; the exit code is then 1.
+    """
+
+    text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
+    """What to read; several words are joined by spaces."""
+    file: Annotated[Path | None, tyro.conf.arg(aliases=["-f"], metavar="FILE")] = None
+    """Read the text from a UTF-8 file."""
+    language: Annotated[str | None, tyro.conf.arg(metavar="CODE")] = None
+    """ru, en or a code of espeak-ng; if not given, ru for a line in Cyrillic letters, else en."""
+    phonemes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print the phonemes: symbols separated by spaces, words by "|"."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print one JSON object a sentence; with --phonemes it has the words' ranges in the phonemes, too."""
+    lexicon: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """How certain words are spoken, one a line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
+
+
+def main(arguments: list[str]) -> None:
+    request = tyro.cli(Read, prog="intona read", args=arguments)
+    if request.text and request.file is not None:
+        raise UserError("a text and a file were both given", where="--file", mend="give one of them")
+    lines = read_lines(request.text, request.file, example='intona read "В 1812 г. было 5 °C."')
+    lexicon = None if request.lexicon is None else Lexicon.read(request.lexicon)
+    for line in lines:
+        with lines.keep_going(line):
+            for sentence in read(
+                line.text, language=request.language, phonemes=request.phonemes, lexicon=lexicon
+            ):
+                print(_shown(sentence, request))
+    lines.check_all_spoken()
+
+
+def _shown(sentence: Utterance, request: Read) -> str:
+    if request.json:
+        return json.dumps(as_json(sentence, phonemes=request.phonemes), ensure_ascii=False)
+    return str(sentence) if request.phonemes else sentence.normalized
+
+
+def as_json(sentence: Utterance, *, phonemes: bool) -> dict[str, Any]:
+    """A sentence as JSON types.
+
+    Args:
+        phonemes: they were made.
+    """
+    made = {
+        "phonemes": list(sentence.phonemes),
+        "words": [{"text": w.text, "start": w.start, "end": w.end} for w in sentence.words],
+    }
+    return {
+        "text": sentence.text,
+        "normalized": sentence.normalized,
+        **(made if phonemes else {}),
+        "unreadable": list(sentence.unreadable),
+        "unspoken": list(sentence.unspoken),
+    }

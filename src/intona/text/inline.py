@@ -1,0 +1,229 @@
+"""Phonemes written inside a text: `Это [[x ɪ m ɪ n ɡ ʊ ˈe j]].`
+
+Phones are separated by spaces (or written as unsegmented IPA), words by "|". Punctuation may stand between
+words, as `intona read --phonemes` prints it. Whoever is to speak them says which phones there are: the
+vocabulary of a voice, or what the rules of a language can make.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from intona.errors import Unspeakable
+from intona.text import ipa, russian
+from intona.text.normalize import PUNCTUATION, RU_VOWELS
+
+OPEN, CLOSE = "[[", "]]"
+EXAMPLE = "[[p rʲ ɪ vʲ ˈe t]]"
+_PIECE = re.compile(r"\[\[(.*?)(\]\]|\[\[|$)", re.DOTALL)
+_IPA_PHONE = re.compile(r"[a-zæçðøħŋœβθχǀ-ǃɐ-ʯᵻᵿ]+\^?-?")
+_LETTERS_OF_A_PHONE = 2  # affricates and diphthongs
+MAX_PHONES = 2000  # between one pair of brackets
+
+
+class PhonemeError(Unspeakable):
+    """Phonemes in a text or a lexicon that cannot be read or that the voice does not know."""
+
+
+@dataclass(frozen=True)
+class Pronounced:
+    """A word that comes with its phonemes.
+
+    Args:
+        text: its letters, "" where only phonemes were written.
+    """
+
+    text: str
+    phones: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What a report calls the word."""
+        return self.text or "".join(self.phones)
+
+    def __str__(self) -> str:
+        return self.text or f"{OPEN}{ipa.to_text(self.phones)}{CLOSE}"
+
+
+def present(text: str) -> bool:
+    """Whether phonemes are written in a text."""
+    return OPEN in text
+
+
+def without(text: str) -> str:
+    """The text with the phonemes left out: its own letters tell its script."""
+    return _PIECE.sub(" ", text) if OPEN in text else text
+
+
+def spans_of(text: str, *, where: str | None = None) -> list[tuple[int, int]]:
+    """Where `[[…]]` stand in a text, brackets included.
+
+    Raises:
+        PhonemeError: one is not closed, or empty.
+    """
+    out = []
+    at = text.find(OPEN)
+    while at >= 0:
+        m = _PIECE.match(text, at)
+        if m is None or m[2] != CLOSE:
+            place = where or f'text "{_shown(text[at:])}"'
+            raise PhonemeError(f"{OPEN} without {CLOSE}", where=place, mend=f"write {EXAMPLE}")
+        if not m[1].strip(" \t\r\n|"):
+            raise PhonemeError(
+                f"no phonemes between {OPEN} and {CLOSE}", where=where or "text", mend=f"write {EXAMPLE}"
+            )
+        out.append((at, m.end()))
+        at = text.find(OPEN, m.end())
+    return out
+
+
+def parse(
+    content: str, known: Collection[str] | None, *, where: str, stressed: bool = True
+) -> list[tuple[str, ...] | str]:
+    """What stands between the brackets, as words (their phones) and punctuation symbols.
+
+    Args:
+        known: phones that can be spoken; None: anything made of IPA letters and diacritics.
+        stressed: False leaves the stress marks out, for a voice without them.
+
+    Raises:
+        PhonemeError: a phone that is not known, too many, or none.
+    """
+    out: list[tuple[str, ...] | str] = []
+    for part in re.split(r"\s*\|\s*", unicodedata.normalize("NFC", content).replace("g", "ɡ").strip()):
+        phones: list[str] = []
+        for chunk in part.split():
+            if chunk in PUNCTUATION:
+                out += [_settled(phones, known, where, stressed), chunk] if phones else [chunk]
+                phones = []
+            else:
+                phones += _segmented(chunk, known)
+        if phones:
+            out.append(_settled(phones, known, where, stressed))
+    if not any(isinstance(word, tuple) for word in out):
+        raise PhonemeError("no phonemes in it", where=where, mend=f"write {EXAMPLE}")
+    if sum(map(len, out)) > MAX_PHONES:
+        raise PhonemeError(f"more than {MAX_PHONES} phonemes", where=where, mend="split them")
+    return out
+
+
+def _segmented(chunk: str, known: Collection[str] | None) -> list[str]:
+    """The phones of a run without spaces: itself, where it is one."""
+    body = chunk.lstrip(ipa.PRIMARY + ipa.SECONDARY)
+    if body in (known or ()) or chunk in (known or ()) or not body:
+        return [chunk]
+    phones = ipa.split_ipa(chunk)
+    if known is None:
+        return [chunk] if _IPA_PHONE.fullmatch(_letters(body)) and _is_one(body) else phones
+    out: list[str] = []
+    for phone in phones:
+        phone = phone if phone in known else _untied(phone)
+        # "tɕ" is one phone where there is no "ɕ".
+        if out and phone not in known and out[-1] + phone in known:
+            out[-1] += phone
+        else:
+            out.append(phone)
+    return out
+
+
+def _settled(
+    phones: Sequence[str], known: Collection[str] | None, where: str, stressed: bool
+) -> tuple[str, ...]:
+    """One word: stress marks in front of their vowels, no secondary stress, every phone known."""
+    out = ipa.settle_stress(phones, secondary=False)
+    if not stressed:
+        out = [p.lstrip(ipa.PRIMARY) for p in out]
+    if not out:
+        raise PhonemeError("a stress mark without a phoneme", where=where)
+    for phone in out:
+        if known is not None and phone not in known:
+            raise PhonemeError(f'unknown phoneme "{phone}"', where=where, mend=_nearest(phone, known))
+        if known is None and not _IPA_PHONE.fullmatch(_letters(phone.lstrip(ipa.PRIMARY))):
+            raise PhonemeError(f'"{phone}" is not written in IPA', where=where, mend="such as [[h ə l ˈoʊ]]")
+    return tuple(out)
+
+
+def _letters(phone: str) -> str:
+    """Without diacritics, length and ties."""
+    decomposed = unicodedata.normalize("NFD", phone)
+    kept = (c for c in decomposed if unicodedata.category(c) not in ("Mn", "Lm", "Sk"))
+    return "".join(kept) + "^" * phone.endswith("^")
+
+
+def _is_one(body: str) -> bool:
+    return len(_letters(body).rstrip("^-")) <= _LETTERS_OF_A_PHONE
+
+
+def _untied(phone: str) -> str:
+    return phone.replace("\u0361", "").replace("\u035c", "")
+
+
+def _nearest(phone: str, known: Collection[str]) -> str:
+    """The known phones that differ in stress, length or softness alone; else all."""
+    close = sorted(p for p in known if _core(p) == _core(phone))
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    phones = sorted(filter(ipa.is_word_symbol, known), key=lambda p: (_core(p), p))
+    return f"known: {' '.join(p for p in phones if not p.startswith('<'))}"
+
+
+def _core(phone: str) -> str:
+    return _letters(_untied(phone).lstrip(ipa.PRIMARY + ipa.SECONDARY))
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 30 else text[:29] + "…"
+
+
+def phones_of(language: str, g2p: str) -> frozenset[str] | None:
+    """The phones that the rules of a language can make; None where espeak-ng makes them."""
+    return _russian_phones() if language.split("-")[0] == "ru" and g2p != "espeak" else None
+
+
+@lru_cache(maxsize=1)
+def _russian_phones() -> frozenset[str]:
+    """Every phone of the letter rules: each consonant and vowel in each place that changes it."""
+    out: set[str] = set()
+    for c in russian.BASE:
+        for word, stress in ((f"а{c}", 0), (f"а{c}ба", 0), (f"а{c}па", 0), (f"а{c}тя", 0), (f"{c}ь", None)):
+            out.update(russian.phones(word, stress))
+        for v in RU_VOWELS:
+            for stress in range(5):
+                out.update(russian.phones(f"{c}{v}{c}{v}та{c}{v}{c}{v}м", stress))
+    for v in RU_VOWELS:
+        for stress in range(3):
+            out.update(russian.phones(f"{v}{v}т{v}", stress))
+    return frozenset(out)
+
+
+# Words that begin as phones do, to stand for them where their neighbours are pronounced: in Russian a
+# preposition takes the voicing of what follows, in English "the" and "a" hear a vowel.
+_STAND_INS = {"ru": ("мир", "дом", "том"), "en": ("Ann", "man", "man")}
+
+
+_SIBILANTS = ("s", "z", "ʃ", "ʒ")
+
+
+def possessive(word: Pronounced) -> Pronounced:
+    """An English word with "'s" after it."""
+    last = word.phones[-1]
+    ending = ("ɪ", "z") if last.endswith(_SIBILANTS) else ("s",) if last[0] in "ptkfθ" else ("z",)
+    return Pronounced(f"{word.text}'s" if word.text else "", (*word.phones, *ending))
+
+
+def stand_in(phones: Sequence[str], language: str) -> str | None:
+    """A word of the language that its neighbours can be pronounced beside; None where there is none."""
+    base = language.split("-")[0]
+    if base not in _STAND_INS:
+        return None
+    plain, voiced, voiceless = _STAND_INS[base]
+    first = phones[0].lstrip(ipa.PRIMARY).removesuffix("ʲ")
+    if base == "en":
+        return plain if ipa.is_vowel(first) else voiced
+    if first in russian.VOICED and first != "v":
+        return voiced
+    return voiceless if first in russian.VOICELESS else plain

@@ -1,0 +1,42 @@
+"""What would be spoken of a text, without a voice."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from intona.text import lexicon as lexicons
+from intona.text.frontend import Frontend, FrontendConfig, Utterance
+from intona.text.inline import without
+from intona.text.languages import by_script
+from intona.text.lexicon import Lexicon
+
+
+def read(
+    text: str,
+    *,
+    language: str | None = None,
+    phonemes: bool = False,
+    lexicon: Lexicon | str | os.PathLike[str] | None = None,
+) -> list[Utterance]:
+    """The sentences of a text as they are read aloud; `str(utterance)` is the line of phonemes.
+
+    Sentences that cannot be spoken, and characters without a reading, are named in warnings.
+
+    Args:
+        language: "ru", "en" or a code of espeak-ng; None: Russian for Cyrillic letters, else English.
+        phonemes: make `phonemes` and `words` too, which takes espeak-ng or the stress model.
+        lexicon: how certain words are spoken, or the file that says it.
+
+    Raises:
+        UserError: nothing that can be spoken, an unknown language, phonemes in the text that are not known.
+    """
+    frontend = _frontend(language or by_script(without(text)))
+    if phonemes:
+        _ = frontend.engine  # loaded once for all lexicons
+    return frontend.with_lexicon(lexicons.of(lexicon)).speakable(text, phonemes=phonemes)
+
+
+@lru_cache(maxsize=8)
+def _frontend(language: str) -> Frontend:
+    return Frontend(FrontendConfig(language=language))
