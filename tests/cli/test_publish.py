@@ -67,6 +67,24 @@ def test_published_again_it_keeps_what_the_card_says_by_hand(run: Path, tmp_path
     checkpoint.verify(out)
 
 
+def test_a_lexicon_comes_with_the_model(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "lexicon.txt").write_text("nginx = энджин+икс\n", encoding="utf-8")
+    out = tmp_path / "mine"
+    assert _publish(run, out) == 0
+    checkpoint.verify(out)
+    assert (out / "lexicon.txt").read_text("utf-8") == "nginx = энджин+икс\n"
+    (run / "lexicon.txt").unlink()
+    assert _publish(run, out) == 0  # again: what lies in the model stays
+    assert (out / "lexicon.txt").read_text("utf-8") == "nginx = энджин+икс\n"
+    (run / "lexicon.txt").write_text("nginx\n", encoding="utf-8")
+    capsys.readouterr()
+    assert _publish(run, out) == 1
+    assert "lexicon.txt, line 1" in capsys.readouterr().err
+    assert (out / "lexicon.txt").read_text("utf-8") == "nginx = энджин+икс\n"
+
+
 def test_nothing_of_somebody_else_is_overwritten(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import types
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import soundfile
 from intona import cli
 from intona.audio import Audio
 from intona.cli import say
+from intona.errors import Unspeakable, UserError
+from intona.text import Lexicon
 
 RATE = 22_050
 
@@ -24,8 +27,19 @@ class Voice:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.lexicon: Lexicon | None = None
+
+    def load(self, name: str, lexicon: Lexicon | None = None) -> Voice:
+        self.lexicon = lexicon
+        return self
 
     def say(self, text: str, **options: Any) -> Audio:
+        if text == "* * *":
+            raise Unspeakable("no words in the text", where="text")
+        if text == "broken":
+            raise UserError("the vocoder's samples are not finite")
+        if "♥" in text:
+            warnings.warn("not read: ♥ (U+2665)", stacklevel=2)
         self.calls.append((text, options))
         return Audio(np.full(len(text) * RATE // 10, 0.25, dtype=np.float32), RATE)
 
@@ -36,9 +50,10 @@ def voice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Voice:
 
     voice = Voice()
     synth = types.ModuleType("intona.synth")
-    synth.load = lambda name: voice  # type: ignore[attr-defined]
+    synth.load = voice.load  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "intona.synth", synth)
     monkeypatch.setattr(intona, "synth", synth, raising=False)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # `main` installs its own
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("INTONA_DEBUG", raising=False)
     return voice
@@ -156,3 +171,79 @@ def test_names_of_the_wavs(output: str, n: int, expected: list[str] | None):
 def test_names_keep_their_order_past_a_thousand_lines():
     paths = say.outputs("a.wav", 1200)
     assert paths is not None and [p.name for p in sorted(paths)] == [p.name for p in paths]
+
+
+def book(tmp_path: Path, *lines: str) -> None:
+    (tmp_path / "book.txt").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize("flags", [[], ["--stream"]])
+def test_a_book_goes_on_past_a_line_that_cannot_be_spoken(
+    voice: Voice, tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+):
+    book(tmp_path, "раз", "", "* * *", "два ♥", "* * *", "три ♥")
+    assert cli.main(["say", "-f", "book.txt", "-o", "line.wav", *flags]) == 1
+    assert [text for text, _ in voice.calls] == ["раз", "два ♥", "три ♥"]
+    # The numbers are those of the lines that are not blank, so that a line keeps its name.
+    assert sorted(p.name for p in tmp_path.glob("*.wav")) == ["line_001.wav", "line_003.wav", "line_005.wav"]
+    err = capsys.readouterr().err.splitlines()
+    warned = [line for line in err if line.startswith("intona: warning: ")]
+    assert warned == [
+        "intona: warning: book.txt: line 3: not spoken: text: no words in the text",
+        "intona: warning: book.txt: line 4: not read: ♥ (U+2665)",
+        "intona: warning: book.txt: line 5: not spoken: text: no words in the text",
+        "intona: warning: book.txt: line 6: not read: ♥ (U+2665)",
+    ]
+    assert err[-1] == "intona: error: book.txt: 2 of 5 lines could not be spoken"
+
+
+@pytest.mark.parametrize("flags", [[], ["--stream"]])
+def test_a_book_on_stdout_is_what_could_be_spoken(
+    voice: Voice, tmp_path: Path, flags: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    book(tmp_path, "* * *", "one", "* * *")
+    with open(tmp_path / "pipe", "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert cli.main(["say", "-f", "book.txt", "-o", "-", *flags]) == 1
+    samples, _ = soundfile.read(tmp_path / "pipe")
+    assert len(samples) == 3 * RATE // 10
+
+
+def test_a_book_of_nothing(voice: Voice, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    book(tmp_path, "* * *", "* * *")
+    for output in ("-", "a.wav"):
+        assert cli.main(["say", "-f", "book.txt", "-o", output]) == 1
+        out, err = capsys.readouterr()
+        assert out == "" and err.endswith("2 of 2 lines could not be spoken\n")
+
+
+def test_an_error_that_is_not_the_text_s_ends_the_book(
+    voice: Voice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    book(tmp_path, "раз", "broken", "два")
+    assert cli.main(["say", "-f", "book.txt"]) == 1
+    assert [text for text, _ in voice.calls] == ["раз"]
+    assert capsys.readouterr().err.endswith("intona: error: the vocoder's samples are not finite\n")
+
+
+def test_one_text_that_cannot_be_spoken_is_an_error(voice: Voice, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["say", "* * *"]) == 1
+    assert capsys.readouterr().err == "intona: error: text: no words in the text\n"
+
+
+def test_a_long_line_of_a_book_is_named_by_its_place_in_the_file(
+    voice: Voice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    book(tmp_path, "раз", "", "x" * 20_001)
+    assert cli.main(["say", "-f", "book.txt"]) == 1
+    assert "book.txt: line 3: 20001 characters" in capsys.readouterr().err
+
+
+def test_a_lexicon_reaches_the_voice(voice: Voice, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "lexicon.txt").write_text("nginx = энджин+икс", encoding="utf-8")
+    assert cli.main(["say", "--lexicon", "lexicon.txt", "nginx"]) == 0
+    assert voice.lexicon is not None and [e.word for e in voice.lexicon.entries] == ["nginx"]
+    (tmp_path / "lexicon.txt").write_text("nginx", encoding="utf-8")
+    voice.calls.clear()
+    assert cli.main(["say", "--lexicon", "lexicon.txt", "nginx"]) == 1
+    assert "lexicon.txt, line 1: 1 fields, expected 2" in capsys.readouterr().err and voice.calls == []

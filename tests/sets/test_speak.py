@@ -20,7 +20,7 @@ from intona.evaluation import Manifest, Row
 from intona.sets import speak
 from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.synth.gradtts import GradTTSVoice
-from intona.text import Frontend, FrontendConfig, PhonemeTokenizer, split_sentences
+from intona.text import Frontend, FrontendConfig, Lexicon, PhonemeTokenizer, split_sentences
 from intona.vocoder import GriffinLim
 
 TEXTS = ("мама мыла раму", "кот", "дом стоит у реки. там тихо", "снег идёт весь день", "да. нет. да", "раз")
@@ -192,6 +192,32 @@ def test_a_folder_of_another_make_is_refused(
     (tmp_path / "b" / "x.wav").write_bytes(b"")
     with pytest.raises(UserError, match="unknown make"):
         synthesize_set(voice, manifest, tmp_path / "b")
+
+
+def test_a_folder_of_another_lexicon_is_refused(
+    make: Callable[..., GradTTSVoice], manifest: Manifest, tmp_path: Path
+) -> None:
+    voice, rows = make(), Manifest(rows=manifest.rows[1:2])
+    synthesize_set(voice, rows, tmp_path / "a")
+    plain = _wavs(tmp_path / "a")["u1"]
+    voice.use_lexicon(Lexicon.parse("кот = [[r ˈa s]]"))
+    with pytest.raises(UserError, match="made with another lexicon"):
+        synthesize_set(voice, rows, tmp_path / "a")
+    synthesize_set(voice, rows, tmp_path / "b")
+    assert len(_wavs(tmp_path / "b")["u1"]) != len(plain) or not np.array_equal(
+        _wavs(tmp_path / "b")["u1"], plain
+    )
+
+
+def test_a_warning_names_its_row(
+    make: Callable[..., GradTTSVoice], tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    rows = tuple(Row(id=i, text=t) for i, t in (("a", "кот. 你。"), ("b", "кот. 你。"), ("c", "[[θ]]")))
+    spoken = synthesize_set(make(), Manifest(rows=rows), tmp_path)
+    assert spoken.made == 2
+    assert [f.reason.split(";")[0] for f in spoken.failures] == ['[[θ]]: unknown phoneme "θ"']
+    told = [str(w.message) for w in recwarn if "left out" in str(w.message)]
+    assert [t.split(":")[0] for t in told] == ["a", "b"]
 
 
 def test_the_unet_sees_no_padding(make: Callable[..., GradTTSVoice]) -> None:

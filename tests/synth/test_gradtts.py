@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from intona import checkpoint, synth
+from intona import checkpoint, cli, synth
 from intona.acoustic.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.audio import MelSpec
 from intona.config import to_dict, write_json
 from intona.encoders.plain import PlainEncoderConfig
-from intona.errors import UserError
+from intona.errors import Unspeakable, UserError
 from intona.synth.gradtts import GradTTSVoice
 from intona.synth.voice import MAX_CHARACTERS, PAUSE_SECONDS
-from intona.text import PhonemeTokenizer
+from intona.text import BpeTokenizer, Lexicon, PhonemeTokenizer, lexicon, phonemes_to_text
 
 SYMBOLS = ("m", "ˈa", "ə", " ", ".")
 
@@ -202,3 +203,78 @@ def test_an_index_without_weights_is_none(run: Path, tmp_path: Path) -> None:
     write_json(out / "files.json", {})
     with pytest.raises(UserError, match="lists no weights"):
         synth.load(out)
+
+
+@pytest.fixture
+def tokens_of(voice: GradTTSVoice, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """What reaches the model when a text is said: its symbols, a line a sentence."""
+
+    def say(text: str, **how: object) -> list[str]:
+        seen: list[str] = []
+        real = voice.model.synthesize
+
+        def synthesize(tokens: torch.Tensor, *arguments: object, **options: object) -> object:
+            seen.append(phonemes_to_text(voice.tokenizer.decode(tokens[0].tolist())))
+            return real(tokens, *arguments, **options)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as m:
+            m.setattr(voice.model, "synthesize", synthesize)
+            voice.say(text, steps=1, **how)  # type: ignore[arg-type]
+        return seen
+
+    return say
+
+
+def test_phonemes_inside_a_text_reach_the_model(tokens_of: Callable[..., list[str]]) -> None:
+    assert tokens_of("[[m ˈa m ə]]. Мама [[m ə]].") == ["m ˈa m ə .", "m ˈa m ə | m ə ."]
+    with pytest.raises(UserError, match=r'unknown phoneme "a"; did you mean ˈa\?'):
+        tokens_of("мама [[m a]].")
+    with pytest.raises(UserError, match='unknown phoneme "k"; known: ˈa m ə'):  # this voice never heard it
+        tokens_of("мама. [[k ə]].")
+    with pytest.raises(UserError, match=r"\[\[ without \]\]"):
+        tokens_of("мама. [[m ə.")
+
+
+def test_a_lexicon_reaches_the_model(
+    voice: GradTTSVoice, tokens_of: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "words.txt").write_text("кот = м+ама\n5 = [[m ə | m ˈa]]", encoding="utf-8")
+    voice.use_lexicon(tmp_path / "words.txt")
+    assert tokens_of("Кот 5 мама.") == ["m ˈa m ə | m ə | m ˈa | m ˈa m ə ."]
+    voice.use_lexicon(Lexicon.parse("кот = [[m ˈa]]"))  # the later one goes first
+    assert tokens_of("кот 5.") == ["m ˈa | m ə | m ˈa ."]
+
+
+def test_the_lexicon_of_a_voice_lies_in_its_directory(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run/lexicon.txt").write_text("кот = мам+а\nкит = м+ама", encoding="utf-8")
+    voice = synth.load(tmp_path / "run")
+    assert str(voice.sentences("кот")[0]) == "m ɐ m ˈa"
+    own = synth.load(tmp_path / "run", lexicon=Lexicon.parse("кот = [[m ə]]"))
+    assert [str(own.sentences(t)[0]) for t in ("кот", "кит")] == ["m ə", "m ˈa m ə"]
+    assert cli.main(["publish", str(tmp_path / "run"), str(tmp_path / "out")]) == 1  # no config of a run
+    source = checkpoint.resolve(tmp_path / "run")
+    file = lexicon.in_directory(source)
+    assert file == tmp_path / "run/lexicon.txt"
+    published = checkpoint.publish(source, tmp_path / "out", card={}, files=[file])
+    checkpoint.verify(published)
+    assert str(synth.load(published).sentences("кот")[0]) == "m ɐ m ˈa"
+    (published / "lexicon.txt").write_text("кот", encoding="utf-8")
+    with pytest.raises(UserError, match=r"lexicon.txt"):
+        synth.load(published)
+
+
+def test_a_sentence_that_cannot_be_spoken_is_left_out(tokens_of: Callable[..., list[str]]) -> None:
+    with pytest.warns(UserWarning, match='left out: "你好。": text: letters that language "ru"'):
+        assert tokens_of("Мама. 你好。 Мама.") == ["m ˈa m ə .", "m ˈa m ə ."]
+    with pytest.raises(Unspeakable, match="letters that language"):
+        tokens_of("你好。")
+
+
+def test_a_voice_that_reads_letters_beside_phonemes_refuses_phonemes_in_a_text(voice: GradTTSVoice) -> None:
+    voice.bpe = BpeTokenizer.train(["мама"], size=20)
+    with pytest.raises(UserError, match="this voice reads letters"):
+        voice.sentences("мама [[m ə]]")
+    voice.use_lexicon(Lexicon.parse("мама = [[m ə]]"))  # the letters are known here
+    _, _, pieces = voice.numbers(voice.sentences("Мама, мама"))
+    assert pieces is not None and voice.bpe.decode(pieces.ids[0].tolist())[0].startswith("м")

@@ -27,7 +27,7 @@ class Read:
     file: Annotated[Path | None, tyro.conf.arg(aliases=["-f"], metavar="FILE")] = None
     """Read the text from a UTF-8 file."""
     language: Annotated[str | None, tyro.conf.arg(metavar="CODE")] = None
-    """ru, en or a code of espeak-ng; if not given, ru for a line in Cyrillic letters, else en."""
+    """ru, en or a code of espeak-ng; if not given, ru for a line with Cyrillic letters, else en."""
     phonemes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the phonemes: symbols separated by spaces, words by "|"."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

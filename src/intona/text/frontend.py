@@ -153,7 +153,7 @@ class Frontend:
                 raise Unspeakable(made.what, where=f"text {i}: {made.where}", mend=made.mend)
         return out
 
-    def speakable(self, text: str, *, phonemes: bool = True) -> list[Utterance]:
+    def speakable(self, text: str, *, phonemes: bool = True, names: bool = False) -> list[Utterance]:
         """The sentences of a text; one that cannot be spoken is named in a warning, unless all are such.
 
         A warning names what in a sentence has no reading, too.
@@ -161,6 +161,7 @@ class Frontend:
         Args:
             phonemes: False makes `normalized` alone: neither espeak-ng nor the stress model is loaded, and
                 `phonemes` and `words` are empty.
+            names: warn with the Unicode names of characters.
 
         Raises:
             Unspeakable: nothing in the text can be spoken; phonemes in it that cannot be read.
@@ -180,7 +181,7 @@ class Frontend:
         for sentence, error in skipped:
             warnings.warn(f"left out: {shown(sentence)}: {error}", stacklevel=3)
         for utterance in out:
-            if line := not_read(utterance):
+            if line := not_read(utterance, names=names):
                 warnings.warn(line, stacklevel=3)
         return out
 

@@ -127,7 +127,9 @@ def _segmented(chunk: str, known: Collection[str] | None) -> list[str]:
             out[-1] += phone
         else:
             out.append(phone)
-    return out
+    cores = {_core(p) for p in known}
+    # Of "dʑ" nobody knows "ʑ" alone: the phone that was meant is named.
+    return [chunk] if _is_one(body) and any(_core(p) not in cores for p in out) else out
 
 
 def _settled(
@@ -172,6 +174,7 @@ def _nearest(phone: str, known: Collection[str]) -> str:
 
 
 def _core(phone: str) -> str:
+    """A phone without stress, length and softness."""
     return _letters(_untied(phone).lstrip(ipa.PRIMARY + ipa.SECONDARY))
 
 

@@ -35,8 +35,8 @@ def language_of(text: str, languages: Sequence[str], asked: str | None = None) -
 
 
 def by_script(text: str) -> str:
-    """Russian for Cyrillic letters, else English."""
-    return "ru" if _in_cyrillic(text) else "en"
+    """Russian where there is a Cyrillic letter, for it reads Latin ones too; else English."""
+    return "ru" if any(unicodedata.name(ch, "").startswith("CYRILLIC") for ch in text) else "en"
 
 
 def warn_of_script(text: str, language: str) -> None:

@@ -24,7 +24,8 @@ def read(
     Sentences that cannot be spoken, and characters without a reading, are named in warnings.
 
     Args:
-        language: "ru", "en" or a code of espeak-ng; None: Russian for Cyrillic letters, else English.
+        language: "ru", "en" or a code of espeak-ng; None: Russian where there are Cyrillic letters, else
+            English.
         phonemes: make `phonemes` and `words` too, which takes espeak-ng or the stress model.
         lexicon: how certain words are spoken, or the file that says it.
 
@@ -34,7 +35,7 @@ def read(
     frontend = _frontend(language or by_script(without(text)))
     if phonemes:
         _ = frontend.engine  # loaded once for all lexicons
-    return frontend.with_lexicon(lexicons.of(lexicon)).speakable(text, phonemes=phonemes)
+    return frontend.with_lexicon(lexicons.of(lexicon)).speakable(text, phonemes=phonemes, names=True)
 
 
 @lru_cache(maxsize=8)

@@ -27,7 +27,7 @@ from intona.synth import speech_lm
 from intona.synth.reference import levelled
 from intona.synth.speech_lm import LanguageVoice
 from intona.synth.transcription import windows
-from intona.text import BpeTokenizer
+from intona.text import BpeTokenizer, Lexicon
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*did not end by itself")
 
@@ -216,6 +216,18 @@ def test_unknown_characters_are_left_out_and_named(voice) -> None:
     assert spelling.read(voice.tokenizer, pieces).replace(" ", "") == "".join(
         ch for ch in said.lower() if ch in known
     )
+
+
+def test_a_voice_of_letters_takes_spellings_and_refuses_phonemes(joint: Path) -> None:
+    voice = speech_lm.load(joint)
+    with pytest.raises(UserError, match="this voice reads letters, it cannot take"):
+        voice.say("Да [[d ˈa]].")
+    voice.use_lexicon(Lexicon.parse("nginx = энджин+икс\nда = [[d ˈa]]"))
+    with pytest.warns(UserWarning, match="1 words with phonemes in the lexicon are read as written"):
+        ((said, _),) = voice.sentences("nginx, да.", "ru")
+    assert said == "энджиникс, да."
+    with pytest.warns(UserWarning, match='left out: "你。": text: letters that language "ru" does not read'):
+        assert [t for t, _ in voice.sentences("Да. 你。 Да.")] == ["Да.", "Да."]
 
 
 def test_character_frames_are_found_again() -> None:

@@ -21,6 +21,7 @@ from intona.errors import UserError
 from intona.latents import vits
 from intona.latents.vits import VitsSpace
 from intona.nn.random import ItemRandom
+from intona.synth.voice import refuse_inline
 from intona.systems.restyle import decoder as decoders
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.stage import FACTS, VERSION, RunConfig
@@ -72,8 +73,9 @@ class RestyleVoice:
                 change lengths.
 
         Raises:
-            UserError: nothing to say, an empty style, silence, numbers out of range.
+            UserError: nothing to say, phonemes in the text, an empty style, silence, numbers out of range.
         """
+        refuse_inline(text)
         if rate is not None and not (math.isfinite(rate) and 0.25 <= rate <= 4):
             raise UserError(f"{rate:g} is not between 0.25 and 4", where="rate")
         if style is None:

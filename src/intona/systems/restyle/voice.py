@@ -7,7 +7,6 @@ from typing import Any
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.synth.voice import refuse_inline
 from intona.systems.restyle import speak
 
 GUIDANCE, STEPS = 3.0, 10
@@ -49,7 +48,6 @@ class StyledVoice:
         for flag, given in (("--phonemes", phonemes), ("--temperature", temperature is not None)):
             if given:
                 raise UserError("this kind of voice has no such option", where=flag)
-        refuse_inline(text)
         if speaker is not None:
             self.voice.speaker = self.voice.space.speaker(speaker)
         made = self.voice.say(
