@@ -23,7 +23,7 @@ class Line:
     text: str
 
 
-class Lines(Sequence[Line]):
+class Lines:
     """The lines of a text that are not blank. Of several, those that cannot be spoken are left out.
 
     Args:
@@ -37,8 +37,8 @@ class Lines(Sequence[Line]):
     def __len__(self) -> int:
         return len(self.lines)
 
-    def __getitem__(self, i):  # type: ignore[no-untyped-def]
-        return self.lines[i]
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self.lines)
 
     @property
     def n_spoken(self) -> int:
