@@ -12,8 +12,11 @@ from typing import Any
 
 from intona.errors import UserError
 from intona.text import espeak, ipa
+from intona.text.loanwords_ru import with_yo
 from intona.text.normalize import PUNCTUATION, RU_VOWELS, STRESS, joined, marked_vowel, plain
 from intona.text.russian import ENCLITICS, PROCLITICS
+
+_SKY = frozenset(["небо", "неба", "небу", "небом", "небе"])  # silero-stress always takes it for the palate
 
 
 class SileroStress:
@@ -45,6 +48,9 @@ class SileroStress:
         answer = [w for raw in marked if (w := raw.strip("".join(PUNCTUATION)))]
         if len(answer) != len(words):
             return words
+        answer = [
+            w if _bare(w) in _SKY and "ё" in a.lower() else a for a, w in zip(answer, words, strict=True)
+        ]
         same = (_bare(a) == _bare(w) for a, w in zip(answer, words, strict=True))
         return [a if ok else w for a, w, ok in zip(answer, words, same, strict=True)]
 
@@ -106,6 +112,7 @@ def resolve(tokens: list[str], accents: SileroStress | None) -> list[tuple[str, 
 
     Clitics without a mark come back with None too; `EspeakStress.of` leaves them unstressed.
     """
+    tokens = [with_yo(t) for t in tokens]
     words = [t for t in tokens if t not in PUNCTUATION]
     marked = words
     if accents is not None and any(needs(w) for w in words):
