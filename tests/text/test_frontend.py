@@ -167,7 +167,8 @@ def test_hard_consonants_of_loanwords(ru, text, phones):
     ("text", "phones"),
     [
         ("счет", "ɕː ˈo t"), ("лед", "lʲ ˈo t"), ("шел", "ʂ ˈo ɫ"), ("еще", "j ɪ ɕː ˈo"),
-        ("елка", "j ˈo ɫ k ə"), ("зеленый", "zʲ ɪ lʲ ˈo n ɨ j"), ("небо", "nʲ ˈe b ə"), ("нет", "nʲ ˈe t"), ("лес", "lʲ ˈe s"),
+        ("елка", "j ˈo ɫ k ə"), ("зеленый", "zʲ ɪ lʲ ˈo n ɨ j"),
+        ("небо", "nʲ ˈe b ə"), ("нет", "nʲ ˈe t"), ("лес", "lʲ ˈe s"),
     ],
 )  # fmt: skip
 def test_yo_that_the_spelling_leaves_out(ru, text, phones):

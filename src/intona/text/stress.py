@@ -16,6 +16,7 @@ from intona.text.loanwords_ru import with_yo
 from intona.text.normalize import PUNCTUATION, RU_VOWELS, STRESS, joined, marked_vowel, plain
 from intona.text.russian import ENCLITICS, PROCLITICS
 
+_CACHE = 200_000
 _SKY = frozenset(["небо", "неба", "небу", "небом", "небе"])  # silero-stress always takes it for the palate
 
 
@@ -36,13 +37,14 @@ class SileroStress:
             torch.set_num_threads(threads)
             torch.set_grad_enabled(gradients)
         self._no_grad = torch.no_grad  # restores the caller's mode, whatever the model does to it
+        self._marked: dict[str, str] = {}
         self.version = importlib.metadata.version("silero-stress")
 
     def mark(self, words: list[str], text: str) -> list[str]:
         """The words with `+` and ё put in; a word comes back as it was where the answer does not fit."""
         try:
             with self._no_grad():
-                marked = self._accent(text).split()
+                marked = self._words(self._accent.homosolver(text).split())
         except Exception:  # the model is third-party code: a text it chokes on keeps espeak-ng's stress
             return words
         answer = [w for raw in marked if (w := raw.strip("".join(PUNCTUATION)))]
@@ -53,6 +55,19 @@ class SileroStress:
         ]
         same = (_bare(a) == _bare(w) for a, w in zip(answer, words, strict=True))
         return [a if ok else w for a, w, ok in zip(answer, words, same, strict=True)]
+
+
+    def _words(self, words: list[str]) -> list[str]:
+        """Words whose homographs are settled, stressed: each by itself, so that an answer can be kept."""
+        if len(self._marked) > _CACHE:
+            self._marked.clear()
+        new = [w for w in dict.fromkeys(words) if w not in self._marked]
+        if new:
+            answers = self._accent.accentor(" ".join(new)).split()
+            if len(answers) != len(new):
+                return words
+            self._marked.update(zip(new, answers, strict=True))
+        return [self._marked[w] for w in words]
 
 
 _compile: Any = re._compile  # type: ignore[attr-defined]
@@ -178,7 +193,7 @@ class EspeakStress:
         return espeak.get().version
 
     def learn(self, words: Iterable[str]) -> None:
-        if len(self._known) > 200_000:
+        if len(self._known) > _CACHE:
             self._known.clear()
         new = [w for w in dict.fromkeys(words) if w not in self._known]
         known: list[tuple[str, int | None]] = []
