@@ -128,9 +128,9 @@ def morphology() -> Any:
     return pymorphy3.MorphAnalyzer(lang="ru")
 
 
-@lru_cache(maxsize=1)
-def normalizer() -> Any:
-    """ru-normalizr as the front end uses it."""
+@lru_cache(maxsize=2)
+def normalizer(*, roman: bool = False) -> Any:
+    """ru-normalizr as the front end uses it; looking for Roman numerals takes half of its time."""
     from ru_normalizr import NormalizeOptions, Normalizer
 
     options = NormalizeOptions.tts(
@@ -139,6 +139,7 @@ def normalizer() -> Any:
         enable_latinization=False,  # ours is nearer to how Russians say Latin names
         enable_first_word_decap=False,
         remove_links=False,  # nothing is dropped
+        enable_roman_normalization=roman,
     )
     return Normalizer(options)
 

@@ -64,7 +64,8 @@ def verbalize(text: str) -> str:
 
 def _inflected(text: str) -> str:
     grams = _GRAMS.search(text)
-    text = letters_ru.normalizer().normalize(_NEGATED.sub(r"\1 без ", text))
+    normalizer = letters_ru.normalizer(roman=bool(re.search("[IVXLCDM]", text)))
+    text = normalizer.normalize(_NEGATED.sub(r"\1 без ", text))
     text = _LENT.sub(r"\1 ", text)
     return _GRAM_WORD.sub(r"\1ов", text) if grams else text
 
