@@ -54,6 +54,7 @@ _PERCENT_ADJECTIVE = re.compile(
     rf"(\d+)\s?%-({'|'.join(sorted(_PERCENT_ENDINGS, key=len, reverse=True))})(?!\w)"
 )
 _MOBILE = re.compile(r"(?<![\d+(.,])8[\s-]?\(?(9\d\d)\)?[\s-]?(\d{3})[\s-]?(\d{2})[\s-]?(\d{2})(?!\d)")
+_LOCAL_NUMBER = re.compile(r"(?<![\d-])(\d{3})-(\d{2})-(\d{2})(?![\d-])")
 # "2 тетради": the form is also a dative, and ru-normalizr takes it for "во второй тетради".
 _SOFT_NOUN = re.compile(r"(?<![\d.,:/-])(?:([А-Яа-яЁё]+)\s+)?(?<!\d)(\d*[234])\s+([а-яё]+и)(?!\w)")
 _BY = re.compile(r"(?<=\d)\s?[xхXХ]\s?(?=\d)")
@@ -89,6 +90,7 @@ def prepare(text: str) -> str:
     text = _CENTURY.sub(_century, text)
     text = _TIME.sub(_clock, text)
     text = _MOBILE.sub(lambda m: "8-" + "-".join(m.groups()), text)
+    text = _LOCAL_NUMBER.sub(lambda m: ", ".join(cardinal(g, "ru") for g in m.groups()), text)
     text = _money(text)
     text = _FIXED_PAIR.sub(lambda m: _FIXED[m[0]], text)
     text = _FRACTION.sub(_fraction, text)
@@ -96,6 +98,7 @@ def prepare(text: str) -> str:
     text = re.sub(r"(?i:(?<!\w)св\.)(?=\s?\d)", "свыше", text)
     text = re.sub(r"(?<![\w>])>\s?(?=\d)", "больше ", text)
     text = re.sub(r"(?<![\w<])<\s?(?=\d)", "меньше ", text)
+    text = re.sub(r"(?<=\d)\s?с\.?(?=\s*$|[,;!?]|\s+[А-ЯЁ])", " сек.", text)
     text = _SOFT_NOUN.sub(_soft_noun, text)
     text = letters_ru.letters_with_numbers(text)
     return _BY.sub(" на ", text)

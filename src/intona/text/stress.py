@@ -56,7 +56,6 @@ class SileroStress:
         same = (_bare(a) == _bare(w) for a, w in zip(answer, words, strict=True))
         return [a if ok else w for a, w, ok in zip(answer, words, same, strict=True)]
 
-
     def _words(self, words: list[str]) -> list[str]:
         """Words whose homographs are settled, stressed: each by itself, so that an answer can be kept."""
         if len(self._marked) > _CACHE:

@@ -23,7 +23,7 @@ _NEEDS_READING = re.compile(
     r"|[А-ЯЁ]{2}"  # acronyms
     rf"|(?<![{_WORD}])[А-ЯЁ](?![{_WORD}\u0301'-]|\s+[а-яё])"  # initials, letters
     rf"|(?<![{_WORD}])[{_WORD}]{{1,6}}\.(?=\s*[^\s.])"  # abbreviations inside a text, then at its end
-    rf"|(?<![{_WORD}])(?:{abbreviations_ru.FINAL})\.\s*$|(?<![{_WORD}])(?:г-н|г-жа|пр-т|б-р)(?![{_WORD}])"
+    rf"|(?<![{_WORD}])(?:{abbreviations_ru.FINAL})\.\s*$|(?<![{_WORD}])(?:г-н|г-жа|пр-т|б-р|р-н|кол-во)(?![{_WORD}])"
 )
 _GRAMS = re.compile(r"\d\s?(?:г|кг|мг|мкг)(?!\w)")
 _GRAM_WORD = re.compile(r"(?<!один )(?<!\w)((?:кило|милли|микро)?грамм)(?!\w)")
