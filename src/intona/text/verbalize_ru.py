@@ -51,10 +51,10 @@ def verbalize(text: str) -> str:
     text = letters_ru.initials(letters_ru.shouted(text))
     if re.search("[A-Za-z]", text):
         text = letters_ru.formulas(text)
+    text = abbreviations_ru.expand(text)
     if re.search(r"\d", text):
         text = numbers_ru.prepare(text)
     text = numbers_ru.prepare_roman(text)
-    text = abbreviations_ru.expand(text)
     text = re.sub(r"(?<=\s)>(?=\s)", "больше", re.sub(r"(?<=\s)<(?=\s)", "меньше", text))
     text = letters_ru.acronyms(letters_ru.single_letters(text))
     if _NEEDS_READING.search(text):
