@@ -60,24 +60,42 @@ def _voice(seconds: float = SECONDS) -> Any:
     return Audio((0.1 * np.asarray(x)).astype(np.float32), 22_050)
 
 
+EVERYDAY = (
+    "Встреча 15.05.2026 в 18:30, ул. Ленина, д. 7, кв. 12.",
+    "Ночью −5 °C, ветер до 12 м/с, днём около 3 градусов.",
+    "Из 40 стран приехали не менее 100 человек, 2 девочки и 1 тетрадь забыты.",
+    "В XIX в. население выросло с 5 до 10 млн чел., т. е. на 100 %.",
+)
+EVERYDAY_EN = (
+    "On May 5, 2026 at 6:30 p.m., Dr. Smith paid $5.3 million for 12 km² of land.",
+    "Chapter IV says that Henry VIII weighed 150 kg, i.e. about 330 lb.",
+    "Call +1 (555) 123-4567 or write to info@example.com before 10/01/2026.",
+    "The U.S. sent 3/4 cup of flour, 2nd class, at −5 °C.",
+)
+
+
 def text(budget: float) -> list[Result]:
     """Normalization, stress and phonemes."""
     from intona.text import Frontend, FrontendConfig
 
     results = []
-    for stress in ("none", "auto"):
-        frontend = Frontend(FrontendConfig(language="ru", stress=stress))
+    for language, stress, kind, sentences in (
+        ("ru", "none", "plain", SENTENCES),
+        ("ru", "auto", "plain", SENTENCES),
+        ("ru", "auto", "everyday", EVERYDAY),
+        ("en", "auto", "everyday", EVERYDAY_EN),
+    ):
+        frontend = Frontend(FrontendConfig(language=language, stress=stress))  # type: ignore[arg-type]
         # Fresh sentences each time: a cache would make this a measurement of the cache.
         counter = iter(range(10**9))
 
-        def call(frontend: Any = frontend, counter: Any = counter) -> None:
-            frontend([f"{s} {next(counter)}" for s in SENTENCES * 8])
+        def call(frontend: Any = frontend, counter: Any = counter, sentences: Any = sentences) -> None:
+            frontend([f"{s} {next(counter)}" for s in sentences * 8])
 
         found = measure(call, budget=budget)
-        rate = f"{len(SENTENCES) * 8 / found.median:.0f} sentences/s"
-        results.append(
-            Result(part="text", what=f"32 Russian sentences, stress {stress}", time=found, rate=rate)
-        )
+        rate = f"{len(sentences) * 8 / found.median:.0f} sentences/s"
+        what = f"32 {kind} sentences, {language}, stress {stress}"
+        results.append(Result(part="text", what=what, time=found, rate=rate))
     return results
 
 

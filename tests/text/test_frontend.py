@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from intona.errors import UserError
-from intona.text import Frontend, FrontendConfig, compatible, phonemes_to_text
+from intona.text import (
+    Frontend,
+    FrontendConfig,
+    compatible,
+    inventory_differences,
+    load_tokenizer,
+    phonemes_to_text,
+)
 from intona.text.ipa import is_word_symbol
 
 SENTENCES = [  # festvox-ru prompts
@@ -141,3 +148,51 @@ def test_batch_names_the_bad_text(ru):
 
 def test_batch_equals_one_by_one(ru):
     assert ru(SENTENCES) == [ru([s])[0] for s in SENTENCES]
+
+
+@pytest.mark.parametrize(
+    ("text", "phones"),
+    [
+        ("шоссе", "ʂ ɐ s s ˈɛ"), ("отель", "ɐ t ˈɛ lʲ"), ("кафе", "k ɐ f ˈɛ"), ("тест", "t ˈɛ s t"),
+        ("модель", "m ɐ d ˈɛ lʲ"), ("бизнес", "bʲ ˈi z n ɨ s"), ("проект", "p r ɐ ˈɛ k t"),
+        ("тесто", "tʲ ˈe s t ə"), ("степь", "sʲ tʲ ˈe pʲ"), ("температ+ура", "tʲ ɪ m pʲ ɪ r ɐ t ˈu r ə"),
+        ("к+афель", "k ˈa fʲ ɪ lʲ"), ("интер+ес", "ɪ nʲ tʲ ɪ rʲ ˈe s"),
+    ],
+)  # fmt: skip
+def test_hard_consonants_of_loanwords(ru, text, phones):
+    assert word(ru, text) == phones
+
+
+@pytest.mark.parametrize(
+    ("text", "phones"),
+    [
+        ("счет", "ɕː ˈo t"), ("лед", "lʲ ˈo t"), ("шел", "ʂ ˈo ɫ"), ("еще", "j ɪ ɕː ˈo"),
+        ("елка", "j ˈo ɫ k ə"), ("зеленый", "zʲ ɪ lʲ ˈo n ɨ j"),
+        ("небо", "nʲ ˈe b ə"), ("нет", "nʲ ˈe t"), ("лес", "lʲ ˈe s"),
+    ],
+)  # fmt: skip
+def test_yo_that_the_spelling_leaves_out(ru, text, phones):
+    assert word(ru, text) == phones
+
+
+def test_a_voice_of_an_older_front_end_is_told_apart_by_its_phones_only(ru):
+    here = ru.describe()
+    older = {**here, "normalizer_version": "1", "backend_version": "2", "stress_version": "0"}
+    assert inventory_differences(older, here) == []
+    assert len(compatible(older, here)) == 3
+    assert inventory_differences({**older, "backend_version": "1"}, here) == [
+        "phonemizer version: '1' there, '3' here"
+    ]
+    assert inventory_differences({**older, "stress": "none"}, here) != []
+    assert inventory_differences({**older, "language": "en"}, here) != []
+
+
+def test_the_shipped_voices_know_every_phone_of_the_rules(ru):
+    """What the loanword and ё rules make, against the symbols that the shipped voice was trained with."""
+    known = set(load_tokenizer("models/ru/tokenizer.json").symbols)
+    texts = [
+        *SENTENCES,
+        "Шоссе, отель, кафе, тест и проект в интернете.",
+        "Счет 5:3, $1.2 млрд, ФСБ и МГУ, А. С. Пушкин.",
+    ]
+    assert {s for u in ru(texts) for s in u.phonemes} <= known

@@ -29,8 +29,8 @@ from intona.text import (
     Lexicon,
     PhonemeTokenizer,
     Utterance,
-    compatible,
     inline,
+    inventory_differences,
     lexicon,
     load_tokenizer,
 )
@@ -277,7 +277,7 @@ def _frontend_for(tokenizer: PhonemeTokenizer, language: str) -> Frontend:
     if "languages" in trained_with:  # of corpora that were merged
         trained_with = trained_with["languages"].get(language, {})
     frontend = Frontend(FrontendConfig(language=trained_with.get("language", language)))
-    differences = compatible(trained_with, frontend.describe()) if trained_with else []
+    differences = inventory_differences(trained_with, frontend.describe()) if trained_with else []
     if differences:
         warnings.warn(
             f"the text front end is not the one of the training: {'; '.join(differences)}", stacklevel=2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intona.text.frontend import Frontend, FrontendConfig, Utterance, Word, compatible
+from intona.text.frontend import Frontend, FrontendConfig, Utterance, Word, compatible, inventory_differences
 from intona.text.ipa import from_text as phonemes_from_text
 from intona.text.ipa import split_ipa
 from intona.text.ipa import to_text as phonemes_to_text
@@ -24,6 +24,7 @@ __all__ = [
     "Word",
     "WordMap",
     "compatible",
+    "inventory_differences",
     "load_tokenizer",
     "phonemes_from_text",
     "phonemes_to_text",

@@ -341,3 +341,17 @@ def compatible(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     return [
         f"{_NAMES.get(k, k)}: {a.get(k)!r} there, {b.get(k)!r} here" for k in keys if a.get(k) != b.get(k)
     ]
+
+
+def inventory_differences(trained_with: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """What `compatible` lists, without what changes readings but makes no phoneme that a voice does not know.
+
+    Another version of the normalizer or of the stress model, and letter rules with the same phones.
+    """
+    same = {"normalizer_version"}
+    if trained_with.get("stress") == here.get("stress"):
+        same.add("stress_version")
+    rules = {(d.get("backend"), d.get("backend_version")) for d in (trained_with, here)}
+    if rules <= {("intona-ru", version) for version in phonemize.SAME_PHONES}:
+        same.add("backend_version")
+    return compatible(*({k: v for k, v in d.items() if k not in same} for d in (trained_with, here)))

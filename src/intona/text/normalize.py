@@ -14,7 +14,7 @@ from functools import lru_cache
 from intona.errors import UserError
 from intona.text import verbalize_en, verbalize_ru
 
-VERSION = "1"
+VERSION = "2"
 PUNCTUATION = (",", ".", "!", "?", ":", ";", "—", "…")
 RU_VOWELS = frozenset("аеёиоуыэюя")
 STRESS, ACUTE = "+", "\u0301"
@@ -39,6 +39,9 @@ _TOKEN = re.compile(
     r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f]|[-'+](?=[^\W\d_]))*|\+[^\W\d_](?:[^\W\d_]|[-'+](?=[^\W\d_]))*|[,.!?:;—…]"
 )
 _USUAL = re.compile("[ -~А-яЁё«»“”„–—…№]*")  # NFC already, nothing to remove
+_FOOTNOTE = re.compile(r"(?<=[а-яё]{4})[¹²³⁰⁴-⁹]+")  # a unit ("мм²") is shorter than a word
+# U+2212, or an en dash that stands where only a minus can.
+_MINUS = re.compile(r"\u2212(?=\s?\d)|(?<![\w)])(?<!\d )–(?=\d)")
 _OF_RUSSIAN = re.compile("[\0-\x7fА-яЁё«»“”„–—…№]*")
 
 
@@ -110,11 +113,23 @@ def normalize(text: str, language: str) -> Normalized:
     """
     if not text.strip():
         raise UserError("empty text", where="text")
-    out = clean(text)
     base = language.split("-")[0]
+    unreadable = dict.fromkeys(
+        ch for ch in text if not text.isascii() and _category(ch) in ("Cn", "Co", "Cs")
+    )
+    if base == "ru":
+        out = text if _USUAL.fullmatch(text) else _usable(text)
+        strange = {c: " " for c in dict.fromkeys(out) if _is_symbol(c) and c not in verbalize_ru.READABLE}
+        unreadable |= dict.fromkeys(strange) | dict.fromkeys("".join(_FOOTNOTE.findall(out)))
+        out = _FOOTNOTE.sub("", out)
+        # Before dashes and hyphens are unified: a minus sign must be seen.
+        out = clean(verbalize_ru.verbalize(out.translate(str.maketrans(strange))))
+    else:
+        out = clean(_MINUS.sub("-", text))
+        out = verbalize_en.verbalize(out) if base == "en" else out
     if base in ("ru", "en"):
-        out = (verbalize_ru if base == "ru" else verbalize_en).verbalize(out)
         out = _fold(out, base)
+        unreadable |= dict.fromkeys(ch for ch in out if not ch.isascii() and _is_symbol(ch))
     out = out.translate(_AFTER)
     out = _marks(out) if base == "ru" else out.replace(STRESS, " ")
     if base not in ("ru", "en"):
@@ -137,7 +152,13 @@ def normalize(text: str, language: str) -> Normalized:
         raise UserError(
             "no words in the text", where=f'text "{_show(text)}"', mend="write something to be read aloud"
         )
-    return Normalized(tokens)
+    return Normalized(tokens, tuple(unreadable))
+
+
+def _is_symbol(ch: str) -> bool:
+    """True for what has to be read by a name: signs, currencies, emoji, numbers that are no digits."""
+    category = _category(ch)
+    return category[0] == "S" or category == "No" or (category == "Po" and ch in "†‡※⁂")
 
 
 def _reads(ch: str, base: str) -> bool:

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from intona.text import espeak, ipa, russian, stress
 from intona.text.normalize import PUNCTUATION, RU_VOWELS, plain
 
-RULES_VERSION = "2"
+RULES_VERSION = "3"
+SAME_PHONES = frozenset(["2", "3"])  # versions of the Russian rules that make the same set of phones
 _CACHE = 200_000
 _MAX_CELLS = 1_000_000
 VOICES = {"en": "en-us"}

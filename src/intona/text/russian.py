@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 
+from intona.text.loanwords_ru import respelled
 from intona.text.normalize import RU_VOWELS
 
 SOFTENS = frozenset("еёиюяь")
@@ -98,10 +99,6 @@ _RESPELL = tuple(
         (r"здн", "зн"), (r"стн", "сн"), (r"(?<=[уа])вств", "ств"), (r"лнц", "нц"), (r"рдц", "рц"),
         (r"стлив", "слив"), (r"[сзж]ч", "щ"), (r"[сз]щ", "щ"), (r"[сз]ш", "шш"), (r"[сз]ж", "жж"),
         (r"(?<=[ея])гк", "хк"), (r"(?<=[ея])гч", "хч"),
-        (r"интернет", "интэрнэт"), (r"компьютер", "компьютэр"), (r"^тест", "тэст"), (r"^отел", "отэл"),
-        (r"^кафе", "кафэ"), (r"^темп", "тэмп"), (r"модел", "модэл"), (r"синтез", "синтэз"), (r"детектив",
-        "дэтэктив"),
-        (r"тоннел", "тоннэл"), (r"интерв", "интэрв"), (r"^стенд", "стэнд"), (r"свитер", "свитэр"),
     )
 )  # fmt: skip
 
@@ -114,7 +111,7 @@ def phones(word: str, stress: int | None, *, following: str = "") -> tuple[str, 
         stress: ordinal of the stressed vowel letter, or None for an unstressed clitic.
         following: first phone of the next word; it decides the last consonant of a word in LEANING.
     """
-    word = word.lower()
+    word = respelled(word.lower())
     for pattern, to in _RESPELL:
         word = pattern.sub(to, word)
     word = "".join(ch for ch in word if ch in BASE or ch in RU_VOWELS or ch in "ьъ")

@@ -12,8 +12,12 @@ from typing import Any
 
 from intona.errors import UserError
 from intona.text import espeak, ipa
+from intona.text.loanwords_ru import with_yo
 from intona.text.normalize import PUNCTUATION, RU_VOWELS, STRESS, joined, marked_vowel, plain
 from intona.text.russian import ENCLITICS, PROCLITICS
+
+_CACHE = 200_000
+_SKY = frozenset(["небо", "неба", "небу", "небом", "небе"])  # silero-stress always takes it for the palate
 
 
 class SileroStress:
@@ -33,20 +37,36 @@ class SileroStress:
             torch.set_num_threads(threads)
             torch.set_grad_enabled(gradients)
         self._no_grad = torch.no_grad  # restores the caller's mode, whatever the model does to it
+        self._marked: dict[str, str] = {}
         self.version = importlib.metadata.version("silero-stress")
 
     def mark(self, words: list[str], text: str) -> list[str]:
         """The words with `+` and ё put in; a word comes back as it was where the answer does not fit."""
         try:
             with self._no_grad():
-                marked = self._accent(text).split()
+                marked = self._words(self._accent.homosolver(text).split())
         except Exception:  # the model is third-party code: a text it chokes on keeps espeak-ng's stress
             return words
         answer = [w for raw in marked if (w := raw.strip("".join(PUNCTUATION)))]
         if len(answer) != len(words):
             return words
+        answer = [
+            w if _bare(w) in _SKY and "ё" in a.lower() else a for a, w in zip(answer, words, strict=True)
+        ]
         same = (_bare(a) == _bare(w) for a, w in zip(answer, words, strict=True))
         return [a if ok else w for a, w, ok in zip(answer, words, same, strict=True)]
+
+    def _words(self, words: list[str]) -> list[str]:
+        """Words whose homographs are settled, stressed: each by itself, so that an answer can be kept."""
+        if len(self._marked) > _CACHE:
+            self._marked.clear()
+        new = [w for w in dict.fromkeys(words) if w not in self._marked]
+        if new:
+            answers = self._accent.accentor(" ".join(new)).split()
+            if len(answers) != len(new):
+                return words
+            self._marked.update(zip(new, answers, strict=True))
+        return [self._marked[w] for w in words]
 
 
 _compile: Any = re._compile  # type: ignore[attr-defined]
@@ -106,6 +126,7 @@ def resolve(tokens: list[str], accents: SileroStress | None) -> list[tuple[str, 
 
     Clitics without a mark come back with None too; `EspeakStress.of` leaves them unstressed.
     """
+    tokens = [with_yo(t) for t in tokens]
     words = [t for t in tokens if t not in PUNCTUATION]
     marked = words
     if accents is not None and any(needs(w) for w in words):
@@ -171,7 +192,7 @@ class EspeakStress:
         return espeak.get().version
 
     def learn(self, words: Iterable[str]) -> None:
-        if len(self._known) > 200_000:
+        if len(self._known) > _CACHE:
             self._known.clear()
         new = [w for w in dict.fromkeys(words) if w not in self._known]
         known: list[tuple[str, int | None]] = []

@@ -22,7 +22,7 @@ from intona.text import (
     FrontendConfig,
     PhonemeTokenizer,
     Utterance,
-    compatible,
+    inventory_differences,
 )
 from intona.training.initial import Rows
 
@@ -173,7 +173,7 @@ def _frontend_of(prepared: Prepared, language: str) -> Frontend:
     differences = [f'the corpus has no front end for "{language}"']
     for stress in ("auto", "marks", "none") if described else ():
         frontend = Frontend(FrontendConfig(language=language, stress=stress), inline=False)
-        found = compatible(described, frontend.describe())
+        found = inventory_differences(described, frontend.describe())
         if not found:
             return frontend
         differences = min(differences, found, key=len) if stress != "auto" else found

@@ -1,0 +1,101 @@
+"""Russian loanwords with a hard consonant before "е" (шоссе, отель); "ё" where the spelling leaves it out.
+
+Spelling does not show either. The stems below are written as they sound, "э" after the hard consonant, after
+the orthoepic norm (Borunova, Vorontsova, Es'kova); where both readings are normal, the more usual one.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from intona.text.letters_ru import morphology
+
+# Whole families: whatever follows the stem.
+_STEMS = """
+адэкват альтэрнатив антитэз антэнн анэстэз апартэид артэри атэи атэлье аутсайдэр бартэр бестсэллэр
+бижутэри бизнэс бизнэсмэн блокбастэр бойфрэнд бруствэр брэнд бутэрброд бэкграунд ватэрлоо вольтэр
+вундэркинд вэстэрн гантэл гейзэр гротэск гэйм гэнэзис диадэм диспансэр дэвальв дэгенерат дэград дэдлайн
+дэжавю дэзавуи дэзинф дэзодорант дэзориент дэкаданс дэкарт дэкольтэ дэмарш дэмо- дэмпинг дэноминац
+дэпривац дэтэктив дэтэктор дэтэрминант дэфис дэфолт идэнти индэкс интэнсив интэрактив интэрвал интэрвенц
+интэрвью интэрнат интэрнацион интэрнэт интэрпол интэрфэйс интэрьер кабарэ кармэн кафэтэри кашнэ кемпинг
+кибэрнэти кодэкс коктэйл компьютэр кондэнс консомэ контэйнер кортэж коттэдж крэдо кузэн лазэр лотэре
+майонэз макрамэ манчестэр метрополитэн модэл модэм модэрн морзэ мэнэджмэнт мэнэджэр мюсли нонсэнс нэглиже
+нэтто орхидэ панэл партэр пастэл паттэрн патэти перформанс пиетэт плэер портмонэ постэр потэнци претэнз
+принтэр продюсэр протэже протэз протэкц проэкт проэкц пэнснэ рейтинг рэгби рэзюмэ рэквием рэномэ свитэр
+синтэз синтэти сканэр снайпэр стэйк стэнд стюардэсс супэрмаркет суфлэ сэкс сэлфи сэнсор сэнтэнц сэпсис
+сэрвис сэрвэр сэттэр тандэм тинэйджер тоннэл трэйдэр трэйлер трэкинг трэнд трэнинг турнэ тэзис тэмбр
+тэндэнц тэндэр тэннис тэрмос тэт-а-тэт уик-энд флобэр фонэти фортэпиан фрэнд хай-тэк хедж хостэл хэштэг
+цитадэл чартэр шатэн шедэвр шимпанзэ шоссэ штэпсэл экстрасэнс экстэрн эстэт юнэско
+"""
+# Forms to the letter, where the stem alone would catch another word (тесто, степь, кафель, сеть).
+_FORMS = (
+    r"атлэт|безэ|бидэ|карэ|кафэ|пюрэ|тирэ|филэ|шалэ|рэлэ|амбрэ|дэнди|лэди|кюрэ|каратэ|шимпанзэ"
+    r"|тэст(?:ы|ов|ам|ами|ах)?|тэстир[а-я]+|тэстэр[а-я]*|тэстов[а-я]+|тэмп(?:а|у|ом|е|ы|ов|ам|ами|ах)?"
+    r"|тэг(?:а|у|ом|е|и|ов|ам|ами|ах)?|тэнт(?:а|у|ом|е|ы|ов|ам|ами|ах)?|фэн(?:а|у|ом|е|ы|ов|ам|ами|ах)?"
+    r"|отэл(?:ь|я|ю|ем|е|и|ей|ям|ями|ях|ьн[а-я]+)|мэсс(?:а|ы|у|е|ой)|мэйл(?:а|у|ом|е|ы|ов)?"
+)
+_PREFIXES = (
+    "авто|био|видео|гипер|кино|макро|микро|мини|мульти|нано|не|пере|под|супер|теле|топ-|фото|эко|электро"
+)
+
+
+def _written(sound: str) -> str:
+    return sound.replace("э", "[еэ]")
+
+
+_HARD = re.compile(
+    rf"^(?P<prefix>{_PREFIXES})?(?:(?P<stem>{'|'.join(_written(s) for s in _STEMS.split())})"
+    rf"|(?P<form>{_written(_FORMS)})$)"
+)
+_SOUNDS = {s.replace("э", "е"): s for s in _STEMS.split()}
+_WHOLE = re.compile(_FORMS)
+
+
+@lru_cache(maxsize=65536)
+def respelled(word: str) -> str:
+    """A word in small letters with "э" where the consonant before it is hard."""
+    m = _HARD.match(word)
+    if m is None:
+        return word
+    if m["stem"]:
+        sound = _SOUNDS.get(m["stem"].replace("э", "е"), m["stem"])
+        return word[: m.start("stem")] + sound + word[m.end("stem") :]
+    form = m["form"]
+    for i in range(1 << form.count("е")):  # few "е" in a form: the spelling that the list has
+        candidate = _with_e(form, i)
+        if _WHOLE.fullmatch(candidate):
+            return word[: m.start("form")] + candidate
+    return word
+
+
+def _with_e(form: str, mask: int) -> str:
+    out, k = [], 0
+    for ch in form:
+        if ch == "е":
+            ch = "э" if mask >> k & 1 else "е"
+            k += 1
+        out.append(ch)
+    return "".join(out)
+
+
+# Both spellings are words, and the one with "е" is nearly always meant.
+_KEEPS_E = frozenset(["небо", "все", "совершенный", "нем", "чем", "тем", "всем", "берет", "падеж"])
+
+
+def with_yo(word: str) -> str:
+    """A word with "ё" for "е" where the dictionary knows no other spelling; a marked word as it is."""
+    if "е" not in word or "+" in word or "ё" in word:
+        return word
+    restored = _with_yo(word.lower())
+    return "".join("ё" if r == "ё" else w for w, r in zip(word, restored, strict=True))
+
+
+@lru_cache(maxsize=65536)
+def _with_yo(word: str) -> str:
+    if word in _KEEPS_E:
+        return word
+    forms = {p.word for p in morphology().parse(word) if p.is_known}
+    if len(forms) == 1 and (form := forms.pop()).replace("ё", "е") == word:
+        return form
+    return word
