@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from intona.text.loanwords_ru import respelled
+from intona.text.loanwords import respelled
 from intona.text.normalize import RU_VOWELS
 
 SOFTENS = frozenset("еёиюяь")

@@ -12,7 +12,7 @@ from typing import Any
 
 from intona.errors import UserError
 from intona.text import espeak, ipa
-from intona.text.loanwords_ru import with_yo
+from intona.text.loanwords import with_yo
 from intona.text.normalize import PUNCTUATION, RU_VOWELS, STRESS, joined, marked_vowel, plain
 from intona.text.russian import ENCLITICS, PROCLITICS
 

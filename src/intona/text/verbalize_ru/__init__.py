@@ -1,8 +1,8 @@
 """Everything in a Russian text that is not a word, as words: numbers, dates, units, abbreviations, acronyms.
 
 The grammar (case, gender, number) is ru-normalizr's, which inflects by pymorphy3's dictionary. The rules of
-this package put its input right where it measures worse (`numbers_ru`, `abbreviations_ru`) and read what it
-does not: acronyms, single letters, Latin words (`letters_ru`). A text of plain words and punctuation passes
+this package put its input right where it measures worse (`numbers`, `abbreviations`) and read what it
+does not: acronyms, single letters, Latin words (`letters`). A text of plain words and punctuation passes
 unchanged and loads nothing.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from intona.text import abbreviations_ru, letters_ru, numbers_ru
 from intona.text.numerals import cardinal, signs
+from intona.text.verbalize_ru import abbreviations, letters, numbers
 
 CHUNK = 600  # characters that ru-normalizr gets at once: its time grows faster than the length
 # Symbols with a reading; any other is reported as unreadable.
@@ -23,7 +23,7 @@ _NEEDS_READING = re.compile(
     r"|[А-ЯЁ]{2}"  # acronyms
     rf"|(?<![{_WORD}])[А-ЯЁ](?![{_WORD}\u0301'-]|\s+[а-яё])"  # initials, letters
     rf"|(?<![{_WORD}])[{_WORD}]{{1,6}}\.(?=\s*[^\s.])"  # abbreviations inside a text, then at its end
-    rf"|(?<![{_WORD}])(?:{abbreviations_ru.FINAL})\.\s*$|(?<![{_WORD}])(?:г-н|г-жа|пр-т|б-р|р-н|кол-во)(?![{_WORD}])"
+    rf"|(?<![{_WORD}])(?:{abbreviations.FINAL})\.\s*$|(?<![{_WORD}])(?:г-н|г-жа|пр-т|б-р|р-н|кол-во)(?![{_WORD}])"
 )
 _GRAMS = re.compile(r"\d\s?(?:г|кг|мг|мкг)(?!\w)")
 _GRAM_WORD = re.compile(r"(?<!один )(?<!\w)((?:кило|милли|микро)?грамм)(?!\w)")
@@ -48,15 +48,15 @@ def verbalize(text: str) -> str:
     if not _NEEDS_READING.search(text):
         return text
     text = re.sub(r"(?<=[^\W\d])\s+-+\s+|(?<=\s)-+\s+(?=[^\W\d])", " — ", f" {text} ").strip()
-    text = letters_ru.initials(letters_ru.shouted(text))
+    text = letters.initials(letters.shouted(text))
     if re.search("[A-Za-z]", text):
-        text = letters_ru.formulas(text)
-    text = abbreviations_ru.expand(text)
+        text = letters.formulas(text)
+    text = abbreviations.expand(text)
     if re.search(r"\d", text):
-        text = numbers_ru.prepare(text)
-    text = numbers_ru.prepare_roman(text)
+        text = numbers.prepare(text)
+    text = numbers.prepare_roman(text)
     text = re.sub(r"(?<=\s)>(?=\s)", "больше", re.sub(r"(?<=\s)<(?=\s)", "меньше", text))
-    text = letters_ru.acronyms(letters_ru.single_letters(text))
+    text = letters.acronyms(letters.single_letters(text))
     if _NEEDS_READING.search(text):
         text = " ".join(_inflected(part) for part in _chunks(text))
     return _leftovers(text)
@@ -64,7 +64,7 @@ def verbalize(text: str) -> str:
 
 def _inflected(text: str) -> str:
     grams = _GRAMS.search(text)
-    normalizer = letters_ru.normalizer(roman=bool(re.search("[IVXLCDM]", text)))
+    normalizer = letters.normalizer(roman=bool(re.search("[IVXLCDM]", text)))
     text = normalizer.normalize(_NEGATED.sub(r"\1 без ", text))
     text = _LENT.sub(r"\1 ", text)
     return _GRAM_WORD.sub(r"\1ов", text) if grams else text
@@ -73,8 +73,8 @@ def _inflected(text: str) -> str:
 def _leftovers(text: str) -> str:
     """What ru-normalizr left: Latin words, letters, digits and signs."""
     if re.search("[A-Za-zÀ-ɏ]", text):
-        text = letters_ru.latin_text(text)
-    text = letters_ru.acronyms(letters_ru.single_letters(text))
+        text = letters.latin_text(text)
+    text = letters.acronyms(letters.single_letters(text))
     text = re.sub(r"\+(?=\s|$)", " плюс ", text)
     text = re.sub(r"\d+", lambda m: f" {cardinal(m[0], 'ru')} ", text)
     return signs(text, _SIGNS)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from intona.text import letters_ru
-from intona.text.abbreviations_ru import CASES
 from intona.text.numerals import DIGITS_RU, cardinal, ordinal
+from intona.text.verbalize_ru import letters
+from intona.text.verbalize_ru.abbreviations import CASES
 
 _LONG = re.compile(r"\d{16,}")
 _DASH = "[–—-]"
@@ -100,7 +100,7 @@ def prepare(text: str) -> str:
     text = re.sub(r"(?<![\w<])<\s?(?=\d)", "меньше ", text)
     text = re.sub(r"(?<=\d)\s?с\.?(?=\s*$|[,;!?]|\s+[А-ЯЁ])", " сек.", text)
     text = _SOFT_NOUN.sub(_soft_noun, text)
-    text = letters_ru.letters_with_numbers(text)
+    text = letters.letters_with_numbers(text)
     return _BY.sub(" на ", text)
 
 
@@ -160,7 +160,7 @@ def _soft_noun(m: re.Match[str]) -> str:
     """ "2 тетради", "3 пути" with the numeral in the nominative; left alone behind a preposition."""
     if (m[1] or "").lower() in CASES or (len(m[2]) > 1 and m[2][-2] == "1"):
         return m[0]
-    for parse in letters_ru.morphology().parse(m[3]):
+    for parse in letters.morphology().parse(m[3]):
         if parse.normal_form.endswith("ь") and {"NOUN", "sing", "gent"} in parse.tag:
             numeral = cardinal(m[2], "ru", gender="f" if "femn" in parse.tag else "m")
             return f"{m[1] + ' ' if m[1] else ''}{numeral} {m[3]}"
