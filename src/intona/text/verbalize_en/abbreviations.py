@@ -16,7 +16,7 @@ STARTERS = frozenset(
     Would Yes Yesterday Yet You You're Your""".split()
 )
 # "point A. The", "vitamin C. Oranges": a letter after one of these is a name of its own, not an initial.
-_LETTERED = frozenset(
+LETTERED = frozenset(
     "plan vitamin point letter grade type group section part option class category hepatitis model team case "
     "exhibit appendix figure table than and level platform gate row seat block zone area side version".split()
 )
@@ -60,7 +60,7 @@ FINAL = {
     "B.Sc": "B S C", "M.Sc": "M S C",
 }  # fmt: skip
 LOOSE = frozenset(("etc", "a.m", "p.m", "A.M", "P.M"))  # a capital of any word but a name of time starts one
-_TIME_WORDS = frozenset(
+TIME_WORDS = frozenset(
     "EST EDT CST CDT MST MDT PST PDT GMT UTC CET BST Eastern Central Pacific Mountain Moscow London Monday Tuesday "
     "Wednesday Thursday Friday Saturday Sunday January February March April May June July August September "
     "October November December".split()
@@ -109,7 +109,7 @@ def ends_sentence(text: str, at: int, *, loose: bool = False) -> bool:
     word = next_word(text, at)
     if not text[at : at + 1].strip(" \"'”’)]") and word in STARTERS:
         return True
-    return loose and word[:1].isupper() and word not in _TIME_WORDS
+    return loose and word[:1].isupper() and word not in TIME_WORDS
 
 
 def verbalize(text: str) -> str:
@@ -149,7 +149,7 @@ def _initial(m: re.Match[str]) -> str:
     before = _BEFORE.search(m.string, max(m.start() - 34, 0), m.start())
     last = before[2] if before else ""
     is_initial_too = m.string[m.end() + len(word) : m.end() + len(word) + 1] == "." and len(word) == 1
-    if (word in STARTERS and not is_initial_too) or last in _LETTERED or (m[1] == "I" and last.islower()):
+    if (word in STARTERS and not is_initial_too) or last in LETTERED or (m[1] == "I" and last.islower()):
         return m[0]
     return m[1] + " "
 
