@@ -205,7 +205,9 @@ KINDS = {
     "acronyms": ACRONYMS, "money": MONEY, "dates": DATES, "times": TIMES, "contacts": CONTACTS,
     "abbreviations": ABBREVIATIONS,
 }  # fmt: skip
-LINES = [pytest.param(raw, reading, id=f"{kind}: {raw}") for kind, rows in KINDS.items() for raw, reading in rows]
+LINES = [
+    pytest.param(raw, reading, id=f"{kind}: {raw}") for kind, rows in KINDS.items() for raw, reading in rows
+]
 
 
 @pytest.mark.parametrize(("raw", "reading"), LINES)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from intona.text import sentences_ru
 from intona.text.verbalize_en import abbreviations as en
+from intona.text.verbalize_en.tables import HEADINGS, LETTERED, STARTERS, TIME_WORDS
 
 MAX_CHARS = 240
-_WINDOW = 4000  # characters that razdel sees at a time: its work grows with the square of a run without an end
 _WRAPPED = 50  # a line this long goes on in the next one: text wrapped by hand
 _LIST_ITEM = re.compile(r"(?:[-–—−•*·▪◦‣]|\d{1,3}[.)]|[^\W\d_]\))\s")
 _SOFT = re.compile(r"[,;:—–)](?=\s)|\s[-—–](?=\s)")
@@ -24,44 +25,7 @@ _SPEECH = re.compile(
     r"\s*[A-Z][\w'’]{0,20}\s(?:said|asked|replied|answered|cried|shouted|whispered|called|exclaimed|added|muttered|"
     r"murmured|yelled|screamed|demanded|continued|thought|wondered|laughed|sighed|wrote)\b"
 )
-_HEADINGS = frozenset("war chapter part act scene book volume phase type class section title stage level article".split())
 _PLACED = frozenset(("st", "dr"))  # "Elm St. He", "Riverside Dr. The": street or drive only after a name
-
-# Russian words that begin a sentence after an abbreviation or a letter that may as well go on.
-_RU_STARTERS = frozenset(
-    """а без более в вам вас ваш весь во вот все всё вскоре вы где да даже для до его ее её если есть ещё еще за зато
-    затем здесь и из или им их к каждый как когда кроме кто лишь мне многие можно мой мы на надо нам нас наш не него
-    нет ни но ну о об однако он она они оно от очень перед по под позже пока после потом потому поэтому при про раз с
-    сам сегодня сейчас со спустя сразу так также такой там тем теперь то тогда того тоже только тот ты у уже хотя чего
-    чем через что чтобы эта эти это этот этого этой я далее иногда никто ничего обычно всего часто вчера завтра""".split()
-)
-_RU_LETTERED = re.compile(
-    r"(?:уг[ол][а-я]{0,4}|точк[а-я]{1,3}|витамин[а-я]{0,3}|групп[а-я]{1,3}|класс[а-я]{0,3}|план[а-я]{0,3}|"
-    r"пункт[а-я]{0,3}|букв[а-я]{1,3}|вариант[а-я]{0,3}|тип[а-я]{0,3}|отрез[а-я]{2,4}|прям[а-я]{2,3}|сторон[а-я]{1,3}|"
-    r"вершин[а-я]{1,3}|множеств[а-я]{1,3}|подъезд[а-я]{0,3}|корпус[а-я]{0,3}|категори[а-я]{1,3}|гепатит[а-я]{0,3}|"
-    r"команд[а-я]{1,3}|блок[а-я]{0,3}|зон[а-я]{1,3}|лини[а-я]{1,3})"
-)
-_RU_UNIT = (
-    r"гг?|вв?|см|мм|м|км|кг|мг|т|л|мл|га|ч|час|мин|сек|с|р|руб|коп|долл|тыс|млн|млрд|шт|чел|экз|об|[а-я]{1,3}/[а-я]{1,3}"
-)
-# Where razdel sees an abbreviation or an initial but a sentence may end: "5 см. Потом", "в 1941 г. Он", "угол А.
-# Затем", "Пушкин А. С. Он".
-_RU_CUT = re.compile(
-    rf"(?:(?P<amount>(?:\d|\b[IVXLC]{{1,6}}|\b(?:тыс|млн|млрд)\.)\s?(?:{_RU_UNIT})\.(?:\s?до\sн\.\s?э\.)?"
-    r"|\d\s?°\s?[CFС]\.|рт\.\sст\.|\bи\s(?:пр|др|т\.\s?д|т\.\s?п)\.)"
-    r"|\b(?P<noun>[а-яё]{2,20})\s[А-ЯЁA-Z]\."
-    r"|\b[А-ЯЁ][а-яё]{2,20}\s(?:[А-ЯЁIVX]\.\s?){1,2}(?<=\.))"
-    r"\s+(?=[«„\"(]?[А-ЯЁ])"
-)
-_RU_YEAR_FIRST = re.compile(
-    r"(?:(?:[Уу]же|[Ее]щ[её]|И|А|Но|Только|Лишь)\s)?(?:(?:[Вв]|[Кк]|[Сс]о?|[Дд]о|[Пп]осле|Около|На|Летом|Зимой|Весной|"
-    r"Осенью)\s)(?:[а-я]{3,10}\s)?[\dIVXLC–—-]+\s?(?:гг?|вв?)\.\s*"
-)
-_RU_COUNTED = re.compile(
-    r"(?<!\w)(?:табл|доб|прил|разд|илл|вып|поз|фиг|черт|прим|корп|кв|ок|д|оф|комн|янв|февр?|апр|авг|сент?|окт|нояб?|дек)\.$", re.IGNORECASE
-)
-_RU_WORD = re.compile(r"[«„\"(—– ]*([А-ЯЁ][а-яё]*)")
-_RU_NUMBER = re.compile(r"\d[\d.,–-]{0,9}(?<!\.)(?:(\.)\s+(?=[А-ЯЁ]))?")
 
 
 def split_sentences(text: str, language: str, *, max_chars: int = MAX_CHARS) -> list[str]:
@@ -72,7 +36,7 @@ def split_sentences(text: str, language: str, *, max_chars: int = MAX_CHARS) -> 
     spaces, then anywhere. Pieces without a letter or digit are joined to the piece before. Linear in the
     length.
     """
-    rules = _russian if language.split("-")[0] == "ru" else _general
+    rules = sentences_ru.split if language.split("-")[0] == "ru" else _general
     out: list[str] = []
     for block in _blocks(text):
         for sentence in rules(block):
@@ -132,7 +96,7 @@ def _ends(text: str, m: re.Match[str], start: int) -> bool:
 def _stop_ends(text: str, token: str, at: int, end: int, start: int) -> bool:
     """Whether a full stop after `token` (at `at`) ends a sentence that began at `start`."""
     word, lower = en.next_word(text, end), token.lower()
-    starts = word in en.STARTERS
+    starts = word in STARTERS
     numbered = word[:1].isdigit() or text[end : end + 3].lstrip()[:1] == "#"
     if token.isdigit():
         return bool(text[start:at].strip())  # "1. First": the number of a list item
@@ -145,7 +109,7 @@ def _stop_ends(text: str, token: str, at: int, end: int, start: int) -> bool:
     if lower in _PLACED:
         return starts and word != "Who" and last[:1].isalnum() and not last[:1].islower()
     if token in en.LOOSE:
-        return word not in en.TIME_WORDS and not numbered
+        return word not in TIME_WORDS and not numbered
     if token in en.FINAL or _ACRONYM.fullmatch(token):
         return starts
     if token in en.MONTHS:
@@ -153,65 +117,9 @@ def _stop_ends(text: str, token: str, at: int, end: int, start: int) -> bool:
     if len(token) == 1 and token.isupper():
         if re.match(r"\s?[A-Z]\.", text[end : end + 3]):
             return False  # another initial follows
-        lettered = last.lower() in en.LETTERED or last.lower() in _HEADINGS
+        lettered = last.lower() in LETTERED or last.lower() in HEADINGS
         return starts or lettered or (token == "I" and last.islower())
     return True
-
-
-def _russian(text: str) -> Iterator[str]:
-    held = ""
-    for sentence in _razdel(text):
-        number = _RU_NUMBER.match(sentence)
-        if held and number and _RU_COUNTED.search(held[-10:]):
-            held = f"{held} {sentence[: number.end()]}".strip()
-            sentence = sentence[number.end() :]
-            if number[1] is None:  # "табл. 5 и", not "доб. 5. Он"
-                held += sentence
-                continue
-        if held and _RU_YEAR_FIRST.fullmatch(held) and not _starts(sentence):
-            held = f"{held} {sentence}"  # "В 2020–2021 гг. Россия"
-            continue
-        if held:
-            yield from _parted(held)
-        held = sentence
-    if held:
-        yield from _parted(held)
-
-
-def _razdel(text: str) -> Iterator[str]:
-    from razdel import sentenize
-
-    at = 0
-    while at < len(text):
-        window = text[at : at + _WINDOW]
-        sentences = [s.text for s in sentenize(window)]
-        at += len(window)
-        if at < len(text) and len(sentences) > 1:
-            # The last one may go on after the window. One that fills it is cut at `max_chars` anyway.
-            at -= len(window) - len(window.rstrip()) + len(sentences.pop())
-        yield from sentences
-
-
-def _parted(sentence: str) -> Iterator[str]:
-    """A sentence of razdel cut where a unit, a year or a single letter ends one."""
-    start = 0
-    for m in _RU_CUT.finditer(sentence):
-        starts = _starts(sentence, m.end())
-        if m["amount"]:
-            # "В 1812 г. Наполеон пришёл", but "Он погиб в 1837 г. Россия скорбела".
-            ends = starts or not _RU_YEAR_FIRST.fullmatch(sentence, start, m.end())
-        else:
-            ends = starts or (m["noun"] is not None and _RU_LETTERED.fullmatch(m["noun"]) is not None)
-        if ends:
-            yield sentence[start : m.end()].strip()
-            start = m.end()
-    yield sentence[start:].strip()
-
-
-def _starts(text: str, at: int = 0) -> bool:
-    """Whether the word at `at` is one that begins sentences, and no initial."""
-    m = _RU_WORD.match(text, at)
-    return m is not None and m[1].lower() in _RU_STARTERS and not (len(m[1]) == 1 and text[m.end() : m.end() + 1] == ".")
 
 
 def _capped(piece: str, cap: int) -> list[str]:

@@ -1,13 +1,13 @@
 """Numbers, dates, times, signs, abbreviations and acronyms as English words.
 
-Each module spells out one kind. The order matters: addresses and telephone numbers keep their dots, slashes and
-hyphens from the rules for numbers; Roman numerals become digits before abbreviations ("Vol. IV") and initials
-are read; units come before acronyms ("16 GB"). A symbol without a reading stays in the text.
+Each module spells out one kind. The order matters: addresses and telephone numbers come before the rules for
+numbers would take their dots and hyphens; Roman numerals become digits before abbreviations ("Vol. IV") and
+initials are read; units come before acronyms ("16 GB"). A symbol without a reading stays in the text.
 """
 
 from __future__ import annotations
 
-from intona.text.numerals import CARRY, PLAIN, ascii_digits, cardinal
+from intona.text.numerals import PLAIN, ascii_digits, cardinal
 from intona.text.verbalize_en import abbreviations, addresses, dates, letters, numbers, quantities, signs
 
 
@@ -37,6 +37,5 @@ def _numbers(text: str) -> str:
     text = numbers.fractions(text)
     text = dates.years(text)
     text = signs.exponents(text)
-    text = numbers.rest(text)
-    text = CARRY.sub(" ", text)
+    text = numbers.rest(letters.codes(text))
     return PLAIN.sub(lambda m: f" {cardinal(m[0], 'en')} ", text)

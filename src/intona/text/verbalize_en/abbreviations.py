@@ -1,25 +1,11 @@
-"""Abbreviations with and without a full stop, initials, dotted acronyms; the full stop of a sentence is kept."""
+"""Abbreviations, initials, dotted acronyms. The full stop that ends a sentence is kept."""
 
 from __future__ import annotations
 
 import re
 
-# Words that begin a sentence rather than continue a name: "the U.S. He left", but "the U.S. Army".
-STARTERS = frozenset(
-    """A After Again All Also Although An And Another Any Are As At Because Before Both But By Can Could Did Do
-    Does During Each Even Every Everyone Everything Finally First For From Had Has Have He Her Here His How
-    However I I'd I'll I'm I've If In Instead Is It It's Its Just Last Later Let Let's Like Many Maybe Meanwhile
-    More Most Much My Next No Nobody None Not Nothing Now Of On Once One Only Or Other Others Our Perhaps Please
-    Second She She's Should Since So Some Someone Something Soon Still Such Suddenly That That's The Their Then
-    There There's Therefore These They They're This Those Though Through Thus To Today Together Tomorrow Tonight
-    Two Under Until Up Upon Was We We're Well Were What When Where Which While Who Whose Why Will With Without
-    Would Yes Yesterday Yet You You're Your""".split()
-)
-# "point A. The", "vitamin C. Oranges": a letter after one of these is a name of its own, not an initial.
-LETTERED = frozenset(
-    "plan vitamin point letter grade type group section part option class category hepatitis model team case "
-    "exhibit appendix figure table than and level platform gate row seat block zone area side version".split()
-)
+from intona.text.verbalize_en.tables import LETTERED, STARTERS, TIME_WORDS
+
 MONTHS = {
     "Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", "Jun": "June", "Jul": "July",
     "Aug": "August", "Sept": "September", "Sep": "September", "Oct": "October", "Nov": "November",
@@ -35,7 +21,7 @@ TITLES = {
     "Capt": "captain", "Lt": "lieutenant", "Sgt": "sergeant", "Cpl": "corporal", "Maj": "major",
     "Adm": "admiral", "Cmdr": "commander", "Rev": "reverend", "Hon": "honorable", "Sen": "senator",
     "Rep": "representative", "Gov": "governor", "Pres": "president", "Msgr": "monsignor", "Mt": "mount",
-    "Ft": "fort",
+    "Ft": "fort", "Messrs": "messers", "Ste": "saint",
 }  # fmt: skip
 _BARE = "Mr|Mrs|Ms|Prof|Sgt|Capt|Lt"
 # Before a number only.
@@ -44,6 +30,7 @@ COUNTED = {
     "ch": "chapter", "chap": "chapter", "fig": "figure", "figs": "figures", "eq": "equation",
     "eqs": "equations", "sec": "section", "para": "paragraph", "art": "article", "c": "circa", "ca": "circa",
     "est": "established", "apt": "apartment", "tel": "telephone", "ext": "extension",
+    "ver": "version", "rev": "revision",
 }  # fmt: skip
 # Never the end of a sentence.
 INNER = {
@@ -56,36 +43,44 @@ FINAL = {
     "Bros": "brothers", "Jr": "junior", "Sr": "senior", "Ave": "avenue", "Blvd": "boulevard", "Rd": "road",
     "Ln": "lane", "Hwy": "highway", "Pkwy": "parkway", "Dept": "department", "dept": "department",
     "govt": "government", "Govt": "government", "Univ": "university", "al": "al", "Assn": "association",
-    "a.m": "A M", "p.m": "P M", "A.M": "A M", "P.M": "P M", "a.k.a": "A K A", "Ph.D": "P H D", "Ph.D.s": "P H D's",
+    "a.m": "A M", "p.m": "P M", "A.M": "A M", "P.M": "P M", "a.k.a": "A K A", "Ph.D": "P H D",
     "B.Sc": "B S C", "M.Sc": "M S C",
 }  # fmt: skip
 LOOSE = frozenset(("etc", "a.m", "p.m", "A.M", "P.M"))  # a capital of any word but a name of time starts one
-TIME_WORDS = frozenset(
-    "EST EDT CST CDT MST MDT PST PDT GMT UTC CET BST Eastern Central Pacific Mountain Moscow London Monday Tuesday "
-    "Wednesday Thursday Friday Saturday Sunday January February March April May June July August September "
-    "October November December".split()
-)
 
 
-def _words(table: dict[str, str]) -> str:
+def _alternatives(table: dict[str, str]) -> str:
     return "|".join(sorted(map(re.escape, table), key=len, reverse=True))
 
 
-_TITLE = re.compile(rf"(?<![\w.])(?:({_words(TITLES)})\.|({_BARE}))(?=\s(?:[A-Z]|and\s))")
-_TITLE_ALONE = re.compile(r"(?<![\w.])(Mr|Mrs|Ms|Prof)\.(?!\w)")
-_COUNTED = re.compile(rf"(?<![\w.])({_words(COUNTED)})\.\s?(?=#?\d)", re.I)
-_INNER = re.compile(rf"(?<![\w.])(?:({_words(INNER)})\.|(vs))(?!\w)", re.I)
-_VERSUS = re.compile(r"(?<=[a-z])\sv\.?\s(?=[A-Z])")
-_FINAL = re.compile(rf"(?<![\w.])({_words(FINAL)})\.(?!\w)")
-_MONTH = re.compile(
-    rf"(?<!\w)({_words(MONTHS)})\.?(?=\s\d)"
-    rf"|(?<=\d\s)({_words(MONTHS)})(?:\.|(?=[\s,]\s?\d{{4}}))"
-    rf"|(?<=\b(?:in|of|by)\s)({_words(MONTHS)})\."
+_COMPASS = {"N": "north", "S": "south", "E": "east", "W": "west"}
+_COMPASS_POINT = re.compile(
+    r"(?<![\w.])([NSEW])\.\s(?=\d{1,3}(?:st|nd|rd|th)\b|(?:[A-Z][a-z]+\s)?(?:St|Ave|Blvd|Rd)\b|Korea|Africa|America|"
+    r"Carolina|Dakota|Virginia|Ireland|Vietnam)"
 )
-_DAY = re.compile(rf"(?<!\w)({_words(_DAYS)})\.(?=,|\s(?:{_words(MONTHS)}|\d|at\s|and\s)|[-–—])")
+_LED = re.compile(r"(?<=[A-Z]\.)[—-](?=(?:led|backed|based|style|born|made|wide|owned|funded|trained)\b)")
+_TITLE = re.compile(rf"(?<![\w.])(?:({_alternatives(TITLES)})\.|({_BARE}))(?=\s(?:[A-Z]|and\s))")
+_TITLE_ALONE = re.compile(r"(?<![\w.])(Mr|Mrs|Ms|Prof)\.(?!\w)")
+_COUNTED = re.compile(rf"(?<![\w.])({_alternatives(COUNTED)})\.\s?(?=#?\d|\(\d)", re.I)
+_BORN = re.compile(r"(?<![\w.])([bd])\.\s(?=1\d{3}|20\d\d)")
+_DAY_RANGE = re.compile(
+    rf"(?<!\w)({_alternatives(_DAYS)})\.?\s?[-–—]\s?({_alternatives(_DAYS)})(?:(\.)|(?!\w))"
+)
+_INNER = re.compile(rf"(?<![\w.])(?:({_alternatives(INNER)})\.|(vs))(?!\w)", re.I)
+_VERSUS = re.compile(r"(?<=[a-z])\sv\.?\s(?=[A-Z])")
+_FINAL = re.compile(rf"(?<![\w.])({_alternatives(FINAL)})\.(?!\w)")
+_MONTH = re.compile(
+    rf"(?<!\w)({_alternatives(MONTHS)})\.?(?=\s\d)"
+    rf"|(?<=\d\s)({_alternatives(MONTHS)})(?:\.|(?=[\s,]\s?\d{{4}}))"
+    rf"|(?<=\b(?:in|of|by)\s)({_alternatives(MONTHS)})\."
+)
+_DAY = re.compile(
+    rf"(?<!\w)({_alternatives(_DAYS)})\.(?=,|\s(?:{_alternatives(MONTHS)}|\d|at\s|and\s)|[-–—])"
+)
+_DOCTORATES = re.compile(r"(?<!\w)Ph\.\s?D\.?'?s\b|(?<![\w.])(?:[A-Z]\.){2,5}s\b")
 _DOTTED = re.compile(r"(?<![\w.])((?:[A-Z]\.){2,6})(?!\w)|(?<![\w.])((?:[A-Z]\.){1,5}[A-Z])(?='s|s?\b)")
 _DOTTED_NAME = re.compile(r"(?<![\w.])((?:[A-Z]\.){2,5})(?=[A-Z][a-z])")
-_INITIAL = re.compile(r"(?<![\w.'])([A-Z])\.\s?(?=[A-Z])")
+_INITIAL = re.compile(r"(?<![\w.'])([A-Z])\.\s(?=[A-Z])")
 _SAINT_OR_STREET = re.compile(r"(?<![\w.])St(\.|(?=\s[A-Z][a-z]|[,.;!?]|$|\s[a-z]))(?!\w)")
 _DOCTOR_OR_DRIVE = re.compile(r"(?<![\w.])Dr(?:(\.)(?!\w)|(?=\s[A-Z]))")
 _BEFORE = re.compile(r"(?:(\S{1,12})\s)?([\w'.]{1,20})\s$")
@@ -115,6 +110,8 @@ def ends_sentence(text: str, at: int, *, loose: bool = False) -> bool:
 def verbalize(text: str) -> str:
     if "." not in text and not re.search(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|Sgt|Capt|Lt|vs|v)\b", text):
         return _MONTH.sub(_month, text)
+    text = _COMPASS_POINT.sub(lambda m: _COMPASS[m[1]] + " ", text)
+    text = _LED.sub(" ", text)
     text = _TITLE.sub(lambda m: TITLES[m[1] or m[2]], text)
     text = _TITLE_ALONE.sub(lambda m: TITLES[m[1]], text)
     text = _DOCTOR_OR_DRIVE.sub(_doctor_or_drive, text)
@@ -123,15 +120,23 @@ def verbalize(text: str) -> str:
     text = _INNER.sub(lambda m: INNER[(m[1] or m[2]).lower()], text)
     text = _COUNTED.sub(lambda m: COUNTED[m[1].lower()] + " ", text)
     text = _MONTH.sub(_month, text)
+    text = _BORN.sub(lambda m: "born " if m[1] == "b" else "died ", text)
+    text = _DAY_RANGE.sub(_day_range, text)
     text = _DAY.sub(lambda m: _DAYS[m[1]], text)
-    text = _FINAL.sub(_final, text)
+    text = _DOCTORATES.sub(lambda m: " ".join(re.findall("[A-Za-z]", m[0])[:-1]).upper() + "'s", text)
     text = _DOTTED_NAME.sub(lambda m: m[1].replace(".", " "), text)
-    text = _DOTTED.sub(_dotted, text)
-    return _INITIAL.sub(_initial, text)
+    text = _INITIAL.sub(_initial, text)  # before others leave single letters behind: "P M. Then"
+    text = _FINAL.sub(_final, text)
+    return _DOTTED.sub(_dotted, text)
 
 
 def _month(m: re.Match[str]) -> str:
     return MONTHS[m[1] or m[2] or m[3]]
+
+
+def _day_range(m: re.Match[str]) -> str:
+    stop = m[3] is not None and ends_sentence(m.string, m.end())
+    return f"{_DAYS[m[1]]} to {_DAYS[m[2]]}{'.' * stop}"
 
 
 def _final(m: re.Match[str]) -> str:
@@ -157,8 +162,9 @@ def _initial(m: re.Match[str]) -> str:
 def _saint_or_street(m: re.Match[str]) -> str:
     word = next_word(m.string, m.end())
     before = _BEFORE.search(m.string, max(m.start() - 34, 0), m.start())
-    named = bool(before) and (before[2][:1].isupper() or before[2][:1].isdigit())
-    numbered = named and bool(before[1]) and before[1][-1:].isdigit()
+    last, one_before = (before[2], before[1] or "") if before else ("", "")
+    named = last[:1].isupper() or last[:1].isdigit()
+    numbered = named and one_before[-1:].isdigit()
     ends = m[1] == "." and ends_sentence(m.string, m.end())
     if word[:1].isupper() and not ends and not numbered:
         return "saint"
@@ -170,8 +176,9 @@ def _saint_or_street(m: re.Match[str]) -> str:
 def _doctor_or_drive(m: re.Match[str]) -> str:
     word = next_word(m.string, m.end())
     before = _BEFORE.search(m.string, max(m.start() - 34, 0), m.start())
-    named = bool(before) and before[2][:1].isupper() and before[2] not in STARTERS
-    numbered = named and bool(before[1]) and before[1][-1:].isdigit()
+    last, one_before = (before[2], before[1] or "") if before else ("", "")
+    named = last[:1].isupper() and last not in STARTERS
+    numbered = named and one_before[-1:].isdigit()
     ends = m[1] == "." and word != "Who" and ends_sentence(m.string, m.end())
     if named and word != "Who" and (ends or numbered or not word[:1].isupper()):
         return "drive" + "." * ends

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from intona.text.numerals import DIGITS_EN, cardinal
+from intona.text.verbalize_en.tables import words
 
 LIKELY = re.compile(r"[@/\\+]|[^\W_]\.[^\W_]|\d[-)]|\bv\d", re.I)
 _SIGNS = {
-    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", "=": "equals",
+    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark",
+    "=": "equals",
     "&": "and", "%": "percent", "#": "hash", "~": "tilde", "+": "plus", "@": "at", "\\": "backslash",
 }  # fmt: skip
 _DOMAINS = (
@@ -21,11 +23,17 @@ _FILES = (
     "mkv|mov|epub|srt|db|sql|bak"
 )
 _PART = r"[\w%~+-]{1,64}"
-_EMAIL = re.compile(rf"(?<![\w.@+-])[\w+-]{{1,64}}(?:\.[\w+-]{{1,64}}){{0,5}}@{_PART}(?:\.[\w-]{{1,64}}){{1,5}}")
+_EMAIL = re.compile(
+    rf"(?<![\w.@+-])[\w+-]{{1,64}}(?:\.[\w+-]{{1,64}}){{0,5}}@{_PART}(?:\.[\w-]{{1,64}}){{1,5}}"
+)
 _TAIL = r"(?::\d{1,5})?(?:[/?#][\w%~+/?=&#.:@-]{0,300}(?<=[\w/=])|/)?"
 _URL = re.compile(rf"(?<![\w.@])(?:(?:https?|ftp)://|www\.){_PART}(?:\.{_PART}){{0,6}}{_TAIL}", re.I)
-_SITE = re.compile(rf"(?<![\w.@/-])[A-Za-z0-9-]{{2,63}}(?:\.[A-Za-z0-9-]{{1,63}}){{0,4}}\.(?:{_DOMAINS})(?![\w@-]|\.\w){_TAIL}")
-_FILE = re.compile(rf"(?<![\w.@/\\-])[\w-]{{1,64}}(?:\.[\w-]{{1,32}}){{0,3}}\.(?:{_FILES})(?![\w-]|\.\w)", re.I)
+_SITE = re.compile(
+    rf"(?<![\w.@/-])[A-Za-z0-9-]{{2,63}}(?:\.[A-Za-z0-9-]{{1,63}}){{0,4}}\.(?:{_DOMAINS})(?![\w@-]|\.\w){_TAIL}"
+)
+_FILE = re.compile(
+    rf"(?<![\w.@/\\-])[\w-]{{1,64}}(?:\.[\w-]{{1,32}}){{0,3}}\.(?:{_FILES})(?![\w-]|\.\w)", re.I
+)
 _PATH = re.compile(
     r"(?<![\w.)<])(?:[A-Za-z]:\\|~?/|\.{1,2}[/\\])(?:[\w.-]{1,64}[/\\]){0,12}[\w.-]{0,63}\w|(?<![\w.<])/(?=[a-z])[\w-]{2,64}"
 )
@@ -44,14 +52,15 @@ _PHONE = re.compile(
     r"\+\d{1,3}(?:[\s.-]?\(?\d{1,4}\)?){2,6}"
     r"|(?:1[\s.-])?\(\d{3}\)\s?\d{3}[\s.-]\d{4}"
     r"|(?:1[\s.-])?\d{3}[.-]\d{3}[.-]\d{4}"
-    r"|1-\d{3}-(?=[A-Z]{3})"
     r"|\d{3}-\d{4}(?!\s?=)"
-    r")(?![\d/]|-\d|\.\d)"
+    r")(?![\d/]|-\d|\.\d)|(?<![\w.+-])1-\d{3}-(?=[A-Z]{3})"
 )
-_GROUPS = re.compile(r"(?<![\w.,/-])(?!\d{4}-[01]?\d-[0-3]?\d(?!\d))\d{1,9}(?:-\d{1,9}){2,6}(?![\w/]|-\d|[.,]\d)")
+_GROUPS = re.compile(
+    r"(?<![\w.,/-])(?!\d{4}-[01]?\d-[0-3]?\d(?!\d))\d{1,9}(?:-\d{1,9}){2,6}(?![\w/]|-\d|[.,]\d)"
+)
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
-_SHORT_WORDS = frozenset("me my in is it to of on us go by we be he no or so up at an as do if am hi".split())
-_LETTERS = frozenset("aws api url faq cia fbi ibm usa avi exe iso".split())
+_SHORT_WORDS = words("me my in is it to of on us go by we be he no or so up at an as do if am hi")
+_LETTERS = words("aws api url faq cia fbi ibm usa avi exe iso")
 _VOWEL = re.compile("[aeiouy]", re.I)
 
 
@@ -81,7 +90,9 @@ def _part(part: str) -> str:
         return cardinal(part, "en") if len(part) < 5 else " ".join(DIGITS_EN[int(d)] for d in part)
     if not part.isalpha():
         return part
-    if part.lower() in _SHORT_WORDS or (len(part) > 2 and _VOWEL.search(part) and part.lower() not in _LETTERS):
+    if part.lower() in _SHORT_WORDS or (
+        len(part) > 2 and _VOWEL.search(part) and part.lower() not in _LETTERS
+    ):
         return part
     return " ".join(part.upper())
 
@@ -98,7 +109,7 @@ def _is_phone(number: str) -> bool:
 def _digits(number: str) -> str:
     """Groups of digits, one digit after the other, a comma between groups."""
     groups = [" ".join(DIGITS_EN[int(d)] for d in group) for group in re.findall(r"\d+", number)]
-    return "plus " * number.startswith("+") + ", ".join(groups)
+    return "plus " * number.startswith("+") + ", ".join(groups) + ", " * number.endswith("-")
 
 
 def _version(m: re.Match[str]) -> str:

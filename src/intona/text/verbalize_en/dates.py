@@ -6,10 +6,12 @@ import re
 
 from intona.text.numerals import DIGITS_EN, cardinal, ordinal
 from intona.text.verbalize_en.abbreviations import ends_sentence
+from intona.text.verbalize_en.tables import NO_PLURALS, words
 
 MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
 _NAMES = "|".join(MONTHS)
 _DASH = r"\s?[-–—−]\s?"
 _ISO = re.compile(r"(?<![\d/-])(\d{4})([-/])([01]?\d)\2([0-3]?\d)(?![\d/-]|T\d)")
@@ -23,12 +25,18 @@ _DAY_MONTH = re.compile(
     rf"(\sof)?\s({_NAMES})\b(?!\s\d{{1,2}}(?![\d:]))(?:,?\s(?=\d{{4}}\b))?"
 )
 _CLOCK = re.compile(
-    r"(?<![\d:.])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])(?:\s?(A M|P M|[AaPp][Mm])(?!\w))?(\.(?!\w))?"
+    r"(?<![\d:.])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])"
+    r"(?:\s?(A M|P M|[AaPp][Mm])(?!\w))?(\.(?!\w))?"
 )
 _HOUR = re.compile(r"(?<![\d:.$])(1[0-2]|0?[1-9])\s?(A M|P M|[AaPp][Mm])(?!\w)(\.(?!\w))?")
 _TIME_RANGE = re.compile(
     r"(?<=\d)(\s?(?:[AP] M|[AaPp][Mm]))?\s?[-–—−]\s?(?=\d{1,2}(?::\d\d|\s?(?:[AP] M|[AaPp][Mm])\b))"
 )
+_NOON = re.compile(
+    r"(?:(?<=noon)|(?<=midnight))[\s–—-](?=\d{1,2}(?::\d\d)?\s?(?:[ap]m\b|[AP] M))"
+    r"|(?<=\b[AP]\sM)[–—-](?=noon|midnight)|(?<=\d[ap]m)[–—-](?=noon|midnight)"
+)
+_SHORT_YEAR = re.compile(r"(?<![\w'])'(\d\d)(?![\w'])")
 _RATIO = re.compile(r"(?<![\d:.])(\d{1,6}):(\d{1,6})(?![\d:]|\.\d)")
 _RATIO_WORD = re.compile(r"\b(?:ratio|scale|odds|aspect|mixed|diluted?|proportions?)\b[^.]{0,12}$", re.I)
 _YEARS = r"(?:1[1-9]|20)\d\d"
@@ -40,22 +48,19 @@ _DECADE = re.compile(
 )
 _ERA = re.compile(r"(?<![\w.,])(\d{1,4})\s?(BC|AD|BCE|CE|B C E?|A D)(?!\w)")
 _ERA_FIRST = re.compile(r"(?<!\w)AD\s(\d{1,4})(?![\w]|[.,]\d)")
-_YEAR = re.compile(rf"(?<![\w.,$€£-])(1[1-9]|20)(\d\d)(?![\w%]|[.,]\d|-\d)(\s[a-z]{{3,}})?")
+_YEAR = re.compile(r"(?<![\w.,$€£-])(1[1-9]|20)(\d\d)(?![\w%]|[.,]\d|-\d)(\s[a-z]{(3,)})?")
 _SURE_YEAR = re.compile(r"(?<=\bin\s)(?:10|2[1-9])\d\d(?!\w|[.,]\d|\s[a-z]{2,}s\b)", re.I)
 _YEAR_CUE = re.compile(
     r"\b(?:in|since|of|by|from|until|till|year|years|before|after|during|circa|around|the|"
     rf"to|this|that|and|summer|spring|autumn|fall|winter|early|late|mid|{_NAMES}),?\s$",
     re.I,
 )
-_NO_PLURALS = frozenset(
-    "was has its this thus perhaps always sometimes across besides towards afterwards plus minus does versus less "
-    "unless nevertheless previous various yes as his hers theirs ours yours news series means sees says goes".split()
-)
-_PLURALS = frozenset("people men women children feet percent times".split())
+_PLURALS = words("people men women children feet percent times")
 
 
 def verbalize(text: str) -> str:
     """Dates, decades and times; years that stand alone are left to `years`."""
+    text = _NOON.sub(" to ", text)
     text = _SLASHED_RANGE.sub(" to ", text)
     text = _ISO.sub(lambda m: _full(m, m[1], m[3], m[4]), text)
     text = _SLASHED.sub(_slashed, text)
@@ -70,6 +75,7 @@ def verbalize(text: str) -> str:
     text = _ERA.sub(lambda m: f"{year(m[1])} {' '.join(m[2].replace(' ', ''))}", text)
     text = _YEAR_RANGE.sub(_year_range, text)
     text = _DECADE.sub(_decade, text)
+    text = _SHORT_YEAR.sub(lambda m: _two_digits(m[1]), text)
     return _SPLIT_YEAR.sub(lambda m: f"{year(m[1])} {_two_digits(m[2])}", text)
 
 
@@ -102,7 +108,7 @@ def _full(m: re.Match[str], y: str, month: str, day: str) -> str:
 
 
 def _slashed(m: re.Match[str]) -> str:
-    """10/01/2024 is October first, the American order, unless only the other one is a date; 01.10.2024 is not."""
+    """10/01/2024 is October first, the American order, unless only the other is a date; 01.10.2024 is too."""
     a, b, y = m[1], m[3], m[4]
     if m[2] == "." and len(y) == 2:
         return m[0]
@@ -121,7 +127,11 @@ def _month_day(m: re.Match[str]) -> str:
 def _day_month(m: re.Match[str]) -> str:
     if not 1 <= int(m[2]) <= 31 or (m[4] and not 1 <= int(m[4]) <= 31):
         return m[0]
-    if m[6] == "May" and not m[5] and re.match(r"\s?(?:I|he|she|we|they|it|be)\b", m.string[m.end() : m.end() + 5]):
+    if (
+        m[6] == "May"
+        and not m[5]
+        and re.match(r"\s?(?:I|he|she|we|they|it|be)\b", m.string[m.end() : m.end() + 5])
+    ):
         return m[0]
     last = f" to the {ordinal(str(int(m[4])), 'en')}" if m[4] else ""
     space = " " if m[0][-1] == " " else ""
@@ -175,7 +185,7 @@ def _plural(ten: str) -> str:
 
 def _lone_year(m: re.Match[str]) -> str:
     noun = (m[3] or "").strip()
-    amount = noun in _PLURALS or (noun.endswith("s") and not noun.endswith("ss") and noun not in _NO_PLURALS)
+    amount = noun in _PLURALS or (noun.endswith("s") and not noun.endswith("ss") and noun not in NO_PLURALS)
     if amount and not _YEAR_CUE.search(m.string, max(m.start() - 16, 0), m.start()):
         return m[0]
     return year(m[1] + m[2]) + (m[3] or "")

@@ -5,71 +5,43 @@ from __future__ import annotations
 import re
 
 from intona.text.verbalize_en.abbreviations import next_word
+from intona.text.verbalize_en.tables import (
+    AMBIGUOUS,
+    HEADINGS,
+    ORDINARY,
+    RULERS,
+    SAID_AS_WORDS,
+    SPELLED,
+    words,
+)
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _VALID = re.compile("M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_HEADINGS = (
-    "chapter part act scene book volume vol. ch. section article phase stage level type class category title "
-    "appendix figure table mark episode season apollo canto psalm symphony sonata war bowl number no. "
-    "lecture lesson unit tier division group round page fig. sec. art. olympiad games corps army fantasy "
-    "rocky"
-).split()
-_RULERS = (
-    "Henry Louis Elizabeth George Edward Charles James William Richard Mary Paul Pius Benedict Leo Gregory "
-    "Innocent Clement Urban Francis Nicholas Alexander Catherine Peter Ivan Frederick Friedrich Philip Ferdinand "
-    "Napoleon Wilhelm Ramses Ramesses Ptolemy Cleopatra Darius Xerxes Otto Franz Alfonso Gustav Gustavus Christian "
-    "Victor Vittorio Umberto Carlos Juan Felipe Pedro Manuel Robert David Margaret Anne Harald Haakon Olaf Olav "
-    "Erik Eric Baldwin Constantine Justinian Theodosius Michael Boris Stephen Sigismund Maximilian Rudolf Joseph "
-    "Leopold Albert Rainier Juliana Wilhelmina Selim Mehmed Murad Suleiman Ahmed Thutmose Amenhotep Seti John "
-    "Emmanuel Isabella Malcolm Artaxerxes Cyrus Tiberius Casimir Ladislaus Sixtus Boniface Celestine Julius Pepin "
-    "Thomas Samuel Daniel Walter Arthur Hugh Harry Frank Howard Roger Ralph Donald Kenneth Davis Rockefeller "
-    "Jr. junior"
-).split()
-_ENGLISH_HEADINGS = "|".join(re.escape(w) for w in _HEADINGS)
-_HEADING = re.compile(rf"(?<![\w'])((?i:{_ENGLISH_HEADINGS})\s)([IVXLCDM]{{1,7}})(?![\w'’-]|\.[A-Z])")
-_RULER = re.compile(rf"(?<![\w'])((?:{'|'.join(map(re.escape, _RULERS))})\s)([IVX]{{1,7}})(?![\w-]|\.[A-Z])")
+_HEADING_NAMES, _RULER_NAMES = ("|".join(sorted(map(re.escape, names))) for names in (HEADINGS, RULERS))
+_HEADING = re.compile(rf"(?<![\w'])((?i:{_HEADING_NAMES})\s)([IVXLCDM]{{1,7}})(?![\w'’-]|\.[A-Z])")
+_RULER = re.compile(rf"(?<![\w'])((?:{_RULER_NAMES})\s)([IVX]{{1,7}})(?![\w-]|\.[A-Z])")
 _CENTURY = re.compile(
     r"(?<![\w'])([IVX]{1,5})(?:(\s?[-–—]\s?|\sand\s|\sto\s)([IVX]{1,5}))?(?=(?:th|st|nd|rd)?[\s-]centur)"
 )
 _LONE = re.compile(r"(?<![\w'.&-])(?:[IVX]{2,7}|[MDCLXVI]{5,9})(?![\w&]|'[a-z]|\.[A-Z])")
-_LISTED = re.compile(r"(?<=\()(i{1,3}|iv|vi{0,3}|ix|x)(?=\))")
-_NOT_I = re.compile(r"\s(?:am|have|think|know|will|would|could|can|must|did|do|don't|had|shall|should|never)\b")
-_FEW = frozenset("ivx")
-
-# Said as words whatever their letters.
-_AS_WORDS = frozenset(
-    """AIDS ACID AJAX ASCII ASEAN AWOL BASIC BIOS BREXIT CAPTCHA COVID CUDA DARPA DOS ERASMUS FEMA FIFA FOMO FORTRAN
-    GATT GIF HIPAA IKEA INTERPOL JPEG JSON LAN LASER LEGO MERS MIDI MOMA NAFTA NASA NASDAQ NATO NIMBY NIST NOAA
-    NORAD OPEC OSHA PIN POTUS RADAR RAID RAM ROM SALT SARS SCOTUS SCUBA SIM SOAP SONAR SQUID SWAT SWIFT TED
-    UEFA UNESCO UNICEF UNIX WAN WASP WIMAX YAML YOLO ZIP BMX LED OK TOEFL IELTS HAMAS OXFAM SOHO GUI VIP""".split()
-) - {"BMX", "LED", "VIP", "GUI"}
-# Short English words that capitals only stress: "I am NOT going".
-_ORDINARY = frozenset(
-    """ALL AND ANY ARE AS ASK AT ATE BAD BE BED BIG BOY BUT BUY BY CAN CAR CUT DAY DID DIE DO DOG EAT END EYE FAR
-    FEW FIX FOR FUN GET GOD GO GOT GUN HAD HAS HE HER HEY HIM HIS HIT HOT HOW IF IN IS ITS JOB KEY KID LAW LET LIE
-    LOT LOW MAD MAN MAY ME MEN MIX MOM MUM DAD MY NAY NEW NO NOR NOT NOW OF OFF OH OLD ON ONE OR OUR OUT OWN PAY
-    PUT RED RAN RUN SAD SAW SAY SEE SET SHE SIT SIX SO SON TAX TEA TEN THE TO TOO TOP TRY TWO UP USE WAR WAS WAY
-    WE WET WHY WIN WON YES YET YOU AH AHA UGH WOW HA HI YO YEA NAH SHH HMM PSST BRR GRR PFFT MR MRS DR ST MS II
-    AM OK ARM ART BAG BAR BAT BOX CAT COW CRY CUP EGG FAT FIT FLY FOX GAS HAT ICE KEEP LEG LIP MAP NET OIL PEN PET
-    PIG POT RAT SEA SKY SUN TOY WHO VS""".split()
+_WORLD_WAR = re.compile(r"(?<!\w)WW(I{1,3})(?!\w)")
+_LISTED = re.compile(r"(?<!\w)\((i{1,3}|iv|vi{0,3}|ix|x)\)")
+_NOT_I = re.compile(
+    r"\s(?:am|have|think|know|will|would|could|can|must|did|do|don't|had|shall|should|never)\b"
 )
-_SPELLED = frozenset(
-    """AA AAA AARP AI API APR ASAP ATM BA BBC CEO CFO CIA CIO COO CTO DIY DUI EEG ECG EKG ESPN ETA EU EQ ER FAQ FAO
-    GED GEO GOP HIV IBM ICU ID IEEE IMF IP IPO IQ IRA IRS ISBN ISO IT IUCN IV LA LED MBA MIA MIT MRI MTV NAACP NBA
-    NCAA NGO NYC NYU OCR OECD PIN RSVP SAT SUV TV UAE UCLA UFC UFO UI UK UN URL US USA USB USSR UTC VAT VIP WHO WTO
-    YMCA NAD BMI EUR USD AUD IELTS AOL AMD ABC ABBA EOF IDE IOS IO UX OS PA AC AD AU UV UAV USAF USDA""".split()
-) - {"PIN", "IELTS", "ABBA", "NAD"}
-_AMBIGUOUS = frozenset(("US", "IT", "WHO", "AM", "LA"))  # words too, among other capitals
-_MIXED = {"PhD": "P H D", "PhDs": "P H D's", "mRNA": "M R N A", "tRNA": "T R N A", "IoT": "I O T", "BSc": "B S C",
-          "MSc": "M S C", "pH": "P H", "mp3": "M P 3", "mp4": "M P 4", "IEEE": "I triple E", "NAACP": "N double A C P",
-          "JPEG": "jay-peg", "JPG": "jay-peg", "ASCII": "askey", "SQL": "S Q L"}  # fmt: skip
+_MIXED = {
+    "PhD": "P H D", "PhDs": "P H D's", "mRNA": "M R N A", "tRNA": "T R N A", "IoT": "I O T", "BSc": "B S C",
+    "MSc": "M S C", "pH": "P H", "mp3": "M P 3", "mp4": "M P 4", "IEEE": "I triple E",
+    "NAACP": "N double A C P", "JPEG": "jay-peg", "JPG": "jay-peg", "ASCII": "askey", "SQL": "S Q L",
+}  # fmt: skip
 _MIXED_WORD = re.compile(rf"(?<![\w'])(?:{'|'.join(_MIXED)})(?!\w)")
+_CODE = re.compile(r"(?<!\w)[A-Z]{1,3}\d{1,5}(?:[A-Z]{1,2}\d{0,4}){0,4}(?!\w)")
 _AMPERSAND = re.compile(r"(?<!\w)([A-Z]{1,3})\s?&\s?([A-Z]{1,3})(s?)(?![A-Za-z])")
-_ACRONYM = re.compile(r"(?<![^\W\d_]['-])(?<![\w'+])(([A-Z]{2,10})(s|'s|s')?)(?:(-)(?=[A-Za-z])|(?!\w))")
+_ACRONYM = re.compile(r"(?<![^\W\d_]['-])(?<![\w+])(([A-Z]{2,10})(s|'s|s')?)(?:(-)(?=[A-Za-z])|(?!\w))")
 _INNER_ACRONYM = re.compile(r"(?<=[a-z])-([A-Z]{2,5})(?![\w-])")
 _VOWEL = re.compile("[AEIOUY]")
-_ONSETS = frozenset(
-    "BL BR CH CL CR DR DW FL FR GH GL GN GR KN KR PH PL PR PS RH SC SH SK SL SM SN SP SQ ST SW TH TR TW WH WR".split()
+_ONSETS = words(
+    "BL BR CH CL CR DR DW FL FR GH GL GN GR KN KR PH PL PR PS RH SC SH SK SL SM SN SP SQ ST SW TH TR TW WH WR"
 )
 _THREE = ("SCH", "SCR", "SHR", "SPL", "SPR", "STR", "THR", "CHR")
 _CODAS = re.compile(
@@ -88,13 +60,14 @@ def value(numeral: str) -> int | None:
 
 def roman(text: str) -> str:
     """Roman numerals as digits: "Chapter 4", "Henry the 8th", "the 19th century"."""
-    if not any(c in text for c in "IVX") and "(" not in text:
+    if "I" not in text and "V" not in text and "X" not in text and "(" not in text:
         return text
+    text = _WORLD_WAR.sub(lambda m: f"World War {len(m[1])}", text)
     text = _CENTURY.sub(_century, text)
     text = _RULER.sub(_ruler, text)
     text = _HEADING.sub(_heading, text)
     text = _LONE.sub(_lone, text)
-    return _LISTED.sub(lambda m: str(value(m[1].upper())), text)
+    return _LISTED.sub(lambda m: f"({value(m[1].upper())})", text)
 
 
 def _heading(m: re.Match[str]) -> str:
@@ -129,6 +102,8 @@ def _lone(m: re.Match[str]) -> str:
     before = m.string[max(m.start() - 20, 0) : m.start()].split()
     if number is None or m[0] in ("XX", "XXX", "MIX", "MIXX", "CIVIC", "LIVID", "VIVID"):
         return m[0]
+    if before and before[-1].lower() == "the":
+        return f"{number}{suffix(number)}"
     # "an IV drip", "use VI": capitals after a small word are no numeral, unless nothing else can be meant.
     if m[0] in ("IV", "VI", "XI", "XIX") and not (before and before[-1][:1].isupper()):
         return m[0]
@@ -138,6 +113,11 @@ def _lone(m: re.Match[str]) -> str:
 def suffix(number: int) -> str:
     """st, nd, rd or th."""
     return "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+
+
+def codes(text: str) -> str:
+    """Letters and digits in one, apart: "H2SO4" is H two S O four, "BA2490" B A two thousand ..."""
+    return _CODE.sub(lambda m: " ".join(re.findall(r"\d+|[A-Z]", m[0])), text)
 
 
 def acronyms(text: str) -> str:
@@ -160,7 +140,7 @@ def _acronym(m: re.Match[str]) -> str:
 
 
 def _is_spelled(letters: str, m: re.Match[str]) -> bool:
-    if letters in _AS_WORDS or (letters in _ORDINARY and letters not in _AMBIGUOUS):
+    if letters in SAID_AS_WORDS or (letters in ORDINARY and letters not in AMBIGUOUS):
         return False
     if letters == "WHO" and not m.string[: m.start()].lower().endswith("the "):
         return False
@@ -170,7 +150,7 @@ def _is_spelled(letters: str, m: re.Match[str]) -> bool:
         )
     if not _VOWEL.search(letters):
         return True
-    if letters in _SPELLED and letters not in _AMBIGUOUS:
+    if letters in SPELLED and letters not in AMBIGUOUS:
         return True
     if len(letters) <= 3:
         return not _shouted(m)
@@ -183,7 +163,11 @@ def _shouted(m: re.Match[str]) -> bool:
     around = [*(before[-1:]), next_word(m.string, m.end())]
     words = [w.strip("\"'.,;:!?()") for w in around]
     return any(
-        len(w) > 1 and w.isupper() and w not in _SPELLED - _AMBIGUOUS and w not in _AS_WORDS and _pronounceable(w)
+        len(w) > 1
+        and w.isupper()
+        and w not in SPELLED - AMBIGUOUS
+        and w not in SAID_AS_WORDS
+        and _pronounceable(w)
         for w in words
     )
 
@@ -194,7 +178,11 @@ def _pronounceable(word: str) -> bool:
         return False
     first = _VOWEL.search(word)
     onset = word[: first.start()] if first else word
-    if len(onset) > 3 or (len(onset) == 3 and onset not in _THREE) or (len(onset) == 2 and onset not in _ONSETS):
+    if (
+        len(onset) > 3
+        or (len(onset) == 3 and onset not in _THREE)
+        or (len(onset) == 2 and onset not in _ONSETS)
+    ):
         return False
     coda = re.search("[^AEIOUY]{3,}$", word)
     return not re.search("[^AEIOUY]{5}", word) and (coda is None or bool(_CODAS.search(word)))

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 
-from intona.text.numerals import DECIMAL, DIGITS_EN, cardinal, ordinal
+from intona.text.numerals import CARRY, DECIMAL, DIGITS_EN, cardinal, ordinal
+from intona.text.verbalize_en import signs
 
 # A number as it is written: 1,250.5, 1250.5 or .5; longer runs of digits are read one by one.
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.\d{1,9})?|\.\d{1,9}"
 FRACTION = r"(?:\d{1,4}\s)?\d{1,4}/\d{1,4}"
+_DECIMAL_COMMA = re.compile(r"(?<=[€£$])(\s?\d{1,9}),(?=\d\d(?![\d,]))|(?<![\d,.])(\d{1,9}),(?=\d\d\s?€)")
+_SCALES = {"M": "million", "bn": "billion", "B": "billion"}
+_SCALED = re.compile(
+    r"(?<![\w.,$€£¥])((?:\d{1,4}-)?\d{1,4}(?:\.\d{1,3})?)(?:(M|bn)|(?<=\.\d)(B)|(?<=\.\d\d)(B))(?![\w/])"
+)
 _SPACED = re.compile(r"(?<![\w.,:/+-])([1-9]\d{0,2})((?:\s\d{3}){1,4})(?![\w/]|[-.,:]\d|\s\d)")
-_AFTER_WORD = re.compile(r"(?<=[^\W\d_])-(?=\d)")
+_AFTER_WORD = re.compile(r"(?<=[^\W\d_])(?<![AaPp][Mm])(?<!\s[Mm])-(?=\d)")
 _POINTED = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?:\.\d{3}){2,4}(?![\w]|[.,]\d)")
 _INDIAN = re.compile(r"(?<![\d,.])(\d{1,2}(?:,\d{2}){1,5},\d{3})(?![\d,]\d|\d)")
 _MINUS = re.compile(r"(?<![\w.)%°'^—–-])[-–—−](?=\.?\d|[$€£¥]\s?\d)")
 _MINUS_SIGN = re.compile("\\s?−\\s?(?=[\\w.$€£(√])")
 _DIFFERENCE = re.compile(r"(?<=\d)\s?[-–—]\s?(?=\d{1,9}(?:\.\d{1,9})?\s?=)")
 _RANGE = re.compile(
-    rf"(?<![\w.,/:-])({NUMBER})(\s?%)?[-–—](?=({NUMBER})(?!\d|-\d|/\d|[^\W\d_]*\d))|(?<=\d)[-–—](?=[$€£]\d)"
+    rf"(?<![\w.,/:-])({NUMBER})(\s?%)?[-–—](?=({NUMBER})(?!\d|-\d|/\d|[^\W\d_]*\d))|(?<=[\dkKmMbBn])[-–—](?=[$€£]\d)"
 )
 _NUMBERED = re.compile(r"#\s?(?=\d)")
 _SPACED_RANGE = re.compile(r"(?<![\w.,/:-])(\d{1,3})\s[–—]\s(?=(\d{1,3})(?:\s?[a-z%°]))")
@@ -27,6 +33,13 @@ _PRODUCT = re.compile(
 _RESOLUTION = re.compile(r"(?<![\w.,])([1-9]\d{2,3})\s?[x×]\s?([1-9]\d{2,3})(?!\w|\.\d|\s?=)")
 _TIMES = re.compile(r"(?<![\w.,])(\d{1,4}(?:\.\d{1,4})?)[x×](?!\w)")
 _FRACTION = re.compile(r"(?<![\w./,])(?:(\d{1,4})\s)?(\d{1,4})/(\d{1,4})(?![\w/]|\.\d)(-(?=[^\W\d_]))?")
+_OUT_OF = re.compile(r"(?<=\d\.\d)/(?=\d{1,3}(?![\w/]))")
+_DIVIDED = re.compile(r"(?<=\d)\s/\s(?=\d)")
+_MILITARY = re.compile(r"(?<![\w.,])0(\d)(?:00|(\d\d))(?=\s?(?:hours|hrs)\b)")
+_VERSE = re.compile(
+    r"\b(Genesis|Exodus|Leviticus|Deuteronomy|Psalms?|Proverbs|Isaiah|Jeremiah|Daniel|Matthew|Mark|Luke|John|Acts|Romans|"
+    r"Corinthians|Galatians|Ephesians|Philippians|Timothy|Hebrews|James|Peter|Revelation)\s(\d{1,3}):(?=\d)"
+)
 _ORDINAL = re.compile(r"(?<![\w.])(\d{1,3}(?:,\d{3}){1,4}|\d{1,12})(st|nd|rd|th)(?!\w)", re.I)
 _GROUPED = re.compile(r"(?<![\w,.])(\d{1,3}(?:,\d{3}){1,4})(\.\d{1,9})?(?!\d|,\d)")
 _COMPOUND = re.compile(r"(?<=\d)(?:-[^\W_]{1,20}){1,6}(?![\w])")
@@ -44,6 +57,9 @@ def read(number: str) -> str:
     """A number as written (1,250.5, .5, 3/4, 2 1/2) in words."""
     if "/" in number:
         return _FRACTION.sub(_fraction, number)
+    if "^" in number:
+        base, _, exponent = number.partition("^")
+        return read(base) + signs.exponents("^" + exponent, bare=True)
     whole, _, fraction = number.replace(",", "").partition(".")
     words = [cardinal(whole, "en")] if whole else []
     if fraction:
@@ -54,6 +70,8 @@ def read(number: str) -> str:
 def joined(text: str) -> str:
     """One spelling of what comes in several: grouped digits by commas, "mid-1990s" and "F-16" by a space."""
     text = _AFTER_WORD.sub(" ", text)
+    text = _DECIMAL_COMMA.sub(lambda m: f"{m[1] or m[2]}.", text)
+    text = _SCALED.sub(lambda m: f"{m[1]} {_SCALES[m[2] or m[3] or m[4]]}", text)
     text = _POINTED.sub(lambda m: m[0].replace(".", ","), text)
     text = _SPACED.sub(lambda m: m[1] + m[2].replace(" ", ","), text)
     return _INDIAN.sub(lambda m: f"{int(m[1].replace(',', '')):,}", text)
@@ -92,7 +110,13 @@ def _product(m: re.Match[str]) -> str:
     spaced = bool(m[3] and m[4])
     after = re.match(r"\d{1,6}(?:\.\d{1,4})?\s?([^\W\d_]?)", rest)
     size = before.endswith(("a ", "an ")) or (after is not None and after[1].lower() not in ("", "x"))
-    word = "by" if "*" not in m[0] and not re.match(r"[\d.]{1,11}\s?=", rest) and (size or m[2] or not spaced) else "times"
+    if rest.startswith("10^"):
+        return f"{m[1]} times "
+    word = (
+        "by"
+        if "*" not in m[0] and not re.match(r"[\d.]{1,11}\s?=", rest) and (size or m[2] or not spaced)
+        else "times"
+    )
     return f"{m[1]}{m[2] or ''} {word} "
 
 
@@ -104,6 +128,7 @@ def _pairs(digits: str) -> str:
 
 
 def fractions(text: str) -> str:
+    text = _OUT_OF.sub(" out of ", _DIVIDED.sub(" divided by ", text))
     return _FRACTION.sub(_fraction, text) if "/" in text else text
 
 
@@ -139,6 +164,10 @@ def special(text: str) -> str:
     """Numbers read by their digits or in pairs: emergency calls, rooms and flights, American post codes."""
     text = _EMERGENCY.sub(lambda m: f"{m[1]}{m[2]}{' '.join(DIGITS_EN[int(d)] for d in m[3])}", text)
     text = _ZIP.sub(_zip, text)
+    text = _VERSE.sub(r"\1 \2 ", text)
+    text = _MILITARY.sub(
+        lambda m: f"zero {DIGITS_EN[int(m[1])]} {cardinal(m[2], 'en') if m[2] else 'hundred'}", text
+    )
     return _ROOM.sub(_room, text)
 
 
@@ -156,6 +185,7 @@ def _room(m: re.Match[str]) -> str:
 def rest(text: str) -> str:
     """Ordinals, grouped digits and decimals; hyphens between a number and a word become spaces."""
     text = _ORDINAL.sub(lambda m: ordinal(m[1].replace(",", ""), "en").replace(" and ", " "), text)
+    text = CARRY.sub(" ", text)
     text = _GROUPED.sub(lambda m: read(m[0]), text)
     text = _COMPOUND.sub(lambda m: m[0].replace("-", " "), text)
     text = _POINT.sub(lambda m: read(m[0]), text)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from intona.text.numerals import cardinal
-from intona.text.verbalize_en.abbreviations import ends_sentence
+from intona.text.verbalize_en.abbreviations import ends_sentence, next_word
 from intona.text.verbalize_en.numbers import FRACTION, NUMBER, read
+from intona.text.verbalize_en.tables import NOT_NOUNS, words
 
 _MONEY = {
     "$": ("dollar", "dollars", "cent", "cents"), "€": ("euro", "euros", "cent", "cents"),
@@ -21,41 +22,51 @@ _MONEY = {
     "JPY": ("yen", "yen", "sen", "sen"), "CNY": ("yuan", "yuan", "fen", "fen"),
     "CHF": ("Swiss franc", "Swiss francs", "centime", "centimes"),
 }  # fmt: skip
-_MAGNITUDES = {"k": "thousand", "K": "thousand", "m": "million", "M": "million", "mn": "million", "mln": "million",
-               "b": "billion", "B": "billion", "bn": "billion", "Bn": "billion", "T": "trillion", "tn": "trillion",
-               "trn": "trillion"}  # fmt: skip
-_SCALE = r"\s?(?:hundred|thousand|million|billion|trillion)\b|\s?(?:mn|mln|[Bb]n|trn|tn)(?!\w)|[kKmMbBT](?!\w)"
+_MAGNITUDES = {
+    "k": "thousand", "K": "thousand", "m": "million", "M": "million", "mn": "million", "mln": "million",
+    "b": "billion", "B": "billion", "bn": "billion", "Bn": "billion", "T": "trillion", "tn": "trillion",
+    "trn": "trillion",
+}  # fmt: skip
+_SCALE = (
+    r"\s?(?:hundred|thousand|million|billion|trillion)\b|\s?(?:mn|mln|[Bb]n|trn|tn)(?!\w)|[kKmMbBT](?!\w)"
+)
+# Singular names; a name that ends in "/" has no plural of its own.
 _UNITS = {
     "km": "kilometer", "m": "meter", "cm": "centimeter", "mm": "millimeter", "nm": "nanometer",
     "µm": "micrometer", "μm": "micrometer", "um": "micrometer", "mi": "mile", "yd": "yard", "yds": "yard",
-    "kg": "kilogram", "g": "gram", "mg": "milligram", "µg": "microgram", "μg": "microgram", "mcg": "microgram",
-    "t": "ton", "lb": "pound", "lbs": "pound", "oz": "ounce", "fl oz": "fluid ounce", "l": "liter", "L": "liter",
-    "ml": "milliliter", "mL": "milliliter", "cl": "centiliter", "dl": "deciliter", "gal": "gallon", "qt": "quart",
-    "pt": "pint", "ha": "hectare", "tbsp": "tablespoon", "tsp": "teaspoon",
-    "Hz": "hertz/", "kHz": "kilohertz/", "MHz": "megahertz/", "GHz": "gigahertz/", "W": "watt", "mW": "milliwatt",
-    "kW": "kilowatt", "MW": "megawatt", "GW": "gigawatt", "Wh": "watt hour", "kWh": "kilowatt hour",
-    "MWh": "megawatt hour", "GWh": "gigawatt hour", "V": "volt", "mV": "millivolt", "kV": "kilovolt",
-    "mA": "milliamp", "mAh": "milliamp hour", "Ah": "amp hour", "Ω": "ohm", "kΩ": "kilohm", "kJ": "kilojoule",
-    "MJ": "megajoule", "cal": "calorie", "kcal": "kilocalorie", "Pa": "pascal", "hPa": "hectopascal",
-    "kPa": "kilopascal", "MPa": "megapascal", "bar": "bar", "mbar": "millibar", "psi": "P S I/", "rpm": "R P M/",
-    "bpm": "beats per minute/", "ppm": "parts per million/", "ppb": "parts per billion/", "dB": "decibel",
-    "KB": "kilobyte", "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "PB": "petabyte",
+    "kg": "kilogram", "g": "gram", "mg": "milligram", "µg": "microgram", "μg": "microgram",
+    "mcg": "microgram", "t": "ton", "lb": "pound", "lbs": "pound", "oz": "ounce", "fl oz": "fluid ounce",
+    "l": "liter", "L": "liter", "ml": "milliliter", "mL": "milliliter", "cl": "centiliter",
+    "dl": "deciliter", "gal": "gallon", "qt": "quart", "pt": "pint", "ha": "hectare", "tbsp": "tablespoon",
+    "tsp": "teaspoon", "Hz": "hertz/", "kHz": "kilohertz/", "MHz": "megahertz/", "GHz": "gigahertz/",
+    "W": "watt", "mW": "milliwatt", "kW": "kilowatt", "MW": "megawatt", "GW": "gigawatt", "Wh": "watt hour",
+    "kWh": "kilowatt hour", "MWh": "megawatt hour", "GWh": "gigawatt hour", "V": "volt", "mV": "millivolt",
+    "kV": "kilovolt", "mA": "milliamp", "mAh": "milliamp hour", "Ah": "amp hour", "Ω": "ohm",
+    "kΩ": "kilohm", "kJ": "kilojoule", "MJ": "megajoule", "cal": "calorie", "kcal": "kilocalorie",
+    "Pa": "pascal", "hPa": "hectopascal", "kPa": "kilopascal", "MPa": "megapascal", "bar": "bar",
+    "mbar": "millibar", "psi": "P S I/", "rpm": "R P M/", "bpm": "beats per minute/",
+    "ppm": "parts per million/", "ppb": "parts per billion/", "dB": "decibel", "KB": "kilobyte",
+    "kB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte", "PB": "petabyte",
     "Mb": "megabit", "Gb": "gigabit", "kbps": "kilobits per second/", "Kbps": "kilobits per second/",
     "Mbps": "megabits per second/", "Gbps": "gigabits per second/", "px": "pixel", "dpi": "D P I/",
     "fps": "frames per second/", "mol": "mole", "kN": "kilonewton", "mmHg": "millimeters of mercury/",
     "mpg": "mile per gallon", "p": "pence/", "yr": "year", "yrs": "year", "wk": "week", "wks": "week",
-    "min": "minute", "mins": "minute", "h": "hour", "hr": "hour", "hrs": "hour", "s": "second", "sec": "second",
-    "secs": "second", "ms": "millisecond", "ns": "nanosecond", "µs": "microsecond", "μs": "microsecond",
-    "mph": "mile per hour", "kph": "kilometer per hour", "kmh": "kilometer per hour", "K": "kelvin",
-    "%": "percent/", "‰": "per mille/", "°C": "degree Celsius", "°F": "degree Fahrenheit", "° C": "degree Celsius",
-    "° F": "degree Fahrenheit", "℃": "degree Celsius", "℉": "degree Fahrenheit", "°": "degree", "ft": "foot",
-    "in": "inch", "sq ft": "square foot", "sq. ft": "square foot", "sq in": "square inch", "sq km": "square kilometer",
-    "sq m": "square meter", "sq mi": "square mile", "sq. mi": "square mile", "cu ft": "cubic foot",
+    "min": "minute", "mins": "minute", "h": "hour", "hr": "hour", "hrs": "hour", "s": "second",
+    "sec": "second", "secs": "second", "ms": "millisecond", "ns": "nanosecond", "µs": "microsecond",
+    "μs": "microsecond", "mph": "mile per hour", "kph": "kilometer per hour", "kmh": "kilometer per hour",
+    "K": "kelvin", "%": "percent/", "‰": "per mille/", "°C": "degree Celsius", "°F": "degree Fahrenheit",
+    "° C": "degree Celsius", "° F": "degree Fahrenheit", "℃": "degree Celsius", "℉": "degree Fahrenheit",
+    "°": "degree", "ft": "foot", "in": "inch", "sq ft": "square foot", "sq. ft": "square foot",
+    "sq in": "square inch", "sq km": "square kilometer", "sq m": "square meter", "sq mi": "square mile",
+    "sq. mi": "square mile", "cu ft": "cubic foot",
 }  # fmt: skip
-_PER = {"day": "day", "week": "week", "month": "month", "year": "year", "mo": "month", "yr": "year", "hour": "hour",
-        "minute": "minute", "second": "second", "night": "night", "person": "person", "d": "day", "wk": "week",
-        "kilo": "kilo", "pound": "pound", "liter": "liter", "gallon": "gallon", "mile": "mile"}  # fmt: skip
-_DOTTED = frozenset("yr yrs wk wks min mins hr hrs sec secs ft in lb lbs oz yd yds mi gal qt pt tbsp tsp".split())
+_PER = {
+    "day": "day", "week": "week", "month": "month", "year": "year", "mo": "month", "yr": "year",
+    "hour": "hour", "minute": "minute", "second": "second", "night": "night", "person": "person",
+    "d": "day", "wk": "week", "kilo": "kilo", "pound": "pound", "liter": "liter", "gallon": "gallon",
+    "mile": "mile",
+}  # fmt: skip
+_DOTTED = words("yr yrs wk wks min mins hr hrs sec secs ft in lb lbs oz yd yds mi gal qt pt tbsp tsp")
 _DOTTED |= {"fl oz", "sq ft", "sq. ft", "sq in", "sq mi", "sq. mi", "cu ft"}
 _NAMES = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _PER_NAMES = "|".join(sorted(map(re.escape, _UNITS | _PER), key=len, reverse=True))
@@ -70,7 +81,8 @@ _A_DAY = re.compile(r"(?<=\d)-an?-(?=[a-z])")
 _AMOUNT_AFTER = re.compile(rf"(?<![\w.,])({NUMBER})({_SCALE})?\s?({_SIGNS})(?!\w)")
 _PER_AFTER = re.compile(rf"(?<=[a-z])\s?/\s?({_PER_NAMES})(?!\w)")
 _QUANTITY = re.compile(
-    rf"(?<![\w.,])({FRACTION}|{NUMBER})(\s?|-)({_NAMES}){_POWER}(?:/({_PER_NAMES}){_POWER})?(?![\w°^]|'\w)(\.(?![\w.]))?"
+    rf"(?<![\w.,^])(?<!\^-)({FRACTION}|(?:{NUMBER})(?:\^-?\d{{1,3}})?)(\s?|-)"
+    rf"({_NAMES}){_POWER}(?:/({_PER_NAMES}){_POWER})?(?![\w°^]|'\w)(\.(?![\w.]))?"
 )
 _PER_NUMBER = re.compile(r"(?<=\d)(\s?[A-Za-z]{1,4})/(?=\d{1,4}\s?[a-z])")
 _HEIGHT = re.compile(r"(?<![\w.,])(\d)['′]\s?(\d{1,2})(?:[\"″]|''|(?!\w))")
@@ -83,22 +95,21 @@ _LONE = re.compile(
     rf"({_NAMES}){_POWER}(?:/({_PER_NAMES}){_POWER})?(?![\w°^]|'\w)"
 )
 # Units that are no words and no acronyms without a number.
-_CLEAR_UNITS = frozenset("km cm kg mg kWh MWh mph rpm GHz MHz kHz Hz kW °C °F ml mL kPa hPa dB mmHg".split()) 
+_CLEAR_UNITS = words("km cm kg mg kWh MWh mph rpm GHz MHz kHz Hz kW °C °F ml mL kPa hPa dB mmHg")
+_SINGLE = words("m s l h t g W V L")
+_NAME_AFTER = re.compile(r"\s[A-Z]")
 _COMPASS_WORDS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 _ALONE = frozenset(("km", "kg", "kWh", "mph", "°C", "°F"))
-_NOT_NOUNS = frozenset(
-    "and or of in to for from per at on by with than is was are were if as but that which who he she it they we you "
-    "more less each every when while after before because so into over under not because had has have would will "
-    "off away".split()
-)
 _PRICED = re.compile(
-    r"[\s-](?:bill|note|coin|fee|fine|deal|loan|bet|prize|tax|gift|ticket|contract|budget|project|bulb|run|race|walk)\b"
+    r"[\s-](?:bill|note|coin|fee|fine|deal|loan|bet|prize|tax|gift|ticket|contract|budget|project|bulb|run|race|walk|question)\b"
 )
 _PLURALS = {"foot": "feet", "inch": "inches", "bar": "bars"}
 
 
 def money(text: str) -> str:
-    if not any(sign in text for sign in "$€£¥₽₹₩₴¢") and not re.search(r"\b(?:USD|EUR|GBP|RUB|JPY|CNY|CHF)\b", text):
+    if not any(sign in text for sign in "$€£¥₽₹₩₴¢") and not re.search(
+        r"\b(?:USD|EUR|GBP|RUB|JPY|CNY|CHF)\b", text
+    ):
         return text
     text = _A_DAY.sub(lambda m: m[0].replace("-", " "), text)
     text = _AMOUNT_RANGE.sub(_amount_range, text)
@@ -141,7 +152,7 @@ def _is_adjective(m: re.Match[str], end: int) -> bool:
     if not re.search(r"\b[Aa]n?\s$", before):
         return False
     noun = re.match(r"[\s-]([a-z]{3,20})", m.string[end : end + 24])
-    return noun is not None and noun[1] not in _NOT_NOUNS
+    return noun is not None and noun[1] not in NOT_NOUNS
 
 
 def units(text: str) -> str:
@@ -157,22 +168,33 @@ def units(text: str) -> str:
 
 def _quantity(m: re.Match[str]) -> str:
     number, gap, unit, power, per, per_power, stop = m.groups()
-    bare_in = unit == "in" and not stop and not power
-    if bare_in or (unit == "K" and gap != " ") or (gap == "-" and len(unit) == 1 and unit in "mslhtgWVLK°"):
-        return m[0]
-    if unit == "p" and (gap or len(number) > 2):
-        return m[0]
-    # "350 W Main Street", "the Model 3 S", "10 K" at the end of a name: a capital before a name is no unit.
-    if unit in ("W", "V", "L", "K", "t", "s", "l") and re.match(r"\s[A-Z]", m.string[m.end() : m.end() + 2]) and not stop:
+    if not _is_unit(m):
         return m[0]
     one = number == "1" or ("/" in number and " " not in number)
     singular = one or gap == "-" or _is_adjective(m, m.end())
     reading = f"{read(number)} {_name(unit, power, singular)}"
     if per:
         reading += f" per {_per_name(per, per_power)}"
-    if stop and (unit not in _DOTTED or ends_sentence(m.string, m.end(), loose=True)):
-        reading += "." if ends_sentence(m.string, m.end(), loose=True) else ""
+    if stop and (
+        ends_sentence(m.string, m.end(), loose=True)
+        or (unit not in _DOTTED and not next_word(m.string, m.end())[:1].islower())
+    ):
+        reading += "."
     return reading
+
+
+def _is_unit(m: re.Match[str]) -> bool:
+    """Whether the letters after a number mean a unit: not in "5 in the", "350 W Main Street", "1080p"."""
+    number, gap, unit, power, stop = m[1], m[2], m[3], m[4], m[7]
+    if unit == "in":
+        return bool(stop or power)
+    if unit == "p":
+        return not gap and len(number) <= 2
+    if unit == "K":
+        return gap == " " and len(number) > 1
+    if gap == "-" and unit in _SINGLE:
+        return False
+    return bool(stop) or unit not in _SINGLE or not _NAME_AFTER.match(m.string, m.end())
 
 
 def _name(unit: str, power: str | None, singular: bool) -> str:
