@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intona.errors import UserError
 from intona.text import Frontend, FrontendConfig
 from intona.text.normalize import joined, normalize
+from intona.text.verbalize_en import verbalize
 
 MINUS, EN_DASH = "\u2212", "\u2013"
 
@@ -37,6 +43,10 @@ SIGNS = [
     ("a temperature of 100°", "a temperature of one hundred degrees"),
     ("50% off", "fifty percent off"),
     ("either/or and and/or", "either or and and or"),
+    ("x > 3 but y < 5", "x is greater than three but y is less than five"),
+    ("~20 people", "about twenty people"),
+    ("C++ and C#", "C plus plus and C sharp"),
+    (f"between {MINUS}10 and {MINUS}5", "between minus ten and minus five"),
 ]
 FRACTIONS = [
     ("3/4 cup of sugar", "three quarters cup of sugar"),
@@ -50,6 +60,9 @@ FRACTIONS = [
     ("a ratio of 1:10", "a ratio of one to ten"),
     ("diluted 1:1", "diluted one to one"),
     ("a 16:9 screen", "a sixteen to nine screen"),
+    ("6/2 = 3", "six divided by two equals three"),
+    ("8.5/10", "eight point five out of ten"),
+    ("a 1/4-mile race", "a one quarter mile race"),
 ]
 NUMBERS = [
     ("1,250,000 people", "one million two hundred fifty thousand people"),
@@ -69,6 +82,10 @@ NUMBERS = [
     ("Dial 911.", "Dial nine one one."),
     ("Room 101", "Room one oh one"),
     ("1984 people", "one thousand nine hundred eighty-four people"),
+    ("1.000.000 and 1,00,000", "one million and one hundred thousand"),
+    ("1.2M users", "one point two million users"),
+    ("hundreds or 100s of them", "hundreds or hundreds of them"),
+    ("Beverly Hills, CA 90210", "Beverly Hills, C A nine zero two one zero"),
 ]  # fmt: skip
 UNITS = [
     ("150 g of cheese, 1 kg of rice", "one hundred fifty grams of cheese, one kilogram of rice"),
@@ -88,6 +105,13 @@ UNITS = [
     (f"10{EN_DASH}12 kg", "ten to twelve kilograms"),
     ("distances in km", "distances in kilometers"),
     ("a 5 km run", "a five kilometer run"),
+    ("20°C\u201325°C", "twenty degrees Celsius to twenty-five degrees Celsius"),
+    ("45°N", "forty-five degrees north"),
+    ("10\u207b\u2079 m", "ten to the power of minus nine meters"),
+    ("20 l/100 km", "twenty liters per one hundred kilometers"),
+    ("5 cm x 10 cm", "five centimeters by ten centimeters"),
+    ("It is 5 cm. Then more.", "It is five centimeters. Then more."),
+    ("350 W Main Street", "three hundred fifty W Main Street"),
 ]
 ROMAN = [
     ("Henry VIII had six wives.", "Henry the eighth had six wives."),
@@ -105,6 +129,9 @@ ROMAN = [
     ("Mix the CD with an MD.", "Mix the C D with an M D."),
     ("vitamin C and plan B", "vitamin C and plan B"),
     ("the part I liked", "the part I liked"),
+    ("WWII and Rocky IV", "World War two and Rocky four"),
+    ("Edward the VII", "Edward the seventh"),
+    ("an IV drip", "an I V drip"),
 ]
 ACRONYMS = [
     ("The FBI and the US agree.", "The F B I and the U S agree."),
@@ -125,6 +152,11 @@ ACRONYMS = [
     ("I am NOT going. STOP!", "I am NOT going. STOP!"),
     ("THIS IS FOR ALL OF US", "THIS IS FOR ALL OF US"),
     ("a US-led CEO's API", "a U S led C E O's A P I"),
+    ("Once Upon A Time", "Once Upon a Time"),
+    ("Vitamin A is good.", "Vitamin A is good."),
+    ("IEEE and JPEG", "I triple E and jay-peg"),
+    ("the non-EU UCLA", "the non E U U C L A"),
+    ("'FBI' files", "F B I files"),
 ]
 MONEY = [
     ("$5.3 billion", "five point three billion dollars"),
@@ -139,6 +171,10 @@ MONEY = [
     ("20 € and 100 USD", "twenty euros and one hundred U S dollars"),
     ("$5/month", "five dollars per month"),
     ("¥500", "five hundred yen"),
+    ("ten €50 notes", "ten fifty euro notes"),
+    ("€29,99", "twenty-nine euros ninety-nine cents"),
+    ("USD 5 million", "five million U S dollars"),
+    ("$3.5M-$4M", "three point five million dollars to four million dollars"),
 ]
 DATES = [
     ("on 2024/10/01", "on October first, twenty twenty-four"),
@@ -157,6 +193,12 @@ DATES = [
     ("2019-2021", "twenty nineteen to twenty twenty-one"),
     ("in 44 BC and 300 AD", "in forty-four B C and three hundred A D"),
     ("born in 1905, died in 2003", "born in nineteen oh five, died in two thousand three"),
+    ("Mon.-Fri.", "Monday to Friday."),
+    ("class of '09", "class of oh nine"),
+    ("in 1066", "in ten sixty-six"),
+    ("the crisis of 2008-09", "the crisis of two thousand eight to oh nine"),
+    ("Tue., Mar. 3rd", "Tuesday, March third"),
+    ("01.05.2024", "May first, twenty twenty-four"),
 ]
 TIMES = [
     ("at 5:30 pm", "at five thirty P M"),
@@ -167,6 +209,10 @@ TIMES = [
     ("at 5pm.", "at five P M."),
     (f"9:00 a.m.{EN_DASH}5:00 p.m.", "nine A M to five P M."),
     ("in 2:05:30", "in two oh five thirty"),
+    ("10:00 AM-2:00 PM", "ten A M to two P M"),
+    ("until 3:20 p.m. Companies met.", "until three twenty P M. Companies met."),
+    ("at 7 p.m. EST", "at seven P M E S T"),
+    ("0600 hours", "zero six hundred hours"),
 ]
 CONTACTS = [
     ("+1 (555) 123-4567", "plus one, five five five, one two three, four five six seven"),
@@ -180,6 +226,10 @@ CONTACTS = [
     ("Python 3.11 and v2.0.1", "Python three point eleven and version two point zero point one"),
     ("192.168.0.1", "one hundred ninety-two dot one hundred sixty-eight dot zero dot one"),
     ("a Wi-Fi port 8080", "a Wi-Fi port eight thousand eighty"),
+    ("Call 1-800-FLOWERS.", "Call one, eight zero zero, FLOWERS."),
+    ("07700 900123", "zero seven seven zero zero, nine zero zero one two three"),
+    ("C:\\Users\\me", "C colon backslash Users backslash me"),
+    ("see bbc.co.uk/news?id=5.", "see B B C dot C O dot U K slash news question mark I D equals five."),
 ]
 ABBREVIATIONS = [
     ("St. Peter lives on Main St.", "saint Peter lives on Main street."),
@@ -199,6 +249,12 @@ ABBREVIATIONS = [
     (f"see pp. 10{EN_DASH}12, fig. 3", "see pages ten to twelve, figure three"),
     ("approx. 20 min. later", "approximately twenty minutes later"),
     ("So do I. Then she left.", "So do I. Then she left."),
+    ("E. 42nd St.", "east forty-second street."),
+    ("Roe v. Wade", "Roe versus Wade"),
+    ("Call Dr. Who.", "Call doctor Who."),
+    ("She has a Ph.D. in physics.", "She has a P H D in physics."),
+    ("w/ milk, w/o sugar", "with milk, without sugar"),
+    ("7 days/week", "seven days per week"),
 ]
 KINDS = {
     "signs": SIGNS, "fractions": FRACTIONS, "numbers": NUMBERS, "units": UNITS, "Roman numerals": ROMAN,
@@ -218,3 +274,42 @@ def test_reading(raw, reading):
 @pytest.mark.parametrize(("raw", "reading"), LINES)
 def test_a_reading_is_read_as_it_stands(raw, reading):
     assert joined(normalize(reading, "en").tokens) == reading
+
+
+@pytest.mark.parametrize("symbol", list("*^~|<>_#@&%+=/\\$€£°±×÷≈√∞≠≤≥★→∑®™"))
+def test_a_symbol_is_read_or_left_in_the_text(symbol):
+    for text in (f"one {symbol} two", f"one{symbol}two", f"5{symbol}6", f"5 {symbol} 6"):
+        spelled = verbalize(text)
+        is_fraction = symbol == "/" and "sixths" in spelled
+        assert symbol in spelled or is_fraction or len(re.findall(r"\w+", spelled)) > 2, text
+
+
+# "A" is left out: espeak-ng reads it as the article.
+@pytest.mark.parametrize(
+    ("letter", "phones"), [("B", "bˈiː"), ("C", "sˈiː"), ("F", "ˈɛf"), ("X", "ˈɛks"), ("Z", "zˈiː")]
+)
+def test_a_letter_is_called_by_its_name(letter, phones):
+    for text in (f"plan {letter}", f"plan {letter} is good", f"the {letter}BC"):
+        utterance = ENGLISH([text])[0]
+        word = next(w for w in utterance.words if w.text == letter)
+        assert "".join(utterance.phonemes[word.start : word.end]) == phones
+
+
+ENGLISH = Frontend(FrontendConfig(language="en"))
+PIECES = [
+    "1", "12", "1941", "000", "31", "0", ".", ",", "-", "\u2013", "\u2014", "\u2212", "/", ":", " ", " ",
+    "'", '"', "(", ")", "$", "€", "%", "°C", "½", "²", "\u207b\u00b3", "km", "m", "/h", "in", "ft", "p",
+    "K", "M", "bn", "million", " to ", "x", "=", "#", "@", "&", "A", "I", "V", "IV", "Henry ",
+    "Chapter ", "US", "U.S.", "s", "'s", "Dr.", "St.", "No.", "etc.", "a.m.", " PM", "May", "Jan.", "BC",
+    "the ", "a ", ".com", "http://", "a@b.co", "v", "_", "\\", "π", "st", "th", "Call ",
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=12).map("".join))
+def test_any_mixture_is_read_without_digits_or_refused(text):
+    try:
+        tokens = normalize(text, "en").tokens
+    except UserError:
+        return
+    assert not any(c.isdigit() for token in tokens for c in token)

@@ -1,4 +1,4 @@
-"""Sentence boundaries in Russian and English: `|` in a row marks where one sentence ends and another begins."""
+"""Sentence boundaries in Russian and English: `|` in a row stands between two sentences."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ RU = [
     "Глава первая\n| Было утро.",
     "Один\n\n| Два",
     "Список:\n| - яблоки\n| - груши",
-    "Он шёл по длинной улице большого города и думал о том,\nкак хорошо было бы сейчас оказаться дома. | Дождь.",
+    "Он шёл по длинной улице большого города и думал о том,\nкак хорошо было бы оказаться дома. | Дождь.",
     "Встреча в 10 ч. 30 мин. утра. | Не опоздайте.",
     "Скорость 90 км/ч. | Это быстро.",
     "Тел. 123-45-67, доб. 5. | Звоните.",
@@ -113,7 +113,7 @@ EN = [
     "1. First item. | 2. Second item.",
     "Chapter One\n| It was morning.",
     "One\n\n| Two",
-    "He walked down the long street of the big city and thought about\nhow good it would be to be home. | Rain.",
+    "He walked down the long street of the big city and thought about\nhow good it was at home. | Rain.",
     "Visit example.com. | Write to a.b@mail.com.",
     "Version 2.0.1 is out. | Get it.",
     "I live in Washington, D.C. | It is hot.",

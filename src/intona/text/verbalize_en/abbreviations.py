@@ -80,7 +80,7 @@ _DAY = re.compile(
 _DOCTORATES = re.compile(r"(?<!\w)Ph\.\s?D\.?'?s\b|(?<![\w.])(?:[A-Z]\.){2,5}s\b")
 _DOTTED = re.compile(r"(?<![\w.])((?:[A-Z]\.){2,6})(?!\w)|(?<![\w.])((?:[A-Z]\.){1,5}[A-Z])(?='s|s?\b)")
 _DOTTED_NAME = re.compile(r"(?<![\w.])((?:[A-Z]\.){2,5})(?=[A-Z][a-z])")
-_INITIAL = re.compile(r"(?<![\w.'])([A-Z])\.\s(?=[A-Z])")
+_INITIAL = re.compile(r"(?<![\w.'])(?<![A-Z]\s)([A-Z])\.\s(?=[A-Z])")
 _SAINT_OR_STREET = re.compile(r"(?<![\w.])St(\.|(?=\s[A-Z][a-z]|[,.;!?]|$|\s[a-z]))(?!\w)")
 _DOCTOR_OR_DRIVE = re.compile(r"(?<![\w.])Dr(?:(\.)(?!\w)|(?=\s[A-Z]))")
 _BEFORE = re.compile(r"(?:(\S{1,12})\s)?([\w'.]{1,20})\s$")

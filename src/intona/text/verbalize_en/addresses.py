@@ -7,11 +7,11 @@ import re
 from intona.text.numerals import DIGITS_EN, cardinal
 from intona.text.verbalize_en.tables import words
 
-LIKELY = re.compile(r"[@/\\+]|[^\W_]\.[^\W_]|\d[-)]|\bv\d", re.I)
+LIKELY = re.compile(r"[@/\\+]|[^\W_]\.[^\W_]|\d[-)]|\bv\d|\b0\d\d", re.I)
 _SIGNS = {
-    ".": "dot", "/": "slash", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark",
-    "=": "equals",
-    "&": "and", "%": "percent", "#": "hash", "~": "tilde", "+": "plus", "@": "at", "\\": "backslash",
+    ".": "dot", "…": "dot dot", "/": "slash", "-": "dash", "_": "underscore", ":": "colon", "=": "equals",
+    "?": "question mark", "&": "and", "%": "percent", "#": "hash", "~": "tilde", "+": "plus", "@": "at",
+    "\\": "backslash",
 }  # fmt: skip
 _DOMAINS = (
     "com|org|net|edu|gov|mil|int|info|biz|io|ai|dev|app|tv|me|co|uk|us|eu|de|fr|it|es|nl|pl|ch|at|be|se|no|fi|dk|cz|"
@@ -35,7 +35,10 @@ _FILE = re.compile(
     rf"(?<![\w.@/\\-])[\w-]{{1,64}}(?:\.[\w-]{{1,32}}){{0,3}}\.(?:{_FILES})(?![\w-]|\.\w)", re.I
 )
 _PATH = re.compile(
-    r"(?<![\w.)<])(?:[A-Za-z]:\\|~?/|\.{1,2}[/\\])(?:[\w.-]{1,64}[/\\]){0,12}[\w.-]{0,63}\w|(?<![\w.<])/(?=[a-z])[\w-]{2,64}"
+    r"(?<![\w.)<])(?:"
+    r"(?:[A-Za-z]:\\(?:[\w.-]{1,64}(?:\s[\w.-]{1,64}){0,2}\\){0,12}|~?/|[.…]/|\.{1,2}[/\\])"
+    r"(?:[\w.-]{1,64}[/\\]){0,12}[\w.-]{0,63}\w"
+    r"|/(?=[a-z])[\w-]{2,64})"
 )
 _VERSION = re.compile(
     r"(?<![\w.])(?!\d{1,2}\.\d{1,2}\.\d{4}(?!\d)|[1-9]\d{0,2}(?:\.\d{3}){2,4}(?![\w.]))([vV]\.?\s?|)("
@@ -53,6 +56,7 @@ _PHONE = re.compile(
     r"|(?:1[\s.-])?\(\d{3}\)\s?\d{3}[\s.-]\d{4}"
     r"|(?:1[\s.-])?\d{3}[.-]\d{3}[.-]\d{4}"
     r"|\d{3}-\d{4}(?!\s?=)"
+    r"|(?<!\d\s)0\d{2,4}[\s-]\d{3,8}(?:[\s-]\d{3,4})?"
     r")(?![\d/]|-\d|\.\d)|(?<![\w.+-])1-\d{3}-(?=[A-Z]{3})"
 )
 _GROUPS = re.compile(

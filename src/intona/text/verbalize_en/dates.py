@@ -44,11 +44,12 @@ _YEAR_RANGE = re.compile(rf"(?<![\w.,$€£/-])({_YEARS})(\s?[-–—−]\s?)({_
 _SPLIT_YEAR = re.compile(rf"(?<![\w.,$€£/-])({_YEARS})/(\d\d)(?![\w/])")
 _DECADE = re.compile(
     r"(?<![\w.,'])(?:(1[1-9]|20)(\d)0|(?:'|(?<=\b(?:the|his|her|its|our|and)\s)|(?<=\b(?:my|in)\s)"
-    r"|(?<=\b(?:their|early)\s)|(?<=\b(?:late|were)\s)|(?<=\bmid\s))([2-9])0)(?:'s|s)(?!\w)"
+    r"|(?<=\b(?:their|early)\s)|(?<=\b(?:late|were)\s)|(?<=\broaring\s)|(?<=\bswinging\s)|(?<=\bmid\s))([2-9])0"
+    r"|([2-9])0(?='?s\s(?:music|fashion|style|rock|pop|hits?|movies?|films?|songs?|era|cars|kids?)\b))(?:'s|s)(?!\w)"
 )
 _ERA = re.compile(r"(?<![\w.,])(\d{1,4})\s?(BC|AD|BCE|CE|B C E?|A D)(?!\w)")
 _ERA_FIRST = re.compile(r"(?<!\w)AD\s(\d{1,4})(?![\w]|[.,]\d)")
-_YEAR = re.compile(r"(?<![\w.,$€£-])(1[1-9]|20)(\d\d)(?![\w%]|[.,]\d|-\d)(\s[a-z]{(3,)})?")
+_YEAR = re.compile(r"(?<![\w.,$€£-])(1[1-9]|20)(\d\d)(?![\w%]|[.,]\d|-\d)(\s[a-z]{3,})?")
 _SURE_YEAR = re.compile(r"(?<=\bin\s)(?:10|2[1-9])\d\d(?!\w|[.,]\d|\s[a-z]{2,}s\b)", re.I)
 _YEAR_CUE = re.compile(
     r"\b(?:in|since|of|by|from|until|till|year|years|before|after|during|circa|around|the|"
@@ -172,8 +173,8 @@ def _year_range(m: re.Match[str]) -> str:
 
 
 def _decade(m: re.Match[str]) -> str:
-    if m[3]:
-        return _plural(cardinal(m[3] + "0", "en"))
+    if m[3] or m[4]:
+        return _plural(cardinal((m[3] or m[4]) + "0", "en"))
     if m[2] != "0":
         return f"{cardinal(m[1], 'en')} {_plural(cardinal(m[2] + '0', 'en')) if m[2] != '1' else 'tens'}"
     return "two thousands" if m[1] == "20" else f"{cardinal(m[1], 'en')} hundreds"

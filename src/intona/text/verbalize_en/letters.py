@@ -8,6 +8,7 @@ from intona.text.verbalize_en.abbreviations import next_word
 from intona.text.verbalize_en.tables import (
     AMBIGUOUS,
     HEADINGS,
+    LETTERED,
     ORDINARY,
     RULERS,
     SAID_AS_WORDS,
@@ -39,6 +40,7 @@ _CODE = re.compile(r"(?<!\w)[A-Z]{1,3}\d{1,5}(?:[A-Z]{1,2}\d{0,4}){0,4}(?!\w)")
 _AMPERSAND = re.compile(r"(?<!\w)([A-Z]{1,3})\s?&\s?([A-Z]{1,3})(s?)(?![A-Za-z])")
 _ACRONYM = re.compile(r"(?<![^\W\d_]['-])(?<![\w+])(([A-Z]{2,10})(s|'s|s')?)(?:(-)(?=[A-Za-z])|(?!\w))")
 _INNER_ACRONYM = re.compile(r"(?<=[a-z])-([A-Z]{2,5})(?![\w-])")
+_ARTICLE = re.compile(r"(?<![\w'])([^\W\d_]{2,20}) A(?= [A-Z][A-Za-z])")
 _VOWEL = re.compile("[AEIOUY]")
 _ONSETS = words(
     "BL BR CH CL CR DR DW FL FR GH GL GN GR KN KR PH PL PR PS RH SC SH SK SL SM SN SP SQ ST SW TH TR TW WH WR"
@@ -122,6 +124,7 @@ def codes(text: str) -> str:
 
 def acronyms(text: str) -> str:
     """Capitals spelled out with spaces, those that are words left alone; "CDs" becomes "C D's"."""
+    text = _ARTICLE.sub(_article, text)
     text = _MIXED_WORD.sub(lambda m: _MIXED[m[0]], text)
     if "&" in text:
         text = _AMPERSAND.sub(
@@ -129,6 +132,12 @@ def acronyms(text: str) -> str:
         )
     text = _ACRONYM.sub(_acronym, text)
     return _INNER_ACRONYM.sub(lambda m: " " + " ".join(m[1]) if _is_spelled(m[1], m) else m[0], text)
+
+
+def _article(m: re.Match[str]) -> str:
+    """ "Once Upon A Time" and "THIS IS A TEST" hold the article; a capital A elsewhere is the letter."""
+    is_letter = m[1].lower() in LETTERED or m[1].lower() in HEADINGS
+    return m[0] if is_letter else f"{m[1]} a"
 
 
 def _acronym(m: re.Match[str]) -> str:

@@ -48,6 +48,10 @@ _EMERGENCY = re.compile(r"\b([Cc]all|[Dd]ial|[Pp]hone)((?:ed|led|ing|ling|s)?\s)
 _ROOM = re.compile(
     r"\b(Room|Flight|Suite|Boeing|Route|Highway|Interstate|Apartment|apartment|room|flight)\s(\d)(\d\d)(?!\w|[.,]\d)"
 )
+_STANDARD = re.compile(r"(?<![\w.])([A-Z])\.(?=\d)")
+_TENS = {"10": "tens", "100": "hundreds", "1000": "thousands", "1000000": "millions"}
+_MANY = re.compile(r"(?<![\w.,])(10|100|1,?000|1,000,000)s(?=\sof\b)")
+_MEASURE = re.compile(r"(?<![\w./])(\d)/(\d)(?=\s(?:time|meter|measure|signature)\b)")
 _ZIP = re.compile(r"(?<=\b[A-Z]{2}\s)(\d{5})(?:-(\d{4}))?(?!\w)")
 _DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 _SAID_AS_TWO = frozenset(("24/7", "9/11", "20/20", "7/11"))
@@ -164,6 +168,9 @@ def special(text: str) -> str:
     """Numbers read by their digits or in pairs: emergency calls, rooms and flights, American post codes."""
     text = _EMERGENCY.sub(lambda m: f"{m[1]}{m[2]}{' '.join(DIGITS_EN[int(d)] for d in m[3])}", text)
     text = _ZIP.sub(_zip, text)
+    text = _STANDARD.sub(r"\1 ", text)
+    text = _MANY.sub(lambda m: _TENS[m[1].replace(",", "")], text)
+    text = _MEASURE.sub(lambda m: f"{DIGITS_EN[int(m[1])]} {m[2]}", text)
     text = _VERSE.sub(r"\1 \2 ", text)
     text = _MILITARY.sub(
         lambda m: f"zero {DIGITS_EN[int(m[1])]} {cardinal(m[2], 'en') if m[2] else 'hundred'}", text

@@ -103,6 +103,11 @@ _ALONE = frozenset(("km", "kg", "kWh", "mph", "°C", "°F"))
 _PRICED = re.compile(
     r"[\s-](?:bill|note|coin|fee|fine|deal|loan|bet|prize|tax|gift|ticket|contract|budget|project|bulb|run|race|walk|question)\b"
 )
+_MANY_PRICED = re.compile(
+    r"[\s-](?:bills|notes|coins|tickets|fines|fees|prizes|bets|stamps|shares|meals|gifts)\b"
+)
+_UNIT_RANGE = re.compile(rf"(?<=\d)(\s?(?:{_NAMES}))[-–—](?=\d)")
+_SIZE = re.compile(rf"(?<![\w.,])({NUMBER}|{FRACTION})(['\"])\s?[x×]\s?({NUMBER}|{FRACTION})\2")
 _PLURALS = {"foot": "feet", "inch": "inches", "bar": "bars"}
 
 
@@ -146,6 +151,8 @@ def _amount_range(m: re.Match[str]) -> str:
 
 def _is_adjective(m: re.Match[str], end: int) -> bool:
     """ "a $5 bill", "a 5 km run": after an article and before a noun the unit has no plural."""
+    if _MANY_PRICED.match(m.string, end):
+        return True
     before = m.string[max(m.start() - 6, 0) : m.start()]
     if re.search(r"\b(?:the|this|that|each|every|one)\s$", before, re.I):
         return _PRICED.match(m.string, end) is not None
@@ -153,6 +160,12 @@ def _is_adjective(m: re.Match[str], end: int) -> bool:
         return False
     noun = re.match(r"[\s-]([a-z]{3,20})", m.string[end : end + 24])
     return noun is not None and noun[1] not in NOT_NOUNS
+
+
+def unit_ranges(text: str) -> str:
+    """ "20°C–25°C" is "20°C to 25°C"; 8" x 11" are inches."""
+    text = _SIZE.sub(lambda m: f"{m[1]} by {m[3]} {'ft' if m[2] == chr(39) else 'in'}.", text)
+    return _UNIT_RANGE.sub(r"\1 to ", text)
 
 
 def units(text: str) -> str:

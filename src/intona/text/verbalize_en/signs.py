@@ -33,10 +33,10 @@ _SLASH = re.compile(r"(?<=[^\W\d_])/(?=[^\W\d_])")
 _AND_OR = re.compile(r"\b(and|either)/(or)\b", re.I)
 _ALTERNATIVES = re.compile(r"\b(he|she|his|her|him|hers|himself|yes|true|pass)/(?=[a-z])", re.I)
 _RATE = re.compile(r"(?<=[a-z])/(?=(?:day|week|month|year|hour|minute|second|night|person|capita)\b)")
-_SUBSCRIPT = re.compile(r"(?<=[^\W_])_(?=\d)")
+_SUBSCRIPT = re.compile(r"(?<=[^\W\d_])_(?=\d)")
 _UNDERSCORE = re.compile(r"(?<=[^\W_])_(?=[^\W_])")
 _SUPERSCRIPT = re.compile("([⁺⁻]?)([⁰¹²³⁴-⁹]{1,9})")
-_POWER_OF_LETTER = re.compile(r"(?<=[\w)])\s?\^\s?(?=[a-z](?!\w))")
+_POWER_OF_LETTER = re.compile(r"(?<=[\w)])\s?\^\s?(?=[A-Za-z](?!\w))")
 _EXPONENT = re.compile(r"\^(-?)(\d{1,9})")
 _POWER = re.compile(r"(?<=[\w)])\s?\^\s?\(?(-?)(\d{1,9})\)?")
 
@@ -89,7 +89,7 @@ def verbalize(text: str) -> str:
         text = _SLASH.sub(" slash ", text)
     if "#" in text:
         text = _SHARP.sub(r"\1 sharp", text)
-        text = _HASH.sub("hashtag ", text)
+        text = _HASH.sub(" hashtag ", text)
     if "_" in text:
         text = _UNDERSCORE.sub(" underscore ", text)
     text = _POWER_OF_LETTER.sub(" to the power of ", text)
