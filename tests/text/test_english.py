@@ -69,7 +69,7 @@ NUMBERS = [
     ("10 000 steps", "ten thousand steps"),
     ("0.5 or .5", "zero point five or point five"),
     ("agent 007", "agent zero zero seven"),
-    ("card 4000123412341234", "card four zero zero zero one two three four one two three four one two three four"),
+    ("card 4000123412341234", f"card four zero zero zero {' '.join(['one two three four'] * 3)}"),
     ("the 2nd and the 101st", "the second and the one hundred first"),
     ("a 5-year-old boy", "a five year old boy"),
     ("a 10-kilometer run", "a ten kilometer run"),

@@ -25,6 +25,7 @@ _SPEECH = re.compile(
     r"\s*[A-Z][\w'’]{0,20}\s(?:said|asked|replied|answered|cried|shouted|whispered|called|exclaimed|added|muttered|"
     r"murmured|yelled|screamed|demanded|continued|thought|wondered|laughed|sighed|wrote)\b"
 )
+_TIME_FIRST = re.compile(r"\s*(?:At|By|From|Until|Before|After|Around|About|It's|Since)\s[\d:]{1,5}\s?")
 _PLACED = frozenset(("st", "dr"))  # "Elm St. He", "Riverside Dr. The": street or drive only after a name
 
 
@@ -109,6 +110,8 @@ def _stop_ends(text: str, token: str, at: int, end: int, start: int) -> bool:
     if lower in _PLACED:
         return starts and word != "Who" and last[:1].isalnum() and not last[:1].islower()
     if token in en.LOOSE:
+        if not starts and _TIME_FIRST.fullmatch(text, start, at):
+            return False
         return word not in TIME_WORDS and not numbered
     if token in en.FINAL or _ACRONYM.fullmatch(token):
         return starts

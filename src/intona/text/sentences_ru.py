@@ -39,17 +39,22 @@ _UNIT = (
 _CUT = re.compile(
     rf"(?:(?P<amount>(?:\d|\b[IVXLC]{{1,6}}|\b(?:тыс|млн|млрд)\.)\s?(?:{_UNIT})\.(?:\s?до\sн\.\s?э\.)?"
     r"|\d\s?°\s?[CFС]\.|рт\.\sст\.|\bи\s(?:пр|др|т\.\s?д|т\.\s?п)\.)"
-    r"|\b(?P<noun>[а-яё]{2,20})\s[А-ЯЁA-Z]\."
-    r"|\b[А-ЯЁ][а-яё]{2,20}\s(?:[А-ЯЁIVX]\.\s?){1,2}(?<=\.))"
+    r"|\b[А-ЯЁ][а-яё]{2,20}\s[А-ЯЁ]\.\s?[А-ЯЁ]\."
+    r"|\b(?P<noun>[А-ЯЁа-яё][а-яё]{1,20})\s[А-ЯЁA-Z]\.)"
     r"\s+(?=[«„\"(]?[А-ЯЁ])"
 )
 _YEAR_FIRST = re.compile(
     r"(?:(?:[Уу]же|[Ее]щ[её]|И|А|Но|Только|Лишь)\s)?(?:(?:[Вв]|[Кк]|[Сс]о?|[Дд]о|[Пп]осле|Около|На|Летом|Зимой|Весной|"
     r"Осенью)\s)(?:[а-я]{3,10}\s)?[\dIVXLC–—-]+\s?(?:гг?|вв?)\.\s*"
 )
+# Abbreviations unknown to razdel: before a number, before a name.
 _COUNTED = re.compile(
-    r"(?<!\w)(?:табл|доб|прил|разд|илл|вып|поз|фиг|черт|прим|корп|кв|ок|д|оф|комн|янв|февр?|апр|авг|сент?|окт|нояб?|дек)\.$",
+    r"(?<!\w)(?:табл|доб|прил|разд|илл|вып|поз|фиг|черт|прим|корп|вл|кв|ок|д|оф|комн|вкл|стб|янв|февр?|мар|апр|июн|"
+    r"июл|авг|сент?|окт|нояб?|дек)\.$",
     re.IGNORECASE,
+)
+_NAMED = re.compile(
+    r"(?<!\w)(?:ген|полк|подп|лейт|кап|серж|доц|инж|преп|асп|наб|бул|дер|респ|худ|реж|муз|сл)\.$", re.IGNORECASE
 )
 _WORD = re.compile(r"[«„\"(—– ]*([А-ЯЁ][а-яё]*)")
 _NUMBER = re.compile(r"\d[\d.,–-]{0,9}(?<!\.)(?:(\.)\s+(?=[А-ЯЁ]))?")
@@ -66,8 +71,9 @@ def split(text: str) -> Iterator[str]:
             if number[1] is None:  # "табл. 5 и", not "доб. 5. Он"
                 held += sentence
                 continue
-        if held and _YEAR_FIRST.fullmatch(held) and not _starts(sentence):
-            held = f"{held} {sentence}"  # "В 2020–2021 гг. Россия"
+        goes_on = _NAMED.search(held[-10:]) or _YEAR_FIRST.fullmatch(held)
+        if held and goes_on and not _starts(sentence):
+            held = f"{held} {sentence}"  # "ген. Жуков", "В 2020–2021 гг. Россия"
             continue
         if held:
             yield from _parted(held)
@@ -99,7 +105,7 @@ def _parted(sentence: str) -> Iterator[str]:
             # "В 1812 г. Наполеон пришёл", but "Он погиб в 1837 г. Россия скорбела".
             ends = starts or not _YEAR_FIRST.fullmatch(sentence, start, m.end())
         else:
-            ends = starts or (m["noun"] is not None and _LETTERED.fullmatch(m["noun"]) is not None)
+            ends = starts or (m["noun"] is not None and _LETTERED.fullmatch(m["noun"].lower()) is not None)
         if ends:
             yield sentence[start : m.end()].strip()
             start = m.end()

@@ -33,9 +33,10 @@ LETTERED = words(
 # What may follow "p.m." within a sentence.
 TIME_WORDS = words(
     """
-    April August BST CDT Central CET CST December Eastern EDT EST February Friday GMT January July June
-    London March May MDT Monday Moscow Mountain MST November October Pacific PDT PST Saturday September
-    Sunday Thursday Tuesday UTC Wednesday
+    April August BST CDT Central CET CST December Eastern EDT EST February Friday Fridays GMT January
+    July June London March May MDT Monday Mondays Moscow Mountain MST November October Pacific PDT PST
+    Saturday Saturdays September Sunday Sundays Thursday Thursdays Tuesday Tuesdays UTC Wednesday
+    Wednesdays
     """
 )
 # "Chapter IV", "World War I": a Roman numeral after one of these is a cardinal.
