@@ -276,6 +276,22 @@ def test_a_reading_is_read_as_it_stands(raw, reading):
     assert joined(normalize(reading, "en").tokens) == reading
 
 
+@pytest.mark.parametrize("dash", ["-", EN_DASH, "\u2014", MINUS])
+def test_a_dash_before_a_digit_is_a_minus_and_between_digits_a_range(dash):
+    assert verbalize(f"{dash}5 °C") == "minus five degrees Celsius"
+    assert verbalize(f"It was {dash}5 °C.") == "It was minus five degrees Celsius."
+    assert verbalize(f"5{dash}10 km").split() == ["five", "to", "ten", "kilometers"]
+    assert verbalize(f"{dash}10{dash}{MINUS}5 %").split() == [
+        "minus",
+        "ten",
+        "to",
+        "minus",
+        "five",
+        "percent",
+    ]
+    assert verbalize(f"7{dash}2=5").split() == ["seven", "minus", "two", "equals", "five"]
+
+
 @pytest.mark.parametrize("symbol", list("*^~|<>_#@&%+=/\\$€£°±×÷≈√∞≠≤≥★→∑®™"))
 def test_a_symbol_is_read_or_left_in_the_text(symbol):
     for text in (f"one {symbol} two", f"one{symbol}two", f"5{symbol}6", f"5 {symbol} 6"):

@@ -26,7 +26,7 @@ def verbalize(text: str) -> str:
 
 def _numbers(text: str) -> str:
     text = quantities.unit_ranges(text)
-    text = numbers.joined(text)
+    text = numbers.unify(text)
     text = numbers.special(text)
     text = dates.verbalize(text)
     text = numbers.minus(text)

@@ -20,10 +20,11 @@ _AFTER_WORD = re.compile(r"(?<=[^\W\d_])(?<![AaPp][Mm])(?<!\s[Mm])-(?=\d)")
 _POINTED = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?:\.\d{3}){2,4}(?![\w]|[.,]\d)")
 _INDIAN = re.compile(r"(?<![\d,.])(\d{1,2}(?:,\d{2}){1,5},\d{3})(?![\d,]\d|\d)")
 _MINUS = re.compile(r"(?<![\w.)%°'^—–-])[-–—−](?=\.?\d|[$€£¥]\s?\d)")
-_MINUS_SIGN = re.compile("\\s?−\\s?(?=[\\w.$€£(√])")
+_MINUS_SIGN = re.compile(r"(?<!\d)\s?−\s?(?=[\w.$€£(√])|\s−\s?(?=[\w.$€£(√])")
+_NEGATIVE_RANGE = re.compile(r"(?<=[\d%C])\s?[-–—−…]{1,2}\s?(?=minus\s\d)")
 _DIFFERENCE = re.compile(r"(?<=\d)\s?[-–—]\s?(?=\d{1,9}(?:\.\d{1,9})?\s?=)")
 _RANGE = re.compile(
-    rf"(?<![\w.,/:-])({NUMBER})(\s?%)?[-–—](?=({NUMBER})(?!\d|-\d|/\d|[^\W\d_]*\d))|(?<=[\dkKmMbBn])[-–—](?=[$€£]\d)"
+    rf"(?<![\w.,/:-])({NUMBER})(\s?%)?([-–—−])(?=({NUMBER})(?!\d|-\d|/\d|[^\W\d_]*\d))|(?<=[\dkKmMbBn])[-–—](?=[$€£]\d)"
 )
 _NUMBERED = re.compile(r"#\s?(?=\d)")
 _SPACED_RANGE = re.compile(r"(?<![\w.,/:-])(\d{1,3})\s[–—]\s(?=(\d{1,3})(?:\s?[a-z%°]))")
@@ -71,7 +72,7 @@ def read(number: str) -> str:
     return " ".join(words)
 
 
-def joined(text: str) -> str:
+def unify(text: str) -> str:
     """One spelling of what comes in several: grouped digits by commas, "mid-1990s" and "F-16" by a space."""
     text = _AFTER_WORD.sub(" ", text)
     text = _DECIMAL_COMMA.sub(lambda m: f"{m[1] or m[2]}.", text)
@@ -90,14 +91,17 @@ def ranges(text: str) -> str:
     """ "5–10" and "3–2" are "5 to 10" and "3 to 2"; "747-400" are two numbers in a row."""
     text = _NUMBERED.sub("number ", text)
     text = _SPACED_RANGE.sub(lambda m: f"{m[1]} to " if int(m[1]) < int(m[2]) else m[0], text)
+    text = _NEGATIVE_RANGE.sub(" to ", text)
     return _RANGE.sub(_range, text)
 
 
 def _range(m: re.Match[str]) -> str:
     if m[1] is None:
         return " to "
-    a, b = (float(n.replace(",", "")) for n in (m[1], m[3]))
+    a, b = (float(n.replace(",", "")) for n in (m[1], m[4]))
     joint = " to " if a < b or max(a, b) < 100 else " "
+    if m[3] == "−" and a >= b:
+        joint = " minus "
     return f"{m[1]}{m[2] or ''}{joint}"
 
 
