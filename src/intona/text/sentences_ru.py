@@ -63,24 +63,24 @@ _NUMBER = re.compile(r"\d[\d.,–-]{0,9}(?<!\.)(?:(\.)\s+(?=[А-ЯЁ]))?")
 
 def split(text: str) -> Iterator[str]:
     """Sentences of one paragraph."""
-    held = ""
+    pending = ""
     for sentence in _razdel(text):
         number = _NUMBER.match(sentence)
-        if held and number and _COUNTED.search(held[-10:]):
-            held = f"{held} {sentence[: number.end()]}".strip()
+        if pending and number and _COUNTED.search(pending[-10:]):
+            pending = f"{pending} {sentence[: number.end()]}".strip()
             sentence = sentence[number.end() :]
             if number[1] is None:  # "табл. 5 и", not "доб. 5. Он"
-                held += sentence
+                pending += sentence
                 continue
-        goes_on = _NAMED.search(held[-10:]) or _YEAR_FIRST.fullmatch(held)
-        if held and goes_on and not _starts(sentence):
-            held = f"{held} {sentence}"  # "ген. Жуков", "В 2020–2021 гг. Россия"
+        goes_on = _NAMED.search(pending[-10:]) or _YEAR_FIRST.fullmatch(pending)
+        if pending and goes_on and not _starts(sentence):
+            pending = f"{pending} {sentence}"  # "ген. Жуков", "В 2020–2021 гг. Россия"
             continue
-        if held:
-            yield from _parted(held)
-        held = sentence
-    if held:
-        yield from _parted(held)
+        if pending:
+            yield from _parted(pending)
+        pending = sentence
+    if pending:
+        yield from _parted(pending)
 
 
 def _razdel(text: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from intona.text.verbalize_en.tables import (
     LETTERED,
     ORDINARY,
     RULERS,
-    SAID_AS_WORDS,
+    WORD_ACRONYMS,
     SPELLED,
     words,
 )
@@ -149,7 +149,7 @@ def _acronym(m: re.Match[str]) -> str:
 
 
 def _is_spelled(letters: str, m: re.Match[str]) -> bool:
-    if letters in SAID_AS_WORDS or (letters in ORDINARY and letters not in AMBIGUOUS):
+    if letters in WORD_ACRONYMS or (letters in ORDINARY and letters not in AMBIGUOUS):
         return False
     if letters == "WHO" and not m.string[: m.start()].lower().endswith("the "):
         return False
@@ -175,7 +175,7 @@ def _shouted(m: re.Match[str]) -> bool:
         len(w) > 1
         and w.isupper()
         and w not in SPELLED - AMBIGUOUS
-        and w not in SAID_AS_WORDS
+        and w not in WORD_ACRONYMS
         and _pronounceable(w)
         for w in words
     )

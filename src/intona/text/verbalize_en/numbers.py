@@ -55,7 +55,7 @@ _MANY = re.compile(r"(?<![\w.,])(10|100|1,?000|1,000,000)s(?=\sof\b)")
 _MEASURE = re.compile(r"(?<![\w./])(\d)/(\d)(?=\s(?:time|meter|measure|signature)\b)")
 _ZIP = re.compile(r"(?<=\b[A-Z]{2}\s)(\d{5})(?:-(\d{4}))?(?!\w)")
 _DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
-_SAID_AS_TWO = frozenset(("24/7", "9/11", "20/20", "7/11"))
+_READ_AS_PAIRS = frozenset(("24/7", "9/11", "20/20", "7/11"))
 
 
 def read(number: str) -> str:
@@ -149,7 +149,7 @@ def _fraction(m: re.Match[str]) -> str:
 def _fraction_words(whole: str | None, numerator: str, denominator: str) -> str:
     a, b = int(numerator), int(denominator)
     lead = f"{cardinal(whole, 'en')} " if whole else ""
-    if f"{numerator}/{denominator}" in _SAID_AS_TWO or (a + b == 100 and not whole):
+    if f"{numerator}/{denominator}" in _READ_AS_PAIRS or (a + b == 100 and not whole):
         return f"{lead}{cardinal(numerator, 'en')} {cardinal(denominator, 'en')}"
     if a == b and b > 1:
         return f"{lead}{cardinal(numerator, 'en')} out of {cardinal(denominator, 'en')}"
