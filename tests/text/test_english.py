@@ -129,6 +129,7 @@ ROMAN = [
     ("Mix the CD with an MD.", "Mix the C D with an M D."),
     ("vitamin C and plan B", "vitamin C and plan B"),
     ("the part I liked", "the part I liked"),
+    ("Sorry John I know, Henry I said.", "Sorry John I know, Henry I said."),
     ("WWII and Rocky IV", "World War two and Rocky four"),
     ("Edward the VII", "Edward the seventh"),
     ("an IV drip", "an I V drip"),

@@ -100,7 +100,7 @@ def _stop_ends(text: str, token: str, at: int, end: int, start: int) -> bool:
     starts = word in STARTERS
     numbered = word[:1].isdigit() or text[end : end + 3].lstrip()[:1] == "#"
     if token.isdigit():
-        return bool(text[start:at].strip())  # "1. First": the number of a list item
+        return at - start > 5 or bool(text[start:at].strip())  # "1. First": the number of a list item
     if lower in en.COUNTED and numbered:
         return False
     if lower in en.INNER or token in en.TITLES:

@@ -11,8 +11,8 @@ from intona.text.verbalize_en.tables import (
     LETTERED,
     ORDINARY,
     RULERS,
-    WORD_ACRONYMS,
     SPELLED,
+    WORD_ACRONYMS,
     words,
 )
 
@@ -28,7 +28,9 @@ _LONE = re.compile(r"(?<![\w'.&-])(?:[IVX]{2,7}|[MDCLXVI]{5,9})(?![\w&]|'[a-z]|\
 _WORLD_WAR = re.compile(r"(?<!\w)WW(I{1,3})(?!\w)")
 _LISTED = re.compile(r"(?<!\w)\((i{1,3}|iv|vi{0,3}|ix|x)\)")
 _NOT_I = re.compile(
-    r"\s(?:am|have|think|know|will|would|could|can|must|did|do|don't|had|shall|should|never)\b"
+    r"\s(?:am|have|think|know|will|would|could|can|must|did|do|don't|had|shall|should|never|told|said|saw|went|love|"
+    r"like|hope|want|need|feel|just|really|always|believe|guess|mean|met|got|came|asked|knew|thought|wish|promise|see|"
+    r"remember|cannot|can't|won't|didn't|wasn't|haven't|may|might|say)\b"
 )
 _MIXED = {
     "PhD": "P H D", "PhDs": "P H D's", "mRNA": "M R N A", "tRNA": "T R N A", "IoT": "I O T", "BSc": "B S C",
@@ -41,6 +43,10 @@ _AMPERSAND = re.compile(r"(?<!\w)([A-Z]{1,3})\s?&\s?([A-Z]{1,3})(s?)(?![A-Za-z])
 _ACRONYM = re.compile(r"(?<![^\W\d_]['-])(?<![\w+])(([A-Z]{2,10})(s|'s|s')?)(?:(-)(?=[A-Za-z])|(?!\w))")
 _INNER_ACRONYM = re.compile(r"(?<=[a-z])-([A-Z]{2,5})(?![\w-])")
 _ARTICLE = re.compile(r"(?<![\w'])([^\W\d_]{2,20}) A(?= [A-Z][A-Za-z])")
+# Given names of today: "John Smith III", but "Thomas I" is no ruler.
+_GIVEN_NAMES = words(
+    "Thomas Samuel Daniel Walter Arthur Hugh Harry Frank Howard Roger Ralph Donald Kenneth Eric"
+)
 _VOWEL = re.compile("[AEIOUY]")
 _ONSETS = words(
     "BL BR CH CL CR DR DW FL FR GH GL GN GR KN KR PH PL PR PS RH SC SH SK SL SM SN SP SQ ST SW TH TR TW WH WR"
@@ -84,9 +90,10 @@ def _heading(m: re.Match[str]) -> str:
 
 def _ruler(m: re.Match[str]) -> str:
     number = value(m[2])
-    if number is None or (m[2] == "I" and _NOT_I.match(m.string, m.end())):
+    name = m[1].strip()
+    if number is None or (name == "Malcolm" and m[2] == "X"):
         return m[0]
-    if m[1] == "Malcolm " and m[2] == "X":
+    if m[2] == "I" and (name in _GIVEN_NAMES or _NOT_I.match(m.string, m.end())):
         return m[0]
     return f"{m[1]}the {number}{suffix(number)}"
 
@@ -151,7 +158,7 @@ def _acronym(m: re.Match[str]) -> str:
 def _is_spelled(letters: str, m: re.Match[str]) -> bool:
     if letters in WORD_ACRONYMS or (letters in ORDINARY and letters not in AMBIGUOUS):
         return False
-    if letters == "WHO" and not m.string[: m.start()].lower().endswith("the "):
+    if letters == "WHO" and m.string[max(m.start() - 4, 0) : m.start()].lower() != "the ":
         return False
     if letters == "AM":
         return bool(re.search(r"(?:\d|[a-z])\s$", m.string[max(m.start() - 2, 0) : m.start()])) and not (
@@ -183,10 +190,10 @@ def _shouted(m: re.Match[str]) -> bool:
 
 def _pronounceable(word: str) -> bool:
     """Whether English spelling could hold such a word: a vowel, known clusters at the start and the end."""
-    if not _VOWEL.search(word):
-        return False
     first = _VOWEL.search(word)
-    onset = word[: first.start()] if first else word
+    if first is None:
+        return False
+    onset = word[: first.start()]
     if (
         len(onset) > 3
         or (len(onset) == 3 and onset not in _THREE)
