@@ -26,7 +26,7 @@ _GREEK_LETTER = re.compile(r"(?<![α-ωΑ-Ωά-ώ])[α-ωΑ-Ωµ](?![α-ωΑ-Ω�
 _HASH = re.compile(r"#(?=\w)")
 _SHARP = re.compile(r"(?<![^\W\d_])([ACDFG])#(?!\w)")
 _ABOUT = re.compile(r"(?<!\w)[~∼](?=\s?[.\d$€£])")
-_COMPARED = re.compile(r"(?<=[\w)])(?:\s[<>](?=\s?[\w(-])|\s?[<>!]=(?=\s?[\w(-])|\s?[<>]\s(?=[\w(-]))")
+_COMPARED = re.compile(r"(?<=[\w)])(?:\s[<>](?=\s[\w(-]|\d)|\s?[<>!]=(?=\s?[\w(-])|\s?[<>]\s(?=[\w(-]))")
 _COMPARISONS = {"<": "is less than", ">": "is greater than", "<=": "is less than or equal to",
                 ">=": "is greater than or equal to", "!=": "is not equal to"}  # fmt: skip
 _SLASH = re.compile(r"(?<=[^\W\d_])/(?=[^\W\d_])")
