@@ -1,15 +1,13 @@
-"""Word maps, IPA splitting, sentence splitting, sharing out merged words."""
+"""Word maps, IPA splitting, sharing out merged words."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intona.errors import UserError
-from intona.text import BpeTokenizer, Frontend, FrontendConfig, WordMap, split_ipa, split_sentences, word_map
+from intona.text import BpeTokenizer, Frontend, FrontendConfig, WordMap, split_ipa, word_map
 from intona.text.ipa import is_word_symbol, settle_stress
 from intona.text.phonemize import share
 
@@ -115,45 +113,3 @@ def test_share_covers_everything_in_order(alone, heard):
     assert [p for word in out for p in word] == heard
     if len(heard) == sum(map(len, alone)) and [p for w in alone for p in w] == heard:
         assert out == alone
-
-
-def test_sentences():
-    assert split_sentences("Он жил в 1941 г. в Москве. Потом уехал! Куда? Т. е. домой, и т. д.", "ru") == [
-        "Он жил в 1941 г. в Москве.",
-        "Потом уехал!",
-        "Куда?",
-        "Т. е. домой, и т. д.",
-    ]
-    assert split_sentences("А. С. Пушкин родился в 1799 г. Он писал.", "ru") == [
-        "А. С. Пушкин родился в 1799 г.",
-        "Он писал.",
-    ]
-    assert split_sentences('Mr. Smith came at 3.14. "Hi!" he said.', "en") == [
-        "Mr. Smith came at 3.14.",
-        '"Hi!" he said.',
-    ]
-    assert split_sentences("Один\n\nДва", "ru") == ["Один", "Два"]
-    assert split_sentences("«Да»... Нет.", "ru") == ["«Да»...", "Нет."]
-    assert split_sentences("", "ru") == [] == split_sentences(" \n ", "ru")
-
-
-@pytest.mark.parametrize("signs", [".", "!?", "。", '."'])
-def test_a_long_run_of_signs_takes_its_length_once(signs: str):
-    began = time.process_time()
-    text = signs * (20_000 // len(signs)) + "а"
-    assert "".join(split_sentences(text, "ru")).replace(" ", "") == text
-    assert time.process_time() - began < 3  # where each sign was tried anew, ten and more
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.text(alphabet="аб .,!?…г\n-«»Ая", max_size=200), st.integers(5, 60))
-def test_sentences_lose_nothing(text, cap):
-    out = split_sentences(text, "ru", max_chars=cap)
-    assert "".join("".join(out).split()) == "".join(text.split())
-    assert all(p and len(p) <= cap for p in out)
-
-
-def test_long_sentence_is_cut_at_punctuation_then_spaces():
-    out = split_sentences("слово слово, " * 10 + "конец", "ru", max_chars=30)
-    assert all(len(p) <= 30 for p in out) and out[0].endswith(",")
-    assert all(len(p) <= 50 for p in split_sentences("а" * 200, "ru", max_chars=50))

@@ -145,7 +145,7 @@ class EspeakEngine:
         for i, tokens in enumerate(texts):
             for clause in _clauses(tokens):
                 clauses.append((i, clause))
-        heard = self._library.words([" ".join(c) for _, c in clauses], self.voice)
+        heard = self._library.words([" ".join(self._spelled(c)) for _, c in clauses], self.voice)
         out: list[list[tuple[str, ...]]] = [[] for _ in texts]
         for (i, clause), groups in zip(clauses, heard, strict=True):
             if len(groups) != len(clause):
@@ -154,6 +154,16 @@ class EspeakEngine:
                 )
             out[i].extend(self._tidy(g) for g in groups)
         return out
+
+    def _spelled(self, clause: list[str]) -> list[str]:
+        """English: the letter A as a word that sounds like its name, for a lone "A" is the article to espeak-ng.
+
+        `verbalize_en` leaves a capital A only for the letter, except where a clause begins with the article.
+        """
+        if "A" not in clause or not self.voice.startswith("en") or len(clause) == 1:
+            return clause
+        starts = len(clause[1].removesuffix("'s")) > 1 or not clause[1][0].isupper()
+        return ["eigh" if w == "A" and not (k == 0 and starts) else w for k, w in enumerate(clause)]
 
     def _tidy(self, group: Sequence[str]) -> tuple[str, ...]:
         # Secondary stress would double the vowel symbols for a distinction that data this small cannot carry.
