@@ -101,7 +101,7 @@ def test_matches(text: str, entries: str, expected: str):
 
 def test_english():
     entries = "Dept. = department\nNew York = noo yawk"
-    assert normalized("The Dept. of New\nYork's mayor", entries, "en") == "The department of noo yawk's mayor"
+    assert normalized("The Dept. of New  York's mayor", entries, "en") == "The department of noo yawk's mayor"
     frontend = Frontend(FrontendConfig(language="en"), lexicon=Lexicon.parse(entries))
     assert frontend.sentences("The Dept. Of it. So.") == ["The Dept. Of it.", "So."]
 

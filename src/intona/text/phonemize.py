@@ -156,7 +156,7 @@ class EspeakEngine:
         return out
 
     def _spelled(self, clause: list[str]) -> list[str]:
-        """English: the letter A as a word that sounds like its name, for a lone "A" is the article to espeak-ng.
+        """English: the letter A as a word that sounds like its name: a lone "A" is espeak-ng's article.
 
         `verbalize_en` leaves a capital A only for the letter, except where a clause begins with the article.
         """
