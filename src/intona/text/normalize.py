@@ -129,7 +129,7 @@ def normalize(text: str, language: str) -> Normalized:
         out = verbalize_en.verbalize(out) if base == "en" else out
     if base in ("ru", "en"):
         out = _fold(out, base)
-        unreadable |= dict.fromkeys(ch for ch in out if not ch.isascii() and _is_symbol(ch))
+        unreadable |= dict.fromkeys(ch for ch in out if _is_symbol(ch) and (not ch.isascii() or ch in "^~"))
     out = out.translate(_AFTER)
     out = _marks(out) if base == "ru" else out.replace(STRESS, " ")
     if base not in ("ru", "en"):
