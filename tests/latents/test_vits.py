@@ -89,9 +89,27 @@ def test_output_is_that_of_transformers_for_the_same_seed(directory: Path) -> No
 def test_tokens_are_those_of_transformers(directory: Path) -> None:
     from transformers import VitsTokenizer
 
-    theirs = VitsTokenizer.from_pretrained(directory)
-    for text in ("Hello", "two words", "a, b."):
-        assert vits.load(str(directory)).tokens(text).tolist() == theirs(text)["input_ids"]
+    theirs, space = VitsTokenizer.from_pretrained(directory), vits.load(str(directory))
+    texts = ["Hello", "two words", "a, b.", "— hello —", "«Hello», (he said)!", "42 cats", "No. 7", " a - b "]
+    for text in texts:
+        assert space.tokens(text).tolist() == theirs(text)["input_ids"], text
+
+
+@pytest.mark.parametrize(
+    ("language", "letters", "text"), [("ell", " ΑασςA", "ΑΣ A Σ"), ("ron", " aţt", "Țata ață"), ("eng", " Aa", "Aa")]
+)
+def test_case_and_spelling_are_those_of_transformers(
+    directory: Path, tmp_path: Path, language: str, letters: str, text: str
+) -> None:
+    from transformers import VitsTokenizer
+
+    copy = tmp_path / "v"
+    shutil.copytree(directory, copy)
+    (copy / "vocab.json").write_text(json.dumps({"<pad>": 0} | {c: i + 1 for i, c in enumerate(letters)}))
+    said = json.loads((copy / "tokenizer_config.json").read_text())
+    (copy / "tokenizer_config.json").write_text(json.dumps(said | {"language": language}))
+    theirs = VitsTokenizer.from_pretrained(copy)
+    assert vits.load(str(copy)).tokens(text).tolist() == theirs(text)["input_ids"]
 
 
 def test_posterior_is_that_of_transformers(directory: Path) -> None:
