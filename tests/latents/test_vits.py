@@ -96,7 +96,8 @@ def test_tokens_are_those_of_transformers(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "letters", "text"), [("ell", " ΑασςA", "ΑΣ A Σ"), ("ron", " aţt", "Țata ață"), ("eng", " Aa", "Aa")]
+    ("language", "letters", "text"),
+    [("ell", " ΑασςA", "ΑΣ A Σ"), ("ron", " aţt", "Țata ață"), ("eng", " Aa", "Aa")],
 )
 def test_case_and_spelling_are_those_of_transformers(
     directory: Path, tmp_path: Path, language: str, letters: str, text: str
@@ -147,6 +148,18 @@ def test_an_item_does_not_depend_on_its_batch(directory: Path) -> None:
     one, _ = space.latents(alone, draws[:1], speakers=None if rows is None else rows[:1])
     assert torch.allclose(z[0, : int(frames[0])], one[0], atol=1e-5)
     assert bool((z[0, int(frames[0]) :] == 0).all())
+
+
+def test_sound_does_not_depend_on_its_batch(directory: Path) -> None:
+    space = vits.load(str(directory))
+    rows = torch.tensor([1, 2]) if space.model.config.num_speakers > 1 else None
+    z, frames = torch.randn(2, 17, 8), torch.tensor([17, 9])
+    both = space.audio(z, frames, speakers=rows)
+    for i, n in enumerate(frames.tolist()):
+        row = None if rows is None else rows[i : i + 1]
+        alone = space.audio(z[i : i + 1, :n], frames[i : i + 1], speakers=row)[0]
+        assert len(both[i]) == n * space.hop
+        assert np.abs(both[i].samples - alone.samples).max() < 1e-6
 
 
 def test_flow_goes_both_ways(directory: Path) -> None:
