@@ -378,13 +378,24 @@ def test_length_bins_are_exact_in_the_mean() -> None:
     step = float(predictor.bins[1] - predictor.bins[0])
     for row, r in zip(logits, ratio.tolist(), strict=True):
         low = int((r - float(predictor.bins[0])) / step)
-        share = (r - float(predictor.bins[low])) / step
+        below, above = (math.exp(float(predictor.bins[i])) for i in (low, low + 1))
+        share = (math.exp(r) - below) / (above - below)
         row[low], row[low + 1] = math.log(1 - share + 1e-30), math.log(share + 1e-30)
     assert torch.allclose(predictor.lengths(logits, tokens), wanted.float(), rtol=1e-4)
     # These logits are the best there are: the loss is the entropy of the two-bin targets.
     p = logits.softmax(-1)
     entropy = -(p * (p + 1e-30).log()).sum()
     assert float(predictor.part(logits, tokens, wanted).total) == pytest.approx(float(entropy), rel=1e-3)
+
+
+def test_an_uncertain_length_is_the_mean_of_its_distribution() -> None:
+    """A Gaussian over log ratios: the mean is exp(m + s^2 / 2), where exp(m) is the geometric mean."""
+    predictor = LengthPredictor(LengthConfig(hidden=8), states=4, latent=3)
+    predictor.pace.fill_(2.0)
+    m, s = 0.1, 0.25
+    logits = -0.5 * ((predictor.bins - m) / s).square()[None]
+    found = predictor.lengths(logits, torch.tensor([15]))
+    assert float(found) == pytest.approx(15 * 2.0 * math.exp(m + s**2 / 2), rel=1e-3)
 
 
 def test_lengths_are_learnt_and_scale() -> None:
