@@ -15,15 +15,17 @@ from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
 from intona.acoustic.ditto.dit import Attention, Block
 from intona.acoustic.ditto.length import LengthPredictor
-from intona.acoustic.ditto.model import Text, _outside, places
+from intona.acoustic.ditto.model import UNKNOWN, Text, _outside, places
 from intona.audio import MelSpec
+from intona.data.pieces import Pieces
+from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.latents.mel import MelLatents, MelLatentsConfig
 from intona.nn.causal import rotation
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
-from intona.systems.prosody import ditto as stage
+from intona.systems.prosody import ditto_presets as presets
 
 SIZES = DittoConfig(
     n_tokens=12,
@@ -235,6 +237,57 @@ def test_a_batch_of_different_lengths_equals_one_by_one(positions: str) -> None:
         assert n == int(out.lengths[i])
         assert torch.allclose(out.mel[i, :n], alone.mel[0], atol=2e-3)
         assert not out.mel[i, n:].any()
+
+
+SPEAKERS = DualStreamConfig(
+    n_tokens=SIZES.n_tokens,
+    n_pieces=6,
+    dim=16,
+    heads=2,
+    hidden=16,
+    stream_layers=1,
+    shared_layers=1,
+    out=16,
+    speaker_dim=4,
+)
+
+
+def test_the_encoder_hears_the_voice_of_the_reference_that_the_network_hears() -> None:
+    """And of no other: with the reference its vector is dropped, and a tenth of the vectors alone."""
+    model = build(encoder=SPEAKERS, drop_reference=0.5, spans=0.2)
+    told: list[Tensor] = []
+    forward = model.encoder.forward  # type: ignore[attr-defined]
+
+    def spy(tokens: Tensor, lengths: Tensor, speaker: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
+        told.append(speaker)
+        return forward(tokens, lengths, speaker, pieces)
+
+    model.encoder.forward = spy  # type: ignore[attr-defined, method-assign]
+    n = 64
+    whole = batch([6] * n, [3] * n, [4] * n) | {"pieces": pieces_of(n, 4)}
+    vectors = torch.nn.functional.normalize(torch.randn(n, 4), dim=1)
+    ids = [f"u{i}" for i in range(n)]
+    losses = model.losses(**whole, speakers=vectors, random=ItemRandom(0, 0, ids))
+    heard = told[0].abs().sum(1) > 0
+    assert torch.equal(told[0][heard], vectors[heard])
+    share = (1 - 0.2) * (1 - 0.5) * (1 - UNKNOWN)
+    assert abs(float(heard.float().mean()) - share) < 4 * math.sqrt(share * (1 - share) / n)
+    # Vectors of references that are not heard change nothing, those that are heard do.
+    other = torch.where(heard[:, None], vectors, -vectors)
+    again = model.losses(**whole, speakers=other, random=ItemRandom(0, 0, ids))
+    assert torch.equal(losses.total, again.total)
+    changed = model.losses(**whole, speakers=-vectors, random=ItemRandom(0, 0, ids))
+    assert float((changed.total - losses.total).detach().abs()) > 1e-3
+
+
+def pieces_of(size: int, symbols: int) -> Pieces:
+    """One word of one piece, which all symbols belong to."""
+    return Pieces(
+        ids=torch.full((size, 1), 2),
+        lengths=torch.ones(size, dtype=torch.long),
+        words=torch.zeros(size, 1, dtype=torch.long),
+        token_words=torch.zeros(size, symbols, dtype=torch.long),
+    )
 
 
 def test_a_source_under_little_noise_stays_and_under_all_of_it_is_forgotten() -> None:
@@ -495,7 +548,7 @@ def test_it_learns_to_say_what_the_text_says() -> None:
 )
 def test_numbers_that_cannot_be_are_refused(key: str, value: str) -> None:
     with pytest.raises(UserError) as refused:
-        configs.override(stage.small(), {key: value})
+        configs.override(presets.small(), {key: value})
     assert key.split(".")[-1].replace("-", "_") in str(refused.value)
 
 
@@ -506,7 +559,7 @@ def test_numbers_that_cannot_be_are_refused(key: str, value: str) -> None:
     ("size", "published"), [("paper", 41.89), ("base", 151.58), ("large", 507.99), ("xl", 739.97)]
 )
 def test_presets_have_about_the_published_number_of_parameters(size: str, published: float) -> None:
-    config = dataclasses.replace(stage.SIZES[size]().model, n_tokens=60, latents=MelLatentsConfig())
+    config = dataclasses.replace(presets.SIZES[size]().model, n_tokens=60, latents=MelLatentsConfig())
     with torch.device("meta"):
         model = Ditto(config, MelLatents(MelSpec()))
     parts = (model.net, model.time, model.text, model.pooled)
