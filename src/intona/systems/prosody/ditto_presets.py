@@ -74,7 +74,7 @@ def _published(size: str, dim: int, depth: int, heads: int) -> RunConfig:
 
 
 def paper() -> RunConfig:
-    """The published S: 40.0 M parameters here (41.89 M in the paper) beside the text encoder.
+    """The published S: 40.2 M parameters here (41.89 M in the paper) beside the text encoder.
 
     Command: `intona train prosody.ditto --size paper --latents VAE --data DATA --out RUN`. Cost in the paper:
     1 M steps on four A100; never run here. AdamW 1e-4, cosine, 1,000 steps of warm-up are the paper's;
