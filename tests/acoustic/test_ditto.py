@@ -15,7 +15,7 @@ from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
 from intona.acoustic.ditto.dit import Attention, Block
 from intona.acoustic.ditto.length import LengthPredictor
-from intona.acoustic.ditto.model import UNKNOWN, Text, _outside, places
+from intona.acoustic.ditto.model import SPEAKER_DROPOUT, Text, _outside, places
 from intona.audio import MelSpec
 from intona.data.pieces import Pieces
 from intona.encoders.dual_stream import DualStreamConfig
@@ -252,14 +252,14 @@ SPEAKERS = DualStreamConfig(
 )
 
 
-def test_the_encoder_hears_the_voice_of_the_reference_that_the_network_hears() -> None:
+def test_the_encoder_is_conditioned_on_the_references_that_the_network_sees() -> None:
     """And of no other: with the reference its vector is dropped, and a tenth of the vectors alone."""
     model = build(encoder=SPEAKERS, drop_reference=0.5, spans=0.2)
-    told: list[Tensor] = []
+    conditions: list[Tensor] = []
     forward = model.encoder.forward  # type: ignore[attr-defined]
 
     def spy(tokens: Tensor, lengths: Tensor, speaker: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
-        told.append(speaker)
+        conditions.append(speaker)
         return forward(tokens, lengths, speaker, pieces)
 
     model.encoder.forward = spy  # type: ignore[attr-defined, method-assign]
@@ -268,12 +268,12 @@ def test_the_encoder_hears_the_voice_of_the_reference_that_the_network_hears() -
     vectors = torch.nn.functional.normalize(torch.randn(n, 4), dim=1)
     ids = [f"u{i}" for i in range(n)]
     losses = model.losses(**whole, speakers=vectors, random=ItemRandom(0, 0, ids))
-    heard = told[0].abs().sum(1) > 0
-    assert torch.equal(told[0][heard], vectors[heard])
-    share = (1 - 0.2) * (1 - 0.5) * (1 - UNKNOWN)
-    assert abs(float(heard.float().mean()) - share) < 4 * math.sqrt(share * (1 - share) / n)
-    # Vectors of references that are not heard change nothing, those that are heard do.
-    other = torch.where(heard[:, None], vectors, -vectors)
+    known = conditions[0].abs().sum(1) > 0
+    assert torch.equal(conditions[0][known], vectors[known])
+    share = (1 - 0.2) * (1 - 0.5) * (1 - SPEAKER_DROPOUT)
+    assert abs(float(known.float().mean()) - share) < 4 * math.sqrt(share * (1 - share) / n)
+    # Vectors of references that are not seen change nothing, those that are seen do.
+    other = torch.where(known[:, None], vectors, -vectors)
     again = model.losses(**whole, speakers=other, random=ItemRandom(0, 0, ids))
     assert torch.equal(losses.total, again.total)
     changed = model.losses(**whole, speakers=-vectors, random=ItemRandom(0, 0, ids))
@@ -447,8 +447,8 @@ def test_an_uncertain_length_is_the_mean_of_its_distribution() -> None:
     predictor.pace.fill_(2.0)
     m, s = 0.1, 0.25
     logits = -0.5 * ((predictor.bins - m) / s).square()[None]
-    found = predictor.lengths(logits, torch.tensor([15]))
-    assert float(found) == pytest.approx(15 * 2.0 * math.exp(m + s**2 / 2), rel=1e-3)
+    length = predictor.lengths(logits, torch.tensor([15]))
+    assert float(length) == pytest.approx(15 * 2.0 * math.exp(m + s**2 / 2), rel=1e-3)
 
 
 def test_lengths_are_learnt_and_scale() -> None:

@@ -107,8 +107,8 @@ def test_case_and_spelling_are_those_of_transformers(
     copy = tmp_path / "v"
     shutil.copytree(directory, copy)
     (copy / "vocab.json").write_text(json.dumps({"<pad>": 0} | {c: i + 1 for i, c in enumerate(letters)}))
-    said = json.loads((copy / "tokenizer_config.json").read_text())
-    (copy / "tokenizer_config.json").write_text(json.dumps(said | {"language": language}))
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings | {"language": language}))
     theirs = VitsTokenizer.from_pretrained(copy)
     assert vits.load(str(copy)).tokens(text).tolist() == theirs(text)["input_ids"]
 

@@ -254,24 +254,24 @@ def on_encoder(spoken: Path, encoder: Path, out: Path, **more: str) -> Path:
     )
 
 
-def vectors_told(speaker: ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch, **how: Any) -> list[Any]:
+def conditions_of(speaker: ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch, **how: Any) -> list[Any]:
     """What the text encoder is conditioned on while a text is spoken."""
-    told: list[Any] = []
+    conditions: list[Any] = []
     encoder: Any = speaker.model.encoder
     forward = type(encoder).forward
 
     def spy(self: Any, tokens: Any, lengths: Any, speaker: Any = None, pieces: Any = None) -> Any:
-        told.append(speaker)
+        conditions.append(speaker)
         return forward(self, tokens, lengths, speaker, pieces)
 
     monkeypatch.setattr(type(encoder), "forward", spy)
     speaker._vocoder = load_vocoder("griffin-lim")
     assert speaker.say("Доброе утро.", steps=1, **how).duration > 0.1
     monkeypatch.undo()
-    return told
+    return conditions
 
 
-def test_an_encoder_is_told_the_vector_of_the_reference(
+def test_an_encoder_is_conditioned_on_the_vector_of_the_reference(
     spoken: Path,
     encoder: tuple[Path, Path],
     tmp_path: Path,
@@ -285,21 +285,21 @@ def test_an_encoder_is_told_the_vector_of_the_reference(
     assert torch.equal(a[name], b[name])
 
     voice = ditto.load(tmp_path / "voice")
-    (vector,) = vectors_told(voice, monkeypatch, voice=recording)
+    (vector,) = conditions_of(voice, monkeypatch, voice=recording)
     np.testing.assert_allclose(vector[0], WavLm(str(wavlm)).embed(recording), rtol=1e-5, atol=1e-6)
-    for vector in vectors_told(voice, monkeypatch, voice=recording, length=2.0):
+    for vector in conditions_of(voice, monkeypatch, voice=recording, length=2.0):
         assert vector is not None
-    assert vectors_told(voice, monkeypatch) == [None]
+    assert conditions_of(voice, monkeypatch) == [None]
     # A voice of an earlier version, or one trained so, has learned with the vector of nobody.
     path = checkpoint.resolve(on_encoder(spoken, run, tmp_path / "nobody", speaker="none"))
-    assert vectors_told(ditto.load(tmp_path / "nobody"), monkeypatch, voice=recording) == [None]
+    assert conditions_of(ditto.load(tmp_path / "nobody"), monkeypatch, voice=recording) == [None]
     assert not (path / "speaker.json").exists()
     # Other weights under the same name make other vectors.
-    kept = (tmp_path / "kept").absolute()
-    shutil.copytree(wavlm, kept)
-    said = json.loads((checkpoint.resolve(tmp_path / "voice") / "speaker.json").read_text("utf-8"))
-    assert said["embedder"] == "WavLM ditto-sv"
-    voice.told_by, voice._speaker_encoder = str(kept), None
+    other = tmp_path / "other-sv"
+    shutil.copytree(wavlm, other)
+    made_by = json.loads((checkpoint.resolve(tmp_path / "voice") / "speaker.json").read_text("utf-8"))
+    assert made_by["embedder"] == "WavLM ditto-sv"
+    voice.embedder, voice._speaker_encoder = str(other), None
     with pytest.raises(UserError, match="speaker vectors were made otherwise"):
         voice.say("Доброе утро.", voice=recording, steps=1)
 
@@ -319,15 +319,15 @@ def test_a_voice_that_learns_on_keeps_its_speaker_vectors(
     for row, item, length in zip(batch.speakers, batch.ids, batch.reference_lengths.tolist(), strict=True):
         known = [v for i, v in vectors.vectors.items() if np.array_equal(v, row.numpy()) and i != item]
         assert length and known
-    # A voice of an earlier version names nothing: it was told of nobody, speaks and learns on so.
+    # A voice of an earlier version names nothing: it had nobody's vector, speaks and learns on so.
     older = tmp_path / "older"
     older.mkdir()
     config.write_json(older / "config.json", {"stage": "prosody.ditto"})
-    assert speakers.kind_of(older, unsaid="none") == "none"
+    assert speakers.kind_of(older, default="none") == "none"
     voice = ditto.load(tmp_path / "voice")
     voices = config.read_json(checkpoint.resolve(tmp_path / "voice") / "voices.json")
-    assert voice.told_by == voices.pop("speaker") == str(encoder[1])
-    assert ditto.DittoVoice(voice.model, voice.tokenizer, voice.spec, voices=voices).told_by == "none"
+    assert voice.embedder == voices.pop("speaker") == str(encoder[1])
+    assert ditto.DittoVoice(voice.model, voice.tokenizer, voice.spec, voices=voices).embedder == "none"
 
 
 # --- speaking -----------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def _doc(preset: Any) -> str:
     return getattr(preset, "func", preset).__doc__ or ""  # some presets are partial
 
 
-SAID = [
+STATED = [
     (stage, size)
     for stage, (sizes, _) in PARTS.items()
     for size, preset in sizes.items()
@@ -79,18 +79,18 @@ SAID = [
 ]
 
 
-def test_most_presets_say_how_large_they_are() -> None:
-    assert len(SAID) >= 20
+def test_most_presets_state_their_size() -> None:
+    assert len(STATED) >= 20
 
 
-@pytest.mark.parametrize(("stage", "size"), SAID)
-def test_a_preset_has_the_parameters_that_it_says(stage: str, size: str) -> None:
+@pytest.mark.parametrize(("stage", "size"), STATED)
+def test_a_preset_has_the_parameters_that_it_states(stage: str, size: str) -> None:
     sizes, build = PARTS[stage]
-    said = re.findall(r"(\d+(?:\.\d+)?) M\b(?! in the paper)", _doc(sizes[size]))
+    stated = re.findall(r"(\d+(?:\.\d+)?) M\b(?! in the paper)", _doc(sizes[size]))
     with torch.device("meta"):
         parts = build(sizes[size]())
-    assert len(said) >= len(parts)
-    for number, part in zip(said, parts, strict=False):
+    assert len(stated) >= len(parts)
+    for number, part in zip(stated, parts, strict=False):
         millions = sum(p.numel() for p in part.parameters()) / 1e6
         step = 10.0 ** -len(number.partition(".")[2])
-        assert abs(millions - float(number)) <= 0.51 * step, f"{millions:.3f} M, said {number} M"
+        assert abs(millions - float(number)) <= 0.51 * step, f"{millions:.3f} M, stated {number} M"

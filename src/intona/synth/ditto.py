@@ -87,7 +87,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
 
     Args:
         voices: what `voices.json` says: speakers, languages, the longest text and reference of the training,
-            and what makes the speaker vectors of references, if the text encoder was told of them.
+            and what makes the speaker vectors of references, if the text encoder is conditioned on them.
         card: may set "steps", "guidance", "temperature", "solver", "length_scale".
     """
 
@@ -110,7 +110,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
             self.seconds = float(voices["shortest_seconds"]), float(voices["longest_seconds"])
             sizes = [int(n) for n in voices["clause_symbols"]]
             self.clause_symbols = (sizes[0], sizes[1]) if sizes else None
-            self.told_by = str(voices.get("speaker", NOBODY))
+            self.embedder = str(voices.get("speaker", NOBODY))
             self.pauses = {str(mark): float(n) for mark, n in voices["pauses"].items()}
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as e:
             raise UserError(f"damaged ({e!r})", where="voices.json") from None
@@ -297,12 +297,12 @@ class DittoVoice(PhonemeVoice[Ditto]):
         Raises:
             UserError: what makes it is not installed, or makes other vectors than in the training.
         """
-        if not self.model.speaker_dim or self.told_by == NOBODY:
+        if not self.model.speaker_dim or self.embedder == NOBODY:
             return None
         if self._speaker_encoder is None:
-            encoder = speaker_encoder(self.told_by)
+            encoder = speaker_encoder(self.embedder)
             if self.path is not None:
-                require_same(self.path, self.told_by, encoder.describe())
+                require_same(self.path, self.embedder, encoder.describe())
             self._speaker_encoder = encoder
         return torch.from_numpy(self._speaker_encoder.embed(voice)).float()[None]
 

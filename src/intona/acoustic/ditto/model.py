@@ -34,9 +34,9 @@ from intona.nn.random import ItemRandom
 # So few rows are a quarter to a third faster without oneDNN's kernels, which reorder the weights each time.
 FEW_ROWS = 256
 SHORTEST_SPAN = 0.7  # of an utterance, masked in span masking
-# Share of references whose speaker the encoder is not told: a voice that goes on from its own speech has no
+# Share of references whose speaker vector is dropped: a voice that goes on from its own speech has no
 # recording to take a vector of.
-UNKNOWN = 0.1
+SPEAKER_DROPOUT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +219,8 @@ class Ditto(nn.Module):
         Args:
             latents: (B, L, dim), latent_lengths (B,).
             references: (B, R, dim), reference_lengths (B,), 0 = none.
-            speakers: (B, speaker_dim), the vectors of the references; the text encoder is told those of the
-                references that the network hears.
+            speakers: (B, speaker_dim), the vectors of the references; the text encoder is conditioned on
+                those of the references that the network sees.
             random: noise, times, what is dropped and masked, of each item.
         """
         u = [random.uniform().to(latents) for _ in range(6)]
@@ -236,8 +236,8 @@ class Ditto(nn.Module):
         given_mask = _outside(u[3], u[4], latent_lengths, valid) & spans[:, None]
         keep = keep_condition(u[5], self.config.drop)
         if speakers is not None:
-            told = heard & keep_condition(random.uniform().to(latents), UNKNOWN)
-            speakers = speakers * told[:, None]
+            known = heard & keep_condition(random.uniform().to(latents), SPEAKER_DROPOUT)
+            speakers = speakers * known[:, None]
         text = self.read(tokens, token_lengths, pieces, speakers)
         # Where neither text nor anything else is given, all of the target is to be predicted.
         wanted_mask = valid & ~(given_mask & keep[:, None])

@@ -39,8 +39,8 @@ class Symbols:
         if self.piper:
             spoken = unicodedata.normalize("NFD", spoken)
         # Stripped after the filter: a mark that the voice does not know leaves the space beside it.
-        kept = "".join(c for c in " ".join(spoken.split()) if c in self.table).strip()
-        known = [self.table[c] for c in kept]
+        filtered = "".join(c for c in " ".join(spoken.split()) if c in self.table).strip()
+        known = [self.table[c] for c in filtered]
         sounds = [c for c in spoken if c in self.table and c.isalpha()]
         if not sounds:
             hint = f"it speaks {self.language}" if self.language else "write in the voice's language"

@@ -189,9 +189,9 @@ def resolve(
         model = dataclasses.replace(config.model, encoder=sizes)
         config = dataclasses.replace(config, encoder=identity, model=model)
     if encoder is not None and getattr(config.model.encoder, "adaln", False):
-        # A voice that learns on is told what it was told before; those of earlier versions of nobody.
-        named = speakers.kind_of(encoder) if init is None else speakers.kind_of(init, unsaid=NOBODY)
-        config = dataclasses.replace(config, speaker=named)
+        # A voice that learns on keeps its kind of vectors; those of earlier versions had nobody's.
+        speaker = speakers.kind_of(encoder) if init is None else speakers.kind_of(init, default=NOBODY)
+        config = dataclasses.replace(config, speaker=speaker)
     config = configs.override(config, overrides)
     if encoder is not None and config.encoder_rate is None:
         rate = 0.1 if published is None and config.encoder_weights == "pretrained" else 1.0

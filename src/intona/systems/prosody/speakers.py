@@ -1,4 +1,4 @@
-"""Which speaker vectors an encoder was trained on: what stands on it must be told the same."""
+"""Which speaker vectors an encoder was trained on: what stands on it must be conditioned on the same."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def vectors_by(prepared: Prepared, speaker: str) -> SpeakerVectors | None:
     return speaker_vectors(prepared, encoder=speaker_encoder(speaker))
 
 
-def kind_of(run: Path, *, unsaid: str = GE2E) -> str:
-    """What made the speaker vectors of a run, "none" where it was told of nobody.
+def kind_of(run: Path, *, default: str = GE2E) -> str:
+    """What made the speaker vectors of a run, "none" where it had nobody's.
 
     Args:
-        unsaid: of a run that names none. An encoder of stage 1 has heard nobody: GE2E's, as a stage after it
+        default: of a run that names none. An encoder of stage 1 has had no speaker: GE2E, as a stage after it
             would take.
     """
-    return configs.read_json(checkpoint.resolve(run) / "config.json").get("speaker", unsaid)
+    return configs.read_json(checkpoint.resolve(run) / "config.json").get("speaker", default)
 
 
 def vectors_of(prepared: Prepared, encoder: Path) -> SpeakerVectors | None:
