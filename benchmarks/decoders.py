@@ -30,6 +30,7 @@ ARMS = {
         "model.decoder.kind": "unet2d",
         "model.decoder.dim": "64",
         "model.decoder.see_states": "false",
+        "model.decoder.time_activation": "mish",
         "model.segment": "172",
     },
 }

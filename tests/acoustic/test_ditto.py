@@ -15,15 +15,17 @@ from intona import config as configs
 from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
 from intona.acoustic.ditto.dit import Attention, Block
 from intona.acoustic.ditto.length import LengthPredictor
-from intona.acoustic.ditto.model import Text, _outside, places
+from intona.acoustic.ditto.model import SPEAKER_DROPOUT, Text, _outside, places
 from intona.audio import MelSpec
+from intona.data.pieces import Pieces
+from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.latents.mel import MelLatents, MelLatentsConfig
 from intona.nn.causal import rotation
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
-from intona.systems.prosody import ditto as stage
+from intona.systems.prosody import ditto_presets as presets
 
 SIZES = DittoConfig(
     n_tokens=12,
@@ -237,6 +239,57 @@ def test_a_batch_of_different_lengths_equals_one_by_one(positions: str) -> None:
         assert not out.mel[i, n:].any()
 
 
+SPEAKERS = DualStreamConfig(
+    n_tokens=SIZES.n_tokens,
+    n_pieces=6,
+    dim=16,
+    heads=2,
+    hidden=16,
+    stream_layers=1,
+    shared_layers=1,
+    out=16,
+    speaker_dim=4,
+)
+
+
+def test_the_encoder_is_conditioned_on_the_references_that_the_network_sees() -> None:
+    """And of no other: with the reference its vector is dropped, and a tenth of the vectors alone."""
+    model = build(encoder=SPEAKERS, drop_reference=0.5, spans=0.2)
+    conditions: list[Tensor] = []
+    forward = model.encoder.forward  # type: ignore[attr-defined]
+
+    def spy(tokens: Tensor, lengths: Tensor, speaker: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
+        conditions.append(speaker)
+        return forward(tokens, lengths, speaker, pieces)
+
+    model.encoder.forward = spy  # type: ignore[attr-defined, method-assign]
+    n = 64
+    whole = batch([6] * n, [3] * n, [4] * n) | {"pieces": pieces_of(n, 4)}
+    vectors = torch.nn.functional.normalize(torch.randn(n, 4), dim=1)
+    ids = [f"u{i}" for i in range(n)]
+    losses = model.losses(**whole, speakers=vectors, random=ItemRandom(0, 0, ids))
+    known = conditions[0].abs().sum(1) > 0
+    assert torch.equal(conditions[0][known], vectors[known])
+    share = (1 - 0.2) * (1 - 0.5) * (1 - SPEAKER_DROPOUT)
+    assert abs(float(known.float().mean()) - share) < 4 * math.sqrt(share * (1 - share) / n)
+    # Vectors of references that are not seen change nothing, those that are seen do.
+    other = torch.where(known[:, None], vectors, -vectors)
+    again = model.losses(**whole, speakers=other, random=ItemRandom(0, 0, ids))
+    assert torch.equal(losses.total, again.total)
+    changed = model.losses(**whole, speakers=-vectors, random=ItemRandom(0, 0, ids))
+    assert float((changed.total - losses.total).detach().abs()) > 1e-3
+
+
+def pieces_of(size: int, symbols: int) -> Pieces:
+    """One word of one piece, which all symbols belong to."""
+    return Pieces(
+        ids=torch.full((size, 1), 2),
+        lengths=torch.ones(size, dtype=torch.long),
+        words=torch.zeros(size, 1, dtype=torch.long),
+        token_words=torch.zeros(size, symbols, dtype=torch.long),
+    )
+
+
 def test_a_source_under_little_noise_stays_and_under_all_of_it_is_forgotten() -> None:
     model, whole = build(), batch([10, 10], [4, 4], [6, 6])
 
@@ -378,13 +431,24 @@ def test_length_bins_are_exact_in_the_mean() -> None:
     step = float(predictor.bins[1] - predictor.bins[0])
     for row, r in zip(logits, ratio.tolist(), strict=True):
         low = int((r - float(predictor.bins[0])) / step)
-        share = (r - float(predictor.bins[low])) / step
+        below, above = (math.exp(float(predictor.bins[i])) for i in (low, low + 1))
+        share = (math.exp(r) - below) / (above - below)
         row[low], row[low + 1] = math.log(1 - share + 1e-30), math.log(share + 1e-30)
     assert torch.allclose(predictor.lengths(logits, tokens), wanted.float(), rtol=1e-4)
     # These logits are the best there are: the loss is the entropy of the two-bin targets.
     p = logits.softmax(-1)
     entropy = -(p * (p + 1e-30).log()).sum()
     assert float(predictor.part(logits, tokens, wanted).total) == pytest.approx(float(entropy), rel=1e-3)
+
+
+def test_an_uncertain_length_is_the_mean_of_its_distribution() -> None:
+    """A Gaussian over log ratios: the mean is exp(m + s^2 / 2), where exp(m) is the geometric mean."""
+    predictor = LengthPredictor(LengthConfig(hidden=8), states=4, latent=3)
+    predictor.pace.fill_(2.0)
+    m, s = 0.1, 0.25
+    logits = -0.5 * ((predictor.bins - m) / s).square()[None]
+    length = predictor.lengths(logits, torch.tensor([15]))
+    assert float(length) == pytest.approx(15 * 2.0 * math.exp(m + s**2 / 2), rel=1e-3)
 
 
 def test_lengths_are_learnt_and_scale() -> None:
@@ -484,7 +548,7 @@ def test_it_learns_to_say_what_the_text_says() -> None:
 )
 def test_numbers_that_cannot_be_are_refused(key: str, value: str) -> None:
     with pytest.raises(UserError) as refused:
-        configs.override(stage.small(), {key: value})
+        configs.override(presets.small(), {key: value})
     assert key.split(".")[-1].replace("-", "_") in str(refused.value)
 
 
@@ -495,7 +559,7 @@ def test_numbers_that_cannot_be_are_refused(key: str, value: str) -> None:
     ("size", "published"), [("paper", 41.89), ("base", 151.58), ("large", 507.99), ("xl", 739.97)]
 )
 def test_presets_have_about_the_published_number_of_parameters(size: str, published: float) -> None:
-    config = dataclasses.replace(stage.SIZES[size]().model, n_tokens=60, latents=MelLatentsConfig())
+    config = dataclasses.replace(presets.SIZES[size]().model, n_tokens=60, latents=MelLatentsConfig())
     with torch.device("meta"):
         model = Ditto(config, MelLatents(MelSpec()))
     parts = (model.net, model.time, model.text, model.pooled)

@@ -11,10 +11,12 @@ import torch
 
 from intona.acoustic.gradtts import DecoderConfig, DurationConfig, GradTTS, GradTTSConfig
 from intona.acoustic.gradtts.model import duration_error, intersperse
+from intona.config import from_dict, to_dict
 from intona.encoders import conformance
 from intona.encoders.base import TextEncoder
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.plain import PlainEncoder, PlainEncoderConfig
+from intona.nn.embedding import sinusoid
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 
@@ -155,11 +157,28 @@ def test_voices_of_one_seed_start_alike_but_for_their_encoder() -> None:
     assert not torch.equal(GradTTS(TINY).prior.weight, first.prior.weight)
 
 
+def test_the_u_net_of_new_and_of_older_configs() -> None:
+    """Mish in the embedding of time (Grad-TTS, code); SiLU in a config that names none."""
+    paper = GradTTSConfig()
+    assert paper.decoder.kind == "unet2d"
+    tree = to_dict(paper)
+    del tree["decoder"]["time_activation"]
+    older = from_dict(GradTTSConfig, tree)
+    t = torch.rand(3)
+    for config, activation in ((paper, torch.nn.functional.mish), (older, torch.nn.functional.silu)):
+        small = dataclasses.replace(config, decoder=dataclasses.replace(config.decoder, dim=8, mults=(1, 2)))
+        embed = GradTTS(dataclasses.replace(small, n_tokens=5)).score.net.time
+        first, last = embed.net[0], embed.net[2]
+        torch.testing.assert_close(embed(t), last(activation(first(sinusoid(t, 8)))))
+
+
 @pytest.mark.parametrize("durations", ["data", "mas"])
-def test_batch_equals_one_by_one(durations: str) -> None:
-    model = GradTTS(dataclasses.replace(TINY, durations=durations)).eval()
+@pytest.mark.parametrize("kind", ["convnext1d", "unet2d"])
+def test_batch_equals_one_by_one(durations: str, kind: str) -> None:
+    decoder = dataclasses.replace(TINY.decoder, kind=kind, mults=(1, 2))
+    model = GradTTS(dataclasses.replace(TINY, durations=durations, decoder=decoder)).eval()
     for p in model.score.parameters():
-        torch.nn.init.normal_(p, std=0.1)
+        torch.nn.init.normal_(p, std=0.3)
     batch = _batch()
     both = _loss(model, batch, ["a", "b"]).parts
     singles = []

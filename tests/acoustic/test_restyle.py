@@ -63,6 +63,22 @@ def test_padding_never_enters_a_sample(model: Restyle) -> None:
     assert bool((first[1, 13:] == 0).all()) and bool(first[1, :13].abs().sum() > 0)
 
 
+def test_a_batch_is_its_items_one_by_one(model: Restyle) -> None:
+    text, audio, frames, style = batch()
+    both = model.losses(text, audio, frames, style, ItemRandom(0, 0, ["a", "b"])).parts["latent"]
+    spoken = model.sample(text, frames, style, steps=3, guidance=2, noise=ItemRandom(0, 0, ["a", "b"]))
+    total = torch.zeros(())
+    for i, (name, n) in enumerate(zip("ab", frames.tolist(), strict=True)):
+        one = slice(i, i + 1)
+        mine = text[one, :n], audio[one, :n], frames[one], style[one]
+        total = total + model.losses(*mine, ItemRandom(0, 0, [name])).parts["latent"].total
+        alone = model.sample(
+            mine[0], frames[one], style[one], steps=3, guidance=2, noise=ItemRandom(0, 0, [name])
+        )
+        torch.testing.assert_close(spoken[i, :n], alone[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(both.total, total, rtol=1e-5, atol=0)
+
+
 def test_guidance_one_is_the_condition_and_zero_is_none(model: Restyle) -> None:
     text, _, frames, style = batch()
 

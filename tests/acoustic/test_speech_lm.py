@@ -417,13 +417,29 @@ def test_generation_ends_by_itself_or_at_the_cap() -> None:
     assert not done.ended and len(done.codes) == 5
 
 
+@pytest.mark.parametrize("cached", [True, False])
+def test_speech_as_long_as_the_cap_can_end(cached: bool) -> None:
+    model = _model().eval()
+    following = iter([0, 1, model.config.codes])
+
+    def says(states: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros(*states.shape[:-1], model.head.out_features)
+        out[..., model.vocabulary.first_code + next(following)] = 9.0
+        return out
+
+    model.head.forward = says  # type: ignore[method-assign]
+    how = {"sampling": SamplingConfig(temperature=0.0), "random": ItemRandom(0, 0, ["x"]), "cached": cached}
+    done = generate(model, torch.tensor([2, 3]), max_steps=2, **how)
+    assert done.ended and done.codes == [0, 1] and done.mel.shape == (4, 4)
+
+
 @pytest.mark.parametrize("ctc", [0.0, 0.4])
 def test_beam_search_finds_no_worse_than_greedy(ctc: float) -> None:
     """With more beams than texts the search is exhaustive: it must find the best of all texts."""
     model = _model(ctc=ctc).eval()
     mel = torch.randn(8, 4)
-    greedy = listen(model, mel, max_pieces=3, random=ItemRandom(0, 0, ["x"]), ctc=ctc)
-    wide = listen(model, mel, max_pieces=3, beam=200, random=ItemRandom(0, 0, ["x"]), ctc=ctc)
+    greedy = listen(model, mel, max_pieces=2, random=ItemRandom(0, 0, ["x"]), ctc=ctc)
+    wide = listen(model, mel, max_pieces=2, beam=200, random=ItemRandom(0, 0, ["x"]), ctc=ctc)
     assert wide.ended
     if greedy.ended:  # else it has no whole text to compare
         assert wide.score >= greedy.score - 1e-6
@@ -449,6 +465,21 @@ def test_beam_search_finds_no_worse_than_greedy(ctc: float) -> None:
             best = max(best, (score / (length + 1), text))
     assert wide.pieces == best[1]
     assert wide.score == pytest.approx(best[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_text_as_long_as_the_cap_can_end(beam: int) -> None:
+    model = _model().eval()
+    following = iter([3, 3, model.vocabulary.eos])
+
+    def says(states: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros(*states.shape[:-1], model.head.out_features)
+        out[..., next(following)] = 9.0
+        return out
+
+    model.head.forward = says  # type: ignore[method-assign]
+    hypothesis = listen(model, torch.randn(8, 4), max_pieces=2, beam=beam)
+    assert hypothesis.ended and hypothesis.pieces == [3, 3]
 
 
 @pytest.mark.parametrize("ctc", [0.0, 0.4])

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from intona.audio import MelSpec
 from intona.config import save, write_json
-from intona.data.align import AlignerConfig, _script, align
+from intona.data.align import AlignerConfig, _Aligner, _script, align
 from intona.data.boundaries import boundary_errors, judge_of, word_edges
 from intona.data.correspondence import is_pause
 from intona.data.prepared import Prepared, seal, write_jsonl
 from intona.data.transfer import transfer
 from intona.errors import UserError
+from intona.nn.align import monotonic_search
+from intona.nn.masks import length_mask
 from intona.text import PhonemeTokenizer
 
 FPS = 22050 / 256
@@ -124,8 +127,6 @@ def test_pauses_that_were_not_made_get_nothing(aligned):
 
 
 def test_same_seed_same_durations_and_no_trace_on_the_global_seed(aligned):
-    import torch
-
     root, _, _, config = aligned
     state = torch.random.get_rng_state()
     align(root, steps=8, seed=5, config=config)
@@ -170,6 +171,34 @@ def test_boundary_errors_closed_form(tmp_path):
     assert late.median_ms == pytest.approx(2000 / FPS) and late.within_20_ms == 0.0
     with pytest.raises(UserError, match="no word edge to compare"):
         boundary_errors({}, edges, frames_per_second=FPS)
+
+
+def test_the_search_divides_by_the_mean_posterior_of_the_corpus(tmp_path):
+    """Whatever prior training left behind: that of its last batch, or of the paths before."""
+    made_up_corpus(tmp_path / "xx", n=6)
+    config = AlignerConfig(channels=8, layers=1, max_frames=200)
+    aligner = _Aligner(Prepared.open(tmp_path / "xx"), config, seed=0)
+    with torch.no_grad():
+        aligner.net.out.weight.mul_(5)  # a net with preferences
+        posteriors = []
+        for item in aligner.items:
+            x, lengths, *_ = aligner.batch([item])
+            posteriors.append(aligner.net(x, length_mask(lengths, x.shape[1]))[0].double().exp())
+    mean = torch.cat(posteriors).mean(0)
+    aligner.log_prior = torch.randn_like(aligner.log_prior)
+    paths = aligner.search()
+    torch.testing.assert_close(aligner.log_prior, mean.log().float(), rtol=1e-4, atol=1e-4)
+    for item, p in zip(aligner.items, posteriors, strict=True):
+        _, lengths, classes, tokens, optional, enter = aligner.batch([item])
+        score = (p / mean).log().float()[:, classes[0]].T[None]
+        alone = monotonic_search(score, tokens, lengths, optional, enter)[0].numpy()
+
+        def value(path: np.ndarray, score=score[0], enter=enter[0]) -> float:
+            place = np.repeat(np.arange(len(path)), path)
+            return float(score[place, np.arange(len(place))].sum() + enter[path > 0].sum())
+
+        assert paths[item.id].sum() == item.n_frames
+        assert value(paths[item.id]) == pytest.approx(value(alone), abs=1e-2)
 
 
 def test_runs_of_pauses_are_one_token_and_the_ends_may_be_silent():

@@ -89,9 +89,28 @@ def test_output_is_that_of_transformers_for_the_same_seed(directory: Path) -> No
 def test_tokens_are_those_of_transformers(directory: Path) -> None:
     from transformers import VitsTokenizer
 
-    theirs = VitsTokenizer.from_pretrained(directory)
-    for text in ("Hello", "two words", "a, b."):
-        assert vits.load(str(directory)).tokens(text).tolist() == theirs(text)["input_ids"]
+    theirs, space = VitsTokenizer.from_pretrained(directory), vits.load(str(directory))
+    texts = ["Hello", "two words", "a, b.", "— hello —", "«Hello», (he said)!", "42 cats", "No. 7", " a - b "]
+    for text in texts:
+        assert space.tokens(text).tolist() == theirs(text)["input_ids"], text
+
+
+@pytest.mark.parametrize(
+    ("language", "letters", "text"),
+    [("ell", " ΑασςA", "ΑΣ A Σ"), ("ron", " aţt", "Țata ață"), ("eng", " Aa", "Aa")],
+)
+def test_case_and_spelling_are_those_of_transformers(
+    directory: Path, tmp_path: Path, language: str, letters: str, text: str
+) -> None:
+    from transformers import VitsTokenizer
+
+    copy = tmp_path / "v"
+    shutil.copytree(directory, copy)
+    (copy / "vocab.json").write_text(json.dumps({"<pad>": 0} | {c: i + 1 for i, c in enumerate(letters)}))
+    settings = json.loads((copy / "tokenizer_config.json").read_text())
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings | {"language": language}))
+    theirs = VitsTokenizer.from_pretrained(copy)
+    assert vits.load(str(copy)).tokens(text).tolist() == theirs(text)["input_ids"]
 
 
 def test_posterior_is_that_of_transformers(directory: Path) -> None:
@@ -129,6 +148,18 @@ def test_an_item_does_not_depend_on_its_batch(directory: Path) -> None:
     one, _ = space.latents(alone, draws[:1], speakers=None if rows is None else rows[:1])
     assert torch.allclose(z[0, : int(frames[0])], one[0], atol=1e-5)
     assert bool((z[0, int(frames[0]) :] == 0).all())
+
+
+def test_sound_does_not_depend_on_its_batch(directory: Path) -> None:
+    space = vits.load(str(directory))
+    rows = torch.tensor([1, 2]) if space.model.config.num_speakers > 1 else None
+    z, frames = torch.randn(2, 17, 8), torch.tensor([17, 9])
+    both = space.audio(z, frames, speakers=rows)
+    for i, n in enumerate(frames.tolist()):
+        row = None if rows is None else rows[i : i + 1]
+        alone = space.audio(z[i : i + 1, :n], frames[i : i + 1], speakers=row)[0]
+        assert len(both[i]) == n * space.hop
+        assert np.abs(both[i].samples - alone.samples).max() < 1e-6
 
 
 def test_flow_goes_both_ways(directory: Path) -> None:

@@ -18,7 +18,7 @@ from intona.nn.losses import Losses, Part
 from intona.nn.masks import expand_by_durations, length_mask
 from intona.nn.random import ItemRandom, derive_seed
 from intona.nn.transformer import EncoderBlock
-from intona.nn.unet2d import UNet2d
+from intona.nn.unet2d import FrameGroupNorm, Frames, UNet2d
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=5))
@@ -152,6 +152,39 @@ def test_unet_has_the_paper_size_and_keeps_the_shape() -> None:
     out = UNet2d(2, dim=8)(torch.randn(2, 2, 10, 16), torch.rand(2), mask)
     assert out.shape == (2, 10, 16)
     assert (out[1, 7:] == 0).all()
+
+
+@pytest.mark.parametrize("lengths", [(50, 33, 21), (7, 1, 8), (30, 30, 30)])
+def test_the_unet_sees_no_padding(lengths: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    net = UNet2d(2, dim=8)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    x, t, mask = torch.randn(3, 2, max(lengths), 16), torch.rand(3), length_mask(torch.tensor(lengths))
+    both = net(x, t, mask)
+    for i, n in enumerate(lengths):
+        alone = net(x[i : i + 1, :, :n], t[i : i + 1], mask[i : i + 1, :n])
+        torch.testing.assert_close(both[i : i + 1, :n], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_group_norm_over_real_frames_is_torch_s_over_each_item() -> None:
+    torch.manual_seed(0)
+    norm, lengths = FrameGroupNorm(4, 8), (6, 2)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x = torch.randn(2, 8, 6, 3, requires_grad=True)
+    out = norm(x, Frames.of(length_mask(torch.tensor(lengths)), x.dtype))
+    weight = torch.randn(2, 8, 6, 3)
+    for i, n in enumerate(lengths):
+        row = x[i : i + 1, :, :n]
+        mine = out[i : i + 1, :, :n]
+        want = torch.nn.functional.group_norm(row, 4, norm.weight, norm.bias)
+        torch.testing.assert_close(mine, want)
+        grads = [
+            torch.autograd.grad((y * weight[i, :, :n]).sum(), x, retain_graph=True)[0] for y in (mine, want)
+        ]
+        torch.testing.assert_close(*grads)
+    assert set(norm.state_dict()) == set(torch.nn.GroupNorm(4, 8).state_dict())
 
 
 def test_sinusoid_values() -> None:

@@ -142,6 +142,21 @@ def test_draws_stay_inside_top_p_and_follow_it() -> None:
     assert choose(logits, SamplingConfig(temperature=0.0), 0.99)[0] == 1
 
 
+@given(
+    st.lists(st.floats(-5, 5), min_size=2, max_size=12, unique=True),
+    st.floats(0.05, 1),
+    st.integers(0, 12),
+)
+def test_greedy_decoding_keeps_the_candidates_of_sampling(values: list[float], p: float, k: int) -> None:
+    """The candidates are penalised at the next step: they must not depend on how one of them is taken."""
+    logits = torch.tensor(values)
+    greedy, sampled = (SamplingConfig(top_p=p, top_k=k, temperature=t) for t in (0.0, 1.0))
+    index, candidates = choose(logits, greedy, 0.5)
+    assert index == int(logits.argmax())
+    assert torch.equal(candidates, choose(logits, sampled, 0.5)[1])
+    assert not k or int(candidates.sum()) <= k
+
+
 def test_the_penalty_is_taken_off_the_candidates_of_the_step_before() -> None:
     logits = torch.tensor([2.0, 1.5, 0.0])
     before = torch.tensor([True, False, False])

@@ -8,6 +8,7 @@ import json
 import shutil
 import warnings
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from intona.audio import Audio, read_audio
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.errors import UserError
+from intona.evaluation.wavlm import WavLm
 from intona.latents import trained
 from intona.latents.corpus import LatentCorpus
 from intona.latents.mel import PROPORTION, MelLatents
@@ -27,6 +29,7 @@ from intona.sets.speak import row_seed
 from intona.synth import ditto
 from intona.synth.voice import PAUSE_SECONDS
 from intona.systems.prosody import ditto as stage
+from intona.systems.prosody import speakers
 from intona.systems.prosody.ditto_latents import open_latents
 from intona.vocoder import load_vocoder
 
@@ -150,18 +153,21 @@ def test_references_are_other_utterances_of_the_speaker(spoken: Path) -> None:
     prepared = Prepared.open(spoken)
     corpus = LatentCorpus(prepared, MelLatents(prepared.spec), seconds=(0.5, 1.0))
     items = prepared.items("train")
-    item, others = items[0], np.concatenate([prepared.mel(i) for i in items[1:]])
+    item = items[0]
     seen = set()
     for step in range(20):
-        cut = corpus.reference_for(item, "train", 0, step)
+        cut, other = corpus.reference_for(item, "train", 0, step)
         assert 43 <= len(cut) <= 86
-        at = np.flatnonzero((others == cut[0]).all(1))
-        assert any(np.array_equal(others[a : a + len(cut)], cut) for a in at)
-        assert np.array_equal(cut, corpus.reference_for(item, "train", 0, step))
+        assert other is not None and other.id != item.id
+        whole = prepared.mel(other)
+        at = np.flatnonzero((whole == cut[0]).all(1))
+        assert any(np.array_equal(whole[a : a + len(cut)], cut) for a in at)
+        assert np.array_equal(cut, corpus.reference_for(item, "train", 0, step)[0])
         seen.add(cut[0].tobytes())
     assert len(seen) > 10
     lonely = dataclasses.replace(item, speaker=99)
-    assert corpus.reference_for(lonely, "train").shape == (0, 80)
+    cut, other = corpus.reference_for(lonely, "train")
+    assert cut.shape == (0, 80) and other is None
 
 
 @pytest.mark.parametrize(("latents", "kind"), [("mel", "mel"), ("mel4", "patch")])
@@ -228,21 +234,100 @@ def test_init_takes_the_weights(spoken: Path, vae: Path, run: Path, tmp_path: Pa
     assert all(torch.equal(before[k], after[k]) for k in before)
 
 
-def test_it_stands_on_any_text_encoder(spoken: Path, vae: Path, tmp_path: Path) -> None:
-    few = {k: v for k, v in FEW.items() if k != "max_frames"} | {"loop.steps": "2"}
-    systems.train("prosody.mlm", size="toy", data=spoken, out=tmp_path / "mlm", overrides=few)
-    systems.train(
-        "prosody.ditto",
-        size="toy",
-        data=spoken,
-        out=tmp_path / "voice",
-        overrides=FEW | {"latents": str(vae), "loop.steps": "1", "encoder_rate": "0"},
-        encoder=tmp_path / "mlm",
+@pytest.fixture(scope="module")
+def encoder(
+    spoken: Path, tmp_path_factory: pytest.TempPathFactory, tiny_wavlm: Callable[..., Path]
+) -> tuple[Path, Path]:
+    """A contrastive run with AdaLN, and the model that made its speaker vectors."""
+    pytest.importorskip("transformers")
+    out = tmp_path_factory.mktemp("encoder")
+    wavlm = tiny_wavlm(out / "ditto-sv")
+    few = {k: v for k, v in FEW.items() if k != "max_frames"} | {"loop.steps": "2", "speaker": str(wavlm)}
+    systems.train("prosody.contrastive", size="toy", data=spoken, out=out / "run", overrides=few)
+    return out / "run", wavlm
+
+
+def on_encoder(spoken: Path, encoder: Path, out: Path, **more: str) -> Path:
+    few = {"latents": "mel8", "loop.steps": "1", "encoder_rate": "0"}
+    return systems.train(
+        "prosody.ditto", size="toy", data=spoken, out=out, overrides=FEW | few | more, encoder=encoder
     )
-    a, b = weights(tmp_path / "mlm", "ema"), weights(tmp_path / "voice")
+
+
+def conditions_of(speaker: ditto.DittoVoice, monkeypatch: pytest.MonkeyPatch, **how: Any) -> list[Any]:
+    """What the text encoder is conditioned on while a text is spoken."""
+    conditions: list[Any] = []
+    encoder: Any = speaker.model.encoder
+    forward = type(encoder).forward
+
+    def spy(self: Any, tokens: Any, lengths: Any, speaker: Any = None, pieces: Any = None) -> Any:
+        conditions.append(speaker)
+        return forward(self, tokens, lengths, speaker, pieces)
+
+    monkeypatch.setattr(type(encoder), "forward", spy)
+    speaker._vocoder = load_vocoder("griffin-lim")
+    assert speaker.say("Доброе утро.", steps=1, **how).duration > 0.1
+    monkeypatch.undo()
+    return conditions
+
+
+def test_an_encoder_is_conditioned_on_the_vector_of_the_reference(
+    spoken: Path,
+    encoder: tuple[Path, Path],
+    tmp_path: Path,
+    recording: Audio,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, wavlm = encoder
+    on_encoder(spoken, run, tmp_path / "voice")
+    a, b = weights(run, "ema"), weights(tmp_path / "voice")
     name = "model.encoder.phonemes.stack.blocks.0.feed_forward.up.weight"
     assert torch.equal(a[name], b[name])
-    assert ditto.load(tmp_path / "voice").say("Доброе утро.", steps=1).duration > 0.1
+
+    voice = ditto.load(tmp_path / "voice")
+    (vector,) = conditions_of(voice, monkeypatch, voice=recording)
+    np.testing.assert_allclose(vector[0], WavLm(str(wavlm)).embed(recording), rtol=1e-5, atol=1e-6)
+    for vector in conditions_of(voice, monkeypatch, voice=recording, length=2.0):
+        assert vector is not None
+    assert conditions_of(voice, monkeypatch) == [None]
+    # A voice of an earlier version, or one trained so, has learned with the vector of nobody.
+    path = checkpoint.resolve(on_encoder(spoken, run, tmp_path / "nobody", speaker="none"))
+    assert conditions_of(ditto.load(tmp_path / "nobody"), monkeypatch, voice=recording) == [None]
+    assert not (path / "speaker.json").exists()
+    # Other weights under the same name make other vectors.
+    other = tmp_path / "other-sv"
+    shutil.copytree(wavlm, other)
+    made_by = json.loads((checkpoint.resolve(tmp_path / "voice") / "speaker.json").read_text("utf-8"))
+    assert made_by["embedder"] == "WavLM ditto-sv"
+    voice.embedder, voice._speaker_encoder = str(other), None
+    with pytest.raises(UserError, match="speaker vectors were made otherwise"):
+        voice.say("Доброе утро.", voice=recording, steps=1)
+
+
+def test_a_voice_that_learns_on_keeps_its_speaker_vectors(
+    spoken: Path, encoder: tuple[Path, Path], tmp_path: Path
+) -> None:
+    prepared = Prepared.open(spoken)
+    on_encoder(spoken, encoder[0], tmp_path / "voice")
+    settings, space = stage.resolve("toy", prepared, FEW, encoder[0], init=tmp_path / "voice")
+    assert settings.speaker == str(encoder[1])
+    vectors = speakers.vectors_by(prepared, settings.speaker)
+    assert vectors is not None
+    corpus = LatentCorpus(prepared, space, seconds=(0.5, 1.0))
+    batch = stage.feed_of(corpus, settings, 0, 1, None, vectors).next()
+    assert batch.speakers is not None
+    for row, item, length in zip(batch.speakers, batch.ids, batch.reference_lengths.tolist(), strict=True):
+        known = [v for i, v in vectors.vectors.items() if np.array_equal(v, row.numpy()) and i != item]
+        assert length and known
+    # A voice of an earlier version names nothing: it had nobody's vector, speaks and learns on so.
+    older = tmp_path / "older"
+    older.mkdir()
+    config.write_json(older / "config.json", {"stage": "prosody.ditto"})
+    assert speakers.kind_of(older, default="none") == "none"
+    voice = ditto.load(tmp_path / "voice")
+    voices = config.read_json(checkpoint.resolve(tmp_path / "voice") / "voices.json")
+    assert voice.embedder == voices.pop("speaker") == str(encoder[1])
+    assert ditto.DittoVoice(voice.model, voice.tokenizer, voice.spec, voices=voices).embedder == "none"
 
 
 # --- speaking -----------------------------------------------------------------------------------------

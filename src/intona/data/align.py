@@ -32,7 +32,7 @@ TRIAL = 10  # steps after which the time of a step is known
 @dataclass(frozen=True, kw_only=True)
 class AlignerConfig:
     """Sizes and schedule. `*_cost` are natural-log costs of taking a pause; `prior_scale` divides the
-    posterior by the class's own frequency to that power when the path is searched."""
+    posterior by the class's mean posterior to that power when the path is searched."""
 
     channels: int = 160
     layers: int = 3
@@ -264,6 +264,7 @@ class _Aligner:
     @torch.no_grad()
     def search(self) -> dict[str, np.ndarray]:
         """Id -> frames (M,) of each token of its script; sets the class prior anew first."""
+        self.log_prior = self._mean_posterior()
         paths: dict[str, np.ndarray] = {}
         for items in self.batches(shuffle=False):
             x, lengths, classes, tokens, optional, enter = self.batch(items)
@@ -272,14 +273,21 @@ class _Aligner:
             found = monotonic_search(score, tokens, lengths, optional, enter).numpy()
             for b, i in enumerate(items):
                 paths[i.id] = found[b, : int(tokens[b])]
-        self.log_prior = self._frequencies(paths)
         return paths
 
-    def _frequencies(self, paths: Mapping[str, np.ndarray]) -> Tensor:
-        count = np.ones(len(self.classes) + 1)
-        for id, path in paths.items():
-            np.add.at(count, self.scripts[id].classes, path)
-        return torch.from_numpy(np.log(count / count.sum())).float()
+    @torch.no_grad()
+    def _mean_posterior(self) -> Tensor:
+        """log of the mean posterior of each class over all frames, (C,): what a score is relative to.
+
+        The prior that training leaves behind is that of its last batch alone.
+        """
+        total, frames = torch.full_like(self.log_prior, -torch.inf, dtype=torch.float64), 0
+        for items in self.batches(shuffle=False):
+            x, lengths, *_ = self.batch(items)
+            mask = length_mask(lengths, x.shape[1])
+            total = torch.logaddexp(total, torch.logsumexp(self.net(x, mask)[mask].double(), 0))
+            frames += int(lengths.sum())
+        return (total - math.log(frames)).float()
 
     def durations(self, paths: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Paths over tokens as frames per symbol of the item."""

@@ -80,8 +80,10 @@ class LatentCorpus:
         items = self.prepared.items("train")
         return sum(self.space.latents(i.n_frames) for i in items) / sum(len(i.phonemes) for i in items)
 
-    def reference_for(self, item: Item, split: str, *keys: object) -> np.ndarray:
-        """A cut (R, dim) of another utterance of the speaker, or (0, dim): a function of the keys alone.
+    def reference_for(self, item: Item, split: str, *keys: object) -> tuple[np.ndarray, Item | None]:
+        """A cut (R, dim) of another utterance of the speaker, and that utterance, or (0, dim) and None.
+
+        A function of the keys alone.
 
         A dev utterance whose speaker has no other there takes one of the training split.
         """
@@ -89,11 +91,12 @@ class LatentCorpus:
         for part in (split, "train"):
             others = [o for o in self._others.get((part, item.speaker), ()) if o.file != item.file]
             if others:
-                whole = self.codes(others[rng.integers(len(others))])
+                other = others[rng.integers(len(others))]
+                whole = self.codes(other)
                 length = min(len(whole), int(rng.integers(self.reference[0], self.reference[1] + 1)))
                 start = int(rng.integers(len(whole) - length + 1))
-                return whole[start : start + length]
-        return np.zeros((0, self.space.dim), np.float32)
+                return whole[start : start + length], other
+        return np.zeros((0, self.space.dim), np.float32), None
 
     def _encode(self, items: list[Item]) -> dict[str, np.ndarray]:
         from rich.console import Console

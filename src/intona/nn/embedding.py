@@ -17,12 +17,14 @@ def sinusoid(t: Tensor, dim: int, *, scale: float = 1000.0) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """sinusoid -> linear -> SiLU -> linear, float32 whatever the autocast around it."""
+    """sinusoid -> linear -> activation (SiLU if None) -> linear, float32 whatever the autocast around it."""
 
-    def __init__(self, dim: int, out: int | None = None) -> None:
+    def __init__(self, dim: int, out: int | None = None, *, activation: nn.Module | None = None) -> None:
         super().__init__()
         self.dim = dim
-        self.net = nn.Sequential(nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, out or dim))
+        self.net = nn.Sequential(
+            nn.Linear(dim, 4 * dim), activation or nn.SiLU(), nn.Linear(4 * dim, out or dim)
+        )
 
     def forward(self, t: Tensor) -> Tensor:
         with torch.autocast(t.device.type, enabled=False):

@@ -13,7 +13,8 @@ class SamplingConfig:
     """MELD's decoding (arXiv 2605.29859, section 5.2).
 
     `penalty` is taken off the logits of the codes that were candidates one step before; 0 = none.
-    `temperature` 0 takes the likeliest code; `top_k` 0 and `top_p` 1 switch a filter off.
+    `temperature` 0 takes the likeliest code, and its candidates are those of temperature 1; `top_k` 0 and
+    `top_p` 1 switch a filter off. In order: penalty, temperature, top k, top p of what is left.
     """
 
     top_p: float = 0.9
@@ -55,9 +56,7 @@ def choose(
     logits = logits.float().cpu()  # a handful of numbers: one copy beats many small kernels
     if before is not None and config.penalty:
         logits = logits - config.penalty * before
-    if config.temperature == 0:
-        return int(logits.argmax()), top_p_set(logits, config.top_p)
-    if config.temperature != 1:
+    if config.temperature not in (0, 1):
         logits = logits / config.temperature
     # Cut to the top k first: the sort below then runs over 60 entries, not over the vocabulary.
     k = config.top_k if 0 < config.top_k < len(logits) else len(logits)
@@ -65,9 +64,11 @@ def choose(
     p = values.softmax(-1)
     ends = p.cumsum(-1)
     kept = (ends - p) < config.top_p
-    total = float((p * kept).sum())
-    place = int(torch.searchsorted(ends, torch.tensor(min(uniform, 1 - 1e-7) * total), right=True))
-    place = min(place, int(kept.sum()) - 1)
+    place = 0
+    if config.temperature:
+        total = float((p * kept).sum())
+        place = int(torch.searchsorted(ends, torch.tensor(min(uniform, 1 - 1e-7) * total), right=True))
+        place = min(place, int(kept.sum()) - 1)
     candidates = torch.zeros_like(logits, dtype=torch.bool)
     candidates[index[kept]] = True
     return int(index[place]), candidates

@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mish
+from torch.nn.functional import group_norm, mish, pad
 
 from intona.nn.embedding import TimeEmbedding
+
+Activation = Literal["mish", "silu"]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Which frames of a padded batch are real: `mask` (B, 1, T, 1) of 0 and 1, and the same as `lengths`."""
+
+    mask: Tensor
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, mask: Tensor, dtype: torch.dtype) -> Frames:
+        """mask (B, T), True = valid, the valid ones first."""
+        return cls(mask[:, None, :, None].to(dtype), tuple(mask.sum(1).tolist()))
+
+    def halved(self) -> Frames:
+        """At half the frame rate; a last frame without a neighbour stays."""
+        return Frames(self.mask[:, :, ::2], tuple((n + 1) // 2 for n in self.lengths))
+
+
+class FrameGroupNorm(nn.GroupNorm):
+    """GroupNorm of (B, C, T, F) over each item's own frames, so that padding has no part in its statistics.
+
+    What it returns for padding means nothing. The fused kernel over each item's frames is faster than masked
+    sums over all.
+    """
+
+    def forward(self, x: Tensor, frames: Frames) -> Tensor:  # type: ignore[override]
+        t, lengths = x.shape[2], frames.lengths
+        if len(set(lengths)) == 1:
+            return self._over(x, lengths[0], t)
+        return torch.cat([self._over(row, n, t) for row, n in zip(x.split(1), lengths, strict=True)])
+
+    def _over(self, x: Tensor, n: int, size: int) -> Tensor:
+        y = group_norm(x[:, :, :n], self.num_groups, self.weight, self.bias, self.eps)
+        return y if n == size else pad(y, (0, 0, 0, size - n))
 
 
 class ConvNorm(nn.Module):
@@ -15,10 +55,10 @@ class ConvNorm(nn.Module):
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 3, padding=1)
-        self.norm = nn.GroupNorm(8, c_out)
+        self.norm = FrameGroupNorm(8, c_out)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return mish(self.norm(self.conv(x * mask))) * mask
+    def forward(self, x: Tensor, frames: Frames) -> Tensor:
+        return mish(self.norm(self.conv(x * frames.mask), frames)) * frames.mask
 
 
 class ResNetBlock(nn.Module):
@@ -28,9 +68,9 @@ class ResNetBlock(nn.Module):
         self.condition = nn.Linear(condition, c_out)
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
-    def forward(self, x: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
-        h = self.first(x, mask) + self.condition(mish(condition))[:, :, None, None]
-        return self.second(h, mask) + self.skip(x * mask)
+    def forward(self, x: Tensor, condition: Tensor, frames: Frames) -> Tensor:
+        h = self.first(x, frames) + self.condition(mish(condition))[:, :, None, None]
+        return self.second(h, frames) + self.skip(x * frames.mask)
 
 
 class LinearAttention2d(nn.Module):
@@ -43,11 +83,11 @@ class LinearAttention2d(nn.Module):
         self.out = nn.Conv2d(heads * head_dim, channels, 1)
         self.gate = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, frames: Frames) -> Tensor:
         b, _, height, width = x.shape
         q, k, v = self.qkv(x).reshape(b, 3, self.heads, -1, height * width).unbind(1)
         # A padded position must not take part in the softmax over positions.
-        valid = mask.expand(b, 1, height, width).reshape(b, 1, 1, -1).bool()
+        valid = frames.mask.expand(b, 1, height, width).reshape(b, 1, 1, -1).bool()
         k = k.float().masked_fill(~valid, -torch.inf).softmax(-1).to(v.dtype)
         context = k @ v.transpose(-1, -2)  # (B, H, d, d)
         y = (context.transpose(-1, -2) @ q).reshape(b, -1, height, width)
@@ -61,8 +101,8 @@ class Level(nn.Module):
         self.second = ResNetBlock(c_out, c_out, condition)
         self.attention = LinearAttention2d(c_out)
 
-    def forward(self, x: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
-        return self.attention(self.second(self.first(x, condition, mask), condition, mask), mask)
+    def forward(self, x: Tensor, condition: Tensor, frames: Frames) -> Tensor:
+        return self.attention(self.second(self.first(x, condition, frames), condition, frames), frames)
 
 
 class UNet2d(nn.Module):
@@ -72,11 +112,19 @@ class UNet2d(nn.Module):
         c_in: input channels (noisy mel, mean, optionally a speaker plane).
         dim: channels of the first level.
         mults: width of each level as a multiple of dim.
+        time_activation: of the network that embeds the time.
     """
 
-    def __init__(self, c_in: int, *, dim: int = 64, mults: tuple[int, ...] = (1, 2, 4)) -> None:
+    def __init__(
+        self,
+        c_in: int,
+        *,
+        dim: int = 64,
+        mults: tuple[int, ...] = (1, 2, 4),
+        time_activation: Activation = "mish",
+    ) -> None:
         super().__init__()
-        self.time = TimeEmbedding(dim)
+        self.time = TimeEmbedding(dim, activation=nn.Mish() if time_activation == "mish" else nn.SiLU())
         widths = [dim * m for m in mults]
         self.factor = 2 ** (len(mults) - 1)
         self.down, self.reduce = nn.ModuleList(), nn.ModuleList()
@@ -100,22 +148,22 @@ class UNet2d(nn.Module):
     def forward(self, x: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         """x (B, C, T, F), t (B,) in [0, 1], mask (B, T) -> (B, T, F)."""
         length = x.shape[2]
-        pad = -length % self.factor
-        x = nn.functional.pad(x, (0, 0, 0, pad)).to(memory_format=torch.channels_last)
-        m = nn.functional.pad(mask, (0, pad))[:, None, :, None].to(x.dtype)
+        extra = -length % self.factor
+        x = pad(x, (0, 0, 0, extra)).to(memory_format=torch.channels_last)
+        frames = [Frames.of(pad(mask, (0, extra)), x.dtype)]
         condition = self.time(t)
-        masks, skips = [m], []
+        skips = []
         for level, reduce in zip(self.down, self.reduce, strict=True):
-            x = level(x, condition, masks[-1])
+            x = level(x, condition, frames[-1])
             skips.append(x)
             if not isinstance(reduce, nn.Identity):
-                x = reduce(x * masks[-1])
-                masks.append(masks[-1][:, :, ::2])
-        m = masks[-1]
-        x = self.middle2(self.middle_attention(self.middle1(x, condition, m), m), condition, m)
+                x = reduce(x * frames[-1].mask)
+                frames.append(frames[-1].halved())
+        f = frames[-1]
+        x = self.middle2(self.middle_attention(self.middle1(x, condition, f), f), condition, f)
         for level, enlarge in zip(self.up, self.enlarge, strict=True):
-            m = masks.pop()
-            x = enlarge(level(torch.cat([x, skips.pop()], dim=1), condition, m) * m)
-        m = masks.pop()
-        x = self.outlet(self.last(x, m) * m) * m
+            f = frames.pop()
+            x = enlarge(level(torch.cat([x, skips.pop()], dim=1), condition, f) * f.mask)
+        f = frames.pop()
+        x = self.outlet(self.last(x, f) * f.mask) * f.mask
         return x[:, 0, :length]

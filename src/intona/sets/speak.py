@@ -211,7 +211,7 @@ def _work(
             ready.append(_sentences(voice, row, config, asked.languages.get(row.id)))
         except UserError as e:
             yield [row.id], partial(iter, [(row.id, e)])
-    for rows in _batches(ready, config.batch if _pads_exactly(voice) else 1):
+    for rows in _batches(ready, config.batch):
         yield [row[0].row.id for row in rows], partial(_speak, voice, rows, config)
 
 
@@ -248,11 +248,6 @@ def _sentences(
     with warnings_from(row.id):
         spoken = voice.sentences(row.text, language=language or config.language)
     return [_Sentence(row=row, place=i, spoken=s, speaker=speaker) for i, s in enumerate(spoken)]
-
-
-def _pads_exactly(voice: GradTTSVoice) -> bool:
-    """The 2-D U-Net's group norm sees the padding: its items are spoken one by one."""
-    return voice.model.config.decoder.kind != "unet2d"
 
 
 def _batches(rows: list[list[_Sentence]], size: int) -> Iterator[list[list[_Sentence]]]:

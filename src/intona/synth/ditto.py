@@ -17,11 +17,13 @@ from intona.acoustic.ditto import Ditto, DittoConfig
 from intona.audio import Audio, MelSpec, log_mel
 from intona.data import clauses
 from intona.diffusion.guidance import check_scale
+from intona.encoders.speaker import SpeakerEncoder
 from intona.errors import Unspeakable, UserError
 from intona.latents import trained
 from intona.nn.precision import autocast, set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.synth.reference import reference_of
+from intona.synth.speakers import NOBODY, require_same, speaker_encoder
 from intona.synth.voice import PAUSE_SECONDS, PhonemeVoice, given, read_tokenizers
 from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance
 from intona.text.frontend import shown
@@ -85,7 +87,8 @@ class DittoVoice(PhonemeVoice[Ditto]):
     """A voice that takes a reference recording in place of a speaker's name.
 
     Args:
-        voices: what `voices.json` says: speakers, languages, the longest text and reference of the training.
+        voices: what `voices.json` says: speakers, languages, the longest text and reference of the training,
+            and what makes the speaker vectors of references, if the text encoder is conditioned on them.
         card: may set "steps", "guidance", "temperature", "solver", "length_scale".
     """
 
@@ -108,12 +111,14 @@ class DittoVoice(PhonemeVoice[Ditto]):
             self.seconds = float(voices["shortest_seconds"]), float(voices["longest_seconds"])
             sizes = [int(n) for n in voices["clause_symbols"]]
             self.clause_symbols = (sizes[0], sizes[1]) if sizes else None
+            self.embedder = str(voices.get("speaker", NOBODY))
             self.pauses = {str(mark): float(n) for mark, n in voices["pauses"].items()}
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as e:
             raise UserError(f"damaged ({e!r})", where="voices.json") from None
         super().__init__(
             model, tokenizer, spec, speakers=speakers, languages=languages, card=card, path=path, bpe=bpe
         )
+        self._speaker_encoder: SpeakerEncoder | None = None
 
     @property
     def info(self) -> dict[str, Any]:
@@ -215,6 +220,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
         self._check(speaker, rate)
         how = self.settled(steps=steps, guidance=guidance, temperature=temperature, solver=solver)
         reference = None if voice is None else self.reference(voice)
+        vector = None if voice is None else self.speaker_vector(voice)
         parts = [self.clauses(s) for s in sentences]
         self._check_lengths([p for clause in parts for p in clause])
         training = self.model.training
@@ -226,7 +232,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
                 silence = PAUSE_SECONDS * (len(sentences) - 1) if join else 0.0
                 silence += sum(self.pause_after(p) for clause in parts for p in clause[:-1])
                 every = [p for clause in parts for p in clause]
-                scale = self._scale_for(every, reference, length - silence, length)
+                scale = self._scale_for(every, reference, vector, length - silence, length)
             waves: list[np.ndarray] = []
             taken: list[float] = []
             for i, sentence in enumerate(parts):
@@ -237,6 +243,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
                         tokens,
                         lengths,
                         pieces=pieces,
+                        speaker=vector,
                         references=None if heard is None else heard[None],
                         reference_lengths=None if heard is None else torch.tensor([len(heard)]),
                         length_scale=scale,
@@ -285,6 +292,21 @@ class DittoVoice(PhonemeVoice[Ditto]):
         mel = torch.from_numpy(log_mel(clean, self.spec))[None]
         return self.model.space.encode(mel, torch.tensor([mel.shape[1]]))[0][0]
 
+    def speaker_vector(self, voice: Audio) -> torch.Tensor | None:
+        """The vector (1, S) of a recording that the text encoder is conditioned on; None if it takes none.
+
+        Raises:
+            UserError: what makes it is not installed, or makes other vectors than in the training.
+        """
+        if not self.model.speaker_dim or self.embedder == NOBODY:
+            return None
+        if self._speaker_encoder is None:
+            encoder = speaker_encoder(self.embedder)
+            if self.path is not None:
+                require_same(self.path, self.embedder, encoder.describe())
+            self._speaker_encoder = encoder
+        return torch.from_numpy(self._speaker_encoder.embed(voice)).float()[None]
+
     def _check(self, speaker: str | None, rate: float) -> None:
         self.only_speaker(speaker, mend="give a recording of the speaker as --voice")
         if not 0.1 <= rate <= 10:
@@ -316,7 +338,12 @@ class DittoVoice(PhonemeVoice[Ditto]):
                 )
 
     def _scale_for(
-        self, sentences: Sequence[Utterance], reference: torch.Tensor | None, seconds: float, asked: float
+        self,
+        sentences: Sequence[Utterance],
+        reference: torch.Tensor | None,
+        vector: torch.Tensor | None,
+        seconds: float,
+        asked: float,
     ) -> float:
         """What the predicted lengths must be multiplied by to last `seconds`."""
         total = 0
@@ -324,7 +351,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
         heard = torch.zeros(1, 0, space.dim) if reference is None else reference[None]
         mask = torch.ones(heard.shape[:2], dtype=torch.bool)
         for sentence in sentences:
-            text = self.model.read(*self.numbers([sentence]))
+            text = self.model.read(*self.numbers([sentence]), vector)
             total += int(self.model.predict_lengths(text, heard, mask))
         scale = seconds * space.rate / total
         if not 0.2 <= scale <= 5:

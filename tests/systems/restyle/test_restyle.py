@@ -27,8 +27,9 @@ from intona.systems.restyle.axis import PitchAxis
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.own import own_pairs, twice
-from intona.systems.restyle.pairs import Pair, PairBatch, collate, read, write
+from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed, collate, read, write
 from intona.systems.restyle.posterior import SIZES, PosteriorTask, order_of, texts_of
+from intona.systems.restyle.stage import paper_of
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 
@@ -46,6 +47,31 @@ QUICK = {
 
 def _train(stage: str, data: Path, out: Path, **more: str) -> Path:
     return systems.train(stage, size="toy", data=data, out=out, overrides={**QUICK, **more})
+
+
+def test_a_step_of_the_paper_holds_64_windows_of_384_frames() -> None:
+    """However long the recordings are that they are cut from."""
+    config = paper_of("restyle.palette", "palette")
+    frames = np.random.default_rng(0).integers(150, 1500, 200)
+    pairs = [
+        Pair(id=str(i), given=np.zeros((n, 2)), wanted=np.zeros((n, 2)), style=np.zeros(1))
+        for i, n in enumerate(frames)
+    ]
+    feed = PairFeed(
+        pairs,
+        pairs[:3],
+        max_frames=config.max_frames,
+        seed=0,
+        rank=0,
+        world=1,
+        frame_seconds=1.0,
+        batch=config.batch,
+        window=config.model.segment,
+    )
+    sizes = sorted(len(feed.next().ids) for _ in range(4))
+    assert sizes == [200 - 3 * 64, 64, 64, 64]
+    longest = feed.longest()
+    assert len(longest.ids) == 64 and feed.seconds(longest) == 64 * 384
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ class LengthConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DittoConfig:
-    """A whole model. The defaults are the published S (41.89 M in the paper, 40.0 M here, both
+    """A whole model. The defaults are the published S (41.89 M in the paper, 40.2 M here, both
     without the text encoder).
 
     Attributes:

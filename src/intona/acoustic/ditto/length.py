@@ -6,6 +6,8 @@ ratios to what so many symbols usually take (ours): little data suffices, and no
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -52,12 +54,13 @@ class LengthPredictor(nn.Module):
         return self.out(torch.cat([text, voice, (n.float() / 100).log()], dim=-1)).float()
 
     def part(self, logits: Tensor, tokens: Tensor, latents: Tensor) -> Part:
-        """Cross-entropy; a length between two bins belongs to both, so that the mean is exact."""
+        """Cross-entropy; a length between two bins belongs to both, so that the mean length is exact."""
         ratio = (latents / (tokens * self.pace)).float().log().clamp(-self.span, self.span)
         # Not from the bins: a published model's are rounded to half precision, the step between two by 3 %.
         place = (ratio + self.span) / (2 * self.span) * (len(self.bins) - 1)
         low = place.floor().long().clamp(max=len(self.bins) - 2)
-        share = place - low
+        step = 2 * self.span / (len(self.bins) - 1)
+        share = torch.expm1((place - low) * step) / math.expm1(step)
         log_p = logits.log_softmax(-1)
         found = (1 - share) * log_p.gather(1, low[:, None])[:, 0] + share * log_p.gather(1, low[:, None] + 1)[
             :, 0
@@ -66,5 +69,9 @@ class LengthPredictor(nn.Module):
         return Part(total=-found.sum(), count=count, weight=WEIGHT)
 
     def lengths(self, logits: Tensor, tokens: Tensor) -> Tensor:
-        """The mean log ratio as latents, (B,) float."""
-        return (logits.softmax(-1) @ self.bins).exp() * tokens * self.pace
+        """The mean of the predicted distribution, (B,) latents, float.
+
+        The mean of the ratios, not exp of the mean of their logarithms: that would be the geometric mean,
+        which is shorter, and the more so the less certain the prediction.
+        """
+        return logits.softmax(-1) @ self.bins.exp() * tokens * self.pace

@@ -34,6 +34,9 @@ from intona.nn.random import ItemRandom
 # So few rows are a quarter to a third faster without oneDNN's kernels, which reorder the weights each time.
 FEW_ROWS = 256
 SHORTEST_SPAN = 0.7  # of an utterance, masked in span masking
+# Share of references whose speaker vector is dropped: a voice that goes on from its own speech has no
+# recording to take a vector of.
+SPEAKER_DROPOUT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +110,26 @@ class Ditto(nn.Module):
         self.space.eval()
         return self
 
-    def read(self, tokens: Tensor, lengths: Tensor, pieces: Pieces | None = None) -> Text:
-        """A text as the network hears it; once for all steps."""
-        raw, mask = self.encoder(tokens, lengths, None, pieces)
+    @property
+    def speaker_dim(self) -> int:
+        """Size of the speaker vectors that the text encoder is conditioned on; 0 where it takes none."""
+        encoder = self.config.encoder
+        return encoder.speaker_dim if isinstance(encoder, DualStreamConfig) and encoder.adaln else 0
+
+    def read(
+        self,
+        tokens: Tensor,
+        lengths: Tensor,
+        pieces: Pieces | None = None,
+        speaker: Tensor | None = None,
+    ) -> Text:
+        """A text as the network hears it; once for all steps.
+
+        Args:
+            speaker: (B, speaker_dim) vectors of norm 1, zeros or None = of nobody; for an encoder that takes
+                them.
+        """
+        raw, mask = self.encoder(tokens, lengths, speaker if self.speaker_dim else None, pieces)
         widths = self.widths[tokens] * mask
         return Text(states=self.text(raw), mask=mask, raw=raw, widths=widths)
 
@@ -192,17 +212,19 @@ class Ditto(nn.Module):
         reference_lengths: Tensor,
         random: ItemRandom,
         pieces: Pieces | None = None,
+        speakers: Tensor | None = None,
     ) -> Losses:
         """Squared error of the velocity where nothing was given, and the cross-entropy of the length.
 
         Args:
             latents: (B, L, dim), latent_lengths (B,).
             references: (B, R, dim), reference_lengths (B,), 0 = none.
+            speakers: (B, speaker_dim), the vectors of the references; the text encoder is conditioned on
+                those of the references that the network sees.
             random: noise, times, what is dropped and masked, of each item.
         """
         u = [random.uniform().to(latents) for _ in range(6)]
         noise = random.normal(latent_lengths.tolist(), self.space.dim).to(latents)
-        text = self.read(tokens, token_lengths, pieces)
         valid = length_mask(latent_lengths, latents.shape[1])
         if self.config.together and self.training:
             u[1:3] = [draw.expand(len(tokens)).to(latents) for draw in (random.shared(), random.shared())]
@@ -213,6 +235,10 @@ class Ditto(nn.Module):
         reference_mask = length_mask(reference_lengths, references.shape[1]) & heard[:, None]
         given_mask = _outside(u[3], u[4], latent_lengths, valid) & spans[:, None]
         keep = keep_condition(u[5], self.config.drop)
+        if speakers is not None:
+            known = heard & keep_condition(random.uniform().to(latents), SPEAKER_DROPOUT)
+            speakers = speakers * known[:, None]
+        text = self.read(tokens, token_lengths, pieces, speakers)
         # Where neither text nor anything else is given, all of the target is to be predicted.
         wanted_mask = valid & ~(given_mask & keep[:, None])
 
@@ -256,6 +282,7 @@ class Ditto(nn.Module):
         lengths: Tensor,
         *,
         pieces: Pieces | None = None,
+        speaker: Tensor | None = None,
         references: Tensor | None = None,
         reference_lengths: Tensor | None = None,
         latent_lengths: Tensor | None = None,
@@ -271,6 +298,7 @@ class Ditto(nn.Module):
         """Sample latents and decode them.
 
         Args:
+            speaker: (B, speaker_dim) as `read` takes it, the vector of the reference.
             references, reference_lengths: latents (B, R, dim) of the voice, (B,); none if None.
             latent_lengths: (B,) instead of the predicted ones.
             length_scale: > 1 is slower.
@@ -281,7 +309,7 @@ class Ditto(nn.Module):
             solver: "ddim" or "ancestral".
         """
         check_scale(guidance)
-        text = self.read(tokens, lengths, pieces)
+        text = self.read(tokens, lengths, pieces, speaker)
         if references is None or reference_lengths is None:
             references = text.states.new_zeros(len(tokens), 0, self.space.dim, dtype=torch.float32)
             reference_lengths = lengths.new_zeros(len(tokens))

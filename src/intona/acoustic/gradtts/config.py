@@ -8,6 +8,7 @@ from typing import Literal
 from intona.diffusion.target import Target
 from intona.encoders.dual_stream import DualStreamConfig
 from intona.encoders.plain import PlainEncoderConfig
+from intona.nn.unet2d import Activation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,8 @@ class DecoderConfig:
 
     `unet2d` is the paper's (dim, mults); `convnext1d` is ours: ConvNeXt blocks at frame rate (dim, depth,
     expand, kernel), some 12x fewer operations. `see_states` also gives the expanded text states to the
-    1-D network, not only the 80-bin mean (ours).
+    1-D network, not only the 80-bin mean (ours). `time_activation` is of the U-Net's embedding of time: the
+    paper's is Mish, which `GradTTSConfig` takes; configs that name none are of a version that had SiLU.
     """
 
     kind: Literal["unet2d", "convnext1d"] = "unet2d"
@@ -26,6 +28,7 @@ class DecoderConfig:
     expand: int = 3
     kernel: int = 7
     see_states: bool = False
+    time_activation: Activation = "silu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ class GradTTSConfig:
     speaker_dim: int = 64
     encoder: PlainEncoderConfig | DualStreamConfig = field(default_factory=PlainEncoderConfig)
     duration: DurationConfig = field(default_factory=DurationConfig)
-    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    decoder: DecoderConfig = field(default_factory=lambda: DecoderConfig(time_activation="mish"))
     durations: Literal["mas", "data"] = "mas"
     add_blank: bool = True
     beta_start: float = 0.05

@@ -23,7 +23,9 @@ class UNetScore(nn.Module):
             if speaker_dim
             else None
         )
-        self.net = UNet2d(2 + bool(speaker_dim), dim=config.dim, mults=config.mults)
+        self.net = UNet2d(
+            2 + bool(speaker_dim), dim=config.dim, mults=config.mults, time_activation=config.time_activation
+        )
 
     def forward(
         self, x: Tensor, mu: Tensor, t: Tensor, mask: Tensor, states: Tensor | None, speaker: Tensor | None

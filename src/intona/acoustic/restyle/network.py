@@ -14,7 +14,7 @@ from intona.acoustic.restyle.config import RestyleConfig
 from intona.nn.attention import attend
 from intona.nn.convnext import ConvNeXtStack
 from intona.nn.embedding import TimeEmbedding
-from intona.nn.unet2d import ConvNorm, Level, LinearAttention2d, ResNetBlock
+from intona.nn.unet2d import ConvNorm, FrameGroupNorm, Frames, Level, LinearAttention2d, ResNetBlock
 
 
 class StyleInput(nn.Module):
@@ -38,20 +38,20 @@ class CrossAttention2d(nn.Module):
         super().__init__()
         self.heads = heads
         inner = 32 * heads
-        self.norm = nn.GroupNorm(8, channels)
+        self.norm = FrameGroupNorm(8, channels)
         self.q = nn.Conv2d(channels, inner, 1, bias=False)
         self.kv = nn.Linear(context, 2 * inner, bias=False)
         self.out = nn.Conv2d(inner, channels, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """x (B, C, H, W), context (B, K, D), mask (B, 1, H, 1)."""
+    def forward(self, x: Tensor, context: Tensor, frames: Frames) -> Tensor:
+        """x (B, C, H, W), context (B, K, D)."""
         b, _, height, width = x.shape
-        q = self.q(self.norm(x)).view(b, self.heads, 32, height * width).transpose(2, 3)
+        q = self.q(self.norm(x, frames)).view(b, self.heads, 32, height * width).transpose(2, 3)
         k, v = self.kv(context).view(b, context.shape[1], 2, self.heads, 32).permute(2, 0, 3, 1, 4)
         y = attend(q, k, v)
-        return x + self.out(y.transpose(2, 3).reshape(b, -1, height, width)) * mask
+        return x + self.out(y.transpose(2, 3).reshape(b, -1, height, width)) * frames.mask
 
 
 class StyleUNet2d(nn.Module):
@@ -110,28 +110,28 @@ class StyleUNet2d(nn.Module):
         pad = (0, 0, 0, -length % self.factor)
         planes = [x, valid[..., None].to(x.dtype).expand_as(x), *([] if text is None else [text])]
         h = nn.functional.pad(torch.stack(planes, dim=1), pad).to(memory_format=torch.channels_last)
-        m = nn.functional.pad(mask, (0, pad[3]))[:, None, :, None].to(x.dtype)
+        frames = [Frames.of(nn.functional.pad(mask, (0, pad[3])), x.dtype)]
         time, tokens = self.time(t), self.style(style, keep)
-        masks, skips = [m], []
+        skips = []
         for level, styled, reduce in zip(self.down, self.down_style, self.reduce, strict=True):
-            h = _styled(styled, level(h, time, masks[-1]), tokens, masks[-1])
+            h = _styled(styled, level(h, time, frames[-1]), tokens, frames[-1])
             skips.append(h)
             if not isinstance(reduce, nn.Identity):
-                h = reduce(h * masks[-1])
-                masks.append(masks[-1][:, :, ::2])
-        m = masks[-1]
-        h = self.middle_attention(self.middle1(h, time, m), m)
-        h = self.middle2(_styled(self.middle_style, h, tokens, m), time, m)
+                h = reduce(h * frames[-1].mask)
+                frames.append(frames[-1].halved())
+        f = frames[-1]
+        h = self.middle_attention(self.middle1(h, time, f), f)
+        h = self.middle2(_styled(self.middle_style, h, tokens, f), time, f)
         for level, styled, enlarge in zip(self.up, self.up_style, self.enlarge, strict=True):
-            m = masks.pop()
-            h = _styled(styled, level(torch.cat([h, skips.pop()], dim=1), time, m), tokens, m)
-            h = enlarge(h * m)
-        m = masks.pop()
-        return (self.outlet(self.last(h, m) * m) * m)[:, 0, :length]
+            f = frames.pop()
+            h = _styled(styled, level(torch.cat([h, skips.pop()], dim=1), time, f), tokens, f)
+            h = enlarge(h * f.mask)
+        f = frames.pop()
+        return (self.outlet(self.last(h, f) * f.mask) * f.mask)[:, 0, :length]
 
 
-def _styled(attention: nn.Module, x: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    return x if isinstance(attention, nn.Identity) else attention(x, tokens, mask)
+def _styled(attention: nn.Module, x: Tensor, tokens: Tensor, frames: Frames) -> Tensor:
+    return x if isinstance(attention, nn.Identity) else attention(x, tokens, frames)
 
 
 class StyleConvNeXt(nn.Module):

@@ -55,7 +55,7 @@ def steps(
     spans: Tensor | None = None,
     cached: bool = True,
 ) -> Iterator[Step]:
-    """Steps after `text <TTS> prompt`; ends with <EOS> or after `max_steps`.
+    """Steps after `text <TTS> prompt`: at most `max_steps`, then <EOS> if the model ends by itself.
 
     Args:
         text: (N,) pieces; with a prompt those of the prompt come first.
@@ -94,7 +94,7 @@ def steps(
     fresh, at = stream, 0
     candidates: Tensor | None = None
     first, codes = model.vocabulary.first_code, c.codes
-    for _ in range(max_steps):
+    for number in range(max_steps + 1):
         numbers = noise.next()
         with single_rows():
             if cache is not None:
@@ -107,6 +107,8 @@ def steps(
             # <EOS> is a candidate like the codes: were it spared the penalty, its odds would grow by up to e
             # at every step of a held sound, whose codes are all penalised.
             code, candidates = choose(logits, sampling, float(numbers[0]), before=candidates)
+            if code < codes and number == max_steps:
+                return  # cut
             if code < codes:
                 z = torch.tensor([[code]], device=state.device)
                 x = model.reconstruction(z, state[:, None], model.codebook.centroids)

@@ -42,7 +42,7 @@ def listen(
     """The best text of (T, n_mels) natural-log mels.
 
     Args:
-        max_pieces: where a text that does not end is cut.
+        max_pieces: the longest text, without its <EOS>; one that does not end there is cut.
         beam: 1 = greedy. Scores are divided by the number of pieces, or short texts would always win.
         random: dropout of the prenet, if it is to stay on. When speaking it hides the model's own errors;
             what is heard has none, and half of it would be lost.
@@ -93,10 +93,10 @@ def listen(
         # What may grow: the best pieces of all beams. What may end: beams whose <EOS> is among their best.
         rank = (following > ending[:, None]).sum(1)
         ending = ending / (length + 1)
-        if length == max_pieces:
-            break
         for i in torch.nonzero(rank < beam)[:, 0].tolist():
             finished.append(Hypothesis(pieces=beams[i].tolist(), score=float(ending[i]), ended=True))
+        if length == max_pieces:
+            break
         top, index = following.flatten().topk(min(beam, following.numel()))
         best = max((h.score for h in finished), default=-torch.inf)
         if finished and (beam == 1 or (len(finished) >= beam and float(top[0]) / (length + 1) < best)):

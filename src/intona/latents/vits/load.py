@@ -78,6 +78,8 @@ def _hub(name: str, *, ask: bool) -> VitsSpace:
         table = {str(k): (int(v),) for k, v in vocabulary.items()}
     except (TypeError, ValueError, OverflowError):
         raise UserError("not a table of symbols and ids", where=directory / "vocab.json") from None
+    if language == "ron" and "ţ" in table:  # those voices were trained on the cedilla, as transformers knows
+        table["ț"] = table["ţ"]
     model, has_posterior = published.build(directory)
     config: Any = model.config
     _check_ids((i for (i,) in table.values()), config.vocab_size, where=directory / "vocab.json")

@@ -262,13 +262,16 @@ class VitsSpace(nn.Module):
         speakers: Tensor | None = None,
         decoder: nn.Module | None = None,
     ) -> list[Audio]:
-        """Latents as sound, each cut to its own length; `decoder` as in `decode`."""
-        z = z * length_mask(frames, z.shape[1])[..., None]
-        waves = self.decode(z, speakers=speakers, decoder=decoder).float().cpu().numpy()
-        return [
-            Audio(np.array(w[: int(n) * self.hop]), self.sample_rate)
-            for w, n in zip(waves, frames, strict=True)
-        ]
+        """Latents (B, T, C) as sound, each decoded at its own length; `decoder` as in `decode`.
+
+        One by one: what lies after an end would be heard in the last frames, as far as the decoder reaches.
+        """
+        waves = []
+        for i, n in enumerate(frames.tolist()):
+            row = None if speakers is None else speakers[i : i + 1]
+            wave = self.decode(z[i : i + 1, :n], speakers=row, decoder=decoder)[0]
+            waves.append(Audio(wave.float().cpu().numpy(), self.sample_rate))
+        return waves
 
     def sound(self, z: Tensor, *, speaker: int | None = None, decoder: nn.Module | None = None) -> Audio:
         """One sentence's latents (T, C) as sound within full scale."""

@@ -22,7 +22,7 @@ class Symbols:
         voice: espeak-ng's voice for phonemes, "" = the text's own characters.
         piper: begin and end marks and a pad after each symbol (Piper); else a blank around each (VITS).
         blank: id between symbols; None = none.
-        lower: the text is set in lower case first.
+        lower: characters that are not in the table are set in lower case first.
         language: ISO code of what it speaks, "" = not known.
     """
 
@@ -35,10 +35,12 @@ class Symbols:
 
     def ids(self, text: str) -> list[int]:
         """Raises UserError where nothing of the text can be spoken, or it is too long."""
-        spoken = ipa(text, self.voice) if self.voice else text.lower() if self.lower else text
+        spoken = ipa(text, self.voice) if self.voice else self._lower(text) if self.lower else text
         if self.piper:
             spoken = unicodedata.normalize("NFD", spoken)
-        known = [self.table[c] for c in " ".join(spoken.split()) if c in self.table]
+        # Stripped after the filter: a mark that the voice does not know leaves the space beside it.
+        filtered = "".join(c for c in " ".join(spoken.split()) if c in self.table).strip()
+        known = [self.table[c] for c in filtered]
         sounds = [c for c in spoken if c in self.table and c.isalpha()]
         if not sounds:
             hint = f"it speaks {self.language}" if self.language else "write in the voice's language"
@@ -59,6 +61,9 @@ class Symbols:
         out = [self.blank] * (2 * len(flat) + 1)
         out[1::2] = flat
         return out
+
+    def _lower(self, text: str) -> str:
+        return "".join(c if c in self.table else c.lower() for c in text)
 
 
 def ipa(text: str, voice: str) -> str:

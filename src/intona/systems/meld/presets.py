@@ -111,7 +111,7 @@ def paper() -> RunConfig:
 
 
 def small() -> RunConfig:
-    """6 M parameters, four frames a step, text placed in time: for hours of speech and a CPU.
+    """6.4 M parameters, four frames a step, text placed in time: for hours of speech and a CPU.
 
     Figures and cost: docs/meld.md.
     """

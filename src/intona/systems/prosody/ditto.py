@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,27 +14,28 @@ from torch import Tensor
 
 from intona import checkpoint, hub
 from intona import config as configs
-from intona.acoustic.ditto import Ditto, DittoConfig, LengthConfig
+from intona.acoustic.ditto import Ditto
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
 from intona.encoders import frozen, pretrained
-from intona.encoders.plain import PlainEncoderConfig
+from intona.encoders.speaker import SpeakerVectors
 from intona.errors import UserError
 from intona.latents.base import LatentSpace
 from intona.latents.corpus import LatentCorpus
-from intona.latents.mel import PROPORTION, MelLatentsConfig
+from intona.latents.mel import MelLatentsConfig
 from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.provenance import sha256
 from intona.synth.ditto import FORMAT, is_ditto_voice, require_format
+from intona.synth.speakers import NOBODY, require_same
+from intona.systems.prosody import speakers
 from intona.systems.prosody.ditto_feed import DittoBatch, DittoFeed
 from intona.systems.prosody.ditto_latents import open_latents
+from intona.systems.prosody.ditto_presets import SIZES, RunConfig
 from intona.systems.prosody.pretrain import require_encoder, require_pieces, start_encoder, symbol_rows
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 from intona.training.initial import Rows, built_as, start_from
-from intona.training.loop import LoopConfig
-from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
 from intona.training.task import Task
 
@@ -43,142 +43,13 @@ DEMO_SENTENCES = 2
 UNHEARD = (" ", "—")  # symbols that take no time
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """A whole run.
-
-    `latents` is a run of prosody.melvae, "mel8" for patches of 8 mel frames ("mel8x64": of 64 numbers), "mel"
-    for plain mels, or a run of this stage, whose latents are taken ("" takes those of `init`); their
-    fingerprint later. `reference` is the shortest and longest reference in seconds. `corpus`, `init`,
-    `encoder`, `encoder_weights`, `encoder_rate` are those of prosody.gradtts; `max_frames` are mel frames of
-    a batch with padding.
-
-    Ours, for little data: `clauses` is the share of batches that hold clauses instead of whole utterances,
-    where the corpus is aligned (the paper's is 0); `patch_proportion` how much louder the first numbers of
-    new patches are than the rest (`latents.mel.PatchLatentsConfig`), `patch_shift` the noise shift over
-    patches (1 is the paper's; model.noise_shift, if given, is taken instead).
-    `format` is written by the run.
-    """
-
-    stage: str = "prosody.ditto"
-    size: str = "small"
-    corpus: str = ""
-    init: str = ""
-    latents: str = ""
-    encoder: str = ""
-    encoder_weights: Literal["pretrained", "random"] = "pretrained"
-    encoder_rate: float | None = None
-    reference: tuple[float, float] = (1.5, 4.0)
-    clauses: float = 0.0
-    patch_proportion: float = PROPORTION
-    patch_shift: float = 1.0
-    format: int = 0
-    max_frames: int = 6000
-    max_items: int | None = None
-    model: DittoConfig = field(default_factory=DittoConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.reference[0] <= self.reference[1]:
-            raise ValueError("reference: 0 < shortest <= longest seconds must hold")
-        if not 0 <= self.clauses <= 1:
-            raise ValueError("clauses must lie in 0..1")
-        if self.patch_shift <= 0:
-            raise ValueError("patch_shift must be above 0")
-        if not 0 <= self.patch_proportion <= 1:
-            raise ValueError("patch_proportion must lie in 0..1")
-
-
-def _published(size: str, dim: int, depth: int, heads: int) -> RunConfig:
-    return RunConfig(
-        size=size,
-        max_frames=64 * 1720,
-        model=DittoConfig(dim=dim, depth=depth, heads=heads),
-        loop=LoopConfig(steps=1_000_000, ema=0.9999, save_every=5000, validate_every=5000),
-        optim=OptimConfig(lr=1e-4, warmup=1000, schedule="cosine"),
-    )
-
-
-def paper() -> RunConfig:
-    """The published S: 40.0 M parameters here (41.89 M in the paper) beside the text encoder.
-
-    Command: `intona train prosody.ditto --size paper --latents VAE --data DATA --out RUN`. Cost in the paper:
-    1 M steps on four A100; never run here. AdamW 1e-4, cosine, 1,000 steps of warm-up are the paper's;
-    widths and depths are DiT's S, B, L, XL, which fit the published counts within 9 %.
-    """
-    return _published("paper", 384, 12, 6)
-
-
-def base() -> RunConfig:
-    """The published B: 159 M here, 151.58 M in the paper. As `paper` otherwise."""
-    return _published("base", 768, 12, 12)
-
-
-def large() -> RunConfig:
-    """The published L: 548 M here, 507.99 M in the paper. As `paper` otherwise."""
-    return _published("large", 1024, 24, 16)
-
-
-def xl() -> RunConfig:
-    """The published XL: 804 M here, 739.97 M in the paper (LibriSpeech cross WER 2.56 %, 55,000 h)."""
-    return _published("xl", 1152, 28, 16)
-
-
-def small() -> RunConfig:
-    """8.6 M parameters beside the VAE, for a few hours of speech: times of the text are told (ours).
-
-    Command: `intona train prosody.ditto --latents VAE --data DATA --out RUN`. Cost: docs/ditto.md.
-    """
-    return RunConfig(
-        clauses=0.7,
-        patch_shift=0.5,
-        max_frames=4000,
-        model=DittoConfig(
-            dim=192,
-            depth=6,
-            heads=4,
-            text_positions="stretched",
-            text_widths=(0.14, 0.28, 0.56, 0.0),
-            rotary=200.0,
-            opening=0.2,
-            guess=True,
-            together=True,
-            drop_reference=0.5,
-            encoder=PlainEncoderConfig(layers=4, hidden=384),
-        ),
-        loop=LoopConfig(steps=10_000, ema=0.999),
-        optim=OptimConfig(
-            lr=6e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=500, schedule="cosine", final=0.02
-        ),
-    )
-
-
-def toy() -> RunConfig:
-    """0.4 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
-    whole = small()
-    return dataclasses.replace(
-        whole,
-        size="toy",
-        max_frames=3200,
-        model=dataclasses.replace(
-            whole.model,
-            dim=64,
-            depth=3,
-            heads=2,
-            expand=2,
-            encoder=PlainEncoderConfig(dim=64, layers=1, hidden=128),
-            length=LengthConfig(hidden=32),
-        ),
-        loop=LoopConfig(steps=200, log_every=10, validate_every=100, save_every=100),
-    )
-
-
-SIZES = {"paper": paper, "base": base, "large": large, "xl": xl, "small": small, "toy": toy}
-
-
 def feed_of(
-    corpus: LatentCorpus, config: RunConfig, rank: int, world: int, bpe: BpeTokenizer | None = None
+    corpus: LatentCorpus,
+    config: RunConfig,
+    rank: int,
+    world: int,
+    bpe: BpeTokenizer | None = None,
+    vectors: SpeakerVectors | None = None,
 ) -> DittoFeed:
     """The batches of one rank."""
     return DittoFeed(
@@ -190,15 +61,23 @@ def feed_of(
         max_items=config.max_items,
         bpe=bpe,
         clauses=config.clauses,
+        vectors=vectors,
     )
 
 
 class DittoTask(Task):
     """The model with its losses; everything random belongs to (seed, step, utterance)."""
 
-    def __init__(self, config: RunConfig, corpus: LatentCorpus, bpe: BpeTokenizer | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        corpus: LatentCorpus,
+        bpe: BpeTokenizer | None = None,
+        vectors: SpeakerVectors | None = None,
+    ) -> None:
         super().__init__()
         self.config, self.bpe, self.corpus, self.prepared = config, bpe, corpus, corpus.prepared
+        self.vectors = vectors
         self.model = Ditto(config.model, corpus.space)
         self.model.space.set_statistics(*corpus.statistics())
         self.model.spread.copy_(corpus.spread())
@@ -227,6 +106,7 @@ class DittoTask(Task):
             references=self._standard(batch.references, batch.reference_lengths),
             reference_lengths=batch.reference_lengths,
             pieces=batch.text.pieces,
+            speakers=batch.speakers,
             random=ItemRandom(self.config.loop.seed, step, batch.ids),
         )
 
@@ -251,6 +131,7 @@ class DittoTask(Task):
             "clause_symbols": [round(n) for n in sizes],
             "pauses": self.corpus.pauses() if parts else {},
             "reference_seconds": list(self.config.reference),
+            "speaker": self.config.speaker,
         }
 
     def extra_files(self) -> dict[str, Any]:
@@ -259,6 +140,7 @@ class DittoTask(Task):
         files = {n: json.loads((root / n).read_text(encoding="utf-8")) for n in names}
         if self.bpe is not None:
             files["bpe.json"] = self.bpe.to_json()
+        files |= speakers.files(self.vectors)
         return {**files, "stats.json": self.prepared.stats, "voices.json": self.voices()}
 
     def demonstrate(self, out: Path, step: int) -> None:
@@ -306,6 +188,10 @@ def resolve(
             identity = checkpoint.identity_of(encoder)
         model = dataclasses.replace(config.model, encoder=sizes)
         config = dataclasses.replace(config, encoder=identity, model=model)
+    if encoder is not None and getattr(config.model.encoder, "adaln", False):
+        # A voice that learns on keeps its kind of vectors; those of earlier versions had nobody's.
+        speaker = speakers.kind_of(encoder) if init is None else speakers.kind_of(init, default=NOBODY)
+        config = dataclasses.replace(config, speaker=speaker)
     config = configs.override(config, overrides)
     if encoder is not None and config.encoder_rate is None:
         rate = 0.1 if published is None and config.encoder_weights == "pretrained" else 1.0
@@ -379,7 +265,11 @@ def train(
     bpe = None
     if encoder is not None:
         bpe = pretrained.pieces(encoder) if published is None else frozen.pieces_of(published)
-    task = DittoTask(config, corpus, bpe)
+    vectors = speakers.vectors_by(prepared, config.speaker)
+    if vectors is not None:
+        for source in (s for s in (encoder, init) if s is not None):
+            require_same(checkpoint.resolve(source), config.speaker, vectors.made_by)
+    task = DittoTask(config, corpus, bpe, vectors)
     if published is not None:
         frozen.start(task.model.encoder, published)  # type: ignore[arg-type]
     elif encoder is not None and config.encoder_weights == "pretrained":
@@ -388,7 +278,7 @@ def train(
         task,
         config,
         out,
-        feed=lambda rank, world: feed_of(corpus, config, rank, world, bpe),
+        feed=lambda rank, world: feed_of(corpus, config, rank, world, bpe, vectors),
         facts={
             "utterances": len(prepared.items("train")),
             "latents": f"{space.rate:.2f} Hz x {space.dim}",

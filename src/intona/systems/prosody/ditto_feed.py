@@ -14,6 +14,7 @@ from torch import Tensor
 from intona.data.batch import Batch, collate
 from intona.data.prepared import Item
 from intona.data.samplers import DurationBatchSampler
+from intona.encoders.speaker import SpeakerVectors
 from intona.errors import UserError
 from intona.latents.corpus import LatentCorpus
 from intona.nn.random import derive_seed
@@ -22,20 +23,26 @@ from intona.text import BpeTokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class DittoBatch:
-    """A `Batch` with codes (B, L, dim), references (B, R, dim) and their lengths (B,); 0 = no reference."""
+    """A `Batch` with codes (B, L, dim), references (B, R, dim) and their lengths (B,); 0 = no reference.
+
+    `speakers` (B, S) are the speaker vectors of the references, zeros where there is none; None where the
+    text encoder takes none.
+    """
 
     text: Batch
     codes: Tensor
     code_lengths: Tensor
     references: Tensor
     reference_lengths: Tensor
+    speakers: Tensor | None = None
 
     @property
     def ids(self) -> list[str]:
         return self.text.ids
 
     def to(self, device: torch.device | str) -> DittoBatch:
-        return DittoBatch(**{k: v.to(device) for k, v in vars(self).items()})
+        moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in vars(self).items()}
+        return DittoBatch(**moved)
 
 
 class DittoFeed:
@@ -43,6 +50,7 @@ class DittoFeed:
 
     Args:
         clauses: share of the batches that hold clauses instead of whole utterances, where the corpus has any.
+        vectors: of the speakers of the references, if the text encoder takes them.
     """
 
     def __init__(
@@ -56,8 +64,9 @@ class DittoFeed:
         max_items: int | None = None,
         bpe: BpeTokenizer | None = None,
         clauses: float = 0.0,
+        vectors: SpeakerVectors | None = None,
     ) -> None:
-        self.corpus, self.seed, self.bpe = corpus, seed, bpe
+        self.corpus, self.seed, self.bpe, self.vectors = corpus, seed, bpe, vectors
         self.share, self.taken = clauses, 0
         limits: dict[str, Any] = {"max_frames": max_frames, "max_items": max_items}
         ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world}
@@ -104,8 +113,15 @@ class DittoFeed:
     def _batch(self, items: list[Item], split: str, *keys: object) -> DittoBatch:
         batch = collate(self.corpus.prepared, items, self.bpe)
         codes, lengths = _pad([self.corpus.codes(i) for i in items])
-        heard = [self.corpus.reference_for(i, split, self.seed, *keys) for i in items]
-        references, reference_lengths = _pad(heard)
+        cuts, others = zip(
+            *(self.corpus.reference_for(i, split, self.seed, *keys) for i in items), strict=True
+        )
+        references, reference_lengths = _pad(cuts)
+        speakers = None
+        if self.vectors is not None:
+            nobody = np.zeros(self.vectors.dim, np.float32)
+            rows = [self.vectors.vectors.get(o.id, nobody) if o else nobody for o in others]
+            speakers = torch.from_numpy(np.stack(rows))
         # The mels themselves are of no more use: one column keeps the batch whole.
         batch = dataclasses.replace(batch, mels=batch.mels[..., :1])
         return DittoBatch(
@@ -114,6 +130,7 @@ class DittoFeed:
             code_lengths=lengths,
             references=references,
             reference_lengths=reference_lengths,
+            speakers=speakers,
         )
 
 
@@ -128,7 +145,7 @@ class _Units:
         return [self.items[i] for i in indices]
 
 
-def _pad(rows: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+def _pad(rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     out = torch.zeros(len(rows), max(map(len, rows)), rows[0].shape[1])
     for target, row in zip(out, rows, strict=True):
         target[: len(row)] = torch.from_numpy(row)

@@ -114,7 +114,7 @@ def small() -> RunConfig:
 
 
 def toy() -> RunConfig:
-    """0.3 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
+    """0.6 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
     base = small()
     return dataclasses.replace(
         base,

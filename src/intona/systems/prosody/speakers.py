@@ -1,4 +1,4 @@
-"""Which speaker vectors an encoder was trained on: what stands on it must be told the same."""
+"""Which speaker vectors an encoder was trained on: what stands on it must be conditioned on the same."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from intona import checkpoint
 from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.encoders.speaker import SpeakerVectors, speaker_vectors
-from intona.errors import UserError
-
-GE2E, NOBODY = "ge2e", "none"
-MADE_BY = "speaker.json"
+from intona.synth.speakers import GE2E, MADE_BY, NOBODY, require_same, speaker_encoder
 
 
 def vectors_by(prepared: Prepared, speaker: str) -> SpeakerVectors | None:
@@ -28,30 +25,29 @@ def vectors_by(prepared: Prepared, speaker: str) -> SpeakerVectors | None:
         return None
     if speaker == GE2E:
         return speaker_vectors(prepared)
-    from intona.evaluation.wavlm import WavLm
+    return speaker_vectors(prepared, encoder=speaker_encoder(speaker))
 
-    return speaker_vectors(prepared, encoder=WavLm(speaker))
+
+def kind_of(run: Path, *, default: str = GE2E) -> str:
+    """What made the speaker vectors of a run, "none" where it had nobody's.
+
+    Args:
+        default: of a run that names none. An encoder of stage 1 has had no speaker: GE2E, as a stage after it
+            would take.
+    """
+    return configs.read_json(checkpoint.resolve(run) / "config.json").get("speaker", default)
 
 
 def vectors_of(prepared: Prepared, encoder: Path) -> SpeakerVectors | None:
     """The same kind as the text encoder of a run was trained on; None where it knows nobody.
 
-    An encoder of stage 1 has heard nobody: GE2E's, as a stage after it would take.
-
     Raises:
         UserError: the embedder it names gives other vectors by now.
     """
-    path = checkpoint.resolve(encoder)
-    speaker = configs.read_json(path / "config.json").get("speaker", GE2E)
+    speaker = kind_of(encoder)
     vectors = vectors_by(prepared, speaker)
-    before = configs.read_json(path / MADE_BY) if (path / MADE_BY).is_file() else None
-    if vectors is not None and before is not None and before != vectors.made_by:
-        unlike = [k for k in {**before, **vectors.made_by} if before.get(k) != vectors.made_by.get(k)]
-        raise UserError(
-            f'its speaker vectors were made otherwise than "{speaker}" makes them now ({", ".join(unlike)})',
-            where=path,
-            mend="install the version it was trained with, or train it again",
-        )
+    if vectors is not None:
+        require_same(checkpoint.resolve(encoder), speaker, vectors.made_by)
     return vectors
 
 

@@ -22,6 +22,8 @@ def fit_beside(
     *,
     before: str,
     facts: Mapping[str, Any],
+    batch: int | None = None,
+    window: int = 0,
     init: Path | None = None,
     limit_minutes: float | None = None,
     fabric: Any = None,
@@ -31,6 +33,7 @@ def fit_beside(
     Args:
         config: of the run; its `max_frames` bounds a batch.
         before: the voice's hash when the stage began.
+        batch, window: of `PairFeed`.
 
     Raises:
         UserError: the voice has changed.
@@ -47,6 +50,8 @@ def fit_beside(
             rank=rank,
             world=world,
             frame_seconds=1 / space.frame_rate,
+            batch=batch,
+            window=window,
         ),
         facts=facts,
         init=init,

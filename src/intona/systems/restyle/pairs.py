@@ -64,7 +64,12 @@ def collate(pairs: Sequence[Pair]) -> PairBatch:
 
 
 class PairFeed:
-    """A `training.task.Feed` over pairs in memory."""
+    """A `training.task.Feed` over pairs in memory.
+
+    Args:
+        max_frames: bounds a batch of whole recordings, with padding.
+        batch, window: a batch is so many windows of at most `window` frames instead, which the model cuts.
+    """
 
     def __init__(
         self,
@@ -76,15 +81,19 @@ class PairFeed:
         rank: int,
         world: int,
         frame_seconds: float,
+        batch: int | None = None,
+        window: int = 0,
     ) -> None:
         self._pairs, self._held, self._seconds = train, dev, frame_seconds
+        self._window = window if batch else None
         limits: dict[str, Any] = {"max_frames": max_frames, "seed": seed}
-        self._train = DurationBatchSampler(
-            [len(p.wanted) for p in train], rank=rank, world_size=world, **limits
-        )
-        self._dev = (
-            DurationBatchSampler([len(p.wanted) for p in dev], shuffle=False, **limits) if dev else None
-        )
+        if batch:
+            limits |= {"max_frames": batch * window, "max_items": batch}
+        self._train = DurationBatchSampler(self._lengths(train), rank=rank, world_size=world, **limits)
+        self._dev = DurationBatchSampler(self._lengths(dev), shuffle=False, **limits) if dev else None
+
+    def _lengths(self, pairs: Sequence[Pair]) -> list[int]:
+        return [min(len(p.wanted), self._window or len(p.wanted)) for p in pairs]
 
     def next(self) -> PairBatch:
         return collate([self._pairs[i] for i in next(self._train)])
@@ -97,7 +106,8 @@ class PairFeed:
             yield collate([self._held[i] for i in indices])
 
     def seconds(self, batch: PairBatch) -> float:
-        return float(batch.frames.sum()) * self._seconds
+        frames = batch.frames if self._window is None else batch.frames.clamp(max=self._window)
+        return float(frames.sum()) * self._seconds
 
     def state_dict(self) -> dict[str, Any]:
         return self._train.state_dict()

@@ -75,7 +75,7 @@ class RunConfig:
 
 
 def small() -> RunConfig:
-    """3.7 M parameters. `intona train restyle.posterior --data DATA --out RUN [--vits NAME]`."""
+    """3.6 M parameters. `intona train restyle.posterior --data DATA --out RUN [--vits NAME]`."""
     return RunConfig(
         loop=LoopConfig(steps=10_000, ema=0.999, validate_every=500, save_every=500),
         optim=OptimConfig(
@@ -85,7 +85,7 @@ def small() -> RunConfig:
 
 
 def paper() -> RunConfig:
-    """VITS's own posterior encoder has 7.2 M parameters (16 WaveNet layers of 192); about as many here.
+    """8.0 M parameters; VITS's own posterior encoder has 7.2 M (16 WaveNet layers of 192).
 
     The paper trains none: its voices ship theirs.
     """

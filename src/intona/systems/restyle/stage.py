@@ -48,6 +48,8 @@ class RunConfig:
             its texts, `sentences` of them, with other noise (no posterior, no alignment).
         speaker: of a voice that has several.
         max_frames: bounds a batch with padding; longer recordings are left out.
+        batch: windows of `model.segment` frames that a step holds; None = as many whole recordings as
+            `max_frames` allow.
     """
 
     stage: str = ""
@@ -63,21 +65,27 @@ class RunConfig:
     sentences: int = 600
     speaker: str = ""
     max_frames: int = 2400
+    batch: int | None = None
     model: RestyleConfig = field(default_factory=RestyleConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, batch=1)
 
 
 def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
     """The paper's arm: 2-D U-Net, one style token, unaligned, unmasked, latents as they are; batch 64 of 384
     frames, 50,000 steps, constant 1e-4 (arXiv 2311.10804). Its training noise is Gaussian here, where the
     authors' later code drew it uniform. Our U-Net halves three times, not four, and is Grad-TTS's in its
-    blocks. Where their code and paper differ the paper's figure stands."""
+    blocks. Where their code and paper differ the paper's figure stands. The style is the twelve numbers of
+    `--style prosody`, not the paper's CLAP, which `--style clap:laion/clap-htsat-unfused` takes."""
     return RunConfig(
         stage=stage,
         size="paper",
         align="none",
         max_frames=64 * 384,
+        batch=64,
         model=RestyleConfig(
             process=process,
             network=NetworkConfig(kind="unet2d", dim=128, mults=(1, 2, 4, 4), attend=2, tokens=1, heads=8),
@@ -94,7 +102,7 @@ def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
 
 
 def small_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
-    """Ours: 1-D network over 192 channels (5 M), aligned, masked, standardised."""
+    """Ours: 1-D network over 192 channels, 5.6 M parameters, aligned, masked, standardised."""
     return RunConfig(
         stage=stage,
         model=RestyleConfig(process=process, partial=0.3),
@@ -183,6 +191,8 @@ def train(
         out,
         before=before,
         facts={"recordings": len(pairs["train"])},
+        batch=config.batch,
+        window=config.model.segment,
         init=init,
         limit_minutes=limit_minutes,
         fabric=fabric,

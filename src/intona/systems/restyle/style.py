@@ -52,7 +52,7 @@ class RunConfig:
 
 
 def small() -> RunConfig:
-    """0.5 M parameters. `intona train restyle.style --data DATA --out RUN [--tower words]`."""
+    """0.6 M parameters. `intona train restyle.style --data DATA --out RUN [--tower words]`."""
     return RunConfig(
         loop=LoopConfig(steps=2000, ema=0.99, validate_every=250, save_every=500),
         optim=OptimConfig(lr=1e-3, weight_decay=0.01, warmup=60, schedule="cosine", final=0.02),
