@@ -19,6 +19,7 @@ _LIST_ITEM = re.compile(r"(?:[-–—−•*·▪◦‣]|\d{1,3}[.)]|[^\W\d_]\))
 _SOFT = re.compile(r"[,;:—–)](?=\s)|\s[-—–](?=\s)")
 # A run of signs is tried from its first sign alone: a long one that ends no sentence costs its length once.
 _END = re.compile(r"(?<![.!?…。！？])[.!?…。！？]+[\"»”’')\]]*(?=\s|$)|[。！？]")
+_WIDE_STOP = re.compile(r"(?<=[。！？])(?![。！？])")
 _TOKEN = re.compile(r"([^\W_](?:[\w.'’-]{0,24}[^\W_])?)$")
 _ACRONYM = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]|Ph\.D")
 _SPEECH = re.compile(
@@ -40,7 +41,7 @@ def split_sentences(text: str, language: str, *, max_chars: int = MAX_CHARS) -> 
     rules = sentences_ru.split if language.split("-")[0] == "ru" else _general
     out: list[str] = []
     for block in _blocks(text):
-        for sentence in rules(block):
+        for sentence in (s for part in _WIDE_STOP.split(block) if part.strip() for s in rules(part)):
             for part in _capped(sentence, max_chars):
                 if out and not any(c.isalnum() for c in part) and len(out[-1]) + len(part) < max_chars:
                     out[-1] += " " + part
