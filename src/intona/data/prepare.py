@@ -22,7 +22,7 @@ from intona.audio import MelSpec
 from intona.data.clean import CleanConfig
 from intona.data.corpora import BadLine, Record, read_corpus
 from intona.data.finish import finish, split_ids
-from intona.data.journal import Journal
+from intona.data.journal import Journal, too_many_dropped
 from intona.data.prepared import MARK, read_mark, write_durations
 from intona.data.report import Report
 from intona.data.script import Job, Script
@@ -73,6 +73,9 @@ class PrepareConfig:
 def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> Report:
     """Prepare a corpus. The same call again continues an interrupted one and returns a finished one's report.
 
+    One that was refused at its end (nothing kept, too much dropped) is made anew, with what was mended in the
+    meantime; where only `max_dropped` was raised it is finished.
+
     Args:
         layout: a key of `intona.data.corpora.LAYOUTS`.
         src: the corpus as published.
@@ -94,6 +97,7 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
         allow_outside=config.allow_outside,
     )
     entries = list(itertools.islice(source, config.limit))
+    _refuse_useless(entries, src)
     identity = _identity(layout, entries, src, config)
     if (out / MARK).is_file():
         if read_mark(out).get("origin") == identity:
@@ -102,7 +106,7 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
             "holds a corpus that was prepared otherwise", where=out, mend="remove it or choose another OUT"
         )
     try:
-        with Journal(out, identity, config.spec.n_mels) as journal:
+        with Journal(out, identity, config.spec.n_mels, max_dropped=config.max_dropped) as journal:
             script = Script(config, layout)
             jobs = script.jobs(entries, out, done=journal.done, reject=journal.reject)
             results = run_jobs(jobs, config.clean, config.spec, config.workers)
@@ -115,6 +119,21 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
             mend = "make room or choose another OUT, then run the same command again"
             raise UserError(f"cannot be written ({e.strerror})", where=out, mend=mend) from None
         raise
+
+
+def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
+    """A transcript without one usable line is refused before anything is written.
+
+    Raises:
+        UserError: says where the first bad line is, and why.
+    """
+    bad = [entry for entry in entries if isinstance(entry, BadLine)]
+    if bad and len(bad) == len(entries):
+        raise UserError(
+            f"none of {len(bad)} lines can be used; {bad[0].id}: {bad[0].reason}, {bad[0].detail}",
+            where=src,
+            mend="is it the right layout? docs/data.md says what each expects",
+        )
 
 
 def _identity(
@@ -166,13 +185,18 @@ def _complete(
     kept, rejected = journal.kept, journal.rejected
     journal.write_rejected()
     dropped = Counter(row["reason"] for row in rejected)
+    common = ", ".join(f"{reason} ({count})" for reason, count in dropped.most_common(3)) or "no records"
+    if rejected:
+        usual = dropped.most_common(1)[0][0]
+        first = next(row for row in rejected if row["reason"] == usual)
+        common += f"; first {first['id']}: {first['detail'] or usual}"
     if not kept:
-        common = ", ".join(f"{reason} ({count})" for reason, count in dropped.most_common(3)) or "no records"
+        journal.refuse()
         raise UserError(
             f"nothing is left of the corpus: {common}", where=out, mend="see rejected.jsonl there"
         )
-    if len(rejected) > config.max_dropped * (len(kept) + len(rejected)):
-        common = ", ".join(f"{reason} ({count})" for reason, count in dropped.most_common(3))
+    if too_many_dropped(len(kept), len(rejected), config.max_dropped):
+        journal.refuse()
         raise UserError(
             f"{len(rejected)} of {len(kept) + len(rejected)} recordings would be dropped: {common}",
             where=out,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from intona.errors import UserError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".g722", ".gsm", ".aiff", ".au")
 MAX_TRANSCRIPT_BYTES = 1 << 30
+_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -47,12 +49,17 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A corpus folder with the rule for what may be opened in its name."""
+    """A corpus folder with the rule for what may be opened in its name.
+
+    A name is looked for as it is written, then with `/` for `\\`, in the other Unicode normal form (composed
+    or decomposed) and with an ending in other letters (`.WAV`): table and folder often come from two systems.
+    """
 
     root: Path
     transcript: Path | None = None
     labels: Path | None = None
     allow_outside: bool = False
+    _names: dict[Path, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
 
     def inside(self, name: str | Path, *, base: Path | None = None) -> Path:
         """The path `name` means, from `base` (the root).
@@ -66,35 +73,63 @@ class Source:
             raise Refused("empty path, or a NUL or newline in it")
         if text.strip().endswith("|") or text.strip().startswith("|"):
             raise Refused("a command pipe is not a path")
+        if _DRIVE.match(text):
+            raise Refused("a path of another machine: expected one inside the corpus folder")
         if _URL.match(text):
             raise Refused("an address is not a path")
         path = (base or self.root) / text
-        if not self.allow_outside:
-            root = self.root if self.root.is_dir() else self.root.parent
+        if "\\" in text and not os.path.lexists(path):
+            path = (base or self.root) / text.replace("\\", "/")
+        self._check_place(path)
+        if (spelled := self._on_disk(path)) != path:
+            self._check_place(spelled)
+        return spelled
+
+    def _check_place(self, path: Path) -> None:
+        if self.allow_outside:
+            return
+        root = self.root if self.root.is_dir() else self.root.parent
+        try:
+            ok = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+        except (OSError, ValueError) as e:
+            raise Refused(str(e)) from None
+        if not ok:
+            raise Refused("outside the corpus folder (--allow-outside accepts it)")
+
+    def _on_disk(self, path: Path) -> Path:
+        """The same path as the disk spells it; parts that are not there stay as they are."""
+        if os.path.lexists(path) or path.parent == path:
+            return path
+        folder = self._on_disk(path.parent)
+        if folder not in self._names:
             try:
-                ok = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
-            except (OSError, ValueError) as e:
-                raise Refused(str(e)) from None
-            if not ok:
-                raise Refused("outside the corpus folder (--allow-outside accepts it)")
-        return path
+                self._names[folder] = {_spelling(entry): entry for entry in sorted(os.listdir(folder))}
+            except (OSError, ValueError):
+                self._names[folder] = {}
+        return folder / self._names[folder].get(_spelling(path.name), path.name)
 
     def labels_for(self, stem: str, *groups: str) -> Path | None:
         """The phone alignment named after an utterance, in the labels folder or one folder deeper."""
         if self.labels is None or "/" in stem or stem in ("", ".", ".."):
             return None
         for folder in (self.labels, *(self.labels / g for g in groups if g and "/" not in g and g != "..")):
-            for suffix in (".TextGrid", ".lab", ".textgrid"):
-                if (path := folder / f"{stem}{suffix}").is_file():
+            for suffix in (".TextGrid", ".lab"):
+                if (path := self._on_disk(folder / f"{stem}{suffix}")).is_file():
                     return path
         return None
 
-    def find_audio(self, stem: str, *folders: str) -> Path:
-        """The first `folder/stem.SUFFIX` that exists, or the first candidate where none does."""
-        self.inside(stem)  # judged as written, before a folder in front hides an address or a `..`
+    def find_audio(self, name: str, *folders: str) -> Path:
+        """The first `folder/name`, then `folder/stem.SUFFIX`, that exists; else the first candidate.
+
+        Raises:
+            Refused: see `inside`.
+        """
+        self.inside(name)  # judged as written, before a folder in front hides an address or a `..`
+        stem = audio_stem(name)
+        endings = (*((name[len(stem) :],) if stem != name else ()), *AUDIO_SUFFIXES)
         first: Path | None = None
         for folder in folders or ("",):
-            for suffix in AUDIO_SUFFIXES:
+            for suffix in dict.fromkeys(endings):
                 path = self.inside(f"{folder}/{stem}{suffix}" if folder else f"{stem}{suffix}")
                 first = first or path
                 if os.path.lexists(path):
@@ -150,5 +185,16 @@ def first_existing(root: Path, *names: str) -> Path:
 
 
 def clean_id(name: str) -> str:
-    """A name as valid Unicode: bytes of a file name that are not UTF-8 are written `\\xNN`."""
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    """A name as valid, composed Unicode: bytes of a file name that are not UTF-8 are written `\\xNN`."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", errors="backslashreplace"))
+
+
+def audio_stem(name: str) -> str:
+    """A path without its ending, where that is one of audio."""
+    return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in AUDIO_SUFFIXES else name
+
+
+def _spelling(name: str) -> str:
+    """What is the same for all spellings of a file name."""
+    stem, dot, suffix = unicodedata.normalize("NFC", name).rpartition(".")
+    return f"{stem}.{suffix.lower()}" if dot else suffix
