@@ -172,7 +172,8 @@ def test_csv_with_and_without_a_header(tmp_path: Path) -> None:
         ("ljspeech", "a|One|One\nb|Two|Two\nc|Say|this|now\n", "4 fields, expected id|text|normalized"),
         ("ljspeech", "a|One two\nb|Three four\nc|Say this|or that\n", "3 fields where most lines have 2"),
         ("ljspeech", "a|One|One\nb|Two|Two\nc|All of these words|or not\n", "much shorter than the text"),
-        ("ljspeech", "a|One|One\nb|Two|Two\nc|Say this now|and that later\n", "no word of the text"),
+        ("ljspeech", "a|One|One\nb|Two|Two\nc|Say this now|and that later\n", "lacks the words of the text"),
+        ("ljspeech", "a|One|One\nb|Two|Two\nc|He said yes | he did\n", "lacks the words of the text"),
         ("ljspeech", "a|One|One\nb|Two|Two\nc|A longer text|ann\n", "much shorter than the text"),
         ("ljspeech", "a|One|One\nb|Two|Two\nc|wavs/c.wav|c\n", "is the name of a file"),
         ("ljspeech", "a|One|One\nb|Two|Two\nc\n", "1 fields, expected id|text|normalized"),
@@ -182,6 +183,8 @@ def test_csv_with_and_without_a_header(tmp_path: Path) -> None:
         ("csv", "a|One\nb|Two\nc|Say|this\n", "3 fields where most lines have 2"),
         ("csv", "a|One|ann\nb|Two|ann\nc|Say|this|ann\n", "4 fields, expected id|text|speaker"),
         ("csv", "a|One|ann\nb|Two|ann\nc|Say|this to me.\n", 'speaker "this to me." is a sentence'),
+        ("csv", "a|One|ann\nb|Two|ann\nc|Left | right\n", 'a blank before "right", the speaker'),
+        ("csv", "id,text,speaker\na,One,ann\nb,Two,ann\nc,Left, right\n", 'a blank before "right"'),
         ("csv", "a|One|ann\nb|Two|ann\nc|ann|What is it?\n", '"ann" is a speaker of other lines'),
         ("csv", "a|One|ann\nb|Two|ann\nc|wavs\\c.wav|ann\n", "is the name of a file"),
         ("csv", "id|text|speaker\na|One|ann\nb|Two|ann\nc|Say\n", "2 fields, expected 3: id|text|speaker"),
@@ -294,12 +297,27 @@ def test_paths_from_windows(tmp_path: Path) -> None:
         "a|Yes|John Smith Jr.\nb|No|Ann Lee\nc|Up|Ann Lee\n",
         "a|One|ann\nb|Two\nc|Three|eve\n",
         "a|Call ann|ann\nb|eve|eve\n",
+        "a | One | ann\nb|Two|ann\nc|Three| ann\n",
         "a|Mr. & Mrs. St. John|ann\nb|and/or|ann\nc|One, text, path|ann\n",
     ],
 )
 def test_unusual_tables_that_are_right_are_read(tmp_path: Path, table: str) -> None:
     good, bad = read("csv", put(tmp_path, {"metadata.csv": table}))
     assert not bad and len(good) == len(table.splitlines())
+
+
+def test_normalized_texts_that_are_right_are_read(tmp_path: Path) -> None:
+    """Lines in the manner of LJSpeech: the last field is what is spoken."""
+    rows = [
+        "a|In 1455|In fourteen fifty-five",
+        "b|Mr. & Mrs. St. John, etc.|Mister and Missus Saint John, et cetera",
+        "c|the 42-line Bible, circa|the forty-two-line Bible, circa",
+        "d|CHAPTER IV.|CHAPTER four.",
+        "e|café, £20|cafe, twenty pounds",
+        "f|за́мок и замо́к|з+амок и зам+ок",
+    ]
+    good, bad = read("ljspeech", put(tmp_path, {"metadata.csv": "\n".join(rows)}))
+    assert not bad and [r.text for r in good] == [row.split("|")[2] for row in rows]
 
 
 def test_esd_lines_with_another_order(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ is refused.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 
 from intona.data.corpora.record import AUDIO_SUFFIXES
@@ -79,16 +80,23 @@ def check_normalized(table: Table) -> None:
 
 
 def normalized_fault(text: str, normalized: str) -> str | None:
-    """Why `normalized` cannot be the text written out: much shorter, or without one word of it."""
+    """Why `normalized` cannot be the text written out: much shorter, or without most of its words."""
     if not normalized or not text:
         return None
     if 2 * sum(map(str.isalnum, normalized)) < sum(map(str.isalnum, text)):
         return f'the normalized text "{normalized[:40]}" is much shorter than the text'
-    words = re.findall(r"\w+", text.lower())
-    plain = len(words) >= 3 and not any(c.isdigit() or c == "." for c in text[:-1])
-    if plain and not set(words) & set(re.findall(r"\w+", normalized.lower())):
-        return f'the normalized text "{normalized[:40]}" has no word of the text (a text cannot hold "|")'
+    # Words that nothing is to be written out of: no figure, no acronym, no abbreviation.
+    plain = [w for w in re.findall(r"[^\W\d_]{3,}(?![\w.])", _letters(text)) if not w.isupper()]
+    written = set(re.findall(r"\w+", _letters(normalized).lower()))
+    if plain and 2 * sum(w.lower() in written for w in plain) < len(plain):
+        return f'the normalized text "{normalized[:40]}" lacks the words of the text (a text cannot hold "|")'
     return None
+
+
+def _letters(text: str) -> str:
+    """Without accents and stress marks, which are often set in one of the two only."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return plain.replace("+", "")
 
 
 def known_speakers(table: Table) -> Counter[str]:

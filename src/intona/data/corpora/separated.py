@@ -29,10 +29,15 @@ Numbered = list[tuple[int, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a table: column -> cell, without blanks around it."""
+    """One line of a table: column -> cell, without blanks around it.
+
+    uneven: a blank follows the separator behind the text and none the separator before it, as where a text
+        holds a separator itself ("a|left | right").
+    """
 
     number: int
     cells: dict[str, str]
+    uneven: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +123,16 @@ def _piped(path: Path, numbered: Numbered, columns: Sequence[str], optional: int
             why = f"{len(cells)} fields where most lines have {least}, expected {'|'.join(columns[:least])}"
             rows.append(bad_line(path, number, why + ' (a text cannot hold "|")', line))
         else:
-            stripped = (cell.strip() for cell in cells)
-            rows.append(Row(number=number, cells=dict(zip(columns, stripped, strict=False))))
+            named = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+            rows.append(Row(number=number, cells=named, uneven=_uneven(cells, columns)))
     return Table(path=path, columns=expected, rows=rows)
+
+
+def _uneven(cells: Sequence[str], columns: Sequence[str]) -> bool:
+    behind = columns.index("text") + 1
+    if behind >= len(cells) or not cells[behind].strip():
+        return False
+    return cells[behind][0].isspace() and not cells[behind - 1][:1].isspace()
 
 
 def _without_empty_end(cells: list[str], most: int) -> list[str]:
@@ -161,7 +173,7 @@ def _row(
     row = {name: " ".join(cell.split()) for name, cell in zip(names, cells, strict=True) if name}
     if not (row.get("id") or row.get("audio")):
         return bad_line(path, number, f"no id, expected {expected}")
-    return Row(number=number, cells=row)
+    return Row(number=number, cells=row, uneven=_uneven(cells, names))
 
 
 def _cells(

@@ -90,7 +90,10 @@ def _text_fault(
 ) -> str | None:
     """Why the text of a line cannot be one, or None."""
     text = row.cells.get("text", "")
-    fault = text_fault(text, row.cells.get("speaker", ""), speakers or Counter())
+    speaker, speakers = row.cells.get("speaker", ""), speakers or Counter()
+    fault = text_fault(text, speaker, speakers)
+    if not fault and row.uneven and speakers[speaker] == 1:
+        fault = f'a blank before "{speaker[:40]}", the speaker: is it part of the text?'
     if fault or audio.exists() or not text or len(text) > 200:
         return fault
     try:
