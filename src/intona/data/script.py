@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from intona.data.corpora import BadLine, Record
-from intona.data.labels import SILENCE, Label, read_labels, symbols
+from intona.data.labels import Label, is_silence, read_labels, symbols
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Job:
     @property
     def n_phones(self) -> int:
         """Symbols that are spoken: no word boundaries, punctuation or pauses."""
-        return sum(bool(_SPOKEN.search(s)) and s not in SILENCE for s in self.phonemes)
+        return sum(bool(_SPOKEN.search(s)) and not is_silence(s) for s in self.phonemes)
 
 
 class Script:
