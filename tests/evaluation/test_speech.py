@@ -15,7 +15,7 @@ from intona.audio import Audio, read_audio
 from intona.data.corpora import Record, read_corpus
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row, evaluate
-from intona.evaluation.asr import AsrJudge, Heard, at_rate
+from intona.evaluation.asr import AsrConfig, AsrJudge, Heard, Transcriber, at_rate, offline_installed
 from intona.evaluation.compare import compare
 from intona.evaluation.failures import FailureJudge, SharedTranscriber
 from intona.evaluation.judge import Score, failed_scores
@@ -120,6 +120,17 @@ def test_speech_is_never_marked(change: str) -> None:
         }[change]
         row = Row(id="a", text=text)
         assert no_speech(Listener(""), normalizer("ru"), Audio(x.astype(np.float32), RATE), row) is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not offline_installed(), reason="the offline recognizer is not installed")
+def test_the_real_recognizer_makes_up_words_for_noise_and_is_not_believed() -> None:
+    hears, words = SharedTranscriber(Transcriber(AsrConfig(threads=1))), normalizer("ru")
+    for samples in NOISES.values():
+        assert no_speech(hears, words, loud(samples), Row(id="a", text=TEXT)) is not None
+    assert sum(bool(hears(loud(samples)).text) for samples in NOISES.values()) > 6
+    for text, audio in real_speech():
+        assert no_speech(hears, words, audio, Row(id="a", text=text)) is None
 
 
 def test_what_was_understood_was_spoken() -> None:
