@@ -186,6 +186,7 @@ def test_csv_with_and_without_a_header(tmp_path: Path) -> None:
         ("csv", "a|One|ann\nb|Two|ann\nc|Left | right\n", 'a blank before "right", the speaker'),
         ("csv", "id,text,speaker\na,One,ann\nb,Two,ann\nc,Left, right\n", 'a blank before "right"'),
         ("csv", "a|One|ann\nb|Two|ann\nc|ann|What is it?\n", '"ann" is a speaker of other lines'),
+        ("csv", "a|One|ann\nb|Two|ann\nc What is it?|ann\n", '"ann" is a speaker of other lines'),
         ("csv", "a|One|ann\nb|Two|ann\nc|wavs\\c.wav|ann\n", "is the name of a file"),
         ("csv", "id|text|speaker\na|One|ann\nb|Two|ann\nc|Say\n", "2 fields, expected 3: id|text|speaker"),
         ("csv", "id,text\na,One\nb,Two\nc,Say this, please\n", "3 fields, expected 2: id,text"),

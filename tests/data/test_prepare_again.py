@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from intona.cli.prepare import main
-from intona.data.prepared import Prepared
+from intona.data.prepared import Prepared, write_durations
 from intona.errors import UserError
 
 TEXTS = {f"u{i}": text for i, text in enumerate(("Привет, мир!", "Доброе утро.", "Это дом.", "Снег идёт."))}
@@ -76,3 +76,39 @@ def test_a_raised_limit_takes_what_was_done(tree: Path, monkeypatch: pytest.Monk
     assert [item.id for item in run(tree, "--language", "ru", "--max-dropped", "0.8")] == ["u0"]
     rows = (tree / "out" / "rejected.jsonl").read_text().splitlines()
     assert [json.loads(row)["reason"] for row in rows] == ["missing"] * 3
+
+
+def test_a_line_that_was_mended_after_the_rest_was_prepared(tree: Path) -> None:
+    path = tree / "corpus" / "metadata.csv"
+    path.write_text(MENDED.replace("u1|", "u1"), encoding="utf-8")
+    assert len(run(tree, "--language", "ru")) == 3
+    path.write_text(MENDED, encoding="utf-8")
+    assert {item.id: item.text for item in run(tree, "--language", "ru")} == TEXTS
+    # A table that was whole is not prepared into the same directory again, whatever is changed in it.
+    path.write_text(MENDED.replace("дом", "сад"), encoding="utf-8")
+    with pytest.raises(UserError, match="prepared otherwise"):
+        run(tree, "--language", "ru")
+
+
+@pytest.mark.parametrize("added", ["durations.jsonl", "notes.txt", "an option", "another corpus"])
+def test_what_was_added_to_a_finished_directory_is_kept(tree: Path, added: str) -> None:
+    path = tree / "corpus" / "metadata.csv"
+    path.write_text(MENDED.replace("u1|", "u1"), encoding="utf-8")
+    prepared = run(tree, "--language", "ru")
+    if added == "durations.jsonl":
+        one = {item.id: [item.n_frames] + [0] * (len(item.phonemes) - 1) for item in prepared}
+        write_durations(tree / "out", one, "intona align")
+    elif added == "notes.txt":
+        (tree / "out" / added).write_text("mine")
+    before = {p.name: p.stat().st_mtime_ns for p in (tree / "out").iterdir()}
+    path.write_text(MENDED.replace("u2|", "v2|") if added == "another corpus" else MENDED, encoding="utf-8")
+    with pytest.raises(UserError, match="prepared otherwise"):
+        run(tree, "--language", "ru", *(("--dev", "0") if added == "an option" else ()))
+    assert {p.name: p.stat().st_mtime_ns for p in (tree / "out").iterdir()} == before
+
+
+def test_a_split_that_does_not_fit_is_mended(tree: Path) -> None:
+    (tree / "corpus" / "metadata.csv").write_text(MENDED, encoding="utf-8")
+    with pytest.raises(UserError, match="leave none to train on"):
+        run(tree, "--language", "ru", "--dev", "9")
+    assert len(run(tree, "--language", "ru", "--dev", "1")) == len(TEXTS)

@@ -7,14 +7,15 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from intona.data.prepared import MARK, SEALED
 from intona.errors import UserError
-from intona.files import STRAYS
-from intona.jsonl import write_jsonl
+from intona.files import STRAYS, write_whole
+from intona.jsonl import read_jsonl, write_jsonl
 
 if os.name == "posix":
     import fcntl
@@ -24,6 +25,17 @@ from intona.data.workers import Outcome
 
 JOURNAL, PART = "journal.jsonl", "mels.part.bin"
 REFUSED = "refused"
+CORPUS_DURATIONS = "corpus phone labels"
+# What a finished preparation consists of, beside its mark, mels and audio.
+TABLES = (
+    "labels.jsonl",
+    "durations.jsonl",
+    "rejected.jsonl",
+    "report.json",
+    "dev.jsonl",
+    "test.jsonl",
+    *SEALED,
+)
 
 
 class Journal:
@@ -179,10 +191,30 @@ class Journal:
         self._mels.truncate(self.frames * self.row_bytes)
         self._mels.seek(0, os.SEEK_END)
         if good == 0:
+            for name in TABLES:
+                (self.out / name).unlink(missing_ok=True)
             shutil.rmtree(self.out / "audio", ignore_errors=True)
             (self.out / "audio").mkdir(exist_ok=True)
             self._log.write((json.dumps({"identity": self.identity}, ensure_ascii=False) + "\n").encode())
             self._log.flush()
+
+
+def reopen(out: Path, ids: Collection[str]) -> bool:
+    """Begin a finished directory anew, if something was dropped from it, it holds only what `prepare` wrote,
+    and it is the same corpus: the `ids` have all of its own. Returns whether it did."""
+    if not read_jsonl(out / "rejected.jsonl"):
+        return False
+    if not {row["id"] for row in read_jsonl(out / "manifest.jsonl")} <= set(ids):
+        return False
+    known = {*TABLES, MARK, "mels.bin", "audio"}
+    if any(entry.name not in known for entry in out.iterdir()):
+        return False
+    durations = out / "durations.jsonl"
+    if durations.is_file() and read_jsonl(durations)[0].get("source") != CORPUS_DURATIONS:
+        return False  # `intona align` made them, which took its time
+    write_whole(out / JOURNAL, json.dumps({"identity": None}) + "\n")
+    (out / MARK).unlink()
+    return True
 
 
 def too_many_dropped(kept: int, dropped: int, most: float) -> bool:

@@ -22,7 +22,7 @@ from intona.audio import MelSpec
 from intona.data.clean import CleanConfig
 from intona.data.corpora import BadLine, Record, read_corpus
 from intona.data.finish import finish, split_ids
-from intona.data.journal import Journal, too_many_dropped
+from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_dropped
 from intona.data.prepared import MARK, read_mark, write_durations
 from intona.data.report import Report
 from intona.data.script import Job, Script
@@ -74,7 +74,8 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
     """Prepare a corpus. The same call again continues an interrupted one and returns a finished one's report.
 
     One that was refused at its end (nothing kept, too much dropped) is made anew, with what was mended in the
-    meantime; where only `max_dropped` was raised it is finished.
+    meantime; where only `max_dropped` was raised it is finished. A finished one is made anew where it dropped
+    something and its table has changed since, as long as nothing was added to the directory.
 
     Args:
         layout: a key of `intona.data.corpora.LAYOUTS`.
@@ -100,11 +101,15 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
     _refuse_useless(entries, src)
     identity = _identity(layout, entries, src, config)
     if (out / MARK).is_file():
-        if read_mark(out).get("origin") == identity:
+        origin = read_mark(out).get("origin")
+        if origin == identity:
             return Report.load(out)
-        raise UserError(
-            "holds a corpus that was prepared otherwise", where=out, mend="remove it or choose another OUT"
-        )
+        if not (_same_but_for_lines(origin, identity) and reopen(out, {e.id for e in entries})):
+            raise UserError(
+                "holds a corpus that was prepared otherwise",
+                where=out,
+                mend="remove it or choose another OUT",
+            )
     try:
         with Journal(out, identity, config.spec.n_mels, max_dropped=config.max_dropped) as journal:
             script = Script(config, layout)
@@ -134,6 +139,11 @@ def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
             where=src,
             mend="is it the right layout? docs/data.md says what each expects",
         )
+
+
+def _same_but_for_lines(origin: Any, identity: dict[str, Any]) -> bool:
+    lines = ("records", "sha256")
+    return isinstance(origin, dict) and {**origin, **{k: identity[k] for k in lines}} == identity
 
 
 def _identity(
@@ -209,7 +219,11 @@ def _complete(
     rows = [{**r, "speaker": number[r["speaker"]]} for r in kept]
     for row in rows:
         del row["labels"], row["durations"]
-    splits = split_ids((r["id"] for r in rows), config.dev, config.test)
+    try:
+        splits = split_ids((r["id"] for r in rows), config.dev, config.test)
+    except UserError:
+        journal.refuse()
+        raise
     journal.finish_mels(labels)
     taken = time.monotonic() - began
     report = finish(
@@ -228,6 +242,6 @@ def _complete(
         warnings=script.warnings,
     )
     if durations:
-        write_durations(out, durations, "corpus phone labels")
+        write_durations(out, durations, CORPUS_DURATIONS)
     journal.close_for_good()
     return report

@@ -108,7 +108,7 @@ def text_fault(text: str, speaker: str, speakers: Counter[str]) -> str | None:
     if is_file_name(text):
         return f'the text "{text[:60]}" is the name of a file'
     if not speaker:
-        return None
+        return f'the text "{text[:40]}" is a speaker of other lines' if speakers[text] else None
     others = speakers[text] - (speaker == text)
     if others > 0 and speakers[speaker] == 1 and speaker != text:
         return f'the text "{text[:40]}" is a speaker of other lines'
