@@ -9,6 +9,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from intona.errors import UserError
@@ -59,7 +60,8 @@ class Source:
     transcript: Path | None = None
     labels: Path | None = None
     allow_outside: bool = False
-    _names: dict[Path, dict[str, str]] = field(default_factory=dict, repr=False, compare=False)
+    # A folder as written -> as the disk spells it, and spelling -> name of what lies in it.
+    _folders: dict[Path, tuple[Path, dict[str, str]]] = field(default_factory=dict, repr=False, compare=False)
 
     def inside(self, name: str | Path, *, base: Path | None = None) -> Path:
         """The path `name` means, from `base` (the root).
@@ -77,20 +79,23 @@ class Source:
             raise Refused("a path of another machine: expected one inside the corpus folder")
         if _URL.match(text):
             raise Refused("an address is not a path")
-        path = (base or self.root) / text
-        if "\\" in text and not os.path.lexists(path):
-            path = (base or self.root) / text.replace("\\", "/")
+        path = self._as_written(text, base or self.root)
         self._check_place(path)
         if (spelled := self._on_disk(path)) != path:
             self._check_place(spelled)
         return spelled
 
+    @staticmethod
+    def _as_written(name: str, base: Path) -> Path:
+        """With `/` for `\\`, unless a file of that very name is there."""
+        path = base / name
+        return path if "\\" not in name or os.path.lexists(path) else base / name.replace("\\", "/")
+
     def _check_place(self, path: Path) -> None:
         if self.allow_outside:
             return
-        root = self.root if self.root.is_dir() else self.root.parent
         try:
-            ok = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+            ok = Path(os.path.realpath(path)).is_relative_to(_real_folder(self.root))
         except (OSError, ValueError) as e:
             raise Refused(str(e)) from None
         if not ok:
@@ -100,13 +105,15 @@ class Source:
         """The same path as the disk spells it; parts that are not there stay as they are."""
         if os.path.lexists(path) or path.parent == path:
             return path
-        folder = self._on_disk(path.parent)
-        if folder not in self._names:
+        if path.parent not in self._folders:
+            folder = self._on_disk(path.parent)
             try:
-                self._names[folder] = {_spelling(entry): entry for entry in sorted(os.listdir(folder))}
+                names = {_spelling(entry): entry for entry in sorted(os.listdir(folder))}
             except (OSError, ValueError):
-                self._names[folder] = {}
-        return folder / self._names[folder].get(_spelling(path.name), path.name)
+                names = {}
+            self._folders[path.parent] = folder, names
+        folder, names = self._folders[path.parent]
+        return folder / names.get(_spelling(path.name), path.name)
 
     def labels_for(self, stem: str, *groups: str) -> Path | None:
         """The phone alignment named after an utterance, in the labels folder or one folder deeper."""
@@ -127,15 +134,18 @@ class Source:
         self.inside(name)  # judged as written, before a folder in front hides an address or a `..`
         stem = audio_stem(name)
         endings = (*((name[len(stem) :],) if stem != name else ()), *AUDIO_SUFFIXES)
-        first: Path | None = None
-        for folder in folders or ("",):
-            for suffix in dict.fromkeys(endings):
-                path = self.inside(f"{folder}/{stem}{suffix}" if folder else f"{stem}{suffix}")
-                first = first or path
-                if os.path.lexists(path):
-                    return path
-        assert first is not None
-        return first
+        candidates = [
+            f"{folder}/{stem}{suffix}" if folder else f"{stem}{suffix}"
+            for folder in folders or ("",)
+            for suffix in dict.fromkeys(endings)
+        ]
+        there = (c for c in candidates if os.path.lexists(self._on_disk(self._as_written(c, self.root))))
+        return self.inside(next(there, candidates[0]))
+
+
+@lru_cache(maxsize=16)
+def _real_folder(root: Path) -> str:
+    return os.path.realpath(root if root.is_dir() else root.parent)
 
 
 def lines(path: Path, *, encodings: tuple[str, ...] = ("utf-8-sig",)) -> Iterator[tuple[int, str]]:
