@@ -110,7 +110,7 @@ class FailureJudge:
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         heard = self.transcribe(audio)
         found, detail = text_failures(self.normalize(row.text).split(), self.normalize(heard.text).split())
-        expected = letters(row.text) / self.letters_per_second
+        expected = letters(self.normalize.in_words(row.text)) / self.letters_per_second
         trailing = audio.duration - speech_span(audio)[1]
         found["runaway"] = audio.duration > RUNAWAY * expected + GRACE
         found["trailing_silence"] = trailing > TRAILING_SECONDS

@@ -54,10 +54,13 @@ class Normalizer:
             parts.append(f"numbers by intona.text {normalize.VERSION}")
         return f"intona-{kind}-{VERSION}/{self.language} ({', '.join(parts)})"
 
+    def in_words(self, text: str) -> str:
+        """The text with its figures read aloud, where the language has a front end."""
+        readable = has_front_end(self.language) and has_digits(text)
+        return spoken_numbers(text, self.language) if readable else text
+
     def __call__(self, text: str) -> str:
-        if has_front_end(self.language) and has_digits(text):
-            text = spoken_numbers(text, self.language)
-        text = strip_stress(text)
+        text = strip_stress(self.in_words(text))
         if self.language != "en":
             text = re.sub(r"[()\[\]<>{}]", " ", text)
         if self.language == "ru":

@@ -19,10 +19,7 @@ def table(
 ) -> Html:
     """A table whose first column names the row; it scrolls inside its own box when it is wide."""
     head = tag("tr", *[tag("th", h, scope="col") for h in heads])
-    body = [
-        tag("tr", tag("th", row[0], scope="row"), *[tag("td", c) for c in row[1:]])
-        for row in rows
-    ]
+    body = [tag("tr", tag("th", row[0], scope="row"), *[tag("td", c) for c in row[1:]]) for row in rows]
     inner = tag(
         "table",
         tag("caption", tag("span", caption)),
