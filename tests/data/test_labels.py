@@ -148,7 +148,7 @@ def test_a_damaged_textgrid_is_refused(tmp_path: Path, old: str, new: str, messa
         read_textgrid(path)
 
 
-def spoken_of(path: Path) -> dict[str, list[Label]]:
+def praat_tiers(path: Path) -> dict[str, list[Label]]:
     """The interval tiers of a file as Praat itself reads them."""
     grid = parselmouth.Data.read(str(path))
     tiers = {}
@@ -183,9 +183,9 @@ def test_what_praat_writes_is_read_as_praat_reads_it(tmp_path: Path, form: str, 
     finally:
         run('Text writing preferences: "try ASCII, then UTF-16"')
     assert path.read_bytes().startswith(b"\xfe\xff") == (encoding == "UTF-16")
-    found = read_textgrid(path)
-    assert found == spoken_of(path)
-    assert [x.label for x in found["phones"]] == ["<p:>", "aɪ", 'say ""hi"" ! 3', "ё <exists> 7", ""]
+    tiers = read_textgrid(path)
+    assert tiers == praat_tiers(path)
+    assert [x.label for x in tiers["phones"]] == ["<p:>", "aɪ", 'say ""hi"" ! 3', "ё <exists> 7", ""]
 
 
 COMMENTED = """"ooTextFile" ! not "a" short one
@@ -211,7 +211,7 @@ def test_comments_are_left_out_as_praat_leaves_them_out(tmp_path: Path) -> None:
     text = COMMENTED.replace("2 tiers, no! 9 fewer", "2 tiers, no!wonder")
     path.write_text(text, encoding="utf-8")
     expected = [Label(0, 0.5, "a"), Label(0.5, 0.7, 'b"!\nc'), Label(0.7, 1.5, "<p:>")]
-    assert read_textgrid(path) == spoken_of(path) == {"phones": expected}
+    assert read_textgrid(path) == praat_tiers(path) == {"phones": expected}
 
 
 def test_a_binary_textgrid_says_how_to_save_it(tmp_path: Path) -> None:

@@ -143,11 +143,11 @@ def test_pauses_have_their_frames_whatever_silence_is_called(silence):
         )
         for k, rows in labels.items()
     }
-    found, again = transfer_items(symbols, other, n_frames, frames_per_second=FPS)
+    durations, again = transfer_items(symbols, other, n_frames, frames_per_second=FPS)
     pauses = [np.array([is_pause(s) for s in symbols[k]]) for k in symbols]
     inside = [d[p][:-1].sum() for d, p in zip(expected.values(), pauses, strict=True)]
     assert sum(inside) > 1000
-    assert [d[p][:-1].sum() for d, p in zip(found.values(), pauses, strict=True)] == inside
+    assert [d[p][:-1].sum() for d, p in zip(durations.values(), pauses, strict=True)] == inside
     assert again.silences == report.silences > 50 and again.silences_matched == 1.0
 
 

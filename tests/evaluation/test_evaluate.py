@@ -109,8 +109,8 @@ def test_no_failure_is_not_said_to_be_impossible(
     cell = report.row("ours").cells["ar_failure"].counted
     expected = binomtest(0, 4).proportion_ci(method="wilson")
     assert cell is not None and (cell.low, cell.high) == pytest.approx((expected.low, expected.high))
-    found = next(d for d in report.differences if d.measure == "ar_failure").paired
-    assert (found.low, found.high) == pytest.approx((-expected.high, expected.high)) and found.p == 1.0
+    paired = next(d for d in report.differences if d.measure == "ar_failure").paired
+    assert (paired.low, paired.high) == pytest.approx((-expected.high, expected.high)) and paired.p == 1.0
     assert "of shares (failure rates, votes) Wilson's score interval" in to_markdown(report)
 
 
@@ -133,8 +133,8 @@ def test_ids_are_found_in_either_unicode_form(tmp_path: Path, voice: Any, listed
     (tmp_path / "wavs").mkdir()
     path = tmp_path / "wavs" / f"{unicodedata.normalize(stored, row.id)}.wav"
     voice(0.3).write(path)
-    found, extra = index_folder(tmp_path / "wavs", Manifest(rows=(row,)))
-    assert (found, extra) == ({row.id: path}, [])
+    files, extra = index_folder(tmp_path / "wavs", Manifest(rows=(row,)))
+    assert (files, extra) == ({row.id: path}, [])
     assert find_audio(tmp_path / "wavs", [row.id]) == {row.id: path}
 
 

@@ -27,8 +27,8 @@ def test_the_interval_is_scipys(counts: tuple[int, int]) -> None:
 
 
 def test_no_failure_in_six_is_not_none() -> None:
-    found = share_interval([0.0] * 6)
-    assert found.low == 0.0 and found.high == pytest.approx(0.3903, abs=1e-4)
+    result = share_interval([0.0] * 6)
+    assert result.low == 0.0 and result.high == pytest.approx(0.3903, abs=1e-4)
     assert share_interval([1.0] * 6).low == pytest.approx(1 - 0.3903, abs=1e-4)
 
 
@@ -36,10 +36,10 @@ def test_clusters_that_agree_count_as_one_each() -> None:
     """Ten speakers, twenty utterances each, all of a speaker alike: as wide as of ten draws."""
     speaker = np.repeat(np.arange(10), 20)
     values = np.repeat([1.0, 0.0], 100)
-    found = share_interval(values.tolist(), speaker.tolist())
-    assert found.clusters == 10
+    result = share_interval(values.tolist(), speaker.tolist())
+    assert result.clusters == 10
     expected = wilson(0.5, 9.0)  # n - 1 = 9 clusters, as in any variance of ten
-    assert (found.low, found.high) == pytest.approx(expected)
+    assert (result.low, result.high) == pytest.approx(expected)
     # Each by itself, and clusters that are as different inside as outside, change nothing.
     plain = share_interval(values.tolist())
     assert share_interval(values.tolist(), list(range(200))) == plain
@@ -61,10 +61,10 @@ def test_coverage_is_exact_over_all_outcomes(share: float, n: int) -> None:
 
 def test_uncorrelated_pairs_are_newcombes_square_and_add() -> None:
     """With no correlation the interval is that of two independent shares (Newcombe 1998b, method 10)."""
-    found = paired_shares([1.0, 1.0, 0.0, 0.0] * 5, [1.0, 0.0, 1.0, 0.0] * 5, resamples=200)
+    result = paired_shares([1.0, 1.0, 0.0, 0.0] * 5, [1.0, 0.0, 1.0, 0.0] * 5, resamples=200)
     low, high = wilson(0.5, 20)
     reach = ((0.5 - low) ** 2 + (high - 0.5) ** 2) ** 0.5
-    assert (found.difference, found.low, found.high) == pytest.approx((0.0, -reach, reach))
+    assert (result.difference, result.low, result.high) == pytest.approx((0.0, -reach, reach))
 
 
 def test_a_pair_by_hand() -> None:
@@ -75,14 +75,14 @@ def test_a_pair_by_hand() -> None:
     """
     first = ones(48, 50)
     second = [*ones(36, 48), 1.0, 1.0]
-    found = paired_shares(first, second, resamples=200)
-    assert found.difference == pytest.approx(0.2)
-    assert (found.low, found.high) == pytest.approx((0.0569, 0.3404), abs=2e-4)
+    result = paired_shares(first, second, resamples=200)
+    assert result.difference == pytest.approx(0.2)
+    assert (result.low, result.high) == pytest.approx((0.0569, 0.3404), abs=2e-4)
 
 
 def test_two_systems_without_failures_are_not_told_to_be_equal() -> None:
-    found = paired_shares([0.0] * 6, [0.0] * 6)
-    assert found.p == 1.0 and (found.low, found.high) == pytest.approx((-0.3903, 0.3903), abs=1e-4)
+    result = paired_shares([0.0] * 6, [0.0] * 6)
+    assert result.p == 1.0 and (result.low, result.high) == pytest.approx((-0.3903, 0.3903), abs=1e-4)
 
 
 def test_pairs_that_agree_narrow_the_interval() -> None:
@@ -103,8 +103,8 @@ def test_paired_coverage() -> None:
     for _ in range(400):
         shared = rng.random(50)
         a, b = (shared < 0.3).astype(float), (0.7 * shared + 0.3 * rng.random(50) < 0.3).astype(float)
-        found = paired_shares(a.tolist(), b.tolist(), resamples=2)
-        hits += found.low <= truth <= found.high  # type: ignore[operator]
+        result = paired_shares(a.tolist(), b.tolist(), resamples=2)
+        hits += result.low <= truth <= result.high  # type: ignore[operator]
     assert hits / 400 >= 0.92
 
 

@@ -33,14 +33,14 @@ TEXT = "на берегу реки стоял старый деревянный 
 class Listener:
     """Hears what it is told to hear; its detector of speech is the real one."""
 
-    def __init__(self, heard: str | Callable[[Audio], str], model: str = "listener") -> None:
-        self.heard, self.model = heard, model
+    def __init__(self, transcript: str | Callable[[Audio], str], model: str = "listener") -> None:
+        self.transcript, self.model = transcript, model
 
     def describe(self) -> dict[str, Any]:
         return {"model": self.model, "no_speech": "rule"}
 
     def __call__(self, audio: Audio) -> Heard:
-        return Heard(text=self.heard if isinstance(self.heard, str) else self.heard(audio))
+        return Heard(text=self.transcript if isinstance(self.transcript, str) else self.transcript(audio))
 
     def speech_seconds(self, audio: Audio) -> float:
         return speech_seconds(at_rate(audio, RATE))
@@ -80,11 +80,11 @@ def loud(samples: np.ndarray) -> Audio:
     return Audio((0.3 * samples / np.abs(samples).max()).astype(np.float32), RATE)
 
 
-@pytest.mark.parametrize("heard", ["", "Субтитры сделал Дима", "Продолжение следует... Спасибо за внимание!"])
+@pytest.mark.parametrize("transcript", ["", "Субтитры сделал Дима", "Продолжение следует... Спасибо за внимание!"])
 @pytest.mark.parametrize("name", NOISES)
-def test_noise_is_no_speech_whatever_is_made_up_for_it(name: str, heard: str) -> None:
-    why = no_speech(Listener(heard), normalizer("ru"), loud(NOISES[name]), Row(id="a", text=TEXT))
-    assert why is not None and f'heard "{heard}"' in why
+def test_noise_is_no_speech_whatever_is_made_up_for_it(name: str, transcript: str) -> None:
+    why = no_speech(Listener(transcript), normalizer("ru"), loud(NOISES[name]), Row(id="a", text=TEXT))
+    assert why is not None and f'heard "{transcript}"' in why
 
 
 def real_speech() -> list[tuple[str, Audio]]:

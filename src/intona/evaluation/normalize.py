@@ -110,14 +110,14 @@ def _bare(word: str) -> str:
 
 def digit_warning(rows: Sequence[Row], language: str) -> str | None:
     """What to tell about texts that hold digits; None where there are none."""
-    found = [row for row in rows if has_digits(row.text)]
-    if not found:
+    with_digits = [row for row in rows if has_digits(row.text)]
+    if not with_digits:
         return None
-    shown = ", ".join(row.id for row in found[:3]) + (", …" if len(found) > 3 else "")
-    what = f"{len(found)} of {len(rows)} texts hold digits ({shown})"
+    shown = ", ".join(row.id for row in with_digits[:3]) + (", …" if len(with_digits) > 3 else "")
+    what = f"{len(with_digits)} of {len(rows)} texts hold digits ({shown})"
     if not has_front_end(language):
         return f'{what}: "{language}" has no front end to read them, so each is an error; write them in words'
-    unread = sum(has_digits(spoken_numbers(row.text, language)) for row in found)
+    unread = sum(has_digits(spoken_numbers(row.text, language)) for row in with_digits)
     rest = f", {unread} of them could not be read" if unread else ""
     return f"{what}: compared as the front end reads them{rest}; texts in words are surer"
 

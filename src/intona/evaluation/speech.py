@@ -43,8 +43,8 @@ def speech_seconds(samples: np.ndarray) -> float:
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
     options: dict[str, Any] = {"min_speech_duration_ms": 64, "min_silence_duration_ms": 0, "speech_pad_ms": 0}
-    found = get_speech_timestamps(np.asarray(samples, np.float32), VadOptions(THRESHOLD, **options))
-    return sum(piece["end"] - piece["start"] for piece in found) / 16_000
+    pieces = get_speech_timestamps(np.asarray(samples, np.float32), VadOptions(THRESHOLD, **options))
+    return sum(piece["end"] - piece["start"] for piece in pieces) / 16_000
 
 
 def no_speech(
@@ -63,8 +63,8 @@ def no_speech(
     seconds = measure(audio)
     if seconds >= max(LEAST_SECONDS, LEAST_SHARE * expected):
         return None
-    heard = transcribe(audio).text
-    edits = character_edits(text, normalize(heard))
+    transcript = transcribe(audio).text
+    edits = character_edits(text, normalize(transcript))
     if 2 * edits.errors <= edits.reference:
         return None
-    return f'{seconds:.2f} s of speech, heard "{heard[:60]}"'
+    return f'{seconds:.2f} s of speech, heard "{transcript[:60]}"'

@@ -226,12 +226,12 @@ def _sums(records: Sequence[Record], pooled: bool) -> tuple[list[float], list[fl
 
 
 def _cell(measure: Measure, records: list[Record], resamples: int, seed: int) -> Cell:
-    def interval(found: Sequence[Record], kind: str) -> Interval | None:
-        found = [r for r in found if r.value is not None]
-        if not found:
+    def interval(some: Sequence[Record], kind: str) -> Interval | None:
+        some = [r for r in some if r.value is not None]
+        if not some:
             return None
-        clusters = choose_clusters([r.speaker for r in found])
-        num, den = _sums(found, measure.pooled and kind != "macro")
+        clusters = choose_clusters([r.speaker for r in some])
+        num, den = _sums(some, measure.pooled and kind != "macro")
         if measure.share:
             return share_interval(num, clusters)
         if kind == "robust":

@@ -59,7 +59,7 @@ def judge_units(
 def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, list[Record]]]:
     """All tasks of a unit; each file is read once, and heard once for whether anything is said in it."""
     clips: dict[Path | None, Clip] = {}
-    spoken: dict[tuple[Path | None, str], Clip] = {}
+    checked: dict[tuple[Path | None, str], Clip] = {}
     listener = next((j for j in judges.values() if hasattr(j, "unspoken")), None)
     for task in unit:
         for path in (task.path, task.reference):
@@ -70,12 +70,12 @@ def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, 
             bad = clips[task.reference]
             raise UserError(f"the recording is {bad.status} {bad.detail}".strip(), where=task.reference)
         place = (task.path, task.row.id)
-        if place not in spoken:
-            spoken[place] = _heard(clips[task.path], task.row, listener)
-        yield task, judge_one(judges[task.judge], task, spoken[place], clips[task.reference].audio)
+        if place not in checked:
+            checked[place] = _clip_of_speech(clips[task.path], task.row, listener)
+        yield task, judge_one(judges[task.judge], task, checked[place], clips[task.reference].audio)
 
 
-def _heard(clip: Clip, row: Row, listener: Any) -> Clip:
+def _clip_of_speech(clip: Clip, row: Row, listener: Any) -> Clip:
     """The clip, or a failed one where a judge with ears says that nothing is spoken in it."""
     if clip.audio is None or listener is None:
         return clip

@@ -211,7 +211,7 @@ def _split(line: str, separator: str) -> list[str] | None:
         return line.split("|")
     try:
         physical = [part + "\n" for part in line.split("\n")]
-        found = list(csv.reader(physical, delimiter=separator, strict=True))
+        records = list(csv.reader(physical, delimiter=separator, strict=True))
     except csv.Error:
         return None
-    return found[0] if len(found) == 1 else None
+    return records[0] if len(records) == 1 else None

@@ -173,11 +173,11 @@ def _sentences(finished: Finished) -> list[Html]:
 
 def _columns(finished: Finished) -> list[tuple[Mapping[str, Any], str]]:
     """(measure, "plain", "macro" or "robust") in the order of the table."""
-    found = []
+    columns = []
     for m in finished.table["measures"]:
         kinds = ("plain", *(("macro",) if m["pooled"] else ()), *(("robust",) if m.get("capped") else ()))
-        found += [(m, kind) for kind in kinds]
-    return found
+        columns += [(m, kind) for kind in kinds]
+    return columns
 
 
 def _heads(columns: Sequence[tuple[Mapping[str, Any], str]]) -> list[Child]:
