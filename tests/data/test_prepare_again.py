@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from intona.cli.prepare import main
 from intona.data.prepared import Prepared, write_durations
+from intona.data.report import Report
 from intona.errors import UserError
 
 TEXTS = {f"u{i}": text for i, text in enumerate(("Привет, мир!", "Доброе утро.", "Это дом.", "Снег идёт."))}
@@ -112,3 +114,20 @@ def test_a_split_that_does_not_fit_is_mended(tree: Path) -> None:
     with pytest.raises(UserError, match="leave none to train on"):
         run(tree, "--language", "ru", "--dev", "9")
     assert len(run(tree, "--language", "ru", "--dev", "1")) == len(TEXTS)
+
+
+def test_labels_that_were_mended(tree: Path) -> None:
+    (tree / "corpus" / "metadata.csv").write_text(MENDED, encoding="utf-8")
+    (tree / "labels").mkdir()
+    path = tree / "labels" / "u0.TextGrid"
+    grid = '"ooTextFile" "TextGrid" 0 0.9 <exists> 1 "IntervalTier" "phones" 0 0.9 {} 0 0.4 "a" 0.4 0.9 "b"'
+    path.write_text(grid.format(3))
+    options = ("--language", "ru", "--labels", str(tree / "labels"))
+    assert run(tree, *options).labels(run(tree, *options)["u0"]) is None
+    assert "declares 3 intervals and holds 2" in Report.load(tree / "out").warnings[0]
+    sealed = (tree / "out" / "prepared.json").stat().st_mtime_ns
+    path.write_text(grid.format(2))
+    os.utime(path, ns=(sealed + 10**9, sealed + 10**9))
+    prepared = run(tree, *options)
+    assert [x.label for x in prepared.labels(prepared["u0"]) or ()] == ["a", "b"]
+    assert Report.load(tree / "out").warnings == []

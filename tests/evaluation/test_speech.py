@@ -80,7 +80,9 @@ def loud(samples: np.ndarray) -> Audio:
     return Audio((0.3 * samples / np.abs(samples).max()).astype(np.float32), RATE)
 
 
-@pytest.mark.parametrize("transcript", ["", "Субтитры сделал Дима", "Продолжение следует... Спасибо за внимание!"])
+@pytest.mark.parametrize(
+    "transcript", ["", "Субтитры сделал Дима", "Продолжение следует... Спасибо за внимание!"]
+)
 @pytest.mark.parametrize("name", NOISES)
 def test_noise_is_no_speech_whatever_is_made_up_for_it(name: str, transcript: str) -> None:
     why = no_speech(Listener(transcript), normalizer("ru"), loud(NOISES[name]), Row(id="a", text=TEXT))

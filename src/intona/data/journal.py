@@ -200,10 +200,8 @@ class Journal:
 
 
 def reopen(out: Path, ids: Collection[str]) -> bool:
-    """Begin a finished directory anew, if something was dropped from it, it holds only what `prepare` wrote,
-    and it is the same corpus: the `ids` have all of its own. Returns whether it did."""
-    if not read_jsonl(out / "rejected.jsonl"):
-        return False
+    """Begin a finished directory anew, if it holds only what `prepare` wrote and is of the same corpus, whose
+    `ids` have all of its own. Returns whether it did."""
     if not {row["id"] for row in read_jsonl(out / "manifest.jsonl")} <= set(ids):
         return False
     known = {*TABLES, MARK, "mels.bin", "audio"}

@@ -25,7 +25,7 @@ from intona.data.finish import finish, split_ids
 from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_dropped
 from intona.data.prepared import MARK, read_mark, write_durations
 from intona.data.report import Report
-from intona.data.script import Job, Script
+from intona.data.script import LABELS_LEFT_OUT, Job, Script
 from intona.data.workers import Outcome, progress, run_jobs
 from intona.errors import UserError
 
@@ -75,7 +75,8 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
 
     One that was refused at its end (nothing kept, too much dropped) is made anew, with what was mended in the
     meantime; where only `max_dropped` was raised it is finished. A finished one is made anew where it dropped
-    something and its table has changed since, as long as nothing was added to the directory.
+    something and its table has changed since, or left labels out and these have changed, as long as nothing
+    was added to the directory.
 
     Args:
         layout: a key of `intona.data.corpora.LAYOUTS`.
@@ -102,9 +103,10 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
     identity = _identity(layout, entries, src, config)
     if (out / MARK).is_file():
         origin = read_mark(out).get("origin")
-        if origin == identity:
+        mended = _is_mended(out, origin, identity, entries) and reopen(out, {e.id for e in entries})
+        if origin == identity and not mended:
             return Report.load(out)
-        if not (_same_but_for_lines(origin, identity) and reopen(out, {e.id for e in entries})):
+        if not mended:
             raise UserError(
                 "holds a corpus that was prepared otherwise",
                 where=out,
@@ -141,9 +143,17 @@ def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
         )
 
 
-def _same_but_for_lines(origin: Any, identity: dict[str, Any]) -> bool:
-    lines = ("records", "sha256")
-    return isinstance(origin, dict) and {**origin, **{k: identity[k] for k in lines}} == identity
+def _is_mended(out: Path, origin: Any, identity: dict[str, Any], entries: list[Record | BadLine]) -> bool:
+    """Whether a finished preparation with the same settings may lack what the corpus has by now."""
+    report = Report.load(out)
+    if origin != identity:
+        lines = {key: identity[key] for key in ("records", "sha256")}
+        return isinstance(origin, dict) and {**origin, **lines} == identity and bool(report.dropped)
+    if "bad labels" not in report.dropped and not any(LABELS_LEFT_OUT in w for w in report.warnings):
+        return False
+    sealed = (out / MARK).stat().st_mtime_ns
+    files = (entry.labels for entry in entries if isinstance(entry, Record) and entry.labels)
+    return any(path.stat().st_mtime_ns > sealed for path in files)
 
 
 def _identity(

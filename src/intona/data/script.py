@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from intona.data.prepare import PrepareConfig
 
 CHUNK = 256
+LABELS_LEFT_OUT = "labels left out"
 MAX_ID = 200
 Reject = Callable[[str, str, str], None]
 _SPOKEN = re.compile(r"\w")
@@ -161,7 +162,7 @@ class Script:
                 if self.config.phonemes == "corpus":
                     reject(record.id, "bad labels", e.what)
                     return None
-                self.warnings.append(f"{record.id}: labels left out: {e.what}"[:200])
+                self.warnings.append(f"{record.id}: {LABELS_LEFT_OUT}: {e.what}"[:200])
         return Job(
             id=record.id,
             audio=record.audio,
