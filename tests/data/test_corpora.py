@@ -293,6 +293,29 @@ def test_paths_from_windows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("layout", "files", "audio"),
+    [
+        ("ljspeech", {"metadata.csv": "wavs\\a.wav|One|One\n", "wavs/a.wav": b""}, "wavs/a.wav"),
+        ("ruslan", {"metadata_RUSLAN_1.csv": "RUSLAN\\a.wav|Раз\n", "RUSLAN/a.wav": b""}, "RUSLAN/a.wav"),
+        (
+            "commonvoice",
+            {"train.tsv": "client_id\tpath\tsentence\r\ns\tclips\\a.mp3\tOne\r\n", "clips/a.mp3": b""},
+            "clips/a.mp3",
+        ),
+        ("festvox", {"etc/txt.done.data": '( sub\\a "One" )\n', "wav/sub/a.wav": b""}, "wav/sub/a.wav"),
+        ("asterisk", {"core-sounds-en.txt": "digits\\1: one\n", "digits/1.gsm": b""}, "digits/1.gsm"),
+    ],
+)
+def test_backslashes_in_every_layout(
+    tmp_path: Path, layout: str, files: dict[str, str | bytes], audio: str
+) -> None:
+    root = put(tmp_path, files)
+    good, bad = read(layout, root)
+    assert not bad and [r.audio.relative_to(root).as_posix() for r in good] == [audio]
+    assert good[0].audio.is_file() and "\\" not in good[0].id
+
+
+@pytest.mark.parametrize(
     "table",
     [
         "a|Yes|John Smith Jr.\nb|No|Ann Lee\nc|Up|Ann Lee\n",

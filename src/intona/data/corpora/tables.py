@@ -36,7 +36,7 @@ def ljspeech(source: Source) -> Rows:
     """`metadata.csv` with `id|text|normalized text`, `wavs/ID.wav`; one English speaker."""
     table = read_piped(first_existing(source.root, "metadata.csv"), ("id", "text", "normalized"), optional=1)
     check_normalized(table)
-    yield from _single_speaker(source, table, ("wavs",), "LJ", "en")
+    yield from _single_speaker(source, table, ("wavs", ""), "LJ", "en")
 
 
 def ruslan(source: Source) -> Rows:
@@ -75,6 +75,10 @@ def _single_speaker(
             language=language,
             labels=source.labels_for(name, speaker),
         )
+
+
+def _id(name: str) -> str:
+    return clean_id(name.replace("\\", "/"))
 
 
 def _refused(number: int, name: str, reason: Refused) -> BadLine:
@@ -120,8 +124,8 @@ def commonvoice(source: Source) -> Rows:
         cells = dict(zip(header, fields, strict=True))
         name = cells["path"].strip()
         try:
-            audio = source.inside(f"clips/{name if audio_stem(name) != name else name + '.mp3'}")
             source.inside(name)
+            audio = source.find_audio(name if audio_stem(name) != name else f"{name}.mp3", "clips", "")
         except Refused as e:
             yield _refused(number, name, e)
             continue
@@ -160,7 +164,7 @@ def festvox(source: Source) -> Rows:
             yield bad_line(table, number, f'{fault}, expected ( ID "text" )', line)
             continue
         labels = source.labels_for(name) or (own if own.is_file() else None)
-        yield Record(id=clean_id(name), audio=audio, text=text, speaker=speaker, labels=labels)
+        yield Record(id=_id(name), audio=audio, text=text, speaker=speaker, labels=labels)
 
 
 def asterisk(source: Source) -> Rows:
@@ -191,7 +195,7 @@ def asterisk(source: Source) -> Rows:
             yield _refused(number, name, e)
             continue
         yield Record(
-            id=clean_id(name),
+            id=_id(name),
             audio=audio,
             text=text,
             speaker=speaker,
@@ -230,7 +234,7 @@ def csv(source: Source) -> Rows:
         if fault := _text_fault(source, row, audio, _FOLDERS, speakers):
             yield bad_line(path, row.number, f"{fault}, expected {table.columns}")
             continue
-        name = clean_id(audio_stem(name.replace("\\", "/")))
+        name = _id(audio_stem(name))
         speaker = row.cells.get("speaker") or default_speaker
         yield Record(
             id=name,
