@@ -40,7 +40,7 @@ def spoken(text: str, language: str) -> str:
     Raises:
         UserError: nothing that can be spoken.
     """
-    return plain(joined(normalize(text, language)))
+    return plain(joined(normalize(text, language).tokens))
 
 
 def timed_parts(
