@@ -387,6 +387,7 @@ def test_length_bins_are_exact_in_the_mean() -> None:
     assert float(predictor.part(logits, tokens, wanted).total) == pytest.approx(float(entropy), rel=1e-3)
 
 
+@pytest.mark.trains
 def test_lengths_are_learnt_and_scale() -> None:
     torch.manual_seed(0)
     model = Ditto(SIZES, MelLatents(SPEC))
@@ -423,7 +424,7 @@ def spread(symbols: Tensor) -> Tensor:
 
 @pytest.mark.trains
 def test_it_learns_to_say_what_the_text_says() -> None:
-    """Two symbols, two sounds, one three times as long, which nobody told: speech is nearer to its own text."""
+    """Two symbols, two sounds, one three times as long, which nobody told: speech is nearest its own text."""
     torch.manual_seed(0)
     config = dataclasses.replace(SIZES, depth=2, spans=0.2)
     model = Ditto(config, MelLatents(SPEC))

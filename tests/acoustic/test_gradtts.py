@@ -179,6 +179,7 @@ def test_batch_equals_one_by_one(durations: str) -> None:
         )
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("kind", ["convnext1d", "unet2d"])
 def test_it_learns_a_tiny_case(kind: str) -> None:
     torch.manual_seed(0)

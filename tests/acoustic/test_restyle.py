@@ -169,6 +169,7 @@ def test_windows_are_the_same_place_of_both() -> None:
     assert int(part.parts["latent"].count) == 2 * 24 * 16
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("process", ["palette", "bridge"])
 @pytest.mark.parametrize("kind", ["convnext1d", pytest.param("unet2d", marks=pytest.mark.slow)])
 def test_it_learns_one_pair(process: str, kind: str) -> None:

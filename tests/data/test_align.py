@@ -18,6 +18,8 @@ from intona.data.transfer import transfer
 from intona.errors import UserError
 from intona.text import PhonemeTokenizer
 
+pytestmark = pytest.mark.trains
+
 FPS = 22050 / 256
 PHONES = ["k", "ˈa", "sʲ", "m", "ˈo", "t", "n", "ʂ", "ˈi", "r"]
 

@@ -56,6 +56,7 @@ def test_deviations_are_of_the_corpus() -> None:
         corpus_scale(rows[:1])
 
 
+@pytest.mark.trains
 def test_the_net_learns_pairs_and_ignores_padding() -> None:
     """Mels whose mean bin is the first number of the text: a sound's own text becomes its nearest."""
     torch.manual_seed(0)

@@ -144,6 +144,7 @@ def test_divergence_is_the_closed_form(speech: tuple[torch.Tensor, torch.Tensor]
     assert int(part.count) == int(mask.sum()) * 12
 
 
+@pytest.mark.trains
 def test_it_learns_to_bring_real_speech_back(speech: tuple[torch.Tensor, torch.Tensor]) -> None:
     torch.manual_seed(0)
     mels, lengths = speech

@@ -67,6 +67,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.trains
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_dead_rank_ends_the_other(corpus: Path, tmp_path: Path, rank: int) -> None:
     out = tmp_path / "run"

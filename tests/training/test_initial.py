@@ -16,6 +16,8 @@ from intona.errors import UserError
 from intona.systems.prosody import gradtts, mlm
 from intona.training.initial import Rows, built_as, start_from
 
+pytestmark = pytest.mark.trains
+
 
 class Net(nn.Module):
     def __init__(self, rows: int, width: int = 3) -> None:

@@ -21,6 +21,8 @@ from intona.training.ema import EMA
 from intona.training.optim import OptimConfig, lr_at
 from intona.training.stopping import StopSignals
 
+pytestmark = pytest.mark.trains
+
 HERE = Path(__file__).parent
 
 

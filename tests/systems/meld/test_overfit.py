@@ -18,6 +18,8 @@ from intona.systems.meld import lm, presets
 from intona.systems.meld.feed import Corpus
 from intona.systems.meld.pace import Pace
 
+pytestmark = pytest.mark.trains
+
 STEPS = 700
 
 

@@ -32,6 +32,8 @@ from intona.systems.restyle.posterior import SIZES, PosteriorTask, order_of, tex
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 
+pytestmark = pytest.mark.trains
+
 QUICK = {
     "loop.steps": "6",
     "loop.save_every": "3",

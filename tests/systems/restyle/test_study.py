@@ -27,6 +27,8 @@ from intona.systems.restyle.published import CLAIMS, COMPARISONS
 from intona.systems.restyle.trial import Conditions, Wanted
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
+
+pytestmark = pytest.mark.trains
 QUICK = {"loop.steps": "2", "loop.save_every": "2", "loop.validate_every": "2", "loop.precision": "fp32"}
 
 
