@@ -13,6 +13,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -qq -c constraints.txt
 # Two-thread torch beside any busy process is several times slower when its threads spin.
 QUIET_THREADS := OMP_WAIT_POLICY=passive
+# torch's own kernels, oneDNN's, MKL's and OpenBLAS's as on a processor without AVX.
+OLDEST_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem
 INPUTS := pyproject.toml constraints.txt
 
 .PHONY: demo test check check-quick lint types layers slow rounding bench corpus-ru offline clean help
@@ -47,8 +49,7 @@ slow: $(VENV)/.dev $(VENV)/.offline
 
 # The quick tests that train, in the arithmetic of the oldest processor: none may hang on one machine's rounding.
 rounding: $(VENV)/.dev
-	$(QUIET_THREADS) OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
-	    $(PY) -m pytest -n $(JOBS) --dist loadfile -m "trains and not slow" $(TESTS)
+	$(OLDEST_PROCESSOR) $(QUIET_THREADS) OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile -m "trains and not slow" $(TESTS)
 
 bench: $(VENV)/.dev
 	$(PY) benchmarks/run.py

@@ -63,7 +63,7 @@ def test_the_readme_is_one_screen():
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "check", "check-quick", "bench", "corpus-ru", "offline", "help"]
+    "target", ["demo", "test", "check", "check-quick", "rounding", "bench", "corpus-ru", "offline", "help"]
 )
 def test_make_understands_its_targets(target: str):
     done = subprocess.run(

@@ -195,9 +195,9 @@ def test_ema_is_the_recurrence() -> None:
         ema.update(module, step)
         d = min(0.9, (1 + step) / (10 + step))
         want = d * want + (1 - d) * step
-    assert float(ema.shadow["weight"]) == pytest.approx(want, rel=1e-6)
+    assert float(ema.shadow["weight"]) == pytest.approx(want, rel=1e-5)
     with ema.swapped_in(module):
-        assert float(module.weight) == pytest.approx(want, rel=1e-6)
+        assert float(module.weight) == pytest.approx(want, rel=1e-5)
     assert float(module.weight) == 5.0
 
 
