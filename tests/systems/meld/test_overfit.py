@@ -81,11 +81,9 @@ def test_two_utterances_by_heart(corpus: Path, codebook: Path) -> None:
         assert spoken.ended
         assert len(spoken.mel) == pytest.approx(len(mels[k]), rel=0.3)
         own, other = (_distance(spoken.mel.numpy(), m) for m in (mels[k], mels[1 - k]))
-        print("MEASURED", len(spoken.mel) / len(mels[k]), own / other)
-        assert own < 0.6 * other, (own, other)
+        assert own < 0.6 * other, (own, other)  # .29 to .39 of it measured
         heard = listen(model, torch.from_numpy(mels[k]), max_pieces=200, random=ItemRandom(0, 0, ["x"]))
         assert heard.ended
         texts = (spelling.read(tokenizer, pieces) for pieces in (train.pieces[i], heard.pieces))
         edits = character_edits(*texts)
-        print("MEASURED", edits.errors, edits.reference)
         assert edits.errors < 0.3 * edits.reference
