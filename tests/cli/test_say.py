@@ -94,9 +94,10 @@ def test_a_file_makes_one_wav_a_line(voice: Voice, tmp_path: Path):
     assert made == ["line_001.flac", "line_002.flac", "line_003.flac"]
 
 
-def test_text_on_stdin(voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("arguments", [[], ["-"], ["-f", "-"]])
+def test_text_on_stdin(voice: Voice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]):
     stdin(monkeypatch, "привет".encode())
-    assert cli.main(["say"]) == 0
+    assert cli.main(["say", *arguments]) == 0
     assert voice.calls[0][0] == "привет" and (tmp_path / "out.wav").is_file()
 
 

@@ -74,7 +74,7 @@ class Lines:
 
 
 def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Lines:
-    """The lines to speak, at least one: of a file, else the arguments, else stdin.
+    """The lines to speak, at least one: of a file, else the arguments, else stdin. "-" is stdin, too.
 
     Args:
         example: a command to show to whoever gave none of them.
@@ -82,14 +82,14 @@ def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Lines
     Raises:
         UserError: nothing to say, not UTF-8, too long, too many lines.
     """
-    if file is not None:
+    if file is not None and str(file) != "-":
         where = str(file)
         try:
             with open(file, "rb") as f:
                 raw = f.read(MAX_BYTES + 1)
         except OSError as e:
             raise UserError(f"cannot be read ({e.strerror})", where=where) from None
-    elif text and tuple(text) != ("-",):
+    elif file is None and text and tuple(text) != ("-",):
         where = "text"
         raw = " ".join(text).encode("utf-8", "surrogateescape")
     else:

@@ -39,6 +39,7 @@ _VOWELS = frozenset("АЕЁИОУЫЭЮЯ")
 _ALONE = re.compile(r"(?<![\w+.'-])(?<!\d )([А-ЯЁ])(?![\w+.'\u0301-])(?=(\s*[^\s\w]|\s*$)?)")
 _WITH_NUMBER = re.compile(r"(?<![\w+.])([А-ЯЁ])-?(?=\d)")
 _INITIALS = re.compile(r"(?<![\w+])([А-ЯЁ])\.\s?(?:([А-ЯЁ])\.\s?)?(?=([А-ЯЁ][а-яё]+))")
+_FINAL = re.compile(r"(?<=[а-яё]\s)([А-ЯЁ])\.(?:\s?([А-ЯЁ])\.)?(?=\s*($)|\s*[,;)])")  # "Пушкин А. С.", "угол А."
 _SHOUTED = re.compile(r"(?<!\w)[А-ЯЁ]+(?:[\s,-]+[А-ЯЁ]+(?!\w)){2,}")
 
 _LATIN_NAMES = {
@@ -151,13 +152,18 @@ def initials(text: str) -> str:
     """
     text = re.sub(r"(?<!\w)Дж\.\s?(?=[А-ЯЁ])", "дж+ей ", text)
     text = re.sub(r"(?<!\w)([А-ЯЁ])\.-(?=[А-ЯЁ]\.)", r"\1. ", text)  # Ж.-Ж. Руссо
-    return _INITIALS.sub(_initials, text)
+    text = _INITIALS.sub(_initials, text)
+    return _FINAL.sub(lambda m: _letters(m[1], m[2]) + ("." if m[3] is not None else ""), text)
+
+
+def _letters(*letters: str | None) -> str:
+    return " ".join(spell(letter) for letter in letters if letter)
 
 
 def _initials(m: re.Match[str]) -> str:
     if not m[2] and m[0].endswith(" ") and not _is_name(m[3]):
         return f"{spell(m[1])}. "
-    return " ".join(spell(letter) for letter in (m[1], m[2]) if letter) + " "
+    return _letters(m[1], m[2]) + " "
 
 
 @lru_cache(maxsize=4096)
