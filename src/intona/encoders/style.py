@@ -152,7 +152,7 @@ class ProsodyStyle:
 
 
 def _suggestions(word: str) -> list[str]:
-    """The words that name a style, in the script of `word`; "and" and "voice" are understood but name none."""
+    """The words that name a style, in the script of `word`; "and" and "voice" are read but name none."""
     return [w for w, attributes in WORDS.items() if attributes and w.isascii() == word.isascii()]
 
 
