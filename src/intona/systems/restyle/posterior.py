@@ -171,19 +171,27 @@ class PosteriorTask(Task):
         }
 
 
+def require_language(prepared: Prepared, voice: str, language: str) -> None:
+    """Refuse a corpus in another language than the voice's; "" is a voice that names none.
+
+    Raises:
+        UserError: says which both are.
+    """
+    languages = {vits.language_code(item.language) for item in prepared}
+    if language and languages != {language}:
+        raise UserError(
+            f"the corpus is in {', '.join(sorted(languages))}, the voice {voice} speaks {language}",
+            where=prepared.root,
+            mend="take a corpus in its language, or another --vits",
+        )
+
+
 def texts_of(prepared: Prepared, space: VitsSpace) -> list[tuple[str, str]]:
     """(id, text) of train and dev, refused where the corpus is not in the voice's language.
 
     Never of test: the voice would then be asked to give back sentences that it has trained on.
     """
-    language = space.facts.symbols.language
-    spoken = {vits.language_code(item.language) for item in prepared}
-    if language and spoken != {language}:
-        raise UserError(
-            f"the corpus is in {', '.join(sorted(spoken))}, the voice {space.facts.name} speaks {language}",
-            where=prepared.root,
-            mend="take a corpus in its language, or another --vits",
-        )
+    require_language(prepared, space.facts.name, space.facts.symbols.language)
     return [(item.id, item.text) for split in ("train", "dev") for item in prepared.items(split)]
 
 
