@@ -1,9 +1,10 @@
-"""For all tests: threads that do not spin, no network, and the same random examples on every run."""
+"""For all tests: threads that do not spin, no network, the same random examples, a mark on what trains."""
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +31,23 @@ settings.load_profile("intona")
 
 ROOT = Path(__file__).resolve().parents[1]
 _LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that trains, itself or by a fixture, without the mark fails: `make rounding` would miss it."""
+    if "torch" not in sys.modules or item.get_closest_marker("trains"):
+        return (yield)
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    def refuse(*_: object) -> None:
+        raise AssertionError(f"{item.nodeid} trains: mark it, or its file, with pytest.mark.trains")
+
+    hook = register_optimizer_step_pre_hook(refuse)
+    try:
+        return (yield)
+    finally:
+        hook.remove()
 
 
 @pytest.fixture(scope="session")

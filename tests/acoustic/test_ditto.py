@@ -451,6 +451,7 @@ def test_an_uncertain_length_is_the_mean_of_its_distribution() -> None:
     assert float(length) == pytest.approx(15 * 2.0 * math.exp(m + s**2 / 2), rel=1e-3)
 
 
+@pytest.mark.trains
 def test_lengths_are_learnt_and_scale() -> None:
     torch.manual_seed(0)
     model = Ditto(SIZES, MelLatents(SPEC))
@@ -485,15 +486,17 @@ def spread(symbols: Tensor) -> Tensor:
     return symbols.repeat_interleave(2 * symbols + 1)
 
 
+@pytest.mark.trains
 def test_it_learns_to_say_what_the_text_says() -> None:
-    """Two symbols, two sounds, one three times as long, which nobody told: what is heard is what is said."""
+    """Two symbols, two sounds, one three times as long, which nobody told: speech is nearest its own text."""
     torch.manual_seed(0)
-    config = dataclasses.replace(SIZES, spans=0.2)
+    config = dataclasses.replace(SIZES, depth=2, spans=0.2)
     model = Ditto(config, MelLatents(SPEC))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     sounds = torch.stack([torch.ones(8), -torch.ones(8)])
     g = torch.Generator().manual_seed(0)
-    for step in range(150):
+    history = []
+    for step in range(120):
         symbols = torch.stack([ORDERS[i] for i in torch.randint(0, len(ORDERS), (16,), generator=g)])
         latents = torch.stack([sounds[spread(row)] for row in symbols])
         losses = model.losses(
@@ -509,18 +512,23 @@ def test_it_learns_to_say_what_the_text_says() -> None:
         losses.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        history.append(float(losses.parts["diffusion"].mean.detach()))
+    assert sum(history[-20:]) / 20 < 0.4 * sum(history[:5]) / 5  # .14 to .22 of it measured
     model.eval()
-    said = torch.stack([ORDERS[1], ORDERS[4]])
+    texts = torch.stack(ORDERS)
     speech = model.synthesize(
-        said + 1,
-        torch.tensor([4, 4]),
-        latent_lengths=torch.tensor([8, 8]),
+        texts + 1,
+        torch.full((6,), 4),
+        latent_lengths=torch.full((6,), 8),
         steps=10,
         guidance=1.5,
-        random=ItemRandom(0, 0, ["x", "y"]),
+        random=ItemRandom(0, 0, [str(i) for i in range(6)]),
     )
-    heard = (speech.latents.mean(-1) < 0).long()
-    assert torch.equal(heard, torch.stack([spread(row) for row in said]))
+    targets = torch.stack([sounds[spread(row)] for row in texts])
+    distances = (speech.latents[:, None] - targets).square().mean((2, 3))
+    matching = distances.diagonal().mean()
+    others = (distances.sum() - distances.diagonal().sum()) / 30
+    assert matching < 0.4 * others  # .01 to .16 of it measured; 1 where the text is not followed
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,7 @@ def test_batch_equals_one_by_one(durations: str, kind: str) -> None:
         )
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("kind", ["convnext1d", "unet2d"])
 def test_it_learns_a_tiny_case(kind: str) -> None:
     torch.manual_seed(0)
@@ -211,19 +212,21 @@ def test_it_learns_a_tiny_case(kind: str) -> None:
         batch["mels"][i, : len(frames)] = spectra[frames]
     before = _error(model, batch)
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
-    for step in range(120):
+    for step in range(70):
         optimizer.zero_grad()
         _loss(model, batch, ["a", "b"], step).total.backward()
         optimizer.step()
-    assert _error(model, batch) < 0.6 * before
+    assert _error(model, batch) < 0.4 * before  # .08 to .14 of it measured
     speech = model.synthesize(batch["tokens"], batch["token_lengths"], random=ItemRandom(0, 0, ["a", "b"]))
     assert speech.lengths.tolist() == pytest.approx(batch["mel_lengths"].tolist(), abs=2)
 
 
 def _error(model: GradTTS, batch: dict[str, torch.Tensor]) -> float:
-    """Mean distance of a sampled mel to the true one, as far as both reach."""
+    """Mean distance of a mel sampled with little noise to the true one, as far as both reach."""
     model.eval()
-    speech = model.synthesize(batch["tokens"], batch["token_lengths"], random=ItemRandom(0, 0, ["a", "b"]))
+    speech = model.synthesize(
+        batch["tokens"], batch["token_lengths"], temperature=0.2, random=ItemRandom(0, 0, ["a", "b"])
+    )
     model.train()
     errors = []
     for i in range(2):

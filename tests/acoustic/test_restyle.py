@@ -185,6 +185,7 @@ def test_windows_are_the_same_place_of_both() -> None:
     assert int(part.parts["latent"].count) == 2 * 24 * 16
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("process", ["palette", "bridge"])
 @pytest.mark.parametrize("kind", ["convnext1d", pytest.param("unet2d", marks=pytest.mark.slow)])
 def test_it_learns_one_pair(process: str, kind: str) -> None:
@@ -206,9 +207,16 @@ def test_it_learns_one_pair(process: str, kind: str) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     model.eval()
-    found = model.sample(text, frames, style, steps=10, noise=ItemRandom(0, 0, ["c", "d"]))
-    means = found.mean(dim=(1, 2)) - 0.3 * text.mean(dim=(1, 2))
-    assert float(means[0]) > 0.5 and float(means[1]) < -0.5
+    draws = 16  # of each style: a single one may go astray
+    found = model.sample(
+        text[:1].expand(2 * draws, -1, -1),
+        torch.full((2 * draws,), 12),
+        style.repeat_interleave(draws, dim=0),
+        steps=10,
+        noise=ItemRandom(0, 0, [str(i) for i in range(2 * draws)]),
+    )
+    means = (found - 0.3 * text[:1]).view(2, -1).mean(1)
+    assert float(means[0]) > 0.25 and float(means[1]) < -0.25  # .56 to 1.07 measured, of 1
 
 
 @pytest.mark.parametrize("bad", [{"guidance": -1}, {"guidance": float("nan")}, {"steps": 0}, {"steps": 5000}])

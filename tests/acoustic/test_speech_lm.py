@@ -248,6 +248,7 @@ def test_the_second_reading_is_the_sum_over_all_alignments() -> None:
     assert float(part.count) == 2 and part.weight == 0.3
 
 
+@pytest.mark.trains
 def test_the_entropy_of_q_never_changes() -> None:
     """The codebook is frozen and q has no weights: H(q) is a constant of the data (section 3.1)."""
     model = _model()

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import types
 import warnings
 from collections.abc import Callable
@@ -22,7 +21,7 @@ WATCHED = ("torch", "numpy", "tyro", "rich", "soundfile", "tokenizers", "matplot
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -31,7 +30,7 @@ def intona(*arguments: str, stdin: bytes = b"", **environment: str) -> subproces
         [sys.executable, "-m", "intona", *arguments],
         input=stdin,
         capture_output=True,
-        timeout=120,
+        timeout=600,
         env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
         check=False,
     )
@@ -74,16 +73,19 @@ print("LOADED", sorted(set(sys.modules) & {set(WATCHED)!r}))
         assert f"\n  {name} " in done.stdout
 
 
-def test_help_is_quick():
-    intona("--help")  # bytecode written
-    best = min(_seconds("--help") for _ in range(3))
-    assert best < 1.0, f"intona --help took {best:.2f} s"
-
-
-def _seconds(*arguments: str) -> float:
-    began = time.perf_counter()
-    assert intona(*arguments).returncode == 0
-    return time.perf_counter() - began
+def test_help_imports_little():
+    """What the first line of help costs is what it imports: modules are counted, for seconds differ."""
+    code = """
+import sys
+before = set(sys.modules)
+from intona.cli import main
+main(["--help"])
+print("IMPORTED", len(set(sys.modules) - before))
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    imported = int(done.stdout.splitlines()[-1].removeprefix("IMPORTED "))
+    assert imported < 120
 
 
 @pytest.mark.parametrize("name", sorted(set(cli.VERBS) - {"prepare"}))
@@ -208,7 +210,7 @@ def test_output_into_a_closed_pipe_is_quiet():
         stdout=write,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     os.close(write)

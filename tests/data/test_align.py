@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from intona.errors import UserError
 from intona.nn.align import monotonic_search
 from intona.nn.masks import length_mask
 from intona.text import PhonemeTokenizer
+
+pytestmark = pytest.mark.trains
 
 FPS = 22050 / 256
 PHONES = ["k", "ˈa", "sʲ", "m", "ˈo", "t", "n", "ʂ", "ˈi", "r"]
@@ -231,9 +234,22 @@ def test_an_utterance_too_short_for_its_symbols_is_named(tmp_path):
     assert "skipped 1, too short for their symbols: u000" in report.table()
 
 
-def test_little_time_means_fewer_steps_not_half_a_schedule(tmp_path):
+def test_little_time_means_fewer_steps_not_half_a_schedule(tmp_path, monkeypatch):
+    """On a clock by which every step takes the same time."""
+    clock, rates, step = 0.0, [], _Aligner.step
+
+    def timed_step(self, loss, rate):
+        nonlocal clock
+        clock += 1.0
+        rates.append(rate)
+        step(self, loss, rate)
+
+    monkeypatch.setattr(_Aligner, "step", timed_step)
+    monkeypatch.setattr("intona.data.align.time", SimpleNamespace(monotonic=lambda: clock))
     made_up_corpus(tmp_path / "xx", n=12)
     config = AlignerConfig(channels=16, layers=1, max_frames=1500)
-    report = align(tmp_path / "xx", steps=100_000, minutes=0.04, config=config)
-    assert 10 <= report.steps < 2000 and report.seconds < 60
+    report = align(tmp_path / "xx", steps=100_000, minutes=1.0, config=config)
+    # .58 of the minute, 34 steps, for the forward sum, whose rate has fallen by its end; the rest for the refit.
+    assert rates[33] < 0.2 * max(rates[:33])
+    assert report.steps == len(rates) == pytest.approx(60, abs=2) and report.seconds == len(rates)
     assert f"{report.steps} steps" in report.source

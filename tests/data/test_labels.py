@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
 import numpy as np
+import parselmouth
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from parselmouth.praat import call, run
 
-from intona.data.labels import Label, frames, read_lab, read_labels, read_textgrid, shift, symbols
+from intona.data.labels import (
+    Label,
+    frames,
+    is_silence,
+    read_lab,
+    read_labels,
+    read_textgrid,
+    shift,
+    symbols,
+)
+from intona.data.prepare import PrepareConfig, prepare
+from intona.data.prepared import Prepared
 from intona.errors import UserError
 
 LONG = """File type = "ooTextFile"
@@ -134,6 +148,152 @@ def test_a_damaged_textgrid_is_refused(tmp_path: Path, old: str, new: str, messa
         read_textgrid(path)
 
 
+def praat_tiers(path: Path) -> dict[str, list[Label]]:
+    """The interval tiers of a file as Praat itself reads them."""
+    grid = parselmouth.Data.read(str(path))
+    tiers = {}
+    for tier in range(1, int(call(grid, "Get number of tiers")) + 1):
+        if call(grid, "Is interval tier", tier):
+            tiers[call(grid, "Get tier name", tier)] = [
+                Label(
+                    call(grid, "Get start time of interval", tier, i),
+                    call(grid, "Get end time of interval", tier, i),
+                    call(grid, "Get label of interval", tier, i),
+                )
+                for i in range(1, int(call(grid, "Get number of intervals", tier)) + 1)
+            ]
+    return tiers
+
+
+@pytest.mark.parametrize("form", ["Save as text file", "Save as short text file"])
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16"])
+def test_what_praat_writes_is_read_as_praat_reads_it(tmp_path: Path, form: str, encoding: str) -> None:
+    grid = call("Create TextGrid", 0.0, 2.25, "phones words marks", "marks")
+    for tier, edges in ((1, (0.4, 0.9, 1.0, 1.7)), (2, (0.4, 1.7))):
+        for edge in edges:
+            call(grid, "Insert boundary", tier, edge)
+    for i, label in enumerate(("<p:>", "aɪ", 'say ""hi"" ! 3', "ё <exists> 7", ""), 1):
+        call(grid, "Set interval text", 1, i, label)
+    call(grid, "Set interval text", 2, 2, "привет = 5")
+    call(grid, "Insert point", 3, 0.7, "! 1 2")
+    path = tmp_path / "a.TextGrid"
+    run(f'Text writing preferences: "{encoding}"')
+    try:
+        call(grid, form, str(path))
+    finally:
+        run('Text writing preferences: "try ASCII, then UTF-16"')
+    assert path.read_bytes().startswith(b"\xfe\xff") == (encoding == "UTF-16")
+    tiers = read_textgrid(path)
+    assert tiers == praat_tiers(path)
+    assert [x.label for x in tiers["phones"]] == ["<p:>", "aɪ", 'say ""hi"" ! 3', "ё <exists> 7", ""]
+
+
+COMMENTED = """"ooTextFile" ! not "a" short one
+"TextGrid"   ! what 3 it is
+0 1.5 ! the "time" domain, 7
+<exists> ! <absent> 5
+2 tiers, no! 9 fewer
+"IntervalTier" "phones" ! type and "name"
+0 1.5
+3 intervals coming ! 4
+0 0.5! half
+"a" ! 1 2
+0.5 0.7 "b""!
+c" ! "d"
+0.7 1.5 "<p:>"
+"TextTier" "marks" 0 1.5 1 point: 0.7 "!"
+! 1
+"""
+
+
+def test_comments_are_left_out_as_praat_leaves_them_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.TextGrid"
+    text = COMMENTED.replace("2 tiers, no! 9 fewer", "2 tiers, no!wonder")
+    path.write_text(text, encoding="utf-8")
+    expected = [Label(0, 0.5, "a"), Label(0.5, 0.7, 'b"!\nc'), Label(0.7, 1.5, "<p:>")]
+    assert read_textgrid(path) == praat_tiers(path) == {"phones": expected}
+
+
+def test_a_binary_textgrid_says_how_to_save_it(tmp_path: Path) -> None:
+    grid = call("Create TextGrid", 0.0, 1.0, "phones", "")
+    path = tmp_path / "a.TextGrid"
+    call(grid, "Save as binary file", str(path))
+    with pytest.raises(UserError, match=r"a binary TextGrid.*text file"):
+        read_textgrid(path)
+
+
+@pytest.mark.parametrize("text", [LONG, SHORT])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("intervals: size = 2", "intervals: size = 3"), 'tier "words" declares 3 intervals and holds 2'),
+        (("intervals: size = 2", "intervals: size = 1"), 'tier "words" declares 1 intervals and holds 2'),
+        (("points: size = 1", "points: size = 2"), 'tier "marks" declares 2 points and holds 1'),
+        (("size = 3\n", "size = 2\n"), "declares 2 tiers and holds 3"),
+        (("size = 3\n", "size = 4\n"), "declares 4 tiers and holds 3"),
+    ],
+)
+def test_a_size_that_is_not_true_is_refused(
+    tmp_path: Path, text: str, change: tuple[str, str], message: str
+) -> None:
+    old, new = change
+    if text is SHORT:  # the same numbers, without the words that say what they are
+        places = {"intervals: size = 2": '"words"\n0\n1.5\n2\n', "points: size = 1": '"marks"\n0\n1.5\n1\n'}
+        old = places.get(old, "<exists>\n3\n")
+        new = old[:-2] + new.strip()[-1] + "\n"
+    assert old in text
+    path = tmp_path / "a.TextGrid"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"a\.TextGrid: {message}"):
+        read_textgrid(path)
+
+
+def test_the_last_interval_that_is_cut_off_is_missed(tmp_path: Path) -> None:
+    path = tmp_path / "a.TextGrid"
+    path.write_text(SHORT.removesuffix('0.5\n1.5\n"aɪ"\n'), encoding="utf-8")
+    with pytest.raises(UserError, match='tier "phones" declares 2 intervals and holds 1'):
+        read_textgrid(path)
+
+
+def test_gaps_are_silence(tmp_path: Path) -> None:
+    head = '"ooTextFile"\n"TextGrid"\n0 2 <exists> 1\n"IntervalTier" "phones" 0 2 4\n'
+    rows = '0.1 0.5 "a" 0.8 1.0 "b" 1.001 1.2 "c" 1.2 1.5 "d"\n'
+    path = tmp_path / "a.TextGrid"
+    path.write_text(head + rows)
+    labels = read_labels(path)
+    assert labels == [
+        Label(0, 0.1, ""),
+        Label(0.1, 0.5, "a"),
+        Label(0.5, 0.8, ""),
+        Label(0.8, 1.001, "b"),  # a millisecond is the rounding of another program
+        Label(1.001, 1.2, "c"),
+        Label(1.2, 1.5, "d"),
+        Label(1.5, 2, ""),
+    ]
+    assert [x.label for x in symbols(labels)] == ["pau", "a", "pau", "b", "c", "d", "pau"]
+
+
+def test_an_empty_tier_has_no_labels(tmp_path: Path) -> None:
+    path = tmp_path / "a.TextGrid"
+    path.write_text('"ooTextFile" "TextGrid" 0 2 <exists> 1 "IntervalTier" "phones" 0 2 0\n')
+    with pytest.raises(UserError, match="holds no label of a sound"):
+        read_labels(path)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["", " ", "sil", "<sil>", "SIL", "sp", "sp1", "SP2", "spn", "pau", "Pau", "_", "silence", "<p:>", "<P:>"],
+)
+def test_the_usual_names_of_silence(label: str) -> None:
+    assert is_silence(label)
+    assert symbols([Label(0, 1, "a"), Label(1, 2, label)])[1].label == "pau"
+
+
+@pytest.mark.parametrize("label", ["a", "s", "p", "p:", "@", "{", "?", "1", "spa", "ʔ", "ə1", "SH"])
+def test_sounds_are_no_silence(label: str) -> None:
+    assert not is_silence(label)
+
+
 def test_festvox_labels_of_the_real_corpus(corpus: Path) -> None:
     for path in sorted((corpus / "lab").iterdir()):
         labels = read_lab(path)
@@ -183,3 +343,24 @@ def test_frames_are_positive_and_sum(steps: list[float], spare: int) -> None:
 def test_more_labels_than_frames_is_an_error() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         frames([Label(0, 1, "a")] * 3, 2, 0.01)
+
+
+def test_a_corpus_labelled_with_gaps_is_prepared_as_with_pauses(tmp_path: Path, corpus: Path) -> None:
+    """The real labels as TextGrids that leave every pause out: the same symbols last as long."""
+    for path in (corpus / "lab").iterdir():
+        labels = read_lab(path)
+        kept = [x for x in labels if not is_silence(x.label)]
+        end = labels[-1].end
+        head = f'"ooTextFile" "TextGrid" 0 {end} <exists> 1 "IntervalTier" "phones" 0 {end}'
+        rows = "\n".join(f'{x.start} {x.end} "{x.label}"' for x in kept)
+        (tmp_path / f"{path.stem}.TextGrid").write_text(f"{head} {len(kept)}\n{rows}\n")
+    config = PrepareConfig(language="ru", phonemes="corpus", workers=0, limit=5)
+    prepared = []
+    for name, folder in (("pauses", None), ("gaps", str(tmp_path))):
+        prepare("festvox", corpus, tmp_path / name, dataclasses.replace(config, labels=folder))
+        prepared.append(Prepared.open(tmp_path / name))
+    assert sum("pau" in item.phonemes[1:-1] for item in prepared[0]) >= 2
+    for a, b in zip(*prepared, strict=True):
+        assert a.phonemes == b.phonemes
+        ours, theirs = prepared[0].durations(a), prepared[1].durations(b)
+        assert ours is not None and theirs is not None and np.array_equal(ours, theirs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,11 @@ from intona.data.finish import split_ids
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.data.selection import of_kept, select
+from intona.errors import UserError
 
 HERE = Path(__file__)  # any file that exists stands for a recording
 SPLITS = ("train", "dev", "test")
+TEXT = "добрый день"
 
 
 def records(n: int) -> list[Record | BadLine]:
@@ -76,3 +78,14 @@ def test_a_limit_changes_nobodys_split(corpus: Path, tmp_path: Path) -> None:
         assert sum(len(some.items(name)) for name in SPLITS) == limit
         assert all(parts[i.id] == name for name in SPLITS for i in some.items(name))
         assert some.items("dev") and some.items("test")
+
+
+def test_nothing_left_to_train_on_is_refused(wav: Callable[..., Path], tmp_path: Path) -> None:
+    src, ids = tmp_path / "src", ["a", "b", "c"]
+    (trained,) = split_ids(ids, None, None)["train"]
+    for id in ids:
+        wav(src / "wavs" / f"{id}.wav", level=0.0 if id == trained else 0.2)
+    (src / "metadata.csv").write_text("".join(f"wavs/{id}.wav|{TEXT}|s\n" for id in ids), encoding="utf-8")
+    config = PrepareConfig(language="ru", stress="none", workers=0)
+    with pytest.raises(UserError, match="is all of dev and test"):
+        prepare("csv", src, tmp_path / "out", config)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intona.data.correspondence import is_pause, is_silence, learn_correspondence
-from intona.data.labels import read_lab
+from intona.data.correspondence import is_pause, learn_correspondence
+from intona.data.labels import is_silence, read_lab
 from intona.data.transfer import fit_frames, tidy, transfer_items
 
 ASSETS = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
@@ -131,9 +131,54 @@ def test_too_short_audio_is_skipped_and_named():
     assert set(report.skipped) == {"7", "none"} and "7" not in durations and report.utterances == 19
 
 
+@pytest.mark.parametrize("silence", [None, "", "sil", "<sil>", "SP1", "spn", "_", "silence", "<p:>"])
+def test_pauses_have_their_frames_whatever_silence_is_called(silence):
+    """Or left out: the gap between two intervals is the same pause. No phone grows by it."""
+    symbols, labels, _, _ = made_up(60, seed=3, drop=0.0, extra=0.0)
+    n_frames = {k: round(v[-1][1] * FPS) for k, v in labels.items()}
+    expected, report = transfer_items(symbols, labels, n_frames, frames_per_second=FPS)
+    other = {
+        k: tidy(
+            [(a, b, silence if s == "pau" else s) for a, b, s in rows if s != "pau" or silence is not None]
+        )
+        for k, rows in labels.items()
+    }
+    durations, again = transfer_items(symbols, other, n_frames, frames_per_second=FPS)
+    pauses = [np.array([is_pause(s) for s in symbols[k]]) for k in symbols]
+    inside = [d[p][:-1].sum() for d, p in zip(expected.values(), pauses, strict=True)]
+    assert sum(inside) > 1000
+    assert [d[p][:-1].sum() for d, p in zip(durations.values(), pauses, strict=True)] == inside
+    assert again.silences == report.silences > 50 and again.silences_matched == 1.0
+
+
+def test_labels_that_no_phoneme_takes_are_counted():
+    symbols, labels, _, _ = made_up(60, seed=4, drop=0.0, extra=0.0)
+    of = 0
+    for rows in labels.values():  # a noise between words, of which our symbols know nothing
+        at = next((i for i, row in enumerate(rows) if i and row[2] == "pau"), None)
+        if at is not None and at < len(rows) - 1:
+            a, b, _ = rows[at]
+            rows[at : at + 1] = [(a, (a + b) / 2, "<breath>"), ((a + b) / 2, b, "pau")]
+            of += 1
+    n_frames = {k: round(v[-1][1] * FPS) for k, v in labels.items()}
+    _, report = transfer_items(symbols, labels, n_frames, frames_per_second=FPS)
+    count, occurrences = report.unmatched["<breath>"]
+    assert occurrences == of > 20 and count > 0.9 * of
+    assert report.labels_matched < 1.0 and next(iter(report.unmatched)) == "<breath>"
+
+
 def test_tidy_joins_silences_and_closes_gaps():
     rows = [(0, 0.1, "pau"), (0.1, 0.2, "#"), (0.2, 0.2, "a"), (0.2, 0.3, "b"), (0.35, 0.4, "c")]
-    assert tidy(rows) == [(0.0, 0.2, "pau"), (0.2, 0.35, "b"), (0.35, 0.4, "c")]
+    rows += [(0.401, 0.5, "d"), (0.6, 0.7, "<p:>"), (0.8, 0.9, "e")]
+    assert tidy(rows) == [
+        (0.0, 0.2, "pau"),
+        (0.2, 0.3, "b"),
+        (0.3, 0.35, ""),
+        (0.35, 0.401, "c"),
+        (0.401, 0.5, "d"),
+        (0.5, 0.8, ""),
+        (0.8, 0.9, "e"),
+    ]
 
 
 @pytest.mark.skipif(not ASSETS.is_dir(), reason="the small Festvox corpus is not here")

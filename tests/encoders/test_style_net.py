@@ -56,6 +56,7 @@ def test_deviations_are_of_the_corpus() -> None:
         corpus_scale(rows[:1])
 
 
+@pytest.mark.trains
 def test_the_net_learns_pairs_and_ignores_padding() -> None:
     """Mels whose mean bin is the first number of the text: a sound's own text becomes its nearest."""
     torch.manual_seed(0)
@@ -73,12 +74,12 @@ def test_the_net_learns_pairs_and_ignores_padding() -> None:
         parts["contrastive"].mean.backward()
         optimizer.step()
         losses.append(float(parts["contrastive"].mean.detach()))
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]  # .18 to .42 of it measured; neighbours stay alike
     net.eval()
     with torch.no_grad():
         own = net.embed_audio(mels, lengths)
         near = (net.embed_text(text) @ own.T).argmax(1)
-        assert float((near - torch.arange(16)).abs().float().mean()) < 1.5
+        assert float((near - torch.arange(16)).abs().float().mean()) < 1.5  # .3 to .5 measured, 5 by chance
         padded = torch.cat([mels, torch.full((16, 7, 12), 1000.0)], dim=1)
         assert torch.allclose(net.embed_audio(padded, lengths), own, atol=1e-5)
 

@@ -6,6 +6,7 @@ Numbers in the docstrings are those of the list in docs/evaluation.md.
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from scipy.stats import binomtest
 
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation import EvaluationConfig, Manifest, Report, Row, evaluate, to_json, to_markdown
 from intona.evaluation.asr import AsrJudge
+from intona.evaluation.failures import FailureJudge
+from intona.evaluation.finished import find_audio
 from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
+from intona.evaluation.normalize import normalizer
+from intona.evaluation.wavs import index_folder
 
 QUICK = EvaluationConfig(resamples=500)
 Folder = Callable[..., Path]
@@ -67,6 +73,69 @@ def test_the_hypothesis_side_is_the_audio(
     """1. What is spoken decides, never the file compared with itself: other speech, WER 1."""
     report = _run(folder("ours"), manifest, tmp_path, asr(lambda audio: "совсем другие слова сказаны"))
     assert report.row("ours").cells["wer"].counted.estimate >= 1.0  # type: ignore[union-attr]
+
+
+def test_one_made_up_transcript_is_one_lost_utterance(
+    folder: Folder, manifest: Manifest, tmp_path: Path, asr: Asr, hears_right: Hear
+) -> None:
+    """40 words for three: three errors of the robust figure, 40 of the plain one, and both stand there."""
+    made_up = "спасибо за просмотр подписывайтесь на канал " * 8
+    first = np.argmax([1 if t == "кот ест рыбу" else 0 for t in (r.text for r in manifest.rows)])
+
+    def hear(audio: Audio) -> str:
+        right = hears_right(audio)
+        return made_up if right == manifest.rows[first].text else right
+
+    report = _run(folder("ours"), manifest, tmp_path, asr(hear))
+    wer, cer = (report.row("ours").cells[name] for name in ("wer", "cer"))
+    total = sum(len(r.text.split()) for r in manifest.rows)
+    errors = len(made_up.split())
+    assert wer.counted.estimate == pytest.approx(errors / total)  # type: ignore[union-attr]
+    assert wer.robust.estimate == wer.robust_scored.estimate == pytest.approx(3 / total)  # type: ignore[union-attr]
+    assert cer.robust.estimate < 0.25 < 1 < cer.counted.estimate  # type: ignore[union-attr]
+    heads = "| WER ↓ | WER macro ↓ | WER robust ↓ | CER ↓ | CER macro ↓ | CER robust ↓ |"
+    lines = to_markdown(report).splitlines()
+    rows = [lines[i + 2] for i, line in enumerate(lines) if heads in line]
+    assert len(rows) == 2 and all(f"| {3 / total:.3f} [" in row for row in rows)
+
+
+def test_no_failure_is_not_said_to_be_impossible(
+    folder: Folder, manifest: Manifest, tmp_path: Path, ears: Any, hears_right: Hear
+) -> None:
+    """0 of 4 is a share between 0 and .49, and so is a difference of two such systems."""
+    judge = FailureJudge(ears(hears_right), normalizer("ru"))
+    systems = {"ours": folder("ours"), "theirs": folder("theirs")}
+    report = _run(Path(), manifest, tmp_path, judge, systems=systems)
+    cell = report.row("ours").cells["ar_failure"].counted
+    expected = binomtest(0, 4).proportion_ci(method="wilson")
+    assert cell is not None and (cell.low, cell.high) == pytest.approx((expected.low, expected.high))
+    paired = next(d for d in report.differences if d.measure == "ar_failure").paired
+    assert (paired.low, paired.high) == pytest.approx((-expected.high, expected.high)) and paired.p == 1.0
+    assert "of shares (failure rates, votes) Wilson's score interval" in to_markdown(report)
+
+
+def test_digits_in_a_text_are_told(folder: Folder, tmp_path: Path, asr: Asr) -> None:
+    manifest = Manifest(rows=(Row(id="u0", text="ему 25 лет"), Row(id="u1", text="без цифр")))
+    wavs = folder("ours")
+    words = {0: "ему двадцать пять лет", 1: "без цифр"}
+    ours = asr(lambda audio: words[0 if len(audio.samples) == 8000 else 1])
+    voice = soundfile.read(wavs / "u1.wav")[0]
+    soundfile.write(wavs / "u1.wav", voice[:7000], 16000)
+    with pytest.warns(UserWarning, match=r"1 of 2 texts hold digits \(u0\): compared as the front end reads"):
+        report = _run(wavs, manifest, tmp_path, ours)
+    assert report.row("ours").cells["wer"].counted.estimate == 0.0  # type: ignore[union-attr]
+    assert "- 1 of 2 texts hold digits" in to_markdown(report)
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_ids_are_found_in_either_unicode_form(tmp_path: Path, voice: Any, listed: str, stored: str) -> None:
+    row = Row(id=unicodedata.normalize(listed, "ёж_й"), text="да")
+    (tmp_path / "wavs").mkdir()
+    path = tmp_path / "wavs" / f"{unicodedata.normalize(stored, row.id)}.wav"
+    voice(0.3).write(path)
+    files, extra = index_folder(tmp_path / "wavs", Manifest(rows=(row,)))
+    assert (files, extra) == ({row.id: path}, [])
+    assert find_audio(tmp_path / "wavs", [row.id]) == {row.id: path}
 
 
 def test_order_of_manifest_and_folder_play_no_part(

@@ -75,6 +75,13 @@ def test_running_on_and_trailing_off(ears: Any, voice: Voice) -> None:
         assert (found["trailing_silence"], found["ar_failure"]) == (flag, flag)
 
 
+def test_figures_take_as_long_as_their_words(ears: Any, voice: Voice) -> None:
+    """Nine letters and digits, of which some 35 letters are spoken."""
+    text, transcript = "В 1999 году", "в тысяча девятьсот девяносто девять году"
+    assert _judge(ears, transcript, voice(4.0), text)["runaway"] == 0
+    assert _judge(ears, transcript, voice(12.0), text)["runaway"] == 1
+
+
 def test_a_failed_output_was_not_spoken(ears: Any) -> None:
     judge = FailureJudge(SharedTranscriber(ears(str)), normalizer("ru"))
     found = {k: s.value for k, s in judge.failed(Row(id="a", text=TEXT)).items()}

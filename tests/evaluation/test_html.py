@@ -184,6 +184,36 @@ def test_figures_of_the_page_are_those_of_the_files(report: Path, wavs: dict[str
         assert shown in words
 
 
+def test_distillmos_stands_in_the_headline_and_the_robust_figure_in_the_tables(report: Path):
+    path = report / "table.json"
+    table = json.loads(path.read_text(encoding="utf-8"))
+    interval = {"low": None, "high": None, "n": 4, "clusters": 4}
+    names = ["x0", "cer", "x1", "x2", "distillmos"]
+    table["measures"][0]["capped"] = True
+    table["measures"] += [
+        {"name": n, "title": n.upper(), "pooled": False, "failed": 1.0, "better": "lower", "digits": 2}
+        for n in names
+    ]
+    for row in table["rows"]:
+        row["cells"]["wer"]["robust"] = row["cells"]["wer"]["robust_scored"] = {**interval, "estimate": 0.77}
+        for n in names:
+            figure = {**interval, "estimate": 4.25}
+            row["cells"][n] = {"counted": figure, "scored": figure, "flagged": False}
+    path.write_text(json.dumps(table), encoding="utf-8")
+    source = write_html(report, wavs={}, utterances=0).read_text(encoding="utf-8")
+    headline = source[source.index('id="headline"') : source.index('id="counted"')]
+    titles = re.findall(r"<dt>(.*?) ↓</dt>", headline)
+    assert titles == ["WER", "CER", "DISTILLMOS"] * 2
+    assert source.count("WER robust ↓") == 2 and source.count(">0.770<") == 4
+
+
+def test_names_of_systems_stay_on_one_line():
+    style = (Path(figures.__file__).parent / "style.css").read_text(encoding="utf-8")
+    rule = re.search(r"\ntbody th \{(.*?)\}", style)
+    assert rule and "white-space: nowrap" in rule[1]
+    assert not re.search(r"th[^{}]*\{[^}]*(overflow-wrap: anywhere|word-break|max-width)", style)
+
+
 def test_utterances_are_chosen_by_rank(report: Path):
     finished = read_report(report)
     picked, rule = cards_module.choose(finished, 2)

@@ -49,6 +49,13 @@ def test_speaker_may_be_left_out(tmp_path: Path) -> None:
     assert read_manifest(_write(tmp_path / "m.csv", "x1|привет\n")).rows[0].speaker == ""
 
 
+def test_a_text_is_not_cut_at_a_pipe(tmp_path: Path) -> None:
+    rows = "a|раз\nb|два\nc|три | четыре\n"
+    with pytest.raises(UserError, match=r"line 3: 3 fields where most lines have 2"):
+        read_manifest(_write(tmp_path / "m.csv", rows))
+    assert read_manifest(_write(tmp_path / "m.csv", "a|раз|x\nb|два\n")).rows[0].speaker == "x"
+
+
 @pytest.mark.parametrize("field", ["id", "text", "speaker"])
 def test_hash_covers_every_field_and_the_order(field: str) -> None:
     base = {"id": "a", "text": "раз", "speaker": "s"}

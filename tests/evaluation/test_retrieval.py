@@ -23,7 +23,7 @@ def _labels() -> tuple[list[str], list[str], list[str]]:
 
 
 def _run(text: np.ndarray, audio: np.ndarray, **more: Any) -> dict[str, float]:
-    found = retrieval(text, audio, *_labels(), **{"gallery": 16, "resamples": 200, "queries": 600, **more})
+    found = retrieval(text, audio, *_labels(), **{"gallery": 16, "queries": 600, **more})
     return {name: r.recall.estimate for name, r in found.items() if r.recall is not None}
 
 
@@ -32,7 +32,7 @@ def test_equal_vectors_are_always_found() -> None:
 
 
 def test_unrelated_vectors_are_found_by_chance() -> None:
-    found = retrieval(NOISE, RNG.normal(size=(N, D)), *_labels(), gallery=16, queries=1200, resamples=500)
+    found = retrieval(NOISE, RNG.normal(size=(N, D)), *_labels(), gallery=16, queries=1200)
     for name, r in found.items():
         if r.recall is not None:
             assert r.recall.estimate == pytest.approx(r.chance, abs=0.05), name
@@ -78,7 +78,7 @@ def test_a_baseline_is_a_mean_of_what_is_known() -> None:
 
 def test_hits_are_those_of_the_recall_and_alike_for_all_runs() -> None:
     audio = RNG.normal(size=(N, D))
-    how: dict[str, Any] = {"gallery": 16, "resamples": 50, "queries": 600}
+    how: dict[str, Any] = {"gallery": 16, "queries": 600}
     one, two = (retrieval(t, audio, *_labels(), **how) for t in (NOISE, audio + NOISE))
     for name, recall in one.items():
         if recall.recall is None:
@@ -109,16 +109,12 @@ def test_galleries_are_what_they_say(condition: str) -> None:
 def test_tokens_without_a_full_gallery_are_counted() -> None:
     phones = ["rare"] * 3 + ["often"] * 60
     vectors = RNG.normal(size=(63, 4))
-    found = retrieval(
-        vectors, vectors, phones, ["s"] * 63, [str(u) for u in range(63)], gallery=32, ks=(1,), resamples=50
-    )
+    found = retrieval(vectors, vectors, phones, ["s"] * 63, [str(u) for u in range(63)], gallery=32, ks=(1,))
     sim = found["R@1-sim text-audio"]
     assert (sim.queries, sim.left_out) == (60, 3)
     diff = found["R@1-diff text-audio"]
     assert (diff.gallery, diff.chance, diff.queries) == (2, 0.5, 63)
-    none = retrieval(
-        vectors, vectors, phones, ["s"] * 63, [str(u) for u in range(63)], gallery=64, ks=(5,), resamples=50
-    )
+    none = retrieval(vectors, vectors, phones, ["s"] * 63, [str(u) for u in range(63)], gallery=64, ks=(5,))
     assert none["R@5-sim text-audio"].recall is None and none["R@5-sim text-audio"].why
     assert none["R@5-diff text-audio"].recall is None  # k = 5 of 2 is no test
 

@@ -104,8 +104,9 @@ def test_the_time_limit_starts_nothing_more(tmp_path: Path) -> None:
 
 
 def test_processes_of_a_job_count_among_its_time(tmp_path: Path) -> None:
-    assert run(plan(job("a", "in_a_pool"), job("b", "write", text="b")), tmp_path).complete
-    assert spent(tmp_path, "a")[1] - spent(tmp_path, "b")[1] > 0.5
+    assert run(plan(job("a", "in_a_pool")), tmp_path).complete
+    # Beyond the processor time of the job's own process there are the 0.6 s that its worker has spun.
+    assert spent(tmp_path, "a")[1] - float(made(tmp_path, "a")) > 0.55
 
 
 def test_several_workers_have_one_thread_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,14 +129,14 @@ def test_an_interrupted_or_killed_study_leaves_no_job_behind(how: signal.Signals
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     pid_file = folder(tmp_path, "w") / "pid"
-    for _ in range(600):
+    for _ in range(3000):
         if pid_file.is_file() and pid_file.read_text():
             break
         time.sleep(0.1)
     child = int(pid_file.read_text())
     process.send_signal(how)
-    process.wait(SAVING_SECONDS + 30)  # what the engine gives a job to save in, and a slow machine
-    for _ in range(100):
+    process.wait(SAVING_SECONDS + 300)  # what the engine gives a job to save in, and a slow machine
+    for _ in range(3000):
         try:
             os.kill(child, 0)
         except ProcessLookupError:

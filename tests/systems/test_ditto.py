@@ -34,6 +34,8 @@ from intona.systems.prosody import speakers
 from intona.systems.prosody.ditto_latents import open_latents
 from intona.vocoder import load_vocoder
 
+pytestmark = pytest.mark.trains
+
 SMALL = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
 FEW = {
     "loop.steps": "4",

@@ -18,6 +18,8 @@ from intona.errors import UserError
 from intona.synth import ditto
 
 pytest.importorskip("transformers", reason="a published text encoder needs transformers")
+
+pytestmark = pytest.mark.trains
 LETTERS = "абвгдеёжзийклмнопрстуфхцчшщъыьэюя"
 SIGNS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 

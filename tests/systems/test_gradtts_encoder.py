@@ -22,6 +22,8 @@ from intona.errors import UserError
 from intona.systems.prosody import gradtts, speakers
 from intona.text import BpeTokenizer, PhonemeTokenizer
 
+pytestmark = pytest.mark.trains
+
 FEW = {"loop.steps": "2", "loop.save_every": "2", "loop.validate_every": "2", "loop.precision": "fp32"}
 
 

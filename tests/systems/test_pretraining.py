@@ -22,6 +22,8 @@ from intona.errors import UserError
 from intona.systems.prosody import contrastive, mlm
 from intona.systems.prosody.retrieve import Space, retrieve
 
+pytestmark = pytest.mark.trains
+
 HERE = Path(__file__).parent
 STAGES = ("prosody.mlm", "prosody.contrastive", "prosody.refine")
 QUICK = {

@@ -18,6 +18,8 @@ from intona.sets.prompts import read_columns
 from intona.study import common, stages
 from intona.synth.ditto import DittoVoice
 
+pytestmark = pytest.mark.trains
+
 SMALL = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
 SAID = (  # as long as the recordings; what is heard does not matter here
     "Good morning to all of you, and thank you for coming here so early today.",

@@ -22,6 +22,8 @@ from intona.study.page import Point, spearman
 from intona.systems.prosody import probe, study, study_report
 from intona.systems.prosody.published import CLAIMS
 
+pytestmark = pytest.mark.trains
+
 LOOP = {"loop.steps": "4", "loop.save_every": "2", "loop.validate_every": "4", "loop.keep": "9"}
 FEW = LOOP | {"loop.precision": "fp32"}
 NOBODY = FEW | {"speaker": "none", "batch": "6", "per_utterance": "1"}

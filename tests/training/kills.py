@@ -20,6 +20,19 @@ from intona import checkpoint
 from intona.errors import UserError
 
 
+def stopped_inside_a_save(child: int, run: Path, rng: random.Random) -> None:
+    """Halt the child while a save is under way: halted, looked at, and let go on until it is inside one."""
+    while True:
+        while not any(run.glob(".step-*.tmp")):
+            time.sleep(0.0002)
+        time.sleep(rng.uniform(0.0, 0.004))
+        os.kill(child, signal.SIGSTOP)
+        os.waitpid(child, os.WUNTRACED)
+        if any(run.glob(".step-*.tmp")):
+            return
+        os.kill(child, signal.SIGCONT)
+
+
 def main() -> None:
     run, kills = Path(sys.argv[1]), int(sys.argv[2])
     rng = random.Random(0)
@@ -30,7 +43,7 @@ def main() -> None:
     }
     found = {"kills": 0, "inside": 0, "whole": 0, "lost": 0, "partial": 0}
     checkpoint.save(run, 0, tensors=tensors, files={"config.json": {}})
-    for _ in range(kills):
+    for kill in range(kills):
         reader, writer = os.pipe()
         child = os.fork()
         if not child:
@@ -44,7 +57,10 @@ def main() -> None:
                 os.write(writer, step.to_bytes(8, "little"))  # the save has returned
                 checkpoint.prune(run, keep=2)
         os.close(writer)
-        time.sleep(rng.uniform(0.0, 0.08))
+        if kill % 2:
+            stopped_inside_a_save(child, run, rng)
+        else:
+            time.sleep(rng.uniform(0.0, 0.08))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with open(reader, "rb") as pipe:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def test_sigkill_at_any_moment_of_saving(tmp_path: Path, kills: int) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert (found["kills"], found["whole"], found["lost"], found["partial"]) == (kills, kills, 0, 0)
-    assert found["inside"] >= kills // 10  # the kills do fall into saves
+    assert found["inside"] >= kills // 2  # every other kill waits for a save to be under way
 
 
 @pytest.fixture
@@ -68,6 +67,7 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.trains
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_dead_rank_ends_the_other(corpus: Path, tmp_path: Path, rank: int) -> None:
     out = tmp_path / "run"
@@ -85,7 +85,6 @@ def test_a_dead_rank_ends_the_other(corpus: Path, tmp_path: Path, rank: int) -> 
         "--kill-rank",
         rank,
     ]
-    started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, str(HERE / "runs.py"), *map(str, arguments)],
         stderr=subprocess.PIPE,
@@ -94,9 +93,8 @@ def test_a_dead_rank_ends_the_other(corpus: Path, tmp_path: Path, rank: int) -> 
         start_new_session=True,
     )
     # The pipe closes when both ranks are gone.
-    _, said = process.communicate(timeout=240)
+    _, said = process.communicate(timeout=900)
     assert process.returncode != 0
-    assert time.monotonic() - started < 240
     assert checkpoint.steps(out)[-1] == 4
     checkpoint.verify(checkpoint.resolve(out))
     if rank == 1:

@@ -16,6 +16,8 @@ from intona.errors import UserError
 from intona.systems.prosody import gradtts, mlm
 from intona.training.initial import Rows, built_as, start_from
 
+pytestmark = pytest.mark.trains
+
 
 class Net(nn.Module):
     def __init__(self, rows: int, width: int = 3) -> None:
@@ -118,7 +120,7 @@ def test_a_voice_starts_from_another(corpus: Path, tmp_path: Path):
     )
     said = config.read_json(checkpoint.resolve(second) / "config.json")
     assert said["init"] == identity_of(first) and said["model"]["decoder"]["dim"] == 24
-    assert dev(second, 0) == pytest.approx(dev(first, 6), rel=1e-6)
+    assert dev(second, 0) == pytest.approx(dev(first, 6), rel=1e-5)
     assert dev(second, 0) != pytest.approx(dev(first, 0), rel=1e-3)
 
 

@@ -21,6 +21,8 @@ from intona.training.ema import EMA
 from intona.training.optim import OptimConfig, lr_at
 from intona.training.stopping import StopSignals
 
+pytestmark = pytest.mark.trains
+
 HERE = Path(__file__).parent
 
 
@@ -32,7 +34,7 @@ def _run(*args: object, ok: bool = True) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         env=env,
-        timeout=300,
+        timeout=600,
         # What runs in the background ignores SIGINT, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -193,9 +195,9 @@ def test_ema_is_the_recurrence() -> None:
         ema.update(module, step)
         d = min(0.9, (1 + step) / (10 + step))
         want = d * want + (1 - d) * step
-    assert float(ema.shadow["weight"]) == pytest.approx(want, rel=1e-6)
+    assert float(ema.shadow["weight"]) == pytest.approx(want, rel=1e-5)
     with ema.swapped_in(module):
-        assert float(module.weight) == pytest.approx(want, rel=1e-6)
+        assert float(module.weight) == pytest.approx(want, rel=1e-5)
     assert float(module.weight) == 5.0
 
 

@@ -88,7 +88,7 @@ def test_reach_holds_and_is_tight() -> None:
 
 
 def test_bf16_is_close_to_float32(vocoder: HifiGan, mel: np.ndarray) -> None:
-    some = torch.from_numpy(mel)[None, 40:80]
+    some = torch.from_numpy(mel)[None, 70:76]  # few: without bfloat16 in the processor it is very slow
     low = HifiGan(vocoder.generator, vocoder.config, vocoder.spec, bf16=True).decode(some)
     high = vocoder.decode(some)
     assert low.dtype == torch.float32 and (low - high).norm() / high.norm() < 0.08

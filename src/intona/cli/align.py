@@ -47,6 +47,12 @@ def main(arguments: list[str]) -> None:
         taken = transfer(request.data)
         print(f"aligned {taken.utterances} utterances with the corpus's labels")
         print(f"matched {taken.matched:.1%} of the phonemes, {taken.labels_matched:.1%} of the labels")
+        if taken.silences:
+            print(f"{taken.silences_matched:.1%} of {taken.silences} silences inside utterances are pauses")
+        if taken.unmatched:
+            shown = [f"{label} ({n} of {of})" for label, (n, of) in list(taken.unmatched.items())[:8]]
+            more = len(taken.unmatched) - len(shown)
+            print(f"labels without a phoneme: {', '.join(shown)}" + (f" and {more} more" if more else ""))
         if taken.skipped:
             print(
                 f"skipped {len(taken.skipped)}, without labels or too short: {', '.join(taken.skipped[:5])}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intona.data.labels import SILENCE
+from intona.data.labels import is_silence
 from intona.errors import UserError
 
 Pair = tuple[Sequence[str], Sequence[str]]
@@ -24,10 +24,6 @@ _NEVER = -1e30
 def is_pause(symbol: str) -> bool:
     """A symbol that may be silent: word boundary or punctuation, i.e. one that holds no letter."""
     return not any(unicodedata.category(c).startswith("L") for c in symbol)
-
-
-def is_silence(label: str) -> bool:
-    return label.strip().lower() in SILENCE
 
 
 @dataclass(frozen=True, kw_only=True)

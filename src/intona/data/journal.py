@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from intona.data.prepared import MARK, SEALED
 from intona.errors import UserError
-from intona.files import STRAYS
-from intona.jsonl import write_jsonl
+from intona.files import STRAYS, write_whole
+from intona.jsonl import read_jsonl, write_jsonl
 
 if os.name == "posix":
     import fcntl
@@ -21,6 +24,18 @@ from intona.data.script import Job
 from intona.data.workers import Outcome
 
 JOURNAL, PART = "journal.jsonl", "mels.part.bin"
+REFUSED = "refused"
+CORPUS_DURATIONS = "corpus phone labels"
+# What a finished preparation consists of, beside its mark, mels and audio.
+TABLES = (
+    "labels.jsonl",
+    "durations.jsonl",
+    "rejected.jsonl",
+    "report.json",
+    "dev.jsonl",
+    "test.jsonl",
+    *SEALED,
+)
 
 
 class Journal:
@@ -28,14 +43,18 @@ class Journal:
 
     Args:
         out: the output directory, made if missing.
-        identity: what is being prepared; a journal of something else is refused.
+        identity: what is being prepared; a journal of something else is refused, unless nothing of it is
+            worth keeping: it holds no utterance yet, or was refused itself.
+        max_dropped: share of recordings that may be dropped. A journal that was refused for more is begun
+            anew, for the recordings may have been mended.
 
     Raises:
         UserError: the directory holds other files, another preparation, or is being written right now.
     """
 
-    def __init__(self, out: Path, identity: dict[str, Any], n_mels: int) -> None:
+    def __init__(self, out: Path, identity: dict[str, Any], n_mels: int, *, max_dropped: float = 1.0) -> None:
         self.out, self.identity, self.row_bytes = out, identity, n_mels * 2
+        self.max_dropped = max_dropped
         self.kept: list[dict[str, Any]] = []
         self.rejected: list[dict[str, str]] = []
         self.done: set[str] = set()
@@ -102,6 +121,12 @@ class Journal:
         safe = [s.encode("utf-8", "backslashreplace").decode() for s in (id, reason, detail)]
         self._append({"id": safe[0], "reason": safe[1], "detail": safe[2]})
 
+    def refuse(self) -> None:
+        """All is taken and too little is left: say so and let go of the directory."""
+        assert self._log is not None
+        self._log.write(json.dumps({REFUSED: True}).encode() + b"\n")
+        self._log.close()
+
     def write_rejected(self) -> None:
         write_jsonl(self.out / "rejected.jsonl", self.rejected)
 
@@ -136,15 +161,20 @@ class Journal:
         """Take over the whole rows; cut off a torn one, and mels that no row speaks of."""
         assert self._log is not None and self._mels is not None
         size = os.fstat(self._mels.fileno()).st_size
-        good = 0
+        good, refused = 0, False
         for number, line in enumerate(self._log):
             row = _parse(line)
             if row is None:
                 break
             if number == 0:
                 if row.get("identity") != self.identity:
-                    what = "holds an unfinished preparation of another corpus or with other settings"
-                    raise UserError(what, where=self.out, mend="remove it, or repeat its own command")
+                    if _worth_keeping(self._log):
+                        what = "holds an unfinished preparation of another corpus or with other settings"
+                        raise UserError(what, where=self.out, mend="remove it, or repeat its own command")
+                    break
+            elif REFUSED in row:
+                refused = True
+                break
             else:
                 if "reason" not in row:
                     end = row["offset"] + row["n_frames"]
@@ -154,15 +184,47 @@ class Journal:
                     self.frames = end
                 self._book(row)
             good += len(line)
+        if refused and too_many_dropped(len(self.kept), len(self.rejected), self.max_dropped):
+            self.kept, self.rejected, self.done, self.frames, good = [], [], set(), 0, 0
         self._log.seek(good)
         self._log.truncate()
         self._mels.truncate(self.frames * self.row_bytes)
         self._mels.seek(0, os.SEEK_END)
         if good == 0:
+            for name in TABLES:
+                (self.out / name).unlink(missing_ok=True)
             shutil.rmtree(self.out / "audio", ignore_errors=True)
             (self.out / "audio").mkdir(exist_ok=True)
             self._log.write((json.dumps({"identity": self.identity}, ensure_ascii=False) + "\n").encode())
             self._log.flush()
+
+
+def reopen(out: Path, ids: Collection[str]) -> bool:
+    """Begin a finished directory anew, if it holds only what `prepare` wrote and is of the same corpus, whose
+    `ids` have all of its own. Returns whether it did."""
+    if not {row["id"] for row in read_jsonl(out / "manifest.jsonl")} <= set(ids):
+        return False
+    known = {*TABLES, MARK, "mels.bin", "audio"}
+    if any(entry.name not in known for entry in out.iterdir()):
+        return False
+    durations = out / "durations.jsonl"
+    if durations.is_file() and read_jsonl(durations)[0].get("source") != CORPUS_DURATIONS:
+        return False  # `intona align` made them, which took its time
+    write_whole(out / JOURNAL, json.dumps({"identity": None}) + "\n")
+    (out / MARK).unlink()
+    return True
+
+
+def too_many_dropped(kept: int, dropped: int, most: float) -> bool:
+    """Whether nothing is left, or a larger share than `most` was dropped."""
+    return kept == 0 or dropped > most * (kept + dropped)
+
+
+def _worth_keeping(rows: Iterable[bytes]) -> bool:
+    """Whether a journal's rows hold an utterance and no refusal."""
+    parsed = list(itertools.takewhile(lambda row: row is not None, map(_parse, rows)))
+    kept = any("reason" not in row and REFUSED not in row for row in parsed if row is not None)
+    return kept and not any(REFUSED in row for row in parsed if row is not None)
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -6,17 +6,36 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
 from intona.errors import UserError
 
-SILENCE = frozenset({"", "pau", "sil", "sp", "spn", "#", "h#", "ssil", "<eps>", "SIL"})
-MAX_LABEL_BYTES = 16 << 20
-_TOKEN = re.compile(
-    r'"((?:[^"]|"")*)"|<(exists|absent)>|(?<![\w.\[])([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?![\w\]])'
+#: Labels that stand for silence, in small letters: HTK, Festival, Kaldi, MFA, MAUS, TIMIT, Praat users.
+SILENCE = frozenset(
+    {"", "pau", "pause", "sil", "silence", "sp", "spn", "ssil", "nsn", "_", "#", "##", "h#", "...", "…"}
+    | {"<sil>", "<silence>", "<sp>", "<spn>", "<pau>", "<pause>", "<p:>", "<p>", "<eps>", "<s>", "</s>"}
+    | {"[sil]", "[silence]", "[sp]", "[spn]", "[pause]", "(sil)", "(sp)", "(...)"}
 )
+_NUMBERED_SILENCE = re.compile(r"(?:sil|sp|pau)_?\d+")
+PHONE_TIERS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")
+MAX_LABEL_BYTES = 16 << 20
+ROUNDING = 0.002  # seconds: a narrower gap between two intervals comes from rounded times
+_TOKEN = re.compile(
+    r"""![^\n]*                       # a comment goes to the end of its line
+    |"((?:[^"]|"")*)"              # a text, which may go over several lines
+    |<(exists|absent)>             # a flag
+    |([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?=[\s"=:!]|\Z)
+    |[^\s"=:]+                     # a word, which means nothing""",
+    re.VERBOSE,
+)
+
+
+def is_silence(label: str) -> bool:
+    """Whether a label stands for silence, in small or capital letters, numbered ("sp1") or not."""
+    name = label.strip().lower()
+    return name in SILENCE or bool(_NUMBERED_SILENCE.fullmatch(name))
 
 
 class Label(NamedTuple):
@@ -28,20 +47,21 @@ class Label(NamedTuple):
 
 
 def read_labels(path: Path) -> list[Label]:
-    """Phone labels of one utterance, from a `.lab` or from the phone tier of a `.TextGrid`.
+    """Phone labels of one utterance, from a `.lab` or from the phone tier of a `.TextGrid`, without gaps.
 
     Raises:
-        UserError: unreadable, not that format, or times that run backwards.
+        UserError: unreadable, not that format, times that run backwards, or no sound in it.
     """
-    if path.suffix.lower() == ".textgrid":
-        tiers = read_textgrid(path)
-        for name in tiers:
-            if name.lower() in ("phones", "phone", "phonemes") or name.lower().endswith(" - phones"):
-                return tiers[name]
-        if len(tiers) == 1:
-            return next(iter(tiers.values()))
+    if path.suffix.lower() != ".textgrid":
+        return read_lab(path)
+    tiers = read_textgrid(path)
+    names = [n for n in tiers if n.lower() in PHONE_TIERS or n.lower().endswith(" - phones")]
+    if not names and len(tiers) > 1:
         raise UserError(f'has no tier "phones", only {list(tiers)}', where=path)
-    return read_lab(path)
+    labels = tiers[names[0] if names else next(iter(tiers))]
+    if all(is_silence(x.label) for x in labels):
+        raise UserError("holds no label of a sound", where=path)
+    return labels
 
 
 def read_lab(path: Path) -> list[Label]:
@@ -74,59 +94,137 @@ def read_lab(path: Path) -> list[Label]:
 
 
 def read_textgrid(path: Path) -> dict[str, list[Label]]:
-    """Interval tiers of a Praat TextGrid, long or short format, by name. Point tiers are left out.
+    """Interval tiers of a Praat TextGrid by name: long, short or commented text. Point tiers are left out.
 
-    Praat's own rule makes both formats one: only quoted texts, `<exists>` flags and free-standing
-    numbers count, all other words are comment.
+    Praat's own rule makes the three one ("TextGrid file formats" of its manual): quoted texts, `<exists>`
+    flags and free-standing numbers count, all other words and what follows "!" are comment. What no interval
+    of a tier covers is returned as an interval with an empty label, for it is a pause.
+
+    Raises:
+        UserError: not a text TextGrid, times that run backwards, or another number of tiers or intervals than
+            declared.
     """
-    text = _text(path)
-    if "ooTextFile" not in text[:200]:
-        raise UserError("not a TextGrid text file", where=path)
-    tokens: list[str | float] = []
-    for line in text.splitlines():
-        for match in _TOKEN.finditer(line if '"' in line else line.split("!")[0]):
-            quoted, flag, number = match.groups()
-            tokens.append(float(number) if number else flag if flag else quoted.replace('""', '"'))
-    at = 0
-
-    def take(kind: type) -> str | float:
-        nonlocal at
-        if at >= len(tokens) or not isinstance(tokens[at], kind):
-            raise UserError("TextGrid is cut short or damaged", where=path)
-        token = tokens[at]
-        if isinstance(token, float) and not math.isfinite(token):
-            raise UserError("TextGrid holds a number that is not finite", where=path)
-        at += 1
-        return token
-
-    while at < len(tokens) and tokens[at] != "TextGrid":
-        at += 1
-    take(str)
-    take(float)
-    take(float)
-    take(str)  # <exists>
+    tokens = _Tokens(path)
+    tokens.begin()
+    first, last = tokens.number(), tokens.number()
+    tokens.flag()
+    declared = int(tokens.number())
     tiers: dict[str, list[Label]] = {}
-    for _ in range(int(take(float))):
-        kind, name = str(take(str)), str(take(str))
-        take(float)
-        take(float)
-        rows: list[Label] = []
-        for _ in range(int(take(float))):
-            if kind == "IntervalTier":
-                row = Label(float(take(float)), float(take(float)), str(take(str)))
-                if row.end < row.start or (rows and row.start < rows[-1].end - 1e-6):
-                    raise UserError(f'tier "{name}": time runs backwards', where=path)
-                rows.append(row)
-            else:
-                take(float)
-                take(str)
+    names: list[str] = []
+    while tokens.left:
+        kind, name = tokens.text(), tokens.text()
+        if kind not in ("IntervalTier", "TextTier"):
+            raise UserError(f'"{kind[:40]}" is no kind of tier (after {names or "the head"})', where=path)
+        names.append(name)
+        start, end = tokens.number(), tokens.number()
+        rows = _intervals(tokens, name, width=2 if kind == "IntervalTier" else 1)
         if kind == "IntervalTier":
             if name in tiers:
                 raise UserError(f'has two tiers "{name}"', where=path, mend="rename or remove one")
-            tiers[name] = rows
+            tiers[name] = _without_gaps(rows, max(start, first), min(end, last))
+    if len(names) != declared:
+        raise UserError(f"declares {declared} tiers and holds {len(names)}", where=path)
     if not tiers:
         raise UserError("holds no interval tier", where=path)
     return tiers
+
+
+class _Tokens:
+    """What counts in a TextGrid, in order: texts, flags and numbers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.at = path, 0
+        self.items: list[str | float] = []
+        for match in _TOKEN.finditer(_text(path)):
+            if match[1] is not None:
+                self.items.append(match[1].replace('""', '"'))
+            elif match[2]:
+                self.items.append(_Flag(match[2]))
+            elif match[3]:
+                self.items.append(float(match[3]))
+
+    @property
+    def left(self) -> int:
+        return len(self.items) - self.at
+
+    @property
+    def is_number(self) -> bool:
+        return self.left > 0 and isinstance(self.items[self.at], float)
+
+    def begin(self) -> None:
+        """Go behind the head, which says what the file is."""
+        kind = self.items[0] if self.items else ""
+        if not (isinstance(kind, str) and kind.startswith("ooTextFile")):
+            raise UserError("not a TextGrid text file", where=self.path)
+        while self.left and self.items[self.at] != "TextGrid":
+            self.at += 1
+        self.text()
+
+    def text(self) -> str:
+        value = self._take()
+        if not isinstance(value, str) or isinstance(value, _Flag):
+            self._damaged()
+        return value
+
+    def flag(self) -> None:
+        if not isinstance(self._take(), _Flag):
+            self._damaged()
+
+    def number(self) -> float:
+        value = self._take()
+        if not isinstance(value, float):
+            self._damaged()
+        if not math.isfinite(value):
+            raise UserError("TextGrid holds a number that is not finite", where=self.path)
+        return value
+
+    def _take(self) -> str | float:
+        if not self.left:
+            self._damaged()
+        self.at += 1
+        return self.items[self.at - 1]
+
+    def _damaged(self) -> NoReturn:
+        raise UserError("TextGrid is cut short or damaged", where=self.path)
+
+
+class _Flag(str):
+    """`<exists>` or `<absent>`."""
+
+
+def _intervals(tokens: _Tokens, name: str, *, width: int) -> list[Label]:
+    """The intervals (width 2) or points (width 1) of a tier, of which there must be as many as declared."""
+    declared = int(tokens.number())
+    what = "intervals" if width == 2 else "points"
+    rows: list[Label] = []
+    while tokens.is_number:
+        times = [tokens.number() for _ in range(width)]
+        if not tokens.left or tokens.is_number:
+            raise UserError(f'tier "{name}": no label at {times[0]:g} s', where=tokens.path)
+        rows.append(Label(times[0], times[-1], tokens.text()))
+        if rows[-1].end < rows[-1].start or (len(rows) > 1 and rows[-1].start < rows[-2].end - 1e-6):
+            raise UserError(f'tier "{name}": time runs backwards', where=tokens.path)
+    if len(rows) != declared:
+        raise UserError(
+            f'tier "{name}" declares {declared} {what} and holds {len(rows)}',
+            where=tokens.path,
+            mend="correct its size, or export it again",
+        )
+    return rows
+
+
+def _without_gaps(rows: Sequence[Label], start: float, end: float) -> list[Label]:
+    """The same intervals with an empty one for each stretch of [start, end] that none covers."""
+    out: list[Label] = []
+    at = start
+    for row in [*rows, Label(end, end, "")]:
+        if row.start - at > ROUNDING:
+            out.append(Label(at, row.start, ""))
+        elif out and row.start > at:
+            out[-1] = out[-1]._replace(end=row.start)
+        out.append(row)
+        at = max(at, row.end)
+    return out[:-1]
 
 
 def shift(labels: Sequence[Label], start: float, end: float) -> list[Label]:
@@ -143,7 +241,7 @@ def symbols(labels: Sequence[Label], *, silence: str = "pau") -> list[Label]:
     """The corpus's own phones as symbols: one name for all silences, neighbouring silences joined."""
     out: list[Label] = []
     for a, b, name in labels:
-        name = silence if name in SILENCE else name
+        name = silence if is_silence(name) else name
         if out and name == silence == out[-1].label:
             out[-1] = Label(out[-1].start, b, silence)
         else:
@@ -179,6 +277,8 @@ def _text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as e:
         raise UserError(f"cannot be read ({e.strerror})", where=path) from None
+    if raw.startswith(b"ooBinaryFile"):
+        raise UserError("a binary TextGrid", where=path, mend='save it in Praat with "Save as text file"')
     try:
         return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:

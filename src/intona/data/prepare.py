@@ -21,10 +21,10 @@ from intona.audio import MelSpec
 from intona.data.clean import CleanConfig
 from intona.data.corpora import BadLine, Record, read_corpus
 from intona.data.finish import finish
-from intona.data.journal import Journal
+from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_dropped
 from intona.data.prepared import MARK, read_mark, write_durations
 from intona.data.report import Report
-from intona.data.script import Job, Script
+from intona.data.script import LABELS_LEFT_OUT, Job, Script
 from intona.data.selection import of_kept, select
 from intona.data.workers import Outcome, progress, run_jobs
 from intona.errors import UserError
@@ -74,6 +74,11 @@ class PrepareConfig:
 def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> Report:
     """Prepare a corpus. The same call again continues an interrupted one and returns a finished one's report.
 
+    One that was refused at its end (nothing kept, too much dropped) is made anew, with what was mended in the
+    meantime; where only `max_dropped` was raised it is finished. A finished one is made anew where it dropped
+    something and its table has changed since, or left labels out and these have changed, as long as nothing
+    was added to the directory.
+
     Args:
         layout: a key of `intona.data.corpora.LAYOUTS`.
         src: the corpus as published.
@@ -95,15 +100,21 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
         allow_outside=config.allow_outside,
     )
     entries, splits = select(list(source), config.limit, config.dev, config.test)
+    _refuse_useless(entries, src)
     identity = _identity(layout, entries, src, config)
     if (out / MARK).is_file():
-        if read_mark(out).get("origin") == identity:
+        origin = read_mark(out).get("origin")
+        mended = _is_mended(out, origin, identity, entries) and reopen(out, {e.id for e in entries})
+        if origin == identity and not mended:
             return Report.load(out)
-        raise UserError(
-            "holds a corpus that was prepared otherwise", where=out, mend="remove it or choose another OUT"
-        )
+        if not mended:
+            raise UserError(
+                "holds a corpus that was prepared otherwise",
+                where=out,
+                mend="remove it or choose another OUT",
+            )
     try:
-        with Journal(out, identity, config.spec.n_mels) as journal:
+        with Journal(out, identity, config.spec.n_mels, max_dropped=config.max_dropped) as journal:
             script = Script(config, layout)
             jobs = script.jobs(entries, out, done=journal.done, reject=journal.reject)
             results = run_jobs(jobs, config.clean, config.spec, config.workers)
@@ -116,6 +127,34 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
             mend = "make room or choose another OUT, then run the same command again"
             raise UserError(f"cannot be written ({e.strerror})", where=out, mend=mend) from None
         raise
+
+
+def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
+    """A transcript without one usable line is refused before anything is written.
+
+    Raises:
+        UserError: says where the first bad line is, and why.
+    """
+    bad = [entry for entry in entries if isinstance(entry, BadLine)]
+    if bad and len(bad) == len(entries):
+        raise UserError(
+            f"none of {len(bad)} lines can be used; {bad[0].id}: {bad[0].reason}, {bad[0].detail}",
+            where=src,
+            mend="is it the right layout? docs/data.md says what each expects",
+        )
+
+
+def _is_mended(out: Path, origin: Any, identity: dict[str, Any], entries: list[Record | BadLine]) -> bool:
+    """Whether a finished preparation with the same settings may lack what the corpus has by now."""
+    report = Report.load(out)
+    if origin != identity:
+        lines = {key: identity[key] for key in ("records", "sha256")}
+        return isinstance(origin, dict) and {**origin, **lines} == identity and bool(report.dropped)
+    if "bad labels" not in report.dropped and not any(LABELS_LEFT_OUT in w for w in report.warnings):
+        return False
+    sealed = (out / MARK).stat().st_mtime_ns
+    files = (entry.labels for entry in entries if isinstance(entry, Record) and entry.labels)
+    return any(path.stat().st_mtime_ns > sealed for path in files)
 
 
 def _identity(
@@ -168,13 +207,18 @@ def _complete(
     kept, rejected = journal.kept, journal.rejected
     journal.write_rejected()
     dropped = Counter(row["reason"] for row in rejected)
+    common = ", ".join(f"{reason} ({count})" for reason, count in dropped.most_common(3)) or "no records"
+    if rejected:
+        usual = dropped.most_common(1)[0][0]
+        first = next(row for row in rejected if row["reason"] == usual)
+        common += f"; first {first['id']}: {first['detail'] or usual}"
     if not kept:
-        common = ", ".join(f"{reason} ({count})" for reason, count in dropped.most_common(3)) or "no records"
+        journal.refuse()
         raise UserError(
             f"nothing is left of the corpus: {common}", where=out, mend="see rejected.jsonl there"
         )
-    if len(rejected) > config.max_dropped * (len(kept) + len(rejected)):
-        common = ", ".join(f"{reason} ({count})" for reason, count in dropped.most_common(3))
+    if too_many_dropped(len(kept), len(rejected), config.max_dropped):
+        journal.refuse()
         raise UserError(
             f"{len(rejected)} of {len(kept) + len(rejected)} recordings would be dropped: {common}",
             where=out,
@@ -188,6 +232,14 @@ def _complete(
     for row in rows:
         del row["labels"], row["durations"]
     splits = of_kept(splits, {r["id"] for r in rows})
+    if not splits["train"]:
+        journal.refuse()
+        held = len(splits["dev"]) + len(splits["test"])
+        raise UserError(
+            f"what is left of the corpus, {held} recordings, is all of dev and test: {common}",
+            where=out,
+            mend="lower --dev, --test, or see rejected.jsonl there",
+        )
     journal.finish_mels(labels)
     taken = time.monotonic() - began
     report = finish(
@@ -206,6 +258,6 @@ def _complete(
         warnings=script.warnings,
     )
     if durations:
-        write_durations(out, durations, "corpus phone labels")
+        write_durations(out, durations, CORPUS_DURATIONS)
     journal.close_for_good()
     return report

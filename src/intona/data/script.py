@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from intona.data.corpora import BadLine, Record
-from intona.data.labels import SILENCE, Label, read_labels, symbols
+from intona.data.labels import Label, is_silence, read_labels, symbols
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from intona.data.prepare import PrepareConfig
 
 CHUNK = 256
+LABELS_LEFT_OUT = "labels left out"
 MAX_ID = 200
 Reject = Callable[[str, str, str], None]
 _SPOKEN = re.compile(r"\w")
@@ -45,7 +46,7 @@ class Job:
     @property
     def n_phones(self) -> int:
         """Symbols that are spoken: no word boundaries, punctuation or pauses."""
-        return sum(bool(_SPOKEN.search(s)) and s not in SILENCE for s in self.phonemes)
+        return sum(bool(_SPOKEN.search(s)) and not is_silence(s) for s in self.phonemes)
 
 
 class Script:
@@ -161,7 +162,7 @@ class Script:
                 if self.config.phonemes == "corpus":
                     reject(record.id, "bad labels", e.what)
                     return None
-                self.warnings.append(f"{record.id}: labels left out: {e.what}"[:200])
+                self.warnings.append(f"{record.id}: {LABELS_LEFT_OUT}: {e.what}"[:200])
         return Job(
             id=record.id,
             audio=record.audio,

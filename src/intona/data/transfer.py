@@ -6,6 +6,7 @@ is learnt from the corpus itself (`intona.data.correspondence`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from intona.data.correspondence import Correspondence, Pair, is_pause, is_silence, learn_correspondence
+from intona.data.correspondence import Correspondence, Pair, is_pause, learn_correspondence
+from intona.data.labels import ROUNDING, is_silence
 from intona.errors import UserError
 
 __all__ = ["TransferReport", "frame_durations", "learn_correspondence", "spans", "tidy", "transfer"]
@@ -98,17 +100,26 @@ def _split(left: Sequence[float], right: Sequence[float]) -> int:
 
 
 def tidy(labels: Iterable[Sequence]) -> list[Label]:
-    """Labels without empty spans, neighbouring silences joined, gaps given to the label before."""
+    """Labels without empty spans, neighbouring silences joined; a gap between two labels is a silence.
+
+    A gap of rounded times goes to the label before it.
+    """
     out: list[Label] = []
+
+    def add(start: float, end: float, symbol: str) -> None:
+        if out and is_silence(symbol) and is_silence(out[-1][2]):
+            out[-1] = (out[-1][0], end, out[-1][2])
+        else:
+            out.append((start, end, symbol))
+
     for start, end, symbol in labels:
         if end <= start:
             continue
-        if out and is_silence(str(symbol)) and is_silence(out[-1][2]):
-            out[-1] = (out[-1][0], float(end), out[-1][2])
-        else:
-            if out and start != out[-1][1]:
-                out[-1] = (out[-1][0], float(start), out[-1][2])
-            out.append((float(start), float(end), str(symbol)))
+        if out and start - out[-1][1] > ROUNDING:
+            add(out[-1][1], float(start), "")
+        elif out and start != out[-1][1]:
+            out[-1] = (out[-1][0], float(start), out[-1][2])
+        add(float(start), float(end), str(symbol))
     return out
 
 
@@ -136,7 +147,8 @@ class TransferReport:
 
     matched: share of sounding symbols with a label of their own.
     labels_matched: share of sounding labels with a symbol.
-    silences_matched: share of silence labels inside the utterance that a pause took.
+    silences_matched: share of silence labels inside the utterance that a pause took; `silences` of them.
+    unmatched: sounding label -> (how often no symbol took it, how often it occurs), the most frequent first.
     skipped: ids without labels, or with fewer frames than sounding symbols.
     """
 
@@ -145,6 +157,8 @@ class TransferReport:
     matched: float
     labels_matched: float
     silences_matched: float
+    silences: int
+    unmatched: dict[str, tuple[int, int]]
     correspondence: Correspondence
 
 
@@ -183,6 +197,8 @@ def transfer_items(
     pairs: list[Pair] = [(symbols[k], [x[2] for x in labels[k]]) for k in ids]
     c = learn_correspondence(pairs)
     durations: dict[str, np.ndarray] = {}
+    occurrences: Counter[str] = Counter()
+    unmatched: Counter[str] = Counter()
     hit = np.zeros(3)
     of = np.zeros(3)
     for key, (ours, theirs), matched in zip(ids, pairs, c.align(pairs), strict=True):
@@ -193,7 +209,10 @@ def transfer_items(
             durations[key] = found
         sounding = sum(not is_pause(ours[i]) for i, _ in matched)
         inner = {j for j, s in enumerate(theirs) if is_silence(s) and 0 < j < len(theirs) - 1}
-        hit += [sounding, sounding, len(inner & {j for _, j in matched})]
+        taken = {j for _, j in matched}
+        occurrences.update(s for s in theirs if not is_silence(s))
+        unmatched.update(s for j, s in enumerate(theirs) if j not in taken and not is_silence(s))
+        hit += [sounding, sounding, len(inner & taken)]
         of += [sum(not is_pause(s) for s in ours), sum(not is_silence(s) for s in theirs), len(inner)]
     share = hit / np.maximum(of, 1)
     return durations, TransferReport(
@@ -202,5 +221,7 @@ def transfer_items(
         matched=float(share[0]),
         labels_matched=float(share[1]),
         silences_matched=float(share[2]),
+        silences=int(of[2]),
+        unmatched={s: (n, occurrences[s]) for s, n in unmatched.most_common()},
         correspondence=c,
     )

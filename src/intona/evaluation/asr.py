@@ -27,6 +27,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,7 @@ from intona.errors import UserError
 from intona.evaluation.judge import Measure, Reloaded, Score
 from intona.evaluation.manifest import Row
 from intona.evaluation.normalize import Normalizer, normalizer
+from intona.evaluation.speech import detector_id, no_speech, speech_seconds
 from intona.evaluation.wer import character_edits, characters, word_edits
 from intona.provenance import sha256 as file_sha256
 
@@ -113,7 +115,13 @@ class Transcriber(Reloaded):
             "resampler": resampler_id(),
             "faster_whisper": importlib.metadata.version("faster-whisper"),
             "ctranslate2": importlib.metadata.version("ctranslate2"),
+            "no_speech": detector_id(),
         }
+
+    @property
+    def speech_seconds(self) -> Callable[[Audio], float] | None:
+        """Seconds of speech in a recording; None where no detector is installed."""
+        return None if detector_id() is None else lambda audio: speech_seconds(at_rate(audio, RATE))
 
     @cached_property
     def _model(self) -> Any:
@@ -195,8 +203,8 @@ class AsrJudge:
     name = "asr"
     needs_reference = False
     measures = (
-        Measure(name="wer", title="WER", pooled=True, failed=1.0, better="lower", digits=3),
-        Measure(name="cer", title="CER", pooled=True, failed=1.0, better="lower", digits=3),
+        Measure(name="wer", title="WER", pooled=True, failed=1.0, better="lower", digits=3, capped=True),
+        Measure(name="cer", title="CER", pooled=True, failed=1.0, better="lower", digits=3, capped=True),
     )
 
     def __init__(self, transcribe: Transcriber, normalize: Normalizer | None = None) -> None:
@@ -208,6 +216,10 @@ class AsrJudge:
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         return self.compare(row, self.transcribe(audio))
+
+    def unspoken(self, audio: Audio, row: Row) -> str | None:
+        """See `speech.no_speech`."""
+        return no_speech(self.transcribe, self.normalize, audio, row)
 
     def failed(self, row: Row) -> dict[str, Score]:
         return self.compare(row, Heard(text=""))

@@ -76,7 +76,10 @@ def compare(
     if measures is not None:
         shared = [m for m in shared if m.name in measures]
     for other in opened[1:]:
-        if faults := _differ(first.plan, other.plan, {m.name for m in shared}):
+        faults = _differ(first.plan, other.plan, {m.name for m in shared})
+        if first.plan.ears != other.plan.ears and (_unspoken(first) or _unspoken(other)):
+            faults.append("who says that an output holds no speech")
+        if faults:
             raise UserError(
                 f"not comparable with {first.path}: {'; '.join(faults)}",
                 where=other.path,
@@ -105,6 +108,10 @@ def compare(
         resamples=first.plan.resamples,
         seed=first.plan.seed,
     )
+
+
+def _unspoken(report: _Opened) -> bool:
+    return any(record.status == "no speech" for record in report.finished.listed)
 
 
 def _open(path: Path) -> _Opened:
@@ -192,7 +199,8 @@ def comparison_to_markdown(result: Comparison) -> str:
     lines = [
         f"N = {result.n} utterances (manifest {result.manifest_sha256[:12]}), each system minus "
         f"{result.against} on the same ids. In brackets: 95 % percentile bootstrap, {result.resamples} "
-        f"resamples; p by permutation, adjusted by Holm over {count} comparisons; controls are not adjusted.",
+        f"resamples, or Newcombe's score interval for shares; "
+        f"p by permutation, adjusted by Holm over {count} comparisons; controls are not adjusted.",
         "",
         *difference_grid(result.differences, result.measures),
     ]

@@ -16,12 +16,10 @@ from intona.evaluation.judge import Measure, Score
 from intona.evaluation.kept import sound_key
 from intona.evaluation.manifest import Row
 from intona.evaluation.normalize import Normalizer
+from intona.evaluation.speech import LETTERS_PER_SECOND, no_speech
 from intona.evaluation.timing import letters
 from intona.evaluation.wavs import speech_span
 
-#: Letters a second of speech, pauses included: festvox-ru, read, 9.4 (5-95 %: 8.2-11.1, 104 utterances);
-#: acted English dialogue 11.3 (7.5-14.8, 91).
-LETTERS_PER_SECOND = 10.0
 RUNAWAY = 2.5
 GRACE = 1.0  # seconds that even "да" may take, silence at the edges included
 OMITTED = 3
@@ -36,6 +34,7 @@ class SharedTranscriber:
     def __init__(self, inner: Callable[[Audio], Heard]) -> None:
         self.inner = inner
         self._heard: dict[bytes, Heard] = {}
+        self._speech: dict[bytes, float] = {}
 
     def describe(self) -> dict[str, Any]:
         return self.inner.describe()  # type: ignore[attr-defined]
@@ -45,6 +44,21 @@ class SharedTranscriber:
         if key not in self._heard:
             self._heard[key] = self.inner(audio)
         return self._heard[key]
+
+    @property
+    def speech_seconds(self) -> Callable[[Audio], float] | None:
+        """That of the one inside, if it has one; each recording is measured once."""
+        measure = getattr(self.inner, "speech_seconds", None)
+        if measure is None:
+            return None
+
+        def once(audio: Audio) -> float:
+            key = sound_key(audio)
+            if key not in self._speech:
+                self._speech[key] = measure(audio)
+            return self._speech[key]
+
+        return once
 
 
 class FailureJudge:
@@ -63,12 +77,12 @@ class FailureJudge:
     name = "failures"
     needs_reference = False
     measures = (
-        Measure(name="ar_failure", title="any failure", failed=1.0, better="lower", digits=3),
-        Measure(name="cut_off", title="cut off", failed=1.0, better="lower", digits=3),
-        Measure(name="omission", title="omission", failed=1.0, better="lower", digits=3),
-        Measure(name="repeat", title="repeat", better="lower", digits=3),
-        Measure(name="runaway", title="runaway", better="lower", digits=3),
-        Measure(name="trailing_silence", title="trailing silence", better="lower", digits=3),
+        Measure(name="ar_failure", title="any failure", failed=1.0, better="lower", digits=3, share=True),
+        Measure(name="cut_off", title="cut off", failed=1.0, better="lower", digits=3, share=True),
+        Measure(name="omission", title="omission", failed=1.0, better="lower", digits=3, share=True),
+        Measure(name="repeat", title="repeat", better="lower", digits=3, share=True),
+        Measure(name="runaway", title="runaway", better="lower", digits=3, share=True),
+        Measure(name="trailing_silence", title="trailing silence", better="lower", digits=3, share=True),
     )
 
     def __init__(
@@ -96,7 +110,7 @@ class FailureJudge:
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         heard = self.transcribe(audio)
         found, detail = text_failures(self.normalize(row.text).split(), self.normalize(heard.text).split())
-        expected = letters(row.text) / self.letters_per_second
+        expected = letters(self.normalize.in_words(row.text)) / self.letters_per_second
         trailing = audio.duration - speech_span(audio)[1]
         found["runaway"] = audio.duration > RUNAWAY * expected + GRACE
         found["trailing_silence"] = trailing > TRAILING_SECONDS
@@ -108,6 +122,10 @@ class FailureJudge:
             m.name: Score(value=float(found[m.name]), detail=detail if m.name == "ar_failure" else None)
             for m in self.measures
         }
+
+    def unspoken(self, audio: Audio, row: Row) -> str | None:
+        """See `speech.no_speech`."""
+        return no_speech(self.transcribe, self.normalize, audio, row)
 
     def failed(self, row: Row) -> dict[str, Score]:
         return {m.name: Score(value=m.failed) for m in self.measures}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,10 +145,14 @@ def find_audio(folder: Path, utterances: Sequence[str]) -> dict[str, Path]:
     """Audio files of a folder by utterance id; those that are not there are left out."""
     from intona.evaluation.wavs import ENDINGS
 
+    files: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        files.setdefault((unicodedata.normalize("NFC", path.stem), path.suffix.lower()), path)
     found = {}
     for utterance in utterances:
+        name = unicodedata.normalize("NFC", utterance)
         for ending in ENDINGS:
-            if (path := folder / f"{utterance}{ending}").is_file():
+            if (path := files.get((name, ending))) is not None and path.is_file():
                 found[utterance] = path
                 break
     return found

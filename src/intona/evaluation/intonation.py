@@ -77,7 +77,7 @@ class IntonationJudge:
         Measure(name="f0_residual", title="F0 residual RMSE, st", better="lower"),
         Measure(name="f0_range_ratio", title="F0 range ratio"),
         Measure(name="declination_error", title="declination error, st/s", better="lower"),
-        Measure(name="final_agreement", title="final rise/fall agrees", better="higher"),
+        Measure(name="final_agreement", title="final rise/fall agrees", better="higher", share=True),
     )
 
     def describe(self) -> dict[str, Any]:

@@ -20,6 +20,9 @@ class Measure:
         failed: value of a failed output in the *counted* column; None where no worst value exists, and
             then the column is over scored utterances only and says its own n.
         better: which way is better; None for a description such as the median F0.
+        share: each value is 0 or 1, so that the interval is that of a share (`shares.py`).
+        capped: of a pooled error rate, also the figure with at most one error for each unit of an utterance's
+            reference: one transcript that was made up counts as one lost utterance and not as several.
     """
 
     name: str
@@ -28,8 +31,12 @@ class Measure:
     failed: float | None = None
     better: Literal["lower", "higher"] | None = None
     digits: int = 2
+    share: bool = False
+    capped: bool = False
 
     def __post_init__(self) -> None:
+        if (self.share and self.pooled) or (self.capped and not self.pooled):
+            raise ValueError("a share is not pooled, and only what is pooled can be capped")
         if not 0 <= self.digits <= 6:
             raise ValueError(f"digits is {self.digits}: 0 to 6")
 
@@ -53,7 +60,11 @@ class Reloaded:
 
 
 class Judge(Protocol):
-    """Scores one utterance at a time; holds no state between utterances."""
+    """Scores one utterance at a time; holds no state between utterances.
+
+    A judge with ears may also have `unspoken(audio, row) -> str | None`: why a recording counts as failed
+    for all judges because nothing is said in it. Its rule must stand in `describe()` as "no_speech".
+    """
 
     name: str
     measures: tuple[Measure, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,16 +102,26 @@ def read_manifest(path: Path | str) -> Manifest:
 
 
 def _from_csv(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
-    columns = ["id", "text", "speaker"]
+    columns, with_speaker = ["id", "text", "speaker"], True
     if numbered:
         first = [c.strip().lower() for c in numbered[0][1].split("|")]
         if "id" in first and "text" in first:
             columns, numbered = first, numbered[1:]
+        else:
+            # Where most lines have no speaker, a third field is the rest of a text with a pipe in it.
+            counts = Counter(line.count("|") for _, line in numbered)
+            with_speaker = counts[2] >= counts[1]
     for number, line in numbered:
         cells = [c.strip() for c in line.split("|")]
         if len(cells) < 2 or len(cells) > len(columns):
             raise UserError(
                 f"{len(cells)} fields, expected {'|'.join(columns)}", where=f"{path}, line {number}"
+            )
+        if len(cells) == 3 and cells[2] and not with_speaker:
+            raise UserError(
+                "3 fields where most lines have 2: a text cannot hold a pipe",
+                where=f"{path}, line {number}",
+                mend="write the list as .jsonl, or name the columns in a first line (id|text|speaker)",
             )
         fields = dict(zip(columns, cells, strict=False))
         yield Row(id=fields.get("id", ""), text=fields.get("text", ""), speaker=fields.get("speaker", ""))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from intona.evaluation.judge import Measure
 from intona.evaluation.stats import Interval
-from intona.evaluation.table import Difference, Report
+from intona.evaluation.table import Difference, Report, kinds
 
 WIDEST = 8  # columns of figures side by side; more measures go into a table below
 
@@ -17,7 +17,8 @@ def to_markdown(report: Report) -> str:
     parts = [
         f"N = {report.n} utterances, {max(1, report.speakers)} speaker(s), declared before synthesis "
         f"(manifest {report.manifest_sha256[:12]}). Failed outputs count at their worst value. In brackets: "
-        f"95 % percentile bootstrap over {kind}, {report.resamples} resamples. (n = …) where fewer than N "
+        f"95 % percentile bootstrap over {kind}, {report.resamples} resamples; of shares ("
+        "failure rates, votes) Wilson's score interval. (n = …) where fewer than N "
         "have a value." + (" ▲ = better than the recording." if _any_flag(report) else ""),
         "",
         *_tables(report, counted=True),
@@ -52,16 +53,14 @@ def _blocks(report: Report) -> Iterator[list[Measure]]:
 
 
 def _width(measures: Sequence[Measure]) -> int:
-    return sum(2 if m.pooled else 1 for m in measures)
+    return sum(len(kinds(m)) for m in measures)
 
 
 def _heads(measures: Sequence[Measure]) -> list[str]:
     heads = []
     for m in measures:
         arrow = {"lower": " ↓", "higher": " ↑", None: ""}[m.better]
-        heads.append(m.title + arrow)
-        if m.pooled:
-            heads.append(f"{m.title} macro{arrow}")
+        heads += [m.title + ("" if kind == "plain" else f" {kind}") + arrow for kind in kinds(m)]
     return heads
 
 
@@ -83,18 +82,13 @@ def _tables(report: Report, *, counted: bool) -> list[str]:
                 cells += [f"{row.scored}/{row.n}", failed or "0"]
             for m in measures:
                 if m.name in report.unavailable:
-                    cells += [report.unavailable[m.name][0]] * (2 if m.pooled else 1)
+                    cells += [report.unavailable[m.name][0]] * len(kinds(m))
                     continue
                 cell = row.cells[m.name]
-                if counted:
-                    flag = " ▲" if cell.flagged else ""
-                    cells.append(_show(cell.headline, m, report.n) + flag)
-                    macro = cell.macro or cell.macro_scored
-                else:
-                    cells.append(_show(cell.scored, m, None))
-                    macro = cell.macro_scored
-                if m.pooled:
-                    cells.append(_show(macro, m, report.n if counted else None))
+                for kind in kinds(m):
+                    figure = cell.figure(kind, counted=counted)
+                    flag = " ▲" if counted and kind == "plain" and cell.flagged else ""
+                    cells.append(_show(figure, m, report.n if counted else None) + flag)
             rows.append(cells)
         own = ["system", "scored/N", "failed"] if counted else ["system"]
         lines += [*grid([*own, *_heads(measures)], rows), ""]

@@ -1,6 +1,7 @@
 """One text normalizer for both sides of a WER, with a name and version that every record carries.
 
-English: OpenAI's `EnglishTextNormalizer` as published, so that figures compare with the literature.
+English: OpenAI's `EnglishTextNormalizer` as published, so that figures of texts in words compare with the
+literature.
 Other languages: OpenAI's `BasicTextNormalizer` *without* removing diacritics (that would turn Russian
 "й" into "и"), after three steps that the published one lacks:
 
@@ -8,21 +9,28 @@ Other languages: OpenAI's `BasicTextNormalizer` *without* removing diacritics (t
 - round and square brackets become blanks, so that bracketed words, which are spoken, stay;
 - Russian only: "ё" becomes "е", for texts and recognizers write them interchangeably.
 
-Numbers are *not* expanded: "25" against "двадцать пять" counts as an error. Write texts in words; the
-recognizer of `asr.py` is kept from writing digits.
+Where the language has a front end (`FRONT_ENDS`), what holds a digit is first read as that reads it aloud:
+"с 25 км" is compared as "с двадцати пяти километров". The rest of the text stays as written. In any other
+language "25" counts as an error: write such texts in words. The recognizer of `asr.py` is kept from writing
+digits. `digit_warning` tells which texts hold some, for a reading may still be another than was spoken.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from intona.errors import UserError
+from intona.evaluation.manifest import Row
 
-VERSION = "1"
+VERSION = "2"  # 1: numbers were not expanded
+FRONT_ENDS = ("en", "ru")
 
 
 @dataclass(frozen=True)
@@ -39,16 +47,79 @@ class Normalizer:
     @property
     def id(self) -> str:
         kind = "english" if self.language == "en" else "basic"
-        package = importlib.metadata.version("whisper-normalizer")
-        return f"intona-{kind}-{VERSION}/{self.language} (whisper-normalizer {package})"
+        parts = [f"whisper-normalizer {importlib.metadata.version('whisper-normalizer')}"]
+        if has_front_end(self.language):
+            from intona.text import normalize
+
+            parts.append(f"numbers by intona.text {normalize.VERSION}")
+        return f"intona-{kind}-{VERSION}/{self.language} ({', '.join(parts)})"
+
+    def in_words(self, text: str) -> str:
+        """The text with its figures read aloud, where the language has a front end."""
+        readable = has_front_end(self.language) and has_digits(text)
+        return spoken_numbers(text, self.language) if readable else text
 
     def __call__(self, text: str) -> str:
-        text = strip_stress(text)
+        text = strip_stress(self.in_words(text))
         if self.language != "en":
             text = re.sub(r"[()\[\]<>{}]", " ", text)
         if self.language == "ru":
             text = text.replace("ё", "е").replace("Ё", "Е")
         return " ".join(self._published(text).split())
+
+
+def has_front_end(language: str) -> bool:
+    return language.split("-")[0] in FRONT_ENDS
+
+
+def has_digits(text: str) -> bool:
+    """Digits of any script, superscripts and vulgar fractions."""
+    return any(unicodedata.category(c) in ("Nd", "No") for c in text)
+
+
+@lru_cache(maxsize=4096)
+def spoken_numbers(text: str, language: str) -> str:
+    """The text with the words around each digit as the front end reads them; unchanged where it cannot.
+
+    What the front end does to words without a digit (names in Latin letters, say) is left out: texts with and
+    without a number are compared alike.
+    """
+    from intona.text import normalize
+
+    try:
+        read = [
+            t
+            for t in normalize.normalize(text, language.split("-")[0]).tokens
+            if t[0].isalnum() or t[0] == "+"
+        ]
+    except UserError:
+        return text
+    written = text.split()
+    plain = difflib.SequenceMatcher(
+        None, [_bare(w) for w in written], [_bare(w) for w in read], autojunk=False
+    )
+    out: list[str] = []
+    for _, a, b, c, d in plain.get_opcodes():
+        out += read[c:d] if has_digits("".join(written[a:b])) else written[a:b]
+    return " ".join(out)
+
+
+def _bare(word: str) -> str:
+    return "".join(c for c in strip_stress(word).lower() if c.isalnum())
+
+
+def digit_warning(rows: Sequence[Row], language: str) -> str | None:
+    """What to tell about texts that hold digits; None where there are none."""
+    with_digits = [row for row in rows if has_digits(row.text)]
+    if not with_digits:
+        return None
+    shown = ", ".join(row.id for row in with_digits[:3]) + (", …" if len(with_digits) > 3 else "")
+    what = f"{len(with_digits)} of {len(rows)} texts hold digits ({shown})"
+    if not has_front_end(language):
+        return f'{what}: "{language}" has no front end to read them, so each is an error; write them in words'
+    unread = sum(has_digits(spoken_numbers(row.text, language)) for row in with_digits)
+    rest = f", {unread} of them could not be read" if unread else ""
+    return f"{what}: compared as the front end reads them{rest}; texts in words are surer"
 
 
 def strip_stress(text: str) -> str:

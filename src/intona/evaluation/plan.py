@@ -138,17 +138,21 @@ class Plan:
     def measures(self) -> tuple[Measure, ...]:
         return tuple(m for j in self.judges for m in j.measures)
 
+    @property
+    def ears(self) -> str:
+        """Hash of the judge that says whether anything was spoken, on which all others depend; "" of none."""
+        return next((j.hash for j in self.active if j.settings.get("no_speech")), "")
+
     def key(self, judge: PlannedJudge, system: PlannedSystem, row: Row) -> str:
         """Hash of all that the value depends on."""
-        return digest(
-            [
-                judge.hash,
-                system.label,
-                [row.id, row.text, row.speaker],
-                system.files.get(row.id, ""),
-                self.reference.get(row.id, "") if judge.needs_reference else "",
-            ]
-        )
+        parts = [
+            judge.hash,
+            system.label,
+            [row.id, row.text, row.speaker],
+            system.files.get(row.id, ""),
+            self.reference.get(row.id, "") if judge.needs_reference else "",
+        ]
+        return digest([*parts, self.ears] if self.ears else parts)
 
     def places(self, manifest: Manifest) -> Iterator[tuple[PlannedSystem, Row, PlannedJudge]]:
         """Every (system, row, judge) in the order of the records of a whole report."""

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from intona.errors import UserError
-from intona.evaluation.stats import Interval, ratio_interval
+from intona.evaluation.shares import share_interval
+from intona.evaluation.stats import Interval
 
 QUERIES = 4_000
 CONDITIONS = ("diff", "sim", "sim-spk", "sim-mix")
@@ -76,7 +77,6 @@ def retrieval(
     directions: Sequence[str] = DIRECTIONS,
     seed: int = 0,
     queries: int = QUERIES,
-    resamples: int = 10_000,
 ) -> dict[str, Recall]:
     """ "R@1-sim text-audio" -> `Recall`, for each k, condition and direction.
 
@@ -117,7 +117,7 @@ def retrieval(
                 else:
                     hits = (ranks <= k).astype(float)
                     groups = [clusters[q] for q in asked]
-                    recall = ratio_interval(hits.tolist(), None, groups, resamples=resamples, seed=seed)
+                    recall = share_interval(hits.tolist(), groups)
                 found[f"R@{k}-{condition} {direction}"] = Recall(
                     condition=condition,
                     direction=direction,

@@ -13,6 +13,7 @@ counts for every system; one that is missing, empty, silent, unreadable or not f
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from intona.evaluation.companions import companions
 from intona.evaluation.judge import Judge, Unavailable
 from intona.evaluation.manifest import Manifest, read_manifest, write_manifest
 from intona.evaluation.markdown import to_markdown
+from intona.evaluation.normalize import Normalizer, digit_warning
 from intona.evaluation.plan import (
     PLAN,
     Plan,
@@ -239,6 +241,11 @@ def _prepare(
     references = _references(reference, manifest)
     if judges is None:
         judges = default_judges(config, reference=reference is not None, manifest=manifest)
+    normalizers = (getattr(j, "normalize", None) for j in judges)
+    language = next((n.language for n in normalizers if isinstance(n, Normalizer)), None)
+    if language and (warning := digit_warning(manifest.rows, language)):
+        warnings.warn(warning, stacklevel=3)
+        notes = [*notes, warning]
     plan = Plan(
         n=len(manifest),
         manifest_sha256=manifest.sha256,

@@ -13,6 +13,7 @@ from intona.evaluation.judge import Measure
 from intona.evaluation.manifest import Manifest
 from intona.evaluation.plan import Plan, Role
 from intona.evaluation.records import Record, records_digest
+from intona.evaluation.shares import paired_shares, share_interval
 from intona.evaluation.stats import (
     Interval,
     Paired,
@@ -24,7 +25,16 @@ from intona.evaluation.stats import (
     spread,
 )
 
-FAILED = ("missing", "unreadable", "empty", "silent", "non-finite", "too long", "score not finite")
+FAILED = (
+    "missing",
+    "unreadable",
+    "empty",
+    "silent",
+    "non-finite",
+    "too long",
+    "no speech",
+    "score not finite",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +45,7 @@ class Cell:
         counted: failures included at their worst value; None for a measure without one.
         scored: over utterances that have a score, with its own n; None when there is none.
         macro, macro_scored: mean of the utterances' own rates, for pooled measures only.
+        robust, robust_scored: each utterance's errors capped at its reference, for capped measures only.
         flagged: better than the recording itself.
     """
 
@@ -42,11 +53,24 @@ class Cell:
     scored: Interval | None
     macro: Interval | None = None
     macro_scored: Interval | None = None
+    robust: Interval | None = None
+    robust_scored: Interval | None = None
     flagged: bool = False
 
     @property
     def headline(self) -> Interval | None:
         return self.counted or self.scored
+
+    def figure(self, kind: str, *, counted: bool) -> Interval | None:
+        """The figure of a column: "plain", "macro" or "robust"; `counted`: failures at their worst value."""
+        names = {"plain": ("counted", "scored"), "macro": ("macro", "macro_scored")}
+        first, second = names.get(kind, ("robust", "robust_scored"))
+        return (getattr(self, first) if counted else None) or getattr(self, second)
+
+
+def kinds(measure: Measure) -> tuple[str, ...]:
+    """The columns of a measure, in their order."""
+    return ("plain", *(("macro",) if measure.pooled else ()), *(("robust",) if measure.capped else ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,24 +218,35 @@ def columns_of(
     return columns
 
 
-def _interval(records: Sequence[Record], pooled: bool, resamples: int, seed: int) -> Interval | None:
-    records = [r for r in records if r.value is not None]
-    if not records:
-        return None
+def _sums(records: Sequence[Record], pooled: bool) -> tuple[list[float], list[float]]:
+    """What is added up above and below the line."""
     num = [(r.numerator if pooled else r.value) or 0.0 for r in records]
     den = [(r.denominator if pooled else 1.0) or 1.0 for r in records]
-    clusters = choose_clusters([r.speaker for r in records])
-    return ratio_interval(num, den, clusters, resamples=resamples, seed=seed)
+    return num, den
 
 
 def _cell(measure: Measure, records: list[Record], resamples: int, seed: int) -> Cell:
+    def interval(some: Sequence[Record], kind: str) -> Interval | None:
+        some = [r for r in some if r.value is not None]
+        if not some:
+            return None
+        clusters = choose_clusters([r.speaker for r in some])
+        num, den = _sums(some, measure.pooled and kind != "macro")
+        if measure.share:
+            return share_interval(num, clusters)
+        if kind == "robust":
+            num = [min(a, b) for a, b in zip(num, den, strict=True)]
+        return ratio_interval(num, den, clusters, resamples=resamples, seed=seed)
+
     scored = [r for r in records if r.status == "ok"]
     counts = measure.failed is not None
     return Cell(
-        counted=_interval(records, measure.pooled, resamples, seed) if counts else None,
-        scored=_interval(scored, measure.pooled, resamples, seed),
-        macro=_interval(records, False, resamples, seed) if measure.pooled and counts else None,
-        macro_scored=_interval(scored, False, resamples, seed) if measure.pooled else None,
+        counted=interval(records, "plain") if counts else None,
+        scored=interval(scored, "plain"),
+        macro=interval(records, "macro") if measure.pooled and counts else None,
+        macro_scored=interval(scored, "macro") if measure.pooled else None,
+        robust=interval(records, "robust") if measure.capped and counts else None,
+        robust_scored=interval(scored, "robust") if measure.capped else None,
     )
 
 
@@ -254,14 +289,13 @@ def differences(
             ]
             if not pairs:
                 continue
-            sides = []
-            for side in (0, 1):
-                records = [pair[side] for pair in pairs]
-                num = [(r.numerator if m.pooled else r.value) or 0.0 for r in records]
-                den = [(r.denominator if m.pooled else 1.0) or 1.0 for r in records]
-                sides.append((num, den))
+            ours, theirs = (_sums([pair[side] for pair in pairs], m.pooled) for side in (0, 1))
             clusters = choose_clusters([a.speaker for a, _ in pairs])
-            paired = paired_difference(sides[0], sides[1], clusters, resamples=resamples, seed=seed)
+            options: dict[str, Any] = {"resamples": resamples, "seed": seed}
+            if m.share:
+                paired = paired_shares(ours[0], theirs[0], clusters, **options)
+            else:
+                paired = paired_difference(ours, theirs, clusters, **options)
             found.append(
                 Difference(system=system, against=against, measure=m.name, paired=paired, p_holm=None)
             )

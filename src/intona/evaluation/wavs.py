@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ MAX_SECONDS = 600.0
 MIN_SECONDS = 0.05
 SILENT_PEAK = 1e-4  # -80 dB of full scale: three steps of a 16-bit file
 
-Status = Literal["ok", "missing", "unreadable", "empty", "silent", "non-finite", "too long"]
+Status = Literal["ok", "missing", "unreadable", "empty", "silent", "non-finite", "too long", "no speech"]
 # Words of read_audio's errors -> the status; all others are "unreadable".
 _STATUS: dict[str, Status] = {"s long": "too long", "NaN": "non-finite", "no sound behind it": "empty"}
 
@@ -55,26 +56,27 @@ def sound_files(folder: Path | str) -> Iterator[Path]:
 def index_folder(folder: Path | str, manifest: Manifest) -> tuple[dict[str, Path], list[str]]:
     """Files of a folder by utterance id, and the names of audio files that no row asks for.
 
-    Order plays no part: a file belongs to the row whose id is its name.
+    Order plays no part: a file belongs to the row whose id is its name, in whichever Unicode form either is.
 
     Raises:
         UserError: as `sound_files`; no audio in it, none of it named after a row, two files for one id.
     """
     folder = Path(folder)
-    wanted = {row.id for row in manifest.rows}
+    ids = {unicodedata.normalize("NFC", row.id): row.id for row in manifest.rows}
     found: dict[str, Path] = {}
     extra: list[str] = []
     for path in sound_files(folder):
-        if path.stem not in wanted:
+        id = ids.get(unicodedata.normalize("NFC", path.stem))
+        if id is None:
             extra.append(path.name)
-        elif path.stem in found:
+        elif id in found:
             raise UserError(
-                f"{found[path.stem].name} and {path.name} are both there",
+                f"{found[id].name} and {path.name} are both there",
                 where=folder,
                 mend="keep one of them",
             )
         else:
-            found[path.stem] = path
+            found[id] = path
     # A set that was spoken to its end and failed in every row is a result: each counts as failed.
     if not found and (extra or not (folder / SPOKEN).is_file()):
         what = (

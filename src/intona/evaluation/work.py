@@ -57,8 +57,10 @@ def judge_units(
 
 
 def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, list[Record]]]:
-    """All tasks of a unit; each file is read once."""
+    """All tasks of a unit; each file is read once, and heard once for whether anything is said in it."""
     clips: dict[Path | None, Clip] = {}
+    checked: dict[tuple[Path | None, str], Clip] = {}
+    listener = next((j for j in judges.values() if hasattr(j, "unspoken")), None)
     for task in unit:
         for path in (task.path, task.reference):
             if path not in clips:
@@ -67,7 +69,18 @@ def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, 
             # A bad recording is an error of the input, not of the system that is judged.
             bad = clips[task.reference]
             raise UserError(f"the recording is {bad.status} {bad.detail}".strip(), where=task.reference)
-        yield task, judge_one(judges[task.judge], task, clips[task.path], clips[task.reference].audio)
+        place = (task.path, task.row.id)
+        if place not in checked:
+            checked[place] = _clip_of_speech(clips[task.path], task.row, listener)
+        yield task, judge_one(judges[task.judge], task, checked[place], clips[task.reference].audio)
+
+
+def _clip_of_speech(clip: Clip, row: Row, listener: Any) -> Clip:
+    """The clip, or a failed one where a judge with ears says that nothing is spoken in it."""
+    if clip.audio is None or listener is None:
+        return clip
+    why = listener.unspoken(clip.audio, row)
+    return clip if why is None else Clip(status="no speech", audio=None, sha256=clip.sha256, detail=why)
 
 
 def judge_one(judge: Judge, task: Task, clip: Clip, reference: Audio | None) -> list[Record]:

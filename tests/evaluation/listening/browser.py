@@ -84,7 +84,7 @@ class Browser:
             os.close(descriptor)
         self._errors.close()
 
-    def call(self, method: str, *, patience: float = 60.0, **parameters: Any) -> dict[str, Any]:
+    def call(self, method: str, *, patience: float = 300.0, **parameters: Any) -> dict[str, Any]:
         """Send one command and wait for its answer; events that arrive meanwhile are noted."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
@@ -133,7 +133,7 @@ class Browser:
             raise RuntimeError(json.dumps(answer["exceptionDetails"])[:800])
         return answer["result"].get("value")
 
-    def wait(self, expression: str, *, patience: float = 30.0) -> None:
+    def wait(self, expression: str, *, patience: float = 300.0) -> None:
         until = time.monotonic() + patience
         while not self.js(f"Boolean({expression})"):
             if time.monotonic() > until:

@@ -90,7 +90,7 @@ def test_a_rater_goes_through(browser: Any, make_report: Callable[..., Path], tm
     browser.wait("document.querySelector('#csv')")
     browser.js("document.querySelector('#download').click()")
     saved = tmp_path / "downloads" / f"results-{test['id']}-{RATER}.csv"
-    until = time.monotonic() + 20
+    until = time.monotonic() + 300
     while not saved.exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert saved.read_text(encoding="utf-8") == browser.js("document.querySelector('#csv').value")

@@ -21,6 +21,8 @@ from intona.systems.meld.feed import Corpus, SpeechFeed
 
 from .conftest import FAST, SMALL
 
+pytestmark = pytest.mark.trains
+
 
 def _start(stage: str, corpus: Path, out: Path, flags: dict[str, str], init: Path | None = None) -> Path:
     how = {**FAST, "loop.steps": "1", **flags}

@@ -19,6 +19,8 @@ from intona.systems.meld.pace import Pace
 
 from .conftest import FAST
 
+pytestmark = pytest.mark.trains
+
 
 def _hashes(checkpoint_dir: Path) -> dict[str, str]:
     index = json.loads((checkpoint_dir / "files.json").read_text())

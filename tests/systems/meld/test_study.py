@@ -28,6 +28,8 @@ from intona.systems.meld.silence import SilenceJudge, longest_silence
 
 from .conftest import SMALL
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="session")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:

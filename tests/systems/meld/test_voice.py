@@ -29,7 +29,10 @@ from intona.synth.speech_lm import LanguageVoice
 from intona.synth.transcription import windows
 from intona.text import BpeTokenizer, Lexicon
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*did not end by itself")
+pytestmark = [
+    pytest.mark.trains,
+    pytest.mark.filterwarnings("ignore:.*did not end by itself"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,8 @@ from intona.systems.restyle.stage import paper_of
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 
+pytestmark = pytest.mark.trains
+
 QUICK = {
     "loop.steps": "6",
     "loop.save_every": "3",

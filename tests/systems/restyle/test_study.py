@@ -28,6 +28,8 @@ from intona.systems.restyle.published import CLAIMS, COMPARISONS
 from intona.systems.restyle.trial import Conditions, Wanted
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
+
+pytestmark = pytest.mark.trains
 QUICK = {"loop.steps": "2", "loop.save_every": "2", "loop.validate_every": "2", "loop.precision": "fp32"}
 
 
@@ -498,7 +500,10 @@ def test_the_swap_needs_two_speakers(
     }
 
 
-def test_probes_of_a_corpus(spoken: Path, voice: Path, needs: dict[str, Path], tmp_path: Path) -> None:
+def test_probes_of_a_corpus(
+    spoken: Path, voice: Path, needs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "FRAMES", 10_000)  # all: a few frames of three recordings say little
     probes.look(out=tmp_path, needs=needs, limit_minutes=None, train=0, test=0, **at(spoken, voice))
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["fitted"] == 9 and found["scored"] == 3 and found["speakers"] == 1
@@ -506,7 +511,7 @@ def test_probes_of_a_corpus(spoken: Path, voice: Path, needs: dict[str, Path], t
     assert set(found["content"]) == {"Z_text", "Z_audio", "prosody vector"}
     # What a frame was made of can be read from Z_text of a voice, however random, better than by chance.
     chance = found["content chance"]["Z_text"]["estimate"]
-    assert found["content"]["Z_text"]["linear"]["estimate"] > chance
+    assert found["content"]["Z_text"]["nearest"]["estimate"] > 1.3 * chance  # 1.7 to 3 measured
     assert set(found["correlation"]) == {"aligned", "unaligned", "another text"}
     # A prosody vector holds what it is: the attributes come back.
     assert found["style"]["prosody vector"]["linear"]["pitch"]["estimate"] > 0.5

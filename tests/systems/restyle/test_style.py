@@ -21,6 +21,8 @@ from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import PairBatch
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
+
+pytestmark = pytest.mark.trains
 QUICK = {"loop.steps": "4", "loop.save_every": "2", "loop.validate_every": "4", "loop.precision": "fp32"}
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from intona.data.corpora.columns import text_fault
 from intona.data.corpora.record import BadLine, Record, Refused, Source, clean_id, first_existing, lines
+from intona.data.corpora.separated import bad_line
 from intona.errors import UserError
 
 Rows = Iterator[Record | BadLine]
+_ESD = "id, text and emotion between tabs"
 
 
 def _text_of(path: Path) -> str:
@@ -72,14 +76,22 @@ def esd(source: Source) -> Rows:
         if table.stem != speaker:
             continue
         language = "zh" if speaker <= "0010" else "en"
-        files = {a.stem: a for a in sorted(table.parent.rglob("*.wav"))}
+        files = {clean_id(a.stem): a for a in sorted(table.parent.rglob("*.wav"))}
+        emotions = {clean_id(f.name) for f in table.parent.iterdir() if f.is_dir()}
         for number, line in lines(table, encodings=("utf-8-sig", "gb18030", "utf-16")):
-            fields = [f.strip() for f in line.split("\t")]
-            if len(fields) < 2 or not fields[0]:
-                yield BadLine(id=f"{table.name}:{number}", reason="bad line", detail=line[:80])
+            fields = [f.strip() for f in line.rstrip("\t ").split("\t")]
+            if not 2 <= len(fields) <= 3 or not fields[0]:
+                why = f"{len(fields)} fields, expected {_ESD}"
+                yield bad_line(table, number, why, line)
                 continue
             name, words = clean_id(fields[0]), fields[1]
-            emotion = fields[2] if len(fields) > 2 else ""
+            emotion = clean_id(fields[2]) if len(fields) > 2 else ""
+            if fault := text_fault(words, "", Counter()):
+                yield bad_line(table, number, f"{fault}, expected {_ESD}", line)
+                continue
+            if clean_id(words) in emotions and emotion not in emotions:
+                yield bad_line(table, number, f"the text is an emotion, expected {_ESD}", line)
+                continue
             try:
                 audio = source.inside(f"{speaker}/{emotion}/{name}.wav") if name not in files else files[name]
                 source.inside(audio.relative_to(source.root))

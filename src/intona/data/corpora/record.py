@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from intona.errors import UserError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".g722", ".gsm", ".aiff", ".au")
 MAX_TRANSCRIPT_BYTES = 1 << 30
+_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -47,12 +50,18 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A corpus folder with the rule for what may be opened in its name."""
+    """A corpus folder with the rule for what may be opened in its name.
+
+    A name is looked for as it is written, then with `/` for `\\`, in the other Unicode normal form (composed
+    or decomposed) and with an ending in other letters (`.WAV`): table and folder often come from two systems.
+    """
 
     root: Path
     transcript: Path | None = None
     labels: Path | None = None
     allow_outside: bool = False
+    # A folder as written -> as the disk spells it, and spelling -> name of what lies in it.
+    _folders: dict[Path, tuple[Path, dict[str, str]]] = field(default_factory=dict, repr=False, compare=False)
 
     def inside(self, name: str | Path, *, base: Path | None = None) -> Path:
         """The path `name` means, from `base` (the root).
@@ -66,41 +75,77 @@ class Source:
             raise Refused("empty path, or a NUL or newline in it")
         if text.strip().endswith("|") or text.strip().startswith("|"):
             raise Refused("a command pipe is not a path")
+        if _DRIVE.match(text):
+            raise Refused("a path of another machine: expected one inside the corpus folder")
         if _URL.match(text):
             raise Refused("an address is not a path")
-        path = (base or self.root) / text
-        if not self.allow_outside:
-            root = self.root if self.root.is_dir() else self.root.parent
+        path = self._as_written(text, base or self.root)
+        self._check_place(path)
+        if (spelled := self._on_disk(path)) != path:
+            self._check_place(spelled)
+        return spelled
+
+    @staticmethod
+    def _as_written(name: str, base: Path) -> Path:
+        """With `/` for `\\`, unless a file of that very name is there."""
+        path = base / name
+        return path if "\\" not in name or os.path.lexists(path) else base / name.replace("\\", "/")
+
+    def _check_place(self, path: Path) -> None:
+        if self.allow_outside:
+            return
+        try:
+            ok = Path(os.path.realpath(path)).is_relative_to(_real_folder(self.root))
+        except (OSError, ValueError) as e:
+            raise Refused(str(e)) from None
+        if not ok:
+            raise Refused("outside the corpus folder (--allow-outside accepts it)")
+
+    def _on_disk(self, path: Path) -> Path:
+        """The same path as the disk spells it; parts that are not there stay as they are."""
+        if os.path.lexists(path) or path.parent == path:
+            return path
+        if path.parent not in self._folders:
+            folder = self._on_disk(path.parent)
             try:
-                ok = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
-            except (OSError, ValueError) as e:
-                raise Refused(str(e)) from None
-            if not ok:
-                raise Refused("outside the corpus folder (--allow-outside accepts it)")
-        return path
+                names = {_spelling(entry): entry for entry in sorted(os.listdir(folder))}
+            except (OSError, ValueError):
+                names = {}
+            self._folders[path.parent] = folder, names
+        folder, names = self._folders[path.parent]
+        return folder / names.get(_spelling(path.name), path.name)
 
     def labels_for(self, stem: str, *groups: str) -> Path | None:
         """The phone alignment named after an utterance, in the labels folder or one folder deeper."""
         if self.labels is None or "/" in stem or stem in ("", ".", ".."):
             return None
         for folder in (self.labels, *(self.labels / g for g in groups if g and "/" not in g and g != "..")):
-            for suffix in (".TextGrid", ".lab", ".textgrid"):
-                if (path := folder / f"{stem}{suffix}").is_file():
+            for suffix in (".TextGrid", ".lab"):
+                if (path := self._on_disk(folder / f"{stem}{suffix}")).is_file():
                     return path
         return None
 
-    def find_audio(self, stem: str, *folders: str) -> Path:
-        """The first `folder/stem.SUFFIX` that exists, or the first candidate where none does."""
-        self.inside(stem)  # judged as written, before a folder in front hides an address or a `..`
-        first: Path | None = None
-        for folder in folders or ("",):
-            for suffix in AUDIO_SUFFIXES:
-                path = self.inside(f"{folder}/{stem}{suffix}" if folder else f"{stem}{suffix}")
-                first = first or path
-                if os.path.lexists(path):
-                    return path
-        assert first is not None
-        return first
+    def find_audio(self, name: str, *folders: str) -> Path:
+        """The first `folder/name`, then `folder/stem.SUFFIX`, that exists; else the first candidate.
+
+        Raises:
+            Refused: see `inside`.
+        """
+        self.inside(name)  # judged as written, before a folder in front hides an address or a `..`
+        stem = audio_stem(name)
+        endings = (*((name[len(stem) :],) if stem != name else ()), *AUDIO_SUFFIXES)
+        candidates = [
+            f"{folder}/{stem}{suffix}" if folder else f"{stem}{suffix}"
+            for folder in folders or ("",)
+            for suffix in dict.fromkeys(endings)
+        ]
+        there = (c for c in candidates if os.path.lexists(self._on_disk(self._as_written(c, self.root))))
+        return self.inside(next(there, candidates[0]))
+
+
+@lru_cache(maxsize=16)
+def _real_folder(root: Path) -> str:
+    return os.path.realpath(root if root.is_dir() else root.parent)
 
 
 def lines(path: Path, *, encodings: tuple[str, ...] = ("utf-8-sig",)) -> Iterator[tuple[int, str]]:
@@ -150,5 +195,16 @@ def first_existing(root: Path, *names: str) -> Path:
 
 
 def clean_id(name: str) -> str:
-    """A name as valid Unicode: bytes of a file name that are not UTF-8 are written `\\xNN`."""
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    """A name as valid, composed Unicode: bytes of a file name that are not UTF-8 are written `\\xNN`."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", errors="backslashreplace"))
+
+
+def audio_stem(name: str) -> str:
+    """A path without its ending, where that is one of audio."""
+    return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in AUDIO_SUFFIXES else name
+
+
+def _spelling(name: str) -> str:
+    """What is the same for all spellings of a file name."""
+    stem, dot, suffix = unicodedata.normalize("NFC", name).rpartition(".")
+    return f"{stem}.{suffix.lower()}" if dot else suffix

@@ -3,62 +3,108 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from intona.data.corpora.columns import (
+    check_normalized,
+    check_speakers,
+    known_speakers,
+    normalized_fault,
+    text_fault,
+)
 from intona.data.corpora.record import (
-    AUDIO_SUFFIXES,
     BadLine,
     Record,
     Refused,
     Source,
+    audio_stem,
     clean_id,
     first_existing,
     lines,
 )
+from intona.data.corpora.separated import Row, Table, bad_line, read_piped, read_table
 from intona.errors import UserError
 
 Rows = Iterator[Record | BadLine]
 _FESTVOX = re.compile(r'^\(\s*(\S+)\s+"((?:[^"\\]|\\.)*)"\s*\)\s*$')
-
-
-def _bad(path: Path, number: int, line: str, why: str = "") -> BadLine:
-    shown = line if len(line) <= 80 else line[:77] + "..."
-    return BadLine(id=f"{path.name}:{number}", reason="bad line", detail=f"{why}: {shown}" if why else shown)
+_FOLDERS = ("", "wavs", "wav", "audio", "clips")
 
 
 def ljspeech(source: Source) -> Rows:
     """`metadata.csv` with `id|text|normalized text`, `wavs/ID.wav`; one English speaker."""
-    yield from _piped(source, first_existing(source.root, "metadata.csv"), ("wavs",), "LJ", "en")
+    table = read_piped(first_existing(source.root, "metadata.csv"), ("id", "text", "normalized"), optional=1)
+    check_normalized(table)
+    yield from _single_speaker(source, table, ("wavs", ""), "LJ", "en")
 
 
 def ruslan(source: Source) -> Rows:
     """`metadata_RUSLAN_*.csv` with `id|text`, `RUSLAN/ID.wav`; one Russian speaker."""
-    table = first_existing(source.root, "metadata_RUSLAN_*.csv", "metadata*.csv")
-    yield from _piped(source, table, ("RUSLAN", "wavs", ""), "RUSLAN", "ru")
+    path = first_existing(source.root, "metadata_RUSLAN_*.csv", "metadata*.csv")
+    yield from _single_speaker(
+        source, read_piped(path, ("id", "text")), ("RUSLAN", "wavs", ""), "RUSLAN", "ru"
+    )
 
 
-def _piped(source: Source, table: Path, folders: tuple[str, ...], speaker: str, language: str) -> Rows:
-    for number, line in lines(table):
-        fields = line.split("|")
-        if len(fields) < 2 or not fields[0].strip():
-            yield _bad(table, number, line, "needs id|text")
+def _single_speaker(
+    source: Source, table: Table, folders: tuple[str, ...], speaker: str, language: str
+) -> Rows:
+    for row in table.rows:
+        if isinstance(row, BadLine):
+            yield row
             continue
-        name, text = fields[0].strip(), next((f for f in reversed(fields[1:3]) if f.strip()), "")
+        name, raw, normalized = row.cells["id"], row.cells["text"], row.cells.get("normalized", "")
+        if row.number == 1 and (name.lower(), raw.lower()) == ("id", "text"):
+            continue
         try:
-            audio = source.find_audio(name.removesuffix(".wav"), *folders)
+            audio = source.find_audio(name, *folders)
         except Refused as e:
-            yield BadLine(id=name, reason="refused path", detail=str(e))
+            yield _refused(row.number, name, e)
             continue
-        name = clean_id(audio.stem)
+        fault = _text_fault(source, row, audio, folders) or normalized_fault(raw, normalized)
+        if fault:
+            yield bad_line(table.path, row.number, f"{fault}, expected {table.columns}")
+            continue
+        name = clean_id(audio_stem(audio.name))
         yield Record(
             id=name,
             audio=audio,
-            text=text,
+            text=normalized or raw,
             speaker=speaker,
             language=language,
             labels=source.labels_for(name, speaker),
         )
+
+
+def _id(name: str) -> str:
+    return clean_id(name.replace("\\", "/"))
+
+
+def _refused(number: int, name: str, reason: Refused) -> BadLine:
+    return BadLine(id=name, reason="refused path", detail=f"line {number}: {reason}")
+
+
+def _text_fault(
+    source: Source,
+    row: Row,
+    audio: Path,
+    folders: tuple[str, ...],
+    speakers: Counter[str] | None = None,
+) -> str | None:
+    """Why the text of a line cannot be one, or None."""
+    text = row.cells.get("text", "")
+    speaker, speakers = row.cells.get("speaker", ""), speakers or Counter()
+    fault = text_fault(text, speaker, speakers)
+    if not fault and row.uneven and speakers[speaker] == 1:
+        fault = f'a blank before "{speaker[:40]}", the speaker: is it part of the text?'
+    if fault or audio.exists() or not text or len(text) > 200:
+        return fault
+    try:
+        swapped = source.find_audio(text, *folders).is_file()
+    except (Refused, OSError, ValueError):
+        return None
+    return f'the text "{text[:60]}" is the name of a file and the id is not' if swapped else None
 
 
 def commonvoice(source: Source) -> Rows:
@@ -73,24 +119,28 @@ def commonvoice(source: Source) -> Rows:
                 raise UserError(f"its first line lacks the columns {sorted(missing)}", where=table)
             continue
         if len(fields) != len(header):
-            yield _bad(table, number, line, f"{len(fields)} columns of {len(header)}")
+            yield bad_line(table, number, f"{len(fields)} columns of {len(header)}", line)
             continue
-        row = dict(zip(header, fields, strict=True))
-        name = row["path"] if Path(row["path"]).suffix else row["path"] + ".mp3"
+        cells = dict(zip(header, fields, strict=True))
+        name = cells["path"].strip()
         try:
-            source.inside(row["path"])
-            audio = source.inside(f"clips/{name}")
+            source.inside(name)
+            audio = source.find_audio(name if audio_stem(name) != name else f"{name}.mp3", "clips", "")
         except Refused as e:
-            yield BadLine(id=row["path"], reason="refused path", detail=str(e))
+            yield _refused(number, name, e)
             continue
-        stem = clean_id(audio.stem)
+        row = Row(number=number, cells={"text": cells["sentence"].strip()})
+        if fault := _text_fault(source, row, audio, ("clips",)):
+            yield bad_line(table, number, f"{fault}, expected {' '.join(header)}", line)
+            continue
+        stem = clean_id(audio_stem(audio.name))
         yield Record(
             id=stem,
             audio=audio,
-            text=row["sentence"],
-            speaker=row["client_id"] or "unknown",
-            language=row.get("locale") or None,
-            labels=source.labels_for(stem, row["client_id"]),
+            text=cells["sentence"],
+            speaker=cells["client_id"] or "unknown",
+            language=cells.get("locale") or None,
+            labels=source.labels_for(stem, cells["client_id"]),
         )
 
 
@@ -101,17 +151,20 @@ def festvox(source: Source) -> Rows:
     for number, line in lines(table):
         match = _FESTVOX.match(line.strip())
         if not match:
-            yield _bad(table, number, line, 'needs ( ID "text" )')
+            yield bad_line(table, number, 'needs ( ID "text" )', line)
             continue
         name, text = match[1], re.sub(r"\\(.)", r"\1", match[2])
         try:
             audio = source.find_audio(name, "wav")
             own = source.inside(f"lab/{name}.lab")
         except Refused as e:
-            yield BadLine(id=name, reason="refused path", detail=str(e))
+            yield _refused(number, name, e)
+            continue
+        if fault := text_fault(text, "", Counter()):
+            yield bad_line(table, number, f'{fault}, expected ( ID "text" )', line)
             continue
         labels = source.labels_for(name) or (own if own.is_file() else None)
-        yield Record(id=name, audio=audio, text=text, speaker=speaker, labels=labels)
+        yield Record(id=_id(name), audio=audio, text=text, speaker=speaker, labels=labels)
 
 
 def asterisk(source: Source) -> Rows:
@@ -128,18 +181,21 @@ def asterisk(source: Source) -> Rows:
         name, colon, text = line.partition(":")
         name, text = name.strip(), text.strip()
         if not colon or not name:
-            yield _bad(table, number, line, "needs name: text")
+            yield bad_line(table, number, "needs name: text", line)
             continue
         if text[:1] in ("[", "<", "("):
             yield BadLine(id=name, reason="no text", detail=f"a description, not words: {text[:60]}")
             continue
+        if fault := text_fault(text, "", Counter()):
+            yield bad_line(table, number, f"{fault}, expected name: text", line)
+            continue
         try:
             audio = source.find_audio(name)
         except Refused as e:
-            yield BadLine(id=name, reason="refused path", detail=str(e))
+            yield _refused(number, name, e)
             continue
         yield Record(
-            id=name,
+            id=_id(name),
             audio=audio,
             text=text,
             speaker=speaker,
@@ -151,51 +207,40 @@ def asterisk(source: Source) -> Rows:
 def csv(source: Source) -> Rows:
     """`metadata.csv` with `id|text|speaker` (the speaker may be left out), any audio type.
 
-    A first line that names its columns (`id`, `text`, `speaker`, `audio`, `language`) sets their order.
-    The id is a path with or without suffix, looked for beside the table and in `wavs/ wav/ audio/ clips/`.
+    A first line that names its columns (`separated.COLUMNS`) sets their order; such a table may be separated
+    by commas, tabs or semicolons too. The id is a path with or without suffix, looked for beside the table
+    and in `wavs/ wav/ audio/ clips/`.
     """
     root = source.root if source.root.is_dir() else source.root.parent
-    table = source.transcript or (
-        first_existing(root, "metadata.csv", "*.csv") if source.root.is_dir() else source.root
+    path = source.transcript or (
+        first_existing(root, "metadata.csv", "metadata.tsv", "*.csv", "*.tsv")
+        if source.root.is_dir()
+        else source.root
     )
     source = Source(root=root, labels=source.labels, allow_outside=source.allow_outside)
-    header = ["id", "text", "speaker"]
-    default_speaker = clean_id(root.resolve().name)
-    known = {"id", "text", "speaker", "audio", "language"}
-    for index, (number, line) in enumerate(lines(table)):
-        fields = line.split("|")
-        if index == 0 and {"id", "text"} <= {f.strip().lower() for f in fields}:
-            header = [f.strip().lower() for f in fields]
-            if extra := [f for f in header if f not in known]:
-                raise UserError(f"unknown columns {extra}", where=table, mend=f"known: {sorted(known)}")
+    table = read_table(path, ("id", "text", "speaker"), optional=1)
+    check_speakers(table)
+    default_speaker, speakers = clean_id(root.resolve().name), known_speakers(table)
+    for row in table.rows:
+        if isinstance(row, BadLine):
+            yield row
             continue
-        if not 2 <= len(fields) <= len(header) or not fields[0].strip():
-            yield _bad(table, number, line, "needs " + "|".join(header))
-            continue
-        row = dict(zip(header, (f.strip() for f in fields), strict=False))
-        name = row.get("id", "")
+        name = row.cells.get("id") or row.cells["audio"]
         try:
-            audio = _csv_audio(source, row.get("audio") or name)
+            audio = source.find_audio(row.cells.get("audio") or name, *_FOLDERS)
         except Refused as e:
-            yield BadLine(id=name, reason="refused path", detail=str(e))
+            yield _refused(row.number, name, e)
             continue
-        speaker = row.get("speaker") or default_speaker
-        if Path(name).suffix.lower() in AUDIO_SUFFIXES:
-            name = str(Path(name).with_suffix(""))
+        if fault := _text_fault(source, row, audio, _FOLDERS, speakers):
+            yield bad_line(path, row.number, f"{fault}, expected {table.columns}")
+            continue
+        name = _id(audio_stem(name))
+        speaker = row.cells.get("speaker") or default_speaker
         yield Record(
             id=name,
             audio=audio,
-            text=row.get("text", ""),
+            text=row.cells.get("text", ""),
             speaker=speaker,
-            language=row.get("language") or None,
+            language=row.cells.get("language") or None,
             labels=source.labels_for(Path(name).name, speaker),
         )
-
-
-def _csv_audio(source: Source, name: str) -> Path:
-    source.inside(name)
-    folders = ("", "wavs", "wav", "audio", "clips")
-    if Path(name).suffix.lower() in AUDIO_SUFFIXES:
-        paths = [source.inside(f"{folder}/{name}" if folder else name) for folder in folders]
-        return next((p for p in paths if p.exists()), paths[0])
-    return source.find_audio(name, *folders)

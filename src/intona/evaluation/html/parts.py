@@ -19,10 +19,7 @@ def table(
 ) -> Html:
     """A table whose first column names the row; it scrolls inside its own box when it is wide."""
     head = tag("tr", *[tag("th", h, scope="col") for h in heads])
-    body = [
-        tag("tr", tag("th", row[0], scope="row", title=_plain(row[0])), *[tag("td", c) for c in row[1:]])
-        for row in rows
-    ]
+    body = [tag("tr", tag("th", row[0], scope="row"), *[tag("td", c) for c in row[1:]]) for row in rows]
     inner = tag(
         "table",
         tag("caption", tag("span", caption)),
@@ -31,11 +28,6 @@ def table(
         class_="tight" if tight else None,
     )
     return tag("div", inner, class_="scroll", role="region", aria_label=label)
-
-
-def _plain(cell: Child) -> str | None:
-    """The full name, for a cell that a narrow screen cuts short."""
-    return None if cell is None or isinstance(cell, Html) else cell
 
 
 def interval(

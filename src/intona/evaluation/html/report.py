@@ -13,13 +13,15 @@ from intona.evaluation.html.cards import cards, choose
 from intona.evaluation.html.page import Child, Html, Page, Section, join, tag
 
 SIGNIFICANT = 0.05
+HEADLINE = ("wer", "cer", "distillmos", "ar_failure")
 _COUNTED = (
     "a missing, empty, silent, unreadable or non-finite output gets the worst value of the measure (WER 1, "
     "predicted score 1.0). Measures without a worst value are over scored outputs and say their n."
 )
 _CORPUS = (
-    "corpus = all errors / all words; macro = mean of the utterances' own rates. The headline is the corpus "
-    "figure. The denominator never contains insertions."
+    "corpus = all errors / all words; macro = mean of the utterances' own rates; robust = corpus with the "
+    "errors of each utterance capped at its words, so that one made-up transcript counts as one lost "
+    "utterance. The headline is the corpus figure. The denominator never contains insertions."
 )
 _PAIRED = (
     "systems are compared on the same sentences: interval of the difference, permutation test, Holm's "
@@ -109,9 +111,17 @@ def _best(cell: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return cell["counted"] or cell["scored"]
 
 
+def _headline_measures(finished: Finished) -> list[Mapping[str, Any]]:
+    """The usual ones in their order, else the first that have a better side, else the first."""
+    judged = [m for m in finished.measures if m["better"]]
+    usual = [m for name in HEADLINE for m in judged if m["name"] == name]
+    others = [m for m in judged if m not in usual]
+    return (usual + others[: max(0, 3 - len(usual))]) or list(finished.measures)[:3]
+
+
 def _headline(finished: Finished) -> Section:
     table = finished.table
-    judged = [m for m in finished.measures if m["better"]][:3] or list(finished.measures)[:3]
+    judged = _headline_measures(finished)
     tiles = []
     for i, row in enumerate(table["rows"]):
         lines: list[tuple[Child, Child]] = []
@@ -161,17 +171,32 @@ def _sentences(finished: Finished) -> list[Html]:
     return [tag("p", rule), tag("ul", *lines, class_="plain")]
 
 
-def _columns(finished: Finished) -> list[tuple[Mapping[str, Any], bool]]:
-    """(measure, is it the macro column) in the order of the table."""
+def _columns(finished: Finished) -> list[tuple[Mapping[str, Any], str]]:
+    """(measure, "plain", "macro" or "robust") in the order of the table."""
+    columns = []
+    for m in finished.table["measures"]:
+        kinds = ("plain", *(("macro",) if m["pooled"] else ()), *(("robust",) if m.get("capped") else ()))
+        columns += [(m, kind) for kind in kinds]
+    return columns
+
+
+def _heads(columns: Sequence[tuple[Mapping[str, Any], str]]) -> list[Child]:
     return [
-        (m, macro)
-        for m in finished.table["measures"]
-        for macro in ((False, True) if m["pooled"] else (False,))
+        m["title"] + ("" if kind == "plain" else f" {kind}") + _ARROWS.get(m["better"], "")
+        for m, kind in columns
     ]
 
 
-def _heads(columns: Sequence[tuple[Mapping[str, Any], bool]]) -> list[Child]:
-    return [m["title"] + (" macro" if macro else "") + _ARROWS.get(m["better"], "") for m, macro in columns]
+_FIGURES = {
+    "plain": ("counted", "scored"),
+    "macro": ("macro", "macro_scored"),
+    "robust": ("robust", "robust_scored"),
+}
+
+
+def _figure(cell: Mapping[str, Any], kind: str, *, counted: bool) -> Mapping[str, Any] | None:
+    first, second = _FIGURES[kind]
+    return (cell.get(first) if counted else None) or cell.get(second)
 
 
 def _counted(finished: Finished) -> Section:
@@ -180,13 +205,13 @@ def _counted(finished: Finished) -> Section:
     for row in table["rows"]:
         failed = ", ".join(f"{count} {reason}" for reason, count in row["failures"].items())
         cells: list[Child] = [row["name"], f"{row['scored']}/{row['n']}" + (f" ({failed})" if failed else "")]
-        for m, macro in columns:
+        for m, kind in columns:
             if m["name"] in table["unavailable"]:
                 cells.append(table["unavailable"][m["name"]]["reason"])
                 continue
             cell = row["cells"][m["name"]]
-            value = (cell["macro"] or cell["macro_scored"]) if macro else _best(cell)
-            flagged = cell["flagged"] and not macro
+            value = _figure(cell, kind, counted=True)
+            flagged = cell["flagged"] and kind == "plain"
             cells.append(parts.interval(value, digits=m["digits"], expected=table["n"], flagged=flagged))
         rows.append(cells)
     caption = "All utterances; a failed output counts at the worst value of the measure."
@@ -202,12 +227,11 @@ def _scored(finished: Finished) -> Section:
     rows: list[list[Child]] = []
     for row in table["rows"]:
         cells: list[Child] = [row["name"]]
-        for m, macro in columns:
+        for m, kind in columns:
             if m["name"] in table["unavailable"]:
                 cells.append(table["unavailable"][m["name"]]["reason"])
                 continue
-            cell = row["cells"][m["name"]]
-            value = cell["macro_scored"] if macro else cell["scored"]
+            value = _figure(row["cells"][m["name"]], kind, counted=False)
             cells.append(parts.interval(value, digits=m["digits"], expected=table["n"]))
         rows.append(cells)
     caption = "Failed outputs left out. Each figure is over its own n, given where it is not N."
@@ -305,13 +329,14 @@ def _reading(finished: Finished) -> Section:
     table = finished.table
     unit = "speakers" if table["speakers"] > 1 else "utterances"
     interval = (
-        f"95 % percentile bootstrap over {unit}, {table['resamples']} resamples, seed {table['seed']}. It "
-        "says how far the figure would move with other sentences, not with another training run."
+        f"95 % percentile bootstrap over {unit}, {table['resamples']} resamples, seed {table['seed']}; of "
+        "shares (failure rates, votes) Wilson's score interval, of their differences Newcombe's. "
+        "It says how far the figure would move with other sentences, not with another training run."
     )
     lines: list[tuple[Child, Child]] = [
         ("Interval", interval),
         ("Counted", _COUNTED),
-        ("Corpus and macro", _CORPUS),
+        ("Corpus, macro, robust", _CORPUS),
         ("Paired", _PAIRED),
         ("↓ ↑", "which way is better; a measure without an arrow describes and does not judge."),
         ("▲", "better than the recording itself: a reason to look, not a triumph."),

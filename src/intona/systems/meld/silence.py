@@ -25,7 +25,9 @@ class SilenceJudge:
     name = "silence"
     needs_reference = False
     measures = (
-        Measure(name="long_silence", title="prolonged silence", failed=1.0, better="lower", digits=3),
+        Measure(
+            name="long_silence", title="prolonged silence", failed=1.0, better="lower", digits=3, share=True
+        ),
         Measure(name="longest_silence", title="longest silence, s", better="lower", digits=2),
     )
 

@@ -22,6 +22,7 @@ from intona.encoders import pretrained
 from intona.encoders.mlm import MaskConfig, MaskedModel, mask_text
 from intona.encoders.speaker import speaker_vectors
 from intona.errors import UserError
+from intona.evaluation.shares import share_interval
 from intona.evaluation.stats import ratio_interval
 from intona.nn.random import derive_seed
 from intona.study.stages import RUN, TimeIsUp, require_corpus, until
@@ -156,7 +157,7 @@ def linear_probe(path: Path, prepared: Prepared) -> dict[str, Any]:
     for column, name in enumerate(("phoneme", "phoneme ahead")):
         weights = np.linalg.solve(gram, x.T @ np.eye(len(tokenizer))[y[:, column]])
         right = (test_x @ weights).argmax(1) == test_y[:, column]
-        out[name] = dataclasses.asdict(ratio_interval(right.astype(float).tolist(), None, groups.tolist()))
+        out[name] = dataclasses.asdict(share_interval(right.astype(float).tolist(), groups.tolist()))
         commonest = np.bincount(y[:, column]).argmax()
         out[f"{name} majority"] = float((test_y[:, column] == commonest).mean())
     error = test_lasts - test_x @ np.linalg.solve(gram, x.T @ lasts)

@@ -32,6 +32,7 @@ from intona.data.prepared import Item, Prepared
 from intona.encoders import style as styles
 from intona.encoders.style import NAMES, StyleEncoder
 from intona.errors import UserError
+from intona.evaluation.shares import share_interval
 from intona.evaluation.stats import ratio_interval
 from intona.latents import vits
 from intona.latents.vits import VitsSpace
@@ -279,7 +280,7 @@ def _nearest(x: np.ndarray, test_x: np.ndarray) -> np.ndarray:
 
 
 def _share(right: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-    return dataclasses.asdict(ratio_interval(right.astype(float).tolist(), None, groups.tolist()))
+    return dataclasses.asdict(share_interval(right.astype(float).tolist(), groups.tolist()))
 
 
 def explained(found: np.ndarray, truth: np.ndarray, guess: float) -> dict[str, Any]:
