@@ -78,7 +78,8 @@ def plan_lines(plan: Plan, out: Path, workers: int) -> list[str]:
     lines += [
         "",
         f"Minutes of one core. Voices: {'the same budget for each' if equal else 'budgets that DIFFER'}. "
-        "Stages that several arms stand on run once.",
+        "Stages that several arms stand on run once. None: nothing is trained for it, or another arm has its "
+        "voice.",
     ]
     return lines
 
