@@ -62,8 +62,8 @@ def test_missing_recordings_repeated_ids_and_bad_lines() -> None:
 
 def test_a_held_set_that_lost_all_gets_one_of_the_rest() -> None:
     splits = {"train": ["a", "b", "c"], "dev": ["d"], "test": ["e"]}
-    found = of_kept(splits, {"a", "b", "c", "d"})
-    assert found["dev"] == ["d"] and len(found["test"]) == 1 and len(found["train"]) == 2
+    parts = of_kept(splits, {"a", "b", "c", "d"})
+    assert parts["dev"] == ["d"] and len(parts["test"]) == 1 and len(parts["train"]) == 2
     assert of_kept(splits, {"a"}) == {"train": ["a"], "dev": [], "test": []}
 
 

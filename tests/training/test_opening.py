@@ -49,8 +49,8 @@ def test_the_whole_config_is_a_matter_of_the_log_level(
     log.setLevel(logging.DEBUG)
     request.addfinalizer(lambda: log.setLevel(logging.NOTSET))
     print_opening(config, tmp_path / "run", FACTS)
-    told = capsys.readouterr().err
-    assert json.loads(told[told.index("{") :]) == json.loads(json.dumps(configs.to_dict(config)))
+    output = capsys.readouterr().err
+    assert json.loads(output[output.index("{") :]) == json.loads(json.dumps(configs.to_dict(config)))
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -36,14 +36,14 @@ def select(
         return list(entries), splits
     dev_size, test_size = split_sizes(limit, dev, test)
     sizes = {"dev": dev_size, "test": test_size}
-    taken = {id for name in HELD for id in ranked(splits[name])[: sizes[name]]}
+    selected = {id for name in HELD for id in ranked(splits[name])[: sizes[name]]}
     held = {id for name in HELD for id in splits[name]}
-    left = limit - len(taken)
+    left = limit - len(selected)
     chosen: list[Record | BadLine] = []
     for entry in entries:
         id = journal_id(entry.id)
-        if id in taken:
-            taken.discard(id)  # a second line of this id is no record of its own
+        if id in selected:
+            selected.discard(id)  # a second line of this id is no record of its own
         elif id in held or not left:
             continue
         else:
@@ -54,13 +54,13 @@ def select(
 
 def of_kept(splits: dict[str, list[str]], kept: Collection[str]) -> dict[str, list[str]]:
     """The splits without what was dropped or not taken; a held set that lost all gets one of the rest."""
-    found = {name: [id for id in ids if id in kept] for name, ids in splits.items()}
+    parts = {name: [id for id in ids if id in kept] for name, ids in splits.items()}
     for name in HELD:
-        if splits[name] and not found[name] and len(found["train"]) > 1:
-            first = ranked(found["train"])[0]
-            found["train"].remove(first)
-            found[name] = [first]
-    return found
+        if splits[name] and not parts[name] and len(parts["train"]) > 1:
+            first = ranked(parts["train"])[0]
+            parts["train"].remove(first)
+            parts[name] = [first]
+    return parts
 
 
 __all__ = ["of_kept", "select"]

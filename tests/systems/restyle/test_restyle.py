@@ -327,11 +327,11 @@ def test_speech_of_its_own_goes_on_where_it_was_interrupted(
     texts: list[str] = []
     say_twice = own.twice
 
-    def count_sentences(*given: Any, **how: Any) -> Any:
+    def count_sentences(*args: Any, **kwargs: Any) -> Any:
         if len(texts) == 5:
             raise KeyboardInterrupt
-        texts.append(given[2])
-        return say_twice(*given, **how)
+        texts.append(args[2])
+        return say_twice(*args, **kwargs)
 
     def speak_all() -> dict[str, list[Pair]]:
         return own_pairs(prepared, space, count=8, seed=1, max_frames=2400)[0]
@@ -340,8 +340,8 @@ def test_speech_of_its_own_goes_on_where_it_was_interrupted(
     monkeypatch.setattr(own, "twice", count_sentences)
     with pytest.raises(KeyboardInterrupt):
         speak_all()
-    told = capsys.readouterr().err
-    assert "says 8 sentences of the corpus" in told and "kept in" in told
+    errors = capsys.readouterr().err
+    assert "says 8 sentences of the corpus" in errors and "kept in" in errors
     assert not list(data.glob("latents-" + "[0-9a-f]" * 16 + ".safetensors"))
     texts[:] = [""] * 6
     resumed = speak_all()

@@ -161,8 +161,8 @@ def make_in_parts(
                 pairs = {split: [] for split in out}
                 for number, item in enumerate(items[first : first + PART], first):
                     show(number, len(items), "")
-                    if (made := make(item)) is not None:
-                        pairs[made[0]].append(made[1])
+                    if (result := make(item)) is not None:
+                        pairs[result[0]].append(result[1])
                 with contextlib.suppress(OSError):
                     write(part, pairs, name)
             for split, rows in pairs.items():
