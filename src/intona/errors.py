@@ -8,6 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+SIMILAR = 0.6  # least similarity of a suggestion
+LISTED = 30  # names at most where none is close
+SHORTEST_START = 3  # letters of a name that is completed: "synth" -> "synthesize-set"
+
 
 class UserError(Exception):
     """A mistake that the person at the keyboard can mend. The CLI prints it as one line and exits 1.
@@ -45,13 +49,20 @@ def warnings_from(where: str) -> Iterator[None]:
         yield
 
 
-def nearest(name: str, options: Iterable[str]) -> str:
-    """`did you mean "x"?`, or the list of options when nothing is close."""
+def nearest(name: str, options: Iterable[str], *, cutoff: float = SIMILAR) -> str:
+    """`did you mean "x"?`, or the list of options when nothing is close.
+
+    Args:
+        cutoff: the least similarity (`difflib`, 0 to 1) of what is suggested. Of two names with two letters
+            that share one it is 0.5, which is no misspelling.
+    """
     choices = sorted(options)
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=cutoff)
+    if not close and len(name) >= SHORTEST_START:
+        close = [choice for choice in choices if choice.startswith(name)][:1]
     if close:
         return f'did you mean "{close[0]}"?'
-    shown = ", ".join(choices[:20]) + (", …" if len(choices) > 20 else "")
+    shown = ", ".join(choices[:LISTED]) + (", …" if len(choices) > LISTED else "")
     return f"known: {shown}" if choices else "none is known"
 
 

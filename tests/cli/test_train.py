@@ -26,6 +26,7 @@ from intona.errors import UserError
         ("a.b --encoder_rate 0", "a.b", {"encoder_rate": "0"}),
         ("a.b --limit_minutes 3", "a.b --limit-minutes 3", {}),
         ("a.b --text=a=b", "a.b", {"text": "a=b"}),
+        ("a.b --verbose --optim.lr 1", "a.b --verbose", {"optim.lr": "1"}),
         ("--help", "--help", {}),
     ],
 )

@@ -91,6 +91,19 @@ def test_a_style_of_another_language_or_of_no_meaning() -> None:
         ProsodyStyle().of_text("sloww")
 
 
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [("angry", "calm"), ("bright", "loud"), ("happy", "excited"), ("adn", "sad"), ("грустный", "печально")],
+)
+def test_a_style_unlike_any_is_answered_with_those_there_are(word: str, known: str) -> None:
+    with pytest.raises(UserError, match=f"; known: .*{known}") as caught:
+        ProsodyStyle().of_text(word)
+    listed = str(caught.value).partition("known: ")[2].split(", ")
+    # Words that carry no style are read, not offered; nor are those of another script.
+    assert not {"a", "and", "neutral", "voice", "и", "голос"} & set(listed)
+    assert {w.isascii() for w in listed if w != "…"} == {word.isascii()}
+
+
 @pytest.mark.parametrize("samples", [np.zeros(RATE), np.full(RATE, 0.3), np.zeros(0)])
 def test_a_reference_without_speech(samples: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no style in it"):

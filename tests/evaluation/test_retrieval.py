@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from intona.errors import UserError
-from intona.evaluation.retrieval import _galleries, _ranks, known_means, retrieval
+from intona.evaluation.retrieval import _galleries, _ranks, known_means, largest_galleries, retrieval
 
 RNG = np.random.default_rng(0)
 N, D, PHONES, SPEAKERS = 1200, 16, 6, 2
@@ -143,3 +143,17 @@ def test_the_seed_decides() -> None:
 def test_bad_vectors_are_refused(text: np.ndarray, message: str) -> None:
     with pytest.raises(UserError, match=message):
         _run(text, NOISE)
+
+
+def test_the_largest_gallery_has_a_query_and_a_larger_one_has_none() -> None:
+    rng = np.random.default_rng(3)
+    n = 120
+    vectors = rng.normal(size=(n, 4))
+    utterances = [f"u{i}" for i in rng.integers(0, 12, n)]
+    speakers = [f"s{u[1:]}" if u < "u3" else "s" for u in utterances]
+    phonemes = [f"p{i}" for i in rng.integers(0, 9, n)]
+    for condition, largest in largest_galleries(phonemes, speakers, utterances).items():
+        for size, queries in ((largest, True), (largest + 1, False)):
+            found = retrieval(vectors, vectors, phonemes, speakers, utterances, gallery=size, ks=(1,))
+            assert (found[f"R@1-{condition} text-audio"].queries > 0) == queries
+    assert largest_galleries(["a", "a"], ["s", "s"], ["u", "u"])["sim"] == 1

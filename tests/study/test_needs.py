@@ -43,6 +43,22 @@ def test_what_its_jobs_cannot_do_without_is_an_error(monkeypatch: pytest.MonkeyP
         needs.lacking(plan(Job(name="speakers", call="m:f", minutes=1)))
 
 
+def test_a_study_that_compares_speakers_where_it_can_says_that_it_will_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ge2e, "weights_path", lambda: None)
+    (line,) = needs.lacking(plan(Job(name="people", call="m:f", minutes=1)))
+    assert "no speaker encoder" in line and ge2e.MEND in line
+
+
+def test_a_frozen_voice_is_looked_for_and_one_that_is_trained_is_not(tmp_path: Path) -> None:
+    trained = Job(name="voice/a/0", call="m:f")
+    needs.lacking(plan(trained, Job(name="said", call="m:f", arguments={"voice": "voice/a/0"})))
+    missing = str(tmp_path / "nobody")
+    with pytest.raises(UserError, match=r"no such directory|transformers"):
+        needs.lacking(plan(Job(name="posterior", call="m:f", arguments={"voice": missing})))
+
+
 def test_the_command_says_so_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ from intona import checkpoint, cli, config, models, systems
 from intona.audio import Audio, read_audio
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
+from intona.encoders import ge2e
 from intona.errors import UserError
 from intona.evaluation.wavlm import WavLm
 from intona.latents import trained
@@ -304,6 +305,19 @@ def test_an_encoder_is_conditioned_on_the_vector_of_the_reference(
     voice.embedder, voice._speaker_encoder = str(other), None
     with pytest.raises(UserError, match="speaker vectors were made otherwise"):
         voice.say("Доброе утро.", voice=recording, steps=1)
+
+
+def test_a_missing_speaker_encoder_is_told_before_any_latent_is_computed(
+    spoken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(spoken, data, ignore=shutil.ignore_patterns("speaker-*"))
+    computed: list[str] = []
+    monkeypatch.setattr(ge2e, "weights_path", lambda: None)
+    monkeypatch.setattr(stage, "LatentCorpus", lambda *_, **__: computed.append("latents"))
+    with pytest.raises(UserError, match="resemblyzer is not installed; pip install"):
+        train("ditto", data, tmp_path / "run", speaker="ge2e", latents="mel8")
+    assert not computed
 
 
 def test_a_voice_that_learns_on_keeps_its_speaker_vectors(

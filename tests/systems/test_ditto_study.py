@@ -135,7 +135,7 @@ def test_fewer_minutes_are_fewer_steps_of_every_voice_and_nothing_else(
     assert not any(n.startswith(("voice/", "said/", "sweep")) for n in same)
     line = ["--data", str(spoken), "--out", str(tmp_path / "out"), "--dry-run", "--voice-minutes"]
     assert cli.main(["study", "ditto", *line, "20"]) == 0
-    assert "| random | 0 | 0 | 20 |" in capsys.readouterr().out
+    assert "| random | 0 | none | 20 |" in capsys.readouterr().out
     assert cli.main(["study", "ditto", *line, "0"]) == 1
     assert "--voice-minutes: 0 is not a number of minutes" in capsys.readouterr().err
     assert cli.main(["study", "meld", *line, "3"]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -187,6 +188,15 @@ def test_verb_prints_a_table_and_writes_the_figures(
     told = capsys.readouterr().out
     assert "| R@1-diff text-audio |" in told and "| R@1-sim-spk audio-text |" in told
     assert json.loads(out.read_text())["encoder"]["R@1-diff text-audio"]["chance"] == 0.25
+    # A split too small for the default gallery: one line says so and names a gallery that works.
+    assert main(["retrieve", str(run), str(spoken)]) == 0
+    told = capsys.readouterr().out
+    assert "has 63 others" in told and "sim" not in "".join(r for r in told.splitlines() if r.startswith("|"))
+    (size,) = re.findall(r"--gallery (\d+) is the largest that works", told)
+    assert main(["retrieve", str(run), str(spoken), "--gallery", size]) == 0
+    assert "| R@1-sim-spk audio-text |" in capsys.readouterr().out
+    assert main(["retrieve", str(run), str(spoken), "--gallery", str(int(size) + 1)]) == 0
+    assert "R@1-sim-spk" not in capsys.readouterr().out
     assert main(["retrieve", str(runs["prosody.mlm"]), str(spoken)]) == 1
     assert "prosody.mlm has no audio side" in capsys.readouterr().err
 

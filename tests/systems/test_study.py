@@ -111,6 +111,22 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
     assert 'unknown arm "1+2+4"' in capsys.readouterr().err
 
 
+def test_a_toy_plan_says_seconds_and_a_stage_that_is_not_trained(
+    spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["study", "prosody", "--data", str(spoken), "--out", str(tmp_path / "out"), "--dry-run"]
+    assert cli.main([*line, "--size", "toy"]) == 0
+    rows = {
+        r.split(" | ")[0]: r.split(" | ")[2:5] for r in capsys.readouterr().out.splitlines() if "| 0 |" in r
+    }
+    assert rows["| random"] == ["none", "0.4", "0.4"]
+    assert rows["| 1"] == ["0.2", "0.4", "0.4"] and rows["| 1+2+3"][0] == "0.4"
+    assert cli.main([*line, "--size", "toy", "--prosody.gradtts.loop.steps", "600"]) == 0
+    assert "| 1 | 0 | 0.2 | 4.0 | 0.4 |" in capsys.readouterr().out
+    assert cli.main([*line, "--loop.steps", "600"]) == 1
+    assert "--prosody.gradtts.loop.steps" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def chain(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of three jobs with the runs of the curriculum, four steps each."""

@@ -94,11 +94,11 @@ def main(arguments: list[str]) -> None:
     if request.beam < 1:
         raise UserError(f"{request.beam} is less than 1", where="--beam")
 
-    from intona.cli.progress import bar
     from intona.evaluation import EvaluationConfig, evaluate, evaluate_shard, read_manifest
     from intona.evaluation.finished import remember_wavs
     from intona.evaluation.run import default_judges
     from intona.pool import default_workers
+    from intona.progress import bar
 
     manifest = read_manifest(request.manifest)
     systems = systems_of(request.wavs, request.name)
@@ -218,8 +218,8 @@ def _folders(systems: list[System]) -> dict[str, Path]:
 def _show(request: Evaluate, systems: list[System] | None) -> None:
     """The table on stdout, the page beside it."""
     if request.html:
-        from intona.cli.progress import bar
         from intona.evaluation.html import write_html
+        from intona.progress import bar
 
         wavs = None if systems is None else _folders(systems)
         with bar("page") as progress:

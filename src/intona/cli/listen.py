@@ -92,9 +92,9 @@ def _build(request: Listen) -> None:
         if not (name and found and folder):
             raise UserError(f'"{pair}" is not NAME=DIR', where="--wavs")
         wavs[name] = Path(folder)
-    from intona.cli.progress import bar
     from intona.evaluation.listen import Listening, build_test
     from intona.evaluation.listen.build import MIN_ITEMS
+    from intona.progress import bar
 
     test = Listening(
         kind=request.kind,

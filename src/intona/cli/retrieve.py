@@ -76,7 +76,10 @@ def table(found: Retrieved) -> list[str]:
         + "M | N |",
         "| --- " * (6 + len(found.baselines)) + "|",
     ]
+    empty = dict.fromkeys(r.condition for r in found.encoder.values() if not r.queries)
     for name, r in found.encoder.items():
+        if r.condition in empty:
+            continue
         if r.recall is None:
             told = " |" * len(found.baselines)
             lines.append(f"| {name} | – | {r.why} | |{told} {r.gallery} | {r.queries} |")
@@ -87,7 +90,23 @@ def table(found: Retrieved) -> list[str]:
             f"| {name} | {r.recall.estimate:.3f} | {interval} | {r.chance:.3f} | {told}{r.gallery} "
             f"| {r.queries}{_most(found, r)} |"
         )
+    if empty:
+        gallery = next(r.gallery for r in found.encoder.values() if r.condition in empty)
+        lines += ["", _too_few(found, list(empty), gallery)]
     return lines
+
+
+def _too_few(found: Retrieved, conditions: list[str], gallery: int) -> str:
+    """Why some conditions have no row, and the gallery that gives them one."""
+    largest = {c: found.largest[c] for c in conditions if found.largest.get(c, 1) > 1}
+    what = (
+        f"{', '.join(conditions)}: none of {found.phonemes} phonemes has {gallery - 1} others to tell it from"
+    )
+    if not largest:
+        return f"{what}, nor any number of them"
+    size = min(largest.values())
+    those = "" if len(largest) == len(conditions) else f", and only for {', '.join(largest)}"
+    return f"{what}; --gallery {size} is the largest that works{those}"
 
 
 def _estimate(recall: Recall | None) -> str:

@@ -28,6 +28,9 @@ class Study:
 
     The plan is printed first, with the budget of each arm. The same command goes on where it stopped and
     tries again what failed; more --arms or --seeds extend it. What is left stands in a table at the end.
+
+    A field of the config of a stage is a flag too, for all arms alike: `--prosody.gradtts.loop.steps 1000`.
+    Planned minutes and warm-up follow the steps.
     """
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="|".join(STUDIES), help=_LISTED)]
@@ -124,16 +127,51 @@ def _names(given: str, default: tuple[str, ...], every: Any) -> tuple[str, ...]:
     return tuple(n.strip() for n in given.split(",") if n.strip()) or default
 
 
+def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Part the flags of the verb, which have no dot, from fields of the stages' configs.
+
+    Raises:
+        UserError: a field given twice.
+    """
+    options: list[str] = []
+    fields: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        token = rest.pop(0)
+        flag, equals, value = token.partition("=")
+        if not flag.startswith("--") or "." not in flag:
+            options.append(token)
+            continue
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        name = flag[2:].replace("-", "_")
+        if name in fields:
+            raise UserError("given twice", where=flag)
+        fields[name] = value
+    return options, fields
+
+
+def preset(stage: str, size: str) -> Any:
+    """The config of a stage as `intona train` starts from it."""
+    from intona.systems import STAGES
+
+    return importlib.import_module(STAGES[stage]).SIZES[size]()
+
+
 def main(arguments: list[str]) -> int:
-    request = tyro.cli(Study, prog="intona study", args=arguments)
+    options, fields = split(arguments)
+    request = tyro.cli(Study, prog="intona study", args=options)
     request.check()
     from intona import study
     from intona.study import job, needs
     from intona.study.account import left_lines, plan_lines
+    from intona.study.overrides import override
 
     entry = STUDIES[request.name]
     declares, writes = importlib.import_module(entry.plan), importlib.import_module(entry.page)
     plan = request.declare(declares)
+    if fields:
+        plan = override(plan, fields, preset)
     print("\n".join(plan_lines(plan, request.out, request.workers)), flush=True)
     try:
         for line in needs.lacking(plan):

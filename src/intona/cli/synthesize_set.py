@@ -148,8 +148,8 @@ def main(arguments: list[str]) -> None:
     request = tyro.cli(SynthesizeSet, prog="intona synthesize-set", args=arguments)
     request.check()
     from intona import synth
-    from intona.cli.progress import bar
     from intona.evaluation import read_manifest
+    from intona.progress import bar
     from intona.sets.record import FAILURES
     from intona.sets.speak import SetConfig, synthesize_set
     from intona.synth.voice import options_of

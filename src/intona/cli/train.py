@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,15 +14,16 @@ import tyro
 
 from intona.errors import UserError
 
-OWN_FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--init", "--encoder", "--help", "-h"}
+SWITCHES = {"--verbose", "--help", "-h"}  # without a value
+OWN_FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--init", "--encoder"} | SWITCHES
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Train one stage of one system. The same --out again resumes where the run stopped.
 
-    Any field of the run's config is a flag too: `--optim.lr 1e-4`. The resolved config is printed and saved
-    in the run directory, which is the checkpoint that `say --model` takes.
+    Any field of the run's config is a flag too: `--optim.lr 1e-4`. The resolved config is saved in the
+    checkpoints of the run directory, which is the checkpoint that `say --model` takes.
     """
 
     stage: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SYSTEM.STAGE")]
@@ -30,6 +32,8 @@ class Train:
     """A directory made by `intona prepare`."""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
+    verbose: bool = False
+    """Print all fields of the resolved config too."""
     size: Annotated[str, tyro.conf.arg(metavar="paper|small|toy")] = "small"
     """The preset; prosody.ditto has base, large and xl too. `intona train STAGE --help` describes them."""
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
@@ -55,6 +59,8 @@ def main(arguments: list[str]) -> None:
 
     from intona import systems
 
+    if request.verbose:
+        logging.getLogger("intona.training").setLevel(logging.DEBUG)
     systems.train(
         request.stage,
         size=request.size,
@@ -118,7 +124,7 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
         flag = "--" + flag[2:].replace("_", "-") if flag.startswith("--") else flag
         if flag in OWN_FLAGS or not token.startswith("--") or token == "--":
             own.append(flag + equals + value if flag in OWN_FLAGS else token)
-            if flag in OWN_FLAGS - {"--help", "-h"} and not equals and i < len(arguments):
+            if flag in OWN_FLAGS - SWITCHES and not equals and i < len(arguments):
                 own.append(arguments[i])
                 i += 1
             continue

@@ -30,8 +30,22 @@ def split_ids(ids: Iterable[str], dev: int | None, test: int | None, seed: int =
     Raises:
         UserError: dev + test leave nothing to train on.
     """
-    ranked = sorted(ids, key=lambda i: (hashlib.sha256(f"{seed}/{i}".encode()).digest(), i))
-    n = len(ranked)
+    order = ranked(ids, seed)
+    dev, test = split_sizes(len(order), dev, test)
+    return {
+        "train": sorted(order[test + dev :]),
+        "dev": sorted(order[test : test + dev]),
+        "test": sorted(order[:test]),
+    }
+
+
+def ranked(ids: Iterable[str], seed: int = 0) -> list[str]:
+    """Ids by their hash."""
+    return sorted(ids, key=lambda i: (hashlib.sha256(f"{seed}/{i}".encode()).digest(), i))
+
+
+def split_sizes(n: int, dev: int | None, test: int | None) -> tuple[int, int]:
+    """How many of `n` utterances are dev and test. Raises UserError where they leave nothing to train on."""
     small = int(n >= 3)
     test = min(40, max(small, n // 10)) if test is None else test
     dev = min(20, max(small, n // 20)) if dev is None else dev
@@ -39,11 +53,7 @@ def split_ids(ids: Iterable[str], dev: int | None, test: int | None, seed: int =
         raise UserError(
             f"dev {dev} + test {test} of {n} utterances leave none to train on", mend="lower --dev, --test"
         )
-    return {
-        "train": sorted(ranked[test + dev :]),
-        "dev": sorted(ranked[test : test + dev]),
-        "test": sorted(ranked[:test]),
-    }
+    return dev, test
 
 
 def mel_stats(mels: np.ndarray, ranges: Sequence[tuple[int, int]]) -> dict[str, Any]:
@@ -125,4 +135,4 @@ def finish(
     return report
 
 
-__all__ = ["FORMAT", "finish", "mel_stats", "split_ids"]
+__all__ = ["FORMAT", "finish", "mel_stats", "ranked", "split_ids", "split_sizes"]

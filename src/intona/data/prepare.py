@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import hashlib
-import itertools
 import os
 import time
 from collections import Counter
@@ -21,11 +20,12 @@ from typing import Any, Literal
 from intona.audio import MelSpec
 from intona.data.clean import CleanConfig
 from intona.data.corpora import BadLine, Record, read_corpus
-from intona.data.finish import finish, split_ids
+from intona.data.finish import finish
 from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_dropped
 from intona.data.prepared import MARK, read_mark, write_durations
 from intona.data.report import Report
 from intona.data.script import LABELS_LEFT_OUT, Job, Script
+from intona.data.selection import of_kept, select
 from intona.data.workers import Outcome, progress, run_jobs
 from intona.errors import UserError
 
@@ -47,11 +47,12 @@ class PrepareConfig:
     labels: str | None = None
     """A folder of phone alignments, ID.lab or ID.TextGrid."""
     dev: int | None = None
-    """Utterances for validation; by default a twentieth, at most 20."""
+    """Utterances for validation; by default a twentieth, at most 20. Dropped ones are not replaced."""
     test: int | None = None
-    """Utterances never trained on; by default a tenth, at most 40."""
+    """Utterances never trained on; by default a tenth, at most 40. Dropped ones are not replaced."""
     limit: int | None = None
-    """Take only the first so many records of the transcript."""
+    """Take only so many records: of train the first of the transcript, of dev and test as many as a corpus of
+    that size has. An utterance is in the split that it has without a limit."""
     max_characters: int = 1000
     """Longer texts are dropped."""
     min_phonemes_per_second: float = 2.0
@@ -98,7 +99,7 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
         labels=Path(config.labels) if config.labels else None,
         allow_outside=config.allow_outside,
     )
-    entries = list(itertools.islice(source, config.limit))
+    entries, splits = select(list(source), config.limit, config.dev, config.test)
     _refuse_useless(entries, src)
     identity = _identity(layout, entries, src, config)
     if (out / MARK).is_file():
@@ -120,7 +121,7 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
             cleaned = 0.0
             for outcome in progress(results, total=len(entries), done=len(journal.done)):
                 cleaned += _take(journal, outcome, config)
-        return _complete(out, journal, config, layout, script, identity, began, cleaned)
+        return _complete(out, journal, config, layout, script, identity, began, cleaned, splits)
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
             mend = "make room or choose another OUT, then run the same command again"
@@ -201,6 +202,7 @@ def _complete(
     identity: dict[str, Any],
     began: float,
     cleaned: float,
+    splits: dict[str, list[str]],
 ) -> Report:
     kept, rejected = journal.kept, journal.rejected
     journal.write_rejected()
@@ -229,11 +231,15 @@ def _complete(
     rows = [{**r, "speaker": number[r["speaker"]]} for r in kept]
     for row in rows:
         del row["labels"], row["durations"]
-    try:
-        splits = split_ids((r["id"] for r in rows), config.dev, config.test)
-    except UserError:
+    splits = of_kept(splits, {r["id"] for r in rows})
+    if not splits["train"]:
         journal.refuse()
-        raise
+        held = len(splits["dev"]) + len(splits["test"])
+        raise UserError(
+            f"what is left of the corpus, {held} recordings, is all of dev and test: {common}",
+            where=out,
+            mend="lower --dev, --test, or see rejected.jsonl there",
+        )
     journal.finish_mels(labels)
     taken = time.monotonic() - began
     report = finish(

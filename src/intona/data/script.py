@@ -64,7 +64,7 @@ class Script:
         seen: set[str] = set()
         chunk: list[Record] = []
         for entry in entries:
-            id = _key(entry.id)
+            id = journal_id(entry.id)
             first, bad = id not in seen, id != entry.id or not id or not id.isprintable()
             seen.add(id)
             if not first:
@@ -196,7 +196,7 @@ class Script:
         return self._frontends[language]
 
 
-def _key(id: str) -> str:
+def journal_id(id: str) -> str:
     """An id as the journal has it: valid Unicode; a long one is cut to what no other's whole id can be."""
     safe = id.encode("utf-8", "backslashreplace").decode()
     return safe if len(safe) <= MAX_ID else f"{safe[:MAX_ID]}…"

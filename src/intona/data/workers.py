@@ -17,6 +17,7 @@ from intona.data.labels import Label, frames, shift, symbols
 from intona.data.script import Job
 from intona.errors import UserError
 from intona.files import write_whole
+from intona.progress import Lines
 from intona.pool import DeadWorker, default_workers, pooled
 
 IN_FLIGHT = 4  # jobs a worker: enough to keep it busy, few enough to keep mels out of memory
@@ -108,9 +109,12 @@ def run_jobs(
 
 
 def progress(outcomes: Iterable[Outcome], *, total: int, done: int) -> Iterator[Outcome]:
-    """The outcomes, with a bar on stderr when that is a terminal."""
+    """The outcomes, with a bar on stderr when that is a terminal, else a line now and then."""
     if not sys.stderr.isatty():
-        yield from outcomes
+        lines = Lines("prepare")
+        for number, outcome in enumerate(outcomes, done):
+            lines(number, total)
+            yield outcome
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -22,6 +22,7 @@ from intona.audio import Audio, read_audio
 from intona.data.prepared import Item, Prepared
 from intona.errors import UserError
 from intona.files import write_whole
+from intona.progress import track
 
 FILE = "speaker-{}.safetensors"
 
@@ -102,17 +103,8 @@ def speaker_vectors(prepared: Prepared, *, encoder: SpeakerEncoder | None = None
 
 
 def _compute(prepared: Prepared, encoder: SpeakerEncoder) -> dict[str, np.ndarray]:
-    from rich.console import Console
-    from rich.progress import track
-
     items, out = list(prepared), {}
-    for item in track(
-        items,
-        "speaker vectors",
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    ):
+    for item in track(items, "speaker vectors"):
         try:
             out[item.id] = encoder.embed(read_audio(prepared.audio_path(item)))
         except UserError:

@@ -83,6 +83,7 @@ _words({"dynamics": 1.2}, "emphatic", "подчёркнутый", "подчёр�
 _words({"voiced": -1.2}, "breathy", "придыхание")
 _words({"voiced": 1.2}, "resonant", "звучный", "звучно")
 _words({}, "a", "and", "neutral", "normal", "voice", "speech", "и", "голос", "обычный")
+SIMILAR_WORD = 0.7  # short words of a language resemble each other: "bright" and "high" are 0.6 alike
 _STRENGTH = {"very": 1.6, "очень": 1.6, "slightly": 0.5, "немного": 0.5}
 
 
@@ -141,13 +142,18 @@ class ProsodyStyle:
                 raise UserError(
                     f'"{token}" is no style that is known in English or Russian',
                     where="style",
-                    mend=nearest(token, WORDS),
+                    mend=nearest(token, _suggestions(token), cutoff=SIMILAR_WORD),
                 )
             for name, amount in WORDS[token].items():
                 values[NAMES.index(name)] += factor * amount
                 known[NAMES.index(name)] = 1
             factor = 1.0
         return np.array([*np.clip(values, -4, 4), *known], np.float32)
+
+
+def _suggestions(word: str) -> list[str]:
+    """The words that name a style, in the script of `word`; "and" and "voice" are read but name none."""
+    return [w for w, attributes in WORDS.items() if attributes and w.isascii() == word.isascii()]
 
 
 def measuring() -> dict[str, Any]:

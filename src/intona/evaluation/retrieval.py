@@ -16,6 +16,7 @@ The published figures do not say their M.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -130,6 +131,26 @@ def retrieval(
                     why=why,
                 )
     return found
+
+
+def largest_galleries(
+    phonemes: Sequence[str], speakers: Sequence[str], utterances: Sequence[str]
+) -> dict[str, int]:
+    """Condition -> the largest M for which there is a query; 1 where there is none for any M.
+
+    Not for `diff`, whose galleries are as large as there are types of phonemes.
+    """
+    by_type = _largest(list(phonemes), utterances)
+    by_speaker = _largest(list(zip(phonemes, speakers, strict=True)), utterances)
+    return {"sim": by_type, "sim-spk": by_speaker, "sim-mix": by_speaker}
+
+
+def _largest(groups: Sequence[Hashable], utterances: Sequence[str]) -> int:
+    """1 + the most tokens of one group that stand in other utterances than one of them."""
+    within: dict[Hashable, Counter[str]] = {}
+    for group, utterance in zip(groups, utterances, strict=True):
+        within.setdefault(group, Counter())[utterance] += 1
+    return 1 + max(count.total() - min(count.values()) for count in within.values())
 
 
 def _by_utterance(hits: np.ndarray, utterances: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import torch
 
@@ -11,6 +9,7 @@ from intona.data import clauses as clause
 from intona.data.prepared import Item, Prepared
 from intona.latents.base import LatentSpace, scales, statistics_of
 from intona.nn.random import derive_seed
+from intona.progress import track
 
 BATCH_FRAMES = 6000
 
@@ -99,9 +98,6 @@ class LatentCorpus:
         return np.zeros((0, self.space.dim), np.float32), None
 
     def _encode(self, items: list[Item]) -> dict[str, np.ndarray]:
-        from rich.console import Console
-        from rich.progress import track
-
         out: dict[str, np.ndarray] = {}
         order = sorted(items, key=lambda i: i.n_frames)
         batches: list[list[Item]] = [[]]
@@ -109,8 +105,7 @@ class LatentCorpus:
             if batches[-1] and (len(batches[-1]) + 1) * item.n_frames > BATCH_FRAMES:
                 batches.append([])
             batches[-1].append(item)
-        console, quiet = Console(stderr=True), not sys.stderr.isatty()
-        for batch in track(batches, "latents of the corpus", console=console, disable=quiet):
+        for batch in track(batches, "latents of the corpus"):
             if not batch:
                 continue
             lengths = torch.tensor([i.n_frames for i in batch])

@@ -71,16 +71,26 @@ def plan_lines(plan: Plan, out: Path, workers: int) -> list[str]:
     rows = costs(plan, out)
     for c in rows:
         lines.append(
-            f"| {c.arm} | {c.seed} | {c.pretraining[0]:.0f} | {c.voice[0]:.0f} | {c.other[0]:.1f} "
-            f"| {what.get(c.arm, '')} |"
+            f"| {c.arm} | {c.seed} | {_shown(c.pretraining[0])} | {_shown(c.voice[0])} "
+            f"| {_shown(c.other[0])} | {what.get(c.arm, '')} |"
         )
     equal = len({round(c.voice[0], 6) for c in rows if c.voice[0]}) <= 1
     lines += [
         "",
         f"Minutes of one core. Voices: {'the same budget for each' if equal else 'budgets that DIFFER'}. "
-        "Stages that several arms stand on run once.",
+        "Stages that several arms stand on run once. None: nothing is trained for it, or another arm has its "
+        "voice.",
     ]
     return lines
+
+
+def _shown(minutes: float) -> str:
+    """A time of seconds is not 0, and what is not done at all is "none"."""
+    if not minutes:
+        return "none"
+    if minutes < 0.05:
+        return "<0.1"
+    return f"{minutes:.1f}" if minutes < 9.95 else f"{minutes:.0f}"
 
 
 def left_lines(plan: Plan, out: Path, outcome: Outcome) -> list[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 from intona import models
 from intona.errors import UserError, unknown
+from intona.training.opening import table
 
 # stage -> module with `train(size, data, out, overrides, limit_minutes, init)` and `SIZES`
 STAGES = {
@@ -62,6 +64,13 @@ def train(
             raise UserError(f"{stage} takes no --encoder", mend=f"{', '.join(TAKE_ENCODER)} does")
         known = {card.name for card in models.shipped("encoder")}
         more["encoder"] = models.find(encoder) if str(encoder) in known else Path(encoder)
+    # Before what may take minutes: the latents of a corpus, the speech of a frozen voice.
+    request = {
+        "data": str(Path(data).resolve()),
+        "encoder": "" if encoder is None else str(encoder),
+        "settings": ", ".join(f"{name} {value}" for name, value in (overrides or {}).items()),
+    }
+    print("\n".join(table(request)), file=sys.stderr)
     return module.train(
         size=size,
         data=data,

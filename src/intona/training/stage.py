@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from intona import checkpoint
-from intona import config as configs
 from intona.training.initial import start_from
 from intona.training.loop import fit
+from intona.training.opening import print_opening
 from intona.training.task import Feed, Task
 
 
@@ -28,7 +26,7 @@ def fit_stage(
     limit_minutes: float | None = None,
     fabric: Any = None,
 ) -> Path:
-    """`fit`, with the resolved config and the size of things on stderr before it.
+    """`fit`, with what is about to be trained on stderr before it (`print_opening`).
 
     Args:
         config: the whole resolved config; its `loop` and `optim` are how long and how.
@@ -42,8 +40,7 @@ def fit_stage(
         start(task, init)
     millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
     said = {"parameters": f"{millions:.2f} M"} | dict(facts)
-    print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
-    print(", ".join(f"{k} {v}" for k, v in said.items()), file=sys.stderr)
+    print_opening(config, out, said)
     return fit(
         task,
         config.loop,

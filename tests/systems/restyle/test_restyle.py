@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from intona.latents.vits import posterior as posteriors
 from intona.latents.vits.posterior import PosteriorConfig, PosteriorNet, edge_of, latents_of
 from intona.latents.vits.space import magnitudes
 from intona.sets.speak import SetConfig, row_seed, synthesize_set
-from intona.systems.restyle import speak
+from intona.systems.restyle import own, speak
+from intona.systems.restyle import pairs as pairs_module
 from intona.systems.restyle.axis import PitchAxis
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.measured import measured_of
@@ -310,6 +312,49 @@ def test_a_model_of_the_voices_own_speech(spoken: Path, voice: Path, tmp_path: P
     assert len(made.say("да", "тихо", steps=1).audio) > 0
     with pytest.raises(UserError, match="is measured"):
         _train("restyle.palette", spoken, tmp_path / "x", vits=str(voice), speech="own", style=f"style:{run}")
+
+
+def test_speech_of_its_own_goes_on_where_it_was_interrupted(
+    spoken: Path,
+    voice: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(spoken, data, ignore=shutil.ignore_patterns("latents-*"))
+    prepared, space = Prepared.open(data), vits.load(str(voice))
+    texts: list[str] = []
+    say_twice = own.twice
+
+    def count_sentences(*args: Any, **kwargs: Any) -> Any:
+        if len(texts) == 5:
+            raise KeyboardInterrupt
+        texts.append(args[2])
+        return say_twice(*args, **kwargs)
+
+    def speak_all() -> dict[str, list[Pair]]:
+        return own_pairs(prepared, space, count=8, seed=1, max_frames=2400)[0]
+
+    monkeypatch.setattr(pairs_module, "PART", 2)
+    monkeypatch.setattr(own, "twice", count_sentences)
+    with pytest.raises(KeyboardInterrupt):
+        speak_all()
+    errors = capsys.readouterr().err
+    assert "says 8 sentences of the corpus" in errors and "kept in" in errors
+    assert not list(data.glob("latents-" + "[0-9a-f]" * 16 + ".safetensors"))
+    texts[:] = [""] * 6
+    resumed = speak_all()
+    assert len(texts) == 6 + 4  # two parts of two were kept
+    (file,) = data.glob("latents-*")
+    file.unlink()
+    whole = speak_all()
+    for split, pairs in whole.items():
+        assert [p.id for p in resumed[split]] == [p.id for p in pairs]
+        for one, other in zip(resumed[split], pairs, strict=True):
+            assert all(
+                np.array_equal(getattr(one, n), getattr(other, n)) for n in ("given", "wanted", "style")
+            )
 
 
 def test_styles_are_in_deviations_of_the_train_split_and_kept(runs: dict[str, Path], spoken: Path) -> None:

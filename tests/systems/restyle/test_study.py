@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,13 @@ pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 
 pytestmark = pytest.mark.trains
 QUICK = {"loop.steps": "2", "loop.save_every": "2", "loop.validate_every": "2", "loop.precision": "fp32"}
+
+
+@pytest.fixture(autouse=True)
+def russian_piper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The corpus of these tests is Russian: so is the voice that the plans name, which nothing here opens."""
+    language_of = vits.language_of
+    monkeypatch.setattr(vits, "language_of", lambda name: "ru" if name == study.PIPER else language_of(name))
 
 
 def plan(data: Path, **how: object) -> Any:
@@ -563,6 +571,32 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
     assert cli.main(line) == 0
     told = capsys.readouterr().out
     assert "| palette-own | 1 |" in told and "the same budget for each" in told and not out.exists()
+
+
+def test_a_corpus_in_another_language_is_refused_before_anything_runs(
+    spoken: Path, voice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    english, out = tmp_path / "en", tmp_path / "out"
+    shutil.copytree(voice, english)
+    tokens = json.loads((english / "tokenizer_config.json").read_text())
+    (english / "tokenizer_config.json").write_text(json.dumps(tokens | {"language": "eng"}))
+    line = ["study", "restyle", "--data", str(spoken), "--out", str(out), "--dry-run"]
+    assert cli.main([*line, "--vits", str(english)]) == 1
+    output = capsys.readouterr()
+    assert "the corpus is in ru, the voice en speaks en" in output.err and not output.out
+    assert not out.exists()
+    assert cli.main([*line, "--vits", str(voice)]) == 0
+
+
+def test_a_voice_that_is_not_there_is_told_before_anything_runs(
+    spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["study", "restyle", "--data", str(spoken), "--out", str(tmp_path / "out")]
+    line += ["--vits", str(tmp_path / "nobody"), "--asr", "none"]
+    assert cli.main([*line, "--dry-run"]) == 0
+    assert "the study cannot run here" in capsys.readouterr().err
+    assert cli.main(line) == 1
+    assert "no such directory" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

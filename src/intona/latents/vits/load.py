@@ -33,6 +33,19 @@ def load(name: str, *, ask: bool = True) -> VitsSpace:
     return _piper(onnx_file) if onnx_file is not None else _hub(name, ask=ask)
 
 
+def language_of(name: str, *, ask: bool = True) -> str:
+    """The language of a voice, "en"; "" where its files name none. The weights are not read.
+
+    Raises:
+        UserError: as `load`, as far as it is seen without the weights.
+    """
+    hub.require_transformers("a VITS voice")
+    onnx_file = piper.find(name)
+    if onnx_file is not None:
+        return language_code(piper.read_config(onnx_file)["voice"])
+    return language_code(_language(published.read_json(hub.fetch(name, ask=ask) / "tokenizer_config.json")))
+
+
 def language_code(code: str) -> str:
     """ "en-us", "eng", "en_US" -> "en"."""
     low = code.lower().replace("_", "-")
@@ -60,6 +73,14 @@ def _piper(path: Path) -> VitsSpace:
     return VitsSpace(model, facts)
 
 
+def _phonemes(tokenizer: dict[str, Any]) -> bool:
+    return bool(tokenizer.get("phonemize", True))
+
+
+def _language(tokenizer: dict[str, Any]) -> str:
+    return str(tokenizer.get("language") or ("eng" if _phonemes(tokenizer) else ""))
+
+
 def _check_ids(ids: Iterable[int], size: int, *, where: Path) -> None:
     bad = [i for i in ids if not 0 <= i < size]
     if bad:
@@ -72,8 +93,8 @@ def _hub(name: str, *, ask: bool) -> VitsSpace:
     if not vocabulary:
         raise UserError("is missing", where=directory / "vocab.json")
     said = published.read_json(directory / "tokenizer_config.json")
-    phonemes = bool(said.get("phonemize", True))
-    language = str(said.get("language") or ("eng" if phonemes else ""))
+    phonemes = _phonemes(said)
+    language = _language(said)
     try:
         table = {str(k): (int(v),) for k, v in vocabulary.items()}
     except (TypeError, ValueError, OverflowError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Collection
@@ -21,6 +20,7 @@ from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.errors import UserError, unknown
 from intona.nn.quantize import Codebook, KMeans, KMeansConfig, entropy, require_frames, temperature_for
+from intona.training.opening import print_opening
 
 SAVE_EVERY = 50  # iterations
 SAMPLE = 20_000  # steps that the temperature and the report are measured on
@@ -282,5 +282,5 @@ def train(
         raise UserError("a codebook starts from its corpus, not from a model", where="--init")
     prepared = Prepared.open(data)
     config = dataclasses.replace(configs.override(SIZES[size](), overrides), corpus=prepared.fingerprint)
-    print(json.dumps(configs.to_dict(config), indent=2), file=sys.stderr)
+    print_opening(config, Path(out), {"codes": config.codes, "utterances": len(prepared.items("train"))})
     return make(config, prepared, Path(out), limit_minutes=limit_minutes)

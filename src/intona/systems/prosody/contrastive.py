@@ -341,8 +341,9 @@ def run_stage(
 ) -> Path:
     """Train a stage whose preset is already overridden."""
     prepared = Prepared.open(data)
-    bpe = bpe_of(out, init, prepared, config.pieces)
+    # First: it may need a package that is not installed.
     speakers = vectors_by(prepared, config.speaker) if config.model.text.adaln else None
+    bpe = bpe_of(out, init, prepared, config.pieces)
     text = dataclasses.replace(
         config.model.text,
         n_tokens=len(prepared.tokenizer),

@@ -259,13 +259,13 @@ def train(
     """See `intona.systems.train`."""
     prepared = Prepared.open(data)
     config, space = resolve(size, prepared, overrides, encoder, init)
+    vectors = speakers.vectors_by(prepared, config.speaker)  # first: it may need a package
     corpus = LatentCorpus(prepared, space, seconds=config.reference, clauses=config.clauses > 0)
     torch.manual_seed(config.loop.seed)
     published = None if encoder is None else frozen.find(encoder)
     bpe = None
     if encoder is not None:
         bpe = pretrained.pieces(encoder) if published is None else frozen.pieces_of(published)
-    vectors = speakers.vectors_by(prepared, config.speaker)
     if vectors is not None:
         for source in (s for s in (encoder, init) if s is not None):
             require_same(checkpoint.resolve(source), config.speaker, vectors.made_by)

@@ -16,6 +16,7 @@ from intona.encoders import pretrained
 from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
+from intona.progress import track
 from intona.text import (
     BpeTokenizer,
     Frontend,
@@ -185,12 +186,8 @@ def _frontend_of(prepared: Prepared, language: str) -> Frontend:
 
 
 def _speak(frontend: Frontend, sentences: list[str]) -> Iterable[Utterance | None]:
-    from rich.console import Console
-    from rich.progress import track
-
     chunks = [sentences[i : i + CHUNK] for i in range(0, len(sentences), CHUNK)]
-    quiet = not sys.stderr.isatty()
-    for chunk in track(chunks, "phonemes of the texts", console=Console(stderr=True), disable=quiet):
+    for chunk in track(chunks, "phonemes of the texts"):
         try:
             yield from frontend(chunk)
         except UserError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from intona.data.prepared import Item, Prepared
 from intona.encoders import pretrained
 from intona.encoders.contrastive import ContrastiveModel
 from intona.errors import UserError
-from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, retrieval
+from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, largest_galleries, retrieval
 from intona.nn.random import derive_seed
 from intona.systems.prosody.contrastive import RunConfig
 from intona.systems.prosody.pretrain import texts_of
@@ -35,12 +35,14 @@ class Retrieved:
     Args:
         baselines: "speaker" and "speaker and phoneme" -> recalls of the mean training sound of both.
         phonemes: how many tokens. speaker_of: utterance -> speaker.
+        largest: condition -> the largest gallery that has a query (`largest_galleries`).
     """
 
     encoder: dict[str, Recall]
     baselines: dict[str, dict[str, Recall]]
     phonemes: int
     speaker_of: dict[str, str]
+    largest: dict[str, int] = field(default_factory=dict)
 
 
 def load_model(run: Path) -> tuple[ContrastiveModel, RunConfig]:
@@ -185,4 +187,5 @@ def retrieve(
         baselines=baselines,
         phonemes=len(found.text),
         speaker_of=dict(zip(found.utterances, found.speakers, strict=True)),
+        largest=largest_galleries(*labels),
     )

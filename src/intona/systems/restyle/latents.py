@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from intona.errors import UserError
 from intona.latents.vits import VitsSpace
 from intona.latents.vits.posterior import PosteriorNet, latents_of
 from intona.nn.random import ItemRandom
+from intona.progress import track
 from intona.systems.restyle.axis import PitchAxis
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import Pair, read, write
@@ -104,6 +105,11 @@ def corpus_pairs(
     known = read(path, identity)
     if known is not None:
         return known
+    print(
+        f"latents of the recordings and of their texts, which the model learns to turn into each other; "
+        f"they are kept in {path}",
+        file=sys.stderr,
+    )
     found = _compute(prepared, space, net, style, align, seed, max_frames, space.speaker(speaker or None))
     try:
         write(path, found, identity)
@@ -123,16 +129,12 @@ def _compute(
     max_frames: int,
     speaker: int | None,
 ) -> dict[str, list[Pair]]:
-    from rich.console import Console
-    from rich.progress import track
-
     # Prosody is measured once for whatever asks; another encoder hears the sound itself.
     known = measured_of(prepared) if isinstance(style, ProsodyStyle) else {}
     items = [(split, item) for split in ("train", "dev") for item in prepared.items(split)]
-    shown: dict[str, Any] = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
     out: dict[str, list[Pair]] = {"train": [], "dev": []}
     dropped: dict[str, list[str]] = {}
-    for split, item in track(items, "latents", transient=True, **shown):
+    for split, item in track(items, "latents"):
         audio = read_audio(prepared.audio_path(item))
         try:
             z_audio = latents_of(space, net, audio, speaker=speaker)

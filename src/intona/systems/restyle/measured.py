@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from typing import Any
 
 from intona.audio import read_audio
 from intona.config import read_json, write_json
@@ -13,6 +12,7 @@ from intona.data.prepared import Prepared
 from intona.encoders.captions import corpus_scale
 from intona.encoders.style import measure, measuring
 from intona.errors import UserError
+from intona.progress import track
 
 FILE = "prosody-{}.json"
 
@@ -51,13 +51,9 @@ def train_scale(prepared: Prepared) -> dict[str, tuple[float, float]]:
 
 
 def _measure(prepared: Prepared) -> dict[str, dict[str, float]]:
-    from rich.console import Console
-    from rich.progress import track
-
     out: dict[str, dict[str, float]] = {}
     items = list(prepared)
-    shown: dict[str, Any] = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
-    for item in track(items, "prosody", transient=True, **shown):
+    for item in track(items, "prosody"):
         try:
             found = measure(read_audio(prepared.audio_path(item)))
         except UserError:

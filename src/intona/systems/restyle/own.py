@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from intona.latents.vits import VitsSpace
 from intona.nn.random import ItemRandom
 from intona.systems.restyle.axis import PitchAxis, fit_axis
 from intona.systems.restyle.latents import FILE, Align, z_text_of
-from intona.systems.restyle.pairs import Pair, read, write
+from intona.systems.restyle.pairs import Pair, make_in_parts, read, remove_parts, write
 from intona.systems.restyle.posterior import is_held, order_of, texts_of
 
 NOISE = (0.3, 1.0)  # of the sentence that is wanted; the given one has the voice's own
@@ -69,9 +69,16 @@ def own_pairs(
     path = prepared.root / FILE.format(identity[:16])
     found = read(path, identity)
     if found is None:
-        found = _speak(texts_of(prepared, space), space, count, seed, max_frames, speaker)
+        texts = texts_of(prepared, space)
+        print(
+            f"the voice {space.facts.name} says {count} sentences of the corpus, each twice, for the model "
+            f"to learn from its speech; they are kept in {path}",
+            file=sys.stderr,
+        )
+        found = _speak(texts, space, count, seed, max_frames, speaker, path, identity)
         try:
             write(path, found, identity)
+            remove_parts(path)
         except OSError:
             print(f"latents not kept: {path.parent} cannot be written", file=sys.stderr)
         else:
@@ -109,30 +116,35 @@ def _apart(
 
 @torch.no_grad()  # not inference mode: the axis takes a gradient
 def _speak(
-    texts: list[tuple[str, str]], space: VitsSpace, count: int, seed: int, max_frames: int, speaker: str
+    texts: list[tuple[str, str]],
+    space: VitsSpace,
+    count: int,
+    seed: int,
+    max_frames: int,
+    speaker: str,
+    path: Path,
+    identity: str,
 ) -> dict[str, list[Pair]]:
-    from rich.console import Console
-    from rich.progress import track
-
+    """Pairs of `count` sentences; what an interrupted call has kept beside `path` is not said again."""
     row = space.speaker(speaker or None)
     rows = None if row is None else torch.tensor([row])
-    shown: dict[str, Any] = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
     axis = fit_axis(space, texts, speakers=rows)
-    out: dict[str, list[Pair]] = {"train": [], "dev": []}
-    lost = 0
-    for name, id, text in track(order_of(texts, count, seed), "speaking", transient=True, **shown):
+
+    def say_twice(item: tuple[str, str, str]) -> tuple[str, Pair] | None:
+        name, id, text = item
         try:
             given, wanted = twice(space, axis, text, name, seed=seed, speakers=rows)
             if not 8 <= len(wanted) <= max_frames:
                 raise UserError("too long or too short")
             found = measure(space.sound(wanted, speaker=row))
         except UserError:
-            lost += 1
-            continue
+            return None
         values = np.array([found[n] for n in NAMES], np.float32)
         pair = Pair(id=name, given=given.numpy(), wanted=wanted.numpy(), style=values)
-        out["dev" if is_held(id) else "train"].append(pair)
-    if lost:
+        return "dev" if is_held(id) else "train", pair
+
+    out = make_in_parts(path, identity, order_of(texts, count, seed), say_twice, what="speaking")
+    if lost := count - sum(map(len, out.values())):
         print(f"{lost} of {count} sentences could not be said or measured, or were too long", file=sys.stderr)
     return out
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors.numpy
@@ -16,6 +17,10 @@ from torch import Tensor
 
 from intona.data.samplers import DurationBatchSampler
 from intona.files import write_whole
+from intona.progress import bar
+
+T = TypeVar("T")
+PART = 50  # items: what an interruption costs at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +132,52 @@ def write(path: Path, pairs: dict[str, list[Pair]], identity: str) -> None:
     tensors |= {f"{s}/{i:06d}/style": p.style.astype(np.float32) for i, (s, p) in enumerate(flat)}
     tensors |= {f"{s}/{i:06d}/id": np.frombuffer(p.id.encode(), np.uint8) for i, (s, p) in enumerate(flat)}
     write_whole(path, safetensors.numpy.save(tensors, metadata={"identity": identity}))
+
+
+def make_in_parts(
+    path: Path,
+    identity: str,
+    items: Sequence[T],
+    make: Callable[[T], tuple[str, Pair] | None],
+    *,
+    what: str,
+) -> dict[str, list[Pair]]:
+    """The pairs of all items, with progress, kept beside `path` in parts of PART items until it is written.
+
+    An interrupted call goes on with the part that it was at. Where the parts cannot be written they are
+    made without.
+
+    Args:
+        identity: of what the whole file at `path` will hold. what: the work, for the progress.
+        make: an item -> its split and pair, None for one that gives none. It may not depend on the items
+            before.
+    """
+    out: dict[str, list[Pair]] = {"train": [], "dev": []}
+    with bar(what) as show:
+        for first in range(0, len(items), PART):
+            part, name = _part(path, first // PART), f"{identity}/{first}"
+            pairs = read(part, name)
+            if pairs is None:
+                pairs = {split: [] for split in out}
+                for number, item in enumerate(items[first : first + PART], first):
+                    show(number, len(items), "")
+                    if (result := make(item)) is not None:
+                        pairs[result[0]].append(result[1])
+                with contextlib.suppress(OSError):
+                    write(part, pairs, name)
+            for split, rows in pairs.items():
+                out[split] += rows
+    return out
+
+
+def remove_parts(path: Path) -> None:
+    """After `path` is written."""
+    for part in path.parent.glob(f"{path.stem}.part-*{path.suffix}"):
+        part.unlink(missing_ok=True)
+
+
+def _part(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}.part-{number:04d}{path.suffix}")
 
 
 def read(path: Path, identity: str) -> dict[str, list[Pair]] | None:

@@ -37,7 +37,7 @@ from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle.frozen import fit_beside
-from intona.systems.restyle.pairs import Pair, PairBatch, read, write
+from intona.systems.restyle.pairs import Pair, PairBatch, make_in_parts, read, remove_parts, write
 from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
@@ -171,19 +171,27 @@ class PosteriorTask(Task):
         }
 
 
+def require_language(prepared: Prepared, voice: str, language: str) -> None:
+    """Refuse a corpus in another language than the voice's; "" is a voice that names none.
+
+    Raises:
+        UserError: says which both are.
+    """
+    languages = {vits.language_code(item.language) for item in prepared}
+    if language and languages != {language}:
+        raise UserError(
+            f"the corpus is in {', '.join(sorted(languages))}, the voice {voice} speaks {language}",
+            where=prepared.root,
+            mend="take a corpus in its language, or another --vits",
+        )
+
+
 def texts_of(prepared: Prepared, space: VitsSpace) -> list[tuple[str, str]]:
     """(id, text) of train and dev, refused where the corpus is not in the voice's language.
 
     Never of test: the voice would then be asked to give back sentences that it has trained on.
     """
-    language = space.facts.symbols.language
-    spoken = {vits.language_code(item.language) for item in prepared}
-    if language and spoken != {language}:
-        raise UserError(
-            f"the corpus is in {', '.join(sorted(spoken))}, the voice {space.facts.name} speaks {language}",
-            where=prepared.root,
-            mend="take a corpus in its language, or another --vits",
-        )
+    require_language(prepared, space.facts.name, space.facts.symbols.language)
     return [(item.id, item.text) for split in ("train", "dev") for item in prepared.items(split)]
 
 
@@ -203,41 +211,40 @@ def is_held(id: str) -> bool:
 
 
 @torch.inference_mode()
-def speak_pairs(space: VitsSpace, texts: list[tuple[str, str]], config: RunConfig) -> dict[str, list[Pair]]:
+def speak_pairs(
+    space: VitsSpace, texts: list[tuple[str, str]], config: RunConfig, path: Path, identity: str
+) -> dict[str, list[Pair]]:
     """The voice says `config.pairs` texts: spectrogram and z of each.
 
     Noise 0.3 to 1 and rate 0.8 to 1.25, drawn anew each time a text is said: recordings lie about the prior
-    more widely than the voice's own setting.
+    more widely than the voice's own setting. What an interrupted call has kept beside `path`, made as
+    `identity` says, is not said again.
     """
-    from rich.console import Console
-    from rich.progress import track
-
-    out: dict[str, list[Pair]] = {"train": [], "dev": []}
     row = space.speaker(config.speaker or None)
     rows = None if row is None else torch.tensor([row])
-    shown = {"console": Console(stderr=True), "disable": not sys.stderr.isatty(), "transient": True}
-    mute = 0
-    chosen = order_of(texts, config.pairs, config.loop.seed)
-    for name, id, text in track(chosen, "speaking", **shown):
+
+    def say(item: tuple[str, str, str]) -> tuple[str, Pair] | None:
+        name, id, text = item
         random = ItemRandom(config.loop.seed, -1, [name])
         scale = 0.3 + 0.7 * float(random.uniform())
         rate = 0.8 * (1.25 / 0.8) ** float(random.uniform())
         try:
             ids = space.tokens(text)
         except UserError:
-            mute += 1
-            continue
+            return None
         prior = space.prior_of(ids, random, speakers=rows, rate=rate)
         frames = int(prior.durations.sum())
         if not 8 <= frames <= config.max_frames:
-            mute += 1
-            continue
+            return None
         z, lengths = space.latents(prior, random.normal([frames], space.channels), scale=scale, speakers=rows)
         audio = space.audio(z, lengths, speakers=rows)[0]
         given = space.spectrogram(audio).numpy()[:frames]
         pair = Pair(id=name, given=given, wanted=z[0, : len(given)].numpy(), style=np.zeros(1, np.float32))
-        out["dev" if is_held(id) else "train"].append(pair)
-    if mute:
+        return "dev" if is_held(id) else "train", pair
+
+    chosen = order_of(texts, config.pairs, config.loop.seed)
+    out = make_in_parts(path, identity, chosen, say, what="speaking")
+    if mute := config.pairs - sum(map(len, out.values())):
         print(f"{mute} of {config.pairs} texts could not be said, or were too long", file=sys.stderr)
     if not out["train"]:
         raise UserError("none of the texts could be said", mend="look at the corpus's texts and the voice")
@@ -275,8 +282,14 @@ def train(
     path = out / "pairs.safetensors"
     pairs = read(path, identity)
     if pairs is None:
-        pairs = speak_pairs(space, texts, config)
+        print(
+            f"the voice {space.facts.name} says {config.pairs} texts of the corpus, for the encoder to learn "
+            f"the latents of a sound that is known; they are kept in {path}",
+            file=sys.stderr,
+        )
+        pairs = speak_pairs(space, texts, config, path, identity)
         write(path, pairs, identity)
+        remove_parts(path)
         pairs = read(path, identity) or pairs  # the same halves on every start
     torch.manual_seed(config.loop.seed)
     task = PosteriorTask(config, space)

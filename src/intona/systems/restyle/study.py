@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from intona.data.prepared import Prepared
 from intona.encoders.sentence import MODULE
+from intona.errors import UserError
 from intona.study import Arm, Job, Plan, common
 from intona.systems.restyle.arms import (
     ARMS,
@@ -174,10 +176,12 @@ def declare(
         asr: the recognizer of WER and CER, "none" for none.
 
     Raises:
-        UserError: an unknown arm or size, an arm or seed given twice, data that is not prepared.
+        UserError: an unknown arm or size, an arm or seed given twice, data that is not prepared, or is in
+            another language than the voice's.
     """
     chosen = common.chosen("restyle", ARMS, arms=arms, repeat=repeat, seeds=seeds, size=size, sizes=SIZES)
     found = common.corpus(data, aligned=False)
+    _require_language(found.prepared, vits or PIPER)
     builder = _Builder(
         size=SIZES[size],
         preset=size,
@@ -207,6 +211,17 @@ def declare(
     jobs.append(dataclasses.replace(judge, minutes=whole))
     names = (Arm(name=n, what=ARMS[n].what) for n in chosen)
     return Plan(study="restyle", arms=tuple(names), jobs=tuple(jobs))
+
+
+def _require_language(prepared: Prepared, voice: str) -> None:
+    from intona.latents.vits import language_of
+    from intona.systems.restyle.posterior import require_language
+
+    try:
+        language = language_of(voice)
+    except UserError:  # a plan can be looked at without the voice: `study.needs` says that it is not there
+        return
+    require_language(prepared, Path(voice).name, language)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,57 @@
+"""What a run says before its first step: ten lines for people; the whole config at log level DEBUG."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from intona import checkpoint
+from intona import config as configs
+
+log = logging.getLogger("intona.training")
+LIMITS = ("batch", "max_")  # how the fields that bound a batch begin
+
+
+def print_opening(config: Any, out: Path, facts: Mapping[str, Any]) -> None:
+    """On stderr: `opening_lines`, and all fields of the config where the log level is DEBUG."""
+    print("\n".join(opening_lines(config, out, facts)), file=sys.stderr)
+    if log.isEnabledFor(logging.DEBUG):
+        print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
+
+
+def opening_lines(config: Any, out: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Stage, corpus, sizes, steps, and where the whole config is.
+
+    Args:
+        config: the resolved config of a run; one with `loop` and `optim` says how long and how it learns.
+        facts: name -> value of what else is worth knowing before hours are spent.
+    """
+    steps = checkpoint.steps(out)
+    where = f"{out}, which goes on at step {steps[-1]}" if steps else f"{out}, new"
+    rows = {
+        "stage": f"{config.stage}, size {config.size}",
+        "corpus": config.corpus,
+        "run": where,
+        "starts from": getattr(config, "init", ""),
+        "model": ", ".join(f"{name} {value}" for name, value in facts.items()),
+    }
+    limits = {n: v for n, v in vars(config).items() if n.startswith(LIMITS) and isinstance(v, int)}
+    if loop := getattr(config, "loop", None):
+        limits |= {"seed": loop.seed, "precision": loop.precision}
+        rows["steps"] = (
+            f"{loop.steps:,}; validated every {loop.validate_every:,}, saved every {loop.save_every:,}"
+        )
+    if optim := getattr(config, "optim", None):
+        rows["learning"] = f"rate {optim.lr:g} {optim.schedule}, warm-up {optim.warmup:,}"
+    rows["batches"] = ", ".join(f"{name} {value}" for name, value in limits.items())
+    rows["whole config"] = f"config.json of each checkpoint in {out}; --verbose prints it"
+    return table(rows)
+
+
+def table(rows: Mapping[str, str]) -> list[str]:
+    """Aligned lines `name  value`, without those of an empty value."""
+    return [f"{name:<12}  {value}" for name, value in rows.items() if value]

@@ -1,0 +1,91 @@
+"""A limited preparation: its splits are parts of the whole corpus's."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intona.data.corpora import BadLine, Record
+from intona.data.finish import split_ids
+from intona.data.prepare import PrepareConfig, prepare
+from intona.data.prepared import Prepared
+from intona.data.selection import of_kept, select
+from intona.errors import UserError
+
+HERE = Path(__file__)  # any file that exists stands for a recording
+SPLITS = ("train", "dev", "test")
+TEXT = "добрый день"
+
+
+def records(n: int) -> list[Record | BadLine]:
+    return [Record(id=f"u{i:04d}", audio=HERE, text="a", speaker="s") for i in range(n)]
+
+
+@given(n=st.integers(3, 700), share=st.floats(0.05, 1), dropped=st.sets(st.integers(0, 699)))
+def test_parts_of_a_limited_corpus_are_parts_of_the_whole(n: int, share: float, dropped: set[int]) -> None:
+    entries, limit = records(n), max(3, round(share * n))
+    bad = {f"u{i:04d}" for i in dropped}
+    whole, splits = select(entries, None, None, None)
+    some, same = select(entries, limit, None, None)
+    assert whole == entries and len(some) == min(limit, n) and same == splits
+    assert [e.id for e in some] == sorted(e.id for e in some)  # as in the transcript
+    ids = {e.id for e in some}
+    taken = {name: ids & set(splits[name]) for name in SPLITS}
+    alone = split_ids(ids, None, None)
+    assert {name: len(part) for name, part in taken.items()} == {n: len(part) for n, part in alone.items()}
+    # Recordings that are dropped on the way change nobody's split, as long as one is left in each.
+    kept_whole = of_kept(splits, {e.id for e in whole} - bad)
+    kept_some = of_kept(splits, ids - bad)
+    if all(taken[name] - bad for name in SPLITS):
+        assert all(set(kept_some[name]) <= set(kept_whole[name]) for name in SPLITS)
+
+
+def test_missing_recordings_repeated_ids_and_bad_lines() -> None:
+    there = records(30)
+    missing: list[Record | BadLine] = [
+        dataclasses.replace(e, id=f"m{e.id}", audio=HERE / "none")
+        for e in records(300)
+        if isinstance(e, Record)
+    ]
+    entries = [BadLine(id="line 1", reason="columns"), *missing, *there, there[0]]
+    _, splits = select(entries, None, None, None)
+    assert {i for part in splits.values() for i in part} == {e.id for e in there}
+    some, _ = select(entries, 20, None, None)
+    assert len(some) == 20 and isinstance(some[0], BadLine)
+    assert select([BadLine(id="a", reason="b")], None, None, None)[1] == {n: [] for n in SPLITS}
+
+
+def test_a_held_set_that_lost_all_gets_one_of_the_rest() -> None:
+    splits = {"train": ["a", "b", "c"], "dev": ["d"], "test": ["e"]}
+    parts = of_kept(splits, {"a", "b", "c", "d"})
+    assert parts["dev"] == ["d"] and len(parts["test"]) == 1 and len(parts["train"]) == 2
+    assert of_kept(splits, {"a"}) == {"train": ["a"], "dev": [], "test": []}
+
+
+def test_a_limit_changes_nobodys_split(corpus: Path, tmp_path: Path) -> None:
+    config = PrepareConfig(language="ru", phonemes="corpus", workers=0)
+    prepare("festvox", corpus, tmp_path / "whole", config)
+    whole = Prepared.open(tmp_path / "whole")
+    parts = {i.id: name for name in SPLITS for i in whole.items(name)}
+    for limit in (4, 6):
+        prepare("festvox", corpus, tmp_path / f"{limit}", dataclasses.replace(config, limit=limit))
+        some = Prepared.open(tmp_path / f"{limit}")
+        assert sum(len(some.items(name)) for name in SPLITS) == limit
+        assert all(parts[i.id] == name for name in SPLITS for i in some.items(name))
+        assert some.items("dev") and some.items("test")
+
+
+def test_nothing_left_to_train_on_is_refused(wav: Callable[..., Path], tmp_path: Path) -> None:
+    src, ids = tmp_path / "src", ["a", "b", "c"]
+    (trained,) = split_ids(ids, None, None)["train"]
+    for id in ids:
+        wav(src / "wavs" / f"{id}.wav", level=0.0 if id == trained else 0.2)
+    (src / "metadata.csv").write_text("".join(f"wavs/{id}.wav|{TEXT}|s\n" for id in ids), encoding="utf-8")
+    config = PrepareConfig(language="ru", stress="none", workers=0)
+    with pytest.raises(UserError, match="is all of dev and test"):
+        prepare("csv", src, tmp_path / "out", config)
