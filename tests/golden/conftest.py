@@ -1,4 +1,4 @@
-"""What must not change while the code is moved: runs of two steps, and the values that are stored of them."""
+"""Golden tests: short runs of every stage and shipped models, compared with stored values."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--write-golden",
         metavar="REASON",
         default="",
-        help="store the golden values that differ, with the reason why they may",
+        help="store golden values that have changed, with the reason for the change",
     )
 
 
 @pytest.fixture(scope="session")
 def reason(request: pytest.FixtureRequest) -> str:
-    """Why values are stored anew; empty where they are only compared."""
+    """Why values are stored again; empty if they are only compared."""
     return request.config.getoption("--write-golden", default="")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def fp32_on_a_cpu() -> Iterator[None]:
-    """No bf16 and no GPU, whatever the machine has: where the clock stands still bf16 is not faster."""
+    """Neither bf16 nor a GPU on any machine. With a frozen clock bf16 never measures as faster."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(precision, "time", SimpleNamespace(perf_counter=lambda: 0.0))
         patch.setattr("torch.cuda.is_available", lambda: False)
@@ -45,5 +45,5 @@ def fp32_on_a_cpu() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """The runs of the recipes, each trained when it is first asked for."""
+    """The runs of the recipes, each trained on first use."""
     return Runs(tmp_path_factory.mktemp("golden"), request.getfixturevalue)

@@ -1,4 +1,4 @@
-"""How each stage is trained for two steps, and what is read from its run."""
+"""How each stage is trained for two steps, and which figures are read from its run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LOOP = {
     "loop.validate_every": "2",
     "loop.save_every": "2",
     "loop.precision": "fp32",
-    "optim.warmup": "0",  # the first update shows in the second loss,
-    "optim.lr": "3e-4",  # and is small enough for rounding not to
+    "optim.warmup": "0",  # so that the first update affects the second loss,
+    "optim.lr": "3e-4",  # and small enough not to amplify rounding errors
 }
 SPEED = {"step", "kind", "time", "steps_per_hour", "audio_per_second", "minutes_left"}
 PAIRS = {"speaker": "none", "batch": "6", "per_utterance": "1"}
@@ -37,9 +37,9 @@ class Recipe:
         overrides: fields of the run's config.
         runs: fields of the config that name an earlier run -> its recipe.
         fixtures: fields of the config that name a directory -> its fixture.
-        init, encoder: recipes whose runs are given as these.
-        slack: factor on the tolerances.
-        slow: a second way of a stage; left to `make check`.
+        init, encoder: recipes whose runs are passed as these arguments.
+        slack: factor that multiplies the tolerances.
+        slow: a second variant of a stage; runs in `make check` only.
     """
 
     stage: str
@@ -58,7 +58,7 @@ def _meld(stage: str, **more: str) -> Recipe:
     return Recipe(stage=stage, data="corpus", overrides=overrides, runs={"codebook": "meld.codebook"})
 
 
-# A name is that of the stage, and what it stands on where that is not the usual.
+# Named after the stage; a suffix says what the run builds on, if not the default.
 RECIPES = {
     "prosody.mlm": Recipe(stage="prosody.mlm", overrides={**LOOP, "max_tokens": "400"}),
     "prosody.contrastive": Recipe(
@@ -85,7 +85,7 @@ RECIPES = {
         stage="restyle.palette",
         fixtures={"vits": "mute"},
         runs={"posterior": "restyle.posterior"},
-        slack=10,  # an alignment of random latents: rounding decides between paths that are as good
+        slack=10,  # aligns random latents: rounding decides between paths of equal score
     ),
     "restyle.bridge": Recipe(stage="restyle.bridge", fixtures={"vits": "voice"}),
     "restyle.decoder": Recipe(stage="restyle.decoder", fixtures={"vits": "voice"}),
@@ -101,7 +101,7 @@ class Run:
 
 
 class Runs:
-    """Recipe name -> its run, trained when it is first asked for.
+    """Recipe name -> its run, trained on first use.
 
     Args:
         folder: where the runs are written.
@@ -140,7 +140,7 @@ class Runs:
 
 
 def _record_totals(patch: pytest.MonkeyPatch, totals: list[float]) -> None:
-    """Keep every objective that is formed."""
+    """Append every objective that is computed to `totals`."""
     formed: Any = Losses.total.fget  # type: ignore[attr-defined]
 
     def total(self: Losses) -> Any:

@@ -1,7 +1,7 @@
-"""The stored values: compared, or with a reason stored anew.
+"""Compare values with the stored ones, or store them again, for a stated reason.
 
-Only what differs is written, with the reason in the file: a change of a golden value without one shows in the
-diff.
+Only files whose values differ are rewritten, and each states the reason, so that the diff shows what
+changed and why.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
-HOW = 'if it may: python -m pytest tests/golden -m "" --write-golden "REASON"'
+HOW = 'If the change is intended: python -m pytest tests/golden -m "" --write-golden "REASON"'
 CORRELATION = 0.999
 DIFFERENCE = 0.005  # on average, in standard deviations of the stored picture
 
@@ -25,7 +25,7 @@ def compare_figures(name: str, figures: Figures, *, loss: float, gradient: float
     """Figures against golden/losses/NAME.json.
 
     Args:
-        loss, gradient: relative difference that is allowed of a loss, and of what depends on a gradient.
+        loss, gradient: allowed relative difference of a loss, and of a figure that depends on gradients.
     """
     path = HERE / "losses" / f"{name}.json"
     stored = json.loads(path.read_text(encoding="utf-8"))["figures"] if path.is_file() else {}
@@ -44,7 +44,7 @@ def compare_figures(name: str, figures: Figures, *, loss: float, gradient: float
         path.parent.mkdir(exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
     elif differences:
-        pytest.fail("\n".join([f"{name} trains otherwise than before; {HOW}", *differences]), pytrace=False)
+        pytest.fail("\n".join([f"{name} no longer trains as before. {HOW}", *differences]), pytrace=False)
 
 
 def keys_of(file: Path) -> list[str]:
@@ -68,11 +68,14 @@ def compare_keys(name: str, keys: list[str], reason: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join([f"# {reason}", *keys]) + "\n", encoding="utf-8")
     elif gone or new:
-        pytest.fail("\n".join([f"{name} has other weights than before; {HOW}", *gone, *new]), pytrace=False)
+        pytest.fail(
+            "\n".join([f"The weights of {name} have other names or shapes. {HOW}", *gone, *new]),
+            pytrace=False,
+        )
 
 
 def compare_picture(name: str, picture: np.ndarray, reason: str) -> None:
-    """A picture (T, D) against golden/shipped/NAME.npz; its shape, its pattern and its level."""
+    """A picture (T, D) against golden/shipped/NAME.npz: its shape, its correlation and its level."""
     path = HERE / "shipped" / f"{name}.npz"
     problem = f"{path.name} is missing"
     if path.is_file():
@@ -90,4 +93,4 @@ def compare_picture(name: str, picture: np.ndarray, reason: str) -> None:
         path.parent.mkdir(exist_ok=True)
         np.savez_compressed(path, picture=picture.astype(np.float16), reason=np.array(reason))
     elif problem:
-        pytest.fail(f"{name} is not what it was: {problem}; {HOW}", pytrace=False)
+        pytest.fail(f"{name} no longer sounds as before: {problem}. {HOW}", pytrace=False)

@@ -1,13 +1,13 @@
-"""What each shipped model gives for a fixed input and seed, as a small picture of it: golden/shipped/*.npz.
+"""What each shipped model produces for a fixed input and seed, as a small picture: golden/shipped/*.npz.
 
-A picture is a log mel (or the states of an encoder), averaged over blocks of frames and bins. The weights'
-names and shapes are in golden/keys/shipped-*.txt.
+A picture is a log mel (or the states of an encoder), averaged over blocks of frames and bins. Names and
+shapes of the weights are in golden/keys/shipped-*.txt.
 
-Tolerances. One machine ran them native (AVX-512, AMX), with ATEN_CPU_CAPABILITY=default and avx2, with
-oneDNN, MKL and NumPy held at SSE4, and on two threads: pictures kept their shape and a correlation above
-.99999, and differed on average by .0005 of their standard deviation, which is the rounding of the stored
-float16. Allowed are .999 and .005. With the vocoder in bf16 it was .012 to .018: these are in float32
-wherever they run.
+Tolerances. On one machine the tests ran natively (AVX-512, AMX), with ATEN_CPU_CAPABILITY=default and
+avx2, with oneDNN, MKL and NumPy limited to SSE4, and with two threads: shapes were equal, correlations
+above .99999, and the mean difference was .0005 standard deviations, which is the rounding of the stored
+float16. Allowed are .999 and .005. With the vocoder in bf16 the difference was .012 to .018, so the tests
+use float32 everywhere.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ def test_every_shipped_model_is_stored() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_model_has_the_weights_of_before(name: str, reason: str) -> None:
+def test_names_and_shapes_of_weights_are_unchanged(name: str, reason: str) -> None:
     compare_keys(f"shipped-{name}", keys_of(models.find(name) / "model.safetensors"), reason)
 
 
 @pytest.mark.parametrize("name", SPOKEN)
-def test_a_voice_speaks_as_before(name: str, reason: str) -> None:
+def test_speech_is_unchanged(name: str, reason: str) -> None:
     audio = intona.load(name).say(**SPOKEN[name], seed=1)
     compare_picture(name, of_audio(audio), reason)
 
 
-def test_the_encoder_gives_the_states_of_before(reason: str) -> None:
+def test_states_of_the_encoder_are_unchanged(reason: str) -> None:
     run = models.find("prosody-ru")
     line = Frontend(FrontendConfig(language="ru", stress="none")).from_phonemes(PHONEMES)
     words = tuple(Word(w, p.start, p.end) for w, p in zip(("добрый", "день"), line.words, strict=True))
@@ -80,7 +80,7 @@ def test_the_encoder_gives_the_states_of_before(reason: str) -> None:
     compare_picture("prosody-ru", picture(states[0].numpy(), frames=1), reason)
 
 
-def test_the_vocoder_sounds_as_before(root: Path, reason: str) -> None:
+def test_sound_of_the_vocoder_is_unchanged(root: Path, reason: str) -> None:
     recording = read_audio(root / "tests/assets/festvox-ru-small/wav/ru_0254.wav", sample_rate=22050)
     mel = log_mel(recording, MelSpec())[20:60]
     compare_picture("hifigan", of_audio(load_vocoder("hifigan").speak(mel, MelSpec())), reason)

@@ -1,15 +1,16 @@
-"""The first two steps of every stage at the toy size, on the corpus in tests/assets, in float32, with a seed.
+"""The first two steps of every stage at the toy size, on the corpus in tests/assets, in float32, fixed seed.
 
-Losses (golden/losses/*.json): each part, the objective and the norm of its gradient at both steps; the
-losses on the dev set before and after; the size of the optimizer's moments and of the way that weights and
-averages went. They depend on the data, the order of batches, the random numbers, the model, the gradient
-and the update. Weights (golden/keys/*.txt): names and shapes, by which an earlier run is opened.
+Losses (golden/losses/*.json): every part of the loss, the objective and the gradient norm at both steps;
+the losses on the dev set before and after; the RMS of the optimizer's moments and of the change of the
+weights and of their averages. They depend on the data, the order of batches, the random numbers, the
+model, the gradient and the update. Weights (golden/keys/*.txt): names and shapes, which earlier runs are
+loaded by.
 
-Tolerances. One machine ran them native (AVX-512, AMX), with ATEN_CPU_CAPABILITY=default and avx2, with
-oneDNN, MKL and NumPy held at SSE4 and not, and on two threads. The largest relative differences were 9e-7
-of a loss and 7e-5 of a gradient; 2e-4 and 6e-4 of restyle.palette, whose alignments are of random latents.
-Allowed are 1e-4 and 1e-3, ten times as much of restyle.palette. In bf16 objectives differ by up to 6e-3:
-these runs are in float32 wherever they run. Libraries: the versions of constraints.txt.
+Tolerances. On one machine the tests ran natively (AVX-512, AMX), with ATEN_CPU_CAPABILITY=default and
+avx2, with oneDNN, MKL and NumPy limited to SSE4 and not, and with two threads. The largest relative
+differences were 9e-7 for losses and 7e-5 for gradients; for restyle.palette, which aligns random latents,
+2e-4 and 6e-4. Allowed are 1e-4 and 1e-3, and ten times as much for restyle.palette. With bf16, objectives
+differ by up to 6e-3, so these runs use float32 on every machine. Library versions: constraints.txt.
 """
 
 from __future__ import annotations
@@ -26,14 +27,13 @@ NAMES = [pytest.param(n, marks=[pytest.mark.slow] if r.slow else []) for n, r in
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_two_steps_give_the_losses_of_before(name: str, runs: Runs, reason: str) -> None:
+def test_losses_of_two_steps_are_unchanged(name: str, runs: Runs, reason: str) -> None:
     slack = RECIPES[name].slack
     compare_figures(name, runs[name].figures, loss=slack * LOSS, gradient=slack * GRADIENT, reason=reason)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_stage_has_the_weights_of_before(name: str, runs: Runs, reason: str) -> None:
-    """Those that learn, as they are saved, and the averages beside them."""
+def test_names_and_shapes_of_weights_are_unchanged(name: str, runs: Runs, reason: str) -> None:
     checkpoint = runs[name].checkpoint
     keys = keys_of(checkpoint / "model.safetensors")
     compare_keys(name, keys, reason)
