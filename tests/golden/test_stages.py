@@ -9,7 +9,7 @@ loaded by.
 Tolerances. On one machine the tests ran natively (AVX-512, AMX), with ATEN_CPU_CAPABILITY=default and
 avx2, with oneDNN, MKL and NumPy limited to SSE4 and not, and with two threads. The largest relative
 differences were 9e-7 for losses and 7e-5 for gradients; for restyle.palette, which aligns random latents,
-2e-4 and 6e-4. Allowed are 1e-4 and 1e-3, and ten times as much for restyle.palette. With bf16, objectives
+2e-4 and 9e-4. Allowed are 1e-4 and 1e-3, and ten times as much for restyle.palette. With bf16, objectives
 differ by up to 6e-3, so these runs use float32 on every machine. Library versions: constraints.txt.
 """
 
