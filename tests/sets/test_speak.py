@@ -77,11 +77,21 @@ def _mels(voice: GradTTSVoice, rows: list[Row], config: SetConfig) -> list[torch
 
 
 @pytest.mark.parametrize(
-    ("kind", "solver", "steps"),
-    [("convnext1d", "dpm2m", None), ("convnext1d", "ancestral", None), ("unet2d", "dpm2m", 1)],
+    ("kind", "solver", "steps", "rounding"),
+    # Random weights of a deep U-Net amplify rounding to 5e-4; padding in its group norm moved mels by percents.
+    [
+        ("convnext1d", "dpm2m", None, 1e-4),
+        ("convnext1d", "ancestral", None, 1e-4),
+        ("unet2d", "dpm2m", 1, 5e-3),
+    ],
 )
 def test_a_batch_is_its_items_one_by_one(
-    make: Callable[..., GradTTSVoice], manifest: Manifest, kind: str, solver: str, steps: int | None
+    make: Callable[..., GradTTSVoice],
+    manifest: Manifest,
+    kind: str,
+    solver: str,
+    steps: int | None,
+    rounding: float,
 ) -> None:
     voice, config = make(kind), SetConfig(temperature=1.0, seed=3, solver=solver, steps=steps)
     together = _mels(voice, list(manifest.rows), config)
@@ -89,7 +99,7 @@ def test_a_batch_is_its_items_one_by_one(
     assert len({len(m) for m in together}) > 2  # the padding is real
     for a, b in zip(together, alone, strict=True):
         assert a.shape == b.shape
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(a, b, rtol=rounding, atol=rounding)
 
 
 def test_say_with_the_seed_of_the_row_says_the_same(
