@@ -78,7 +78,7 @@ def _mels(voice: GradTTSVoice, rows: list[Row], config: SetConfig) -> list[torch
 
 @pytest.mark.parametrize(
     ("kind", "solver", "steps", "rounding"),
-    # Random weights of a deep U-Net amplify rounding to 5e-4; padding in its group norm moved mels by percents.
+    # Random weights of a U-Net amplify rounding to 5e-4; padding in its group norm moved mels by percents.
     [
         ("convnext1d", "dpm2m", None, 1e-4),
         ("convnext1d", "ancestral", None, 1e-4),
