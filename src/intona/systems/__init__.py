@@ -25,6 +25,7 @@ STAGES = {
     "restyle.palette": "intona.systems.restyle.palette",
     "restyle.bridge": "intona.systems.restyle.bridge",
     "restyle.decoder": "intona.systems.restyle.decoder",
+    "vocoder.vocos": "intona.systems.vocoder.vocos",
 }
 TAKE_ENCODER = ("prosody.gradtts", "prosody.ditto")
 

@@ -1,0 +1,222 @@
+"""A vocoder at frame rate: ConvNeXt blocks predict a spectrum, the inverse STFT makes the sound.
+
+Vocos (Siuzdak 2023, arXiv 2306.00814): a trunk that never leaves the frame rate, and a Fourier head.
+FreeV (Lv et al. 2024, arXiv 2406.08196): the amplitude starts from the pseudo-inverse of the mel filters, so that
+only a correction is learnt. The two branches for amplitude and phase are those of APNet2 and FreeV; their sizes
+are ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from intona import checkpoint
+from intona import config as configs
+from intona.audio import MelSpec
+from intona.audio.features import mel_filters
+from intona.errors import UserError
+from intona.nn.conv import Conv
+from intona.nn.convnext import ConvNeXtBlock
+from intona.nn.precision import bf16_wins
+from intona.vocoder.base import BF16, Vocoder
+from intona.vocoder.stft import Stft
+
+NETWORK = "vocoder.json"
+_CENTRE, _SCALE = -5.0, 2.5  # of a log mel of speech, about: the network's input has mean 0 and deviation 1
+_LOG_RANGE = (-13.0, 7.0)  # of a log amplitude; full scale is log(512) = 6.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocosConfig:
+    """Sizes of the two branches; the defaults have 8.8 M parameters.
+
+    Args:
+        width, depth: of the phase branch. amplitude_width, amplitude_depth: of the amplitude branch.
+        expand: inner width of a block, a multiple of its width. kernel: frames a depthwise filter sees.
+        floor: least amplitude of the pseudo-inverse.
+        features: fingerprint of the `MelSpec` that it was trained on ("" until it is known).
+    """
+
+    kind: Literal["vocos"] = "vocos"
+    n_mels: int = 80
+    width: int = 384
+    depth: int = 8
+    amplitude_width: int = 256
+    amplitude_depth: int = 2
+    expand: int = 3
+    kernel: int = 7
+    floor: float = 1e-4
+    features: str = ""
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, n_mels=1, width=1, depth=1, amplitude_width=1, amplitude_depth=1, expand=1)
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError("kernel must be odd")
+        if not self.floor > 0:
+            raise ValueError("floor must be above 0")
+
+    @property
+    def reach(self) -> int:
+        """Frames to either side of its own that a sample depends on: each convolution, and the overlap."""
+        layers = 1 + max(self.depth, self.amplitude_depth)
+        return layers * (self.kernel // 2) + 2
+
+
+class _Branch(nn.Module):
+    """Convolution in, ConvNeXt blocks, layer norm; (B, T, c_in) to (B, T, dim)."""
+
+    def __init__(self, c_in: int, dim: int, depth: int, config: VocosConfig) -> None:
+        super().__init__()
+        self.inlet = Conv(c_in, dim, config.kernel)
+        self.norm_in = nn.LayerNorm(dim, eps=1e-6)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(dim, 1, expand=config.expand, kernel=config.kernel, gelu="none")
+            for _ in range(depth)
+        )
+        self.norm_out = nn.LayerNorm(dim, eps=1e-6)
+        with torch.no_grad():
+            for block in self.blocks:
+                # Vocos scales each residual by 1 / depth at the start; with a zero gate nothing would be learnt
+                # of the block's inside in the first steps.
+                block.modulation.bias[2 * dim :].fill_(1 / depth)  # type: ignore[union-attr, index]
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The mel itself stays in float32 under autocast: rounded to bfloat16 a log of -11 is off by 3 %.
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.norm_in(self.inlet(x.float()))
+        one = x.new_ones(x.shape[0], 1)
+        for block in self.blocks:
+            x = block(x, one, None)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.norm_out(x.float())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum:
+    """What the network says of a mel.
+
+    Args:
+        log_amplitude: (B, T, n_fft // 2 + 1) natural logarithm.
+        real, imag: (B, T, n_fft // 2 + 1) a vector whose direction is the phase; its length means nothing.
+    """
+
+    log_amplitude: Tensor
+    real: Tensor
+    imag: Tensor
+
+    @property
+    def phase(self) -> Tensor:
+        """In (-pi, pi]."""
+        return torch.atan2(self.imag, self.real)
+
+    @property
+    def complex(self) -> Tensor:
+        scale = self.log_amplitude.exp() * torch.rsqrt(self.real.square() + self.imag.square() + 1e-12)
+        return torch.complex(scale * self.real, scale * self.imag)
+
+
+class VocosNetwork(nn.Module):
+    """Log mels (B, T, n_mels) to a `Spectrum`, and on to samples."""
+
+    pseudo_inverse: Tensor
+
+    def __init__(self, config: VocosConfig, spec: MelSpec) -> None:
+        super().__init__()
+        self.config = config
+        bins = spec.n_fft // 2 + 1
+        self.stft = Stft(spec)
+        inverse = np.linalg.pinv(mel_filters(spec).astype(np.float64)).astype(np.float32)
+        self.register_buffer("pseudo_inverse", torch.from_numpy(inverse.T.copy()), persistent=False)
+        self.amplitude = _Branch(config.n_mels, config.amplitude_width, config.amplitude_depth, config)
+        self.amplitude_out = nn.Linear(config.amplitude_width, bins)
+        self.phase = _Branch(config.n_mels, config.width, config.depth, config)
+        self.phase_out = nn.Linear(config.width, 2 * bins)
+        nn.init.zeros_(self.amplitude_out.weight)
+        nn.init.zeros_(self.amplitude_out.bias)
+
+    def spectrum(self, mel: Tensor) -> Spectrum:
+        """Float32, whatever the autocast: a phase in bfloat16 is off by a degree, an amplitude by 3 %."""
+        mel = mel.float()
+        x = (mel - _CENTRE) / _SCALE
+        amplitude, phase = self.amplitude(x), self.phase(x)
+        with torch.autocast(mel.device.type, enabled=False):
+            first = (mel.exp() @ self.pseudo_inverse).abs().clamp_min(self.config.floor).log()
+            log_amplitude = (first + self.amplitude_out(amplitude)).clamp(*_LOG_RANGE)
+            real, imag = self.phase_out(phase).chunk(2, dim=-1)
+        return Spectrum(log_amplitude=log_amplitude, real=real, imag=imag)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Samples (B, T * hop) float32, not yet limited to ±1."""
+        spectrum = self.spectrum(mel)
+        with torch.autocast(mel.device.type, enabled=False):
+            return self.stft.inverse(spectrum.complex)
+
+
+class Vocos(Vocoder):
+    """A trained network; the arguments are those of `HifiGan`."""
+
+    def __init__(
+        self,
+        network: VocosNetwork,
+        config: VocosConfig,
+        spec: MelSpec,
+        *,
+        bf16: BF16 = "auto",
+        chunk_frames: int = 1024,
+    ) -> None:
+        self.network, self.config, self.spec = network.eval().requires_grad_(False), config, spec
+        self.chunk_frames = chunk_frames
+        self.device = next(network.parameters()).device
+        self.bf16 = bf16_wins(self.device.type) if bf16 == "auto" else bf16
+
+    @staticmethod
+    def load(
+        directory: Path, *, device: str | torch.device = "cpu", bf16: BF16 = "auto", chunk_frames: int = 1024
+    ) -> Vocos:
+        """The averaged weights of a run, a checkpoint or a published model.
+
+        Raises:
+            UserError: missing or damaged files, tensors that do not fit, features of another kind.
+        """
+        path = checkpoint.resolve(directory)
+        config = configs.load(VocosConfig, path / NETWORK)
+        spec = MelSpec.load(path / "features.json")
+        if config.features != spec.fingerprint():
+            raise UserError(
+                f"features.json has fingerprint {spec.fingerprint()}, "
+                f"the weights were trained on {config.features or 'none that is named'}",
+                where=path,
+            )
+        if config.n_mels != spec.n_mels:
+            raise UserError(f"weights for {config.n_mels} mels, features with {spec.n_mels}", where=path)
+        checkpoint.verify(path, state=False)
+        network = VocosNetwork(config, spec)
+        checkpoint.load_weights(network, checkpoint.weights(path, "model."), where=path)
+        return Vocos(network.to(device), config, spec, bf16=bf16, chunk_frames=chunk_frames)
+
+    @torch.inference_mode()
+    def decode(self, mel: Tensor) -> Tensor:
+        self.check(mel)
+        mel = mel.to(self.device, torch.float32)
+        frames, hop, reach = mel.shape[1], self.spec.hop_length, self.config.reach
+        pieces = []
+        for start in range(0, frames, self.chunk_frames):
+            end = min(start + self.chunk_frames, frames)
+            left, right = max(0, start - reach), min(frames, end + reach)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                wave = self.network(mel[:, left:right])
+            pieces.append(wave[:, (start - left) * hop : (end - left) * hop].clamp(-1, 1))
+        return torch.cat(pieces, dim=1) if pieces else mel.new_zeros(len(mel), 0)
+
+
+def untrained(config: VocosConfig, spec: MelSpec) -> VocosNetwork:
+    """A network with fresh weights for these features, which its config then names."""
+    named = dataclasses.replace(config, n_mels=spec.n_mels, features=spec.fingerprint())
+    return VocosNetwork(named, spec)
