@@ -34,8 +34,8 @@ def load_vocoder(
     """A vocoder ready to decode.
 
     Args:
-        name: "hifigan" (the shipped universal one), "griffin-lim", another shipped one, or a directory: a run of
-            `intona train vocoder.vocos`, one of its checkpoints, or a published model.
+        name: "hifigan" (the shipped universal one), "griffin-lim", another shipped one, or a directory: a run
+            of `intona train vocoder.vocos`, one of its checkpoints, or a published model.
         bf16: see `HifiGan`.
 
     Raises:

@@ -13,18 +13,18 @@ RESOLUTIONS = ((256, 64), (512, 128), (2048, 512))  # (n_fft, hop); 1024 is the 
 
 
 def anti_wrapped(difference: Tensor) -> Tensor:
-    """Distance of two angles, in [0, pi]: |x - 2 pi round(x / 2 pi)| (Ai & Ling 2023, arXiv 2305.07952, eq. 8)."""
+    """Distance of two angles, in [0, pi]: |x - 2 pi round(x / 2 pi)| (Ai & Ling 2023, arXiv 2305.07952)."""
     return (difference - 2 * math.pi * torch.round(difference / (2 * math.pi))).abs()
 
 
 def phase_losses(phase: Tensor, target: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
     """Anti-wrapped mean distances of phases (B, T, K), of their steps along frequency and along time.
 
-    (Instantaneous phase, group delay and instantaneous angular frequency: arXiv 2305.07952, eq. 9 to 11.)
+    (Instantaneous phase, group delay and instantaneous angular frequency: arXiv 2305.07952.)
 
     Args:
-        weight: (B, T, K) of each bin, mean 1 or 0 where nothing is known; a difference has the geometric mean of
-            its two (ours).
+        weight: (B, T, K) of each bin, mean 1 or 0 where nothing is known; a difference has the geometric
+            mean of its two (ours).
     """
     error = phase - target
     frequency = error[:, :, 1:] - error[:, :, :-1]
@@ -59,7 +59,7 @@ def consistency(spectrum: Tensor, again: Tensor, target: Tensor) -> Tensor:
     """How far a spectrum is from being that of a sound, relative to the target's power.
 
     |S - STFT(iSTFT(S))|^2 / |target|^2, each summed over an item (the short-time spectral consistency loss of
-    arXiv 2305.07952, eq. 14, made independent of the level).
+    arXiv 2305.07952, made independent of the level).
 
     Args:
         spectrum, again, target: complex (B, T, K).

@@ -1,8 +1,8 @@
-"""The short-time Fourier transform in torch, its frames placed exactly as those of the mel (`audio.features`).
+"""The short-time Fourier transform in torch, its frames placed exactly as the mel's (`audio.features`).
 
-Frame t of T covers samples t * hop - pad up to t * hop - pad + n_fft of the signal, with pad = (n_fft - hop) / 2,
-so that T frames stand for T * hop samples. `torch.istft` cannot do this: it knows frames centred on multiples of
-the hop alone, and refuses the uncentred ones because a Hann window begins with zero.
+Frame t of T covers samples t * hop - pad to t * hop - pad + n_fft of the signal, pad = (n_fft - hop) / 2,
+so that T frames stand for T * hop samples. `torch.istft` cannot do this: it knows frames centred on multiples
+of the hop alone, and refuses uncentred ones because a Hann window begins with zero.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Stft(nn.Module):
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Samples with `spec.pad` more on both sides (B, T * hop + 2 * pad) to complex (B, T, n_fft // 2 + 1)."""
+        """Samples (B, T * hop + 2 * pad), `pad` of them on either side, to complex (B, T, n_fft // 2 + 1)."""
         spec = self.spec
         frames = samples.unfold(1, spec.n_fft, spec.hop_length)
         return torch.fft.rfft(frames * self.window)
@@ -82,7 +82,7 @@ class Stft(nn.Module):
 
 
 def _overlap(frames: Tensor, hop: int) -> Tensor:
-    """Frames (B, T, n_fft), n_fft a multiple of hop, added up every `hop` samples: (B, (T - 1) * hop + n_fft)."""
+    """Frames (B, T, n_fft), a multiple of hop, added up every `hop` samples: (B, (T - 1) * hop + n_fft)."""
     batch, count, n_fft = frames.shape
     blocks = n_fft // hop
     pieces = frames.reshape(batch, count, blocks, hop)

@@ -1,9 +1,9 @@
 """A vocoder at frame rate: ConvNeXt blocks predict a spectrum, the inverse STFT makes the sound.
 
 Vocos (Siuzdak 2023, arXiv 2306.00814): a trunk that never leaves the frame rate, and a Fourier head.
-FreeV (Lv et al. 2024, arXiv 2406.08196): the amplitude starts from the pseudo-inverse of the mel filters, so that
-only a correction is learnt. The two branches for amplitude and phase are those of APNet2 and FreeV; their sizes
-are ours.
+FreeV (Lv et al. 2024, arXiv 2406.08196): the amplitude starts from the pseudo-inverse of the mel filters, so
+that only a correction is learnt. The branches for amplitude and phase are those of APNet2 and FreeV; their
+sizes are ours.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class _Branch(nn.Module):
         self.norm_out = nn.LayerNorm(dim, eps=1e-6)
         with torch.no_grad():
             for block in self.blocks:
-                # Vocos scales each residual by 1 / depth at the start; with a zero gate nothing would be learnt
-                # of the block's inside in the first steps.
+                # Vocos scales each residual by 1 / depth at the start; behind a zero gate the inside of a
+                # block would learn nothing in the first steps.
                 block.modulation.bias[2 * dim :].fill_(1 / depth)  # type: ignore[union-attr, index]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -55,8 +55,9 @@ class SegmentFeed:
     places that depend on (seed, epoch) alone.
 
     Args:
-        segment: frames. batch: segments a step. teacher: share of the segments of a clip that has the teacher's
-            sound which take it; all others take the recording.
+        segment: frames. batch: segments a step.
+        teacher: share of segments with the teacher's sound, among those of clips that have it; all others have
+            the recording's.
 
     Raises:
         UserError: no clip is as long as a segment.

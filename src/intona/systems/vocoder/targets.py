@@ -1,12 +1,12 @@
-"""What a vocoder is trained on: mels of varied recordings, and two sounds of each: HiFi-GAN's and the recording.
+"""What a vocoder is trained on: mels of varied recordings, with HiFi-GAN's sound of each and the recording.
 
 HiFi-GAN is slow, so its output is computed once and kept in half precision:
 
     python -m intona.systems.vocoder.targets DATA TARGETS --minutes 60
 
-Each pass over the training split draws, for every utterance, a speed and a gain that belong to (seed, pass,
-utterance). The dev split comes first, unvaried; then clips with the recording alone, which cost next to nothing;
-then those with HiFi-GAN's sound too. The same command continues after a kill, and a larger number of
+Each pass over the training split draws a speed and a gain for every utterance, which belong to (seed, pass,
+utterance). The dev split comes first, unvaried; then clips with the recording alone, which cost next to
+nothing; then those with HiFi-GAN's sound too. The same command continues after a kill, and a larger number of
 minutes adds to what is there; a run in progress keeps to the clips that it began with.
 """
 
@@ -66,7 +66,7 @@ class TargetsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One varied utterance; `offset` is its first frame in the files, `teacher` whether that sound is there."""
+    """One varied utterance; `offset` is its first frame in the files, `teacher` whether it has that sound."""
 
     id: str
     split: Literal["train", "dev"]

@@ -1,7 +1,7 @@
 """Stage `vocoder.vocos`: a vocoder with an inverse-STFT head learns from HiFi-GAN and from recordings.
 
-Phase A, without an adversary. HiFi-GAN's output is a function of the mel, so that a regression on its spectrum,
-phase included, is well posed: the network cannot know a recording's phases, but it can know HiFi-GAN's.
+Phase A, without an adversary. HiFi-GAN's output is a function of the mel, so that a regression on its
+spectrum, phase included, is well posed: the mel tells HiFi-GAN's phases, but a recording's only in part.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class LossConfig:
     """Weights of the terms, relative to the mel's; the proportions are about those of APNet2 and FreeV.
 
     Attributes:
-        mel: |log mel - log mel|. amplitude: squared difference of log amplitudes. phase: each of the three phase
-            terms. consistency, convergence, log_magnitude: see `vocoder.spectral`.
+        mel: |log mel - log mel|. amplitude: squared difference of log amplitudes. phase: each of the three
+            phase terms. consistency, convergence, log_magnitude: see `vocoder.spectral`.
         emphasis: power of the target's amplitude that weighs a bin's phase; 0 is the published loss.
         draw: one resolution a step instead of all, at a third of the cost.
     """
@@ -63,10 +63,11 @@ class RunConfig:
     """A whole run.
 
     Attributes:
-        corpus: fingerprint of the targets. clips: how many of them the run uses (0 = those that are there when it
-            starts). init: what it started from ("" = nothing).
-        segment: frames. batch: segments a step. teacher: share of the segments that have HiFi-GAN's sound which
-            learn it; all others learn the recording.
+        corpus: fingerprint of the targets. clips: how many of them the run uses (0 = those that are there
+            when it starts). init: what it started from ("" = nothing).
+        segment: frames. batch: segments a step.
+        teacher: share of segments that learn HiFi-GAN's sound, among those of clips that have it; all others
+            learn the recording.
         band_hz: above this a recording says nothing (the corpora here are of 16 kHz).
     """
 
