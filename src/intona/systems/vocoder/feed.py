@@ -56,8 +56,8 @@ class SegmentFeed:
 
     Args:
         segment: frames. batch: segments a step.
-        teacher: share of segments with the teacher's sound, among those of clips that have it; all others have
-            the recording's.
+        teacher: share of segments with the teacher's sound, among those of clips that have it; all others
+            have the recording's.
 
     Raises:
         UserError: no clip is as long as a segment.
