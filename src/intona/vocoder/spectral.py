@@ -87,35 +87,21 @@ class MultiResolution(nn.Module):
         for n_fft, _ in resolutions:
             self.register_buffer(f"window{n_fft}", hann(n_fft, n_fft), persistent=False)
 
-    def magnitudes(self, samples: Tensor, n_fft: int, hop: int, band: Tensor | None = None) -> Tensor:
+    def magnitudes(self, samples: Tensor, n_fft: int, hop: int) -> Tensor:
         """(B, S) to (B, T, n_fft // 2 + 1), frames inside the signal alone."""
         frames = samples.unfold(1, n_fft, hop) * getattr(self, f"window{n_fft}")
-        power = _power(torch.fft.rfft(frames))
-        if band is not None:
-            bins = torch.arange(power.shape[2], device=power.device)
-            power = power * (bins <= band[:, None] * (power.shape[2] - 1))[:, None]
-        return power.clamp_min(self.floor**2).sqrt()
+        return _power(torch.fft.rfft(frames)).clamp_min(self.floor**2).sqrt()
 
     def forward(
-        self,
-        samples: Tensor,
-        target: Tensor,
-        *,
-        band: Tensor | None = None,
-        resolutions: tuple[tuple[int, int], ...] | None = None,
+        self, samples: Tensor, target: Tensor, *, resolutions: tuple[tuple[int, int], ...] | None = None
     ) -> dict[str, Tensor]:
-        """(B, S) both: means over the resolutions, `convergence` of an item ||a - b|| / ||b||, and
-        `log_magnitude` |log a - log b|.
-
-        Args:
-            band: (B,) share of the frequency axis up to which an item's target is known.
-            resolutions: some of them, instead of all.
-        """
+        """(B, S) both: means over the resolutions (or over some of them), `convergence` of an item
+        ||a - b|| / ||b||, and `log_magnitude` |log a - log b|."""
         convergence, log_magnitude = [], []
         for n_fft, hop in resolutions or self.resolutions:
-            a = self.magnitudes(samples, n_fft, hop, band)
+            a = self.magnitudes(samples, n_fft, hop)
             with torch.no_grad():
-                b = self.magnitudes(target, n_fft, hop, band)
+                b = self.magnitudes(target, n_fft, hop)
             difference = torch.linalg.vector_norm(a - b, dim=(1, 2))
             convergence.append((difference / torch.linalg.vector_norm(b, dim=(1, 2)).clamp_min(1e-3)).mean())
             log_magnitude.append((a.log() - b.log()).abs().mean())

@@ -59,8 +59,9 @@ class Stft(nn.Module):
         return torch.fft.rfft(frames * self.window)
 
     def padded(self, samples: Tensor) -> Tensor:
-        """Samples (B, S) reflected by `spec.pad` at both ends, as `log_mel` does."""
-        return nn.functional.pad(samples[:, None], (self.spec.pad, self.spec.pad), mode="reflect")[:, 0]
+        """Samples (B, S) reflected by `pad` at both ends, as `log_mel` does; fewer than that get zeros."""
+        mode = "reflect" if samples.shape[1] > self.spec.pad else "constant"
+        return nn.functional.pad(samples[:, None], (self.spec.pad, self.spec.pad), mode=mode)[:, 0]
 
     def log_mel(self, spectrum: Tensor) -> Tensor:
         """Complex (B, T, n_fft // 2 + 1) to the log mel (B, T, n_mels) of `audio.features.log_mel`."""

@@ -30,6 +30,7 @@ from intona.vocoder.stft import Stft
 
 NETWORK = "vocoder.json"
 _CENTRE, _SCALE = -5.0, 2.5  # of a log mel of speech, about: the network's input has mean 0 and deviation 1
+_MOMENTUM = 0.99  # of the refinement
 _LOG_RANGE = (-13.0, 7.0)  # of a log amplitude; full scale is log(512) = 6.2
 
 
@@ -41,6 +42,7 @@ class VocosConfig:
         width, depth: of the phase branch. amplitude_width, amplitude_depth: of the amplitude branch.
         expand: inner width of a block, a multiple of its width. kernel: frames a depthwise filter sees.
         floor: least amplitude of the pseudo-inverse.
+        refinements: rounds of Griffin-Lim from the predicted phases when decoding; training does without.
         features: fingerprint of the `MelSpec` that it was trained on ("" until it is known).
     """
 
@@ -53,10 +55,12 @@ class VocosConfig:
     expand: int = 3
     kernel: int = 7
     floor: float = 1e-4
+    refinements: int = 0
     features: str = ""
 
     def __post_init__(self) -> None:
         configs.at_least(self, n_mels=1, width=1, depth=1, amplitude_width=1, amplitude_depth=1, expand=1)
+        configs.within(self, refinements=(0, 100))
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError("kernel must be odd")
         if not self.floor > 0:
@@ -64,9 +68,12 @@ class VocosConfig:
 
     @property
     def reach(self) -> int:
-        """Frames to either side of its own that a sample depends on: each convolution, and the overlap."""
+        """Frames to either side of its own that a sample depends on.
+
+        Each convolution, each refinement (frames that share a sample), and the overlap at the end.
+        """
         layers = 1 + max(self.depth, self.amplitude_depth)
-        return layers * (self.kernel // 2) + 2
+        return layers * (self.kernel // 2) + 3 * self.refinements + 2
 
 
 class _Branch(nn.Module):
@@ -156,7 +163,17 @@ class VocosNetwork(nn.Module):
         """Samples (B, T * hop) float32, not yet limited to ±1."""
         spectrum = self.spectrum(mel)
         with torch.autocast(mel.device.type, enabled=False):
-            return self.stft.inverse(spectrum.complex)
+            return self.stft.inverse(self.refined(spectrum.complex, spectrum.log_amplitude.exp()))
+
+    def refined(self, spectrum: Tensor, amplitude: Tensor) -> Tensor:
+        """Fast Griffin-Lim (Perraudin et al. 2013): phases of the nearest sound, amplitudes as predicted."""
+        previous = spectrum
+        for _ in range(self.config.refinements):
+            rebuilt = self.stft(self.stft.padded(self.stft.inverse(spectrum)))
+            ahead = rebuilt + _MOMENTUM * (rebuilt - previous)
+            spectrum = ahead * (amplitude / ahead.abs().clamp_min(1e-9))
+            previous = rebuilt
+        return spectrum
 
 
 class Vocos(Vocoder):

@@ -2,6 +2,8 @@
 
 Phase A, without an adversary. HiFi-GAN's output is a function of the mel, so that a regression on its
 spectrum, phase included, is well posed: the mel tells HiFi-GAN's phases, but a recording's only in part.
+
+Phase B, with discriminators (`--adversary.adversarial 0.02`), starts from what phase A has learnt (`--init`).
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from intona import config as configs
 from intona.audio import Audio
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom
+from intona.systems.vocoder.discriminators import AdversaryConfig, Discriminators
 from intona.systems.vocoder.feed import SegmentFeed, Segments
 from intona.systems.vocoder.targets import Targets
-from intona.training.initial import built_as
+from intona.training.initial import built_as, start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
@@ -82,6 +85,7 @@ class RunConfig:
     band_hz: float = 7000.0
     model: VocosConfig = field(default_factory=VocosConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
@@ -133,14 +137,33 @@ class VocosTask(Task):
         self.config, self.targets = config, targets
         self.model: VocosNetwork = untrained(config.model, targets.spec)
         self.resolutions = MultiResolution(RESOLUTIONS)
+        self.discriminators = Discriminators(config.adversary) if config.adversary.adversarial else None
+
+    def rates(self) -> dict[str, float]:
+        return {"discriminators.": self.config.adversary.rate}
 
     def forward(self, batch: Segments, step: int) -> Losses:
         spectrum = self.model.spectrum(batch.mels)
         with torch.autocast(batch.mels.device.type, enabled=False):
-            return self.losses(spectrum, batch, step)
+            terms, wave, samples = self.terms(spectrum, batch, step)
+        if self.discriminators is not None:
+            drawn = ItemRandom(self.config.loop.seed, step, ["discriminators"]).uniform()
+            judged = self.discriminators.losses(wave, samples, float(drawn))
+            sizes = self.config.adversary
+            weights = {"discriminator": 1.0, "adversarial": sizes.adversarial, "features": sizes.features}
+            terms |= {k: (v, weights[k]) for k, v in judged.items()}
+        count = torch.tensor(float(len(batch.ids)), device=wave.device)
+        return Losses(
+            parts={k: Part(total=v * count, count=count, weight=w) for k, (v, w) in terms.items() if w > 0}
+        )
 
-    def losses(self, spectrum: Spectrum, batch: Segments, step: int) -> Losses:
-        """All in float32. Validation (step -2) takes every resolution."""
+    def terms(
+        self, spectrum: Spectrum, batch: Segments, step: int
+    ) -> tuple[dict[str, tuple[Tensor, float]], Tensor, Tensor]:
+        """Phase A's terms with their weights, and the two sounds (B, T * hop); all in float32.
+
+        Validation (step -2) takes every resolution.
+        """
         weights, stft, spec = self.config.loss, self.model.stft, self.targets.spec
         share = self.config.band_hz / (spec.sample_rate / 2)
         band = torch.where(batch.recorded, share, 1.0)
@@ -148,7 +171,8 @@ class VocosTask(Task):
         bins = torch.arange(target.shape[2], device=target.device)
         known = (bins <= band[:, None] * (len(bins) - 1))[:, None].float()
         log_amplitude = target.abs().clamp_min(FLOOR).log()
-        predicted = spectrum.complex
+        # Above its band a recording has nothing to say: there the sound is compared with itself.
+        predicted = torch.where(known > 0, spectrum.complex, target)
         wave = stft.inverse(predicted)
         again = stft(stft.padded(wave))
         amplitude = ((spectrum.log_amplitude - log_amplitude).square() * known).mean()
@@ -160,7 +184,7 @@ class VocosTask(Task):
             drawn = ItemRandom(self.config.loop.seed, step, batch.ids).shared()
             resolutions = (resolutions[int(drawn * len(resolutions))],)
         samples = batch.samples[:, spec.pad : -spec.pad]
-        several = self.resolutions(wave, samples, band=band, resolutions=resolutions)
+        several = self.resolutions(wave, samples, resolutions=resolutions)
         terms = {
             "mel": (mel, weights.mel),
             "amplitude": (amplitude, weights.amplitude),
@@ -169,10 +193,7 @@ class VocosTask(Task):
             "convergence": (several["convergence"], weights.convergence),
             "log_magnitude": (several["log_magnitude"], weights.log_magnitude),
         }
-        count = torch.tensor(float(len(batch.ids)), device=wave.device)
-        return Losses(
-            parts={k: Part(total=v * count, count=count, weight=w) for k, (v, w) in terms.items() if w > 0}
-        )
+        return terms, wave, samples
 
     def extra_files(self) -> dict[str, Any]:
         return {
@@ -212,6 +233,7 @@ def train(
     config = dataclasses.replace(config, corpus=targets.fingerprint, clips=len(targets.clips), model=model)
     torch.manual_seed(config.loop.seed)
     task = VocosTask(config, targets)
+    fresh = [k for k in task.state_dict() if k.startswith("discriminators.")]
     seconds = targets.spec.seconds(sum(c.n_frames for c in targets.split("train")))
     return fit_stage(
         task,
@@ -228,6 +250,7 @@ def train(
         ),
         facts={"clips": len(targets.clips), "minutes": f"{seconds / 60:.1f}"},
         init=init,
+        start=lambda task, source: start_from(task, source, added=fresh),
         limit_minutes=limit_minutes,
         fabric=fabric,
     )
