@@ -2,8 +2,7 @@
 
 Vocos (Siuzdak 2023, arXiv 2306.00814): a trunk that never leaves the frame rate, and a Fourier head.
 FreeV (Lv et al. 2024, arXiv 2406.08196): the amplitude starts from the pseudo-inverse of the mel filters, so
-that only a correction is learnt. The branches for amplitude and phase are those of APNet2 and FreeV; their
-sizes are ours.
+that only a correction is learnt. One trunk serves amplitude and phase, as in Vocos: both need the pitch.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ _LOG_RANGE = (-13.0, 7.0)  # of a log amplitude; full scale is log(512) = 6.2
 
 @dataclass(frozen=True, kw_only=True)
 class VocosConfig:
-    """Sizes of the two branches; the defaults have 8.8 M parameters.
+    """Sizes; the defaults have 8.0 M parameters.
 
     Args:
-        width, depth: of the phase branch. amplitude_width, amplitude_depth: of the amplitude branch.
+        width, depth: of the trunk.
         expand: inner width of a block, a multiple of its width. kernel: frames a depthwise filter sees.
         floor: least amplitude of the pseudo-inverse.
         refinements: rounds of Griffin-Lim from the predicted phases when decoding; training does without.
@@ -50,8 +49,6 @@ class VocosConfig:
     n_mels: int = 80
     width: int = 384
     depth: int = 8
-    amplitude_width: int = 256
-    amplitude_depth: int = 2
     expand: int = 3
     kernel: int = 7
     floor: float = 1e-4
@@ -59,7 +56,7 @@ class VocosConfig:
     features: str = ""
 
     def __post_init__(self) -> None:
-        configs.at_least(self, n_mels=1, width=1, depth=1, amplitude_width=1, amplitude_depth=1, expand=1)
+        configs.at_least(self, n_mels=1, width=1, depth=1, expand=1)
         configs.within(self, refinements=(0, 100))
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError("kernel must be odd")
@@ -72,16 +69,16 @@ class VocosConfig:
 
         Each convolution, each refinement (frames that share a sample), and the overlap at the end.
         """
-        layers = 1 + max(self.depth, self.amplitude_depth)
-        return layers * (self.kernel // 2) + 3 * self.refinements + 2
+        return (1 + self.depth) * (self.kernel // 2) + 3 * self.refinements + 2
 
 
-class _Branch(nn.Module):
-    """Convolution in, ConvNeXt blocks, layer norm; (B, T, c_in) to (B, T, dim)."""
+class Trunk(nn.Module):
+    """Convolution in, ConvNeXt blocks, layer norm; (B, T, n_mels) to (B, T, width)."""
 
-    def __init__(self, c_in: int, dim: int, depth: int, config: VocosConfig) -> None:
+    def __init__(self, config: VocosConfig) -> None:
         super().__init__()
-        self.inlet = Conv(c_in, dim, config.kernel)
+        dim, depth = config.width, config.depth
+        self.inlet = Conv(config.n_mels, dim, config.kernel)
         self.norm_in = nn.LayerNorm(dim, eps=1e-6)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(dim, 1, expand=config.expand, kernel=config.kernel, gelu="none")
@@ -141,9 +138,8 @@ class VocosNetwork(nn.Module):
         self.stft = Stft(spec)
         inverse = np.linalg.pinv(mel_filters(spec).astype(np.float64)).astype(np.float32)
         self.register_buffer("pseudo_inverse", torch.from_numpy(inverse.T.copy()), persistent=False)
-        self.amplitude = _Branch(config.n_mels, config.amplitude_width, config.amplitude_depth, config)
-        self.amplitude_out = nn.Linear(config.amplitude_width, bins)
-        self.phase = _Branch(config.n_mels, config.width, config.depth, config)
+        self.trunk = Trunk(config)
+        self.amplitude_out = nn.Linear(config.width, bins)
         self.phase_out = nn.Linear(config.width, 2 * bins)
         nn.init.zeros_(self.amplitude_out.weight)
         nn.init.zeros_(self.amplitude_out.bias)
@@ -151,12 +147,11 @@ class VocosNetwork(nn.Module):
     def spectrum(self, mel: Tensor) -> Spectrum:
         """Float32, whatever the autocast: a phase in bfloat16 is off by a degree, an amplitude by 3 %."""
         mel = mel.float()
-        x = (mel - _CENTRE) / _SCALE
-        amplitude, phase = self.amplitude(x), self.phase(x)
+        x = self.trunk((mel - _CENTRE) / _SCALE)
         with torch.autocast(mel.device.type, enabled=False):
             first = (mel.exp() @ self.pseudo_inverse).abs().clamp_min(self.config.floor).log()
-            log_amplitude = (first + self.amplitude_out(amplitude)).clamp(*_LOG_RANGE)
-            real, imag = self.phase_out(phase).chunk(2, dim=-1)
+            log_amplitude = (first + self.amplitude_out(x)).clamp(*_LOG_RANGE)
+            real, imag = self.phase_out(x).chunk(2, dim=-1)
         return Spectrum(log_amplitude=log_amplitude, real=real, imag=imag)
 
     def forward(self, mel: Tensor) -> Tensor:

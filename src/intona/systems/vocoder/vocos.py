@@ -48,7 +48,7 @@ class LossConfig:
     """
 
     mel: float = 1.0
-    amplitude: float = 0.5
+    amplitude: float = 1.0
     phase: float = 1.0
     consistency: float = 0.5
     convergence: float = 0.5
@@ -80,7 +80,7 @@ class RunConfig:
     clips: int = 0
     init: str = ""
     segment: int = 96
-    batch: int = 8
+    batch: int = 4
     teacher: float = 1.0
     band_hz: float = 7000.0
     model: VocosConfig = field(default_factory=VocosConfig)
@@ -95,7 +95,7 @@ class RunConfig:
 
 
 def small() -> RunConfig:
-    """8.8 M parameters, 17.6 MB in half precision.
+    """8.0 M parameters, 16 MB in half precision.
 
     Command: `intona train vocoder.vocos --data TARGETS --out RUN`. Cost and figures: docs/vocoder.md.
     """
@@ -114,14 +114,14 @@ def small() -> RunConfig:
 
 
 def toy() -> RunConfig:
-    """0.3 M parameters: trains in seconds. For tests and first tries."""
+    """0.1 M parameters: trains in seconds. For tests and first tries."""
     base = small()
     return dataclasses.replace(
         base,
         size="toy",
         segment=48,
         batch=2,
-        model=VocosConfig(width=48, depth=2, amplitude_width=32, amplitude_depth=1, expand=2),
+        model=VocosConfig(width=48, depth=2, expand=2),
         loop=LoopConfig(steps=100, log_every=10, validate_every=50, save_every=50),
     )
 
