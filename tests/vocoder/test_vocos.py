@@ -16,10 +16,11 @@ from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.vocoder import GriffinLim, Vocos, VocosConfig, load_vocoder
 from intona.vocoder.chunked import decode_chunks
-from intona.vocoder.vocos import NETWORK, VocosNetwork, untrained
+from intona.vocoder.trunk import NETWORK, TrunkConfig
+from intona.vocoder.vocos import VocosNetwork, untrained
 
 SPEC = MelSpec()
-TINY = VocosConfig(width=24, depth=2, expand=2)
+TINY = VocosConfig(trunk=TrunkConfig(width=24, depth=2, expand=2))
 
 
 def build(config: VocosConfig = TINY, **options: object) -> Vocos:
@@ -169,9 +170,9 @@ def spoil(path: Path, **fields: object) -> None:
         (NETWORK, {"kind": "hifigan"}, "not a choice"),
         (NETWORK, {"features": ""}, "none that is named"),
         (NETWORK, {"n_mels": 100}, "weights for 100 mels"),
-        (NETWORK, {"width": 32}, "do not fit the config"),
-        (NETWORK, {"kernel": 4}, "odd"),
-        (NETWORK, {"depth": 100000}, "more than 1000"),
+        (NETWORK, {"trunk": {"width": 32}}, "do not fit the config"),
+        (NETWORK, {"trunk": {"kernel": 4}}, "odd"),
+        (NETWORK, {"trunk": {"depth": 100000}}, "more than 1000"),
     ],
 )
 def test_refuses_a_spoilt_directory(saved: Path, file: str, fields: dict, reason: str) -> None:

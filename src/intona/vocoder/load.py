@@ -8,12 +8,15 @@ from pathlib import Path
 import torch
 
 from intona import checkpoint, models
+from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.vocoder.base import BF16, Vocoder
 from intona.vocoder.griffin_lim import GriffinLim
 from intona.vocoder.hifigan import HifiGan
-from intona.vocoder.vocos import NETWORK, Vocos
+from intona.vocoder.source_filter import SourceFilter
+from intona.vocoder.trunk import NETWORK
+from intona.vocoder.vocos import Vocos
 
 
 def find(name: str | os.PathLike[str]) -> Path:
@@ -45,5 +48,7 @@ def load_vocoder(
         return GriffinLim(MelSpec())
     path = find(name)
     if (path / NETWORK).is_file():
-        return Vocos.load(path, device=device, bf16=bf16)
+        raw = configs.read_json(path / NETWORK)
+        kind = SourceFilter if isinstance(raw, dict) and raw.get("kind") == "source-filter" else Vocos
+        return kind.load(path, device=device, bf16=bf16)
     return HifiGan.load(path, device=device, bf16=bf16)

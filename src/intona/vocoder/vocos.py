@@ -20,17 +20,12 @@ from intona import checkpoint
 from intona import config as configs
 from intona.audio import MelSpec
 from intona.audio.features import mel_filters
-from intona.errors import UserError
-from intona.nn.conv import Conv
-from intona.nn.convnext import ConvNeXtBlock
 from intona.nn.precision import bf16_wins
 from intona.vocoder.base import BF16, Vocoder
 from intona.vocoder.stft import Stft
+from intona.vocoder.trunk import LOG_RANGE, NETWORK, Trunk, TrunkConfig, normalised, require_fit
 
-NETWORK = "vocoder.json"
-_CENTRE, _SCALE = -5.0, 2.5  # of a log mel of speech, about: the network's input has mean 0 and deviation 1
 _MOMENTUM = 0.99  # of the refinement
-_LOG_RANGE = (-13.0, 7.0)  # of a log amplitude; full scale is log(512) = 6.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +33,7 @@ class VocosConfig:
     """Sizes; the defaults have 8.0 M parameters.
 
     Args:
-        width, depth: of the trunk.
-        expand: inner width of a block, a multiple of its width. kernel: frames a depthwise filter sees.
+        trunk: of the network.
         floor: least amplitude of the pseudo-inverse.
         refinements: rounds of Griffin-Lim from the predicted phases when decoding; training does without.
         features: fingerprint of the `MelSpec` that it was trained on ("" until it is known).
@@ -47,19 +41,14 @@ class VocosConfig:
 
     kind: Literal["vocos"] = "vocos"
     n_mels: int = 80
-    width: int = 384
-    depth: int = 8
-    expand: int = 3
-    kernel: int = 7
+    trunk: TrunkConfig = dataclasses.field(default_factory=TrunkConfig)
     floor: float = 1e-4
     refinements: int = 0
     features: str = ""
 
     def __post_init__(self) -> None:
-        configs.at_least(self, n_mels=1, width=1, depth=1, expand=1)
+        configs.at_least(self, n_mels=1)
         configs.within(self, refinements=(0, 100))
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError("kernel must be odd")
         if not self.floor > 0:
             raise ValueError("floor must be above 0")
 
@@ -69,37 +58,7 @@ class VocosConfig:
 
         Each convolution, each refinement (frames that share a sample), and the overlap at the end.
         """
-        return (1 + self.depth) * (self.kernel // 2) + 3 * self.refinements + 2
-
-
-class Trunk(nn.Module):
-    """Convolution in, ConvNeXt blocks, layer norm; (B, T, n_mels) to (B, T, width)."""
-
-    def __init__(self, config: VocosConfig) -> None:
-        super().__init__()
-        dim, depth = config.width, config.depth
-        self.inlet = Conv(config.n_mels, dim, config.kernel)
-        self.norm_in = nn.LayerNorm(dim, eps=1e-6)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(dim, 1, expand=config.expand, kernel=config.kernel, gelu="none")
-            for _ in range(depth)
-        )
-        self.norm_out = nn.LayerNorm(dim, eps=1e-6)
-        with torch.no_grad():
-            for block in self.blocks:
-                # Vocos scales each residual by 1 / depth at the start; behind a zero gate the inside of a
-                # block would learn nothing in the first steps.
-                block.modulation.bias[2 * dim :].fill_(1 / depth)  # type: ignore[union-attr, index]
-
-    def forward(self, x: Tensor) -> Tensor:
-        # The mel itself stays in float32 under autocast: rounded to bfloat16 a log of -11 is off by 3 %.
-        with torch.autocast(x.device.type, enabled=False):
-            x = self.norm_in(self.inlet(x.float()))
-        one = x.new_ones(x.shape[0], 1)
-        for block in self.blocks:
-            x = block(x, one, None)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.norm_out(x.float())
+        return self.trunk.reach + 3 * self.refinements + 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,19 +97,19 @@ class VocosNetwork(nn.Module):
         self.stft = Stft(spec)
         inverse = np.linalg.pinv(mel_filters(spec).astype(np.float64)).astype(np.float32)
         self.register_buffer("pseudo_inverse", torch.from_numpy(inverse.T.copy()), persistent=False)
-        self.trunk = Trunk(config)
-        self.amplitude_out = nn.Linear(config.width, bins)
-        self.phase_out = nn.Linear(config.width, 2 * bins)
+        self.trunk = Trunk(config.n_mels, config.trunk)
+        self.amplitude_out = nn.Linear(config.trunk.width, bins)
+        self.phase_out = nn.Linear(config.trunk.width, 2 * bins)
         nn.init.zeros_(self.amplitude_out.weight)
         nn.init.zeros_(self.amplitude_out.bias)
 
     def spectrum(self, mel: Tensor) -> Spectrum:
         """Float32, whatever the autocast: a phase in bfloat16 is off by a degree, an amplitude by 3 %."""
         mel = mel.float()
-        x = self.trunk((mel - _CENTRE) / _SCALE)
+        x = self.trunk(normalised(mel))
         with torch.autocast(mel.device.type, enabled=False):
             first = (mel.exp() @ self.pseudo_inverse).abs().clamp_min(self.config.floor).log()
-            log_amplitude = (first + self.amplitude_out(x)).clamp(*_LOG_RANGE)
+            log_amplitude = (first + self.amplitude_out(x)).clamp(*LOG_RANGE)
             real, imag = self.phase_out(x).chunk(2, dim=-1)
         return Spectrum(log_amplitude=log_amplitude, real=real, imag=imag)
 
@@ -200,14 +159,7 @@ class Vocos(Vocoder):
         path = checkpoint.resolve(directory)
         config = configs.load(VocosConfig, path / NETWORK)
         spec = MelSpec.load(path / "features.json")
-        if config.features != spec.fingerprint():
-            raise UserError(
-                f"features.json has fingerprint {spec.fingerprint()}, "
-                f"the weights were trained on {config.features or 'none that is named'}",
-                where=path,
-            )
-        if config.n_mels != spec.n_mels:
-            raise UserError(f"weights for {config.n_mels} mels, features with {spec.n_mels}", where=path)
+        require_fit(config.features, config.n_mels, spec, path)
         checkpoint.verify(path, state=False)
         network = VocosNetwork(config, spec)
         checkpoint.load_weights(network, checkpoint.weights(path, "model."), where=path)

@@ -23,12 +23,14 @@ class Segments:
         mels: (B, T, n_mels).
         samples: (B, T * hop + 2 * pad), what the mels' frames were made of or should become.
         recorded: (B,) bool: the samples are the recording, whose upper band may be empty.
+        pitch: (B, T, 2) Hz and phase of the recording's fundamental; None where it was not asked for.
     """
 
     ids: tuple[str, ...]
     mels: Tensor
     samples: Tensor
     recorded: Tensor
+    pitch: Tensor | None = None
 
     def to(self, device: torch.device) -> Segments:
         return replace(
@@ -36,6 +38,7 @@ class Segments:
             mels=self.mels.to(device),
             samples=self.samples.to(device),
             recorded=self.recorded.to(device),
+            pitch=None if self.pitch is None else self.pitch.to(device),
         )
 
 
@@ -56,6 +59,7 @@ class SegmentFeed:
 
     Args:
         segment: frames. batch: segments a step.
+        pitch: whether batches hold the recordings' pitch.
         teacher: share of segments with the teacher's sound, among those of clips that have it; all others
             have the recording's.
 
@@ -73,7 +77,9 @@ class SegmentFeed:
         seed: int,
         rank: int = 0,
         world: int = 1,
+        pitch: bool = False,
     ) -> None:
+        self.pitch = pitch
         self.targets, self.segment, self.batch, self.teacher = targets, segment, batch, teacher
         self.seed, self.rank, self.world = seed, rank, world
         self._train = [c for c in targets.split("train") if c.n_frames >= segment]
@@ -112,12 +118,13 @@ class SegmentFeed:
         return self._collate(self.plan(0)[: self.batch])
 
     def validation(self) -> Iterator[Segments]:
-        """The middle of each dev clip, with the teacher's sound."""
+        """The middle of each dev clip, with the teacher's sound, or the recording's where none is learnt."""
         clips = [c for c in self.targets.split("dev") if c.n_frames >= self.segment]
+        source: Source = "teacher" if self.teacher else "recording"
         for i in range(0, len(clips), self.batch):
             yield self._collate(
                 [
-                    Place(clip=c, start=(c.n_frames - self.segment) // 2, source="teacher")
+                    Place(clip=c, start=(c.n_frames - self.segment) // 2, source=source)
                     for c in clips[i : i + self.batch]
                 ]
             )
@@ -161,4 +168,7 @@ class SegmentFeed:
             mels=torch.from_numpy(np.stack(mels)),
             samples=torch.from_numpy(np.stack(samples)),
             recorded=torch.tensor([p.source == "recording" for p in places]),
+            pitch=torch.from_numpy(np.stack([t.pitch(p.clip, p.start, self.segment) for p in places]))
+            if self.pitch
+            else None,
         )

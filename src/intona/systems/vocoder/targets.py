@@ -33,11 +33,13 @@ from intona.errors import UserError
 from intona.jsonl import whole_rows, write_jsonl
 from intona.nn.random import derive_seed
 from intona.provenance import sha256
+from intona.vocoder.source import analyse
 
 FORMAT = 1
 MARK, CLIPS = "targets.json", "clips.jsonl"
 Source = Literal["teacher", "recording"]
 FILES = {"mel": "mels.f16", "teacher": "teacher.f16", "recording": "recording.f16"}
+PITCH = "pitch.f32"  # of the recordings: see `vocoder.source.analyse`
 PEAK = 0.98  # a gain that would clip is lowered to this
 
 
@@ -104,6 +106,7 @@ class Targets:
         self.fingerprint = hashlib.sha256(f"{json.dumps(mark, sort_keys=True)}\n{rows}".encode()).hexdigest()[
             :16
         ]
+        self._pitch: np.ndarray | None = None
         self._maps = {name: self._map(file, name) for name, file in FILES.items()}
 
     def _map(self, file: str, name: str) -> np.ndarray:
@@ -116,6 +119,16 @@ class Targets:
         if len(found) < frames * width:
             raise UserError("truncated", where=self.root / file, mend="make the targets again")
         return found[: frames * width].reshape(-1, width)
+
+    def pitch(self, clip: Clip, start: int, frames: int) -> np.ndarray:
+        """Pitch in Hz (0 = unvoiced) and phase of the recording's fundamental, float32 (frames, 2)."""
+        if self._pitch is None:
+            path, end = self.root / PITCH, self.clips[-1].offset + self.clips[-1].n_frames
+            found = np.memmap(path, dtype=np.float32, mode="r") if path.is_file() else np.zeros(0, np.float32)
+            if len(found) < 2 * end:
+                raise UserError("holds the pitch of fewer clips", where=path, mend="make the targets again")
+            self._pitch = found[: 2 * end].reshape(-1, 2)
+        return np.array(self._pitch[clip.offset + start : clip.offset + start + frames])
 
     def split(self, name: str) -> list[Clip]:
         """The clips of "train" or "dev", in the order they were made."""
@@ -179,6 +192,23 @@ def vary(audio: Audio, config: TargetsConfig, key: tuple[Any, ...]) -> Audio:
     samples = Audio(audio.samples, rate).resample(audio.sample_rate).samples
     loudest = float(np.abs(samples).max(initial=1e-9))
     return Audio(samples * min(gain, PEAK / loudest), audio.sample_rate)
+
+
+def add_pitch(root: Path) -> None:
+    """Write the pitch of the clips that have none yet, from the recordings that are kept."""
+    targets = Targets(root)
+    path, row = root / PITCH, 8
+    done = path.stat().st_size // row if path.is_file() else 0
+    starts = {c.offset for c in targets.clips}
+    while done and done not in starts and done != targets.clips[-1].offset + targets.clips[-1].n_frames:
+        done -= 1  # a clip that a kill cut short
+    with open(path, "ab") as f:
+        os.truncate(f.fileno(), done * row)
+        for clip in targets.clips:
+            if clip.offset >= done:
+                samples = targets.samples(clip, "recording", 0, clip.n_frames, 0)
+                f.write(analyse(Audio(samples, targets.spec.sample_rate), targets.spec).tobytes())
+                f.flush()
 
 
 def make(data: Path, out: Path, *, minutes: float, config: TargetsConfig) -> Path:
@@ -256,6 +286,7 @@ def make(data: Path, out: Path, *, minutes: float, config: TargetsConfig) -> Pat
     finally:
         for f in files.values():
             f.close()
+    add_pitch(out)
     return out
 
 

@@ -30,7 +30,8 @@ from intona.training.optim import OptimConfig
 from intona.training.stage import fit_stage
 from intona.training.task import Task
 from intona.vocoder.spectral import RESOLUTIONS, MultiResolution, consistency, emphasis, phase_losses
-from intona.vocoder.vocos import NETWORK, Spectrum, VocosConfig, VocosNetwork, untrained
+from intona.vocoder.trunk import NETWORK, TrunkConfig
+from intona.vocoder.vocos import Spectrum, VocosConfig, VocosNetwork, untrained
 
 DEMO_CLIPS = 3
 FLOOR = 1e-4  # of amplitudes that are compared: -94 dB of the loudest possible bin
@@ -121,7 +122,7 @@ def toy() -> RunConfig:
         size="toy",
         segment=48,
         batch=2,
-        model=VocosConfig(width=48, depth=2, expand=2),
+        model=VocosConfig(trunk=TrunkConfig(width=48, depth=2, expand=2)),
         loop=LoopConfig(steps=100, log_every=10, validate_every=50, save_every=50),
     )
 
