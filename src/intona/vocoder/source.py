@@ -1,8 +1,9 @@
-"""The source of a source-filter vocoder: pulses at the pitch, whose phase runs on from frame to frame, and noise.
+"""The source of a source-filter vocoder: pulses whose phase runs on from frame to frame, and noise.
 
-A network that sees frames alone cannot keep a free-running phase: for a mel that stands still its output repeats
-every hop, whatever the pitch. Here the phase is the integral of a predicted pitch instead (as in the neural
-source-filter models of Wang et al. 2019, arXiv 1904.12088, and HiFTNet, Li et al. 2023, arXiv 2309.09493).
+A network that sees frames alone cannot keep a free-running phase: for a mel that stands still its output
+repeats every hop, whatever the pitch. Here the phase is the integral of a predicted pitch instead, as in the
+neural source-filter models of Wang et al. 2019 (arXiv 1904.12088) and HiFTNet (Li
+et al. 2023, arXiv 2309.09493).
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def pulses(phase: Tensor, f0: Tensor, spec: MelSpec, pad: int) -> Tensor:
     """Sum of all cosines at multiples of the pitch below the Nyquist frequency, a frame's STFT peaking at 1.
 
     Args:
-        phase: (B, T) radians at the frames' centres, not wrapped. f0: (B, T) Hz, 0 where unvoiced: silent there.
+        phase: (B, T) radians at the frames' centres, not wrapped.
+        f0: (B, T) Hz, 0 where unvoiced: silent there.
         pad: samples more at either end.
 
     Returns:
@@ -90,7 +92,7 @@ def noise(table: Tensor, first: Tensor, size: int) -> Tensor:
 
 
 def analyse(audio: Audio, spec: MelSpec) -> np.ndarray:
-    """(T, 2) float32: pitch in Hz (0 = unvoiced) and the phase of the fundamental in radians, a mel frame each.
+    """Pitch in Hz (0 = unvoiced) and phase of the fundamental in radians, a mel frame each: (T, 2) float32.
 
     The recording times exp(-i phase of the pitch contour), in a window of 46 ms: what is left is how far the
     fundamental runs ahead of the contour.

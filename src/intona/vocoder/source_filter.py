@@ -3,9 +3,10 @@
     S = H * STFT(pulses) + G * STFT(noise),   sound = inverse STFT of S
 
 H is complex and G positive, one value a bin and frame, by ConvNeXt blocks from the mel; both start from the
-pseudo-inverse of the mel filters (FreeV, Lv et al. 2024, arXiv 2406.08196). The pitch of the pulses is predicted
-from the mel. (The neural homomorphic vocoder, Liu et al. 2020, and DDSP, Engel et al. 2020, arXiv 2001.04643, filter
-pulses and noise likewise; the frame-rate trunk is that of Vocos, arXiv 2306.00814. The combination is ours.)
+pseudo-inverse of the mel filters (FreeV, Lv et al. 2024, arXiv 2406.08196). The pitch of the pulses is
+predicted from the mel. The neural homomorphic vocoder (Liu et al. 2020) and DDSP (Engel et al. 2020, arXiv
+2001.04643) filter pulses and noise likewise, the frame-rate trunk is that of Vocos (arXiv 2306.00814); the
+combination is ours.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PITCH_BINS = 128
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFilterConfig:
-    """Sizes; the defaults have 3.7 M parameters.
+    """Sizes; the defaults have 3.6 M parameters.
 
     Args:
         trunk: of the filters. pitch: of the pitch and its voicing.
@@ -71,7 +72,8 @@ class Filters:
     """What the network says of a mel, each (B, T, n_fft // 2 + 1).
 
     Args:
-        harmonic, noise: log amplitudes. real, imag: a vector whose direction is the phase of the harmonic filter.
+        harmonic, noise: log amplitudes.
+        real, imag: a vector whose direction is the phase of the harmonic filter.
     """
 
     harmonic: Tensor
@@ -133,7 +135,7 @@ class SourceFilterNetwork(nn.Module):
             )
 
     def pitch_logits(self, mel: Tensor) -> tuple[Tensor, Tensor]:
-        """Log mels (B, T, n_mels) to logits over the pitch's bins (B, T, PITCH_BINS) and of voicing (B, T)."""
+        """Log mels to logits over the pitch's bins (B, T, PITCH_BINS) and of voicing (B, T)."""
         x = self.pitch_trunk(normalised(mel.float()))
         with torch.autocast(mel.device.type, enabled=False):
             logits = self.pitch_out(x)
@@ -145,7 +147,9 @@ class SourceFilterNetwork(nn.Module):
         at = torch.arange(PITCH_BINS, device=mel.device)
         near = (at - logits.argmax(-1, keepdim=True)).abs() <= 3
         shares = logits.masked_fill(~near, -torch.inf).softmax(-1)
-        return torch.where(voiced > 0, (shares @ self.centres).exp2(), 0.0)
+        # Rounded to .3 cents: else the last bits, which depend on the length of a chunk, add up in the phase.
+        octaves = (shares @ self.centres * 4096).round() / 4096
+        return torch.where(voiced > 0, octaves.exp2(), 0.0)
 
     def harmonics(self, f0: Tensor, phase: Tensor) -> Tensor:
         """The STFT of the pulses, complex (B, T, n_fft // 2 + 1)."""
@@ -157,7 +161,7 @@ class SourceFilterNetwork(nn.Module):
         return self.stft(noise(self.table, first * self.spec.hop_length, size))
 
     def forward(self, mel: Tensor, f0: Tensor, phase: Tensor, first: Tensor) -> Tensor:
-        """Samples (B, T * hop), for a pitch and its phase (B, T) and the number of the first frame (B,)."""
+        """Samples (B, T * hop) for a pitch and its phase (B, T) and the number of the first frame (B,)."""
         filters = self.filters(mel)
         with torch.autocast(mel.device.type, enabled=False):
             spectrum = filters.complex * self.harmonics(f0, phase)
@@ -166,7 +170,7 @@ class SourceFilterNetwork(nn.Module):
 
 
 def bridged(f0: Tensor) -> Tensor:
-    """The pitch (B, T) with that of a voiced neighbour in the frame beside it, so that a phase starts in time."""
+    """The pitch (B, T), taken from a voiced neighbour where there is none, so that a phase starts in time."""
     after = nn.functional.pad(f0[:, 1:], (0, 1))
     before = nn.functional.pad(f0[:, :-1], (1, 0))
     return torch.where(f0 > 0, f0, torch.where(after > 0, after, before))

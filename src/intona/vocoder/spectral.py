@@ -121,8 +121,8 @@ class MultiResolution(nn.Module):
         """d(x, y) + d(x, y') - d(y, y') for two independent draws of the sound (Gritsenko et al. 2020, arXiv
         2008.01160, eq. 3): least when the draws are distributed as the target is, noise included.
 
-        d is the mean over frames of the Euclidean distance of log magnitudes, divided by the root of the number
-        of bins, plus the mean absolute difference of magnitudes, relative to the target's.
+        d is the mean over frames of the Euclidean distance of log magnitudes, divided by the root of the
+        number of bins, plus the mean absolute difference of magnitudes, relative to the target's.
         """
         found = []
         for n_fft, hop in resolutions or self.resolutions:

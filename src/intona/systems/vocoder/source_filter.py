@@ -1,8 +1,8 @@
 """Stage `vocoder.source_filter`: filters for pulses and noise, learnt from recordings without an adversary.
 
 In training the pulses run with the phase of the recording's own fundamental, so that every harmonic's phase
-is a function of the mel and can be regressed; the noise is judged by the spectral energy distance, to which a smooth
-spectrum in place of a noisy one is a fault. Discriminators (`--adversary.adversarial`) may follow.
+is a function of the mel and can be regressed; the noise is judged by the spectral energy distance, to which a
+smooth spectrum in place of a noisy one is a fault. Discriminators (`--adversary.adversarial`) may follow.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class LossConfig:
     """Weights of the terms.
 
     Attributes:
-        mel: |log mel - log mel|. energy: the spectral energy distance. phase: each of the three phase terms, in
-            voiced frames. pitch, voicing: cross-entropies of the predicted pitch.
+        mel: |log mel - log mel|. energy: the spectral energy distance.
+        phase: each of the three phase terms, in voiced frames.
+        pitch, voicing: cross-entropies of the predicted pitch.
         emphasis: power of the target's amplitude that weighs a bin's phase.
         blur: deviation of the pitch's target, in bins.
     """
