@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from intona.systems.vocoder import targets as T
 from intona.systems.vocoder import vocos as stage
 from intona.systems.vocoder.feed import SegmentFeed
 from intona.vocoder import GriffinLim, load_vocoder
+from intona.vocoder.source import analyse
 
 FEW = {
     "loop.steps": "4",
@@ -28,19 +30,8 @@ FEW = {
     "loop.precision": "fp32",
     "teacher": "0.5",
 }
-CONFIG = T.TargetsConfig(recorded_minutes=0.2)
-
-
-def fill(data: Path, out: Path, minutes: float = 0.3, config: T.TargetsConfig = CONFIG) -> Path:
-    """Griffin-Lim stands for HiFi-GAN: a hundredth of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("intona.vocoder.load_vocoder", lambda name: GriffinLim(MelSpec(), iterations=1))
-        return T.make(data, out, minutes=minutes, config=config)
-
-
-@pytest.fixture(scope="module")
-def targets(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fill(spoken, tmp_path_factory.mktemp("targets") / "t")
+CONFIG = T.TargetsConfig(recorded_minutes=0.2)  # as in conftest.py
+Fill = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +78,17 @@ def test_a_margin_reads_on_and_ends_in_zeros(targets: Path) -> None:
     assert not edge[:384].any() and np.array_equal(edge[384:], whole[: 2 * 256 + 384])
 
 
-def test_more_minutes_add_and_a_kill_costs_one_clip(spoken: Path, targets: Path, tmp_path: Path) -> None:
+def test_more_minutes_add_and_a_kill_costs_one_clip(
+    spoken: Path, targets: Path, tmp_path: Path, fill: Fill
+) -> None:
     copy = Path(shutil.copytree(targets, tmp_path / "t"))
     for name in T.FILES.values():  # a clip half written, its line torn
         with open(copy / name, "ab") as f:
             f.write(b"\1" * 77)
     lines = (copy / T.CLIPS).read_text().splitlines()
     (copy / T.CLIPS).write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:20])
+    pitch = copy / T.PITCH
+    pitch.write_bytes(pitch.read_bytes()[:-1000])
     before = T.Targets(targets)
     fill(spoken, copy, minutes=0.5)
     after = T.Targets(copy)
@@ -104,6 +99,15 @@ def test_more_minutes_add_and_a_kill_costs_one_clip(spoken: Path, targets: Path,
         for source in ("teacher", "recording"):
             a, b = (t.samples(clip, source, 0, clip.n_frames, 0) for t in (before, after))
             assert np.array_equal(a, b)
+        assert np.array_equal(before.pitch(clip, 0, clip.n_frames), after.pitch(clip, 0, clip.n_frames))
+
+
+def test_pitch_is_the_recordings_own(targets: Path) -> None:
+    read = T.Targets(targets)
+    for clip in read.clips[-2:]:
+        audio = Audio(read.samples(clip, "recording", 0, clip.n_frames, 0), 22050)
+        assert np.array_equal(read.pitch(clip, 0, clip.n_frames), analyse(audio, read.spec))
+        assert np.array_equal(read.pitch(clip, 3, 5), read.pitch(clip, 0, clip.n_frames)[3:8])
 
 
 def test_speed_moves_pitch_and_length_and_gain_the_level() -> None:
@@ -126,7 +130,9 @@ def test_refuses_ranges_that_are_none(fields: dict, reason: str) -> None:
         T.TargetsConfig(**fields)
 
 
-def test_refuses_other_data_and_damaged_folders(spoken: Path, targets: Path, tmp_path: Path) -> None:
+def test_refuses_other_data_and_damaged_folders(
+    spoken: Path, targets: Path, tmp_path: Path, fill: Fill
+) -> None:
     with pytest.raises(UserError, match="not a targets directory"):
         train(spoken, tmp_path / "run")
     with pytest.raises(UserError, match="other data or another config"):
@@ -212,7 +218,7 @@ def test_half_and_half_is_the_whole_to_the_bit(targets: Path, run: Path, tmp_pat
 
 
 def test_a_run_keeps_to_its_clips_while_the_targets_grow(
-    spoken: Path, targets: Path, run: Path, tmp_path: Path
+    spoken: Path, targets: Path, run: Path, tmp_path: Path, fill: Fill
 ) -> None:
     grown, going = (Path(shutil.copytree(p, tmp_path / p.name)) for p in (targets, run))
     fill(spoken, grown, minutes=0.5)
