@@ -310,6 +310,15 @@ def test_every_pair_is_drawn_alike() -> None:
     assert len(set(pairs)) == 15 and all(pairs.count(p) == 10 for p in set(pairs))
 
 
+def test_a_crop_is_the_same_of_both_and_may_begin_anywhere() -> None:
+    judges = discriminators(crop=100)
+    x = torch.arange(300.0)[None]
+    starts = [int(judges.cropped(x, (7 + (i + 0.5) / 201) / 15)[0, 0]) for i in range(201)]
+    assert starts == list(range(201)) and judges.cropped(x, 0.99).shape == (1, 100)
+    assert torch.equal(discriminators(crop=0).cropped(x, 0.5), x)
+    assert torch.equal(judges.cropped(x[:, :50], 0.5), x[:, :50])
+
+
 def test_a_period_sees_columns_of_that_period() -> None:
     """A change of one sample is seen in its own column of the verdict and in no other."""
     torch.manual_seed(0)

@@ -30,6 +30,7 @@ class AdversaryConfig:
             matching. Both are relative to the mel's 1 (HiFi-GAN: 1/45 and 2/45).
         channels: of the multi-resolution discriminators.
         width: of the multi-period ones, as a part of HiFi-GAN's.
+        crop: samples of a segment that they hear, 0 = all; where it begins is drawn.
         rate: factor on the learning rate of the discriminators.
     """
 
@@ -39,10 +40,11 @@ class AdversaryConfig:
     width: float = 0.25
     resolutions: tuple[tuple[int, int], ...] = ((512, 128), (1024, 256), (2048, 512))
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    crop: int = 8192
     rate: float = 1.0
 
     def __post_init__(self) -> None:
-        configs.at_least(self, adversarial=0, features=0, channels=1, rate=0)
+        configs.at_least(self, adversarial=0, features=0, channels=1, crop=0, rate=0)
         configs.within(self, width=(0.01, 1))
         if not self.resolutions or not self.periods or min(self.periods) < 1:
             raise ValueError("resolutions and periods must be lists of at least one")
@@ -113,12 +115,20 @@ class Discriminators(nn.Module):
         r, p = divmod(int(number * len(self.resolutions) * len(self.periods)), len(self.periods))
         return [self.resolutions[r], self.periods[p]]
 
+    def cropped(self, samples: Tensor, number: float) -> Tensor:
+        """The part (B, crop) that this step hears; the pair that is drawn does not tell where it begins."""
+        crop = min(self.config.crop or samples.shape[1], samples.shape[1])
+        share = number * len(self.resolutions) * len(self.periods) % 1
+        start = int(share * (samples.shape[1] - crop + 1))
+        return samples[:, start : start + crop]
+
     def losses(self, fake: Tensor, real: Tensor, number: float) -> dict[str, Tensor]:
         """Means for one step, samples (B, S) both.
 
         `discriminator` trains the discriminators alone and the other two the generator alone, so that one
         backward pass and one optimizer serve both.
         """
+        fake, real = self.cropped(fake, number), self.cropped(real, number)
         found: dict[str, list[Tensor]] = {"discriminator": [], "adversarial": [], "features": []}
         for judge in self.drawn(number):
             of_real, of_fake = judge(real), judge(fake.detach())
