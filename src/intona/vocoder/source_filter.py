@@ -42,6 +42,8 @@ class SourceFilterConfig:
     Args:
         trunk: of the filters. pitch: of the pitch and its voicing.
         f_min, f_max: Hz, of a pitch. floor: least amplitude of the pseudo-inverse.
+        refinements: rounds of Griffin-Lim when decoding, towards the amplitudes that are expected of pulses
+            and noise together. They make the voice less hoarse; training does without.
         features: fingerprint of the `MelSpec` that it was trained on ("" until it is known).
     """
 
@@ -52,10 +54,12 @@ class SourceFilterConfig:
     f_min: float = 55.0
     f_max: float = 620.0
     floor: float = 1e-4
+    refinements: int = 2
     features: str = ""
 
     def __post_init__(self) -> None:
         configs.at_least(self, n_mels=1, f_min=20)
+        configs.within(self, refinements=(0, 100))
         if not self.f_min < self.f_max <= 2000:
             raise ValueError("f_min < f_max <= 2000 must hold")
         if not self.floor > 0:
@@ -64,7 +68,7 @@ class SourceFilterConfig:
     @property
     def reach(self) -> int:
         """Frames to either side of its own that a sample depends on, but for the running phase."""
-        return self.trunk.reach + self.pitch.reach + 4
+        return self.trunk.reach + self.pitch.reach + 4 + 3 * self.refinements
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +168,12 @@ class SourceFilterNetwork(nn.Module):
         """Samples (B, T * hop) for a pitch and its phase (B, T) and the number of the first frame (B,)."""
         filters = self.filters(mel)
         with torch.autocast(mel.device.type, enabled=False):
-            spectrum = filters.complex * self.harmonics(f0, phase)
-            spectrum = spectrum + filters.noise.exp() * self.noises(first, mel.shape[1])
+            harmonic, quiet = filters.complex * self.harmonics(f0, phase), filters.noise.exp()
+            spectrum = harmonic + quiet * self.noises(first, mel.shape[1])
+            expected = (harmonic.real.square() + harmonic.imag.square() + quiet.square()).sqrt()
+            for _ in range(self.config.refinements):
+                rebuilt = self.stft(self.stft.padded(self.stft.inverse(spectrum)))
+                spectrum = rebuilt * (expected / rebuilt.abs().clamp_min(1e-9))
             return self.stft.inverse(spectrum)
 
 
@@ -249,7 +257,7 @@ class SourceFilter(Vocoder):
             ready = total if chunk is None else max(spoken, total - reach)
             if ready > spoken:
                 # Frames whose pitch is sure, from those that are still in `mel`.
-                end = min(sure, ready + self.config.trunk.reach + 4)
+                end = min(sure, ready + self.config.trunk.reach + 4 + 3 * self.config.refinements)
                 phase = running_phase(bridged(f0), self.spec)[:, dropped:end]
                 first = torch.full((len(mel),), dropped, device=self.device)
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):

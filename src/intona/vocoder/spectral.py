@@ -116,6 +116,7 @@ class MultiResolution(nn.Module):
         first: Tensor,
         second: Tensor,
         *,
+        repulsion: float = 1.0,
         resolutions: tuple[tuple[int, int], ...] | None = None,
     ) -> Tensor:
         """d(x, y) + d(x, y') - d(y, y') for two independent draws of the sound (Gritsenko et al. 2020, arXiv
@@ -123,6 +124,9 @@ class MultiResolution(nn.Module):
 
         d is the mean over frames of the Euclidean distance of log magnitudes, divided by the root of the
         number of bins, plus the mean absolute difference of magnitudes, relative to the target's.
+
+        Args:
+            repulsion: factor of d(y, y'). Below 1 a sound with less noise than the target's is least.
         """
         found = []
         for n_fft, hop in resolutions or self.resolutions:
@@ -135,5 +139,5 @@ class MultiResolution(nn.Module):
                 log = torch.linalg.vector_norm(a.log() - b.log() + 1e-8, dim=2) / a.shape[2] ** 0.5
                 return log.mean() + ((a - b).abs() / level).mean()
 
-            found.append(distance(x, y) + distance(x, z) - distance(y, z))
+            found.append(distance(x, y) + distance(x, z) - repulsion * distance(y, z))
         return torch.stack(found).mean()

@@ -44,7 +44,7 @@ class LossConfig:
     """Weights of the terms.
 
     Attributes:
-        mel: |log mel - log mel|. energy: the spectral energy distance.
+        mel: |log mel - log mel|. energy: the spectral energy distance, with this repulsion.
         phase: each of the three phase terms, in voiced frames.
         pitch, voicing: cross-entropies of the predicted pitch.
         emphasis: power of the target's amplitude that weighs a bin's phase.
@@ -53,6 +53,7 @@ class LossConfig:
 
     mel: float = 1.0
     energy: float = 1.0
+    repulsion: float = 0.5
     phase: float = 0.3
     pitch: float = 0.1
     voicing: float = 0.3
@@ -61,7 +62,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         configs.at_least(self, mel=0, energy=0, phase=0, pitch=0, voicing=0, blur=0.1)
-        configs.within(self, emphasis=(0, 2))
+        configs.within(self, emphasis=(0, 2), repulsion=(0, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +181,9 @@ class SourceFilterTask(Task):
         if step != -2:
             resolutions = (resolutions[int(random.shared() * len(resolutions))],)
         samples = batch.samples[:, spec.pad : -spec.pad]
-        energy = self.resolutions.energy_distance(samples, draws[0], draws[1], resolutions=resolutions)
+        energy = self.resolutions.energy_distance(
+            samples, draws[0], draws[1], repulsion=weights.repulsion, resolutions=resolutions
+        )
         log_amplitude = target.abs().clamp_min(FLOOR).log()
         weight = emphasis(log_amplitude, weights.emphasis, known * (f0 > 0)[..., None])
         phases = phase_losses(filters.phase + source.angle(), target.angle(), weight)
