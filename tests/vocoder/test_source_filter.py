@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def test_mixed_voicing_in_what_the_next_tests_decode(some: torch.Tensor) -> None
 
 @pytest.mark.parametrize("chunk", [1, 7, 31, 64])
 def test_chunks_are_the_whole(some: torch.Tensor, chunk: int) -> None:
+    assert TINY.refinements > 0
     whole = build().decode(some)
     assert whole.shape == (2, 256 * some.shape[1]) and 1e-3 < whole.std() < 0.5
     assert (whole - build(chunk_frames=chunk).decode(some)).abs().max() < 2e-4
@@ -134,6 +136,21 @@ def test_a_steady_mel_gives_a_steady_pitch() -> None:
     wave = vocoder.decode(torch.full((1, 120, 80), -4.0))[0].numpy()
     f0 = f0_contour(Audio(wave, 22050)).f0[10:-10]
     assert expected % (22050 / 256) > 5 and np.median(f0) == pytest.approx(expected, rel=0.01)
+
+
+def test_refinements_bring_the_sound_nearer_to_the_expected_amplitudes(some: torch.Tensor) -> None:
+    errors = []
+    for refinements in (0, 2, 8):
+        network = build().network
+        network.config = dataclasses.replace(network.config, refinements=refinements)
+        f0 = network.pitch(some)
+        phase, first = running_phase(bridged(f0), SPEC), torch.zeros(2, dtype=torch.long)
+        filters = network.filters(some)
+        harmonic = filters.complex.abs() * network.harmonics(f0, phase).abs()
+        expected = (harmonic.square() + (2 * filters.noise).exp()).sqrt()
+        got = network.stft(network.stft.padded(network(some, f0, phase, first))).abs()
+        errors.append(float((got - expected).norm() / expected.norm()))
+    assert errors[0] > 1.2 * errors[1] > 1.2 * errors[2]
 
 
 def test_no_frames_and_one_frame() -> None:

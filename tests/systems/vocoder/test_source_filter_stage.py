@@ -121,6 +121,11 @@ def test_energy_distance_prefers_noise_of_the_right_level_to_a_smooth_spectrum()
     click *= distance.magnitudes(target, 512, 128).mean() / magnitude
     assert values[0.1] < float(distance.energy_distance(target, click, click))
     assert float(distance.energy_distance(target, target, target)) == pytest.approx(0, abs=1e-5)
+    first, second = draw(0.1), draw(0.1)
+    whole, half, none = (
+        float(distance.energy_distance(target, first, second, repulsion=r)) for r in (1.0, 0.5, 0.0)
+    )
+    assert whole < half < none and half == pytest.approx((whole + none) / 2, rel=1e-4)
 
 
 def test_demonstrate_leaves_the_task_ready_to_train(targets: Path, tmp_path: Path) -> None:
