@@ -1,7 +1,7 @@
 """A vocoder beside HiFi-GAN: how fast, and how near to the recording.
 
-    python benchmarks/vocoder.py speed --vocoder models/vocos-draft
-    python benchmarks/vocoder.py quality --vocoder models/vocos-draft --data DATA --out runs/heard
+    python benchmarks/vocoder.py speed --vocoder models/vocoder-draft
+    python benchmarks/vocoder.py quality --vocoder models/vocoder-draft --data DATA --out runs/heard
 
 `speed` decodes 5 s of mel in turns. `quality` does copy synthesis of held-out utterances: the mel of a
 recording through both vocoders. Everything is paired; intervals are over utterances. Sounds and scores of the
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def speed(arguments: argparse.Namespace) -> str:
         torch.set_num_threads(threads)
         for bf16 in (False, True):
             vocoders = {n: load_vocoder(n, bf16=bf16) for n in (arguments.reference, arguments.vocoder)}
-            calls = {name: (lambda v=v: v.decode(mel)) for name, v in vocoders.items()}
+            calls: dict[str, timing.Call] = {n: partial(v.decode, mel) for n, v in vocoders.items()}
             times = timing.turns(calls, budget=arguments.budget, least=5)
             ratio = timing.paired_ratio(times, arguments.reference, arguments.vocoder)
             for name, seconds in times.items():

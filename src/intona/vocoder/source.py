@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from intona.audio import Audio, MelSpec, f0_contour
+from intona.vocoder.stft import hann
 
 NOISE_SAMPLES = 1 << 18  # of the table: 12 s before it repeats
 _TWO_PI = 2 * math.pi
@@ -105,7 +106,7 @@ def analyse(audio: Audio, spec: MelSpec) -> np.ndarray:
     centres = (np.arange(frames) + 0.5) * spec.hop_length - 0.5
     carrier = np.interp(np.arange(len(audio.samples)), centres, base)
     turned = audio.samples.astype(np.float64) * np.exp(-1j * carrier)
-    window = scipy.signal.get_window("hann", spec.n_fft)
+    window = hann(spec.n_fft, spec.n_fft).double().numpy()
     smooth = scipy.signal.oaconvolve(turned, window / window.sum(), mode="same")
     at = np.clip(np.round(centres).astype(int), 0, len(smooth) - 1)
     phase = np.angle(np.exp(1j * base) * smooth[at])
