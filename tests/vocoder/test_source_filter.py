@@ -23,7 +23,7 @@ from intona.vocoder.trunk import NETWORK, TrunkConfig
 
 SPEC = MelSpec()
 SMALL = TrunkConfig(width=24, depth=1, expand=2)
-TINY = SourceFilterConfig(trunk=SMALL, pitch=SMALL)
+TINY = SourceFilterConfig(trunk=SMALL, pitch=SMALL, refinements=2)
 
 
 def test_running_phase_is_the_integral_of_the_pitch() -> None:
@@ -140,7 +140,7 @@ def test_a_steady_mel_gives_a_steady_pitch() -> None:
 
 def test_refinements_bring_the_sound_nearer_to_the_expected_amplitudes(some: torch.Tensor) -> None:
     errors = []
-    for refinements in (0, 2, 8):
+    for refinements in (0, 4, 16):
         network = build().network
         network.config = dataclasses.replace(network.config, refinements=refinements)
         f0 = network.pitch(some)
@@ -149,8 +149,9 @@ def test_refinements_bring_the_sound_nearer_to_the_expected_amplitudes(some: tor
         harmonic = filters.complex.abs() * network.harmonics(f0, phase).abs()
         expected = (harmonic.square() + (2 * filters.noise).exp()).sqrt()
         got = network.stft(network.stft.padded(network(some, f0, phase, first))).abs()
-        errors.append(float((got - expected).norm() / expected.norm()))
-    assert errors[0] > 1.2 * errors[1] > 1.2 * errors[2]
+        error = (got - expected)[f0 > 0]  # an unvoiced frame keeps the amplitudes of its own noise
+        errors.append(float(error.norm() / expected[f0 > 0].norm()))
+    assert errors[0] > 1.1 * errors[1] > 1.1 * errors[2]
 
 
 def test_no_frames_and_one_frame() -> None:

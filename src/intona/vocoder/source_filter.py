@@ -42,8 +42,9 @@ class SourceFilterConfig:
     Args:
         trunk: of the filters. pitch: of the pitch and its voicing.
         f_min, f_max: Hz, of a pitch. floor: least amplitude of the pseudo-inverse.
-        refinements: rounds of Griffin-Lim when decoding, towards the amplitudes that are expected of pulses
-            and noise together. They make the voice less hoarse; training does without.
+        refinements: rounds of fast Griffin-Lim (Perraudin et al. 2013) when decoding: in voiced frames
+            towards the amplitudes that are expected of pulses and noise together, in the others towards their
+            own. They make the voice less hoarse; training does without.
         features: fingerprint of the `MelSpec` that it was trained on ("" until it is known).
     """
 
@@ -54,7 +55,7 @@ class SourceFilterConfig:
     f_min: float = 55.0
     f_max: float = 620.0
     floor: float = 1e-4
-    refinements: int = 2
+    refinements: int = 8
     features: str = ""
 
     def __post_init__(self) -> None:
@@ -171,10 +172,8 @@ class SourceFilterNetwork(nn.Module):
             harmonic, quiet = filters.complex * self.harmonics(f0, phase), filters.noise.exp()
             spectrum = harmonic + quiet * self.noises(first, mel.shape[1])
             expected = (harmonic.real.square() + harmonic.imag.square() + quiet.square()).sqrt()
-            for _ in range(self.config.refinements):
-                rebuilt = self.stft(self.stft.padded(self.stft.inverse(spectrum)))
-                spectrum = rebuilt * (expected / rebuilt.abs().clamp_min(1e-9))
-            return self.stft.inverse(spectrum)
+            amplitude = torch.where((f0 > 0)[..., None], expected, spectrum.abs())
+            return self.stft.inverse(self.stft.refined(spectrum, amplitude, self.config.refinements))
 
 
 def bridged(f0: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from intona.audio import MelSpec
 from intona.audio.features import mel_filters
 from intona.errors import UserError
 
+MOMENTUM = 0.99  # of the refinement
+
 
 def hann(win_length: int, n_fft: int) -> Tensor:
     """Periodic Hann window of `win_length` in the middle of `n_fft` zeros, float32."""
@@ -68,6 +70,16 @@ class Stft(nn.Module):
         power = spectrum.real.square() + spectrum.imag.square()
         magnitude = (power + self.spec.power_epsilon).sqrt()
         return (magnitude @ self.filters).clamp_min(self.spec.floor).log()
+
+    def refined(self, spectrum: Tensor, amplitude: Tensor, rounds: int) -> Tensor:
+        """Fast Griffin-Lim (Perraudin et al. 2013): phases of a nearby sound, these amplitudes (B, T, K)."""
+        previous = spectrum
+        for _ in range(rounds):
+            rebuilt = self(self.padded(self.inverse(spectrum)))
+            ahead = rebuilt + MOMENTUM * (rebuilt - previous)
+            spectrum = ahead * (amplitude / ahead.abs().clamp_min(1e-9))
+            previous = rebuilt
+        return spectrum
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """Complex (B, T, n_fft // 2 + 1) to samples (B, T * hop): the least-squares inverse.

@@ -25,8 +25,6 @@ from intona.vocoder.base import BF16, Vocoder
 from intona.vocoder.stft import Stft
 from intona.vocoder.trunk import LOG_RANGE, NETWORK, Trunk, TrunkConfig, normalised, require_fit
 
-_MOMENTUM = 0.99  # of the refinement
-
 
 @dataclass(frozen=True, kw_only=True)
 class VocosConfig:
@@ -117,17 +115,9 @@ class VocosNetwork(nn.Module):
         """Samples (B, T * hop) float32, not yet limited to ±1."""
         spectrum = self.spectrum(mel)
         with torch.autocast(mel.device.type, enabled=False):
-            return self.stft.inverse(self.refined(spectrum.complex, spectrum.log_amplitude.exp()))
-
-    def refined(self, spectrum: Tensor, amplitude: Tensor) -> Tensor:
-        """Fast Griffin-Lim (Perraudin et al. 2013): phases of the nearest sound, amplitudes as predicted."""
-        previous = spectrum
-        for _ in range(self.config.refinements):
-            rebuilt = self.stft(self.stft.padded(self.stft.inverse(spectrum)))
-            ahead = rebuilt + _MOMENTUM * (rebuilt - previous)
-            spectrum = ahead * (amplitude / ahead.abs().clamp_min(1e-9))
-            previous = rebuilt
-        return spectrum
+            amplitude = spectrum.log_amplitude.exp()
+            refined = self.stft.refined(spectrum.complex, amplitude, self.config.refinements)
+            return self.stft.inverse(refined)
 
 
 class Vocos(Vocoder):
