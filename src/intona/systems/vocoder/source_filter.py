@@ -54,10 +54,10 @@ class LossConfig:
     mel: float = 1.0
     energy: float = 1.0
     repulsion: float = 0.5
-    phase: float = 0.3
+    phase: float = 1.0
     pitch: float = 0.1
     voicing: float = 0.3
-    emphasis: float = 0.5
+    emphasis: float = 1.0
     blur: float = 1.0
 
     def __post_init__(self) -> None:
