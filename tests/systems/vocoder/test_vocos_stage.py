@@ -296,7 +296,7 @@ def test_objectives_are_least_squares_and_matched_features_cost_nothing() -> Non
     losses = judges.losses(fake, real, 0.0)
     drawn = judges.drawn(0.0)
     assert drawn == [judges.resolutions[0], judges.periods[0]]
-    verdicts = [(judge(real)[-1], judge(fake)[-1]) for judge in drawn]
+    verdicts = [(judge(real)[-1].detach(), judge(fake)[-1].detach()) for judge in drawn]
     expected = np.mean([float(((r - 1) ** 2).mean() + (f**2).mean()) for r, f in verdicts])
     assert float(losses["discriminator"]) == pytest.approx(expected, rel=1e-5)
     expected = np.mean([float(((f - 1) ** 2).mean()) for _, f in verdicts])
