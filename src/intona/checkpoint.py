@@ -161,19 +161,26 @@ def verify(checkpoint: Path, *, state: bool = True) -> None:
         raise UserError("lists no weights", where=checkpoint / INDEX)
 
 
-def publish(run: Path, out: Path, *, card: dict[str, Any], files: Sequence[Path] = ()) -> Path:
+def publish(
+    run: Path, out: Path, *, card: dict[str, Any], files: Sequence[Path] = (), without: str = ""
+) -> Path:
     """A checkpoint as a model to ship: the averaged weights in half precision, no training state, a card.
 
-    Args:
-        run: run or checkpoint directory, or RUN/best.
-        out: a new directory, or one published before (replaced).
-        card: name, kind, language, trained_on, licence, figures …: written as card.json.
-        files: to be copied beside it.
-    """
+        Args:
+            run: run or checkpoint directory, or RUN/best.
+            out: a new directory, or one published before (replaced).
+            card: name, kind, language, trained_on, licence, figures …: written as card.json.
+    <<<<<<< HEAD
+            files: to be copied beside it.
+    =======
+            without: prefix of the tensors that only training needs ("" = there are none).
+        """
     source = resolve(run)
     verify(source)
     state = {
-        k: v.half() if v.is_floating_point() else v for k, v in read_tensors(weights_file(source)).items()
+        k: v.half() if v.is_floating_point() else v
+        for k, v in read_tensors(weights_file(source)).items()
+        if not without or not k.startswith(without)
     }
     names = [p.name for p in source.glob("*.json") if p.name != INDEX]
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))

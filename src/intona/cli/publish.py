@@ -11,10 +11,13 @@ import tyro
 
 from intona.errors import UserError
 
-ENCODER, VOICES, CONFIG = "encoder.json", "voices.json", "config.json"
+ENCODER, VOICES, VOCODER, CONFIG = "encoder.json", "voices.json", "vocoder.json", "config.json"
+KINDS = (("voice", VOICES), ("encoder", ENCODER), ("vocoder", VOCODER))
+TRAINING_ONLY = "discriminators."
 NEXT = {
     "voice": 'intona say --model {out} "…"',
     "encoder": "intona train prosody.gradtts --encoder {out} …",
+    "vocoder": 'intona.vocoder.load_vocoder("{out}")',
 }
 
 
@@ -28,7 +31,7 @@ class Publish:
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """A run, one of its checkpoints, or RUN/best: of a voice or of a text encoder."""
+    """A run, one of its checkpoints, or RUN/best: of a voice, of a text encoder or of a vocoder."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """A new folder, or a model published before: it is replaced, further fields of its card are kept."""
     summary: str | None = None
@@ -67,7 +70,7 @@ def main(arguments: list[str]) -> None:
     own = lexicon.in_directory(source) or lexicon.in_directory(out)
     if own is not None:
         lexicon.Lexicon.read(own)  # a damaged one is refused here, not by whoever gets the model
-    checkpoint.publish(source, out, card=card, files=[] if own is None else [own])
+    checkpoint.publish(source, out, card=card, files=[] if own is None else [own], without=TRAINING_ONLY)
     size = sum(p.stat().st_size for p in out.iterdir()) / 1e6
     print(f"{out}: {card['kind']}, {card['parameters'] / 1e6:.2f} M parameters, {size:.1f} MB")
     lacking = [k for k in ("summary", "trained_on", "licence") if not card.get(k)]
@@ -89,7 +92,7 @@ def facts(source: Path) -> dict[str, Any]:
     config = configs.read_json(source / CONFIG)
     if not isinstance(config, dict):
         raise UserError("not the config of a run", where=source / CONFIG)
-    kind = next((k for k, f in (("voice", VOICES), ("encoder", ENCODER)) if (source / f).is_file()), None)
+    kind = next((k for k, f in KINDS if (source / f).is_file()), None)
     if kind is None:
         raise UserError(
             f"a run of {config.get('stage', 'another kind')} is no model by itself",
@@ -102,7 +105,9 @@ def facts(source: Path) -> dict[str, Any]:
     out: dict[str, Any] = {
         "kind": kind,
         "system": f"{config['stage']} --size {config['size']}",
-        "parameters": sum(t.numel() for t in tensors.values() if t.is_floating_point()),
+        "parameters": sum(
+            t.numel() for k, t in tensors.items() if t.is_floating_point() and not k.startswith(TRAINING_ONLY)
+        ),
     }
     if (step := checkpoint.step_of(source)) is not None:  # none of a model published again
         out["training"] = {"steps": step, "seed": config["loop"]["seed"], "corpus": config["corpus"]}

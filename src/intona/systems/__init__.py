@@ -27,6 +27,8 @@ STAGES = {
     "restyle.palette": "intona.systems.restyle.palette",
     "restyle.bridge": "intona.systems.restyle.bridge",
     "restyle.decoder": "intona.systems.restyle.decoder",
+    "vocoder.vocos": "intona.systems.vocoder.vocos",
+    "vocoder.source_filter": "intona.systems.vocoder.source_filter",
 }
 TAKE_ENCODER = ("prosody.gradtts", "prosody.ditto")
 

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import torch
 
-from intona import models
+from intona import checkpoint, models
+from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.vocoder.base import BF16, Vocoder
 from intona.vocoder.griffin_lim import GriffinLim
 from intona.vocoder.hifigan import HifiGan
+from intona.vocoder.source_filter import SourceFilter
+from intona.vocoder.trunk import NETWORK
+from intona.vocoder.vocos import Vocos
 
 
 def find(name: str | os.PathLike[str]) -> Path:
@@ -21,7 +25,7 @@ def find(name: str | os.PathLike[str]) -> Path:
     Raises:
         UserError: there is none; the nearest known name is offered.
     """
-    path = models.find(name, kind="vocoder")
+    path = checkpoint.resolve(models.find(name, kind="vocoder"))
     if not (path / "config.json").is_file():
         raise UserError("no vocoder directory: it holds no config.json", where=path)
     return path
@@ -33,7 +37,8 @@ def load_vocoder(
     """A vocoder ready to decode.
 
     Args:
-        name: "hifigan" (the shipped universal one), "griffin-lim", or a directory.
+        name: "hifigan" (the shipped universal one), "griffin-lim", another shipped one, or a directory: a run
+            of `intona train vocoder.vocos`, one of its checkpoints, or a published model.
         bf16: see `HifiGan`.
 
     Raises:
@@ -41,4 +46,9 @@ def load_vocoder(
     """
     if name == "griffin-lim":
         return GriffinLim(MelSpec())
-    return HifiGan.load(find(name), device=device, bf16=bf16)
+    path = find(name)
+    if (path / NETWORK).is_file():
+        raw = configs.read_json(path / NETWORK)
+        kind = SourceFilter if isinstance(raw, dict) and raw.get("kind") == "source-filter" else Vocos
+        return kind.load(path, device=device, bf16=bf16)
+    return HifiGan.load(path, device=device, bf16=bf16)

@@ -1,0 +1,1 @@
+"""Vocoders trained here: distilled from HiFi-GAN, and learnt from recordings."""

@@ -1,0 +1,282 @@
+"""Stage `vocoder.source_filter`: filters for pulses and noise, learnt from recordings without an adversary.
+
+In training the pulses run with the phase of the recording's own fundamental, so that every harmonic's phase
+is a function of the mel and can be regressed; the noise is judged by the spectral energy distance, to which a
+smooth spectrum in place of a noisy one is a fault. Discriminators (`--adversary.adversarial`) may follow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from intona import checkpoint
+from intona import config as configs
+from intona.audio import Audio
+from intona.nn.losses import Losses, Part
+from intona.nn.random import ItemRandom
+from intona.systems.vocoder.discriminators import AdversaryConfig, Discriminators
+from intona.systems.vocoder.feed import SegmentFeed, Segments
+from intona.systems.vocoder.targets import Targets
+from intona.training.initial import built_as, start_from
+from intona.training.loop import LoopConfig
+from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
+from intona.training.task import Task
+from intona.vocoder.source import unwrapped_phase
+from intona.vocoder.source_filter import PITCH_BINS, SourceFilter, SourceFilterConfig, bridged, untrained
+from intona.vocoder.spectral import MultiResolution, emphasis, phase_losses
+from intona.vocoder.trunk import NETWORK, TrunkConfig
+
+DEMO_CLIPS = 3
+FLOOR = 1e-4
+RESOLUTIONS = ((256, 64), (512, 128), (1024, 256), (2048, 512))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the terms.
+
+    Attributes:
+        mel: |log mel - log mel|. energy: the spectral energy distance, with this repulsion.
+        phase: each of the three phase terms, in voiced frames.
+        pitch, voicing: cross-entropies of the predicted pitch.
+        emphasis: power of the target's amplitude that weighs a bin's phase.
+        blur: deviation of the pitch's target, in bins.
+    """
+
+    mel: float = 1.0
+    energy: float = 1.0
+    repulsion: float = 0.5
+    phase: float = 1.0
+    pitch: float = 0.1
+    voicing: float = 0.3
+    emphasis: float = 1.0
+    blur: float = 1.0
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, mel=0, energy=0, phase=0, pitch=0, voicing=0, blur=0.1)
+        configs.within(self, emphasis=(0, 2), repulsion=(0, 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run; the fields are those of `vocoder.vocos`, and all segments learn the recording."""
+
+    stage: str = "vocoder.source_filter"
+    size: str = "small"
+    corpus: str = ""
+    clips: int = 0
+    init: str = ""
+    segment: int = 96
+    batch: int = 4
+    band_hz: float = 7000.0
+    model: SourceFilterConfig = field(default_factory=SourceFilterConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, clips=0, segment=16, batch=1)
+
+
+def small() -> RunConfig:
+    """3.6 M parameters, 7 MB in half precision.
+
+    Command: `intona train vocoder.source_filter --data TARGETS --out RUN`. Cost and figures: docs/vocoder.md.
+    """
+    return RunConfig(
+        loop=LoopConfig(steps=60_000, ema=0.999, log_every=50, validate_every=1000, save_every=1000),
+        optim=OptimConfig(
+            lr=1e-3, betas=(0.8, 0.99), weight_decay=0.01, warmup=200, schedule="cosine", final=0.02, clip=5.0
+        ),
+    )
+
+
+def toy() -> RunConfig:
+    """0.2 M parameters: trains in seconds. For tests and first tries."""
+    base = small()
+    tiny = TrunkConfig(width=32, depth=1, expand=2)
+    return dataclasses.replace(
+        base,
+        size="toy",
+        segment=48,
+        batch=2,
+        model=SourceFilterConfig(trunk=tiny, pitch=tiny),
+        loop=LoopConfig(steps=100, log_every=10, validate_every=50, save_every=50),
+    )
+
+
+SIZES = {"small": small, "toy": toy}
+
+
+class SourceFilterTask(Task):
+    """The network with its losses."""
+
+    def __init__(self, config: RunConfig, targets: Targets) -> None:
+        super().__init__()
+        self.config, self.targets = config, targets
+        self.model = untrained(config.model, targets.spec)
+        self.resolutions = MultiResolution(RESOLUTIONS)
+        self.discriminators = Discriminators(config.adversary) if config.adversary.adversarial else None
+
+    def rates(self) -> dict[str, float]:
+        return {"discriminators.": self.config.adversary.rate}
+
+    def forward(self, batch: Segments, step: int) -> Losses:
+        filters = self.model.filters(batch.mels)
+        logits, voicing = self.model.pitch_logits(batch.mels)
+        assert batch.pitch is not None
+        f0 = batch.pitch[..., 0]
+        with torch.autocast(batch.mels.device.type, enabled=False):
+            terms, wave, samples = self.terms(filters, batch, step)
+        weights = self.config.loss
+        terms |= {
+            "pitch": (pitch_loss(logits, f0, self.model.centres, weights.blur), weights.pitch),
+            "voicing": (
+                F.binary_cross_entropy_with_logits(voicing.float(), (f0 > 0).float()),
+                weights.voicing,
+            ),
+        }
+        if self.discriminators is not None:
+            drawn = ItemRandom(self.config.loop.seed, step, ["discriminators"]).uniform()
+            judged = self.discriminators.losses(wave, samples, float(drawn))
+            sizes = self.config.adversary
+            scale = {"discriminator": 1.0, "adversarial": sizes.adversarial, "features": sizes.features}
+            terms |= {k: (v, scale[k]) for k, v in judged.items()}
+        count = torch.tensor(float(len(batch.ids)), device=wave.device)
+        return Losses(
+            parts={k: Part(total=v * count, count=count, weight=w) for k, (v, w) in terms.items() if w > 0}
+        )
+
+    def terms(
+        self, filters: Any, batch: Segments, step: int
+    ) -> tuple[dict[str, tuple[Tensor, float]], Tensor, Tensor]:
+        """The sound's terms with their weights, and the sounds (B, T * hop); all in float32."""
+        weights, stft, spec, model = self.config.loss, self.model.stft, self.targets.spec, self.model
+        assert batch.pitch is not None
+        f0, wrapped = batch.pitch.unbind(-1)
+        phase = unwrapped_phase(wrapped, bridged(f0), spec)
+        target = stft(batch.samples)
+        known = known_bins(batch.recorded, self.config.band_hz / (spec.sample_rate / 2), target.shape[2])
+        source = model.harmonics(f0, phase)
+        harmonic = filters.complex * source
+        quiet = filters.noise.exp()
+        random = ItemRandom(self.config.loop.seed, step, batch.ids)
+        draws = []
+        for _ in range(2):
+            first = (random.uniform() * len(model.table) / spec.hop_length).long().to(target.device)
+            spectrum = harmonic + quiet * model.noises(first, target.shape[1])
+            # Above its band a recording has nothing to say: there the sound is compared with itself.
+            draws.append(stft.inverse(torch.where(known > 0, spectrum, target)))
+        mel = (stft.log_mel(stft(stft.padded(draws[0]))) - stft.log_mel(target)).abs().mean()
+        resolutions = self.resolutions.resolutions
+        if step != -2:
+            resolutions = (resolutions[int(random.shared() * len(resolutions))],)
+        samples = batch.samples[:, spec.pad : -spec.pad]
+        energy = self.resolutions.energy_distance(
+            samples, draws[0], draws[1], repulsion=weights.repulsion, resolutions=resolutions
+        )
+        log_amplitude = target.abs().clamp_min(FLOOR).log()
+        weight = emphasis(log_amplitude, weights.emphasis, known * (f0 > 0)[..., None])
+        phases = phase_losses(filters.phase + source.angle(), target.angle(), weight)
+        terms = {
+            "mel": (mel, weights.mel),
+            "energy": (energy, weights.energy),
+            **{name: (value, weights.phase) for name, value in phases.items()},
+        }
+        return terms, draws[0], samples
+
+    def extra_files(self) -> dict[str, Any]:
+        return {
+            "features.json": configs.to_dict(self.targets.spec),
+            NETWORK: configs.to_dict(self.model.config),
+        }
+
+    @torch.no_grad()
+    def demonstrate(self, out: Path, step: int) -> None:
+        """The first dev clips as wavs: the recording's and the network's sound."""
+        out.mkdir(parents=True, exist_ok=True)
+        rate = self.targets.spec.sample_rate
+        vocoder = SourceFilter(self.model, self.model.config, self.targets.spec)
+        for clip in self.targets.split("dev")[:DEMO_CLIPS]:
+            name = clip.id.replace("/", "-").replace("#", "-")
+            mel = torch.from_numpy(self.targets.mel(clip, 0, clip.n_frames))[None]
+            Audio(vocoder.decode(mel)[0].numpy(), rate).write(out / f"{name}-source-filter.wav")
+            samples = self.targets.samples(clip, "recording", 0, clip.n_frames, 0)
+            Audio(samples, rate).write(out / f"{name}-recording.wav")
+        for p in self.model.parameters():
+            p.requires_grad_(True)  # a vocoder freezes what it is given
+
+
+def known_bins(recorded: Tensor, share: float, bins: int) -> Tensor:
+    """(B, 1, bins) of 1 and 0: up to `share` of the frequency axis for a recording, all for the others."""
+    band = torch.where(recorded, share, 1.0)
+    return (torch.arange(bins, device=recorded.device) <= band[:, None] * (bins - 1))[:, None].float()
+
+
+def pitch_loss(logits: Tensor, f0: Tensor, centres: Tensor, blur: float) -> Tensor:
+    """Cross-entropy with a normal of deviation `blur` bins about the true pitch, mean over the voiced frames.
+
+    (Kim et al. 2018, arXiv 1802.06182, blur the targets of CREPE likewise.)
+
+    Args:
+        logits: (B, T, bins). f0: (B, T) Hz, 0 where unvoiced. centres: (bins,) log2 Hz.
+    """
+    voiced = f0 > 0
+    width = blur * (centres[1] - centres[0])
+    distance = (f0.clamp_min(1).log2()[..., None] - centres) / width
+    target = (-0.5 * distance.square()).softmax(-1)
+    losses = -(target * logits.float().log_softmax(-1)).sum(-1)
+    return (losses * voiced).sum() / voiced.sum().clamp_min(1)
+
+
+def train(
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    init: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """See `intona.systems.train`; `data` is a directory of `systems.vocoder.targets`."""
+    config = configs.override(built_as(SIZES[size](), init), overrides)
+    before = (
+        configs.load(RunConfig, checkpoint.resolve(out) / "config.json") if checkpoint.steps(out) else None
+    )
+    targets = Targets(data, clips=config.clips or (before.clips if before else 0))
+    model = dataclasses.replace(config.model, n_mels=targets.spec.n_mels, features=targets.spec.fingerprint())
+    config = dataclasses.replace(config, corpus=targets.fingerprint, clips=len(targets.clips), model=model)
+    torch.manual_seed(config.loop.seed)
+    task = SourceFilterTask(config, targets)
+    fresh = [k for k in task.state_dict() if k.startswith("discriminators.")]
+    seconds = targets.spec.seconds(sum(c.n_frames for c in targets.split("train")))
+    return fit_stage(
+        task,
+        config,
+        out,
+        feed=lambda rank, world: SegmentFeed(
+            targets,
+            segment=config.segment,
+            batch=config.batch,
+            teacher=0.0,
+            pitch=True,
+            seed=config.loop.seed,
+            rank=rank,
+            world=world,
+        ),
+        facts={"clips": len(targets.clips), "minutes": f"{seconds / 60:.1f}", "pitch": f"{PITCH_BINS} bins"},
+        init=init,
+        start=lambda task, source: start_from(task, source, added=fresh),
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )
