@@ -166,15 +166,13 @@ def publish(
 ) -> Path:
     """A checkpoint as a model to ship: the averaged weights in half precision, no training state, a card.
 
-        Args:
-            run: run or checkpoint directory, or RUN/best.
-            out: a new directory, or one published before (replaced).
-            card: name, kind, language, trained_on, licence, figures …: written as card.json.
-    <<<<<<< HEAD
-            files: to be copied beside it.
-    =======
-            without: prefix of the tensors that only training needs ("" = there are none).
-        """
+    Args:
+        run: run or checkpoint directory, or RUN/best.
+        out: a new directory, or one published before (replaced).
+        card: name, kind, language, trained_on, licence, figures …: written as card.json.
+        files: to be copied beside it.
+        without: prefix of the tensors that only training needs ("" = there are none).
+    """
     source = resolve(run)
     verify(source)
     state = {

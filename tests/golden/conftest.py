@@ -12,6 +12,7 @@ from intona.nn import precision
 from ..systems.conftest import spoken  # noqa: F401
 from ..systems.meld.conftest import corpus  # noqa: F401
 from ..systems.restyle.conftest import mute, voice  # noqa: F401
+from ..systems.vocoder.conftest import fill, targets  # noqa: F401
 from .recipes import Runs
 
 

@@ -89,6 +89,8 @@ RECIPES = {
     ),
     "restyle.bridge": Recipe(stage="restyle.bridge", fixtures={"vits": "voice"}),
     "restyle.decoder": Recipe(stage="restyle.decoder", fixtures={"vits": "voice"}),
+    "vocoder.vocos": Recipe(stage="vocoder.vocos", data="targets"),
+    "vocoder.source_filter": Recipe(stage="vocoder.source_filter", data="targets"),
 }
 
 

@@ -17,6 +17,8 @@ from intona.vocoder import SourceFilter, load_vocoder
 from intona.vocoder.source_filter import PITCH_BINS, Filters
 from intona.vocoder.spectral import MultiResolution
 
+pytestmark = pytest.mark.trains
+
 FEW = {"loop.steps": "4", "loop.save_every": "4", "loop.validate_every": "4", "loop.precision": "fp32"}
 
 

@@ -23,6 +23,8 @@ from intona.systems.vocoder.feed import SegmentFeed
 from intona.vocoder import GriffinLim, load_vocoder
 from intona.vocoder.source import analyse
 
+pytestmark = pytest.mark.trains
+
 FEW = {
     "loop.steps": "4",
     "loop.save_every": "4",
