@@ -89,8 +89,9 @@ RECIPES = {
     ),
     "restyle.bridge": Recipe(stage="restyle.bridge", fixtures={"vits": "voice"}),
     "restyle.decoder": Recipe(stage="restyle.decoder", fixtures={"vits": "voice"}),
-    "vocoder.vocos": Recipe(stage="vocoder.vocos", data="targets"),
-    "vocoder.source_filter": Recipe(stage="vocoder.source_filter", data="targets"),
+    # The log of near-zero amplitudes, and wrapped phases, amplify rounding: 1e-3 was measured, 2e-2 of gradients.
+    "vocoder.vocos": Recipe(stage="vocoder.vocos", data="targets", slack=100),
+    "vocoder.source_filter": Recipe(stage="vocoder.source_filter", data="targets", slack=10),
 }
 
 
