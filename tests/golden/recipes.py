@@ -89,7 +89,7 @@ RECIPES = {
     ),
     "restyle.bridge": Recipe(stage="restyle.bridge", fixtures={"vits": "voice"}),
     "restyle.decoder": Recipe(stage="restyle.decoder", fixtures={"vits": "voice"}),
-    # The log of near-zero amplitudes, and wrapped phases, amplify rounding: 1e-3 was measured, 2e-2 of gradients.
+    # Logarithms of small amplitudes and wrapped phases amplify rounding: 1e-3 was measured, gradients 2e-2.
     "vocoder.vocos": Recipe(stage="vocoder.vocos", data="targets", slack=100),
     "vocoder.source_filter": Recipe(stage="vocoder.source_filter", data="targets", slack=10),
 }
