@@ -8,7 +8,6 @@ from pathlib import Path
 
 from intona import models
 from intona.errors import UserError, unknown
-from intona.training.opening import table
 
 # stage -> module with `train(size, data, out, overrides, limit_minutes, init)` and `SIZES`
 STAGES = {
@@ -66,6 +65,8 @@ def train(
             raise UserError(f"{stage} takes no --encoder", mend=f"{', '.join(TAKE_ENCODER)} does")
         known = {card.name for card in models.shipped("encoder")}
         more["encoder"] = models.find(encoder) if str(encoder) in known else Path(encoder)
+    from intona.training.opening import table  # loads torch, which the help of a verb does without
+
     # Before what may take minutes: the latents of a corpus, the speech of a frozen voice.
     request = {
         "data": str(Path(data).resolve()),
