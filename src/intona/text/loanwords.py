@@ -28,13 +28,23 @@ _STEMS = """
 тэндэнц тэндэр тэннис тэрмос тэт-а-тэт уик-энд флобэр фонэти фортэпиан фрэнд хай-тэк хедж хостэл хэштэг
 цитадэл чартэр шатэн шедэвр шимпанзэ шоссэ штэпсэл экстрасэнс экстэрн эстэт юнэско
 """
-# Forms to the letter, where the stem alone would catch another word (тесто, степь, кафель, сеть).
-_FORMS = (
-    r"атлэт|безэ|бидэ|карэ|кафэ|пюрэ|тирэ|филэ|шалэ|рэлэ|амбрэ|дэнди|лэди|кюрэ|каратэ|шимпанзэ"
-    r"|тэст(?:ы|ов|ам|ами|ах)?|тэстир[а-я]+|тэстэр[а-я]*|тэстов[а-я]+|тэмп(?:а|у|ом|е|ы|ов|ам|ами|ах)?"
-    r"|тэг(?:а|у|ом|е|и|ов|ам|ами|ах)?|тэнт(?:а|у|ом|е|ы|ов|ам|ами|ах)?|фэн(?:а|у|ом|е|ы|ов|ам|ами|ах)?"
-    r"|отэл(?:ь|я|ю|ем|е|и|ей|ям|ями|ях|ьн[а-я]+)|мэсс(?:а|ы|у|е|ой)|мэйл(?:а|у|ом|е|ы|ов)?"
-)
+# Words that are hard in these forms alone, where the stem by itself would catch another (тесто, кафель, сеть).
+_ALONE = """
+амбрэ атлэт безэ бидэ дэнди каратэ карэ кафэ кюрэ лэди пюрэ рэлэ тирэ филэ шалэ
+"""
+_CASES = "а|у|ом|е|ы|ов|ам|ами|ах"
+_ENDINGS = {
+    **dict.fromkeys(_ALONE.split(), ""),
+    "мэйл": "(?:а|у|ом|е|ы|ов)?",
+    "мэсс": "(?:а|ы|у|е|ой)",
+    "отэл": "(?:ь|я|ю|ем|е|и|ей|ям|ями|ях|ьн[а-я]+)",
+    "тэг": "(?:а|у|ом|е|и|ов|ам|ами|ах)?",
+    "тэмп": f"(?:{_CASES})?",
+    "тэнт": f"(?:{_CASES})?",
+    "тэст": "(?:ы|ов|ам|ами|ах|ир[а-я]+|ов[а-я]+)?",
+    "тэстэр": "[а-я]*",
+    "фэн": f"(?:{_CASES})?",
+}
 _PREFIXES = (
     "авто|био|видео|гипер|кино|макро|микро|мини|мульти|нано|не|пере|под|супер|теле|топ-|фото|эко|электро"
 )
@@ -44,12 +54,11 @@ def _written(sound: str) -> str:
     return sound.replace("э", "[еэ]")
 
 
+_SOUNDS = {sound.replace("э", "е"): sound for sound in (*_STEMS.split(), *_ENDINGS)}
 _HARD = re.compile(
-    rf"^(?P<prefix>{_PREFIXES})?(?:(?P<stem>{'|'.join(_written(s) for s in _STEMS.split())})"
-    rf"|(?P<form>{_written(_FORMS)})$)"
+    rf"^(?:{_PREFIXES})?(?P<stem>{'|'.join(_written(s) for s in _STEMS.split())}"
+    rf"|{'|'.join(f'{_written(s)}(?={ending}$)' for s, ending in _ENDINGS.items())})"
 )
-_SOUNDS = {s.replace("э", "е"): s for s in _STEMS.split()}
-_WHOLE = re.compile(_FORMS)
 
 
 @lru_cache(maxsize=65536)
@@ -58,25 +67,7 @@ def respelled(word: str) -> str:
     m = _HARD.match(word)
     if m is None:
         return word
-    if m["stem"]:
-        sound = _SOUNDS.get(m["stem"].replace("э", "е"), m["stem"])
-        return word[: m.start("stem")] + sound + word[m.end("stem") :]
-    form = m["form"]
-    for i in range(1 << form.count("е")):  # few "е" in a form: the spelling that the list has
-        candidate = _with_e(form, i)
-        if _WHOLE.fullmatch(candidate):
-            return word[: m.start("form")] + candidate
-    return word
-
-
-def _with_e(form: str, mask: int) -> str:
-    out, k = [], 0
-    for ch in form:
-        if ch == "е":
-            ch = "э" if mask >> k & 1 else "е"
-            k += 1
-        out.append(ch)
-    return "".join(out)
+    return word[: m.start("stem")] + _SOUNDS[m["stem"].replace("э", "е")] + word[m.end("stem") :]
 
 
 # Both spellings are words, and the one with "е" is nearly always meant.

@@ -114,9 +114,9 @@ def normalize(text: str, language: str) -> Normalized:
     if not text.strip():
         raise UserError("empty text", where="text")
     base = language.split("-")[0]
-    unreadable = dict.fromkeys(
-        ch for ch in text if not text.isascii() and _category(ch) in ("Cn", "Co", "Cs")
-    )
+    unreadable: dict[str, None] = {}
+    if not _USUAL.fullmatch(text):
+        unreadable |= dict.fromkeys(ch for ch in text if _category(ch) in ("Cn", "Co", "Cs"))
     if base == "ru":
         out = text if _USUAL.fullmatch(text) else _usable(text)
         strange = {c: " " for c in dict.fromkeys(out) if _is_symbol(c) and c not in verbalize_ru.READABLE}
@@ -129,7 +129,9 @@ def normalize(text: str, language: str) -> Normalized:
         out = verbalize_en.verbalize(out) if base == "en" else out
     if base in ("ru", "en"):
         out = _fold(out, base)
-        unreadable |= dict.fromkeys(ch for ch in out if _is_symbol(ch) and (not ch.isascii() or ch in "^~"))
+        unreadable |= dict.fromkeys(
+            ch for ch in dict.fromkeys(out) if _is_symbol(ch) and (not ch.isascii() or ch in "^~")
+        )
     out = out.translate(_AFTER)
     out = _marks(out) if base == "ru" else out.replace(STRESS, " ")
     if base not in ("ru", "en"):

@@ -15,7 +15,6 @@ DIGITS_RU = ["ноль", "один", "два", "три", "четыре", "пят
 DIGITS_EN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 DECIMAL = re.compile(r"(?<![\d.,])(\d{1,15})[.,](\d{1,9})(?![\d]|[.,]\d)")
 PLAIN = re.compile(r"\d+")
-DIGIT = re.compile(r"[\d²³¹⁰-⁹₀-₉①-⑨]")
 CARRY = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
 
 
