@@ -28,7 +28,7 @@ _STEMS = """
 тэндэнц тэндэр тэннис тэрмос тэт-а-тэт уик-энд флобэр фонэти фортэпиан фрэнд хай-тэк хедж хостэл хэштэг
 цитадэл чартэр шатэн шедэвр шимпанзэ шоссэ штэпсэл экстрасэнс экстэрн эстэт юнэско
 """
-# Words that are hard in these forms alone, where the stem by itself would catch another (тесто, кафель, сеть).
+# Hard in these forms alone: the stem by itself would catch another word (тесто, кафель, сеть).
 _ALONE = """
 амбрэ атлэт безэ бидэ дэнди каратэ карэ кафэ кюрэ лэди пюрэ рэлэ тирэ филэ шалэ
 """

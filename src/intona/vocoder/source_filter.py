@@ -15,22 +15,18 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from intona import checkpoint
 from intona import config as configs
 from intona.audio import MelSpec
-from intona.audio.features import mel_filters
-from intona.nn.precision import bf16_wins
-from intona.vocoder.base import BF16, Vocoder
+from intona.vocoder.frames import FrameVocoder, for_features
 from intona.vocoder.source import noise, noise_table, pulses, running_phase
 from intona.vocoder.stft import Stft
-from intona.vocoder.trunk import LOG_RANGE, NETWORK, Trunk, TrunkConfig, normalised, require_fit
+from intona.vocoder.trunk import LOG_RANGE, Trunk, TrunkConfig, normalised, pseudo_inverse
 
 PITCH_BINS = 128
 
@@ -110,8 +106,7 @@ class SourceFilterNetwork(nn.Module):
         self.config, self.spec = config, spec
         self.bins = spec.n_fft // 2 + 1
         self.stft = Stft(spec)
-        inverse = np.linalg.pinv(mel_filters(spec).astype(np.float64)).astype(np.float32)
-        self.register_buffer("pseudo_inverse", torch.from_numpy(inverse.T.copy()), persistent=False)
+        self.register_buffer("pseudo_inverse", pseudo_inverse(spec), persistent=False)
         self.register_buffer("table", noise_table(spec), persistent=False)
         octaves = torch.linspace(math.log2(config.f_min), math.log2(config.f_max), PITCH_BINS)
         self.register_buffer("centres", octaves, persistent=False)
@@ -183,40 +178,10 @@ def bridged(f0: Tensor) -> Tensor:
     return torch.where(f0 > 0, f0, torch.where(after > 0, after, before))
 
 
-class SourceFilter(Vocoder):
-    """A trained network; the arguments are those of `HifiGan`."""
+class SourceFilter(FrameVocoder[SourceFilterNetwork]):
+    """A trained network."""
 
-    def __init__(
-        self,
-        network: SourceFilterNetwork,
-        config: SourceFilterConfig,
-        spec: MelSpec,
-        *,
-        bf16: BF16 = "auto",
-        chunk_frames: int = 1024,
-    ) -> None:
-        self.network, self.config, self.spec = network.eval().requires_grad_(False), config, spec
-        self.chunk_frames = chunk_frames
-        self.device = next(network.parameters()).device
-        self.bf16 = bf16_wins(self.device.type) if bf16 == "auto" else bf16
-
-    @staticmethod
-    def load(
-        directory: Path, *, device: str | torch.device = "cpu", bf16: BF16 = "auto", chunk_frames: int = 1024
-    ) -> SourceFilter:
-        """The averaged weights of a run, a checkpoint or a published model.
-
-        Raises:
-            UserError: missing or damaged files, tensors that do not fit, features of another kind.
-        """
-        path = checkpoint.resolve(directory)
-        config = configs.load(SourceFilterConfig, path / NETWORK)
-        spec = MelSpec.load(path / "features.json")
-        require_fit(config.features, config.n_mels, spec, path)
-        checkpoint.verify(path, state=False)
-        network = SourceFilterNetwork(config, spec)
-        checkpoint.load_weights(network, checkpoint.weights(path, "model."), where=path)
-        return SourceFilter(network.to(device), config, spec, bf16=bf16, chunk_frames=chunk_frames)
+    config_type, network_type = SourceFilterConfig, SourceFilterNetwork
 
     @torch.inference_mode()
     def decode(self, mel: Tensor) -> Tensor:
@@ -241,7 +206,7 @@ class SourceFilter(Vocoder):
         mel: Tensor | None = None
         dropped = spoken = 0  # frames: gone from `mel`, given out
         f0: Tensor | None = None
-        for chunk in [*chunks, None] if isinstance(chunks, (list, tuple)) else _with_end(chunks):
+        for chunk in _with_end(chunks):
             if chunk is not None:
                 chunk = chunk.to(self.device, torch.float32)
                 mel = chunk if mel is None else torch.cat([mel, chunk], dim=1)
@@ -275,5 +240,4 @@ def _with_end(chunks: Iterable[Tensor]) -> Iterator[Tensor | None]:
 
 def untrained(config: SourceFilterConfig, spec: MelSpec) -> SourceFilterNetwork:
     """A network with fresh weights for these features, which its config then names."""
-    named = dataclasses.replace(config, n_mels=spec.n_mels, features=spec.fingerprint())
-    return SourceFilterNetwork(named, spec)
+    return SourceFilterNetwork(for_features(config, spec), spec)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from intona import config as configs
 from intona.audio import MelSpec
+from intona.audio.features import mel_filters
 from intona.errors import UserError
 from intona.nn.conv import Conv
 from intona.nn.convnext import ConvNeXtBlock
@@ -76,6 +78,12 @@ class Trunk(nn.Module):
 def normalised(mel: Tensor) -> Tensor:
     """A log mel of speech brought to mean 0 and deviation 1, about."""
     return (mel - _CENTRE) / _SCALE
+
+
+def pseudo_inverse(spec: MelSpec) -> Tensor:
+    """Of the mel filters, (n_mels, n_fft // 2 + 1): amplitudes to start from (FreeV)."""
+    inverse = np.linalg.pinv(mel_filters(spec).astype(np.float64)).astype(np.float32)
+    return torch.from_numpy(inverse.T.copy())
 
 
 def require_fit(features: str, n_mels: int, spec: MelSpec, where: Path) -> None:

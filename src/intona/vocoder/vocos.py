@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from intona import checkpoint
 from intona import config as configs
 from intona.audio import MelSpec
-from intona.audio.features import mel_filters
-from intona.nn.precision import bf16_wins
-from intona.vocoder.base import BF16, Vocoder
+from intona.vocoder.frames import FrameVocoder, for_features
 from intona.vocoder.stft import Stft
-from intona.vocoder.trunk import LOG_RANGE, NETWORK, Trunk, TrunkConfig, normalised, require_fit
+from intona.vocoder.trunk import LOG_RANGE, Trunk, TrunkConfig, normalised, pseudo_inverse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +88,7 @@ class VocosNetwork(nn.Module):
         self.config = config
         bins = spec.n_fft // 2 + 1
         self.stft = Stft(spec)
-        inverse = np.linalg.pinv(mel_filters(spec).astype(np.float64)).astype(np.float32)
-        self.register_buffer("pseudo_inverse", torch.from_numpy(inverse.T.copy()), persistent=False)
+        self.register_buffer("pseudo_inverse", pseudo_inverse(spec), persistent=False)
         self.trunk = Trunk(config.n_mels, config.trunk)
         self.amplitude_out = nn.Linear(config.trunk.width, bins)
         self.phase_out = nn.Linear(config.trunk.width, 2 * bins)
@@ -120,40 +114,10 @@ class VocosNetwork(nn.Module):
             return self.stft.inverse(refined)
 
 
-class Vocos(Vocoder):
-    """A trained network; the arguments are those of `HifiGan`."""
+class Vocos(FrameVocoder[VocosNetwork]):
+    """A trained network."""
 
-    def __init__(
-        self,
-        network: VocosNetwork,
-        config: VocosConfig,
-        spec: MelSpec,
-        *,
-        bf16: BF16 = "auto",
-        chunk_frames: int = 1024,
-    ) -> None:
-        self.network, self.config, self.spec = network.eval().requires_grad_(False), config, spec
-        self.chunk_frames = chunk_frames
-        self.device = next(network.parameters()).device
-        self.bf16 = bf16_wins(self.device.type) if bf16 == "auto" else bf16
-
-    @staticmethod
-    def load(
-        directory: Path, *, device: str | torch.device = "cpu", bf16: BF16 = "auto", chunk_frames: int = 1024
-    ) -> Vocos:
-        """The averaged weights of a run, a checkpoint or a published model.
-
-        Raises:
-            UserError: missing or damaged files, tensors that do not fit, features of another kind.
-        """
-        path = checkpoint.resolve(directory)
-        config = configs.load(VocosConfig, path / NETWORK)
-        spec = MelSpec.load(path / "features.json")
-        require_fit(config.features, config.n_mels, spec, path)
-        checkpoint.verify(path, state=False)
-        network = VocosNetwork(config, spec)
-        checkpoint.load_weights(network, checkpoint.weights(path, "model."), where=path)
-        return Vocos(network.to(device), config, spec, bf16=bf16, chunk_frames=chunk_frames)
+    config_type, network_type = VocosConfig, VocosNetwork
 
     @torch.inference_mode()
     def decode(self, mel: Tensor) -> Tensor:
@@ -172,5 +136,4 @@ class Vocos(Vocoder):
 
 def untrained(config: VocosConfig, spec: MelSpec) -> VocosNetwork:
     """A network with fresh weights for these features, which its config then names."""
-    named = dataclasses.replace(config, n_mels=spec.n_mels, features=spec.fingerprint())
-    return VocosNetwork(named, spec)
+    return VocosNetwork(for_features(config, spec), spec)
