@@ -16,26 +16,35 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from intona import checkpoint
 from intona import config as configs
 from intona.audio import Audio
-from intona.nn.losses import Losses, Part
+from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
-from intona.systems.vocoder.discriminators import AdversaryConfig, Discriminators
-from intona.systems.vocoder.feed import SegmentFeed, Segments
+from intona.systems.vocoder.feed import Segments
+from intona.systems.vocoder.run import (
+    DEMO_CLIPS,
+    FLOOR,
+    Terms,
+    VocoderRun,
+    VocoderTask,
+    known_bins,
+    train_vocoder,
+)
 from intona.systems.vocoder.targets import Targets
-from intona.training.initial import built_as, start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
-from intona.training.task import Task
 from intona.vocoder.source import unwrapped_phase
-from intona.vocoder.source_filter import PITCH_BINS, SourceFilter, SourceFilterConfig, bridged, untrained
+from intona.vocoder.source_filter import (
+    PITCH_BINS,
+    SourceFilter,
+    SourceFilterConfig,
+    SourceFilterNetwork,
+    bridged,
+    untrained,
+)
 from intona.vocoder.spectral import MultiResolution, emphasis, phase_losses
-from intona.vocoder.trunk import NETWORK, TrunkConfig
+from intona.vocoder.trunk import TrunkConfig
 
-DEMO_CLIPS = 3
-FLOOR = 1e-4
 RESOLUTIONS = ((256, 64), (512, 128), (1024, 256), (2048, 512))
 
 
@@ -66,25 +75,12 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """A whole run; the fields are those of `vocoder.vocos`, and all segments learn the recording."""
+class RunConfig(VocoderRun):
+    """A whole run; all segments learn the recording."""
 
     stage: str = "vocoder.source_filter"
-    size: str = "small"
-    corpus: str = ""
-    clips: int = 0
-    init: str = ""
-    segment: int = 96
-    batch: int = 4
-    band_hz: float = 7000.0
     model: SourceFilterConfig = field(default_factory=SourceFilterConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-
-    def __post_init__(self) -> None:
-        configs.at_least(self, clips=0, segment=16, batch=1)
 
 
 def small() -> RunConfig:
@@ -117,18 +113,15 @@ def toy() -> RunConfig:
 SIZES = {"small": small, "toy": toy}
 
 
-class SourceFilterTask(Task):
+class SourceFilterTask(VocoderTask):
     """The network with its losses."""
 
-    def __init__(self, config: RunConfig, targets: Targets) -> None:
-        super().__init__()
-        self.config, self.targets = config, targets
-        self.model = untrained(config.model, targets.spec)
-        self.resolutions = MultiResolution(RESOLUTIONS)
-        self.discriminators = Discriminators(config.adversary) if config.adversary.adversarial else None
+    config: RunConfig
+    model: SourceFilterNetwork
 
-    def rates(self) -> dict[str, float]:
-        return {"discriminators.": self.config.adversary.rate}
+    def __init__(self, config: RunConfig, targets: Targets) -> None:
+        super().__init__(config, targets, untrained(config.model, targets.spec))
+        self.resolutions = MultiResolution(RESOLUTIONS)
 
     def forward(self, batch: Segments, step: int) -> Losses:
         filters = self.model.filters(batch.mels)
@@ -145,27 +138,16 @@ class SourceFilterTask(Task):
                 weights.voicing,
             ),
         }
-        if self.discriminators is not None:
-            drawn = ItemRandom(self.config.loop.seed, step, ["discriminators"]).uniform()
-            judged = self.discriminators.losses(wave, samples, float(drawn))
-            sizes = self.config.adversary
-            scale = {"discriminator": 1.0, "adversarial": sizes.adversarial, "features": sizes.features}
-            terms |= {k: (v, scale[k]) for k, v in judged.items()}
-        count = torch.tensor(float(len(batch.ids)), device=wave.device)
-        return Losses(
-            parts={k: Part(total=v * count, count=count, weight=w) for k, (v, w) in terms.items() if w > 0}
-        )
+        return self.losses(terms, wave, samples, step)
 
-    def terms(
-        self, filters: Any, batch: Segments, step: int
-    ) -> tuple[dict[str, tuple[Tensor, float]], Tensor, Tensor]:
+    def terms(self, filters: Any, batch: Segments, step: int) -> tuple[Terms, Tensor, Tensor]:
         """The sound's terms with their weights, and the sounds (B, T * hop); all in float32."""
         weights, stft, spec, model = self.config.loss, self.model.stft, self.targets.spec, self.model
         assert batch.pitch is not None
         f0, wrapped = batch.pitch.unbind(-1)
         phase = unwrapped_phase(wrapped, bridged(f0), spec)
         target = stft(batch.samples)
-        known = known_bins(batch.recorded, self.config.band_hz / (spec.sample_rate / 2), target.shape[2])
+        known = known_bins(batch.recorded, self.band, target.shape[2])
         source = model.harmonics(f0, phase)
         harmonic = filters.complex * source
         quiet = filters.noise.exp()
@@ -194,12 +176,6 @@ class SourceFilterTask(Task):
         }
         return terms, draws[0], samples
 
-    def extra_files(self) -> dict[str, Any]:
-        return {
-            "features.json": configs.to_dict(self.targets.spec),
-            NETWORK: configs.to_dict(self.model.config),
-        }
-
     @torch.no_grad()
     def demonstrate(self, out: Path, step: int) -> None:
         """The first dev clips as wavs: the recording's and the network's sound."""
@@ -214,12 +190,6 @@ class SourceFilterTask(Task):
             Audio(samples, rate).write(out / f"{name}-recording.wav")
         for p in self.model.parameters():
             p.requires_grad_(True)  # a vocoder freezes what it is given
-
-
-def known_bins(recorded: Tensor, share: float, bins: int) -> Tensor:
-    """(B, 1, bins) of 1 and 0: up to `share` of the frequency axis for a recording, all for the others."""
-    band = torch.where(recorded, share, 1.0)
-    return (torch.arange(bins, device=recorded.device) <= band[:, None] * (bins - 1))[:, None].float()
 
 
 def pitch_loss(logits: Tensor, f0: Tensor, centres: Tensor, blur: float) -> Tensor:
@@ -238,45 +208,14 @@ def pitch_loss(logits: Tensor, f0: Tensor, centres: Tensor, blur: float) -> Tens
     return (losses * voiced).sum() / voiced.sum().clamp_min(1)
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`; `data` is a directory of `systems.vocoder.targets`."""
-    config = configs.override(built_as(SIZES[size](), init), overrides)
-    before = (
-        configs.load(RunConfig, checkpoint.resolve(out) / "config.json") if checkpoint.steps(out) else None
-    )
-    targets = Targets(data, clips=config.clips or (before.clips if before else 0))
-    model = dataclasses.replace(config.model, n_mels=targets.spec.n_mels, features=targets.spec.fingerprint())
-    config = dataclasses.replace(config, corpus=targets.fingerprint, clips=len(targets.clips), model=model)
-    torch.manual_seed(config.loop.seed)
-    task = SourceFilterTask(config, targets)
-    fresh = [k for k in task.state_dict() if k.startswith("discriminators.")]
-    seconds = targets.spec.seconds(sum(c.n_frames for c in targets.split("train")))
-    return fit_stage(
-        task,
-        config,
-        out,
-        feed=lambda rank, world: SegmentFeed(
-            targets,
-            segment=config.segment,
-            batch=config.batch,
-            teacher=0.0,
-            pitch=True,
-            seed=config.loop.seed,
-            rank=rank,
-            world=world,
-        ),
-        facts={"clips": len(targets.clips), "minutes": f"{seconds / 60:.1f}", "pitch": f"{PITCH_BINS} bins"},
+def train(*, size: str, init: Path | None = None, fabric: Any = None, **how: Any) -> Path:
+    """See `intona.systems.train` and `train_vocoder`."""
+    return train_vocoder(
+        SIZES[size],
+        SourceFilterTask,
+        feed=lambda config: {"teacher": 0.0, "pitch": True},
+        facts={"pitch": f"{PITCH_BINS} bins"},
         init=init,
-        start=lambda task, source: start_from(task, source, added=fresh),
-        limit_minutes=limit_minutes,
         fabric=fabric,
+        **how,
     )

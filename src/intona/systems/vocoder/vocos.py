@@ -16,25 +16,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intona import checkpoint
 from intona import config as configs
 from intona.audio import Audio
-from intona.nn.losses import Losses, Part
+from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
-from intona.systems.vocoder.discriminators import AdversaryConfig, Discriminators
-from intona.systems.vocoder.feed import SegmentFeed, Segments
+from intona.systems.vocoder.feed import Segments
+from intona.systems.vocoder.run import (
+    DEMO_CLIPS,
+    FLOOR,
+    Terms,
+    VocoderRun,
+    VocoderTask,
+    known_bins,
+    train_vocoder,
+)
 from intona.systems.vocoder.targets import Targets
-from intona.training.initial import built_as, start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
-from intona.training.task import Task
 from intona.vocoder.spectral import RESOLUTIONS, MultiResolution, consistency, emphasis, phase_losses
-from intona.vocoder.trunk import NETWORK, TrunkConfig
+from intona.vocoder.trunk import TrunkConfig
 from intona.vocoder.vocos import Spectrum, VocosConfig, VocosNetwork, untrained
-
-DEMO_CLIPS = 3
-FLOOR = 1e-4  # of amplitudes that are compared: -94 dB of the loudest possible bin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,35 +64,21 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(VocoderRun):
     """A whole run.
 
     Attributes:
-        corpus: fingerprint of the targets. clips: how many of them the run uses (0 = those that are there
-            when it starts). init: what it started from ("" = nothing).
-        segment: frames. batch: segments a step.
         teacher: share of segments that learn HiFi-GAN's sound, among those of clips that have it; all others
             learn the recording.
-        band_hz: above this a recording says nothing (the corpora here are of 16 kHz).
     """
 
     stage: str = "vocoder.vocos"
-    size: str = "small"
-    corpus: str = ""
-    clips: int = 0
-    init: str = ""
-    segment: int = 96
-    batch: int = 4
     teacher: float = 1.0
-    band_hz: float = 7000.0
     model: VocosConfig = field(default_factory=VocosConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
-        configs.at_least(self, clips=0, segment=16, batch=1)
+        super().__post_init__()
         configs.within(self, teacher=(0, 1))
 
 
@@ -130,47 +117,30 @@ def toy() -> RunConfig:
 SIZES = {"small": small, "toy": toy}
 
 
-class VocosTask(Task):
+class VocosTask(VocoderTask):
     """The network with its losses."""
 
-    def __init__(self, config: RunConfig, targets: Targets) -> None:
-        super().__init__()
-        self.config, self.targets = config, targets
-        self.model: VocosNetwork = untrained(config.model, targets.spec)
-        self.resolutions = MultiResolution(RESOLUTIONS)
-        self.discriminators = Discriminators(config.adversary) if config.adversary.adversarial else None
+    config: RunConfig
+    model: VocosNetwork
 
-    def rates(self) -> dict[str, float]:
-        return {"discriminators.": self.config.adversary.rate}
+    def __init__(self, config: RunConfig, targets: Targets) -> None:
+        super().__init__(config, targets, untrained(config.model, targets.spec))
+        self.resolutions = MultiResolution(RESOLUTIONS)
 
     def forward(self, batch: Segments, step: int) -> Losses:
         spectrum = self.model.spectrum(batch.mels)
         with torch.autocast(batch.mels.device.type, enabled=False):
             terms, wave, samples = self.terms(spectrum, batch, step)
-        if self.discriminators is not None:
-            drawn = ItemRandom(self.config.loop.seed, step, ["discriminators"]).uniform()
-            judged = self.discriminators.losses(wave, samples, float(drawn))
-            sizes = self.config.adversary
-            weights = {"discriminator": 1.0, "adversarial": sizes.adversarial, "features": sizes.features}
-            terms |= {k: (v, weights[k]) for k, v in judged.items()}
-        count = torch.tensor(float(len(batch.ids)), device=wave.device)
-        return Losses(
-            parts={k: Part(total=v * count, count=count, weight=w) for k, (v, w) in terms.items() if w > 0}
-        )
+        return self.losses(terms, wave, samples, step)
 
-    def terms(
-        self, spectrum: Spectrum, batch: Segments, step: int
-    ) -> tuple[dict[str, tuple[Tensor, float]], Tensor, Tensor]:
+    def terms(self, spectrum: Spectrum, batch: Segments, step: int) -> tuple[Terms, Tensor, Tensor]:
         """Phase A's terms with their weights, and the two sounds (B, T * hop); all in float32.
 
         Validation (step -2) takes every resolution.
         """
         weights, stft, spec = self.config.loss, self.model.stft, self.targets.spec
-        share = self.config.band_hz / (spec.sample_rate / 2)
-        band = torch.where(batch.recorded, share, 1.0)
         target = stft(batch.samples)
-        bins = torch.arange(target.shape[2], device=target.device)
-        known = (bins <= band[:, None] * (len(bins) - 1))[:, None].float()
+        known = known_bins(batch.recorded, self.band, target.shape[2])
         log_amplitude = target.abs().clamp_min(FLOOR).log()
         # Above its band a recording has nothing to say: there the sound is compared with itself.
         predicted = torch.where(known > 0, spectrum.complex, target)
@@ -196,12 +166,6 @@ class VocosTask(Task):
         }
         return terms, wave, samples
 
-    def extra_files(self) -> dict[str, Any]:
-        return {
-            "features.json": configs.to_dict(self.targets.spec),
-            NETWORK: configs.to_dict(self.model.config),
-        }
-
     @torch.no_grad()
     def demonstrate(self, out: Path, step: int) -> None:
         """The first dev clips as wavs: the teacher's, the recording's and the network's sound."""
@@ -217,49 +181,14 @@ class VocosTask(Task):
                 Audio(samples, rate).write(out / f"{name}-{source}.wav")
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`; `data` is a directory of `systems.vocoder.targets`."""
-    config = configs.override(built_as(SIZES[size](), init), overrides)
-    targets = Targets(data, clips=config.clips or _clips_of(out))
-    model = dataclasses.replace(config.model, n_mels=targets.spec.n_mels, features=targets.spec.fingerprint())
-    config = dataclasses.replace(config, corpus=targets.fingerprint, clips=len(targets.clips), model=model)
-    torch.manual_seed(config.loop.seed)
-    task = VocosTask(config, targets)
-    fresh = [k for k in task.state_dict() if k.startswith("discriminators.")]
-    seconds = targets.spec.seconds(sum(c.n_frames for c in targets.split("train")))
-    return fit_stage(
-        task,
-        config,
-        out,
-        feed=lambda rank, world: SegmentFeed(
-            targets,
-            segment=config.segment,
-            batch=config.batch,
-            teacher=config.teacher,
-            seed=config.loop.seed,
-            rank=rank,
-            world=world,
-        ),
-        facts={"clips": len(targets.clips), "minutes": f"{seconds / 60:.1f}"},
+def train(*, size: str, init: Path | None = None, fabric: Any = None, **how: Any) -> Path:
+    """See `intona.systems.train` and `train_vocoder`."""
+    return train_vocoder(
+        SIZES[size],
+        VocosTask,
+        feed=lambda config: {"teacher": config.teacher},
+        facts={},
         init=init,
-        start=lambda task, source: start_from(task, source, added=fresh),
-        limit_minutes=limit_minutes,
         fabric=fabric,
+        **how,
     )
-
-
-def _clips_of(out: Path) -> int:
-    """The clips that a run began with: its folder of targets may have grown since."""
-    if not checkpoint.steps(out):
-        return 0
-    before = configs.load(RunConfig, checkpoint.resolve(out) / "config.json")
-    return before.clips
