@@ -114,24 +114,7 @@ def normalize(text: str, language: str) -> Normalized:
     if not text.strip():
         raise UserError("empty text", where="text")
     base = language.split("-")[0]
-    unreadable: dict[str, None] = {}
-    if not _USUAL.fullmatch(text):
-        unreadable |= dict.fromkeys(ch for ch in text if _category(ch) in ("Cn", "Co", "Cs"))
-    if base == "ru":
-        out = text if _USUAL.fullmatch(text) else _usable(text)
-        strange = {c: " " for c in dict.fromkeys(out) if _is_symbol(c) and c not in verbalize_ru.READABLE}
-        unreadable |= dict.fromkeys(strange) | dict.fromkeys("".join(_FOOTNOTE.findall(out)))
-        out = _FOOTNOTE.sub("", out)
-        # Before dashes and hyphens are unified: a minus sign must be seen.
-        out = clean(verbalize_ru.verbalize(out.translate(str.maketrans(strange))))
-    else:
-        out = clean(_MINUS.sub("-", text))
-        out = verbalize_en.verbalize(out) if base == "en" else out
-    if base in ("ru", "en"):
-        out = _fold(out, base)
-        unreadable |= dict.fromkeys(
-            ch for ch in dict.fromkeys(out) if _is_symbol(ch) and (not ch.isascii() or ch in "^~")
-        )
+    out, unreadable = _verbalized(text, base)
     out = out.translate(_AFTER)
     out = _marks(out) if base == "ru" else out.replace(STRESS, " ")
     if base not in ("ru", "en"):
@@ -155,6 +138,30 @@ def normalize(text: str, language: str) -> Normalized:
             "no words in the text", where=f'text "{_show(text)}"', mend="write something to be read aloud"
         )
     return Normalized(tokens, tuple(unreadable))
+
+
+def _verbalized(text: str, base: str) -> tuple[str, dict[str, None]]:
+    """Cleaned text with numbers, signs and abbreviations in words, and the characters without a reading."""
+    unreadable: dict[str, None] = {}
+    usual = _USUAL.fullmatch(text) is not None
+    if not usual:
+        unreadable |= dict.fromkeys(ch for ch in text if _category(ch) in ("Cn", "Co", "Cs"))
+    if base == "ru":
+        if not usual:
+            text = _usable(text)
+            strange = [c for c in dict.fromkeys(text) if _is_symbol(c) and c not in verbalize_ru.READABLE]
+            unreadable |= dict.fromkeys([*strange, *"".join(_FOOTNOTE.findall(text))])
+            text = _FOOTNOTE.sub("", text).translate(str.maketrans(dict.fromkeys(strange, " ")))
+        # Before dashes and hyphens are unified: a minus sign must be seen.
+        out = clean(verbalize_ru.verbalize(text))
+    else:
+        out = clean(_MINUS.sub("-", text))
+        out = verbalize_en.verbalize(out) if base == "en" else out
+    if base in ("ru", "en"):
+        out = _fold(out, base)
+        left = (ch for ch in dict.fromkeys(out) if _is_symbol(ch) and (not ch.isascii() or ch in "^~"))
+        unreadable |= dict.fromkeys(left)
+    return out, unreadable
 
 
 def _is_symbol(ch: str) -> bool:
