@@ -80,8 +80,21 @@ def _python() -> list[Finding]:
 
 
 def _core() -> list[Finding]:
-    names = ("numpy", "scipy", "safetensors", "soundfile", "soxr", "tyro", "num2words", "tokenizers", "rich")
-    absent = [n for n in names if not _importable(n)]
+    names = (
+        *(
+            "numpy",
+            "scipy",
+            "safetensors",
+            "soundfile",
+            "soxr",
+            "tyro",
+            "num2words",
+            "ru-normalizr",
+            "pymorphy3",
+        ),
+        *("razdel", "tokenizers", "rich"),
+    )
+    absent = [n for n in names if not _importable(n.replace("-", "_"))]
     if absent:
         return [
             Finding(
