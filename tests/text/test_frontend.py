@@ -156,7 +156,7 @@ def test_batch_equals_one_by_one(ru):
         ("шоссе", "ʂ ɐ s s ˈɛ"), ("отель", "ɐ t ˈɛ lʲ"), ("кафе", "k ɐ f ˈɛ"), ("тест", "t ˈɛ s t"),
         ("модель", "m ɐ d ˈɛ lʲ"), ("бизнес", "bʲ ˈi z n ɨ s"), ("проект", "p r ɐ ˈɛ k t"),
         ("тесто", "tʲ ˈe s t ə"), ("степь", "sʲ tʲ ˈe pʲ"), ("температ+ура", "tʲ ɪ m pʲ ɪ r ɐ t ˈu r ə"),
-        ("к+афель", "k ˈa fʲ ɪ lʲ"), ("интер+ес", "ɪ nʲ tʲ ɪ rʲ ˈe s"),
+        ("к+афель", "k ˈa fʲ ɪ lʲ"), ("интер+ес", "ɪ nʲ tʲ ɪ rʲ ˈe s"), ("атл+ет", "ɐ t lʲ ˈe t"),
     ],
 )  # fmt: skip
 def test_hard_consonants_of_loanwords(ru, text, phones):
