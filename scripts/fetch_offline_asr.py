@@ -51,7 +51,7 @@ def install() -> None:
         wanted.write_text("\n".join(lines) + "\n")
         command = [sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes", "-r", str(wanted)]
         if subprocess.run(command, check=False).returncode:
-            raise UserError("pip could not install the wheels", mend="see its message above")
+            raise UserError("pip could not install the wheels", hint="see its message above")
 
 
 if __name__ == "__main__":

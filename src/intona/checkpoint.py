@@ -65,12 +65,12 @@ def save(run: Path, step: int, *, tensors: dict[str, dict[str, Tensor]], files: 
         _flush(run)
     except OSError as e:
         shutil.rmtree(temporary, ignore_errors=True)
-        mend = {
+        hint = {
             errno.ENOSPC: "free some space and start the same command again: it resumes",
             errno.EACCES: "check the permissions",
             errno.EROFS: "the file system is read-only",
         }.get(e.errno or 0, "the earlier checkpoint is intact")
-        raise UserError(f"checkpoint not written ({e.strerror or e})", where=final, mend=mend) from None
+        raise UserError(f"checkpoint not written ({e.strerror or e})", where=final, hint=hint) from None
     return final
 
 
@@ -103,8 +103,8 @@ def resolve(path: Path) -> Path:
     if found:
         return path / f"step-{found[-1]:08d}"
     if not path.exists():
-        raise UserError("no such model directory", where=path, mend="`intona models` lists what is shipped")
-    raise UserError("holds no checkpoint", where=path, mend="give a run directory of `intona train`")
+        raise UserError("no such model directory", where=path, hint="`intona models` lists what is shipped")
+    raise UserError("holds no checkpoint", where=path, hint="give a run directory of `intona train`")
 
 
 def step_of(path: Path) -> int | None:
@@ -145,17 +145,17 @@ def verify(checkpoint: Path, *, state: bool = True) -> None:
         if name.startswith("state/") and not state:
             continue
         if not path.is_file():
-            raise UserError("missing from the checkpoint", where=path, mend="use an earlier step-* directory")
+            raise UserError("missing from the checkpoint", where=path, hint="use an earlier step-* directory")
         size = path.stat().st_size
         if size != entry.get("bytes"):
             raise UserError(
                 f"truncated: {size} bytes of {entry.get('bytes')}",
                 where=path,
-                mend="use an earlier step-* directory",
+                hint="use an earlier step-* directory",
             )
         if sha256(path) != entry.get("sha256"):
             raise UserError(
-                "damaged: its checksum differs", where=path, mend="use an earlier step-* directory"
+                "damaged: its checksum differs", where=path, hint="use an earlier step-* directory"
             )
     if not {"model.safetensors", "ema.safetensors"} & index.keys():
         raise UserError("lists no weights", where=checkpoint / INDEX)
@@ -196,7 +196,7 @@ def publish(
         os.rename(temporary, out)
     except OSError as e:
         raise UserError(
-            f"not published ({e.strerror or e})", where=out, mend="what stood there stands"
+            f"not published ({e.strerror or e})", where=out, hint="what stood there stands"
         ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -273,7 +273,7 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Pa
         raise UserError(
             f"{n} weights do not fit the config; {first} is {kind}",
             where=where,
-            mend="use the config it was trained with",
+            hint="use the config it was trained with",
         )
     with torch.no_grad():
         for k, v in own.items():

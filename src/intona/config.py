@@ -117,7 +117,7 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
                 raise UserError(
                     f'unknown config key "{dotted}"',
                     where=where,
-                    mend=nearest(key, known) + (f" under {prefix}" if prefix else ""),
+                    hint=nearest(key, known) + (f" under {prefix}" if prefix else ""),
                 )
             if i < len(keys) - 1:
                 node = node[key]
@@ -169,7 +169,7 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
         fields = {f.name: f for f in dataclasses.fields(kind) if f.init}
         for key in value:
             if key not in fields:
-                raise UserError(f'unknown key "{key}"', where=where, mend=nearest(key, fields))
+                raise UserError(f'unknown key "{key}"', where=where, hint=nearest(key, fields))
         for name, f in fields.items():
             if (
                 name not in value
@@ -189,7 +189,7 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
     if origin is typing.Literal:
         if value not in args:
             raise UserError(
-                f"{_show(value)} is not a choice", where=where, mend=nearest(str(value), map(str, args))
+                f"{_show(value)} is not a choice", where=where, hint=nearest(str(value), map(str, args))
             )
         return value
     if origin is not None and origin in (typing.Union, types.UnionType):

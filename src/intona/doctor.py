@@ -1,4 +1,4 @@
-"""What is installed, what is missing, and the command that mends it."""
+"""What is installed, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Finding:
     part: str
     state: State
     found: str
-    mend: str = ""
+    hint: str = ""
 
 
 def examine() -> list[Finding]:
@@ -56,7 +56,7 @@ def examine() -> list[Finding]:
         except Exception as e:
             name = check.__name__.strip("_")
             findings.append(
-                Finding(part=name, state="missing", found=f"{type(e).__name__}: {e}", mend="reinstall it")
+                Finding(part=name, state="missing", found=f"{type(e).__name__}: {e}", hint="reinstall it")
             )
     return findings
 
@@ -74,7 +74,7 @@ def _python() -> list[Finding]:
     where = f"{version} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return [
         Finding(
-            part="python", state="ok" if ok else "missing", found=where, mend="" if ok else "use Python 3.11+"
+            part="python", state="ok" if ok else "missing", found=where, hint="" if ok else "use Python 3.11+"
         )
     ]
 
@@ -101,7 +101,7 @@ def _core() -> list[Finding]:
                 part="core",
                 state="missing",
                 found=f"no {', '.join(absent)}",
-                mend=f"pip install {' '.join(absent)}",
+                hint=f"pip install {' '.join(absent)}",
             )
         ]
     return [Finding(part="core", state="ok", found=", ".join(f"{n} {_version(n)}" for n in names[:4]))]
@@ -110,7 +110,7 @@ def _core() -> list[Finding]:
 def _torch() -> list[Finding]:
     if not _importable("torch"):
         return [
-            Finding(part="torch", state="missing", found="not installed", mend="pip install torch==2.13.0")
+            Finding(part="torch", state="missing", found="not installed", hint="pip install torch==2.13.0")
         ]
     import torch
 
@@ -130,15 +130,15 @@ def _espeak() -> list[Finding]:
     if _importable("espeakng_loader"):
         return [Finding(part="espeak-ng", state="ok", found=f"espeakng_loader {_version('espeakng-loader')}")]
     command = "brew install espeak-ng" if sys.platform == "darwin" else "sudo apt-get install espeak-ng"
-    mend = f"{command}, or pip install espeakng-loader"
-    return [Finding(part="espeak-ng", state="missing", found="no library (text to phonemes)", mend=mend)]
+    hint = f"{command}, or pip install espeakng-loader"
+    return [Finding(part="espeak-ng", state="missing", found="no library (text to phonemes)", hint=hint)]
 
 
 def _stress() -> list[Finding]:
     if _importable("silero_stress"):
         return [Finding(part="silero-stress", state="ok", found=_version("silero-stress"))]
     found = "not installed: Russian stress from marks in the text, else a guess"
-    return [Finding(part="silero-stress", state="optional", found=found, mend="pip install silero-stress")]
+    return [Finding(part="silero-stress", state="optional", found=found, hint="pip install silero-stress")]
 
 
 def _vocoder() -> list[Finding]:
@@ -152,8 +152,8 @@ def _vocoder() -> list[Finding]:
                 found=", ".join(f"{c.name} ({c.megabytes:.0f} MB)" for c in weights),
             )
         ]
-    mend = "take the whole repository or the whole wheel: models/ holds it"
-    return [Finding(part="vocoder", state="missing", found="no weights", mend=mend)]
+    hint = "take the whole repository or the whole wheel: models/ holds it"
+    return [Finding(part="vocoder", state="missing", found="no weights", hint=hint)]
 
 
 def _bare(name: str) -> models.Card | None:
@@ -168,8 +168,8 @@ def _voices() -> list[Finding]:
     voices = models.shipped("voice")
     if voices:
         return [Finding(part="voices", state="ok", found=", ".join(c.name for c in voices))]
-    mend = "train one: intona train prosody.gradtts --data DIR --out RUN"
-    return [Finding(part="voices", state="missing", found="none is shipped here", mend=mend)]
+    hint = "train one: intona train prosody.gradtts --data DIR --out RUN"
+    return [Finding(part="voices", state="missing", found="none is shipped here", hint=hint)]
 
 
 def _extras() -> list[Finding]:
@@ -177,9 +177,9 @@ def _extras() -> list[Finding]:
     for extra, packages in EXTRAS.items():
         absent = [name for name, module in packages.items() if not _importable(module)]
         if absent:
-            mend = f"pip install 'intona[{extra}]'  (in a checkout: pip install -e '.[{extra}]')"
+            hint = f"pip install 'intona[{extra}]'  (in a checkout: pip install -e '.[{extra}]')"
             findings.append(
-                Finding(part=f"extra: {extra}", state="optional", found=f"no {', '.join(absent)}", mend=mend)
+                Finding(part=f"extra: {extra}", state="optional", found=f"no {', '.join(absent)}", hint=hint)
             )
         else:
             versions = ", ".join(f"{name} {_version(name)}" for name in packages)
@@ -191,7 +191,7 @@ def _whisper() -> list[Finding]:
     if whisper_ready():
         return [Finding(part="whisper-base", state="ok", found="weights installed")]
     found = "no weights installed (transcripts and word error rates)"
-    return [Finding(part="whisper-base", state="optional", found=found, mend="make offline")]
+    return [Finding(part="whisper-base", state="optional", found=found, hint="make offline")]
 
 
 def _disk() -> list[Finding]:
@@ -202,7 +202,7 @@ def _disk() -> list[Finding]:
                 part="disk",
                 state="optional",
                 found=f"{free / 1e9:.1f} GB free here",
-                mend="free some: runs need 2 GB",
+                hint="free some: runs need 2 GB",
             )
         ]
     return [Finding(part="disk", state="ok", found=f"{free / 1e9:.0f} GB free here")]

@@ -1,4 +1,4 @@
-"""Errors for people: what went wrong, where, and the command or edit that mends it."""
+"""Errors for people: what went wrong, where, and the command or edit that fixes it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SHORTEST_START = 3  # letters of a name that is completed: "synth" -> "synthesiz
 
 
 class UserError(Exception):
-    """A mistake that the person at the keyboard can mend. The CLI prints it as one line and exits 1.
+    """A mistake that the person at the keyboard can hint. The CLI prints it as one line and exits 1.
 
     Args:
         what: what is wrong, in the user's words ("the file holds no audio").
         where: the file, field or line it was found at.
-        mend: what to type or change.
+        hint: what to type or change.
     """
 
-    def __init__(self, what: str, *, where: object = None, mend: str | None = None) -> None:
-        self.what, self.where, self.mend = what, where, mend
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = what, where, hint
         parts = [f"{where}: {what}" if where is not None else what]
-        if mend:
-            parts.append(mend)
+        if hint:
+            parts.append(hint)
         # One line, whatever the pieces held: an error must survive `grep` and a log collector.
         super().__init__(" ".join("; ".join(parts).split()))
 
@@ -68,4 +68,4 @@ def nearest(name: str, options: Iterable[str], *, cutoff: float = SIMILAR) -> st
 
 def unknown(kind: str, name: str, options: Iterable[str], *, where: object = None) -> NoReturn:
     """Refuse an unknown name and offer the nearest known one."""
-    raise UserError(f'unknown {kind} "{name}"', where=where, mend=nearest(name, options))
+    raise UserError(f'unknown {kind} "{name}"', where=where, hint=nearest(name, options))

@@ -18,7 +18,7 @@ FILES = ("*.json", "*.safetensors", "pytorch_model.bin")
 def require_transformers(what: str) -> None:
     """Raises UserError, in the name of `what`, where it is not installed."""
     if importlib.util.find_spec("transformers") is None:
-        raise UserError(f"{what} needs transformers, which is not installed", mend=MEND)
+        raise UserError(f"{what} needs transformers, which is not installed", hint=MEND)
 
 
 def local(model: str) -> Path:
@@ -46,17 +46,17 @@ def fetch(model: str, *, patterns: Sequence[str] = FILES, ask: bool = True) -> P
         return path
     if path.is_absolute() or model.startswith(".") or model.count("/") != 1:
         what = "is a file, not the directory of a model" if path.is_file() else "no such directory"
-        raise UserError(what, where=model, mend="give a directory or a hub id (OWNER/NAME)")
+        raise UserError(what, where=model, hint="give a directory or a hub id (OWNER/NAME)")
     try:
         from huggingface_hub import snapshot_download
 
         return Path(snapshot_download(model, allow_patterns=list(patterns), local_files_only=not ask))
     except Exception as e:  # the hub client has many kinds of error; each means the same to the user
         if not ask:
-            raise UserError("is not on this machine", where=model, mend=NAME_IT) from None
+            raise UserError("is not on this machine", where=model, hint=NAME_IT) from None
         raise UserError(
             f'"{model}" is no directory and cannot be fetched from the hub ({type(e).__name__})',
-            mend="give a directory, or connect to the hub once",
+            hint="give a directory, or connect to the hub once",
         ) from None
 
 
@@ -75,7 +75,7 @@ def fetch_kind(model: str, kind: str, *, patterns: Sequence[str] = FILES, ask: b
     if said != kind:
         raise UserError(f'a "{said}" model, not {kind}', where=path)
     if "transformers_weights" in found:  # transformers would read that file, and our hash be of another
-        raise UserError("names a file of weights", where=path, mend="remove transformers_weights")
+        raise UserError("names a file of weights", where=path, hint="remove transformers_weights")
     weights_file(directory)
     return directory
 

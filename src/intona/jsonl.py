@@ -45,7 +45,7 @@ def read_row(line: str, *, where: str, fields: str = "") -> dict[str, Any]:
     return value
 
 
-def read_jsonl(path: Path, *, mend: str = "") -> list[dict[str, Any]]:
+def read_jsonl(path: Path, *, hint: str = "") -> list[dict[str, Any]]:
     """Rows of a finished file, of any size; an unreadable one is an error that names its line.
 
     Raises:
@@ -62,7 +62,7 @@ def read_jsonl(path: Path, *, mend: str = "") -> list[dict[str, Any]]:
     except OSError as e:
         raise UserError(f"cannot be read ({e.strerror})", where=path) from None
     except (ValueError, RecursionError) as e:
-        raise UserError(f"line {len(rows) + 1} is not valid ({e})", where=path, mend=mend) from None
+        raise UserError(f"line {len(rows) + 1} is not valid ({e})", where=path, hint=hint) from None
     return rows
 
 

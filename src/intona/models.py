@@ -83,7 +83,7 @@ def find(name_or_dir: str | os.PathLike[str], *, kind: str | None = None) -> Pat
         raise UserError("no such model directory", where=text)
     known = [c.name for c in shipped(kind)]
     raise UserError(
-        f'no shipped {kind or "model"} and no directory is named "{text[:80]}"', mend=nearest(text, known)
+        f'no shipped {kind or "model"} and no directory is named "{text[:80]}"', hint=nearest(text, known)
     )
 
 

@@ -98,7 +98,7 @@ def _axes(title: str) -> tuple[Any, Any]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError("matplotlib is not installed", mend="pip install 'intona[plot]'") from None
+        raise UserError("matplotlib is not installed", hint="pip install 'intona[plot]'") from None
     figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

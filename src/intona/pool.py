@@ -65,7 +65,7 @@ def pooled(
         except BrokenProcessPool:
             raise DeadWorker(
                 "a worker process died (out of memory?)",
-                mend="the same command goes on where it stopped; --workers 1 needs the least memory",
+                hint="the same command goes on where it stopped; --workers 1 needs the least memory",
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

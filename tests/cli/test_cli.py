@@ -134,7 +134,7 @@ def test_unknown_flag_is_wrong_usage():
     ("error", "code", "line"),
     [
         (
-            UserError("holds no audio", where="a.wav", mend="give a wav"),
+            UserError("holds no audio", where="a.wav", hint="give a wav"),
             1,
             "error: a.wav: holds no audio; give a wav",
         ),
@@ -155,7 +155,7 @@ def test_unknown_flag_is_wrong_usage():
             ModuleNotFoundError("No module named 'lightning.fabric'", name="lightning.fabric"),
             1,
             'error: the package "lightning" is not installed; '
-            "see `intona doctor` for the command that mends it",
+            "see `intona doctor` for the command that fixes it",
         ),
         (
             ZeroDivisionError("division\nby zero"),
@@ -231,4 +231,4 @@ def test_doctor_json_is_data_on_stdout():
     assert parts["python"]["state"] == "ok"
     missing = [f for f in parts.values() if f["state"] == "missing"]
     assert done.returncode == int(bool(missing))
-    assert all(f["mend"] for f in parts.values() if f["state"] != "ok")
+    assert all(f["hint"] for f in parts.values() if f["state"] != "ok")

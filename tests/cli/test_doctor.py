@@ -1,4 +1,4 @@
-"""`intona doctor`: each missing piece is found and comes with what mends it."""
+"""`intona doctor`: each missing piece is found and comes with how to fix it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_missing_espeak(absent, monkeypatch: pytest.MonkeyPatch):
     absent("espeakng_loader")
     monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: None)
     found = finding("espeak-ng")
-    assert found.state == "missing" and "espeak" in found.mend
+    assert found.state == "missing" and "espeak" in found.hint
 
 
 def test_the_wheel_of_espeak_is_enough(monkeypatch: pytest.MonkeyPatch):
@@ -48,7 +48,7 @@ def test_the_wheel_of_espeak_is_enough(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    ("module", "part", "mend"),
+    ("module", "part", "hint"),
     [
         ("silero_stress", "silero-stress", "pip install silero-stress"),
         ("lightning", "extra: train", "pip install 'intona[train]'"),
@@ -57,10 +57,10 @@ def test_the_wheel_of_espeak_is_enough(monkeypatch: pytest.MonkeyPatch):
         ("faster_whisper", "whisper-base", "make offline"),
     ],
 )
-def test_a_missing_extra_is_no_error(absent, module: str, part: str, mend: str):
+def test_a_missing_extra_is_no_error(absent, module: str, part: str, hint: str):
     absent(module)
     found = finding(part)
-    assert found.state == "optional" and mend in found.mend
+    assert found.state == "optional" and hint in found.hint
 
 
 def test_a_missing_core_package_is_an_error(absent, capsys: pytest.CaptureFixture[str]):
@@ -73,7 +73,7 @@ def test_a_missing_core_package_is_an_error(absent, capsys: pytest.CaptureFixtur
 
 def test_no_models(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(models, "folders", list)
-    assert finding("voices").state == "missing" and "intona train" in finding("voices").mend
+    assert finding("voices").state == "missing" and "intona train" in finding("voices").hint
     assert finding("vocoder").state == "missing"
 
 
@@ -89,5 +89,5 @@ def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(models, "folders", broken)
     assert finding("voices") == doctor.Finding(
-        part="voices", state="missing", found="RuntimeError: no card", mend="reinstall it"
+        part="voices", state="missing", found="RuntimeError: no card", hint="reinstall it"
     )

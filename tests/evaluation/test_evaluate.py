@@ -240,13 +240,13 @@ def test_a_judge_that_is_not_installed_stays_visible(
 ) -> None:
     """12. Its column says so in each row; nothing else loses its place."""
     absent = Unavailable(
-        name="mos", measures=(Measure(name="mos", title="Predictor"),), reason="not installed", mend="get it"
+        name="mos", measures=(Measure(name="mos", title="Predictor"),), reason="not installed", hint="get it"
     )
     report = _run(folder("ours"), manifest, tmp_path, Level(), absent)
     text = to_markdown(report)
     assert "| Predictor |" in text
     assert text.count("not installed") == 3  # main table, scored-only table, how to get it
-    assert to_json(report)["unavailable"]["mos"] == {"reason": "not installed", "mend": "get it"}
+    assert to_json(report)["unavailable"]["mos"] == {"reason": "not installed", "hint": "get it"}
 
 
 def test_interval_is_an_interval_and_not_a_deviation(

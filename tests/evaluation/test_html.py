@@ -110,7 +110,7 @@ def report_of(
         "speakers": 1,
         "manifest_sha256": "a" * 64,
         "measures": [measure, other],
-        "unavailable": {"mos": {"reason": "not installed", "mend": f"pip install {EVIL}"}},
+        "unavailable": {"mos": {"reason": "not installed", "hint": f"pip install {EVIL}"}},
         "rows": rows,
         "differences": [
             {"system": s, "against": systems[0], "measure": "wer", "paired": paired, "p_holm": 0.0008}

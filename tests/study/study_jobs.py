@@ -32,7 +32,7 @@ def die(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, times
 
 
 def refuse(*, out: Path, needs: dict[str, Path], limit_minutes: float | None) -> None:
-    raise UserError("no good", mend="none")
+    raise UserError("no good", hint="none")
 
 
 def warn(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, text: str) -> None:

@@ -24,7 +24,7 @@ def judge(*measures: str, asr: str = "none", name: str = "judge") -> Job:
 
 
 def test_a_measure_that_cannot_be_taken_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = Unavailable(name="distillmos", measures=(), reason="not installed", mend="pip install x")
+    gone = Unavailable(name="distillmos", measures=(), reason="not installed", hint="pip install x")
     monkeypatch.setattr(judges, "distillmos", lambda: gone)
     monkeypatch.setattr(ge2e, "weights_path", lambda: None)
     whole = plan(judge("distillmos", "timing"), judge("distillmos", "speaker", "asr", name="b"))

@@ -136,7 +136,7 @@ def require_same(a: MelSpec, b: MelSpec, where: object = None) -> None:
         raise UserError(
             f"mel spectrograms of two kinds ({a.fingerprint()} and {b.fingerprint()}): {fields}",
             where=where,
-            mend="use parts made for the same features, or prepare the data again",
+            hint="use parts made for the same features, or prepare the data again",
         )
 
 
@@ -149,7 +149,7 @@ def log_mel(audio: Audio, spec: MelSpec) -> np.ndarray:
     if audio.sample_rate != spec.sample_rate:
         raise UserError(
             f"the audio is at {audio.sample_rate} Hz, the features at {spec.sample_rate} Hz",
-            mend=f"use audio.resample({spec.sample_rate})",
+            hint=f"use audio.resample({spec.sample_rate})",
         )
     total = spec.n_frames(len(audio.samples))
     if len(audio.samples) <= spec.pad or total < 1:

@@ -207,7 +207,7 @@ def _check_values(samples: np.ndarray, where: str) -> None:
         raise UserError(
             f"peak {peak:.3g}, where full scale is 1",
             where=where,
-            mend="scale the samples to between -1 and 1",
+            hint="scale the samples to between -1 and 1",
         )
 
 
@@ -224,7 +224,7 @@ def encode_audio(
     try:
         soundfile.write(buffer, samples, rate, format=format, subtype=subtype)
     except soundfile.LibsndfileError:  # flac ends at 655 350 Hz
-        raise UserError(f"{rate} Hz cannot be written as {format}", mend="resample it") from None
+        raise UserError(f"{rate} Hz cannot be written as {format}", hint="resample it") from None
     return buffer.getvalue()
 
 
@@ -234,7 +234,7 @@ def _quantise(audio: Audio, subtype: str, clip: Clip) -> np.ndarray:
         raise UserError("the signal holds NaN or infinite samples and is not written")
     if audio.peak > 1:
         if clip == "refuse":
-            raise UserError(f"peak {audio.peak:.3f}, above full scale", mend='scale it, or use clip="scale"')
+            raise UserError(f"peak {audio.peak:.3f}, above full scale", hint='scale it, or use clip="scale"')
         if clip == "scale":
             x = x / np.float32(audio.peak)
         elif clip != "saturate":
@@ -263,7 +263,7 @@ def write_audio(
     path = Path(path)
     format = _FORMATS.get(path.suffix.lower())
     if format is None:
-        raise UserError(f'cannot write sound as "{path.suffix}"', where=path, mend="name it .wav or .flac")
+        raise UserError(f'cannot write sound as "{path.suffix}"', where=path, hint="name it .wav or .flac")
     data = encode_audio(audio, format=format, subtype=subtype, clip=clip)
     with written_whole(path) as temporary, open(temporary, "wb") as f:
         f.write(data)

@@ -134,7 +134,7 @@ def _harvest(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: 
     if world is None:
         raise UserError(
             "harvest needs pyworld, which cannot be imported",
-            mend="pip install pyworld 'setuptools<81', or use method=\"yin\"",
+            hint="pip install pyworld 'setuptools<81', or use method=\"yin\"",
         )
     # Frames at twice the rate; the odd ones fall on (t + 1/2) * hop.
     f0, _ = world.harvest(

@@ -1,7 +1,7 @@
 """The command line: a table of verbs, each imported only when it is called.
 
 Data goes to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an error (one line says what,
-where and the mend), 2 wrong usage, 130 Ctrl-C. `INTONA_DEBUG=1` shows the traceback of any error.
+where, and a hint), 2 wrong usage, 130 Ctrl-C. `INTONA_DEBUG=1` shows the traceback of any error.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ VERBS: dict[str, Verb] = {
     "study": Verb("intona.cli.study:main", "run a whole study: every arm, judged together, one page"),
     "publish": Verb("intona.cli.publish:main", "make a small model of a run, with a card"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
-    "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, what mends it"),
+    "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, how to fix it"),
 }
 
 
@@ -121,7 +121,7 @@ def run(action: Callable[[], int | None]) -> int:
 
 
 def explain(error: BaseException) -> str:
-    """One line for any error: what happened, where, and what mends it."""
+    """One line for any error: what happened, where, and how to fix it."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError) or (
@@ -132,7 +132,7 @@ def explain(error: BaseException) -> str:
         package = error.name.partition(".")[0]
         if package == "intona":
             return f"this build has no {error.name}; update or reinstall intona"
-        return f'the package "{package}" is not installed; see `intona doctor` for the command that mends it'
+        return f'the package "{package}" is not installed; see `intona doctor` for the command that fixes it'
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         return f"{where}{error.strerror or type(error).__name__}"

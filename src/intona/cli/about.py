@@ -50,7 +50,7 @@ def models_main(arguments: list[str]) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Show what is installed, what is missing, and the command that mends it.
+    """Show what is installed, what is missing, and the command that fixes it.
 
     Exit code 1 when something that speaking needs is missing; a missing extra is no error.
     """
@@ -68,7 +68,7 @@ def doctor_main(arguments: list[str]) -> int:
         print(json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2))
     else:
         marks = {"ok": "ok", "missing": "MISSING", "optional": "–"}
-        _table(("", "part", "found", "mend"), [(marks[f.state], f.part, f.found, f.mend) for f in findings])
+        _table(("", "part", "found", "hint"), [(marks[f.state], f.part, f.found, f.hint) for f in findings])
     return int(any(f.state == "missing" for f in findings))
 
 

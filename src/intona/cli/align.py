@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"{request.seed} is not between 0 and 2^63 - 1", where="--seed")
     if not request.data.is_dir():
         raise UserError(
-            "no such directory", where=request.data, mend="make it with `intona prepare LAYOUT SRC OUT`"
+            "no such directory", where=request.data, hint="make it with `intona prepare LAYOUT SRC OUT`"
         )
     if request.labels:
         from intona.data.transfer import transfer

@@ -86,9 +86,9 @@ def main(arguments: list[str]) -> None:
         _show(request, None)
         return
     if request.manifest is None:
-        raise UserError("no manifest", where="--manifest", mend="give id|text lines: what was to be said")
+        raise UserError("no manifest", where="--manifest", hint="give id|text lines: what was to be said")
     if not request.wavs:
-        raise UserError("no folder of wavs", mend="intona evaluate NAME=WAVDIR --manifest M.csv --out REPORT")
+        raise UserError("no folder of wavs", hint="intona evaluate NAME=WAVDIR --manifest M.csv --out REPORT")
     if request.workers is not None and not 0 <= request.workers <= 1024:
         raise UserError(f"{request.workers} is not between 0 and 1024", where="--workers")
     if request.beam < 1:
@@ -167,7 +167,7 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
         return None
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n) <= 100_000):
-        raise UserError(f'"{text}" is no I/N with 1 <= I <= N', where="--shard", mend="such as 2/8")
+        raise UserError(f'"{text}" is no I/N with 1 <= I <= N', where="--shard", hint="such as 2/8")
     return int(i), int(n)
 
 
@@ -199,15 +199,15 @@ def _check_files(request: Evaluate, systems: list[System], manifest: Any) -> Non
     from intona.evaluation.wavs import bad_files, index_folder
 
     count = "or give --bad-files count: it is a failed output then"
-    folders = [(s.folder, f"mend or remove it, {count}") for s in systems if request.bad_files == "refuse"]
+    folders = [(s.folder, f"fix or remove it, {count}") for s in systems if request.bad_files == "refuse"]
     if request.reference is not None:
-        folders.append((request.reference, "recordings must be whole: mend it, or leave its row out"))
-    for folder, mend in folders:
+        folders.append((request.reference, "recordings must be whole: fix it, or leave its row out"))
+    for folder, hint in folders:
         files, _ = index_folder(folder, manifest)
         if bad := bad_files(files.values()):
             path, why = bad[0]
             more = f" (and {len(bad) - 1} more files)" if len(bad) > 1 else ""
-            raise UserError(f"{why}{more}", where=path, mend=mend)
+            raise UserError(f"{why}{more}", where=path, hint=hint)
 
 
 def _folders(systems: list[System]) -> dict[str, Path]:

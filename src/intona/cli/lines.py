@@ -95,10 +95,10 @@ def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Lines
     else:
         where = "stdin"
         if sys.stdin is None or sys.stdin.isatty():
-            raise UserError("no text", mend=f"try: {example}")
+            raise UserError("no text", hint=f"try: {example}")
         raw = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
-        raise UserError(f"more than {MAX_BYTES >> 20} MB of text", where=where, mend="split it")
+        raise UserError(f"more than {MAX_BYTES >> 20} MB of text", where=where, hint="split it")
     try:
         whole = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
@@ -109,13 +109,13 @@ def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Lines
         raise UserError("no text to speak", where=where)
     if len(lines) > MAX_LINES:
         raise UserError(
-            f"{len(lines)} lines, more than the {MAX_LINES} allowed", where=where, mend="split it"
+            f"{len(lines)} lines, more than the {MAX_LINES} allowed", where=where, hint="split it"
         )
     for line in lines:
         if len(line.text) > MAX_CHARS:
             raise UserError(
                 f"{len(line.text)} characters, more than the {MAX_CHARS} that one line may have",
                 where=where if len(lines) == 1 else f"{where}: line {line.number}",
-                mend="put each paragraph on a line of its own and use --file",
+                hint="put each paragraph on a line of its own and use --file",
             )
     return Lines(lines, where)

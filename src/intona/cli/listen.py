@@ -65,7 +65,7 @@ def _score(request: Listen) -> None:
     if request.reports or request.kind or request.out:
         raise UserError("goes with --key, --allow and --json only", where="--score")
     if request.key is None:
-        raise UserError("no key", where="--key", mend="give the folder that --out made")
+        raise UserError("no key", where="--key", hint="give the folder that --out made")
     if request.allow < 0:
         raise UserError(f"{request.allow} is less than 0", where="--allow")
     from intona.evaluation.listen import read_key, read_ratings, score
@@ -82,10 +82,10 @@ def _score(request: Listen) -> None:
 
 def _build(request: Listen) -> None:
     if request.kind is None:
-        raise UserError("no kind of test", where="--kind", mend="mos, intmos, cmos or mushra")
+        raise UserError("no kind of test", where="--kind", hint="mos, intmos, cmos or mushra")
     if request.out is None:
-        mend = "intona listen REPORT --kind mos --out DIR"
-        raise UserError("no folder for the test", where="--out", mend=mend)
+        hint = "intona listen REPORT --kind mos --out DIR"
+        raise UserError("no folder for the test", where="--out", hint=hint)
     wavs = {}
     for pair in request.wavs:
         name, found, folder = pair.partition("=")

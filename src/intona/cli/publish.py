@@ -56,9 +56,9 @@ def main(arguments: list[str]) -> None:
     source = checkpoint.resolve(request.run)
     out = request.out
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / checkpoint.INDEX).is_file()):
-        raise UserError("holds something else than a published model", where=out, mend="name a new folder")
+        raise UserError("holds something else than a published model", where=out, hint="name a new folder")
     if out.resolve() == source.resolve() or (out / "state").exists():
-        raise UserError("is a checkpoint itself", where=out, mend="name a new folder")
+        raise UserError("is a checkpoint itself", where=out, hint="name a new folder")
     further = {} if request.card is None else configs.read_json(request.card)
     if not isinstance(further, dict):
         raise UserError("a card is a table of fields", where=request.card)
@@ -97,7 +97,7 @@ def facts(source: Path) -> dict[str, Any]:
         raise UserError(
             f"a run of {config.get('stage', 'another kind')} is no model by itself",
             where=source,
-            mend="publish the voice or the text encoder that is built on it",
+            hint="publish the voice or the text encoder that is built on it",
         )
     if not {"stage", "size"} <= config.keys():
         raise UserError("not the config of a run", where=source / CONFIG)

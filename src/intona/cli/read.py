@@ -39,7 +39,7 @@ class Read:
 def main(arguments: list[str]) -> None:
     request = tyro.cli(Read, prog="intona read", args=arguments)
     if request.text and request.file is not None:
-        raise UserError("a text and a file were both given", where="--file", mend="give one of them")
+        raise UserError("a text and a file were both given", where="--file", hint="give one of them")
     lines = read_lines(request.text, request.file, example='intona read "В 1812 г. было 5 °C."')
     lexicon = None if request.lexicon is None else Lexicon.read(request.lexicon)
     for line in lines:

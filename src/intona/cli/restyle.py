@@ -50,9 +50,9 @@ class RestyleRequest:
         """Refuse wrong input before anything slow is loaded; the text."""
         text = " ".join(self.text).strip()
         if not text:
-            raise UserError("no text to speak", mend='try: intona restyle "Hello." --style "calm, low"')
+            raise UserError("no text to speak", hint='try: intona restyle "Hello." --style "calm, low"')
         if self.style is not None and not self.style.strip():
-            raise UserError("an empty style", where="--style", mend='such as "calm, low, slow"')
+            raise UserError("an empty style", where="--style", hint='such as "calm, low, slow"')
         if not (math.isfinite(self.guidance) and 0 <= self.guidance <= 100):
             raise UserError(f"{self.guidance:g} is not between 0 and 100", where="--guidance")
         if not 1 <= self.steps <= 1000:

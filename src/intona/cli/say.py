@@ -90,7 +90,7 @@ class Say:
             if value is not None and not (math.isfinite(value) and 0 <= value <= 3600):
                 raise UserError(f"{value:g} is not between 0 and 3600", where=flag)
         if self.text and self.file is not None:
-            raise UserError("a text and a file were both given", where="--file", mend="give one of them")
+            raise UserError("a text and a file were both given", where="--file", hint="give one of them")
 
     def options(self) -> dict[str, Any]:
         return {
@@ -201,13 +201,13 @@ def _check_target(output: str, paths: list[Path] | None) -> None:
     if paths is None:
         if sys.stdout.isatty():
             raise UserError(
-                "a wav would fill the terminal", where="-o -", mend="pipe it, or give -o a file name"
+                "a wav would fill the terminal", where="-o -", hint="pipe it, or give -o a file name"
             )
         return
     if not output.strip():
         raise UserError("an empty file name", where="-o")
     if paths[0].suffix.lower() not in (".wav", ".flac"):
-        raise UserError(f'unknown audio format "{paths[0].suffix}"', where=output, mend="use .wav or .flac")
+        raise UserError(f'unknown audio format "{paths[0].suffix}"', where=output, hint="use .wav or .flac")
     try:
         paths[0].parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:

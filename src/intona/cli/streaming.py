@@ -103,7 +103,7 @@ def pcm(audio: Audio) -> np.ndarray:
     import numpy as np
 
     if not np.isfinite(audio.samples).all():
-        raise UserError("the speech holds NaN or infinite samples", mend="try another seed")
+        raise UserError("the speech holds NaN or infinite samples", hint="try another seed")
     return np.round(np.clip(audio.samples, -1, 1) * 32767).astype("<i2")
 
 

@@ -79,7 +79,7 @@ class Study:
         if self.name not in STUDIES:
             unknown("study", self.name, STUDIES)
         if not self.data.is_dir():
-            raise UserError("no such directory", where=self.data, mend="make it with `intona prepare`")
+            raise UserError("no such directory", where=self.data, hint="make it with `intona prepare`")
         if self.out.is_file():
             raise UserError("is a file, not a folder", where=self.out)
         for option in OPTIONS:
@@ -88,7 +88,7 @@ class Study:
                 raise UserError(
                     f"study {self.name} has no such option",
                     where=f"--{option.replace('_', '-')}",
-                    mend=f"it belongs to: {', '.join(having) or 'no study here'}",
+                    hint=f"it belongs to: {', '.join(having) or 'no study here'}",
                 )
         if self.texts is not None and not self.texts.exists():
             raise UserError("no such file or directory", where=self.texts)
@@ -106,7 +106,7 @@ class Study:
             seeds = tuple(int(s) for s in self.seeds.split(","))
         except ValueError:
             raise UserError(
-                f'"{self.seeds}" is no list of seeds', where="--seeds", mend="such as 0,1"
+                f'"{self.seeds}" is no list of seeds', where="--seeds", hint="such as 0,1"
             ) from None
         if any(not 0 <= s < 2**31 for s in seeds):
             raise UserError("a seed is between 0 and 2^31 - 1", where="--seeds")

@@ -51,10 +51,10 @@ def main(arguments: list[str]) -> None:
     if request.limit_minutes is not None and not 0 < request.limit_minutes < 1e6:
         raise UserError(f"{request.limit_minutes:g} is not a number of minutes", where="--limit-minutes")
     if request.stage.count(".") != 1 or not all(request.stage.split(".")):
-        raise UserError(f'"{request.stage}" is not SYSTEM.STAGE', mend="such as prosody.gradtts")
+        raise UserError(f'"{request.stage}" is not SYSTEM.STAGE', hint="such as prosody.gradtts")
     if not request.data.is_dir():
         raise UserError(
-            "no such directory", where=request.data, mend="make it with `intona prepare LAYOUT SRC OUT`"
+            "no such directory", where=request.data, hint="make it with `intona prepare LAYOUT SRC OUT`"
         )
 
     from intona import systems
@@ -131,7 +131,7 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
         key = flag[2:].replace("-", "_")
         close = difflib.get_close_matches(flag, OWN_FLAGS, n=1, cutoff=0.85)
         if "." not in key and close:
-            raise UserError(f'unknown flag "{flag}"', where="intona train", mend=f"did you mean {close[0]}?")
+            raise UserError(f'unknown flag "{flag}"', where="intona train", hint=f"did you mean {close[0]}?")
         if not equals:
             takes = i < len(arguments) and not arguments[i].startswith("--")
             value = arguments[i] if takes else "true"

@@ -35,14 +35,14 @@ class Transcribe:
 def main(arguments: list[str]) -> int:
     request = tyro.cli(Transcribe, prog="intona transcribe", args=arguments)
     if not request.files:
-        raise UserError("no file", mend="intona transcribe FILE… --model RUN")
+        raise UserError("no file", hint="intona transcribe FILE… --model RUN")
     if not 1 <= request.beam <= 64:
         raise UserError(f"{request.beam} is not between 1 and 64", where="--beam")
     if request.model is None:
         raise UserError(
             "which model is to listen?",
             where="--model",
-            mend="meld-ru (Russian, knows one reader), or train one: intona train meld.joint",
+            hint="meld-ru (Russian, knows one reader), or train one: intona train meld.joint",
         )
 
     from intona.audio.blocks import read_blocks

@@ -104,7 +104,7 @@ class Loader:
         self.prepared, self.items = prepared, prepared.items(split)
         if not self.items:
             raise UserError(
-                f'the split "{split}" is empty', where=prepared.root, mend=f"prepare with --{split} N"
+                f'the split "{split}" is empty', where=prepared.root, hint=f"prepare with --{split} N"
             )
         self.sampler = DurationBatchSampler(
             [i.n_frames for i in self.items],

@@ -74,7 +74,7 @@ def boundary_errors(
             ends = np.concatenate([[0], np.cumsum(durations[k])]) / frames_per_second
             errors += [abs(ends[i] - t) for i, t in wanted.items()]
     if not errors:
-        raise UserError("no word edge to compare", mend="the labels and the durations share no utterance")
+        raise UserError("no word edge to compare", hint="the labels and the durations share no utterance")
     ms = 1000 * np.array(errors)
     return BoundaryErrors(
         n=len(ms),

@@ -199,7 +199,7 @@ def find_ffmpeg() -> str:
     if program := shutil.which("ffmpeg"):
         return program
     raise UserError(
-        "G.722 recordings need the ffmpeg program", mend="apt-get install ffmpeg, or convert them to wav"
+        "G.722 recordings need the ffmpeg program", hint="apt-get install ffmpeg, or convert them to wav"
     )
 
 

@@ -156,7 +156,7 @@ def learn_correspondence(
     """
     if not pairs:
         raise UserError(
-            "no utterance has both symbols and labels", mend="prepare a corpus that brings phone labels"
+            "no utterance has both symbols and labels", hint="prepare a corpus that brings phone labels"
         )
     symbols = tuple(sorted({s for a, _ in pairs for s in a}))
     labels = tuple(sorted({s for _, b in pairs for s in b}))

@@ -51,7 +51,7 @@ def split_sizes(n: int, dev: int | None, test: int | None) -> tuple[int, int]:
     dev = min(20, max(small, n // 20)) if dev is None else dev
     if dev < 0 or test < 0 or dev + test >= n:
         raise UserError(
-            f"dev {dev} + test {test} of {n} utterances leave none to train on", mend="lower --dev, --test"
+            f"dev {dev} + test {test} of {n} utterances leave none to train on", hint="lower --dev, --test"
         )
     return dev, test
 

@@ -46,7 +46,7 @@ class Journal:
         identity: what is being prepared; a journal of something else is refused, unless nothing of it is
             worth keeping: it holds no utterance yet, or was refused itself.
         max_dropped: share of recordings that may be dropped. A journal that was refused for more is begun
-            anew, for the recordings may have been mended.
+            anew, for the recordings may have been repaired.
 
     Raises:
         UserError: the directory holds other files, another preparation, or is being written right now.
@@ -65,10 +65,10 @@ class Journal:
     def __enter__(self) -> Journal:
         path = self.out / JOURNAL
         if self.out.exists() and not self.out.is_dir():
-            raise UserError("is a file", where=self.out, mend="choose another OUT")
+            raise UserError("is a file", where=self.out, hint="choose another OUT")
         if self.out.is_dir() and not path.exists() and any(self.out.iterdir()):
             raise UserError(
-                "is not empty and was not begun by prepare", where=self.out, mend="choose another OUT"
+                "is not empty and was not begun by prepare", where=self.out, hint="choose another OUT"
             )
         (self.out / "audio").mkdir(parents=True, exist_ok=True)
         self._log = open(path, "r+b" if path.exists() else "w+b")
@@ -77,7 +77,7 @@ class Journal:
                 fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise UserError(
-                    "another prepare is writing there", where=self.out, mend="wait for it"
+                    "another prepare is writing there", where=self.out, hint="wait for it"
                 ) from None
         part = self.out / PART
         if not part.exists() and (self.out / "mels.bin").exists():
@@ -170,7 +170,7 @@ class Journal:
                 if row.get("identity") != self.identity:
                     if _worth_keeping(self._log):
                         what = "holds an unfinished preparation of another corpus or with other settings"
-                        raise UserError(what, where=self.out, mend="remove it, or repeat its own command")
+                        raise UserError(what, where=self.out, hint="remove it, or repeat its own command")
                     break
             elif REFUSED in row:
                 refused = True

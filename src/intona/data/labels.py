@@ -120,7 +120,7 @@ def read_textgrid(path: Path) -> dict[str, list[Label]]:
         rows = _intervals(tokens, name, width=2 if kind == "IntervalTier" else 1)
         if kind == "IntervalTier":
             if name in tiers:
-                raise UserError(f'has two tiers "{name}"', where=path, mend="rename or remove one")
+                raise UserError(f'has two tiers "{name}"', where=path, hint="rename or remove one")
             tiers[name] = _without_gaps(rows, max(start, first), min(end, last))
     if len(names) != declared:
         raise UserError(f"declares {declared} tiers and holds {len(names)}", where=path)
@@ -208,7 +208,7 @@ def _intervals(tokens: _Tokens, name: str, *, width: int) -> list[Label]:
         raise UserError(
             f'tier "{name}" declares {declared} {what} and holds {len(rows)}',
             where=tokens.path,
-            mend="correct its size, or export it again",
+            hint="correct its size, or export it again",
         )
     return rows
 
@@ -278,7 +278,7 @@ def _text(path: Path) -> str:
     except OSError as e:
         raise UserError(f"cannot be read ({e.strerror})", where=path) from None
     if raw.startswith(b"ooBinaryFile"):
-        raise UserError("a binary TextGrid", where=path, mend='save it in Praat with "Save as text file"')
+        raise UserError("a binary TextGrid", where=path, hint='save it in Praat with "Save as text file"')
     try:
         return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:

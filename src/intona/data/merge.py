@@ -34,9 +34,9 @@ def merge(sources: Sequence[Path | str], out: Path | str) -> Report:
         raise UserError("a merge needs two or more prepared directories")
     names = [r.resolve().name for r in roots]
     if len(set(names)) != len(names):
-        raise UserError(f"two sources have the same name: {names}", mend="rename one: ids are made of it")
+        raise UserError(f"two sources have the same name: {names}", hint="rename one: ids are made of it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError("is not empty", where=out, mend="choose another OUT")
+        raise UserError("is not empty", where=out, hint="choose another OUT")
     corpora = [Prepared.open(r) for r in roots]
     frontends = _check(corpora)
     work = out.with_name(f".{out.name}.{os.getpid()}.tmp")
@@ -48,7 +48,7 @@ def merge(sources: Sequence[Path | str], out: Path | str) -> Report:
         os.replace(work, out)
     except OSError as e:
         raise UserError(
-            f"cannot be written ({e.strerror})", where=out, mend="make room or choose another OUT"
+            f"cannot be written ({e.strerror})", where=out, hint="make room or choose another OUT"
         ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -65,7 +65,7 @@ def _check(corpora: Sequence[Prepared]) -> dict[str, Any]:
                 raise UserError(
                     f'phonemes of "{language}" were made differently: {"; ".join(lines)}',
                     where=corpus.root,
-                    mend="prepare both with the same version and --phonemes",
+                    hint="prepare both with the same version and --phonemes",
                 )
     return frontends
 
@@ -87,7 +87,7 @@ def _write(
         for corpus, name in zip(corpora, names, strict=True):
             with open(corpus.root / "mels.bin", "rb") as f:
                 shutil.copyfileobj(f, mels, 1 << 22)
-            for row in read_jsonl(corpus.root / "manifest.jsonl", mend=PREPARE):
+            for row in read_jsonl(corpus.root / "manifest.jsonl", hint=PREPARE):
                 item = corpus[row["id"]]
                 id = f"{name}/{item.id}"
                 speaker = number[corpus.speakers[item.speaker]]

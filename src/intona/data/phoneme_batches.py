@@ -59,7 +59,7 @@ def phoneme_places(prepared: Prepared, split: str = "train", *, min_frames: int 
         raise UserError(
             f'no aligned phoneme in the split "{split}"',
             where=prepared.root,
-            mend="run `intona align DATA` once",
+            hint="run `intona align DATA` once",
         )
     table = np.concatenate(rows, axis=1).astype(np.int64)
     return PhonemePlaces(
@@ -142,7 +142,7 @@ class _PhonemeSampler:
             differs = [k for k in now if was.get(k) != now[k]]
             raise UserError(
                 f"the order of the data cannot be continued: {', '.join(differs)} changed",
-                mend="resume with the same data, batch, seed and number of ranks",
+                hint="resume with the same data, batch, seed and number of ranks",
             )
         self.step = int(state["step"])
 
@@ -195,7 +195,7 @@ class MixedPhonemeSampler(_PhonemeSampler):
         if len(self.usable) < self._need:
             raise UserError(
                 f"{len(self.usable)} utterances where a batch over all ranks needs {self._need}",
-                mend=f"lower the batch to {len(self.usable) * per_utterance // world_size} or less",
+                hint=f"lower the batch to {len(self.usable) * per_utterance // world_size} or less",
             )
         common = np.bincount(places.kind)[places.kind].astype(np.float64)
         self._weight = 1 / common if balance == "phonemes" else np.ones(len(places))
@@ -251,7 +251,7 @@ class SamePhonemeSampler(_PhonemeSampler):
         if not self._groups:
             raise UserError(
                 f"no phoneme stands in {need} utterances, which a batch over all ranks needs",
-                mend=f"lower the batch to {most // world_size} or less",
+                hint=f"lower the batch to {most // world_size} or less",
             )
         self.kinds = tuple(self._groups)
         sizes = np.array([len(g) for g in self._groups.values()], dtype=np.float64)

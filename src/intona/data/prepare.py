@@ -74,7 +74,7 @@ class PrepareConfig:
 def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> Report:
     """Prepare a corpus. The same call again continues an interrupted one and returns a finished one's report.
 
-    One that was refused at its end (nothing kept, too much dropped) is made anew, with what was mended in the
+    One that was refused at its end (nothing kept, too much dropped) is made anew, with what was fixed in the
     meantime; where only `max_dropped` was raised it is finished. A finished one is made anew where it dropped
     something and its table has changed since, or left labels out and these have changed, as long as nothing
     was added to the directory.
@@ -91,7 +91,7 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
     config, src, out = config or PrepareConfig(), Path(src), Path(out)
     began = time.monotonic()
     if config.speaker and not config.speaker.isprintable():
-        raise UserError(f"{config.speaker!a} cannot be shown", where="speaker", mend="give a plain name")
+        raise UserError(f"{config.speaker!a} cannot be shown", where="speaker", hint="give a plain name")
     source = read_corpus(
         layout,
         src,
@@ -104,14 +104,14 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
     identity = _identity(layout, entries, src, config)
     if (out / MARK).is_file():
         origin = read_mark(out).get("origin")
-        mended = _is_mended(out, origin, identity, entries) and reopen(out, {e.id for e in entries})
-        if origin == identity and not mended:
+        repaired = _is_repaired(out, origin, identity, entries) and reopen(out, {e.id for e in entries})
+        if origin == identity and not repaired:
             return Report.load(out)
-        if not mended:
+        if not repaired:
             raise UserError(
                 "holds a corpus that was prepared otherwise",
                 where=out,
-                mend="remove it or choose another OUT",
+                hint="remove it or choose another OUT",
             )
     try:
         with Journal(out, identity, config.spec.n_mels, max_dropped=config.max_dropped) as journal:
@@ -124,8 +124,8 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
         return _complete(out, journal, config, layout, script, identity, began, cleaned, splits)
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
-            mend = "make room or choose another OUT, then run the same command again"
-            raise UserError(f"cannot be written ({e.strerror})", where=out, mend=mend) from None
+            hint = "make room or choose another OUT, then run the same command again"
+            raise UserError(f"cannot be written ({e.strerror})", where=out, hint=hint) from None
         raise
 
 
@@ -140,11 +140,11 @@ def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
         raise UserError(
             f"none of {len(bad)} lines can be used; {bad[0].id}: {bad[0].reason}, {bad[0].detail}",
             where=src,
-            mend="is it the right layout? docs/data.md says what each expects",
+            hint="is it the right layout? docs/data.md says what each expects",
         )
 
 
-def _is_mended(out: Path, origin: Any, identity: dict[str, Any], entries: list[Record | BadLine]) -> bool:
+def _is_repaired(out: Path, origin: Any, identity: dict[str, Any], entries: list[Record | BadLine]) -> bool:
     """Whether a finished preparation with the same settings may lack what the corpus has by now."""
     report = Report.load(out)
     if origin != identity:
@@ -215,14 +215,14 @@ def _complete(
     if not kept:
         journal.refuse()
         raise UserError(
-            f"nothing is left of the corpus: {common}", where=out, mend="see rejected.jsonl there"
+            f"nothing is left of the corpus: {common}", where=out, hint="see rejected.jsonl there"
         )
     if too_many_dropped(len(kept), len(rejected), config.max_dropped):
         journal.refuse()
         raise UserError(
             f"{len(rejected)} of {len(kept) + len(rejected)} recordings would be dropped: {common}",
             where=out,
-            mend=f"see rejected.jsonl there, or raise max_dropped (now {config.max_dropped:g})",
+            hint=f"see rejected.jsonl there, or raise max_dropped (now {config.max_dropped:g})",
         )
     speakers = sorted({row["speaker"] for row in kept})
     number = {name: i for i, name in enumerate(speakers)}
@@ -238,7 +238,7 @@ def _complete(
         raise UserError(
             f"what is left of the corpus, {held} recordings, is all of dev and test: {common}",
             where=out,
-            mend="lower --dev, --test, or see rejected.jsonl there",
+            hint="lower --dev, --test, or see rejected.jsonl there",
         )
     journal.finish_mels(labels)
     taken = time.monotonic() - began

@@ -60,7 +60,7 @@ class Prepared:
         )
         tokenizer = load_tokenizer(root / "tokenizer.json")
         if not isinstance(tokenizer, PhonemeTokenizer):
-            raise UserError("not a phoneme tokenizer", where=root / "tokenizer.json", mend=PREPARE)
+            raise UserError("not a phoneme tokenizer", where=root / "tokenizer.json", hint=PREPARE)
         self.tokenizer: PhonemeTokenizer = tokenizer
         self.speakers: tuple[str, ...] = tuple(mark["speakers"])
         self.languages: tuple[str, ...] = tuple(mark["languages"])
@@ -78,26 +78,26 @@ class Prepared:
         """Open and check a prepared directory: format, checksums of its tables, size of its mels.
 
         Raises:
-            UserError: not prepared, not finished, another format, altered or damaged; says how to mend it.
+            UserError: not prepared, not finished, another format, altered or damaged; says how to fix it.
         """
         root = Path(directory)
         if not (root / MARK).is_file():
             half = (root / "journal.jsonl").is_file()
             what = "its preparation was not finished" if half else "not a prepared corpus"
-            mend = "run the same intona prepare again" if half else "make one with intona prepare"
-            raise UserError(what, where=root, mend=mend)
+            hint = "run the same intona prepare again" if half else "make one with intona prepare"
+            raise UserError(what, where=root, hint=hint)
         mark = read_mark(root)
         for name in SEALED:
             if sha256_file(root / name) != mark["sha256"].get(name):
-                raise UserError("altered or damaged since it was prepared", where=root / name, mend=PREPARE)
+                raise UserError("altered or damaged since it was prepared", where=root / name, hint=PREPARE)
         try:
             size = (root / "mels.bin").stat().st_size
         except OSError:
-            raise UserError("missing", where=root / "mels.bin", mend=PREPARE) from None
+            raise UserError("missing", where=root / "mels.bin", hint=PREPARE) from None
         prepared = cls(root, mark)
         expected = mark["frames"] * prepared.spec.n_mels * 2
         if size != expected:
-            raise UserError(f"{size} bytes where {expected} belong", where=root / "mels.bin", mend=PREPARE)
+            raise UserError(f"{size} bytes where {expected} belong", where=root / "mels.bin", hint=PREPARE)
         return prepared
 
     def __len__(self) -> int:
@@ -153,7 +153,7 @@ class Prepared:
         """The corpus's own phone labels in the time of the trimmed recording; None where it has none."""
         if self._labels is None:
             path = self.root / "labels.jsonl"
-            rows = read_jsonl(path, mend=PREPARE) if path.is_file() else []
+            rows = read_jsonl(path, hint=PREPARE) if path.is_file() else []
             self._labels = {
                 row["id"]: [Label(float(a), float(b), str(c)) for a, b, c in row["labels"]] for row in rows
             }
@@ -190,11 +190,11 @@ def read_mark(root: Path) -> dict[str, Any]:
     mark = read_json(root / MARK, max_bytes=64 << 20)
     if not isinstance(mark, dict) or mark.get("format") != FORMAT:
         found = mark.get("format") if isinstance(mark, dict) else None
-        raise UserError(f"prepared format {found!r}, this version reads {FORMAT}", where=root, mend=PREPARE)
+        raise UserError(f"prepared format {found!r}, this version reads {FORMAT}", where=root, hint=PREPARE)
     kinds = {"fingerprint": str, "sha256": dict, "frames": int, "speakers": list, "languages": list}
     for key, kind in kinds.items():
         if not isinstance(mark.get(key), kind):
-            raise UserError(f'damaged: "{key}" is not a {kind.__name__}', where=root / MARK, mend=PREPARE)
+            raise UserError(f'damaged: "{key}" is not a {kind.__name__}', where=root / MARK, hint=PREPARE)
     return mark
 
 
@@ -210,13 +210,13 @@ def sha256_file(path: Path) -> str:
     try:
         return sha256(path)
     except OSError as e:
-        raise UserError(f"cannot be read ({e.strerror})", where=path, mend=PREPARE) from None
+        raise UserError(f"cannot be read ({e.strerror})", where=path, hint=PREPARE) from None
 
 
 def _read_items(root: Path, n_speakers: int, frames: int) -> list[Item]:
     path = root / "manifest.jsonl"
     items: list[Item] = []
-    for number, row in enumerate(read_jsonl(path, mend=PREPARE), 1):
+    for number, row in enumerate(read_jsonl(path, hint=PREPARE), 1):
         try:
             words = tuple(Word(str(w[0]), int(w[1]), int(w[2])) for w in row["words"])
             item = Item(**{**row, "phonemes": tuple(row["phonemes"]), "words": words})
@@ -230,7 +230,7 @@ def _read_items(root: Path, n_speakers: int, frames: int) -> list[Item]:
             if "/" in item.file or item.file in ("", ".", ".."):
                 raise ValueError("file is not a plain name")
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as e:
-            raise UserError(f"line {number} is not an item ({e})", where=path, mend=PREPARE) from None
+            raise UserError(f"line {number} is not an item ({e})", where=path, hint=PREPARE) from None
         items.append(item)
     return items
 
@@ -240,7 +240,7 @@ def _read_splits(path: Path, items: Mapping[str, Item]) -> dict[str, list[str]]:
     out = {name: sorted(table.get(name, [])) for name in SPLITS}
     ids = [i for part in out.values() for i in part]
     if len(ids) != len(set(ids)) or set(ids) != set(items):
-        raise UserError("does not divide the manifest's utterances", where=path, mend=PREPARE)
+        raise UserError("does not divide the manifest's utterances", where=path, hint=PREPARE)
     return out
 
 
@@ -248,7 +248,7 @@ def _read_durations(root: Path, items: Mapping[str, Item]) -> tuple[dict[str, np
     path = root / "durations.jsonl"
     if not path.is_file():
         return {}, None
-    header, *rows = read_jsonl(path, mend=PREPARE) or [{}]
+    header, *rows = read_jsonl(path, hint=PREPARE) or [{}]
     out: dict[str, np.ndarray] = {}
     for row in rows:
         id, numbers = row.get("id"), row.get("durations")
@@ -257,8 +257,8 @@ def _read_durations(root: Path, items: Mapping[str, Item]) -> tuple[dict[str, np
         values = np.asarray(numbers, dtype=object if nested else None)
         problem = "no such utterance" if item is None else _duration_problem(item, values)
         if problem:
-            mend = "make it again with intona align"
-            raise UserError(f'durations of "{id}": {problem}', where=path, mend=mend)
+            hint = "make it again with intona align"
+            raise UserError(f'durations of "{id}": {problem}', where=path, hint=hint)
         out[row["id"]] = values.astype(np.int64)
     return out, header.get("source")
 

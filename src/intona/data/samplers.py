@@ -49,11 +49,11 @@ class DurationBatchSampler:
     ) -> None:
         self.lengths = np.asarray(lengths, dtype=np.int64)
         if self.lengths.ndim != 1 or not len(self.lengths):
-            raise UserError("nothing to make batches of", mend="look at the corpus's report.json")
+            raise UserError("nothing to make batches of", hint="look at the corpus's report.json")
         if (longest := int(self.lengths.max())) > max_frames:
             count = int((self.lengths > max_frames).sum())
             what = f"{count} utterances are longer than max_frames = {max_frames} (longest {longest})"
-            raise UserError(what, mend=f"raise max_frames to {longest}, or prepare with a lower max_seconds")
+            raise UserError(what, hint=f"raise max_frames to {longest}, or prepare with a lower max_seconds")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
         if max_items is not None and max_items < 1:
@@ -140,7 +140,7 @@ class DurationBatchSampler:
             differs = [k for k in now if was.get(k) != now[k]]
             raise UserError(
                 f"the order of the data cannot be continued: {', '.join(differs)} changed",
-                mend="resume with the same data, limits, seed and number of ranks",
+                hint="resume with the same data, limits, seed and number of ranks",
             )
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
 

@@ -181,7 +181,7 @@ class Script:
         language = self.config.language or record.language
         if not language:
             raise UserError(
-                f'the layout "{self.layout}" does not say its language', mend="add --language CODE"
+                f'the layout "{self.layout}" does not say its language', hint="add --language CODE"
             )
         return language
 

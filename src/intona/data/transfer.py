@@ -174,7 +174,7 @@ def transfer(prepared_dir: Path | str) -> TransferReport:
     items = list(prepared)
     labels = {i.id: tidy(stored) for i in items if (stored := prepared.labels(i))}
     if not labels:
-        raise UserError("the corpus brought no phone labels", where=prepared.root, mend="run intona align")
+        raise UserError("the corpus brought no phone labels", where=prepared.root, hint="run intona align")
     durations, report = transfer_items(
         {i.id: i.phonemes for i in items},
         labels,

@@ -104,7 +104,7 @@ def run_jobs(
     except DeadWorker:
         raise UserError(
             "a worker process died while reading a recording (out of memory?)",
-            mend="run the same command again to go on; --workers 0 shows at which file",
+            hint="run the same command again to go on; --workers 0 shows at which file",
         ) from None
 
 

@@ -102,7 +102,7 @@ class Bridge:
             noise: draws of the shape of x1, one a step; None adds none.
         """
         if not 1 <= steps < self.interval:
-            raise UserError(f"{steps} bridge steps", mend=f"take 1 to {self.interval - 1}")
+            raise UserError(f"{steps} bridge steps", hint=f"take 1 to {self.interval - 1}")
         places = torch.linspace(0, self.interval - 1, steps + 1, dtype=torch.float64).round().long().tolist()
         x = x1
         for t, previous in zip(places[:0:-1], places[-2::-1], strict=True):

@@ -78,7 +78,7 @@ def ddim(
         UserError: eta above 0 and no noise.
     """
     if eta and noise is None:
-        raise UserError("the ancestral solver draws noise, and this model gives it none", mend="take ddim")
+        raise UserError("the ancestral solver draws noise, and this model gives it none", hint="take ddim")
     times = torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)
     alpha, sigma = process.alpha(times), process.sigma(times)
     for i in range(steps):
@@ -124,14 +124,14 @@ def solve(
             outside (0, 1].
     """
     if name not in SOLVERS:
-        raise UserError(f'unknown solver "{name}"', mend=nearest(name, SOLVERS))
+        raise UserError(f'unknown solver "{name}"', hint=nearest(name, SOLVERS))
     if steps < 1:
-        raise UserError(f"{steps} diffusion steps", mend="take 1 or more")
+        raise UserError(f"{steps} diffusion steps", hint="take 1 or more")
     if name not in FREE and not isinstance(process, MeanReverting):
-        raise UserError(f'solver "{name}" needs the drift of the Grad-TTS process', mend="take ddim")
+        raise UserError(f'solver "{name}" needs the drift of the Grad-TTS process', hint="take ddim")
     if not 0 < start <= 1 or (start < 1 and name not in FREE):
         raise UserError(
-            f"{name} from t = {start:g}", mend="take ddim from a time in (0, 1], the others from 1"
+            f"{name} from t = {start:g}", hint="take ddim from a time in (0, 1], the others from 1"
         )
     if name in FREE:
         return SOLVERS[name](process, denoise, z, steps, start=start, noise=noise)

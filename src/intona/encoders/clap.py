@@ -95,13 +95,13 @@ class Clap:
     def of_text(self, text: str) -> np.ndarray:
         """(dim,) float32 of norm 1. Raises UserError for an empty text, or one not in English."""
         if not re.search(r"\w", text):
-            raise UserError("an empty style", where="style", mend='such as "a calm, low voice"')
+            raise UserError("an empty style", where="style", hint='such as "a calm, low voice"')
         letters = [c for c in text if c.isalpha()]
         if sum(c.isascii() for c in letters) < len(letters) / 2:
             raise UserError(
                 "CLAP was trained on English descriptions",
                 where="style",
-                mend="describe the style in English",
+                hint="describe the style in English",
             )
         tokens = self._tokenizer(text, return_tensors="pt", truncation=True)
         return _unit(_vector(self._model.get_text_features(**tokens)))

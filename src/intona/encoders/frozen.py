@@ -107,7 +107,7 @@ class FrozenTextEncoder(nn.Module):
         b, p = pieces.ids.shape
         if p + 2 > self.config.positions:
             raise UserError(
-                f"a text of {p} pieces, the model reads {self.config.positions - 2}", mend="split the text"
+                f"a text of {p} pieces, the model reads {self.config.positions - 2}", hint="split the text"
             )
         ids = torch.zeros(b, p + 2, dtype=torch.long, device=pieces.ids.device)
         ids[:, 0] = self.config.first

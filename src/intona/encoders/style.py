@@ -132,7 +132,7 @@ class ProsodyStyle:
         """Raises UserError for an empty description, and for words that are no style (nearest offered)."""
         tokens = re.findall(r"\w+", text.lower())
         if not tokens:
-            raise UserError("an empty style", where="style", mend='such as "calm, low, slow"')
+            raise UserError("an empty style", where="style", hint='such as "calm, low, slow"')
         values, known, factor = np.zeros(len(NAMES)), np.zeros(len(NAMES)), 1.0
         for token in tokens:
             if token in _STRENGTH:
@@ -142,7 +142,7 @@ class ProsodyStyle:
                 raise UserError(
                     f'"{token}" is no style that is known in English or Russian',
                     where="style",
-                    mend=nearest(token, _suggestions(token), cutoff=SIMILAR_WORD),
+                    hint=nearest(token, _suggestions(token), cutoff=SIMILAR_WORD),
                 )
             for name, amount in WORDS[token].items():
                 values[NAMES.index(name)] += factor * amount
@@ -219,13 +219,13 @@ def read(style: str, encoder: StyleEncoder) -> np.ndarray:
     from intona.audio import read_audio
 
     if not style.strip():
-        raise UserError("an empty style", where="--style", mend='such as "calm, low, slow", or a sound file')
+        raise UserError("an empty style", where="--style", hint='such as "calm, low, slow", or a sound file')
     if Path(style).suffix.lower() in SOUND:
         try:
             return encoder.of_audio(read_audio(style))
         except UserError as e:
             raise UserError(
-                e.what, where=e.where if e.where not in (None, "style") else style, mend=e.mend
+                e.what, where=e.where if e.where not in (None, "style") else style, hint=e.hint
             ) from None
     return encoder.of_text(style)
 
@@ -253,5 +253,5 @@ def load(name: str, scale: Scale | None = None, *, ask: bool = True) -> StyleEnc
         return StyleEmbedding(rest)
     raise UserError(
         f'unknown style encoder "{name}"',
-        mend='"prosody", "style:" and a run of restyle.style, or "clap:" and a hub id or directory',
+        hint='"prosody", "style:" and a run of restyle.style, or "clap:" and a hub id or directory',
     )

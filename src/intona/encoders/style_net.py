@@ -139,7 +139,7 @@ class StyleEmbedding:
         path, state = checkpoint.weights_of(Path(run))
         facts = configs.read_json(path / FACTS) if (path / FACTS).is_file() else None
         if not isinstance(facts, dict) or not {"net", "tower", "tower_is"} <= facts.keys():
-            raise UserError("not a run of restyle.style", where=path, mend="train one: restyle.style")
+            raise UserError("not a run of restyle.style", where=path, hint="train one: restyle.style")
         self.net = StyleNet(configs.from_dict(StyleNetConfig, facts["net"], where=str(path / FACTS)))
         own = {k.removeprefix("net."): v for k, v in state.items()}
         checkpoint.load_weights(self.net, own, where=path)
@@ -170,7 +170,7 @@ class StyleEmbedding:
     def of_text(self, text: str) -> np.ndarray:
         """(dim,) float32 of norm 1. Raises UserError for what its text tower cannot read."""
         if not text.strip():
-            raise UserError("an empty style", where="style", mend='such as "calm, low, slow"')
+            raise UserError("an empty style", where="style", hint='such as "calm, low, slow"')
         if self._tower is None:
             made = tower(self._tower_name, ask=False)
             if made.describe() != self._tower_is:

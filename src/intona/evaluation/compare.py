@@ -65,7 +65,7 @@ def compare(
             judge in one of them; names what differs.
     """
     if len(reports) < 2:
-        raise UserError("needs two reports or more", mend="intona compare REPORT_A REPORT_B")
+        raise UserError("needs two reports or more", hint="intona compare REPORT_A REPORT_B")
     opened = [_open(Path(path)) for path in reports]
     first = opened[0]
     shared = [m for m in first.plan.measures if all(_has(o.plan, m.name) for o in opened)]
@@ -83,7 +83,7 @@ def compare(
             raise UserError(
                 f"not comparable with {first.path}: {'; '.join(faults)}",
                 where=other.path,
-                mend="evaluate both with the same manifest and judges",
+                hint="evaluate both with the same manifest and judges",
             )
     if not shared:
         raise UserError("the reports have no measure in common")

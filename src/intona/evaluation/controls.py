@@ -97,7 +97,7 @@ def fresh(folder: Path, made_by: dict[str, Any]) -> None:
     if mark.exists() and read_json(mark, max_bytes=1 << 28) != made_by:
         shutil.rmtree(folder)
     elif not mark.exists() and folder.is_dir() and any(folder.iterdir()):
-        raise UserError("holds files that were not made here", where=folder, mend="move them away")
+        raise UserError("holds files that were not made here", where=folder, hint="move them away")
     folder.mkdir(parents=True, exist_ok=True)
     if not mark.exists():
         write_json(mark, made_by)
@@ -197,16 +197,16 @@ def espeak_wavs(manifest: Manifest, out: Path | str, *, language: str = "ru") ->
 def _run(arguments: list[str], text: str) -> str:
     program = shutil.which("espeak-ng")
     if program is None:
-        raise UserError("espeak-ng is not installed", mend=MEND)
+        raise UserError("espeak-ng is not installed", hint=MEND)
     try:
         done = subprocess.run(
             [program, *arguments], input=text.encode(), capture_output=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"espeak-ng has said nothing for {SECONDS} s", mend="shorten the text") from None
+        raise UserError(f"espeak-ng has said nothing for {SECONDS} s", hint="shorten the text") from None
     except OSError as e:
-        raise UserError(f"espeak-ng cannot be run ({e.strerror})", mend=MEND) from None
+        raise UserError(f"espeak-ng cannot be run ({e.strerror})", hint=MEND) from None
     if done.returncode:
         message = " ".join(done.stderr.decode(errors="replace").split())
-        raise UserError(f"espeak-ng failed ({message})", mend=f"check `espeak-ng {' '.join(arguments[:2])}`")
+        raise UserError(f"espeak-ng failed ({message})", hint=f"check `espeak-ng {' '.join(arguments[:2])}`")
     return done.stdout.decode(errors="replace")

@@ -63,11 +63,11 @@ class DnsMosJudge(Reloaded):
     def __init__(self) -> None:
         paths = model_paths()
         if paths is None:
-            raise UserError("speechmos or onnxruntime is not installed", mend=MEND)
+            raise UserError("speechmos or onnxruntime is not installed", hint=MEND)
         for path, pinned in zip(paths, FILES.values(), strict=True):
             if file_sha256(path) != pinned:
                 raise UserError(
-                    "sha256 is not the pinned one", where=path, mend="pip install --force-reinstall speechmos"
+                    "sha256 is not the pinned one", where=path, hint="pip install --force-reinstall speechmos"
                 )
         self.paths = paths
 
@@ -168,5 +168,5 @@ def model_paths() -> list[Path] | None:
 def dnsmos() -> DnsMosJudge | Unavailable:
     """The judge, or what stands in its columns when the wheel is not installed."""
     if model_paths() is None:
-        return Unavailable(name="dnsmos", measures=MEASURES, reason="not installed", mend=MEND)
+        return Unavailable(name="dnsmos", measures=MEASURES, reason="not installed", hint=MEND)
     return DnsMosJudge()

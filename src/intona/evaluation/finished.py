@@ -76,9 +76,10 @@ def read_report(directory: Path | str) -> Finished:
         raise UserError(
             "not a finished report (no table.json)",
             where=directory,
-            mend="run the same `intona evaluate` again: it goes on where it stopped",
+            hint="run the same `intona evaluate` again: it goes on where it stopped",
         )
     table = config.read_json(directory / "table.json", max_bytes=MAX_TABLE_BYTES)
+    _rename_hints(table)
     _check(table, directory / "table.json")
     manifest = read_manifest(directory / "manifest.jsonl")
     listed = read_records(directory / "records.jsonl")
@@ -86,7 +87,7 @@ def read_report(directory: Path | str) -> Finished:
         raise UserError(
             "its records are not those of its table",
             where=directory,
-            mend="run the same `intona evaluate` again",
+            hint="run the same `intona evaluate` again",
         )
     records: dict[tuple[str, str], dict[str, Record]] = {}
     for record in listed:
@@ -100,11 +101,19 @@ def read_report(directory: Path | str) -> Finished:
     )
 
 
+def _rename_hints(table: Any) -> None:
+    """Rename in place: earlier versions called a hint "mend"."""
+    unavailable = table.get("unavailable") if isinstance(table, dict) else None
+    for value in unavailable.values() if isinstance(unavailable, dict) else ():
+        if isinstance(value, dict) and "mend" in value:
+            value["hint"] = value.pop("mend")
+
+
 def _check(table: Any, path: Path) -> None:
     """Everything that is compared or drawn is there and of its kind, and speaks of known measures."""
     try:
         # In the file each column that could not be measured has its two words by name.
-        unavailable = {k: (v["reason"], v["mend"]) for k, v in table["unavailable"].items()}
+        unavailable = {k: (v["reason"], v["hint"]) for k, v in table["unavailable"].items()}
         fields = {k: v for k, v in table.items() if k != "version"}
     except (AttributeError, KeyError, TypeError):
         raise UserError("not a table of this version", where=path) from None

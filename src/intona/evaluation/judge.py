@@ -90,7 +90,7 @@ class Unavailable:
     name: str
     measures: tuple[Measure, ...]
     reason: str
-    mend: str
+    hint: str
 
 
 def failed_scores(measures: tuple[Measure, ...]) -> dict[str, Score]:

@@ -91,4 +91,4 @@ def all_judges(
 
 
 def _not_run(judge: type[AsrJudge] | type[FailureJudge]) -> Unavailable:
-    return Unavailable(name=judge.name, measures=judge.measures, reason="not run", mend="name a recognizer")
+    return Unavailable(name=judge.name, measures=judge.measures, reason="not run", hint="name a recognizer")

@@ -45,7 +45,7 @@ class Manifest:
                 raise UserError(
                     f'id "{row.id}" stands in rows {seen[folded]} and {number}',
                     where="manifest",
-                    mend="give each utterance an id of its own",
+                    hint="give each utterance an id of its own",
                 )
             seen[folded] = number
 
@@ -78,7 +78,7 @@ def _check(row: Row, number: int) -> None:
         raise UserError(f'id "{row.id[:20]}…" is longer than {MAX_ID_BYTES} bytes', where=where)
     if not any(c.isalnum() for c in row.text):
         raise UserError(
-            f'"{row.id}" has no words to compare with', where=where, mend="give its text or leave the row out"
+            f'"{row.id}" has no words to compare with', where=where, hint="give its text or leave the row out"
         )
 
 
@@ -121,7 +121,7 @@ def _from_csv(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
             raise UserError(
                 "3 fields where most lines have 2: a text cannot hold a pipe",
                 where=f"{path}, line {number}",
-                mend="write the list as .jsonl, or name the columns in a first line (id|text|speaker)",
+                hint="write the list as .jsonl, or name the columns in a first line (id|text|speaker)",
             )
         fields = dict(zip(columns, cells, strict=False))
         yield Row(id=fields.get("id", ""), text=fields.get("text", ""), speaker=fields.get("speaker", ""))
@@ -153,7 +153,7 @@ def write_manifest(path: Path | str, manifest: Manifest, *, language: str = "") 
         for r in manifest.rows:
             if set("|\r\n") & set(r.text + r.speaker):
                 raise UserError(
-                    f'"{r.id}" has "|" or a line break in its text', where=path, mend="use .jsonl"
+                    f'"{r.id}" has "|" or a line break in its text', where=path, hint="use .jsonl"
                 )
         lines = ["id|text|speaker", *(f"{r.id}|{r.text}|{r.speaker}" for r in manifest.rows)]
     write_whole(path, "\n".join(lines) + "\n")

@@ -144,8 +144,8 @@ def _settings_lines(report: Report) -> list[str]:
     for name, settings in report.judges.items():
         shown = ", ".join(f"{k} {str(v)[:12] if k.endswith('sha256') else v}" for k, v in settings.items())
         lines.append(f"- {name}: {shown}")
-    for name, (reason, mend) in report.unavailable.items():
-        lines.append(f"- {name}: {reason} ({mend})")
+    for name, (reason, hint) in report.unavailable.items():
+        lines.append(f"- {name}: {reason} ({hint})")
     for row in report.rows:
         if row.extra_files:
             lines.append(f"- {row.name}: {row.extra_files} audio files that no row asks for were left alone")

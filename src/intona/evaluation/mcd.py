@@ -54,7 +54,7 @@ class McdJudge:
         if sample_rate not in SETTINGS:
             unknown("MCD sample rate", str(sample_rate), [str(r) for r in SETTINGS])
         if pyworld() is None:
-            raise UserError("MCD needs pyworld, which cannot be imported", mend=MEND)
+            raise UserError("MCD needs pyworld, which cannot be imported", hint=MEND)
         self.sample_rate = sample_rate
 
     def describe(self) -> dict[str, Any]:
@@ -135,5 +135,5 @@ def warp_matrix(size: int, order: int, alpha: float) -> np.ndarray:
 def mcd(*, sample_rate: int = 16000) -> McdJudge | Unavailable:
     """The judge, or what stands in its columns when WORLD is not installed."""
     if pyworld() is None:
-        return Unavailable(name="mcd", measures=MEASURES, reason="pyworld is not installed", mend=MEND)
+        return Unavailable(name="mcd", measures=MEASURES, reason="pyworld is not installed", hint=MEND)
     return McdJudge(sample_rate=sample_rate)

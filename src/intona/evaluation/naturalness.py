@@ -42,9 +42,9 @@ class DistillMosJudge(Reloaded):
     def __init__(self) -> None:
         self.path = weights_path()
         if self.path is None:
-            raise UserError("distillmos is not installed", mend=MEND)
+            raise UserError("distillmos is not installed", hint=MEND)
         if file_sha256(self.path) != WEIGHTS_SHA256:
-            raise UserError("sha256 is not the pinned one", where=self.path, mend=f"{MEND} --force-reinstall")
+            raise UserError("sha256 is not the pinned one", where=self.path, hint=f"{MEND} --force-reinstall")
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -83,7 +83,7 @@ class DistillMosJudge(Reloaded):
 def distillmos() -> DistillMosJudge | Unavailable:
     """The judge, or what stands in its column when the wheel is not installed."""
     if weights_path() is None:
-        return Unavailable(name="distillmos", measures=MEASURES, reason="not installed", mend=MEND)
+        return Unavailable(name="distillmos", measures=MEASURES, reason="not installed", hint=MEND)
     return DistillMosJudge()
 
 

@@ -151,5 +151,5 @@ def normalizer(language: str) -> Normalizer:
         else:
             from whisper_normalizer.basic import BasicTextNormalizer as Published
     except ImportError:
-        raise UserError("whisper-normalizer is not installed", mend='pip install "intona[eval]"') from None
+        raise UserError("whisper-normalizer is not installed", hint='pip install "intona[eval]"') from None
     return Normalizer(language, Published())

@@ -66,7 +66,7 @@ class PlannedJudge:
     needs_reference: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
-    mend: str = ""
+    hint: str = ""
 
     @property
     def hash(self) -> str:
@@ -76,7 +76,7 @@ class PlannedJudge:
     def of(judge: Judge | Unavailable) -> PlannedJudge:
         if isinstance(judge, Unavailable):
             return PlannedJudge(
-                name=judge.name, measures=judge.measures, reason=judge.reason, mend=judge.mend
+                name=judge.name, measures=judge.measures, reason=judge.reason, hint=judge.hint
             )
         return PlannedJudge(
             name=judge.name,
@@ -116,7 +116,7 @@ class Plan:
         if len(set(labels)) != len(labels):
             twice = next(x for x in labels if labels.count(x) > 1)
             raise UserError(
-                f'two systems are called "{twice}"', mend="name them: NAME=DIR, or NAME@SEED=DIR for seeds"
+                f'two systems are called "{twice}"', hint="name them: NAME=DIR, or NAME@SEED=DIR for seeds"
             )
         if self.against not in labels:
             unknown("system", self.against, labels)
@@ -128,7 +128,7 @@ class Plan:
                 unknown("measure", name, names, where="family")
         if any(j.needs_reference and not j.reason for j in self.judges) and not self.reference:
             judge = next(j for j in self.judges if j.needs_reference)
-            raise UserError(f'"{judge.name}" compares with recordings', mend="give the reference folder")
+            raise UserError(f'"{judge.name}" compares with recordings', hint="give the reference folder")
 
     @property
     def active(self) -> tuple[PlannedJudge, ...]:
@@ -172,7 +172,7 @@ def read_plan(path: Path) -> Plan:
         UserError: no plan, or one of another version.
     """
     if not path.exists():
-        raise UserError("no evaluation was started here", where=path.parent, mend="run a shard of it first")
+        raise UserError("no evaluation was started here", where=path.parent, hint="run a shard of it first")
     return from_dict(Plan, read_json(path, max_bytes=MAX_PLAN_BYTES), where=str(path))
 
 

@@ -87,7 +87,7 @@ def read_records(path: Path) -> list[Record]:
             raise UserError(
                 "not a record of this version",
                 where=f"{path}, line {number}",
-                mend="remove the file to start anew",
+                hint="remove the file to start anew",
             ) from None
     return records
 
@@ -153,7 +153,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(
-            "another process is judging into it", where=path, mend="wait for it, or stop it"
+            "another process is judging into it", where=path, hint="wait for it, or stop it"
         ) from None
     except OSError:  # a file system without locks
         return

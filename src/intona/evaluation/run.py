@@ -168,7 +168,7 @@ def evaluate_shard(
     """
     i, n = shard
     if not 1 <= i <= n:
-        raise UserError(f"shard {i} of {n} does not exist", mend=f"1/{max(n, 1)} is the first")
+        raise UserError(f"shard {i} of {n} does not exist", hint=f"1/{max(n, 1)} is the first")
     work = _prepare(systems, manifest, Path(out), reference, config, judges, notes)
     return _judge(work, Path(out) / f"records-{i}-of-{n}.jsonl", work.tasks()[i - 1 :: n], workers, progress)
 
@@ -183,7 +183,7 @@ def merge(out: Path | str) -> Report:
     plan = read_plan(out / PLAN)
     manifest = read_manifest(out / MANIFEST)
     if manifest.sha256 != plan.manifest_sha256:
-        raise UserError("is not the manifest of the plan", where=out / MANIFEST, mend="run the shards again")
+        raise UserError("is not the manifest of the plan", where=out / MANIFEST, hint="run the shards again")
     return _finish(out, plan, manifest)
 
 
@@ -277,7 +277,7 @@ def _prepare(
             foreign = [n for n in (*WHOLE, MANIFEST) if (out / n).exists()]
             if foreign:
                 raise UserError(
-                    f"holds {', '.join(foreign)} of something else", where=out, mend="name a new folder"
+                    f"holds {', '.join(foreign)} of something else", where=out, hint="name a new folder"
                 )
         for name in WHOLE:
             (out / name).unlink(missing_ok=True)
@@ -338,7 +338,7 @@ def _finish(out: Path, plan: Plan, manifest: Manifest) -> Report:
         raise UserError(
             f"{(lost := sum(missing.values()))} of {lost + len(records)} records are missing ({shown})",
             where=out,
-            mend="run the shards that are not done; the same arguments for each",
+            hint="run the shards that are not done; the same arguments for each",
         )
     RecordFile(out / "records.jsonl").replace(records)
     report = build_report(manifest, plan, records)
@@ -358,6 +358,6 @@ def _references(folder: Path | str | None, manifest: Manifest) -> dict[str, Path
         raise UserError(
             f"no recording of {len(missing)} of {len(manifest)} utterances ({', '.join(missing[:3])})",
             where=folder,
-            mend="add them, or leave these rows out of the manifest for all systems",
+            hint="add them, or leave these rows out of the manifest for all systems",
         )
     return found

@@ -54,18 +54,18 @@ class Prompts:
                 raise UserError(
                     f"{self.files[path.stem].name} and {path.name} are both there",
                     where=folder,
-                    mend="keep one of them",
+                    hint="keep one of them",
                 )
             self.files[path.stem] = path
         if not self.files:
-            raise UserError("holds no audio file", where=folder, mend="expected ID.wav or SPEAKER.wav")
+            raise UserError("holds no audio file", where=folder, hint="expected ID.wav or SPEAKER.wav")
 
     def find(self, row: Row) -> Path:
         """Raises UserError: there is no prompt for this row."""
         path = self.files.get(row.id) or (self.files.get(row.speaker) if row.speaker else None)
         if path is None:
             names = f'"{row.id}"' + (f' or "{row.speaker}"' if row.speaker else "")
-            raise UserError(f"no prompt named {names}", where=self.folder, mend="add the recording")
+            raise UserError(f"no prompt named {names}", where=self.folder, hint="add the recording")
         return path
 
     def check(self, rows: Iterable[Row]) -> None:
@@ -79,7 +79,7 @@ class Prompts:
             raise UserError(
                 f"no prompt for {len(lacking)} utterances ({', '.join(lacking[:3])})",
                 where=self.folder,
-                mend="add ID.wav or SPEAKER.wav for each",
+                hint="add ID.wav or SPEAKER.wav for each",
             )
 
     @cached_property
@@ -162,5 +162,5 @@ def speaker(
     if ge2e.weights_path() is None:
         Prompts(prompts)
         missing = tuple(m for m in measures(GE2E.name) if m.name == "sim_o")
-        return Unavailable(name="speaker", measures=missing, reason="not installed", mend=ge2e.MEND)
+        return Unavailable(name="speaker", measures=missing, reason="not installed", hint=ge2e.MEND)
     return SpeakerJudge(GE2E(), prompts, rows=rows)

@@ -182,7 +182,7 @@ def build_report(manifest: Manifest, plan: Plan, records: Sequence[Record]) -> R
         speakers=len(manifest.speakers),
         manifest_sha256=manifest.sha256,
         measures=plan.measures,
-        unavailable={m.name: (j.reason, j.mend) for j in plan.judges if j.reason for m in j.measures},
+        unavailable={m.name: (j.reason, j.hint) for j in plan.judges if j.reason for m in j.measures},
         rows=tuple(rows),
         differences=adjust(found, lambda d: d.system in tested and d.measure in family),
         judges={j.name: j.settings for j in plan.active},
@@ -324,5 +324,5 @@ def _seeds(rows: Sequence[SystemRow], measures: Sequence[Measure]) -> tuple[Seed
 def to_json(report: Report) -> dict[str, Any]:
     """Plain JSON types, everything that the Markdown shows and the settings in full."""
     value = dataclasses.asdict(report)
-    value["unavailable"] = {k: {"reason": r, "mend": m} for k, (r, m) in report.unavailable.items()}
+    value["unavailable"] = {k: {"reason": r, "hint": m} for k, (r, m) in report.unavailable.items()}
     return {"version": 1, **value}

@@ -48,7 +48,7 @@ class UtmosJudge(Reloaded):
     def __init__(self, model: str) -> None:
         if importlib.util.find_spec("transformers") is None:
             raise UserError(
-                "UTMOS needs transformers, which is not installed", mend='pip install "transformers>=5,<6"'
+                "UTMOS needs transformers, which is not installed", hint='pip install "transformers>=5,<6"'
             )
         self.path = weights_file(model)
         self._sha256 = file_sha256(self.path)
@@ -96,11 +96,11 @@ def weights_file(model: str) -> Path:
     for name in ("model.safetensors", PUBLISHED):
         if (directory / name).is_file():
             return directory / name
-    raise UserError(f"holds neither model.safetensors nor {PUBLISHED}", where=directory, mend=MEND)
+    raise UserError(f"holds neither model.safetensors nor {PUBLISHED}", where=directory, hint=MEND)
 
 
 def utmos(model: str | None) -> UtmosJudge | Unavailable:
     """The judge of a model that was given, or what stands in its column when none was."""
     if model is None:
-        return Unavailable(name="utmos", measures=MEASURES, reason="no weights given", mend=MEND)
+        return Unavailable(name="utmos", measures=MEASURES, reason="no weights given", hint=MEND)
     return UtmosJudge(model)

@@ -79,7 +79,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     except Exception as e:  # among them pickle's own errors, whose module is never imported here
         raise UserError(f"cannot be read as weights ({type(e).__name__})", where=path) from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError("not the weights of UTMOS22 strong (no table of tensors)", where=path, mend=MEND)
+        raise UserError("not the weights of UTMOS22 strong (no table of tensors)", where=path, hint=MEND)
     return state
 
 
@@ -90,7 +90,7 @@ def _refuse_packed(path: Path) -> None:
     with zipfile.ZipFile(path) as f:
         inside = sum(member.file_size for member in f.infolist())
     if inside > 4 * path.stat().st_size:
-        raise UserError(f"{inside} bytes packed in {path.stat().st_size}", where=path, mend=MEND)
+        raise UserError(f"{inside} bytes packed in {path.stat().st_size}", where=path, hint=MEND)
 
 
 def build(state: dict[str, Tensor], where: Path) -> nn.Module:
@@ -131,5 +131,5 @@ def build(state: dict[str, Tensor], where: Path) -> nn.Module:
             raise KeyError((sorted(missing) + sorted(unexpected))[0])
     except (KeyError, ValueError, IndexError, RuntimeError) as e:
         reason = " ".join(str(e).split())[:160]
-        raise UserError(f"not the weights of UTMOS22 strong ({reason})", where=where, mend=MEND) from None
+        raise UserError(f"not the weights of UTMOS22 strong ({reason})", where=where, hint=MEND) from None
     return network.eval()

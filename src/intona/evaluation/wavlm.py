@@ -82,7 +82,7 @@ class WavLm(Reloaded):
             raise UserError(
                 f"no weights of {missing[0]} and {len(missing) - 1} more",
                 where=self.directory,
-                mend="give a model fine-tuned for speaker verification",
+                hint="give a model fine-tuned for speaker verification",
             )
         return model.eval()
 

@@ -49,7 +49,7 @@ def sound_files(folder: Path | str) -> Iterator[Path]:
         if path.suffix.lower() not in ENDINGS or path.name.startswith("."):
             continue
         if not path.is_file():
-            raise UserError("not a plain file", where=path, mend="remove it")
+            raise UserError("not a plain file", where=path, hint="remove it")
         yield path
 
 
@@ -73,7 +73,7 @@ def index_folder(folder: Path | str, manifest: Manifest) -> tuple[dict[str, Path
             raise UserError(
                 f"{found[id].name} and {path.name} are both there",
                 where=folder,
-                mend="keep one of them",
+                hint="keep one of them",
             )
         else:
             found[id] = path
@@ -82,7 +82,7 @@ def index_folder(folder: Path | str, manifest: Manifest) -> tuple[dict[str, Path
         what = (
             f"none of its {len(extra)} audio files is named after an id" if extra else "holds no audio file"
         )
-        raise UserError(what, where=folder, mend=f"expected names like {manifest.rows[0].id}.wav")
+        raise UserError(what, where=folder, hint=f"expected names like {manifest.rows[0].id}.wav")
     return found, extra
 
 

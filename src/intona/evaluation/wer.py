@@ -41,7 +41,7 @@ def count_edits(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -
     """
     if not reference:
         raise UserError(
-            "an empty reference has no error rate", mend="leave the utterance out of the manifest"
+            "an empty reference has no error rate", hint="leave the utterance out of the manifest"
         )
     names: dict[Hashable, int] = {}
     ref = np.array([names.setdefault(t, len(names)) for t in reference], dtype=np.int64)

@@ -103,7 +103,7 @@ class LatentSpace(nn.Module, ABC):
             raise UserError(
                 f"made for the latents {fingerprint}, these are {self.fingerprint()} ({self.kind})",
                 where=where,
-                mend="use the latents that the model was trained with",
+                hint="use the latents that the model was trained with",
             )
 
 
@@ -135,7 +135,7 @@ def statistics_of(codes: Iterable[np.ndarray]) -> tuple[Tensor, Tensor]:
         values = rows.astype(np.float64)
         count, total, squares = count + len(values), total + values.sum(0), squares + np.square(values).sum(0)
     if not count or not np.isfinite(squares).all():
-        raise UserError("the latents of the corpus are none, or not finite", mend="train the latents anew")
+        raise UserError("the latents of the corpus are none, or not finite", hint="train the latents anew")
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     return torch.from_numpy(np.asarray(mean)).float(), torch.from_numpy(np.asarray(std)).float()

@@ -36,12 +36,12 @@ def load(run: Path | str, *, spec: MelSpec | None = None) -> MelVAE:
     path = checkpoint.resolve(Path(run))
     raw = configs.read_json(path / "config.json")
     if not isinstance(raw, dict) or raw.get("stage") != STAGE:
-        raise UserError("holds no mel VAE", where=path, mend=f"train one: intona train {STAGE}")
+        raise UserError("holds no mel VAE", where=path, hint=f"train one: intona train {STAGE}")
     if raw.get("format") != FORMAT:
         raise UserError(
             "trained by an earlier version, which filled the last latent otherwise",
             where=path,
-            mend=f"train it anew: intona train {STAGE}",
+            hint=f"train it anew: intona train {STAGE}",
         )
     checkpoint.verify(path, state=False)
     own = MelSpec.load(path / "features.json")

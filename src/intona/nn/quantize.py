@@ -107,7 +107,7 @@ def require_frames(n: int, codes: int, *, where: object = None) -> None:
         raise UserError(
             f"{codes} codes need {FRAMES_PER_CODE * codes} steps ({FRAMES_PER_CODE} each); there are {n}",
             where=where,
-            mend=f"take at most {n // FRAMES_PER_CODE} codes, or more data",
+            hint=f"take at most {n // FRAMES_PER_CODE} codes, or more data",
         )
 
 

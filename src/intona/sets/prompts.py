@@ -106,7 +106,7 @@ def choose(
         raise UserError(
             f"no prompt for {len(lacking)} of {len(manifest)} rows ({', '.join(lacking[:3])})",
             where=folder or "the manifest's column prompt",
-            mend="give each row a prompt, or a folder with other recordings of its speaker",
+            hint="give each row a prompt, or a folder with other recordings of its speaker",
         )
     return found
 
@@ -116,15 +116,15 @@ def _named(name: str, pool: _Pool | None, beside: Path | None) -> Prompt:
         try:
             path = Source(root=beside or Path()).inside(name)
         except Refused:
-            mend = "put the recording beside the manifest, or give --prompts DIR"
+            hint = "put the recording beside the manifest, or give --prompts DIR"
             what = f'the prompt "{name}" is outside the manifest\'s folder'
-            raise UserError(what, where="column prompt", mend=mend) from None
+            raise UserError(what, where="column prompt", hint=hint) from None
         if path.is_file():
             return Prompt(path=path, name=path.name)
     if pool is not None and name in pool.by_name:
         return pool.by_name[name]
-    mend = "a path seen from the manifest, or the name of a recording in the folder of prompts"
-    raise UserError(f'no prompt "{name}"', where="column prompt", mend=mend)
+    hint = "a path seen from the manifest, or the name of a recording in the folder of prompts"
+    raise UserError(f'no prompt "{name}"', where="column prompt", hint=hint)
 
 
 class _Pool:

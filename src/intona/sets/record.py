@@ -83,10 +83,10 @@ def claim(out: Path, made_by: dict[str, Any]) -> None:
                 raise UserError(
                     f"holds wavs made with another {', '.join(changed)}",
                     where=out,
-                    mend="choose another --out, or remove the folder",
+                    hint="choose another --out, or remove the folder",
                 )
         elif any(out.glob("*.wav")):
-            raise UserError("holds wavs of unknown make", where=out, mend="choose another --out")
+            raise UserError("holds wavs of unknown make", where=out, hint="choose another --out")
         else:
             write_json(mark, made_by)
     except OSError as e:

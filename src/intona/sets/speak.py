@@ -193,7 +193,7 @@ def _check_options(voice: GradTTSVoice | Speaker, config: SetConfig, asked: _Ask
         raise UserError(
             f"the words of {len(silent)} prompts are not known ({', '.join(silent[:3])})",
             where="--prompts",
-            mend="this voice continues them: name them in a column prompt_text, or in a list in the folder",
+            hint="this voice continues them: name them in a column prompt_text, or in a list in the folder",
         )
 
 

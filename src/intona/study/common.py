@@ -66,7 +66,7 @@ def corpus(data: Path, *, aligned: bool) -> Corpus:
         if not (items := prepared.items(split)):
             raise UserError(f'no utterance in the split "{split}"', where=data)
         if aligned and any(prepared.durations(i) is None for i in items):
-            raise UserError("utterances without phone durations", where=data, mend="run `intona align DATA`")
+            raise UserError("utterances without phone durations", where=data, hint="run `intona align DATA`")
     spoken = Counter(i.language for i in prepared.items("test"))
     return Corpus(
         prepared=prepared,

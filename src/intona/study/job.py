@@ -39,7 +39,7 @@ def is_done(out: Path, plan: Plan, name: str) -> bool:
         raise UserError(
             f'"{name}" was made with other settings or from other data',
             where=path.parent,
-            mend="take another --out, or remove that folder to make it again",
+            hint="take another --out, or remove that folder to make it again",
         )
     return True
 

@@ -14,7 +14,7 @@ NO_ASR = "none"
 
 
 def lacking(plan: Plan) -> list[str]:
-    """Measures whose columns will stay empty, one line each, with the mend.
+    """Measures whose columns will stay empty, one line each, with a hint.
 
     Raises:
         UserError: the recognizer, the speaker encoder that stages learn on, or the frozen voice that is
@@ -56,6 +56,6 @@ def _lacking(asr: str, language: str, measures: Collection[str]) -> Iterator[str
     )
     for judge in judges:
         if isinstance(judge, Unavailable):
-            yield f"{judge.name}: {judge.reason}; {judge.mend}"
+            yield f"{judge.name}: {judge.reason}; {judge.hint}"
     if "speaker" in measures and ge2e.weights_path() is None:
         yield f"speaker: not installed; {ge2e.MEND}"

@@ -41,7 +41,7 @@ def override(plan: Plan, assignments: Mapping[str, str], preset: Callable[[str, 
             raise UserError(
                 "a study trains several stages: name the one that is meant",
                 where=f"--{name}",
-                mend=f"such as --{stages[-1]}.{name}; stages: {', '.join(stages)}",
+                hint=f"such as --{stages[-1]}.{name}; stages: {', '.join(stages)}",
             )
         _require_free(plan, stage, field, where=f"--{name}")
         by_stage.setdefault(stage, {})[field] = value
@@ -51,14 +51,14 @@ def override(plan: Plan, assignments: Mapping[str, str], preset: Callable[[str, 
 
 def _require_free(plan: Plan, stage: str, field: str, *, where: str) -> None:
     if field == SEED:
-        raise UserError("a study has seeds of its own", where=where, mend="--seeds 0,1")
+        raise UserError("a study has seeds of its own", where=where, hint="--seeds 0,1")
     if not field or field in SET_BY_THE_STUDY:
         raise UserError("is what the study says", where=where)
     trained = [j for j in plan.jobs if j.arguments.get("stage") == stage and not _is_untrained(j)]
     values = dict.fromkeys(j.arguments["overrides"].get(field) for j in trained)
     if len(values) > 1:
         shown = ", ".join("the preset's" if v is None else v for v in values)
-        raise UserError(f"arms differ in it: {shown}", where=where, mend="name one of them with --arms")
+        raise UserError(f"arms differ in it: {shown}", where=where, hint="name one of them with --arms")
 
 
 def _is_untrained(job: Job) -> bool:

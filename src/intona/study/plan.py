@@ -110,5 +110,5 @@ class Plan:
     def load(cls, path: Path) -> Plan:
         """Raises: UserError: no plan there, or one this version does not know."""
         if not path.is_file():
-            raise UserError("no study there", where=path.parent, mend="start it with `intona study`")
+            raise UserError("no study there", where=path.parent, hint="start it with `intona study`")
         return configs.load(cls, path)

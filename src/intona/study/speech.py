@@ -70,7 +70,7 @@ def voices(
                 cells.append(theirs.get(m["name"], "–"))
         cells += [column.get(row["name"], "–") for column in (more or {}).values()]
         rows.append(cells)
-    missing = [f"{n}: {u['reason']} ({u['mend']})" for n, u in finished.table["unavailable"].items()]
+    missing = [f"{n}: {u['reason']} ({u['hint']})" for n, u in finished.table["unavailable"].items()]
     caption = f"Failed outputs count at the worst value. {source}".strip()
     notes = [tag("p", "Not measured: " + "; ".join(missing))] if missing else []
     body = join([parts.table(caption, heads, rows, label="voices"), *notes, *over_seeds(finished, measures)])

@@ -54,7 +54,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
     path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     if not is_ditto_voice(path):
         raise UserError(
-            "not a latent diffusion voice", where=path, mend="train one: intona train prosody.ditto"
+            "not a latent diffusion voice", where=path, hint="train one: intona train prosody.ditto"
         )
     checkpoint.verify(path, state=False)
     raw = configs.read_json(path / "config.json")
@@ -79,7 +79,7 @@ def require_format(config: dict[str, Any], path: Path) -> None:
         raise UserError(
             "trained by an earlier version, whose latents and network were others",
             where=path,
-            mend="train it anew: intona train prosody.ditto",
+            hint="train it anew: intona train prosody.ditto",
         )
 
 
@@ -308,7 +308,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
         return torch.from_numpy(self._speaker_encoder.embed(voice)).float()[None]
 
     def _check(self, speaker: str | None, rate: float) -> None:
-        self.only_speaker(speaker, mend="give a recording of the speaker as --voice")
+        self.only_speaker(speaker, hint="give a recording of the speaker as --voice")
         if not 0.1 <= rate <= 10:
             raise UserError(f"{rate:g} is not between 0.1 and 10", where="--rate")
 
@@ -320,7 +320,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
                 raise Unspeakable(
                     f"{n} phonemes, the longest sentence of the training had {self.longest_symbols}",
                     where=shown(sentence.text),
-                    mend="end it earlier with a full stop",
+                    hint="end it earlier with a full stop",
                 )
             if n > self.longest_symbols:
                 warnings.warn(
@@ -358,6 +358,6 @@ class DittoVoice(PhonemeVoice[Ditto]):
             raise UserError(
                 f"{asked:g} s for what would take {total / space.rate:.1f} s",
                 where="--length",
-                mend="0.2 to 5 times are possible",
+                hint="0.2 to 5 times are possible",
             )
         return scale

@@ -46,7 +46,7 @@ def reference_of(voice: Audio, sample_rate: int, *, longest: float) -> Audio:
 
 
 def _refused(what: str) -> UserError:
-    return UserError(what, where=WHERE, mend=USUAL)
+    return UserError(what, where=WHERE, hint=USUAL)
 
 
 def silent(samples: np.ndarray, rate: int) -> bool:

@@ -43,5 +43,5 @@ def require_same(path: Path, name: str, made_by: dict[str, Any]) -> None:
         raise UserError(
             f'its speaker vectors were made otherwise than "{name}" makes them now ({", ".join(unlike)})',
             where=path,
-            mend="install the version it was trained with, or train it again",
+            hint="install the version it was trained with, or train it again",
         )

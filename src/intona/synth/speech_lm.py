@@ -57,14 +57,14 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
     """
     path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     if not is_language_voice(path):
-        raise UserError("not a speech language model", where=path, mend="train one: intona train meld.joint")
+        raise UserError("not a speech language model", where=path, hint="train one: intona train meld.joint")
     checkpoint.verify(path, state=False)
     raw = configs.read_json(path / "config.json")
     if not isinstance(raw, dict) or not {"model", "sampling", "listen"} <= raw.keys():
         raise UserError("not the config of a speech language model", where=path / "config.json")
     voices = configs.read_json(path / "voices.json")
     if not isinstance(voices.get("listens"), bool):
-        raise UserError("made by an earlier version", where=path, mend="train it again")
+        raise UserError("made by an earlier version", where=path, hint="train it again")
     where = f"{path / 'config.json'}: "
     model = SpeechLM(configs.from_dict(SpeechLMConfig, raw["model"], where=where + "model"))
     checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
@@ -313,7 +313,7 @@ class LanguageVoice(LetterVoice[SpeechLM]):
         if voice is None or not voice_text or not voice_text.strip():
             what = "a reference voice needs the words in it" if voice is not None else "words without a voice"
             raise UserError(
-                what, where="reference", mend='give both: --voice REF.wav --voice-text "its words"'
+                what, where="reference", hint='give both: --voice REF.wav --voice-text "its words"'
             )
         mel = torch.from_numpy(log_mel(levelled(voice.resample(self.spec.sample_rate)), self.spec))
         own = language if language in fitting(voice_text, self.languages) else None
@@ -325,7 +325,7 @@ class LanguageVoice(LetterVoice[SpeechLM]):
             raise UserError(
                 f"{self.spec.seconds(len(mel)):.1f} s long, at most {seconds:.0f} s fit the model's context",
                 where="reference",
-                mend="cut it, and its text with it; 3 to 10 s are usual",
+                hint="cut it, and its text with it; 3 to 10 s are usual",
             )
         return Reference(mel=mel, pieces=pieces)
 
@@ -348,9 +348,9 @@ class LanguageVoice(LetterVoice[SpeechLM]):
     ) -> None:
         if not self.speaks:
             raise UserError(
-                "the model learnt to listen only", where=self.path, mend="train meld.tts or meld.joint"
+                "the model learnt to listen only", where=self.path, hint="train meld.tts or meld.joint"
             )
-        self.only_speaker(speaker, mend="give a recording of the speaker as --voice with its --voice-text")
+        self.only_speaker(speaker, hint="give a recording of the speaker as --voice with its --voice-text")
         if steps is not None:
             raise UserError("this model takes one step a frame, no number of steps", where="--steps")
         if phonemes:
@@ -363,7 +363,7 @@ class LanguageVoice(LetterVoice[SpeechLM]):
             raise UserError(
                 "the model learnt to speak only and cannot tell which try is best",
                 where="--tries",
-                mend="train meld.joint",
+                hint="train meld.joint",
             )
 
     # --- listening -----------------------------------------------------------------------------------
@@ -389,7 +389,7 @@ class LanguageVoice(LetterVoice[SpeechLM]):
         """
         if not self.listens:
             raise UserError(
-                "the model learnt to speak only", where=self.path, mend="train meld.stt or meld.joint"
+                "the model learnt to speak only", where=self.path, hint="train meld.stt or meld.joint"
             )
         if isinstance(audio, Audio):
             audio = [audio.resample(self.spec.sample_rate).samples]

@@ -138,10 +138,10 @@ class Voice(Generic[Model]):
     def audio(self, samples: np.ndarray) -> Audio:
         return Audio(np.clip(samples, -1, 1), self.spec.sample_rate)
 
-    def only_speaker(self, name: str | None, *, mend: str) -> None:
+    def only_speaker(self, name: str | None, *, hint: str) -> None:
         """Refuse a name, unless it is that of the one speaker: others are asked for by a recording."""
         if name is not None and len(self.speakers) != 1:
-            raise UserError("this model has no named speakers", where="--speaker", mend=mend)
+            raise UserError("this model has no named speakers", where="--speaker", hint=hint)
         if name is not None and name not in self.speakers:
             unknown("speaker", name, self.speakers)
 
@@ -196,7 +196,7 @@ class PhonemeVoice(Voice[Model]):
         check_size(text)
         if phonemes and self.bpe is not None:
             raise UserError(
-                "this voice reads the letters beside the phonemes", mend="give the text without --phonemes"
+                "this voice reads the letters beside the phonemes", hint="give the text without --phonemes"
             )
         if phonemes:
             return [self.frontend.from_phonemes(text)]
@@ -241,14 +241,14 @@ def refuse_inline(text: str) -> None:
         raise Unspeakable(
             f"this voice reads letters, it cannot take {inline.EXAMPLE} inside a text",
             where="text",
-            mend="write the word, and give its spelling in a lexicon (--lexicon FILE)",
+            hint="write the word, and give its spelling in a lexicon (--lexicon FILE)",
         )
 
 
 def check_size(text: str) -> None:
     """Refuse a text over the cap."""
     if len(text) > MAX_CHARACTERS:
-        raise Unspeakable(f"{len(text)} characters, more than {MAX_CHARACTERS}", mend="split the text")
+        raise Unspeakable(f"{len(text)} characters, more than {MAX_CHARACTERS}", hint="split the text")
 
 
 def read_tokenizers(

@@ -62,7 +62,7 @@ def train(
     more = {}
     if encoder is not None:
         if stage not in TAKE_ENCODER:
-            raise UserError(f"{stage} takes no --encoder", mend=f"{', '.join(TAKE_ENCODER)} does")
+            raise UserError(f"{stage} takes no --encoder", hint=f"{', '.join(TAKE_ENCODER)} does")
         known = {card.name for card in models.shipped("encoder")}
         more["encoder"] = models.find(encoder) if str(encoder) in known else Path(encoder)
     from intona.training.opening import table  # loads torch, which the help of a verb does without

@@ -51,7 +51,7 @@ class Espeak:
         self.lib.espeak_ListVoices.argtypes = (ctypes.c_void_p,)
         rate = self.lib.espeak_Initialize(_SYNCHRONOUS, 0, data, _DONT_EXIT)
         if rate <= 0:
-            raise UserError("espeak-ng found, but its voice data cannot be read", mend=MEND)
+            raise UserError("espeak-ng found, but its voice data cannot be read", hint=MEND)
         self.version = (self.lib.espeak_Info(None) or b"?").decode("ascii", "replace").split()[0]
         self.languages = frozenset(self._voices())
         self._language: str | None = None
@@ -75,12 +75,12 @@ class Espeak:
         }:
             raise UserError(
                 f'espeak-ng {self.version} does not speak "{language}"',
-                mend=nearest(language, self.languages),
+                hint=nearest(language, self.languages),
             )
         if self.lib.espeak_SetVoiceByName(language.encode("ascii", "replace")) != 0:
             raise UserError(
                 f'espeak-ng {self.version} does not speak "{language}"',
-                mend=nearest(language, self.languages),
+                hint=nearest(language, self.languages),
             )
         self._language = language
 
@@ -145,8 +145,8 @@ def _find() -> tuple[ctypes.CDLL, bytes | None]:
         try:
             return ctypes.CDLL(str(loader.get_library_path())), os.fsencode(loader.get_data_path())
         except OSError as e:
-            raise UserError(f"the library of espeakng_loader cannot be loaded ({e})", mend=MEND) from None
-    raise UserError("espeak-ng is not installed", mend=MEND)
+            raise UserError(f"the library of espeakng_loader cannot be loaded ({e})", hint=MEND) from None
+    raise UserError("espeak-ng is not installed", hint=MEND)
 
 
 _ONE: list[Espeak] = []

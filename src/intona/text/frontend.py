@@ -150,7 +150,7 @@ class Frontend:
             elif len(texts) == 1:
                 raise made
             else:
-                raise Unspeakable(made.what, where=f"text {i}: {made.where}", mend=made.mend)
+                raise Unspeakable(made.what, where=f"text {i}: {made.where}", hint=made.hint)
         return out
 
     def speakable(self, text: str, *, phonemes: bool = True, names: bool = False) -> list[Utterance]:
@@ -261,7 +261,7 @@ def not_read(utterance: Utterance, *, names: bool = False) -> str:
 def _unspeakable(error: UserError) -> Unspeakable:
     if isinstance(error, Unspeakable):
         return error
-    return Unspeakable(error.what, where=error.where, mend=error.mend)
+    return Unspeakable(error.what, where=error.where, hint=error.hint)
 
 
 def _pronounceable(tokens: Iterable[Token], language: str) -> list[str]:

@@ -71,10 +71,10 @@ def spans_of(text: str, *, where: str | None = None) -> list[tuple[int, int]]:
         m = _PIECE.match(text, at)
         if m is None or m[2] != CLOSE:
             place = where or f'text "{_shown(text[at:])}"'
-            raise PhonemeError(f"{OPEN} without {CLOSE}", where=place, mend=f"write {EXAMPLE}")
+            raise PhonemeError(f"{OPEN} without {CLOSE}", where=place, hint=f"write {EXAMPLE}")
         if not m[1].strip(" \t\r\n|"):
             raise PhonemeError(
-                f"no phonemes between {OPEN} and {CLOSE}", where=where or "text", mend=f"write {EXAMPLE}"
+                f"no phonemes between {OPEN} and {CLOSE}", where=where or "text", hint=f"write {EXAMPLE}"
             )
         out.append((at, m.end()))
         at = text.find(OPEN, m.end())
@@ -105,9 +105,9 @@ def parse(
         if phones:
             out.append(_settled(phones, known, where, stressed))
     if not any(isinstance(word, tuple) for word in out):
-        raise PhonemeError("no phonemes in it", where=where, mend=f"write {EXAMPLE}")
+        raise PhonemeError("no phonemes in it", where=where, hint=f"write {EXAMPLE}")
     if sum(map(len, out)) > MAX_PHONES:
-        raise PhonemeError(f"more than {MAX_PHONES} phonemes", where=where, mend="split them")
+        raise PhonemeError(f"more than {MAX_PHONES} phonemes", where=where, hint="split them")
     return out
 
 
@@ -143,9 +143,9 @@ def _settled(
         raise PhonemeError("a stress mark without a phoneme", where=where)
     for phone in out:
         if known is not None and phone not in known:
-            raise PhonemeError(f'unknown phoneme "{phone}"', where=where, mend=_nearest(phone, known))
+            raise PhonemeError(f'unknown phoneme "{phone}"', where=where, hint=_nearest(phone, known))
         if known is None and not _IPA_PHONE.fullmatch(_letters(phone.lstrip(ipa.PRIMARY))):
-            raise PhonemeError(f'"{phone}" is not written in IPA', where=where, mend="such as [[h ə l ˈoʊ]]")
+            raise PhonemeError(f'"{phone}" is not written in IPA', where=where, hint="such as [[h ə l ˈoʊ]]")
     return tuple(out)
 
 

@@ -91,7 +91,7 @@ def from_text(line: str) -> tuple[str, ...]:
     """
     symbols = tuple(SPACE if s == WRITTEN_SPACE else s for s in unicodedata.normalize("NFC", line).split())
     if not symbols:
-        raise UserError("empty phoneme string", where="text", mend='write phonemes like "p rʲ ɪ vʲ ˈe t"')
+        raise UserError("empty phoneme string", where="text", hint='write phonemes like "p rʲ ɪ vʲ ˈe t"')
     if not any(map(is_word_symbol, symbols)):
         raise UserError("no phones in the phoneme string", where="text")
     return symbols

@@ -29,7 +29,7 @@ def language_of(text: str, languages: Sequence[str], asked: str | None = None) -
         raise Unspeakable(
             f"this voice speaks {', '.join(fit)}: the text may be in any of them",
             where="language",
-            mend=f"say which: --language {fit[0]}",
+            hint=f"say which: --language {fit[0]}",
         )
     return fit[0]
 

@@ -75,7 +75,7 @@ class Lexicon:
                 raise UserError(
                     f'"{entry.word}" stands there twice, first in {before.where}',
                     where=entry.where,
-                    mend="remove one of them",
+                    hint="remove one of them",
                 )
             self._exact[key] = entry
         self._without_yo: dict[tuple[str, ...], Entry] = {}
@@ -100,7 +100,7 @@ class Lexicon:
         except OSError as e:
             raise UserError(f"cannot be read ({e.strerror})", where=os.fspath(path)) from None
         if len(raw) > MAX_BYTES:
-            raise UserError(f"more than {MAX_BYTES >> 20} MB", where=os.fspath(path), mend="split it")
+            raise UserError(f"more than {MAX_BYTES >> 20} MB", where=os.fspath(path), hint="split it")
         try:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as e:
@@ -120,7 +120,7 @@ class Lexicon:
             if line and not line.startswith("#"):
                 entries.append(_entry(line, f"{where}, line {number}"))
             if len(entries) > MAX_ENTRIES:
-                raise UserError(f"more than {MAX_ENTRIES} entries", where=where, mend="split it")
+                raise UserError(f"more than {MAX_ENTRIES} entries", where=where, hint="split it")
         return cls(entries)
 
     def __len__(self) -> int:
@@ -181,34 +181,34 @@ def in_directory(path: Path) -> Path | None:
 def _entry(line: str, where: str) -> Entry:
     fields = re.split(r"\t+", line) if "\t" in line else re.split(r"\s=\s", line, maxsplit=1)
     if len(fields) != 2:
-        raise UserError(f"{len(fields)} fields, expected 2", where=where, mend=_EXPECTED)
+        raise UserError(f"{len(fields)} fields, expected 2", where=where, hint=_EXPECTED)
     word, spoken = (f.strip() for f in fields)
     if not any(c.isalnum() for c in word) or inline.OPEN in word:
-        raise UserError(f'"{word[:40]}" is no word', where=where, mend=_EXPECTED)
+        raise UserError(f'"{word[:40]}" is no word', where=where, hint=_EXPECTED)
     if len(word) > MAX_WORD or len(spoken) > MAX_SPOKEN:
         raise UserError(
             f"longer than {MAX_WORD} characters and {MAX_SPOKEN} for its pronunciation", where=where
         )
     if re.search(rf"\+[{''.join(RU_VOWELS)}]|{ACUTE}", word.lower()):
         raise UserError(
-            f'"{word}" has a stress mark', where=where, mend="write the word as it stands in texts"
+            f'"{word}" has a stress mark', where=where, hint="write the word as it stands in texts"
         )
     if spoken.startswith(inline.OPEN):
         if inline.spans_of(spoken, where=where) != [(0, len(spoken))]:
-            raise UserError(f"something after {inline.CLOSE}", where=where, mend=_EXPECTED)
+            raise UserError(f"something after {inline.CLOSE}", where=where, hint=_EXPECTED)
         return Entry(word=word, phonemes=spoken[2:-2].strip(), where=where)
     if inline.OPEN in spoken or inline.CLOSE in spoken:
-        raise UserError("a spelling and phonemes in one", where=where, mend="give one of them")
+        raise UserError("a spelling and phonemes in one", where=where, hint="give one of them")
     if not any(c.isalpha() for c in spoken):
-        raise UserError(f'"{spoken[:40]}" is no spelling', where=where, mend=_EXPECTED)
+        raise UserError(f'"{spoken[:40]}" is no spelling', where=where, hint=_EXPECTED)
     if "#" in spoken:
-        raise UserError('"#" in a spelling', where=where, mend="give the comment a line of its own")
+        raise UserError('"#" in a spelling', where=where, hint="give the comment a line of its own")
     for m in re.finditer(re.escape(STRESS), spoken):
         if spoken[m.end() : m.end() + 1].lower() not in RU_VOWELS or m.end() == len(spoken):
             raise UserError(
                 f'"{STRESS}" stands before no Russian vowel in "{spoken[:40]}"',
                 where=where,
-                mend="put it before the stressed vowel: Хемингу+эй",
+                hint="put it before the stressed vowel: Хемингу+эй",
             )
     return Entry(word=word, spelling=spoken, where=where)
 

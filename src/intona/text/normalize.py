@@ -135,7 +135,7 @@ def normalize(text: str, language: str) -> Normalized:
         tokens.append(token)
     if not tokens:
         raise UserError(
-            "no words in the text", where=f'text "{_show(text)}"', mend="write something to be read aloud"
+            "no words in the text", where=f'text "{_show(text)}"', hint="write something to be read aloud"
         )
     return Normalized(tokens, tuple(unreadable))
 
@@ -209,7 +209,7 @@ def _fold(text: str, base: str) -> str:
         raise UserError(
             f'letters that language "{base}" does not read: {shown}',
             where="text",
-            mend="remove or respell them",
+            hint="remove or respell them",
         )
     return "".join(out)
 

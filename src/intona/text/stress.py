@@ -115,7 +115,7 @@ def silero(*, required: bool) -> SileroStress | None:
     if importlib.util.find_spec("silero_stress") is None or importlib.util.find_spec("torch") is None:
         if required:
             raise UserError(
-                "silero-stress is not installed", where='stress="silero"', mend="pip install silero-stress"
+                "silero-stress is not installed", where='stress="silero"', hint="pip install silero-stress"
             )
         return None
     return SileroStress()

@@ -236,7 +236,7 @@ def load_tokenizer(path: str | Path) -> PhonemeTokenizer | BpeTokenizer:
     value = config.read_json(Path(path), max_bytes=MAX_BYTES)
     if not isinstance(value, dict) or str(value.get("kind")) not in _KINDS:
         raise UserError(
-            "not a tokenizer file", where=path, mend="prepare the data again, or fetch the file again"
+            "not a tokenizer file", where=path, hint="prepare the data again, or fetch the file again"
         )
     if value.get("version") != 1:
         raise UserError(f"tokenizer version {value.get('version')!r} is not known", where=path)

@@ -76,7 +76,7 @@ def word_map(utterance: Utterance, bpe: BpeTokenizer) -> tuple[Encoded, WordMap]
     """
     if not any(w.text in utterance.plain for w in utterance.words[:1]):
         raise UserError(
-            "this utterance has phonemes but no text", mend="give the text, or use a phoneme-only model"
+            "this utterance has phonemes but no text", hint="give the text, or use a phoneme-only model"
         )
     parts = _parts(utterance)
     ids: list[int] = []

@@ -26,5 +26,5 @@ def refuse_non_finite(values: dict[str, float], *, step: int, rank: int, batch: 
     raise UserError(
         f"step {step}: {', '.join(bad)} is not finite; nothing was updated",
         where=dump,
-        mend="the last checkpoint is intact; lower --optim.lr or look at the utterances listed",
+        hint="the last checkpoint is intact; lower --optim.lr or look at the utterances listed",
     )

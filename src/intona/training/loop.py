@@ -192,7 +192,7 @@ def fit(
                 raise UserError(
                     f"another of the {world} processes of this run has ended, at step {done}",
                     where=run,
-                    mend="see what it said, and start the same command again: it resumes",
+                    hint="see what it said, and start the same command again: it resumes",
                 ) from None
             raise
         finally:
@@ -282,7 +282,7 @@ def _keep_best(
     missing = [k for k in wanted.split("+") if k not in values]
     if missing:
         raise UserError(
-            f'no dev loss "{missing[0]}"', where="--loop.best", mend=f"one of {', '.join(values)}"
+            f'no dev loss "{missing[0]}"', where="--loop.best", hint=f"one of {', '.join(values)}"
         )
     value, best = sum(values[k] for k in wanted.split("+")), run / "best"
     found = checkpoint.steps(best)
@@ -331,7 +331,7 @@ def _resume(
         raise UserError(
             f"the run was started with another config: {'; '.join(changed[:5])}",
             where=run,
-            mend="take another --out, or the config it was started with",
+            hint="take another --out, or the config it was started with",
         )
     checkpoint.load_weights(task, checkpoint.read_tensors(path / "model.safetensors"), where=path)
     ema.load_state_dict(checkpoint.read_tensors(path / "ema.safetensors"))

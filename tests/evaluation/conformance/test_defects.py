@@ -158,7 +158,7 @@ def test_10_no_width_is_typed_in_and_no_column_lowers_a_total(bench: Any) -> Non
         judges=[
             Constant(lambda row: 3.0, name="a"),
             Unavailable(
-                name="b", measures=(Measure(name="b", title="b", failed=1.0),), reason="none", mend="…"
+                name="b", measures=(Measure(name="b", title="b", failed=1.0),), reason="none", hint="…"
             ),
         ],
     )
@@ -186,7 +186,7 @@ def test_12_a_predictor_that_cannot_run_stays_in_sight(bench: Any) -> None:
         name="utmos",
         measures=(Measure(name="utmos", title="UTMOS22", failed=1.0),),
         reason="no weights given",
-        mend="give the directory",
+        hint="give the directory",
     )
     text = to_markdown(bench.run(bench.folder("ours"), judges=[Constant(lambda row: 1.0), missing]))
     assert "UTMOS22" in text and "no weights given" in text and "give the directory" in text

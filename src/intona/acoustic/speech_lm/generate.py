@@ -76,7 +76,7 @@ def steps(
         raise UserError(
             f"text and reference take {given} positions and the speech may take {max_steps}; "
             f"the model's context is {c.context}",
-            mend="shorten the text or the reference",
+            hint="shorten the text or the reference",
         )
     noise = _Noise(random, model.prenet.noise_dim + 1)
     positions = model.speaking_positions(

@@ -60,7 +60,7 @@ def listen(
     if n + 1 + max_pieces > c.context:
         raise UserError(
             f"{n} steps of sound and {max_pieces} pieces of text exceed the model's context of {c.context}",
-            mend="cut the recording into shorter parts",
+            hint="cut the recording into shorter parts",
         )
     noise = None if random is None else uniforms(random, [n], model.prenet.noise_dim + 1)[..., 1:]
     device = x.device

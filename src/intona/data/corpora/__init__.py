@@ -48,9 +48,9 @@ def read_corpus(
         unknown("layout", layout, LAYOUTS)
     root = Path(root)
     if not root.exists():
-        raise UserError("no such folder", where=root, mend="give the folder that holds the corpus")
+        raise UserError("no such folder", where=root, hint="give the folder that holds the corpus")
     if not root.is_dir() and layout != "csv":
-        raise UserError("not a folder", where=root, mend="give the folder that holds the corpus")
+        raise UserError("not a folder", where=root, hint="give the folder that holds the corpus")
     if labels is not None and not Path(labels).is_dir():
         raise UserError("no such folder of labels", where=labels)
     return LAYOUTS[layout](

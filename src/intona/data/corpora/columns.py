@@ -55,7 +55,7 @@ def check_speakers(table: Table) -> None:
         raise UserError(
             f'the text is "{texts[0][:40]}" and the speaker "{speakers[0][:40]}": are the columns swapped?',
             where=f"{table.path}, line {rows[0].number}",
-            mend=f"expected {table.columns}; a first line (id|speaker|text) can name another order",
+            hint=f"expected {table.columns}; a first line (id|speaker|text) can name another order",
         )
 
 
@@ -75,7 +75,7 @@ def check_normalized(table: Table) -> None:
     raise UserError(
         f'the {place} column repeats "{rows[0].cells[name][:40]}" beside different texts: a speaker?',
         where=f"{table.path}, line {rows[0].number}",
-        mend="expected id|text|normalized text; the layout csv reads id|text|speaker",
+        hint="expected id|text|normalized text; the layout csv reads id|text|speaker",
     )
 
 

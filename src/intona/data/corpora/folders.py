@@ -45,7 +45,7 @@ def libritts(source: Source) -> Rows:
         yield _one(source, audio, text, clean_id(audio.parent.parent.name), "en")
     if not found:
         raise UserError(
-            "holds no SPEAKER/CHAPTER/*.wav", where=source.root, mend="is this the folder of LibriTTS?"
+            "holds no SPEAKER/CHAPTER/*.wav", where=source.root, hint="is this the folder of LibriTTS?"
         )
 
 
@@ -54,7 +54,7 @@ def vctk(source: Source) -> Rows:
     `wav48/pNNN/pNNN_MMM.wav` (0.80). Microphone 1 of the two."""
     texts = sorted((source.root / "txt").glob("*/*.txt"))
     if not texts:
-        raise UserError("holds no txt/SPEAKER/*.txt", where=source.root, mend="is this the folder of VCTK?")
+        raise UserError("holds no txt/SPEAKER/*.txt", where=source.root, hint="is this the folder of VCTK?")
     for text in texts:
         speaker, stem = text.parent.name, text.stem
         options = [

@@ -191,7 +191,7 @@ def first_existing(root: Path, *names: str) -> Path:
         found = sorted(root.glob(name)) if "*" in name else [root / name] * (root / name).is_file()
         if found:
             return found[0]
-    raise UserError(f"holds no {' or '.join(names)}", where=root, mend="is this the right layout and folder?")
+    raise UserError(f"holds no {' or '.join(names)}", where=root, hint="is this the right layout and folder?")
 
 
 def clean_id(name: str) -> str:

@@ -101,7 +101,7 @@ def read_table(path: Path, columns: Sequence[str], *, optional: int = 0) -> Tabl
         raise UserError(
             f"has no fields: expected {'|'.join(columns)}",
             where=f"{path}, line {number}",
-            mend='or name the columns in a first line, such as "id,text,speaker", with commas or tabs',
+            hint='or name the columns in a first line, such as "id,text,speaker", with commas or tabs',
         )
     return _piped(path, numbered, columns, optional)
 
@@ -145,20 +145,20 @@ def _check_header(header: Sequence[str], separator: str, where: str) -> None:
     columns = [_NAMES[cell] for cell in header if cell in _NAMES]
     twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
-        raise UserError(f"two columns for the {twice[0]}", where=where, mend="rename one of them")
+        raise UserError(f"two columns for the {twice[0]}", where=where, hint="rename one of them")
     for cell in header:
         if cell in _NAMES or len(cell) < 3:
             continue
         for name in difflib.get_close_matches(cell, _NAMES, n=1, cutoff=0.8):
             if _NAMES[name] not in columns:
-                raise UserError(f'unknown column "{cell}"', where=where, mend=f'did you mean "{name}"?')
+                raise UserError(f'unknown column "{cell}"', where=where, hint=f'did you mean "{name}"?')
     if "text" not in columns:
         raise UserError(
-            "names no column for the text", where=where, mend=f"one of {', '.join(COLUMNS['text'])}"
+            "names no column for the text", where=where, hint=f"one of {', '.join(COLUMNS['text'])}"
         )
     if not {"id", "audio"} & set(columns):
         raise UserError(
-            "names no column for the id or the audio", where=where, mend='call it "id" or "audio"'
+            "names no column for the id or the audio", where=where, hint='call it "id" or "audio"'
         )
 
 

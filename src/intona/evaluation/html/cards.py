@@ -43,7 +43,7 @@ def choose(finished: Finished, utterances: Sequence[str] | int) -> tuple[list[st
                 unknown("utterance", wanted, ids, where=finished.directory)
         return list(dict.fromkeys(utterances)), "Chosen by name."
     if utterances < 0:
-        raise UserError(f"{utterances} utterances cannot be shown", mend="give 0 or more")
+        raise UserError(f"{utterances} utterances cannot be shown", hint="give 0 or more")
     if utterances >= len(ids):
         return ids, f"All {len(ids)} utterances."
     judged = next((m for m in finished.measures if m["better"]), None)

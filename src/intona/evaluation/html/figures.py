@@ -149,7 +149,7 @@ def _figure(
         import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError("matplotlib is not installed", mend="pip install 'intona[plot]'") from None
+        raise UserError("matplotlib is not installed", hint="pip install 'intona[plot]'") from None
     with _LOCK, matplotlib.rc_context(_RC):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, 1, height_ratios=ratios)

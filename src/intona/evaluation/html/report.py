@@ -67,7 +67,7 @@ def write_html(
         if name not in finished.systems:
             unknown("system", name, finished.systems)
         if not Path(folder).is_dir():
-            raise UserError("no such folder", where=folder, mend=f'it should hold the audio of "{name}"')
+            raise UserError("no such folder", where=folder, hint=f'it should hold the audio of "{name}"')
     chosen, rule = choose(finished, utterances)
     voices = cards(finished, wavs, chosen, rule, progress=progress)
     page = Page(
@@ -355,7 +355,7 @@ def _settings(finished: Finished) -> Section:
         pairs: list[tuple[Child, Child]] = [(str(k), tag("code", str(v))) for k, v in settings.items()]
         blocks += [tag("h3", name), parts.definitions(pairs, class_="settings")]
     for name, missing in table["unavailable"].items():
-        blocks.append(tag("p", tag("strong", name), f": {missing['reason']} ({missing['mend']})"))
+        blocks.append(tag("p", tag("strong", name), f": {missing['reason']} ({missing['hint']})"))
     extra: list[Child] = [tag("li", str(note)) for note in table.get("notes") or ()]
     extra += [
         tag("li", f"{row['name']}: {row['extra_files']} audio files that no row asks for were left alone")

@@ -88,10 +88,10 @@ def build_test(
     test.check()
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError("already there", where=out, mend="name a new folder")
+        raise UserError("already there", where=out, hint="name a new folder")
     sources = [read_report(r) for r in reports]
     if not sources:
-        raise UserError("no report", mend="intona listen REPORT --kind mos --out DIR")
+        raise UserError("no report", hint="intona listen REPORT --kind mos --out DIR")
     folders = _folders(sources, wavs or {})
     systems = _systems(folders, test)
     reference = _reference(sources, systems, test)
@@ -162,12 +162,12 @@ def _folders(sources: Sequence[Finished], given: Mapping[str, Path]) -> dict[str
                 continue
             folder = Path(known[name])
             if not folder.is_dir():
-                raise UserError("no such folder", where=folder, mend=f'--wavs "{name}=FOLDER"')
+                raise UserError("no such folder", where=folder, hint=f'--wavs "{name}=FOLDER"')
             if name in found and found[name][1].resolve() != folder.resolve():
                 raise UserError(
                     f'two reports have a system "{name}" with different audio',
                     where=report.directory,
-                    mend="evaluate one of them under another name",
+                    hint="evaluate one of them under another name",
                 )
             found.setdefault(name, (report, folder))
     for name in given:
@@ -177,7 +177,7 @@ def _folders(sources: Sequence[Finished], given: Mapping[str, Path]) -> dict[str
         raise UserError(
             "the report does not say where its audio is",
             where=sources[0].directory,
-            mend=f'--wavs "{sources[0].systems[0]}=FOLDER"',
+            hint=f'--wavs "{sources[0].systems[0]}=FOLDER"',
         )
     return found
 
@@ -203,7 +203,7 @@ def _reference(sources: Sequence[Finished], systems: Sequence[str], test: Listen
     if recording in systems:
         return recording
     if test.kind == "mushra":
-        raise UserError("MUSHRA needs a reference", mend="--reference NAME")
+        raise UserError("MUSHRA needs a reference", hint="--reference NAME")
     return systems[0]
 
 
@@ -230,7 +230,7 @@ def _items(
         files = {s: audio[s][utterance] for s in systems}
         items.append(_Item(id=utterance, text=rows[utterance].text, files=files))
     if not items:
-        raise UserError("no utterance has audio of every system", mend="leave a system out with --systems")
+        raise UserError("no utterance has audio of every system", hint="leave a system out with --systems")
     return items, left_out
 
 

@@ -98,7 +98,7 @@ def read_key(directory: Path | str) -> dict[str, Any]:
     path = Path(directory)
     path = path / "key.json" if path.is_dir() else path
     if not path.exists():
-        raise UserError("no key.json", where=directory, mend="--key takes the folder that --out made")
+        raise UserError("no key.json", where=directory, hint="--key takes the folder that --out made")
     key = config.read_json(path, max_bytes=MAX_BYTES)
     wanted = [f.name for f in fields(_Key)]
     if not isinstance(key, dict) or key.get("version") != 1 or any(w not in key for w in wanted):
@@ -115,7 +115,7 @@ def read_ratings(files: Sequence[Path | str], key: Mapping[str, Any]) -> Ratings
             or clip, a score off the scale, a judgement that stands twice.
     """
     if not files:
-        raise UserError("no CSV file", mend="intona listen --score CSV... --key DIR")
+        raise UserError("no CSV file", hint="intona listen --score CSV... --key DIR")
     seen: dict[tuple[str, str, str], str] = {}
     answered: dict[str, set[str]] = {}
     failed: dict[str, set[str]] = {}
@@ -128,7 +128,7 @@ def read_ratings(files: Sequence[Path | str], key: Mapping[str, Any]) -> Ratings
             if not rater:
                 raise UserError("no rater code", where=where)
             if trial not in key["trials"] and trial not in key["checks"]:
-                raise UserError(f'unknown trial "{trial}"', where=where, mend="is it the CSV of this test?")
+                raise UserError(f'unknown trial "{trial}"', where=where, hint="is it the CSV of this test?")
             score = _score(line["score"], key["kind"], where)
             # CMOS has one judgement a trial, whichever of the two clips came second.
             mark = (rater, trial, "" if key["kind"] == "cmos" else clip)
@@ -136,7 +136,7 @@ def read_ratings(files: Sequence[Path | str], key: Mapping[str, Any]) -> Ratings
                 raise UserError(
                     f'rater "{rater}" judged this clip already at {seen[mark]}',
                     where=where,
-                    mend="keep one of them",
+                    hint="keep one of them",
                 )
             seen[mark] = where
             answered.setdefault(rater, set()).add(trial)
@@ -173,7 +173,7 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
         heads = reader.fieldnames or []
         missing = [c for c in COLUMNS if c not in heads]
         if missing:
-            raise UserError(f"no column {', '.join(missing)}", where=path, mend="send the file as downloaded")
+            raise UserError(f"no column {', '.join(missing)}", where=path, hint="send the file as downloaded")
         lines = []
         for line in reader:
             if None in line or any(line[c] is None for c in COLUMNS):
@@ -190,7 +190,7 @@ def _same_test(line: Mapping[str, str], key: Mapping[str, Any], where: str) -> N
             raise UserError(
                 f'{column} is "{line[column]}" and the key\'s "{wanted}"',
                 where=where,
-                mend="score each test with its own key",
+                hint="score each test with its own key",
             )
 
 

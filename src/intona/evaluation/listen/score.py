@@ -131,7 +131,7 @@ def score(
     kept = [r for r in found.ratings if r.rater not in out]
     if not kept:
         raise UserError(
-            f"all {len(found.raters)} raters are excluded", mend="--allow N forgives N attention items"
+            f"all {len(found.raters)} raters are excluded", hint="--allow N forgives N attention items"
         )
     options = {"resamples": resamples, "seed": seed}
     if key["kind"] == "cmos":

@@ -83,7 +83,7 @@ def anchor(audio: Audio) -> Audio:
         UserError: the sample rate leaves nothing to take away.
     """
     if audio.sample_rate < 9000:
-        raise UserError(f"a 3.5 kHz anchor needs more than {audio.sample_rate} Hz", mend="use another kind")
+        raise UserError(f"a 3.5 kHz anchor needs more than {audio.sample_rate} Hz", hint="use another kind")
     taps, beta = signal.kaiserord(60.0, 500.0 / (audio.sample_rate / 2))
     taps += 1 - taps % 2  # an odd number delays by whole samples
     window = signal.get_window(("kaiser", beta), taps, fftbins=False)

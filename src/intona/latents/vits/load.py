@@ -27,7 +27,7 @@ def load(name: str, *, ask: bool = True) -> VitsSpace:
         UserError: not installed, not to be had, files missing or damaged, another kind of model.
     """
     if not name.strip():
-        raise UserError("no VITS voice named", mend="piper, a directory, or a hub id (OWNER/NAME)")
+        raise UserError("no VITS voice named", hint="piper, a directory, or a hub id (OWNER/NAME)")
     hub.require_transformers("a VITS voice")
     onnx_file = piper.find(name)
     return _piper(onnx_file) if onnx_file is not None else _hub(name, ask=ask)

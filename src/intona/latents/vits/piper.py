@@ -63,7 +63,7 @@ def find(name: str) -> Path | None:
         roots = (spec.submodule_search_locations or []) if spec else []
         found = [p for root in roots for p in sorted(Path(root).glob("data/*.onnx"))]
         if not found:
-            raise UserError("the Piper voice is not installed", where="piper", mend=MEND)
+            raise UserError("the Piper voice is not installed", where="piper", hint=MEND)
         return found[0]
     path = hub.local(name)
     if path.suffix == ".onnx":
@@ -71,7 +71,7 @@ def find(name: str) -> Path | None:
     if path.is_dir() and not (path / "config.json").is_file():
         found = sorted(path.glob("*.onnx"))
         if len(found) > 1:
-            raise UserError(f"{len(found)} .onnx files in it", where=path, mend="name one of them")
+            raise UserError(f"{len(found)} .onnx files in it", where=path, hint="name one of them")
         return found[0] if found else None
     return None
 

@@ -141,14 +141,14 @@ def load(run: Path, space: VitsSpace) -> PosteriorNet:
         raise UserError(
             f"made by version {facts.get('version', 1)} of restyle.posterior, and this one reads {VERSION}",
             where=path,
-            mend="train it again: intona train restyle.posterior",
+            hint="train it again: intona train restyle.posterior",
         )
     if facts["voice_hash"] != space.weights_hash():
         raise UserError(
             f"trained for the voice {facts.get('voice')} ({str(facts['voice_hash'])[:12]}), not for "
             f"{space.facts.name} ({space.weights_hash()[:12]})",
             where=path,
-            mend="train one for this voice: intona train restyle.posterior",
+            hint="train one for this voice: intona train restyle.posterior",
         )
     net = PosteriorNet(configs.from_dict(PosteriorConfig, facts["net"], where=str(path / FACTS)))
     checkpoint.load_weights(net, checkpoint.weights(path, "net."), where=path)
@@ -168,7 +168,7 @@ def load_for(space: VitsSpace, run: str) -> PosteriorNet | None:
     raise UserError(
         f"the voice {space.facts.name} has no posterior encoder",
         where="--posterior",
-        mend="train one: intona train restyle.posterior --data DATA --out RUN; then --posterior RUN",
+        hint="train one: intona train restyle.posterior --data DATA --out RUN; then --posterior RUN",
     )
 
 

@@ -106,7 +106,7 @@ class VitsSpace(nn.Module):
         if row is None and str(name).isdecimal():
             row = int(str(name))
         if row is None or not 0 <= row < count:
-            raise UserError(f'no speaker "{name}"', mend=f"0 to {count - 1}, or {', '.join(list(known)[:8])}")
+            raise UserError(f'no speaker "{name}"', hint=f"0 to {count - 1}, or {', '.join(list(known)[:8])}")
         return row
 
     def _speaker(self, rows: Tensor | None) -> Tensor | None:
@@ -237,7 +237,7 @@ class VitsSpace(nn.Module):
         if not self.facts.has_posterior:
             raise UserError(
                 f"{self.facts.name} has no posterior encoder",
-                mend="train one: intona train restyle.posterior",
+                hint="train one: intona train restyle.posterior",
             )
         q = self.model.posterior_encoder
         mask = length_mask(frames, spectrograms.shape[1])[:, None].float()

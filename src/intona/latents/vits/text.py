@@ -44,10 +44,10 @@ class Symbols:
         sounds = [c for c in spoken if c in self.table and c.isalpha()]
         if not sounds:
             hint = f"it speaks {self.language}" if self.language else "write in the voice's language"
-            raise Unspeakable("nothing in the text that this voice can say", where=text[:40], mend=hint)
+            raise Unspeakable("nothing in the text that this voice can say", where=text[:40], hint=hint)
         if len(known) > MAX_SYMBOLS:
             raise UserError(
-                f"{len(known)} symbols, more than {MAX_SYMBOLS}", mend="give one sentence at a time"
+                f"{len(known)} symbols, more than {MAX_SYMBOLS}", hint="give one sentence at a time"
             )
         if self.piper:
             pad = list(self.table["_"])

@@ -136,7 +136,7 @@ def make(
             raise UserError(
                 f"the codebook was started with another config: {'; '.join(changed[:5])}",
                 where=out,
-                mend="take another --out, or the config it was started with",
+                hint="take another --out, or the config it was started with",
             )
         kmeans.load_state_dict(checkpoint.read_tensors(path / "state" / "kmeans.safetensors"))
     while kmeans.iteration < config.kmeans.iterations:
@@ -238,10 +238,10 @@ def load(directory: Path) -> Trained:
     checkpoint.verify(path, state=False)
     raw = configs.read_json(path / "config.json")
     if not isinstance(raw, dict) or raw.get("stage") != "meld.codebook":
-        raise UserError("not a codebook", where=path, mend="make one with `intona train meld.codebook`")
+        raise UserError("not a codebook", where=path, hint="make one with `intona train meld.codebook`")
     config = configs.from_dict(CodebookConfig, raw, where=str(path / "config.json"))
     if not configs.read_json(path / "report.json").get("finished"):
-        raise UserError("the codebook is not finished", where=directory, mend="run the same command again")
+        raise UserError("the codebook is not finished", where=directory, hint="run the same command again")
     tensors = checkpoint.read_tensors(path / "model.safetensors")
     codebook = Codebook(*tensors["centroids"].shape)
     checkpoint.load_weights(codebook, {k: tensors[k] for k in ("centroids", "tau")}, where=path)
@@ -261,7 +261,7 @@ def statistics(prepared: Prepared) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(stats[k], dtype=torch.float32) for k in ("mean", "std"))
     except (KeyError, TypeError, ValueError):
         raise UserError(
-            "no mel statistics", where=prepared.root / "stats.json", mend="prepare the corpus again"
+            "no mel statistics", where=prepared.root / "stats.json", hint="prepare the corpus again"
         ) from None
     return mean, std.clamp(min=1e-3)
 

@@ -100,7 +100,7 @@ class Corpus:
                 raise UserError(
                     f'"{item.id}" takes {length} positions, the model\'s context is {context}',
                     where=prepared.root,
-                    mend=f"raise --model.context to {most}, or prepare with a lower max_seconds",
+                    hint=f"raise --model.context to {most}, or prepare with a lower max_seconds",
                 )
         self.entries = self._entries(alone, joined, min(context // 2, longest or context), seed)
         self.lengths = [sum(alone[i] for i in e) - len(e) + 1 for e in self.entries]
@@ -158,7 +158,7 @@ class SpeechFeed:
             raise UserError(
                 f"the longest utterance takes {longest} positions, a batch holds {max_positions}",
                 where="--max-positions",
-                mend=f"at least {longest}",
+                hint=f"at least {longest}",
             )
         self._sampler = DurationBatchSampler(
             train.lengths, max_frames=max_positions, seed=seed, rank=rank, world_size=world

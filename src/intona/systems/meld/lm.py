@@ -221,7 +221,7 @@ def _soften(model: Any, config: RunConfig, prepared: Prepared) -> None:
 def _only_heard(config: RunConfig, prepared: Prepared) -> set[int]:
     found = codebooks.speakers_named(config.only_heard, prepared, where="--only-heard")
     if found and not config.listen:
-        raise UserError("this stage does not listen", where="--only-heard", mend="train meld.joint")
+        raise UserError("this stage does not listen", where="--only-heard", hint="train meld.joint")
     return found
 
 
@@ -241,7 +241,7 @@ def _listen_from(config: RunConfig, out: Path) -> RunConfig:
         raise UserError(
             f"listening would begin at step {config.listen_from} of {config.loop.steps}: never",
             where="--listen-from",
-            mend="a smaller one, or more --loop.steps",
+            hint="a smaller one, or more --loop.steps",
         )
     return config
 
@@ -267,7 +267,7 @@ def _codebook(config: RunConfig, prepared: Prepared, out: Path) -> codebooks.Tra
                 f"{found.config.codes} codes of {found.config.group} frames, the model wants "
                 f"{wanted[0]} of {wanted[1]}",
                 where=config.codebook,
-                mend="make one with the same --codes and --group, or leave --codebook out",
+                hint="make one with the same --codes and --group, or leave --codebook out",
             )
         return found
     wanted = codebooks.CodebookConfig(

@@ -47,7 +47,7 @@ class Pace:
             UserError: another kind.
         """
         if kind not in KINDS:
-            raise UserError(f'unknown pace "{kind}"', where="--pace", mend=f"one of {', '.join(KINDS)}")
+            raise UserError(f'unknown pace "{kind}"', where="--pace", hint=f"one of {', '.join(KINDS)}")
         aligned: dict[str, list[tuple[str, float]]] = {}
         if kind == "words":
             found = {i.id: _parts(prepared, i) for i in prepared}

@@ -67,7 +67,7 @@ class RunConfig:
             raise UserError(
                 f'"{self.pace}" needs text placed in time',
                 where="--pace",
-                mend="take --model.positions time, or --pace none",
+                hint="take --model.positions time, or --pace none",
             )
         if not 0 <= self.pace_noise < 1:
             raise UserError("not between 0 and 1 second", where="--pace-noise")

@@ -173,7 +173,7 @@ def resolve(
         raise UserError(
             "the latents are what --latents says",
             where=f"--{set_twice[0]}",
-            mend="--latents mel8x64 names frames and numbers; a run of prosody.melvae has its own",
+            hint="--latents mel8x64 names frames and numbers; a run of prosody.melvae has its own",
         )
     config = built_as(SIZES[size](), init)
     require_encoder(config.model.encoder, encoder, init)

@@ -105,7 +105,7 @@ class DittoFeed:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if "taken" not in state or any(k not in state for k in self._train):
-            raise UserError("the order of the data cannot be continued", mend="start the run anew")
+            raise UserError("the order of the data cannot be continued", hint="start the run anew")
         self.taken = int(state["taken"])
         for kind, units in self._train.items():
             units.sampler.load_state_dict(state[kind])

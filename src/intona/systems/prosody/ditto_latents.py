@@ -27,7 +27,7 @@ def open_latents(name: str, prepared: Prepared, proportion: float = PROPORTION) 
         raise UserError(
             "no latents named",
             where="--latents",
-            mend="give a run of prosody.melvae, mel for plain mels, mel8 for patches of 8 frames, or a run "
+            hint="give a run of prosody.melvae, mel for plain mels, mel8 for patches of 8 frames, or a run "
             "of prosody.ditto whose latents to take",
         )
     if name == "mel":

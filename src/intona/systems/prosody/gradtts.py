@@ -217,7 +217,7 @@ def mel_statistics(prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
         )
     except (KeyError, TypeError, ValueError):
         raise UserError(
-            "no mel statistics", where=prepared.root / "stats.json", mend="prepare the corpus again"
+            "no mel statistics", where=prepared.root / "stats.json", hint="prepare the corpus again"
         ) from None
 
 
@@ -284,7 +284,7 @@ def resolve(
             raise UserError(
                 f"{len(bare)} utterances have no phone durations (first: {bare[0]})",
                 where=prepared.root,
-                mend="run `intona align DATA` once, or train with --model.durations mas",
+                hint="run `intona align DATA` once, or train with --model.durations mas",
             )
     alignment = prepared.alignment if model.durations == "data" else ""
     return dataclasses.replace(config, corpus=prepared.fingerprint, alignment=alignment, model=model)

@@ -57,7 +57,7 @@ def texts_of(
             raise UserError(
                 f'"{item.id}" has phonemes but no words, and the text encoder needs both',
                 where=prepared.root,
-                mend="prepare the corpus with --phonemes frontend",
+                hint="prepare the corpus with --phonemes frontend",
             )
         out[item.id] = text_of(utterance_of(item), tokenizer.encode(item.phonemes).ids, bpe)
     return out
@@ -95,7 +95,7 @@ def require_encoder(config: object, encoder: Path | None, init: Path | None) -> 
     """
     if init is not None and encoder is None and not isinstance(config, PlainEncoderConfig):
         raise UserError(
-            "the voice stands on a pretrained text encoder", where=init, mend="name it too: --encoder RUN"
+            "the voice stands on a pretrained text encoder", where=init, hint="name it too: --encoder RUN"
         )
 
 
@@ -116,8 +116,8 @@ def require_pieces(voice: Path, bpe: BpeTokenizer | None) -> None:
     """
     pieces = voice / "bpe.json"
     if bpe is not None and pieces.is_file() and configs.read_json(pieces) != bpe.to_json():
-        mend = "take the encoder that the voice was trained with"
-        raise UserError("the voice was trained with other text pieces", where=voice, mend=mend)
+        hint = "take the encoder that the voice was trained with"
+        raise UserError("the voice was trained with other text pieces", where=voice, hint=hint)
 
 
 def tell_new_symbols(init: Path, tokenizer: PhonemeTokenizer) -> None:
@@ -143,7 +143,7 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
     if not language:
         raise UserError(
             f"the corpus speaks {', '.join(prepared.languages)}",
-            mend=f"say the language of the texts, such as --language={prepared.languages[0]}",
+            hint=f"say the language of the texts, such as --language={prepared.languages[0]}",
         )
     frontend = _frontend_of(prepared, language)
     digest, sentences = hashlib.sha256(), []
@@ -181,7 +181,7 @@ def _frontend_of(prepared: Prepared, language: str) -> Frontend:
     raise UserError(
         f"texts cannot be given the corpus's phonemes: {'; '.join(differences)}",
         where=prepared.root,
-        mend="prepare the corpus with this version, or train without --texts",
+        hint="prepare the corpus with this version, or train without --texts",
     )
 
 
@@ -206,7 +206,7 @@ def _key(text: str) -> str:
 def _read(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_TEXT_BYTES:
-            raise UserError("more than 1 GiB", where=path, mend="split it")
+            raise UserError("more than 1 GiB", where=path, hint="split it")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise UserError("not UTF-8 text", where=path) from None

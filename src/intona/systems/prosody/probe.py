@@ -141,7 +141,7 @@ def linear_probe(path: Path, prepared: Prepared) -> dict[str, Any]:
         for u, (id, (text, x)) in enumerate(zip(texts, _encoded(encoder, list(texts.values())), strict=True)):
             n, known = max(0, len(x) - AHEAD), frames[id]
             if known is None:
-                raise UserError("has no durations", where=id, mend="run `intona align DATA`")
+                raise UserError("has no durations", where=id, hint="run `intona align DATA`")
             xs.append(x[:n])
             ys.append(np.stack([text.tokens[:n], text.tokens[AHEAD:]], axis=1))
             lasts.append(np.log1p(np.asarray(known, float)[:n]))

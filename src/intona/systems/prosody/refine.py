@@ -73,7 +73,7 @@ def train(
         UserError: no stage to start from.
     """
     if init is None:
-        raise UserError("stage 3 refines an encoder that stands", mend="give the run of stage 2: --init RUN")
+        raise UserError("stage 3 refines an encoder that stands", hint="give the run of stage 2: --init RUN")
     config = configs.override(contrastive.built_as_stage(SIZES[size](), init), overrides)
     return contrastive.run_stage(
         config, data=data, out=out, limit_minutes=limit_minutes, init=init, fabric=fabric

@@ -58,7 +58,7 @@ def load_model(run: Path) -> tuple[ContrastiveModel, RunConfig]:
         raise UserError(
             f"a run of {stage or 'nothing known'} has no audio side to compare with",
             where=path,
-            mend="give a run of prosody.contrastive or prosody.refine",
+            hint="give a run of prosody.contrastive or prosody.refine",
         )
     config = configs.load(RunConfig, path / "config.json")
     path, state = checkpoint.weights_of(path)

@@ -163,7 +163,7 @@ def load(run: Path, space: VitsSpace) -> nn.Module:
         raise UserError(
             f"made by version {facts.get('version', 1)} of restyle.decoder, and this one reads {VERSION}",
             where=path,
-            mend="train it again: intona train restyle.decoder",
+            hint="train it again: intona train restyle.decoder",
         )
     made = copy.deepcopy(space.model.decoder)
     own = {k.removeprefix("decoder."): v for k, v in state.items()}
@@ -185,7 +185,7 @@ def train(
     prepared = Prepared.open(data)
     config = configs.override(SIZES[size](), overrides)
     if config.segment <= 2 * EDGE + RESOLUTIONS[0][0] // 256:
-        raise UserError(f"{config.segment} frames are too few", where="--segment", mend="take 24 or more")
+        raise UserError(f"{config.segment} frames are too few", where="--segment", hint="take 24 or more")
     space = vits.load(config.vits)
     texts_of(prepared, space)  # refuses another language
     before = space.weights_hash()

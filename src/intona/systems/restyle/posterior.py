@@ -182,7 +182,7 @@ def require_language(prepared: Prepared, voice: str, language: str) -> None:
         raise UserError(
             f"the corpus is in {', '.join(sorted(languages))}, the voice {voice} speaks {language}",
             where=prepared.root,
-            mend="take a corpus in its language, or another --vits",
+            hint="take a corpus in its language, or another --vits",
         )
 
 
@@ -247,7 +247,7 @@ def speak_pairs(
     if mute := config.pairs - sum(map(len, out.values())):
         print(f"{mute} of {config.pairs} texts could not be said, or were too long", file=sys.stderr)
     if not out["train"]:
-        raise UserError("none of the texts could be said", mend="look at the corpus's texts and the voice")
+        raise UserError("none of the texts could be said", hint="look at the corpus's texts and the voice")
     return out
 
 
@@ -265,13 +265,13 @@ def train(
     prepared = Prepared.open(data)
     config = configs.override(built_as(SIZES[size](), init), overrides)
     if config.pairs < 1:
-        raise UserError(f"{config.pairs} pairs", where="--pairs", mend="take 1 or more")
+        raise UserError(f"{config.pairs} pairs", where="--pairs", hint="take 1 or more")
     space = vits.load(config.vits)
     if space.facts.has_posterior:
         raise UserError(f"{space.facts.name} has a posterior encoder of its own", where="--vits")
     before = space.weights_hash()
     if not 0 <= config.narrow <= 1:
-        raise UserError(f"{config.narrow:g} is no share", where="--narrow", mend="0 to 1")
+        raise UserError(f"{config.narrow:g} is no share", where="--narrow", hint="0 to 1")
     edge = edge_of(space.sample_rate, space.n_fft)
     model = dataclasses.replace(config.model, bins=space.n_fft // 2 + 1, channels=space.channels, edge=edge)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16], model=model)

@@ -44,7 +44,7 @@ COMPARISONS = (
     _beside("padding that is learned costs words", "palette-own-unmasked", "palette-own"),
     _beside("ours: recordings through an estimated posterior lose words", "palette", "palette-own"),
     _beside("misalignment loses words towards recordings, too", "palette-unaligned", "palette"),
-    _beside("next check 2: a tuned decoder mends the words", "palette-decoder", "palette", sign=-1),
+    _beside("next check 2: a tuned decoder restores the words", "palette-decoder", "palette", sign=-1),
     _beside("the bridge is no better towards recordings", "bridge", "palette"),
     _beside("misalignment loses the bridge's words too", "bridge-unaligned", "bridge"),
     _beside("ours: a sequence keeps more words of recordings than an image", "palette-2d", "palette"),

@@ -124,7 +124,7 @@ def load(
     stage = head.get("stage") if isinstance(head, dict) else None
     if stage not in STAGES or not (path / FACTS).is_file():
         raise UserError(
-            f'a model of "{stage}", which has no style', where=path, mend=f"give one of {', '.join(STAGES)}"
+            f'a model of "{stage}", which has no style', where=path, hint=f"give one of {', '.join(STAGES)}"
         )
     facts: dict[str, Any] = configs.read_json(path / FACTS)
     if not isinstance(facts, dict) or facts.get("version") != VERSION:
@@ -133,7 +133,7 @@ def load(
             f"a model of version {made_by}, and this one reads {VERSION}: styles are now in deviations of "
             "the recordings a model was trained on",
             where=path,
-            mend=f"train it again: intona train {stage}",
+            hint=f"train it again: intona train {stage}",
         )
     config = configs.load(RunConfig, path / "config.json")
     space = vits.load(voice or config.vits, ask=voice is not None)
@@ -141,7 +141,7 @@ def load(
         raise UserError(
             f"trained on the voice {facts.get('voice')} with other weights than {space.facts.name}",
             where=path,
-            mend="name its voice with --voice",
+            hint="name its voice with --voice",
         )
     try:
         scale = (facts.get("style") or {}).get("scale")

@@ -211,9 +211,9 @@ def _pairs(
     }
     if config.speech == "own":
         if not prosody:
-            raise UserError("the style of its own speech is measured", where="--style", mend="prosody")
+            raise UserError("the style of its own speech is measured", where="--style", hint="prosody")
         if config.sentences < 2:
-            raise UserError(f"{config.sentences} sentences", where="--sentences", mend="take 2 or more")
+            raise UserError(f"{config.sentences} sentences", where="--sentences", hint="take 2 or more")
         return own_pairs(prepared, space, count=config.sentences, align=config.align, **how)
     net = posteriors.load_for(space, config.posterior)
     style = styles.load(config.style, train_scale(prepared) if prosody else None)

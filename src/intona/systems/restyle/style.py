@@ -156,7 +156,7 @@ def train(
     prepared = Prepared.open(data)
     config = configs.override(built_as(SIZES[size](), init), overrides)
     if config.captions < 1:
-        raise UserError(f"{config.captions} captions", where="--captions", mend="take 1 or more")
+        raise UserError(f"{config.captions} captions", where="--captions", hint="take 1 or more")
     words = tower(config.tower)
     pairs = pairs_of(prepared, config, words)
     audio = dataclasses.replace(config.model.audio, n_mels=prepared.spec.n_mels)

@@ -112,7 +112,7 @@ def poles(
     if not out:
         raise UserError(
             f"no speaker has {LEAST} recordings of {WORDS[0]} words and {MIN_SECONDS:g} s",
-            mend="take more data",
+            hint="take more data",
         )
     return out
 
@@ -127,7 +127,7 @@ def sentences_of(items: Sequence[Item], most: int) -> tuple[list[Item], int]:
     if not usable:
         raise UserError(
             f"none of {len(items)} test sentences has {WORDS[0]} to {WORDS[1]} words",
-            mend="prepare the corpus with a larger --test",
+            hint="prepare the corpus with a larger --test",
         )
     if 0 < most < len(usable):
         return [usable[i * len(usable) // most] for i in range(most)], len(usable)

@@ -145,7 +145,7 @@ class SegmentFeed:
         if differs := [k for k in now if was.get(k) != now[k]]:
             raise UserError(
                 f"the order of the data cannot be continued: {', '.join(differs)} changed",
-                mend="resume with the same targets, sizes, seed and number of ranks",
+                hint="resume with the same targets, sizes, seed and number of ranks",
             )
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
 

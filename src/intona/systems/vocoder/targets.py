@@ -93,7 +93,7 @@ class Targets:
             raise UserError(
                 "not a targets directory",
                 where=self.root,
-                mend="make one: python -m intona.systems.vocoder.targets DATA TARGETS",
+                hint="make one: python -m intona.systems.vocoder.targets DATA TARGETS",
             )
         mark = read_mark(self.root)
         self.spec = configs.from_dict(MelSpec, mark["spec"], where=f"{self.root / MARK}: spec")
@@ -117,7 +117,7 @@ class Targets:
         except (OSError, ValueError) as e:
             raise UserError(f"cannot be read ({e})", where=self.root / file) from None
         if len(found) < frames * width:
-            raise UserError("truncated", where=self.root / file, mend="make the targets again")
+            raise UserError("truncated", where=self.root / file, hint="make the targets again")
         return found[: frames * width].reshape(-1, width)
 
     def pitch(self, clip: Clip, start: int, frames: int) -> np.ndarray:
@@ -126,7 +126,7 @@ class Targets:
             path, end = self.root / PITCH, self.clips[-1].offset + self.clips[-1].n_frames
             found = np.memmap(path, dtype=np.float32, mode="r") if path.is_file() else np.zeros(0, np.float32)
             if len(found) < 2 * end:
-                raise UserError("holds the pitch of fewer clips", where=path, mend="make the targets again")
+                raise UserError("holds the pitch of fewer clips", where=path, hint="make the targets again")
             self._pitch = found[: 2 * end].reshape(-1, 2)
         return np.array(self._pitch[clip.offset + start : clip.offset + start + frames])
 
@@ -151,7 +151,7 @@ def read_mark(root: Path) -> dict[str, Any]:
     """The description of a targets directory, checked for its format."""
     mark = configs.read_json(root / MARK)
     if not isinstance(mark, dict) or mark.get("format") != FORMAT:
-        raise UserError("targets of another format", where=root / MARK, mend="make them again")
+        raise UserError("targets of another format", where=root / MARK, hint="make them again")
     for key, kind in {"corpus": str, "spec": dict, "teacher": str, "config": dict}.items():
         if not isinstance(mark.get(key), kind):
             raise UserError(f'damaged: "{key}" is not a {kind.__name__}', where=root / MARK)
@@ -231,7 +231,7 @@ def make(data: Path, out: Path, *, minutes: float, config: TargetsConfig) -> Pat
         "config": json.loads(json.dumps(configs.to_dict(config))),
     }
     if (out / MARK).is_file() and read_mark(out) != mark:
-        raise UserError("holds targets of other data or another config", where=out, mend="name a new folder")
+        raise UserError("holds targets of other data or another config", where=out, hint="name a new folder")
     configs.write_json(out / MARK, mark)
     clips = read_clips(out)
     write_jsonl(out / CLIPS, [dataclasses.asdict(c) for c in clips])
