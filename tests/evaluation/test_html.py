@@ -338,3 +338,10 @@ def test_parts_for_other_pages(tmp_path: Path):
     read = Reader(source)
     assert "A <study>" in read.words and "n = 2" in read.words and "<n>" in read.words
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["study.html"]
+
+
+def test_a_report_of_an_earlier_version_that_calls_a_hint_mend(report: Path):
+    table = json.loads((report / "table.json").read_text(encoding="utf-8"))
+    table["unavailable"] = {"mos": {"reason": "not installed", "mend": "get it"}}
+    (report / "table.json").write_text(json.dumps(table), encoding="utf-8")
+    assert read_report(report).table["unavailable"]["mos"]["hint"] == "get it"
