@@ -60,7 +60,7 @@ def main() -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
-    from intona.systems.prosody import gradtts
+    from intona.systems.gradtts import stage as gradtts
 
     fixed = {"optim.schedule": "constant", "loop.validate_every": "1000000", "loop.save_every": "1000000"}
     gradtts.train(

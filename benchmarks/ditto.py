@@ -27,7 +27,6 @@ import torch
 from timing import Cost, cost
 
 from intona import synth
-from intona.acoustic.ditto import Ditto
 from intona.audio import Audio, MelSpec
 from intona.data import clauses
 from intona.data.pieces import utterance_of
@@ -37,9 +36,10 @@ from intona.latents.mel import MelLatents, PatchLatents, PatchLatentsConfig
 from intona.latents.mel_vae import MelVAE
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
-from intona.synth.ditto import DittoVoice
-from intona.systems.prosody import ditto, melvae
-from intona.systems.prosody.ditto_latents import open_latents
+from intona.systems.ditto import Ditto, melvae
+from intona.systems.ditto import stage as ditto
+from intona.systems.ditto.latents import open_latents
+from intona.systems.ditto.voice import DittoVoice
 
 SECONDS, SYMBOLS, BATCH = 5.0, 75, 8
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
@@ -148,7 +148,7 @@ def row(label: str, taken: Cost, *, rtf: bool = False) -> None:
 def reconstruct(arguments: argparse.Namespace) -> int:
     from intona.evaluation.judge import Unavailable
     from intona.evaluation.naturalness import distillmos
-    from intona.systems.prosody.gradtts import mel_statistics
+    from intona.training.mel_feed import mel_statistics
     from intona.vocoder import load_vocoder
 
     prepared = Prepared.open(arguments.data)

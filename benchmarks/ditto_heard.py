@@ -28,7 +28,7 @@ from intona.evaluation.normalize import normalizer
 from intona.evaluation.stats import Interval, ratio_interval
 from intona.evaluation.wer import character_edits
 from intona.nn.random import ItemRandom
-from intona.synth.ditto import DittoVoice
+from intona.systems.ditto.voice import DittoVoice
 
 SYMBOLS = (20, 70)
 

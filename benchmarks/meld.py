@@ -25,12 +25,11 @@ from pathlib import Path
 import torch
 from timing import Cost, cost
 
-from intona.acoustic.speech_lm import SpeechLM, generate, listen, spelling, whole
-from intona.acoustic.speech_lm.listen import CTC_SHARE
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
-from intona.systems.meld import presets
+from intona.systems.meld import SpeechLM, generate, listen, presets, spelling, whole
+from intona.systems.meld.listen import CTC_SHARE
 
 FRAME_RATE = 22050 / 256
 
@@ -154,7 +153,7 @@ def heard(arguments: argparse.Namespace) -> int:
     from intona.evaluation.normalize import normalizer
     from intona.evaluation.stats import ratio_interval
     from intona.evaluation.wer import character_edits
-    from intona.synth import speech_lm
+    from intona.systems.meld import voice as speech_lm
     from intona.systems.meld.pace import Pace
 
     prepared = Prepared.open(arguments.data)
@@ -221,7 +220,7 @@ def written(arguments: argparse.Namespace) -> int:
     from intona.evaluation.normalize import normalizer
     from intona.evaluation.stats import ratio_interval
     from intona.evaluation.wer import character_edits, word_edits
-    from intona.synth import speech_lm
+    from intona.systems.meld import voice as speech_lm
 
     prepared = Prepared.open(arguments.data)
     voice = speech_lm.load(arguments.run)

@@ -166,7 +166,7 @@ def _compare(
 
 
 def _presets() -> dict[str, Any]:
-    from intona.systems.prosody import gradtts
+    from intona.systems.gradtts import stage as gradtts
 
     presets = {name: gradtts.SIZES[name]() for name in ("small", "paper")}
     return {
@@ -177,7 +177,7 @@ def _presets() -> dict[str, Any]:
 
 def _model(config: Any) -> Any:
     """A model whose duration predictor says FRAMES / tokens for every token, whatever its random weights."""
-    from intona.acoustic.gradtts import GradTTS
+    from intona.systems.gradtts import GradTTS
 
     torch.manual_seed(0)
     model = GradTTS(config).eval()
@@ -189,7 +189,7 @@ def _model(config: Any) -> Any:
 
 def networks(budget: float) -> list[Result]:
     """One step of each score network."""
-    from intona.acoustic.gradtts import GradTTS
+    from intona.systems.gradtts import GradTTS
 
     results = []
     for name, preset in _presets().items():
@@ -215,7 +215,7 @@ def networks(budget: float) -> list[Result]:
 def acoustic(budget: float) -> list[Result]:
     """Tokens to mel, with as many steps as `say` takes."""
     from intona.nn.random import ItemRandom
-    from intona.synth.gradtts import DEFAULT_STEPS
+    from intona.systems.gradtts.voice import DEFAULT_STEPS
 
     results = []
     for name, steps in (("small", DEFAULT_STEPS), ("paper", 10)):

@@ -16,7 +16,7 @@ FRAMES = 8  # of a phoneme, on average, at 86 frames a second
 
 def pretraining(budget: float) -> list[Result]:
     """All three stages on made-up texts of 100 phonemes and spans of 8 frames."""
-    from intona.systems.prosody import contrastive, mlm, refine
+    from intona.systems.encoder import contrastive, mlm, refine
 
     results = []
     call, texts = _masked(mlm.small())
@@ -65,7 +65,7 @@ def _update(task: torch.nn.Module, batch: Any) -> Callable[[], None]:
 def _masked(config: Any) -> tuple[Callable[[], None], int]:
     from dataclasses import replace
 
-    from intona.systems.prosody.mlm import MlmTask, TextBatch
+    from intona.systems.encoder.mlm import MlmTask, TextBatch
 
     config = replace(config, model=replace(config.model, n_tokens=SYMBOLS, n_pieces=VOCABULARY))
     rng = np.random.default_rng(0)

@@ -19,11 +19,9 @@ import time
 
 import torch
 
-from intona.acoustic.restyle import Restyle
 from intona.encoders.style import ProsodyStyle
-from intona.latents import vits
 from intona.nn.random import ItemRandom
-from intona.systems.restyle import bridge, palette
+from intona.systems.restyle import Restyle, bridge, palette, vits
 from intona.systems.restyle.latents import z_text_of
 
 TEXT = "The north wind and the sun were disputing which was the stronger, when a traveller came along."

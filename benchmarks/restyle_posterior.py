@@ -20,9 +20,9 @@ import torch
 from intona.audio import MelSpec, log_mel, read_audio
 from intona.data.prepared import Prepared
 from intona.evaluation.stats import ratio_interval
-from intona.latents import vits
-from intona.latents.vits import posterior as posteriors
+from intona.systems.restyle import vits
 from intona.systems.restyle.latents import z_text_of
+from intona.systems.restyle.vits import posterior as posteriors
 
 
 def show(name: str, values: list[float]) -> None:

@@ -12,17 +12,34 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from intona import registry
 from intona.errors import UserError, nearest
 from intona.files import write_whole
 
 C = TypeVar("C")
 MAX_CONFIG_BYTES = 1 << 20
+KIND = "kind"
 STACKS, MAX_STACK = ("layers", "depth", "blocks"), 1000  # a million of them would be built for hours
 _FRACTION = re.compile(r"[+-]?(\d+\.|\.\d+)")  # as people write it and JSON does not
+
+
+class Part:
+    """Base of the configs of one group of parts, in which `kind` names the part (see `intona.registry`).
+
+    A field annotated with such a base takes the config of any registered part: the value's `kind` decides
+    which. A part's config is a frozen dataclass with `kind: Literal["name"] = "name"`.
+
+    Attributes:
+        group: in which the parts are registered. default_kind: of configs that name none.
+    """
+
+    group: ClassVar[str]
+    default_kind: ClassVar[str]
+    kind: Any
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -107,7 +124,8 @@ def from_dict(cls: type[C], value: Any, *, where: str = "config") -> C:
 def override(config: C, assignments: Mapping[str, str], *, where: str = "command line") -> C:
     """`{"optim.lr": "1e-4"}` applied to a config; values are read as JSON, else as text."""
     tree = to_dict(config)
-    for dotted, text in assignments.items():
+    # Kinds first: a part of another kind has other fields.
+    for dotted, text in sorted(assignments.items(), key=lambda a: a[0].rpartition(".")[2] != KIND):
         node: Any = tree
         keys = dotted.replace("-", "_").split(".")
         for i, key in enumerate(keys):
@@ -126,6 +144,10 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
         except ValueError:
             words = {"True": True, "False": False, "None": None}
             parsed = float(text) if _FRACTION.fullmatch(text) else words.get(text, text)
+        if keys[-1] == KIND and (base := _part_at(config, keys[:-1])) is not None and node[KIND] != parsed:
+            other = to_dict(_part(base, {KIND: parsed}, where))
+            node.clear()
+            node.update(other)
         node[keys[-1]] = parsed
     return from_dict(type(config), tree, where=where)
 
@@ -161,7 +183,38 @@ def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for name, sub in tree.items() for k, v in flat(sub, f"{prefix}{name}.").items()}
 
 
+def parts_of(config: Any) -> list[tuple[str, str]]:
+    """(group, kind) of every part in a config, whatever holds it."""
+    if not dataclasses.is_dataclass(config):
+        return []
+    parts = [(config.group, config.kind)] if isinstance(config, Part) else []
+    for field in dataclasses.fields(config):
+        parts += parts_of(getattr(config, field.name))
+    return parts
+
+
+def _part_at(config: Any, keys: Sequence[str]) -> type[Part] | None:
+    """The group's base class where a config holds a part."""
+    for key in keys:
+        config = getattr(config, key, None)
+    bases = [c for c in type(config).__mro__ if Part in c.__bases__]
+    return bases[0] if bases else None
+
+
+def _part(base: type[Part], value: Any, where: str) -> Any:
+    """The config of a registered part, by its kind."""
+    if not isinstance(value, dict):
+        raise UserError(f"expected a table of fields, not {_show(value)}", where=where)
+    kind = registry.get(base.group, str(value.get(KIND, base.default_kind)), where=f"{where}: {KIND}")
+    if not (isinstance(kind, type) and issubclass(kind, base) and dataclasses.is_dataclass(kind)):
+        problem = f"{kind!r} is registered as {base.group} and is no {base.__name__}"
+        raise UserError(problem, where=where)
+    return _coerce(kind, value, where)
+
+
 def _coerce(kind: Any, value: Any, where: str) -> Any:
+    if isinstance(kind, type) and issubclass(kind, Part) and not dataclasses.is_dataclass(kind):
+        return _part(kind, value, where)
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise UserError(f"expected a table of fields, found {_show(value)}", where=where)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intona.data.corpora import LAYOUTS, BadLine, Record, read_corpus
+from intona import registry
+from intona.data.corpora import BadLine, Record, read_corpus
 from intona.errors import UserError
 
 
@@ -423,7 +424,7 @@ def test_unknown_layout_and_missing_folder(tmp_path: Path) -> None:
         read("ljspech", tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         read("ljspeech", tmp_path / "none")
-    for layout in LAYOUTS:
+    for layout in registry.names("layouts"):
         with pytest.raises(UserError, match="holds no"):
             read(layout, tmp_path)
 

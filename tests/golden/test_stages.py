@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import pytest
 
-from intona.systems import STAGES
+from intona import registry
 
 from .recipes import RECIPES, Runs
 from .store import HERE, compare_figures, compare_keys, keys_of
@@ -44,6 +44,6 @@ def test_names_and_shapes_of_weights_are_unchanged(name: str, runs: Runs, reason
 
 
 def test_every_stage_is_stored() -> None:
-    assert {recipe.stage for recipe in RECIPES.values()} == set(STAGES)
+    assert {recipe.stage for recipe in RECIPES.values()} == set(registry.names("stages"))
     assert {path.stem for path in (HERE / "losses").iterdir()} == set(RECIPES)
     assert {p.stem for p in (HERE / "keys").iterdir() if not p.stem.startswith("shipped-")} == set(RECIPES)

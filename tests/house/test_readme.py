@@ -59,10 +59,10 @@ def test_every_command_is_understood(line: str):
         rest, overrides = split(rest)
         assert overrides == {}
     elif verb == "prepare":
+        from intona import registry
         from intona.cli.prepare import Prepare as Request
-        from intona.data.corpora import LAYOUTS
 
-        assert rest[0] in LAYOUTS
+        assert rest[0] in registry.names("layouts")
     elif verb == "align":
         from intona.cli.align import Align as Request
     elif verb == "synthesize-set":

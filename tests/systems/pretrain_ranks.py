@@ -13,7 +13,7 @@ def main() -> None:
     torch.set_num_threads(1)
     from lightning.fabric import Fabric
 
-    from intona.systems.prosody import contrastive, refine
+    from intona.systems.encoder import contrastive, refine
 
     fabric = Fabric(accelerator="cpu", devices=int(ranks), strategy="ddp", precision="32-true")
     fabric.launch()

@@ -19,8 +19,8 @@ from intona.latents.mel import MelLatents
 from intona.study import Outcome, Plan
 from intona.study.account import costs
 from intona.study.job import folder
+from intona.systems.ditto.latents import open_latents
 from intona.systems.prosody import ditto_copy, ditto_study, ditto_study_report, study
-from intona.systems.prosody.ditto_latents import open_latents
 
 
 def plan(data: Path, **how: object) -> Plan:

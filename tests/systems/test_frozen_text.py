@@ -15,7 +15,7 @@ from intona.data.prepared import Prepared
 from intona.encoders import frozen
 from intona.encoders.base import TextEncoder
 from intona.errors import UserError
-from intona.synth import ditto
+from intona.systems.ditto import voice as ditto
 
 pytest.importorskip("transformers", reason="a published text encoder needs transformers")
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from intona import checkpoint, encoders, systems
+from intona import checkpoint, encoders, registry, systems
 from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.encoders import ge2e, pretrained
 from intona.encoders.conformance import check
 from intona.errors import UserError
-from intona.systems.prosody import contrastive, mlm
-from intona.systems.prosody.retrieve import Space, retrieve
+from intona.systems.encoder import contrastive, mlm
+from intona.systems.encoder.retrieve import Space, retrieve
 
 pytestmark = pytest.mark.trains
 
@@ -208,7 +208,7 @@ def test_text_files_join_the_corpus_and_held_out_sentences_do_not(
     held = prepared.items("test")[0].text
     book = tmp_path / "book.txt"
     book.write_text(f"Мама мыла раму. Шумел камыш! {held} Мама мыла раму.", encoding="utf-8")
-    from intona.systems.prosody.pretrain import read_texts
+    from intona.systems.encoder.pretrain import read_texts
 
     found, fingerprint = read_texts([book], prepared, "")
     assert not any(s.startswith("ˈ") for u in found for s in u.phonemes)  # as the corpus: without stress
@@ -315,7 +315,7 @@ def test_the_other_arms_train(spoken: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_presets_say_what_they_cost(stage: str) -> None:
-    module = __import__(systems.STAGES[stage], fromlist=["SIZES"])
+    module = registry.get("stages", stage)
     for name, preset in module.SIZES.items():
         config = preset()
         assert (config.stage, config.size) == (stage, name)

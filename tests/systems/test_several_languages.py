@@ -14,9 +14,9 @@ from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.evaluation.manifest import read_manifest
-from intona.sets.prompts import read_columns
 from intona.study import common, stages
-from intona.synth.ditto import DittoVoice
+from intona.synth.prompts import read_columns
+from intona.systems.ditto.voice import DittoVoice
 
 pytestmark = pytest.mark.trains
 

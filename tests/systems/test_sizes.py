@@ -11,20 +11,21 @@ import pytest
 import torch
 from torch import nn
 
-from intona.acoustic.ditto import Ditto
-from intona.acoustic.gradtts import GradTTS
-from intona.acoustic.restyle import Restyle
-from intona.acoustic.speech_lm import SpeechLM
 from intona.audio import MelSpec
 from intona.encoders.dual_stream import DualStreamEncoder
 from intona.encoders.ecapa import Ecapa
 from intona.encoders.style_net import StyleNet
 from intona.latents.mel import MelLatents, MelLatentsConfig
 from intona.latents.mel_vae import MelVAE
-from intona.latents.vits.posterior import PosteriorNet
+from intona.systems.ditto import Ditto, melvae
+from intona.systems.ditto import presets as ditto_presets
+from intona.systems.encoder import contrastive, mlm
+from intona.systems.gradtts import GradTTS
+from intona.systems.gradtts import stage as gradtts
+from intona.systems.meld import SpeechLM
 from intona.systems.meld import presets as meld
-from intona.systems.prosody import contrastive, ditto_presets, gradtts, melvae, mlm
-from intona.systems.restyle import bridge, palette, posterior, style
+from intona.systems.restyle import Restyle, bridge, palette, posterior, style
+from intona.systems.restyle.vits.posterior import PosteriorNet
 
 SYMBOLS = 60  # of a language; every further one is a row of the embedding
 

@@ -25,7 +25,7 @@ def main() -> None:
     a = p.parse_args()
     torch.set_num_threads(1)
 
-    from intona.systems.prosody import gradtts
+    from intona.systems.gradtts import stage as gradtts
     from intona.training import loop
 
     if a.kill_at or a.nan_at >= 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from intona import checkpoint, config, systems
+from intona import checkpoint, config, registry, systems
 from intona.checkpoint import identity_of
 from intona.errors import UserError
-from intona.systems.prosody import gradtts, mlm
+from intona.systems.encoder import mlm
+from intona.systems.gradtts import stage as gradtts
 from intona.training.initial import Rows, built_as, start_from
 
 pytestmark = pytest.mark.trains
@@ -89,9 +89,9 @@ def test_a_run_is_built_as_the_one_that_it_starts_from(tmp_path: Path):
         built_as(base, tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("stage", systems.STAGES)
+@pytest.mark.parametrize("stage", registry.names("stages"))
 def test_a_stage_that_is_built_as_another_has_a_model(stage: str, tmp_path: Path):
-    module = importlib.import_module(systems.STAGES[stage])
+    module = registry.get("stages", stage)
     if hasattr(module, "built_as"):
         toy = module.SIZES["toy"]()
         config.save(toy, tmp_path / "config.json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import logging
 from pathlib import Path
@@ -11,11 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from intona import checkpoint
+from intona import checkpoint, registry
 from intona import config as configs
-from intona.systems import STAGES
+from intona.systems.gradtts.stage import SIZES
 from intona.systems.meld.codebook import small as codebook
-from intona.systems.prosody.gradtts import SIZES
 from intona.training.opening import log, opening_lines, print_opening
 
 FACTS = {"parameters": "7.10 M", "utterances": 560}
@@ -53,7 +51,7 @@ def test_the_whole_config_is_a_matter_of_the_log_level(
     assert json.loads(output[output.index("{") :]) == json.loads(json.dumps(configs.to_dict(config)))
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", registry.names("stages"))
 def test_every_stage_says_its_name_and_size(stage: str, tmp_path: Path) -> None:
-    config = importlib.import_module(STAGES[stage]).SIZES["toy"]()
+    config = registry.get("stages", stage).SIZES["toy"]()
     assert "size toy" in opening_lines(config, tmp_path / "run", {})[0]

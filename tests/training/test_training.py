@@ -16,7 +16,7 @@ import torch
 
 from intona import checkpoint
 from intona.errors import UserError
-from intona.systems.prosody import gradtts
+from intona.systems.gradtts import stage as gradtts
 from intona.training.ema import EMA
 from intona.training.optim import OptimConfig, lr_at
 from intona.training.stopping import StopSignals
@@ -243,7 +243,7 @@ def test_a_resumed_run_keeps_the_arithmetic_it_began_in(
 )
 def test_numbers_that_make_no_run_are_refused(flag: dict[str, str], message: str) -> None:
     from intona.config import override
-    from intona.systems.prosody.gradtts import small
+    from intona.systems.gradtts.stage import small
 
     with pytest.raises(UserError, match=message):
         override(small(), flag)
@@ -251,7 +251,7 @@ def test_numbers_that_make_no_run_are_refused(flag: dict[str, str], message: str
 
 def test_numbers_are_read_as_people_write_them() -> None:
     from intona.config import override
-    from intona.systems.prosody.gradtts import small
+    from intona.systems.gradtts.stage import small
 
     assert override(small(), {"optim.clip": ".5"}).optim.clip == 0.5
     assert override(small(), {"optim.clip": "2."}).optim.clip == 2
@@ -277,8 +277,8 @@ def test_numbers_that_no_float_holds_are_refused(text: str, message: str, tmp_pa
 
 
 def test_a_config_that_divides_by_zero_is_refused() -> None:
-    from intona.acoustic.speech_lm import SpeechLMConfig
     from intona.config import from_dict
+    from intona.systems.meld import SpeechLMConfig
 
     with pytest.raises(UserError, match="zero"):
         from_dict(SpeechLMConfig, {"heads": 0}, where="config")

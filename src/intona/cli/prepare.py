@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from intona.data.corpora import LAYOUTS
+from intona import registry
 from intona.data.prepare import PrepareConfig, prepare
 
 
@@ -24,7 +24,9 @@ class Prepare:
     layout: Annotated[
         str,
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="LAYOUT", help=f"How the corpus is laid out: {', '.join(LAYOUTS)}."),
+        tyro.conf.arg(
+            metavar="LAYOUT", help=f"How the corpus is laid out: {', '.join(registry.names('layouts'))}."
+        ),
     ]
     src: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
     """The corpus as published."""

@@ -14,7 +14,7 @@ from intona.errors import UserError
 
 if TYPE_CHECKING:
     from intona.evaluation.retrieval import Recall
-    from intona.systems.prosody.retrieve import Retrieved
+    from intona.systems.encoder.retrieve import Retrieved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     if request.seed < 0:
         raise UserError(f"--seed {request.seed}: 0 or more")
     from intona import config as configs
-    from intona.systems.prosody.retrieve import retrieve
+    from intona.systems.encoder.retrieve import retrieve
 
     found = retrieve(
         request.run,

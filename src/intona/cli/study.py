@@ -153,9 +153,9 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def preset(stage: str, size: str) -> Any:
     """The config of a stage as `intona train` starts from it."""
-    from intona.systems import STAGES
+    from intona import registry
 
-    return importlib.import_module(STAGES[stage]).SIZES[size]()
+    return registry.get("stages", stage).SIZES[size]()
 
 
 def main(arguments: list[str]) -> int:

@@ -16,7 +16,7 @@ from intona.errors import UserError
 
 if TYPE_CHECKING:
     from intona.evaluation import Manifest
-    from intona.sets.prompts import Prompt
+    from intona.synth.prompts import Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def asked(
     Raises:
         UserError: a flag that the voice does not know, rows without a prompt, files that are none.
     """
-    from intona.sets import prompts as given
+    from intona.synth import prompts as given
 
     for flag in ("prompts", "length", "guidance", "solver", "tries", "language"):
         name = "voice" if flag == "prompts" else flag
@@ -150,8 +150,8 @@ def main(arguments: list[str]) -> None:
     from intona import synth
     from intona.evaluation import read_manifest
     from intona.progress import bar
-    from intona.sets.record import FAILURES
-    from intona.sets.speak import SetConfig, synthesize_set
+    from intona.synth.batch import SetConfig, synthesize_set
+    from intona.synth.record import FAILURES
     from intona.synth.voice import options_of
 
     manifest = read_manifest(request.manifest)

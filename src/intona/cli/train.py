@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
 import logging
 from dataclasses import dataclass
@@ -77,12 +76,12 @@ def _about(own: list[str]) -> str | None:
     """The help of one stage: its presets and what its config says; None where no help of one is asked for."""
     if not {"-h", "--help"} & set(own):
         return None
-    from intona.systems import STAGES
+    from intona import registry
 
-    stage = next((a for a in own if a in STAGES), None)
+    stage = next((a for a in own if a in registry.names("stages")), None)
     if stage is None:
         return None
-    sizes: dict[str, Any] = importlib.import_module(STAGES[stage]).SIZES
+    sizes: dict[str, Any] = registry.get("stages", stage).SIZES
     said = []
     for name, make in sizes.items():
         about = inspect.getdoc(getattr(make, "func", make)) or "-"  # a partial has no words of its own

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
         )
 
     from intona.audio.blocks import read_blocks
-    from intona.synth import speech_lm
+    from intona.systems.meld import voice as speech_lm
 
     voice = speech_lm.load(request.model)
     failed = 0

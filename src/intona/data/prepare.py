@@ -80,7 +80,7 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
     was added to the directory.
 
     Args:
-        layout: a key of `intona.data.corpora.LAYOUTS`.
+        layout: a name that is registered as a layout.
         src: the corpus as published.
         out: a new or empty directory, or one that this same preparation began.
 

@@ -6,10 +6,11 @@ Grad-TTS, the latent diffusion model and any outsider's model take anything that
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
+from intona import config as configs
 from intona.data.pieces import Pieces
 
 
@@ -28,3 +29,40 @@ class TextEncoder(Protocol):
     def __call__(
         self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None, pieces: Pieces | None = None
     ) -> tuple[Tensor, Tensor]: ...
+
+
+class TextEncoderConfig(configs.Part):
+    """The config of a text encoder; frozen dataclasses with `kind: Literal["name"]` derive from it.
+
+    Attributes:
+        reads_pieces: whether `forward` needs the BPE pieces of the text.
+        reads_blanks: whether ids that belong to no word may stand between the phonemes (Grad-TTS's blanks).
+        pretrained: whether its weights come from a run (`--encoder`), not from the model that it is part of.
+    """
+
+    group = "encoders"
+    default_kind = "plain"
+    reads_pieces: ClassVar[bool] = False
+    reads_blanks: ClassVar[bool] = False
+    pretrained: ClassVar[bool] = False
+
+    @property
+    def condition_dim(self) -> int:
+        """Width of the pretrained speaker vector that the encoder is conditioned on; 0 for none."""
+        return 0
+
+    def sized(self, *, n_tokens: int, n_pieces: int) -> Self:
+        """This config for vocabularies of these sizes; itself, unless it keeps them."""
+        return self
+
+    def build(self, *, n_tokens: int, speaker_dim: int = 0) -> TextEncoder:
+        """An encoder with random weights.
+
+        Args:
+            n_tokens: size of the phoneme vocabulary, 0 is padding.
+            speaker_dim: width of the model's speaker embedding, which an encoder may use; 0 for one voice.
+
+        Raises:
+            ValueError: sizes that do not fit one another.
+        """
+        raise NotImplementedError

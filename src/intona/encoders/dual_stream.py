@@ -9,27 +9,31 @@ kernel 5, window 4), with pre-LN AdaLN-Zero blocks instead of its post-LN ones.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from intona.data.pieces import Pieces
+from intona.encoders.base import TextEncoderConfig
 from intona.nn.conv import Conv
 from intona.nn.masks import length_mask
 from intona.nn.transformer import EncoderBlock
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualStreamConfig:
+class DualStreamConfig(TextEncoderConfig):
     """Sizes. `n_tokens` and `n_pieces` are vocabulary sizes without the mask symbol.
 
     `adaln` False takes plain blocks, which hear nothing of the speaker. `out` is the width of the states
     (192 is Grad-TTS's).
     """
 
+    reads_pieces: ClassVar[bool] = True
+    pretrained: ClassVar[bool] = True
     kind: Literal["dual_stream"] = "dual_stream"
     n_tokens: int = 0
     n_pieces: int = 0
@@ -45,6 +49,18 @@ class DualStreamConfig:
     out_kernel: int = 3
     adaln: bool = True
     speaker_dim: int = 256
+
+    @property
+    def condition_dim(self) -> int:
+        return self.speaker_dim if self.adaln else 0
+
+    def sized(self, *, n_tokens: int, n_pieces: int) -> Self:
+        return dataclasses.replace(self, n_tokens=n_tokens, n_pieces=n_pieces)
+
+    def build(self, *, n_tokens: int, speaker_dim: int = 0) -> DualStreamEncoder:
+        if self.n_tokens != n_tokens:
+            raise ValueError(f"the encoder has {self.n_tokens} symbols, the voice {n_tokens}")
+        return DualStreamEncoder(self)
 
 
 class Stack(nn.Module):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from intona import config as configs
 from intona import hub
 from intona.data.pieces import Pieces
+from intona.encoders.base import TextEncoderConfig
 from intona.encoders.dual_stream import words_to_phonemes
 from intona.encoders.sentence import installed
 from intona.errors import UserError
@@ -37,10 +38,12 @@ ALIKE = {"hidden_size": "hidden", "num_hidden_layers": "layers", "num_attention_
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrozenTextConfig:
+class FrozenTextConfig(TextEncoderConfig):
     """`hidden` to `types` are sizes of the frozen model, `first` and `last` its signs around a text; `dim`,
     `blocks` and `dropout` are the adapter's."""
 
+    reads_pieces: ClassVar[bool] = True
+    pretrained: ClassVar[bool] = True
     kind: Literal["frozen"] = "frozen"
     n_tokens: int = 0
     hidden: int = 384
@@ -55,6 +58,11 @@ class FrozenTextConfig:
     dim: int = 192
     blocks: int = 2
     dropout: float = 0.1
+
+    def build(self, *, n_tokens: int, speaker_dim: int = 0) -> FrozenTextEncoder:
+        if self.n_tokens != n_tokens:
+            raise ValueError(f"the encoder has {self.n_tokens} symbols, the voice {n_tokens}")
+        return FrozenTextEncoder(self)
 
 
 class FrozenTextEncoder(nn.Module):

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from intona import config as configs
 from intona.data.pieces import Pieces
+from intona.encoders.base import TextEncoderConfig
 from intona.nn.conv import Conv
 from intona.nn.masks import length_mask
 from intona.nn.transformer import EncoderBlock
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlainEncoderConfig:
+class PlainEncoderConfig(TextEncoderConfig):
     """Defaults are Grad-TTS's own: width 192, 6 layers, 2 heads, filter 768, kernel 3, window 4."""
 
+    reads_blanks: ClassVar[bool] = True
+    kind: Literal["plain"] = "plain"
     dim: int = 192
     layers: int = 6
     heads: int = 2
@@ -38,6 +42,9 @@ class PlainEncoderConfig:
             raise ValueError("kernel must be odd")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must lie in 0..1, without 1")
+
+    def build(self, *, n_tokens: int, speaker_dim: int = 0) -> PlainEncoder:
+        return PlainEncoder(self, n_tokens=n_tokens, speaker_dim=speaker_dim)
 
 
 class Prenet(nn.Module):

@@ -11,11 +11,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.nn.masks import length_mask
 
 STATISTICS = ("mean", "std")
+
+
+class LatentsConfig(configs.Part):
+    """The config of a latent space; frozen dataclasses with `kind: Literal["name"]` derive from it."""
+
+    group = "latents"
+    default_kind = "melvae"
+
+    def build(self, spec: MelSpec) -> LatentSpace:
+        """A space with untrained weights for the mels of `spec`."""
+        raise NotImplementedError
 
 
 class LatentSpace(nn.Module, ABC):
@@ -24,11 +36,15 @@ class LatentSpace(nn.Module, ABC):
     Latents are the codes standardised with `mean` and `std` (dim,), which belong to a corpus and are set by
     whoever trains on them; until then they are 0 and 1. An item's latents depend on its own frames alone.
 
+    Attributes:
+        config: what it was built from.
+
     Args:
         spec: the mels it takes. dim: width of a latent. compression: mel frames a latent.
     """
 
     kind: str
+    config: LatentsConfig
     version = 1  # counts in the fingerprint: raised where the same weights make other latents
     proportion = 0.0  # what is left of the proportions between dimensions, see `scales`
     mean: Tensor

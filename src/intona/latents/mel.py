@@ -13,21 +13,24 @@ from torch import Tensor
 
 from intona.audio import MelSpec
 from intona.errors import UserError
-from intona.latents.base import LatentSpace, hold_last
+from intona.latents.base import LatentsConfig, LatentSpace, hold_last
 
 PER_FRAME = 16  # numbers of a patch that stand for one of its frames
 PROPORTION = 0.5  # of patches made now: see `PatchLatentsConfig` and docs/ditto.md
 
 
 @dataclass(frozen=True, kw_only=True)
-class MelLatentsConfig:
+class MelLatentsConfig(LatentsConfig):
     """Nothing to choose: a latent is a mel frame."""
 
     kind: Literal["mel"] = "mel"
 
+    def build(self, spec: MelSpec) -> MelLatents:
+        return MelLatents(spec)
+
 
 @dataclass(frozen=True, kw_only=True)
-class PatchLatentsConfig:
+class PatchLatentsConfig(LatentsConfig):
     """`frames` mel frames a latent of `dim` numbers, fitted to the corpus whose fingerprint is `corpus`.
 
     Of 128 components the first holds two thirds of the variance and the last half 2 %. With `proportion` 1
@@ -50,6 +53,9 @@ class PatchLatentsConfig:
         if not 0 <= self.proportion <= 1:
             raise ValueError("proportion must lie in 0..1")
 
+    def build(self, spec: MelSpec) -> PatchLatents:
+        return PatchLatents(self, spec)
+
 
 class MelLatents(LatentSpace):
     """A latent is a mel frame, standardised; nothing is lost."""
@@ -58,6 +64,7 @@ class MelLatents(LatentSpace):
 
     def __init__(self, spec: MelSpec) -> None:
         super().__init__(spec, dim=spec.n_mels, compression=1)
+        self.config = MelLatentsConfig()
 
     def codes(self, mels: Tensor, lengths: Tensor) -> Tensor:
         return mels
@@ -74,6 +81,7 @@ class PatchLatents(LatentSpace):
     """
 
     kind = "patch"
+    config: PatchLatentsConfig
     version = 2  # the last frame fills the last patch; once it was the mean mel
     center: Tensor
     basis: Tensor

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
-from intona.latents.base import LatentSpace, hold_last
+from intona.latents.base import LatentsConfig, LatentSpace, hold_last
 from intona.nn.convnext import ConvNeXtBlock
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
@@ -25,7 +25,7 @@ LOG_VAR = (-12.0, 6.0)  # of the posterior; a wider one is of no use and overflo
 
 
 @dataclass(frozen=True, kw_only=True)
-class MelVAEConfig:
+class MelVAEConfig(LatentsConfig):
     """Sizes.
 
     Attributes:
@@ -56,6 +56,9 @@ class MelVAEConfig:
         if self.kl < 0 or self.delta < 0:
             raise ValueError("kl and delta must not be below 0")
 
+    def build(self, spec: MelSpec) -> MelVAE:
+        return MelVAE(self, spec)
+
 
 class _Blocks(nn.Module):
     """ConvNeXt blocks whose modulation sees a constant: a learned scale, shift and gate, nothing more."""
@@ -82,6 +85,7 @@ class MelVAE(LatentSpace):
     """
 
     kind = "melvae"
+    config: MelVAEConfig
     version = 2  # as patches
     mel_mean: Tensor
     mel_std: Tensor

@@ -1,4 +1,4 @@
-"""Latent spaces out of run directories and configs."""
+"""Latent spaces out of run directories."""
 
 from __future__ import annotations
 
@@ -8,20 +8,10 @@ from intona import checkpoint
 from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
-from intona.latents.base import LatentSpace
-from intona.latents.mel import MelLatents, MelLatentsConfig, PatchLatents, PatchLatentsConfig
 from intona.latents.mel_vae import MelVAE, MelVAEConfig
 
-LatentsConfig = MelLatentsConfig | PatchLatentsConfig | MelVAEConfig
 STAGE = "prosody.melvae"
 FORMAT = 2  # of a run: 2 since the last frame fills the last latent
-
-
-def build(config: LatentsConfig, spec: MelSpec) -> LatentSpace:
-    """An untrained space of a config."""
-    if isinstance(config, PatchLatentsConfig):
-        return PatchLatents(config, spec)
-    return MelVAE(config, spec) if isinstance(config, MelVAEConfig) else MelLatents(spec)
 
 
 def load(run: Path | str, *, spec: MelSpec | None = None) -> MelVAE:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from intona.encoders import ge2e
-from intona.latents.vits import language_of
 from intona.study.plan import Plan
+from intona.systems.restyle.vits import language_of
 
 SPEAKERS = "speakers"  # the job whose vectors the stages after the first learn on
 PEOPLE = "people"  # the job of study restyle that compares speakers, where it can

@@ -92,7 +92,7 @@ def declare_test(
     from intona.data.prepared import Prepared
     from intona.evaluation import Manifest, Row, write_manifest
     from intona.evaluation.controls import copy_synthesis, fresh
-    from intona.sets.prompts import choose, keep
+    from intona.synth.prompts import choose, keep
 
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
@@ -132,8 +132,8 @@ def speak(
     """
     from intona import synth
     from intona.evaluation import read_manifest
-    from intona.sets.prompts import durations, kept, languages_of, read_columns
-    from intona.sets.speak import SetConfig, synthesize_set
+    from intona.synth.batch import SetConfig, synthesize_set
+    from intona.synth.prompts import durations, kept, languages_of, read_columns
 
     own = needs[test]
     manifest = read_manifest(own / MANIFEST)

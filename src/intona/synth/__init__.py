@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import os
+from pathlib import Path
 from typing import Any
 
-from intona import checkpoint, models
+from intona import checkpoint, models, registry
 from intona import config as configs
 from intona.errors import UserError
 from intona.text import Lexicon
 from intona.text import lexicon as lexicons
 
-# What voices.json calls a kind of voice -> the module that opens it. A restyling model has none: it stands on
-# a frozen voice, and above this package, so that its module goes by name.
-KINDS = {"speech_lm": "intona.synth.speech_lm", "ditto": "intona.synth.ditto"}
-RESTYLE = ("restyle.json", "intona.systems.restyle.voice")
+DEFAULT_KIND = "gradtts"  # of checkpoints whose voices.json names none
 
 
 def load(
@@ -48,9 +45,13 @@ def load(
 
 def _open(name_or_dir: str | os.PathLike[str]) -> Any:
     path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
-    if (path / RESTYLE[0]).is_file():
-        return importlib.import_module(RESTYLE[1]).load(path)
+    return registry.get("voices", kind_of(path), where=path)(path)
+
+
+def kind_of(path: Path) -> str:
+    """The name under which a checkpoint's kind of voice is registered."""
+    if (path / "restyle.json").is_file():
+        return "restyle"
     file = path / "voices.json"
     voices = configs.read_json(file) if file.is_file() else {}
-    kind = voices.get("kind") if isinstance(voices, dict) else None
-    return importlib.import_module(KINDS.get(str(kind), "intona.synth.gradtts")).load(path)
+    return str(voices.get("kind", DEFAULT_KIND)) if isinstance(voices, dict) else DEFAULT_KIND

@@ -19,8 +19,7 @@ from torch import nn
 from intona import config as configs
 from intona.audio import Audio, MelSpec
 from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
-from intona.encoders.dual_stream import DualStreamConfig
-from intona.encoders.frozen import FrozenTextConfig
+from intona.encoders.base import TextEncoderConfig
 from intona.errors import Unspeakable, UserError, unknown
 from intona.text import (
     BpeTokenizer,
@@ -252,7 +251,7 @@ def check_size(text: str) -> None:
 
 
 def read_tokenizers(
-    path: Path, encoder: object, n_tokens: int
+    path: Path, encoder: TextEncoderConfig, n_tokens: int
 ) -> tuple[PhonemeTokenizer, BpeTokenizer | None]:
     """Phonemes of a voice, and the pieces where the encoder of this config reads them too.
 
@@ -264,7 +263,7 @@ def read_tokenizers(
         raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
     if len(phonemes) > n_tokens:
         raise UserError(f"{len(phonemes)} symbols, the model has {n_tokens}", where=path / "tokenizer.json")
-    if not isinstance(encoder, DualStreamConfig | FrozenTextConfig):
+    if not encoder.reads_pieces:
         return phonemes, None
     pieces = load_tokenizer(path / "bpe.json")
     if not isinstance(pieces, BpeTokenizer):

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 
-from intona import models
+from intona import models, registry
 from intona.errors import UserError, unknown
 
-# stage -> module with `train(size, data, out, overrides, limit_minutes, init)` and `SIZES`
-STAGES = {
-    "prosody.mlm": "intona.systems.prosody.mlm",
-    "prosody.contrastive": "intona.systems.prosody.contrastive",
-    "prosody.refine": "intona.systems.prosody.refine",
-    "prosody.gradtts": "intona.systems.prosody.gradtts",
-    "prosody.melvae": "intona.systems.prosody.melvae",
-    "prosody.ditto": "intona.systems.prosody.ditto",
-    "meld.codebook": "intona.systems.meld.codebook",
-    "meld.tts": "intona.systems.meld.tts",
-    "meld.stt": "intona.systems.meld.stt",
-    "meld.joint": "intona.systems.meld.joint",
-    "restyle.posterior": "intona.systems.restyle.posterior",
-    "restyle.style": "intona.systems.restyle.style",
-    "restyle.palette": "intona.systems.restyle.palette",
-    "restyle.bridge": "intona.systems.restyle.bridge",
-    "restyle.decoder": "intona.systems.restyle.decoder",
-    "vocoder.vocos": "intona.systems.vocoder.vocos",
-    "vocoder.source_filter": "intona.systems.vocoder.source_filter",
-}
 TAKE_ENCODER = ("prosody.gradtts", "prosody.ditto")
 
 
@@ -52,9 +31,7 @@ def train(
     Raises:
         UserError: unknown stage, size or config field (nearest offered); another config than the run's.
     """
-    if stage not in STAGES:
-        unknown("stage", stage, STAGES)
-    module = importlib.import_module(STAGES[stage])
+    module = registry.get("stages", stage)
     if size not in module.SIZES:
         unknown("size", size, module.SIZES, where=stage)
     if Path(out).is_file():

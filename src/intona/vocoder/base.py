@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -19,6 +20,20 @@ class Vocoder(ABC):
     """Turns log mels of one `spec` into sound."""
 
     spec: MelSpec
+
+    @classmethod
+    def load(cls, directory: Path | None, *, device: str | torch.device = "cpu", bf16: BF16 = "auto") -> Self:
+        """Open a vocoder.
+
+        Args:
+            directory: a run, a checkpoint or a published model; None where the name of this class alone was
+                asked for, for a vocoder that has no weights.
+            device: where it decodes. bf16: whether in bfloat16; "auto": where that is faster.
+
+        Raises:
+            UserError: missing or damaged files, or no directory for a vocoder that needs one.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def decode(self, mel: Tensor) -> Tensor:
@@ -43,3 +58,16 @@ class Vocoder(ABC):
             )
         if not bool(torch.isfinite(mel).all()):
             raise UserError("the mel holds NaN or infinite values", where="vocoder")
+
+
+def require_directory(directory: Path | None, name: str) -> Path:
+    """The directory, for a vocoder that has weights.
+
+    Raises:
+        UserError: none was given.
+    """
+    if directory is None:
+        raise UserError(
+            f'no model named "{name}" is installed', where="vocoder", hint="give a run or a directory"
+        )
+    return directory

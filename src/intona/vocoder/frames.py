@@ -13,7 +13,7 @@ from intona import checkpoint
 from intona import config as configs
 from intona.audio import MelSpec
 from intona.nn.precision import bf16_wins
-from intona.vocoder.base import BF16, Vocoder
+from intona.vocoder.base import BF16, Vocoder, require_directory
 from intona.vocoder.trunk import NETWORK, require_fit
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -46,7 +46,7 @@ class FrameVocoder(Vocoder, Generic[Network]):
     @classmethod
     def load(
         cls,
-        directory: Path,
+        directory: Path | None,
         *,
         device: str | torch.device = "cpu",
         bf16: BF16 = "auto",
@@ -57,7 +57,7 @@ class FrameVocoder(Vocoder, Generic[Network]):
         Raises:
             UserError: missing or damaged files, tensors that do not fit, features of another kind.
         """
-        path = checkpoint.resolve(directory)
+        path = checkpoint.resolve(require_directory(directory, cls.__name__))
         config: Any = configs.load(cls.config_type, path / NETWORK)
         spec = MelSpec.load(path / "features.json")
         require_fit(config.features, config.n_mels, spec, path)

@@ -6,6 +6,7 @@ The check of a learned vocoder, and the fallback where none is installed.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import scipy.fft
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from intona.audio import MelSpec
 from intona.audio.features import mel_filters
-from intona.vocoder.base import Vocoder
+from intona.vocoder.base import BF16, Vocoder
 
 _TINY = np.float32(1e-8)
 
@@ -34,6 +35,13 @@ class GriffinLim(Vocoder):
         self.window = np.pad(hann, (left, spec.n_fft - spec.win_length - left)).astype(np.float32)
         self.filters = mel_filters(spec)
         self.inverse = np.linalg.pinv(self.filters.astype(np.float64)).astype(np.float32)
+
+    @classmethod
+    def load(
+        cls, directory: Path | None, *, device: str | torch.device = "cpu", bf16: BF16 = "auto"
+    ) -> GriffinLim:
+        """For the default mels, or those of a directory's features.json; on the CPU, in float32."""
+        return cls(MelSpec() if directory is None else MelSpec.load(directory / "features.json"))
 
     def decode(self, mel: Tensor) -> Tensor:
         self.check(mel)

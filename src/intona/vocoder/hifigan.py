@@ -17,7 +17,7 @@ from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.nn.precision import bf16_wins
-from intona.vocoder.base import BF16, Vocoder
+from intona.vocoder.base import BF16, Vocoder, require_directory
 
 _SLOPE = 0.1
 _POST_KERNEL = 7
@@ -137,15 +137,21 @@ class HifiGan(Vocoder):
         self.device = next(generator.parameters()).device
         self.bf16 = bf16_wins(self.device.type) if bf16 == "auto" else bf16
 
-    @staticmethod
+    @classmethod
     def load(
-        directory: Path, *, device: str | torch.device = "cpu", bf16: BF16 = "auto", chunk_frames: int = 512
+        cls,
+        directory: Path | None,
+        *,
+        device: str | torch.device = "cpu",
+        bf16: BF16 = "auto",
+        chunk_frames: int = 512,
     ) -> HifiGan:
         """Read `config.json`, `features.json` and `model.safetensors`.
 
         Raises:
             UserError: missing or damaged files, tensors that do not fit, features of another kind.
         """
+        directory = require_directory(directory, "hifigan")
         config = configs.load(HifiGanConfig, directory / "config.json")
         spec = MelSpec.load(directory / "features.json")
         if config.features and config.features != spec.fingerprint():
@@ -163,7 +169,7 @@ class HifiGan(Vocoder):
         with torch.device("meta"):
             generator = Generator(config)
         generator.load_state_dict(_weights(directory / "model.safetensors", generator), assign=True)
-        return HifiGan(generator.to(device), config, spec, bf16=bf16, chunk_frames=chunk_frames)
+        return cls(generator.to(device), config, spec, bf16=bf16, chunk_frames=chunk_frames)
 
     @torch.inference_mode()
     def decode(self, mel: Tensor) -> Tensor:

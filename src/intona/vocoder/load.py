@@ -7,16 +7,11 @@ from pathlib import Path
 
 import torch
 
-from intona import checkpoint, models
+from intona import checkpoint, models, registry
 from intona import config as configs
-from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.vocoder.base import BF16, Vocoder
-from intona.vocoder.griffin_lim import GriffinLim
-from intona.vocoder.hifigan import HifiGan
-from intona.vocoder.source_filter import SourceFilter
 from intona.vocoder.trunk import NETWORK
-from intona.vocoder.vocos import Vocos
 
 
 def find(name: str | os.PathLike[str]) -> Path:
@@ -37,18 +32,31 @@ def load_vocoder(
     """A vocoder ready to decode.
 
     Args:
-        name: "hifigan" (the shipped universal one), "griffin-lim", another shipped one, or a directory: a run
-            of `intona train vocoder.vocos`, one of its checkpoints, or a published model.
+        name: a shipped one ("hifigan" is the universal one), a registered one without weights
+            ("griffin-lim"), or a directory: a run of `intona train vocoder.vocos`, one of its checkpoints, or
+            a published model.
         bf16: see `HifiGan`.
 
     Raises:
         UserError: unknown name, or a directory whose files are missing, damaged or of another kind.
     """
-    if name == "griffin-lim":
-        return GriffinLim(MelSpec())
+    if str(name) in registry.names("vocoders") and not _is_model(name):
+        return registry.get("vocoders", str(name)).load(None, device=device, bf16=bf16)
     path = find(name)
-    if (path / NETWORK).is_file():
-        raw = configs.read_json(path / NETWORK)
-        kind = SourceFilter if isinstance(raw, dict) and raw.get("kind") == "source-filter" else Vocos
-        return kind.load(path, device=device, bf16=bf16)
-    return HifiGan.load(path, device=device, bf16=bf16)
+    return registry.get("vocoders", kind_of(path), where=path).load(path, device=device, bf16=bf16)
+
+
+def kind_of(path: Path) -> str:
+    """The name under which the vocoder of a directory is registered: the `kind` of its config.
+
+    Runs keep the network's config in a file of its own, beside the run's config.
+    """
+    raw = configs.read_json(path / (NETWORK if (path / NETWORK).is_file() else "config.json"))
+    return str(raw.get("kind", "hifigan")) if isinstance(raw, dict) else "hifigan"
+
+
+def _is_model(name: str | os.PathLike[str]) -> bool:
+    try:
+        return models.find(name, kind="vocoder").is_dir()
+    except UserError:
+        return False

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from intona.acoustic.speech_lm import generate, listen, spelling
 from intona.data.prepared import Prepared
 from intona.evaluation.wer import character_edits
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks
-from intona.systems.meld import lm, presets
+from intona.systems.meld import generate, listen, lm, presets, spelling
 from intona.systems.meld.feed import Corpus
 from intona.systems.meld.pace import Pace
 

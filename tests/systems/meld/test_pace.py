@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from intona.acoustic.speech_lm import spelling
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.data.transfer import transfer
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
-from intona.systems.meld import lm, presets
+from intona.systems.meld import lm, presets, spelling
 from intona.systems.meld.feed import Corpus
 from intona.systems.meld.pace import KINDS, Pace, jittered
 

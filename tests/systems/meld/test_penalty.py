@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from intona.acoustic.speech_lm import SpeechLM, SpeechLMConfig
-from intona.acoustic.speech_lm.generate import steps
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
+from intona.systems.meld import SpeechLM, SpeechLMConfig
+from intona.systems.meld.generate import steps
 
 K = 12
 

@@ -14,9 +14,9 @@ from intona.data.merge import merge
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.errors import UserError
-from intona.synth import speech_lm
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld import lm, presets
+from intona.systems.meld import voice as speech_lm
 from intona.systems.meld.feed import Corpus, SpeechFeed
 
 from .conftest import FAST, SMALL

@@ -9,8 +9,8 @@ import pytest
 from intona import models
 from intona.audio import read_audio
 from intona.evaluation.wer import character_edits
-from intona.synth import speech_lm
-from intona.synth.speech_lm import LanguageVoice
+from intona.systems.meld import voice as speech_lm
+from intona.systems.meld.voice import LanguageVoice
 
 # Of the test split: never trained on.
 HELD_OUT = {"ru_0254": "молодость у всякого проходит а любовь другое дело"}

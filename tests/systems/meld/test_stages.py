@@ -189,7 +189,7 @@ def test_presets_and_refusals(corpus: Path, codebook: Path, tmp_path: Path) -> N
 
 
 def test_a_batch_holds_what_the_corpus_holds(corpus: Path) -> None:
-    from intona.acoustic.speech_lm import spelling
+    from intona.systems.meld import spelling
 
     prepared = Prepared.open(corpus)
     tokenizer = lm._tokenizer(None, presets.toy(), prepared)

@@ -134,7 +134,7 @@ def test_the_baselines_hear_nothing() -> None:
 
 
 def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) -> None:
-    from intona.synth import speech_lm
+    from intona.systems.meld import voice as speech_lm
 
     voice = speech_lm.load(joint)
     witness = study_jobs.Witness(voice, tmp_path / "e.jsonl", {7: "x"}, 0.0)

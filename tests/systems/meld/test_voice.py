@@ -15,18 +15,18 @@ import soundfile
 import torch
 
 from intona import cli
-from intona.acoustic.speech_lm import spelling
 from intona.audio import Audio, MelSpec, read_audio
 from intona.audio.blocks import read_blocks
 from intona.cli import say
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.evaluation import read_manifest
-from intona.sets.speak import SetConfig, synthesize_set
-from intona.synth import speech_lm
+from intona.synth.batch import SetConfig, synthesize_set
 from intona.synth.reference import levelled
-from intona.synth.speech_lm import LanguageVoice
-from intona.synth.transcription import windows
+from intona.systems.meld import spelling
+from intona.systems.meld import voice as speech_lm
+from intona.systems.meld.transcription import windows
+from intona.systems.meld.voice import LanguageVoice
 from intona.text import BpeTokenizer, Lexicon
 
 pytestmark = [
@@ -315,8 +315,7 @@ def test_blocks_are_the_file(recording, tmp_path: Path) -> None:
 @pytest.mark.parametrize("minutes", [5, pytest.param(60, marks=pytest.mark.slow)])
 def test_an_hour_is_transcribed_in_constant_memory(voice, tmp_path: Path, monkeypatch, minutes: int) -> None:
     """The reading and cutting of an hour; the listening itself is replaced, it sees one window at a time."""
-    from intona.acoustic.speech_lm import Hypothesis
-    from intona.synth import transcription
+    from intona.systems.meld import Hypothesis, transcription
 
     rate = 8000
     with soundfile.SoundFile(tmp_path / "hour.wav", "w", rate, 1, subtype="PCM_U8") as f:

@@ -12,8 +12,8 @@ import torch
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.latents import vits
 from intona.nn.random import ItemRandom
+from intona.systems.restyle import vits
 from intona.systems.restyle.axis import PitchAxis, fit_axis
 
 RATE, HOP, CHANNELS = 22050, 256, 6

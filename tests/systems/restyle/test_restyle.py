@@ -18,12 +18,8 @@ from intona.data.prepared import Prepared
 from intona.encoders.style import NAMES
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
-from intona.latents import vits
-from intona.latents.vits import posterior as posteriors
-from intona.latents.vits.posterior import PosteriorConfig, PosteriorNet, edge_of, latents_of
-from intona.latents.vits.space import magnitudes
-from intona.sets.speak import SetConfig, row_seed, synthesize_set
-from intona.systems.restyle import own, speak
+from intona.synth.batch import SetConfig, row_seed, synthesize_set
+from intona.systems.restyle import own, speak, vits
 from intona.systems.restyle import pairs as pairs_module
 from intona.systems.restyle.axis import PitchAxis
 from intona.systems.restyle.latents import z_text_of
@@ -32,6 +28,9 @@ from intona.systems.restyle.own import own_pairs, twice
 from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed, collate, read, write
 from intona.systems.restyle.posterior import SIZES, PosteriorTask, order_of, texts_of
 from intona.systems.restyle.stage import paper_of
+from intona.systems.restyle.vits import posterior as posteriors
+from intona.systems.restyle.vits.posterior import PosteriorConfig, PosteriorNet, edge_of, latents_of
+from intona.systems.restyle.vits.space import magnitudes
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 

@@ -19,11 +19,10 @@ from intona.encoders.style import NAMES
 from intona.errors import UserError
 from intona.evaluation import Row, read_manifest
 from intona.evaluation.judge import Score
-from intona.latents import vits
 from intona.study import Outcome
 from intona.study.account import costs
 from intona.study.job import folder
-from intona.systems.restyle import gate, probes, study, study_report, sweep, trial, verdict
+from intona.systems.restyle import gate, probes, study, study_report, sweep, trial, verdict, vits
 from intona.systems.restyle.published import CLAIMS, COMPARISONS
 from intona.systems.restyle.trial import Conditions, Wanted
 
@@ -519,7 +518,7 @@ def test_probes_of_a_corpus(
 
 def test_symbols_of_frames_follow_the_alignment(spoken: Path, voice: Path) -> None:
     from intona.audio import read_audio
-    from intona.latents.vits.posterior import latents_of
+    from intona.systems.restyle.vits.posterior import latents_of
 
     prepared, space = Prepared.open(spoken), vits.load(str(voice))
     item = prepared.items("train")[0]

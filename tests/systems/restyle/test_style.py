@@ -15,8 +15,7 @@ from intona.audio import Audio, read_audio
 from intona.data.prepared import Prepared
 from intona.encoders import style as styles
 from intona.errors import UserError
-from intona.latents import vits
-from intona.systems.restyle import decoder, speak
+from intona.systems.restyle import decoder, speak, vits
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import PairBatch
 

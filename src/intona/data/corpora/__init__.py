@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from intona.data.corpora import folders, tables
+from intona import registry
 from intona.data.corpora.record import AUDIO_SUFFIXES, BadLine, Record, Source
-from intona.errors import UserError, unknown
+from intona.errors import UserError
 
 Reader = Callable[[Source], Iterator[Record | BadLine]]
-
-LAYOUTS: dict[str, Reader] = {
-    "ljspeech": tables.ljspeech,
-    "libritts": folders.libritts,
-    "vctk": folders.vctk,
-    "ruslan": tables.ruslan,
-    "esd": folders.esd,
-    "commonvoice": tables.commonvoice,
-    "festvox": tables.festvox,
-    "asterisk": tables.asterisk,
-    "csv": tables.csv,
-}
-
 
 def read_corpus(
     layout: str,
@@ -35,7 +22,7 @@ def read_corpus(
     """Records of a corpus in a published layout, in the order of its transcript.
 
     Args:
-        layout: a key of `LAYOUTS`.
+        layout: a name that is registered as a layout (`registry.names("layouts")`).
         root: the corpus folder (for `csv` also the table itself).
         transcript: the transcript where the layout keeps it elsewhere (`asterisk`, `csv`).
         labels: a folder of phone alignments, `ID.lab` or `ID.TextGrid`, also one folder deeper.
@@ -44,8 +31,7 @@ def read_corpus(
     Raises:
         UserError: unknown layout (nearest offered), no such folder, no transcript in it.
     """
-    if layout not in LAYOUTS:
-        unknown("layout", layout, LAYOUTS)
+    reader: Reader = registry.get("layouts", layout)
     root = Path(root)
     if not root.exists():
         raise UserError("no such folder", where=root, hint="give the folder that holds the corpus")
@@ -53,9 +39,9 @@ def read_corpus(
         raise UserError("not a folder", where=root, hint="give the folder that holds the corpus")
     if labels is not None and not Path(labels).is_dir():
         raise UserError("no such folder of labels", where=labels)
-    return LAYOUTS[layout](
+    return reader(
         Source(root=root, transcript=transcript, labels=labels, allow_outside=allow_outside)
     )
 
 
-__all__ = ["AUDIO_SUFFIXES", "LAYOUTS", "BadLine", "Record", "Source", "read_corpus"]
+__all__ = ["AUDIO_SUFFIXES", "BadLine", "Record", "Source", "read_corpus"]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from intona.acoustic.speech_lm import spelling
 from intona.data.prepared import Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.errors import UserError
+from intona.systems.meld import spelling
 from intona.systems.meld.pace import Pace
 from intona.text import BpeTokenizer
 

@@ -10,14 +10,14 @@ import torch
 
 from intona import checkpoint
 from intona import config as configs
-from intona.acoustic.speech_lm import SpeechLM, spelling
-from intona.acoustic.speech_lm.model import merge_losses
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom, derive_seed
+from intona.systems.meld import SpeechLM, spelling
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld.feed import Corpus, SpeechBatch, SpeechFeed
+from intona.systems.meld.model import merge_losses
 from intona.systems.meld.pace import Pace, jittered
 from intona.systems.meld.presets import RunConfig, resolve
 from intona.text import BpeTokenizer, load_tokenizer
@@ -115,7 +115,7 @@ class MeldTask(Task):
     def demonstrate(self, out: Path, step: int) -> None:
         """The first dev sentences, spoken freely (if the model speaks): wav and spectrogram."""
         from intona.plots import spectrogram_of
-        from intona.synth.speech_lm import LanguageVoice
+        from intona.systems.meld.voice import LanguageVoice
 
         if self.config.listen == 1:
             return

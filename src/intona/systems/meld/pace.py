@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intona.acoustic.speech_lm import spelling
 from intona.data.prepared import Item, Prepared
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
+from intona.systems.meld import spelling
 from intona.text import BpeTokenizer
 
 Kind = Literal["none", "length", "words"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from intona import config as configs
-from intona.acoustic.speech_lm import SpeechLMConfig
 from intona.errors import UserError, unknown
 from intona.nn.quantize import KMeansConfig
 from intona.nn.sampling import SamplingConfig
+from intona.systems.meld import SpeechLMConfig
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from intona import config as configs
-from intona.acoustic.speech_lm import whole
 from intona.audio import Audio
 from intona.data.prepared import Prepared
 from intona.errors import UserError
@@ -22,12 +21,13 @@ from intona.evaluation.normalize import normalizer
 from intona.evaluation.wavs import index_folder, read_clip
 from intona.evaluation.wer import character_edits, word_edits
 from intona.jsonl import whole_rows
-from intona.sets.prompts import kept, languages_of, read_columns
-from intona.sets.speak import SetConfig, row_seed, synthesize_set
 from intona.study.stages import MANIFEST, PROMPTS, RECORDINGS, RUN, WAVS, TimeIsUp, require_corpus, until
-from intona.synth import speech_lm
-from intona.synth.speech_lm import LanguageVoice
+from intona.synth.batch import SetConfig, row_seed, synthesize_set
+from intona.synth.prompts import kept, languages_of, read_columns
 from intona.synth.voice import PAUSE_SECONDS
+from intona.systems.meld import voice as speech_lm
+from intona.systems.meld import whole
+from intona.systems.meld.voice import LanguageVoice
 
 ENDINGS, HEARD, FOUND = "endings.jsonl", "heard.jsonl", "found.json"
 MOST_CANDIDATES = 1000

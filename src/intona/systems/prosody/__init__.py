@@ -1,1 +1,1 @@
-"""System prosody: text encoders pretrained for prosody, and the synthesizers they are plugged into."""
+"""Studies of the text encoder and of latent diffusion."""

@@ -11,8 +11,8 @@ from intona.audio import Audio
 from intona.data.prepared import Prepared
 from intona.evaluation import read_manifest
 from intona.study.stages import MANIFEST, RUN, WAVS, TimeIsUp, require_corpus, until
-from intona.systems.prosody.ditto_latents import open_latents
-from intona.systems.prosody.melvae import mel_errors, there_and_back
+from intona.systems.ditto.latents import open_latents
+from intona.systems.ditto.melvae import mel_errors, there_and_back
 from intona.vocoder import load_vocoder
 
 FOUND = "found.json"

@@ -12,13 +12,13 @@ from intona.evaluation.finished import Finished
 from intona.evaluation.html import Html, Section, join, parts, tag
 from intona.evaluation.stats import ratio_interval
 from intona.jsonl import whole_rows
-from intona.sets.record import read_times
 from intona.study import claims, page, speech
 from intona.study.claims import Claim, Value
 from intona.study.engine import Outcome
 from intona.study.job import folder, is_done
 from intona.study.plan import Plan
 from intona.study.stages import RUN, WAVS
+from intona.synth.record import read_times
 from intona.systems.prosody.ditto_copy import FOUND
 from intona.systems.prosody.ditto_study import (
     ARMS,

@@ -26,8 +26,8 @@ from intona.evaluation.shares import share_interval
 from intona.evaluation.stats import ratio_interval
 from intona.nn.random import derive_seed
 from intona.study.stages import RUN, TimeIsUp, require_corpus, until
-from intona.systems.prosody.pretrain import texts_of
-from intona.systems.prosody.retrieve import retrieve
+from intona.systems.encoder.pretrain import texts_of
+from intona.systems.encoder.retrieve import retrieve
 from intona.text import BpeTokenizer, PhonemeTokenizer
 
 FOUND = "found.json"

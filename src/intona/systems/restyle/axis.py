@@ -17,8 +17,8 @@ from torch import Tensor
 
 from intona.encoders.style import contour_of
 from intona.errors import UserError
-from intona.latents.vits import Prior, VitsSpace
 from intona.nn.random import ItemRandom
+from intona.systems.restyle.vits import Prior, VitsSpace
 
 SENTENCES = 40
 RIDGE = 100.0  # frames; z is standardised

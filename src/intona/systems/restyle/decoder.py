@@ -21,16 +21,16 @@ from intona import config as configs
 from intona.audio import read_audio
 from intona.data.prepared import Prepared
 from intona.errors import UserError
-from intona.latents import vits
-from intona.latents.vits import VitsSpace
-from intona.latents.vits import posterior as posteriors
-from intona.latents.vits.posterior import PosteriorNet, at_level, latents_of
-from intona.latents.vits.space import magnitudes
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom
+from intona.systems.restyle import vits
 from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.pairs import Pair, PairBatch
 from intona.systems.restyle.posterior import texts_of
+from intona.systems.restyle.vits import VitsSpace
+from intona.systems.restyle.vits import posterior as posteriors
+from intona.systems.restyle.vits.posterior import PosteriorNet, at_level, latents_of
+from intona.systems.restyle.vits.space import magnitudes
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from intona.errors import UserError
-from intona.latents.vits import VitsSpace
 from intona.systems.restyle.pairs import Pair, PairFeed
+from intona.systems.restyle.vits import VitsSpace
 from intona.training.stage import fit_stage
 from intona.training.task import Task
 

@@ -28,15 +28,14 @@ from intona.evaluation import EvaluationConfig, read_manifest
 from intona.evaluation.manifest import Row
 from intona.evaluation.run import default_judges
 from intona.evaluation.stats import paired_difference, ratio_interval
-from intona.latents import vits
-from intona.latents.vits import posterior as posteriors
-from intona.latents.vits.posterior import at_level, latents_of, mel_distance, mel_spec
 from intona.study.engine import NOTE
 from intona.study.stages import COPY, MANIFEST, WAVS, require_corpus
-from intona.systems.restyle import trial, verdict
+from intona.systems.restyle import trial, verdict, vits
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.trial import Conditions, own_posterior
 from intona.systems.restyle.verdict import BAD_COPY
+from intona.systems.restyle.vits import posterior as posteriors
+from intona.systems.restyle.vits.posterior import at_level, latents_of, mel_distance, mel_spec
 
 FOUND = "found.json"
 FEWEST = 10  # voiced frames that a correlation needs

@@ -18,13 +18,13 @@ from intona.audio import read_audio
 from intona.data.prepared import Prepared
 from intona.encoders.style import ProsodyStyle, StyleEncoder
 from intona.errors import UserError
-from intona.latents.vits import VitsSpace
-from intona.latents.vits.posterior import PosteriorNet, latents_of
 from intona.nn.random import ItemRandom
 from intona.progress import track
 from intona.systems.restyle.axis import PitchAxis
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import Pair, read, write
+from intona.systems.restyle.vits import VitsSpace
+from intona.systems.restyle.vits.posterior import PosteriorNet, latents_of
 
 Align = Literal["mas", "none"]
 FILE = "latents-{}.safetensors"

@@ -19,12 +19,12 @@ from intona.data.prepared import Prepared
 from intona.encoders.captions import corpus_scale
 from intona.encoders.style import NAMES, ProsodyStyle, measure, measuring
 from intona.errors import UserError
-from intona.latents.vits import VitsSpace
 from intona.nn.random import ItemRandom
 from intona.systems.restyle.axis import PitchAxis, fit_axis
 from intona.systems.restyle.latents import FILE, Align, z_text_of
 from intona.systems.restyle.pairs import Pair, make_in_parts, read, remove_parts, write
 from intona.systems.restyle.posterior import is_held, order_of, texts_of
+from intona.systems.restyle.vits import VitsSpace
 
 NOISE = (0.3, 1.0)  # of the sentence that is wanted; the given one has the voice's own
 # Log Hz, at most, by which it is pushed up or down along the voice's own pitch axis. Noise of its own in

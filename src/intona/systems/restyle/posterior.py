@@ -20,9 +20,14 @@ import torch
 from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.errors import UserError
-from intona.latents import vits
-from intona.latents.vits import VitsSpace
-from intona.latents.vits.posterior import (
+from intona.nn.losses import Losses, Part
+from intona.nn.masks import length_mask
+from intona.nn.random import ItemRandom, derive_seed
+from intona.systems.restyle import vits
+from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.pairs import Pair, PairBatch, make_in_parts, read, remove_parts, write
+from intona.systems.restyle.vits import VitsSpace
+from intona.systems.restyle.vits.posterior import (
     FACTS,
     VERSION,
     PosteriorConfig,
@@ -32,12 +37,7 @@ from intona.latents.vits.posterior import (
     share_of,
     silence_above,
 )
-from intona.latents.vits.space import magnitudes
-from intona.nn.losses import Losses, Part
-from intona.nn.masks import length_mask
-from intona.nn.random import ItemRandom, derive_seed
-from intona.systems.restyle.frozen import fit_beside
-from intona.systems.restyle.pairs import Pair, PairBatch, make_in_parts, read, remove_parts, write
+from intona.systems.restyle.vits.space import magnitudes
 from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig

@@ -34,14 +34,14 @@ from intona.encoders.style import NAMES, StyleEncoder
 from intona.errors import UserError
 from intona.evaluation.shares import share_interval
 from intona.evaluation.stats import ratio_interval
-from intona.latents import vits
-from intona.latents.vits import VitsSpace
-from intona.latents.vits.posterior import latents_of
 from intona.nn.random import ItemRandom
 from intona.study.stages import RUN, require_corpus
+from intona.systems.restyle import vits
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.trial import own_posterior
+from intona.systems.restyle.vits import VitsSpace
+from intona.systems.restyle.vits.posterior import latents_of
 
 FOUND = "found.json"
 RIDGE, NEIGHBOURS = 1.0, 5

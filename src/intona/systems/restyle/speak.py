@@ -13,18 +13,17 @@ from torch import nn
 
 from intona import checkpoint
 from intona import config as configs
-from intona.acoustic.restyle import Restyle
 from intona.audio import Audio
 from intona.encoders import style as styles
 from intona.encoders.style import StyleEncoder
 from intona.errors import UserError
-from intona.latents import vits
-from intona.latents.vits import VitsSpace
 from intona.nn.random import ItemRandom
 from intona.synth.voice import refuse_inline
+from intona.systems.restyle import Restyle, vits
 from intona.systems.restyle import decoder as decoders
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.stage import FACTS, VERSION, RunConfig
+from intona.systems.restyle.vits import VitsSpace
 
 STAGES = ("restyle.palette", "restyle.bridge")
 

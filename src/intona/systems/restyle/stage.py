@@ -11,20 +11,19 @@ import torch
 
 from intona import checkpoint
 from intona import config as configs
-from intona.acoustic.restyle import NetworkConfig, Restyle, RestyleConfig
 from intona.data.prepared import Prepared
 from intona.encoders import style as styles
 from intona.errors import UserError
-from intona.latents import vits
-from intona.latents.vits import posterior as posteriors
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
+from intona.systems.restyle import NetworkConfig, Restyle, RestyleConfig, vits
 from intona.systems.restyle.frozen import fit_beside
 from intona.systems.restyle.latents import corpus_pairs
 from intona.systems.restyle.measured import train_scale
 from intona.systems.restyle.own import own_pairs
 from intona.systems.restyle.pairs import Pair, PairBatch
 from intona.systems.restyle.posterior import statistics, texts_of
+from intona.systems.restyle.vits import posterior as posteriors
 from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig

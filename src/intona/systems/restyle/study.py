@@ -214,8 +214,8 @@ def declare(
 
 
 def _require_language(prepared: Prepared, voice: str) -> None:
-    from intona.latents.vits import language_of
     from intona.systems.restyle.posterior import require_language
+    from intona.systems.restyle.vits import language_of
 
     try:
         language = language_of(voice)

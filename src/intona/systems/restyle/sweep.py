@@ -28,12 +28,10 @@ from intona.encoders.style import NAMES, ProsodyStyle, StyleEncoder, measure
 from intona.errors import UserError
 from intona.evaluation import read_manifest
 from intona.evaluation.controls import put
-from intona.latents import vits
-from intona.latents.vits import VitsSpace
 from intona.nn.random import derive_seed
 from intona.study import stages
 from intona.study.stages import MANIFEST, RUN, WAVS, TimeIsUp, require_corpus, until
-from intona.systems.restyle import speak, trial
+from intona.systems.restyle import speak, trial, vits
 from intona.systems.restyle.axis import fit_axis
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.own import own_pairs
@@ -41,6 +39,7 @@ from intona.systems.restyle.posterior import texts_of
 from intona.systems.restyle.stage import RunConfig
 from intona.systems.restyle.trial import Wanted
 from intona.systems.restyle.verdict import cosine
+from intona.systems.restyle.vits import VitsSpace
 
 FOUND, PEOPLE = "found.json", "people.json"
 PROMPTS = 12  # sentences or recordings that a speaker's vector is the mean of

@@ -28,12 +28,12 @@ from intona.encoders.style import NAMES
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row, write_manifest
 from intona.evaluation.controls import fresh, put
-from intona.latents import vits
-from intona.latents.vits import posterior as posteriors
-from intona.latents.vits.posterior import latents_of
 from intona.study.stages import COPY, MANIFEST, RECORDINGS, RUN, require_corpus
+from intona.systems.restyle import vits
 from intona.systems.restyle.arms import POSTERIOR
 from intona.systems.restyle.measured import measured_of
+from intona.systems.restyle.vits import posterior as posteriors
+from intona.systems.restyle.vits.posterior import latents_of
 
 Pole = Literal["low", "high"]
 POLES: tuple[Pole, Pole] = ("low", "high")

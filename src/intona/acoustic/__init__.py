@@ -1,1 +1,0 @@
-"""Acoustic models: text states in, mel frames or latents out."""

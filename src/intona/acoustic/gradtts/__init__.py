@@ -1,6 +1,0 @@
-"""Grad-TTS (Popov et al. 2021, arXiv 2105.06337): mean-reverting diffusion from an aligned text prior."""
-
-from intona.acoustic.gradtts.config import DecoderConfig, DurationConfig, GradTTSConfig
-from intona.acoustic.gradtts.model import GradTTS, Speech
-
-__all__ = ["DecoderConfig", "DurationConfig", "GradTTS", "GradTTSConfig", "Speech"]

@@ -1,0 +1,401 @@
+"""Stage 2, `prosody.contrastive`: each phoneme of a text and its own sound, drawn together.
+
+Stage 3, `prosody.refine` (refine.py), is the same task on batches of one phoneme.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from intona import checkpoint
+from intona import config as configs
+from intona.data.pairs import PairBatch, collate_pairs
+from intona.data.phoneme_batches import (
+    Balance,
+    MixedPhonemeSampler,
+    PhonemePlaces,
+    SamePhonemeSampler,
+    phoneme_places,
+)
+from intona.data.pieces import Text
+from intona.data.prepared import Item, Prepared
+from intona.encoders import pretrained
+from intona.encoders.contrastive import ContrastiveConfig, ContrastiveModel, balanced_bias
+from intona.encoders.dual_stream import DualStreamConfig
+from intona.encoders.ecapa import EcapaConfig
+from intona.encoders.speaker import SpeakerVectors
+from intona.encoders.speakers import files as speakers_files
+from intona.encoders.speakers import vectors_by
+from intona.nn import ranks
+from intona.nn.losses import Losses, Part
+from intona.nn.random import ItemRandom, derive_seed
+from intona.systems.encoder.mlm import toy_encoder
+from intona.systems.encoder.pretrain import bpe_of, encoder_files, texts_of
+from intona.text import BpeTokenizer
+from intona.training.initial import Rows, built_as, config_of, start_from
+from intona.training.loop import LoopConfig
+from intona.training.mel_feed import mel_statistics
+from intona.training.optim import OptimConfig
+from intona.training.stage import fit_stage
+from intona.training.task import Task
+from intona.training.text_encoder import start_encoder, tell_new_symbols
+
+VALIDATION_BATCHES = 8
+Sampler = MixedPhonemeSampler | SamePhonemeSampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A whole run of stage 2 or 3.
+
+    `batch`: pairs of one rank; `per_utterance` of them from one text ("mixed" batches only; the paper: 1).
+    `batches`: "mixed" draws phonemes of any kind, "same" one kind a batch. `balance`: see the sampler.
+    `min_frames`, `max_frames`: spans shorter are never drawn, longer ones lose their end.
+    `speaker`: where speaker vectors come from: "ge2e", "none" (nobody's always), or a directory or hub id of
+    a WavLM with an x-vector head; with probability `speaker_dropout` nobody's vector stands in.
+    `statistics`: what the sound side normalises by in training, the "batch" or, in stage 3, what stage 2 left
+    ("frozen"): a batch of one phoneme is not what evaluation sees. `fit_bias`: batches on which SigLIP's bias
+    is fitted before the first step, all else as it came; 0 leaves it as it came. `pieces`: BPE vocabulary,
+    unless an earlier stage brings one.
+    """
+
+    stage: str = "prosody.contrastive"
+    size: str = "small"
+    corpus: str = ""
+    init: str = ""
+    batch: int = 256
+    per_utterance: int = 1
+    batches: Literal["mixed", "same"] = "mixed"
+    balance: Balance = "places"
+    min_frames: int = 2
+    max_frames: int = 64
+    pieces: int = 1000
+    speaker: str = "ge2e"
+    speaker_dropout: float = 0.1
+    statistics: Literal["batch", "frozen"] = "batch"
+    fit_bias: int = 0
+    model: ContrastiveConfig = field(default_factory=ContrastiveConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, batch=2, per_utterance=1, min_frames=1, max_frames=1, pieces=1, fit_bias=0)
+        if not 0 <= self.speaker_dropout <= 1:
+            raise ValueError(f"speaker_dropout is {self.speaker_dropout}: from 0 to 1")
+
+
+def paper() -> RunConfig:
+    """20,000 steps (published) of 256 pairs, one an utterance; 27 M + 6.2 M parameters; the rest is ours.
+
+    Command: `intona train prosody.contrastive --size paper --data DATA --init STAGE1 --out RUN`. The paper
+    trains on Russian podcasts and reaches R@1-diff .926 (.933 without stage 1), R@1-sim .746 (.690). Cost:
+    days on two CPU cores; meant for a GPU.
+    """
+    return RunConfig(
+        size="paper",
+        pieces=20_000,
+        loop=LoopConfig(steps=20_000),
+        optim=OptimConfig(
+            lr=1e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=800, schedule="cosine", final=0.05
+        ),
+    )
+
+
+def small() -> RunConfig:
+    """5.7 M parameters of text, 1.6 M of sound (C = 256); eight places an utterance.
+
+    Command: `intona train prosody.contrastive --size small --data DATA --out RUN`. Cost: 1.3 to 2 s of one
+    CPU core a step, about an hour in all. Expected on festvox-ru: R@1-diff .93 on held-out utterances after
+    the first 127 steps (docs/prosody.md).
+    """
+    return RunConfig(
+        size="small",
+        batch=128,
+        per_utterance=8,
+        model=ContrastiveConfig(
+            text=DualStreamConfig(dim=128, hidden=256, kernel=3),
+            audio=EcapaConfig(channels=256, hidden=512),
+        ),
+        loop=LoopConfig(steps=2000, ema=0.995, save_every=100, validate_every=100),
+        optim=OptimConfig(
+            lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup=100, schedule="cosine", final=0.05
+        ),
+    )
+
+
+def toy() -> RunConfig:
+    """0.3 M parameters of text, 0.04 M of sound, seconds: for tests and first tries."""
+    base = small()
+    return dataclasses.replace(
+        base,
+        size="toy",
+        batch=16,
+        pieces=200,
+        model=ContrastiveConfig(
+            text=toy_encoder(), audio=EcapaConfig(channels=32, hidden=64, bottleneck=16, dim=32)
+        ),
+        loop=dataclasses.replace(
+            base.loop, steps=60, ema=0.9, log_every=10, validate_every=30, save_every=30
+        ),
+        optim=dataclasses.replace(base.optim, lr=3e-3, warmup=10),
+    )
+
+
+SIZES = {"paper": paper, "small": small, "toy": toy}
+
+
+class ContrastiveTask(Task):
+    """The loss of a batch of pairs; who is dropped to nobody belongs to (seed, step, utterance)."""
+
+    def __init__(
+        self, config: RunConfig, prepared: Prepared, bpe: BpeTokenizer, speakers: SpeakerVectors | None = None
+    ) -> None:
+        super().__init__()
+        self.config, self.prepared, self.bpe, self.speakers = config, prepared, bpe, speakers
+        self.model = ContrastiveModel(config.model, pairs=config.batch * ranks.world())
+        self.model.set_statistics(*mel_statistics(prepared))
+        if config.statistics == "frozen":
+            self.model.audio.freeze_statistics()
+
+    def embed(self, batch: PairBatch, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Texts and sounds of a batch, both (B, D) of norm 1."""
+        known = None
+        if self.training and self.config.speaker_dropout and batch.speaker is not None:
+            draws = ItemRandom(self.config.loop.seed, step, batch.ids).uniform()
+            known = (draws >= self.config.speaker_dropout).to(batch.tokens.device)
+        text = self.model.embed_text(
+            batch.tokens, batch.lengths, batch.pieces, batch.speaker, batch.rows, batch.positions, known
+        )
+        return text, self.model.embed_audio(batch.mels, batch.mel_lengths)
+
+    def forward(self, batch: PairBatch, step: int) -> Losses:
+        parts = self.model.parts(*self.embed(batch, step))
+        same = (batch.kinds[:, None] == batch.kinds[None, :]).sum() - len(batch)
+        wrong = torch.tensor(float(len(batch) * (len(batch) - 1)), device=batch.mels.device)
+        parts["same_phoneme"] = Part(total=same.to(wrong), count=wrong, weight=0.0)
+        return Losses(parts=parts)
+
+    def extra_files(self) -> dict[str, Any]:
+        text = encoder_files(self.config.model.text, self.prepared.tokenizer, self.bpe, self.prepared)
+        return text | speakers_files(self.speakers)
+
+
+class PairFeed:
+    """Training pairs of one rank, and fixed pairs of the dev set."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        config: RunConfig,
+        texts: dict[str, Text],
+        speakers: SpeakerVectors | None,
+        rank: int,
+        world: int,
+    ) -> None:
+        self.prepared, self.config, self.texts, self.speakers = prepared, config, texts, speakers
+        self.places = phoneme_places(prepared, "train", min_frames=config.min_frames)
+        self.sampler = make_sampler(self.places, config, rank=rank, world_size=world)
+        self._validation = list(self._dev_batches())
+        self._frame_seconds = prepared.spec.hop_length / prepared.spec.sample_rate
+
+    def _collate(self, places: PhonemePlaces, indices: list[int], step: int) -> PairBatch:
+        def speaker(item: Item) -> np.ndarray:
+            assert self.speakers is not None
+            seed = derive_seed(self.config.loop.seed, "speaker", step, item.id)
+            return self.speakers.other(item, np.random.default_rng(seed))
+
+        return collate_pairs(
+            self.prepared,
+            places,
+            indices,
+            self.texts,
+            max_frames=self.config.max_frames,
+            speaker=speaker if self.speakers is not None else None,
+        )
+
+    def _dev_batches(self) -> Iterator[PairBatch]:
+        if not any(self.prepared.durations(i) is not None for i in self.prepared.items("dev")):
+            return
+        places = phoneme_places(self.prepared, "dev", min_frames=self.config.min_frames)
+        batch = min(self.config.batch, capacity(places, self.config))
+        if batch < 2:
+            return
+        sampler = make_sampler(places, dataclasses.replace(self.config, batch=batch))
+        for step in range(VALIDATION_BATCHES):
+            yield self._collate(places, sampler.draw(step), -1 - step)
+
+    def next(self) -> PairBatch:
+        step = self.sampler.step
+        return self._collate(self.places, next(self.sampler), step)
+
+    def at(self, step: int) -> PairBatch:
+        """The batch of a step; the feed stays where it is."""
+        return self._collate(self.places, self.sampler.draw(step), step)
+
+    def longest(self) -> PairBatch:
+        """The longest texts, each with its longest spans."""
+        lengths = np.array([len(item.phonemes) for item in self.places.items])
+        per = self.config.per_utterance if self.config.batches == "mixed" else 1
+        out: list[int] = []
+        for u in np.argsort(-lengths, kind="stable"):
+            own = np.flatnonzero(self.places.utterance == u)
+            if len(own) >= per and len(out) < self.config.batch:
+                out += own[np.argsort(-self.places.frames[own], kind="stable")[:per]].tolist()
+        return self._collate(self.places, out, -1)
+
+    def validation(self) -> Iterator[PairBatch]:
+        return iter(self._validation)
+
+    def seconds(self, batch: PairBatch) -> float:
+        return int(batch.mel_lengths.sum()) * self._frame_seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.sampler.load_state_dict(state)
+
+
+def make_sampler(places: PhonemePlaces, config: RunConfig, *, rank: int = 0, world_size: int = 1) -> Sampler:
+    """The sampler of the config."""
+    common: dict[str, Any] = {
+        "batch": config.batch,
+        "seed": config.loop.seed,
+        "rank": rank,
+        "world_size": world_size,
+    }
+    if config.batches == "same":
+        return SamePhonemeSampler(places, **common)
+    return MixedPhonemeSampler(places, per_utterance=config.per_utterance, balance=config.balance, **common)
+
+
+def capacity(places: PhonemePlaces, config: RunConfig) -> int:
+    """The largest batch that the sampler of the config can draw in one process."""
+    if config.batches == "same":
+        pairs = np.unique(np.stack([places.kind, places.utterance]), axis=1)
+        return int(np.unique(pairs[0], return_counts=True)[1].max())
+    enough = np.unique(places.utterance, return_counts=True)[1] >= config.per_utterance
+    return int(enough.sum()) * config.per_utterance
+
+
+def built_as_stage(config: RunConfig, init: Path | None) -> RunConfig:
+    """The text encoder of stage 1; the whole model of stage 2 or 3."""
+    if init is None or config_of(init).get("stage") != "prosody.mlm":
+        return built_as(config, init, stages=("prosody.contrastive", "prosody.refine"))
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, text=pretrained.config(init)))
+
+
+def start_from_stage(task: ContrastiveTask, init: Path) -> None:
+    """After stage 1: the text encoder alone. After stage 2 or 3: everything."""
+    path, prepared = checkpoint.resolve(init), task.prepared
+    if config_of(path).get("stage") == "prosody.mlm":
+        start_encoder(task.model.encoder, path, prepared.tokenizer)
+        return
+    before = pretrained.phonemes(path).symbols
+    now = prepared.tokenizer.symbols
+    rows = Rows(before=(*before, "<mask>"), now=(*now, "<mask>"))
+    start_from(task, path, rows={f"{pretrained.PREFIX}{pretrained.EMBEDDING}": rows})
+    tell_new_symbols(path, prepared.tokenizer)
+
+
+@torch.no_grad()
+def fit_bias(task: ContrastiveTask, feed: PairFeed) -> None:
+    """Set SigLIP's bias to what is best for the first batches, all else as it stands.
+
+    Wrong pairs of one phoneme are far more alike than the mixed ones that stage 2 set its bias by, and at the
+    encoder's rate the bias would take thousands of steps to follow; until then the encoder pays for it.
+    """
+    if task.model.bias is None:
+        return
+    task.eval()
+    found = [task.embed(feed.at(step), step) for step in range(task.config.fit_bias)]
+    task.train()
+    bias = balanced_bias(
+        [text.cpu() @ audio.cpu().T for text, audio in found],
+        float(task.model.log_scale.exp()),
+        pairs=task.config.batch * ranks.world(),
+    )
+    task.model.bias.fill_(bias)
+
+
+def run_stage(
+    config: RunConfig,
+    *,
+    data: Path,
+    out: Path,
+    limit_minutes: float | None,
+    init: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """Train a stage whose preset is already overridden."""
+    prepared = Prepared.open(data)
+    # First: it may need a package that is not installed.
+    speakers = vectors_by(prepared, config.speaker) if config.model.text.adaln else None
+    bpe = bpe_of(out, init, prepared, config.pieces)
+    text = dataclasses.replace(
+        config.model.text,
+        n_tokens=len(prepared.tokenizer),
+        n_pieces=len(bpe),
+        speaker_dim=config.model.text.speaker_dim if speakers is None else speakers.dim,
+    )
+    audio = dataclasses.replace(config.model.audio, n_mels=prepared.spec.n_mels)
+    config = dataclasses.replace(
+        config,
+        corpus=prepared.fingerprint,
+        model=dataclasses.replace(config.model, text=text, audio=audio),
+    )
+    items = [i for split in ("train", "dev") for i in prepared.items(split)]
+    texts = texts_of(prepared, items, prepared.tokenizer, bpe)
+    torch.manual_seed(config.loop.seed)
+    task = ContrastiveTask(config, prepared, bpe, speakers)
+    feed = PairFeed(prepared, config, texts, speakers, 0, 1)
+
+    def start(task: ContrastiveTask, source: Path) -> None:
+        start_from_stage(task, source)
+        if config.fit_bias and not checkpoint.steps(out):  # a resume has its own
+            fit_bias(task, feed)
+
+    met = feed.sampler.collisions(20)
+    millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in task.model.named_children()}
+    return fit_stage(
+        task,
+        config,
+        out,
+        feed=lambda rank, world: (
+            feed if world == 1 else PairFeed(prepared, config, texts, speakers, rank, world)
+        ),
+        facts={
+            "parameters": f"{millions['encoder']:.2f} M text, {millions['audio']:.2f} M sound",
+            "utterances": len(feed.places.items),
+            "phonemes": len(feed.places),
+            "wrong pairs of one phoneme": f"{met.same_phoneme:.1%}",
+            "of one utterance": f"{met.same_utterance:.1%}",
+            "of one speaker": f"{met.same_speaker:.1%}",
+        },
+        init=init,
+        start=start,
+        limit_minutes=limit_minutes,
+        fabric=fabric,
+    )
+
+
+def train(
+    *,
+    size: str,
+    data: Path,
+    out: Path,
+    overrides: dict[str, str],
+    limit_minutes: float | None,
+    init: Path | None = None,
+    fabric: Any = None,
+) -> Path:
+    """See `intona.systems.train`."""
+    config = configs.override(built_as_stage(SIZES[size](), init), overrides)
+    return run_stage(config, data=data, out=out, limit_minutes=limit_minutes, init=init, fabric=fabric)

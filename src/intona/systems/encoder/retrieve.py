@@ -1,0 +1,191 @@
+"""The embedding space of a contrastive run: vectors of held-out phonemes, and if they find each other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from intona import checkpoint, models
+from intona import config as configs
+from intona.audio import MelSpec
+from intona.data.pairs import PairBatch, collate_pairs
+from intona.data.phoneme_batches import PhonemePlaces, phoneme_places
+from intona.data.prepared import Item, Prepared
+from intona.encoders import pretrained
+from intona.encoders.contrastive import ContrastiveModel
+from intona.encoders.speakers import vectors_of
+from intona.errors import UserError
+from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, largest_galleries, retrieval
+from intona.nn.random import derive_seed
+from intona.systems.encoder.contrastive import RunConfig
+from intona.systems.encoder.pretrain import texts_of
+
+UTTERANCES = 8  # encoded at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieved:
+    """Recalls of the run's encoder, and, text to sound, of queries that know less.
+
+    Args:
+        baselines: "speaker" and "speaker and phoneme" -> recalls of the mean training sound of both.
+        phonemes: how many tokens. speaker_of: utterance -> speaker.
+        largest: condition -> the largest gallery that has a query (`largest_galleries`).
+    """
+
+    encoder: dict[str, Recall]
+    baselines: dict[str, dict[str, Recall]]
+    phonemes: int
+    speaker_of: dict[str, str]
+    largest: dict[str, int] = field(default_factory=dict)
+
+
+def load_model(run: Path) -> tuple[ContrastiveModel, RunConfig]:
+    """Both encoders of a run of stage 2 or 3, averaged weights.
+
+    Raises:
+        UserError: no such run, or one without an audio side.
+    """
+    path = checkpoint.resolve(run)
+    raw = configs.read_json(path / "config.json")
+    stage = raw.get("stage") if isinstance(raw, dict) else None
+    if stage not in ("prosody.contrastive", "prosody.refine"):
+        raise UserError(
+            f"a run of {stage or 'nothing known'} has no audio side to compare with",
+            where=path,
+            hint="give a run of prosody.contrastive or prosody.refine",
+        )
+    config = configs.load(RunConfig, path / "config.json")
+    path, state = checkpoint.weights_of(path)
+    model = ContrastiveModel(config.model, pairs=config.batch)
+    checkpoint.load_weights(model, {k.removeprefix("model."): v for k, v in state.items()}, where=path)
+    return model.eval(), config
+
+
+class Space:
+    """A run's two encoders, and a corpus to look at through them.
+
+    Raises:
+        UserError: no such run, one without an audio side, or features of another kind than the run's.
+    """
+
+    def __init__(self, run: Path | str, data: Path | str) -> None:
+        self.path = checkpoint.resolve(models.find(run))
+        self.model, self.config = load_model(self.path)
+        self.prepared = Prepared.open(data)
+        self.prepared.spec.require_same(configs.load(MelSpec, self.path / "features.json"), where=self.path)
+        self._tokenizer, self._bpe = pretrained.phonemes(self.path), pretrained.pieces(self.path)
+        adaln = self.config.model.text.adaln
+        self._speakers = vectors_of(self.prepared, self.path) if adaln else None
+
+    @torch.inference_mode()
+    def embed(self, split: str, *, seed: int = 0) -> Embeddings:
+        """Text and audio vectors of every phoneme of a split.
+
+        The speaker vector of a text is that of another utterance of the same speaker, drawn by `seed`.
+
+        Raises:
+            UserError: an empty or unaligned split.
+        """
+        places = phoneme_places(self.prepared, split, min_frames=self.config.min_frames)
+        if new := sorted({s for i in places.items for s in i.phonemes if s not in self._tokenizer}):
+            print(f"{len(new)} phonemes that the run never saw: {' '.join(new[:20])}", file=sys.stderr)
+        text, audio = [], []
+        for b in self._batches(places, np.arange(len(places.items)), seed):
+            text.append(self.model.embed_text(b.tokens, b.lengths, b.pieces, b.speaker, b.rows, b.positions))
+            audio.append(self.model.embed_audio(b.mels, b.mel_lengths))
+        items = [places.items[u] for u in places.utterance]
+        return Embeddings(
+            text=torch.cat(text).numpy(),
+            audio=torch.cat(audio).numpy(),
+            phonemes=tuple(i.phonemes[p] for i, p in zip(items, places.position, strict=True)),
+            speakers=tuple(self.prepared.speakers[i.speaker] for i in items),
+            utterances=tuple(i.id for i in items),
+        )
+
+    @torch.inference_mode()
+    def hear(
+        self, split: str, speakers: Collection[str], *, most: int, seed: int = 0
+    ) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        """(K, D) audio vectors of `most` utterances of each speaker, and (speaker, phoneme) of each."""
+        places = phoneme_places(self.prepared, split, min_frames=self.config.min_frames)
+        names = [self.prepared.speakers[i.speaker] for i in places.items]
+        chosen: list[int] = []
+        for name in sorted(speakers):
+            own = [u for u, n in enumerate(names) if n == name]
+            rng = np.random.default_rng(derive_seed(seed, "known", name))
+            chosen += rng.permutation(own)[:most].tolist() if own else []
+        within = np.flatnonzero(np.isin(places.utterance, chosen))
+        if not len(within):  # none of them is in the split: whatever is there stands for all
+            return self.hear(split, set(names), most=1, seed=seed)
+        audio = [
+            self.model.embed_audio(b.mels, b.mel_lengths)
+            for b in self._batches(places, np.array(sorted(chosen)), seed)
+        ]
+        labels = [
+            (names[u], places.items[u].phonemes[p])
+            for u, p in zip(places.utterance[within], places.position[within], strict=True)
+        ]
+        return torch.cat(audio).numpy(), labels
+
+    def _batches(self, places: PhonemePlaces, utterances: np.ndarray, seed: int) -> Iterator[PairBatch]:
+        """All phonemes of some utterances, in their order, a few utterances at once."""
+        items = [places.items[u] for u in utterances]
+        texts = texts_of(self.prepared, items, self._tokenizer, self._bpe)
+
+        def speaker(item: Item) -> np.ndarray:
+            assert self._speakers is not None
+            return self._speakers.other(item, np.random.default_rng(derive_seed(seed, "retrieve", item.id)))
+
+        for start in range(0, len(utterances), UTTERANCES):
+            within = np.flatnonzero(np.isin(places.utterance, utterances[start : start + UTTERANCES]))
+            if len(within):
+                yield collate_pairs(
+                    self.prepared,
+                    places,
+                    within.tolist(),
+                    texts,
+                    max_frames=self.config.max_frames,
+                    speaker=speaker if self._speakers is not None else None,
+                )
+
+
+def retrieve(
+    run: Path | str,
+    data: Path | str,
+    *,
+    split: str = "test",
+    gallery: int = 64,
+    ks: tuple[int, ...] = (1, 5, 10),
+    seed: int = 0,
+    known: int = KNOWN,
+) -> Retrieved:
+    """Recalls of a run on a split, and those of its baselines.
+
+    Args:
+        known: training utterances a speaker that the baselines take their means of; 0 = no baselines.
+    """
+    space = Space(run, data)
+    found = space.embed(split, seed=seed)
+    labels = (found.phonemes, found.speakers, found.utterances)
+    baselines = {}
+    if known:
+        audio, heard = space.hear("train", set(found.speakers), most=known, seed=seed)
+        asked = list(zip(found.speakers, found.phonemes, strict=True))
+        for name, width in (("speaker", 1), ("speaker and phoneme", 2)):
+            blind = known_means(audio, [h[:width] for h in heard], [a[:width] for a in asked])
+            baselines[name] = retrieval(
+                blind, found.audio, *labels, gallery=gallery, ks=ks, seed=seed, directions=("text-audio",)
+            )
+    return Retrieved(
+        encoder=retrieval(found.text, found.audio, *labels, gallery=gallery, ks=ks, seed=seed),
+        baselines=baselines,
+        phonemes=len(found.text),
+        speaker_of=dict(zip(found.utterances, found.speakers, strict=True)),
+        largest=largest_galleries(*labels),
+    )

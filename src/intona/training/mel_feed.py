@@ -1,0 +1,69 @@
+"""Batches of utterances for stages that predict mels, and the statistics of a corpus's mels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from intona.data.batch import Batch, Loader
+from intona.data.prepared import Prepared
+from intona.errors import UserError
+from intona.text import BpeTokenizer
+
+
+def mel_statistics(prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation per bin, from stats.json."""
+    stats = prepared.stats
+    try:
+        return torch.tensor(stats["mean"], dtype=torch.float32), torch.tensor(
+            stats["std"], dtype=torch.float32
+        )
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            "no mel statistics", where=prepared.root / "stats.json", hint="prepare the corpus again"
+        ) from None
+
+
+class MelFeed:
+    """Training batches of one rank, and the dev set.
+
+    Args:
+        max_frames: of a batch, with padding. max_items: utterances of a batch. bpe: of an encoder that reads
+            letters beside the phonemes.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        *,
+        seed: int,
+        max_frames: int,
+        max_items: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        bpe: BpeTokenizer | None = None,
+    ) -> None:
+        limits = {"max_frames": max_frames, "max_items": max_items, "bpe": bpe}
+        self._train = Loader(prepared, "train", seed=seed, rank=rank, world_size=world, **limits)
+        self._dev = Loader(prepared, "dev", shuffle=False, **limits) if prepared.items("dev") else None
+        self._frame_seconds = prepared.spec.hop_length / prepared.spec.sample_rate
+
+    def next(self) -> Batch:
+        return next(self._train)
+
+    def longest(self) -> Batch:
+        return self._train.longest()
+
+    def validation(self) -> Iterator[Batch]:
+        return self._dev.epoch() if self._dev is not None else iter(())
+
+    def seconds(self, batch: Batch) -> float:
+        return batch.frames * self._frame_seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._train.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._train.load_state_dict(state)
