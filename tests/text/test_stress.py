@@ -7,7 +7,8 @@ import importlib.util
 import pytest
 
 from intona.errors import UserError
-from intona.text import Frontend, FrontendConfig, espeak, stress
+from intona.text import Frontend, FrontendConfig, espeak
+from intona.text.languages.russian import stress
 from intona.text.normalize import normalize
 
 

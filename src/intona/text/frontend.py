@@ -13,18 +13,20 @@ neighbours are pronounced, a stand-in takes its place. A long text is cut into s
 from __future__ import annotations
 
 import copy
-import threading
 import unicodedata
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from intona.errors import Unspeakable, UserError
-from intona.text import inline, ipa, normalize, phonemize
-from intona.text.inline import PhonemeError, Pronounced, phones_of
+from intona.text import ipa, languages, normalize
+from intona.text.inline import PhonemeError, Pronounced
 from intona.text.lexicon import Lexicon
-from intona.text.normalize import PUNCTUATION
+from intona.text.once import once
+from intona.text.phonemize import Phonemizer
+from intona.text.symbols import PUNCTUATION, joined, plain
 from intona.text.tokens import Token, TokenReader
 
 SHOWN = 40  # characters of a sentence in a message
@@ -80,7 +82,7 @@ class Utterance:
     @property
     def plain(self) -> str:
         """`normalized` without stress marks: what a BPE tokenizer reads."""
-        return normalize.plain(self.normalized)
+        return plain(self.normalized)
 
     def __str__(self) -> str:
         return ipa.to_text(self.phonemes)
@@ -104,23 +106,20 @@ class Frontend:
         inline: bool = True,
     ) -> None:
         self.config = c = config or FrontendConfig()
+        self._language = languages.get(c.language)
         self._reader = TokenReader(
             language=c.language,
             lexicon=lexicon,
-            phones=phones_of(c.language, c.g2p) if phones is None else frozenset(phones),
+            phones=self._language.phones(c.g2p) if phones is None else frozenset(phones),
             stressed=c.stress != "none",
             inline=inline,
         )
-        self._lock = threading.Lock()
-        self._engine: phonemize.Engine | None = None
+        self._phonemizer = once(partial(self._language.phonemizer, stress=c.stress, g2p=c.g2p))
 
     @property
-    def engine(self) -> phonemize.Engine:
-        with self._lock:
-            if self._engine is None:
-                c = self.config
-                self._engine = phonemize.make(c.language, c.stress, c.g2p)
-            return self._engine
+    def phonemizer(self) -> Phonemizer:
+        """Loaded at first use."""
+        return self._phonemizer()
 
     def with_lexicon(self, lexicon: Lexicon | None) -> Frontend:
         """The same with another lexicon; what is loaded already is shared."""
@@ -144,13 +143,13 @@ class Frontend:
         if isinstance(texts, str):
             raise TypeError("give a list of texts, not one string")
         out = []
-        for i, made in enumerate(self._make(texts, phonemes=True)):
-            if isinstance(made, Utterance):
-                out.append(made)
+        for i, result in enumerate(self._read(texts, phonemes=True)):
+            if isinstance(result, Utterance):
+                out.append(result)
             elif len(texts) == 1:
-                raise made
+                raise result
             else:
-                raise Unspeakable(made.what, where=f"text {i}: {made.where}", hint=made.hint)
+                raise Unspeakable(result.what, where=f"text {i}: {result.where}", hint=result.hint)
         return out
 
     def speakable(self, text: str, *, phonemes: bool = True, names: bool = False) -> list[Utterance]:
@@ -169,13 +168,13 @@ class Frontend:
         out: list[Utterance] = []
         skipped: list[tuple[str, Unspeakable]] = []
         sentences = self.sentences(text)
-        for sentence, made in zip(sentences, self._make(sentences, phonemes=phonemes), strict=True):
-            if isinstance(made, Utterance):
-                out.append(made)
-            elif isinstance(made, PhonemeError):
-                raise made
+        for sentence, result in zip(sentences, self._read(sentences, phonemes=phonemes), strict=True):
+            if isinstance(result, Utterance):
+                out.append(result)
+            elif isinstance(result, PhonemeError):
+                raise result
             else:
-                skipped.append((sentence, made))
+                skipped.append((sentence, result))
         if not out:
             raise skipped[0][1] if skipped else Unspeakable("nothing to say", where="text")
         for sentence, error in skipped:
@@ -193,7 +192,7 @@ class Frontend:
         """
         return self._reader.sentences(text)
 
-    def _make(self, texts: Sequence[str], *, phonemes: bool) -> list[Utterance | Unspeakable]:
+    def _read(self, texts: Sequence[str], *, phonemes: bool) -> list[Utterance | Unspeakable]:
         """An utterance of each text, or why there is none."""
         out: list[Utterance | Unspeakable] = []
         ready: list[tuple[int, list[Token], tuple[str, ...]]] = []
@@ -204,19 +203,39 @@ class Frontend:
                 out.append(_unspeakable(e))
                 continue
             ready.append((i, tokens, unreadable))
-            normalized = normalize.joined(list(map(str, tokens)))
+            normalized = joined(list(map(str, tokens)))
             out.append(
                 Utterance(text=text, normalized=normalized, phonemes=(), words=(), unreadable=unreadable)
             )
         if not phonemes:
             return out
-        language = self.config.language
-        phones = self.engine.phones([_pronounceable(tokens, language) for _, tokens, _ in ready])
-        for (i, tokens, unreadable), heard in zip(ready, phones, strict=True):
+        phones = self.phonemizer.phones([self._pronounceable(tokens) for _, tokens, _ in ready])
+        for (i, tokens, unreadable), from_letters in zip(ready, phones, strict=True):
             try:
-                out[i] = _assemble(texts[i], tokens, _with_given(tokens, heard, language), unreadable)
+                out[i] = _assemble(texts[i], tokens, self._phones(tokens, from_letters), unreadable)
             except Unspeakable as e:
                 out[i] = e
+        return out
+
+    def _pronounceable(self, tokens: Iterable[Token]) -> list[str]:
+        """Tokens for the phonemizer; a pause where nothing can stand for a word with its phonemes."""
+        return [
+            t if isinstance(t, str) else self._language.stand_in(t.phones) or PUNCTUATION[0] for t in tokens
+        ]
+
+    def _phones(
+        self, tokens: Iterable[Token], from_letters: Iterable[tuple[str, ...]]
+    ) -> list[tuple[str, ...]]:
+        """The phones of each word: those that are written in the text, else the phonemizer's."""
+        out: list[tuple[str, ...]] = []
+        rest = iter(from_letters)
+        for token in tokens:
+            if isinstance(token, Pronounced):
+                out.append(token.phones)
+                if self._language.stand_in(token.phones):
+                    next(rest)
+            elif token not in PUNCTUATION:
+                out.append(next(rest))
         return out
 
     def from_phonemes(self, line: str) -> Utterance:
@@ -236,7 +255,7 @@ class Frontend:
         return {
             "language": self.config.language,
             "normalizer_version": normalize.VERSION,
-            **self.engine.describe(),
+            **self.phonemizer.describe(),
         }
 
 
@@ -264,33 +283,10 @@ def _unspeakable(error: UserError) -> Unspeakable:
     return Unspeakable(error.what, where=error.where, hint=error.hint)
 
 
-def _pronounceable(tokens: Iterable[Token], language: str) -> list[str]:
-    """Tokens for the engine; a pause where nothing can stand for a word with its own phonemes."""
-    return [
-        t if isinstance(t, str) else inline.stand_in(t.phones, language) or PUNCTUATION[0] for t in tokens
-    ]
-
-
-def _with_given(
-    tokens: Iterable[Token], heard: Sequence[tuple[str, ...]], language: str
-) -> list[tuple[str, ...]]:
-    """The phones of each word: those it came with, else the engine's."""
-    out: list[tuple[str, ...]] = []
-    rest = iter(heard)
-    for token in tokens:
-        if isinstance(token, Pronounced):
-            out.append(token.phones)
-            if inline.stand_in(token.phones, language):
-                next(rest)
-        elif token not in PUNCTUATION:
-            out.append(next(rest))
-    return out
-
-
 def _assemble(
     text: str, tokens: list[Token], phones: list[tuple[str, ...]], unreadable: tuple[str, ...]
 ) -> Utterance:
-    """Words and punctuation in one symbol row; `phones` holds one entry a word token."""
+    """Words and punctuation as one row of symbols; `phones` has one entry per word token."""
     row: list[str] = []
     words: list[Word] = []
     spoken: list[str] = []
@@ -302,22 +298,22 @@ def _assemble(
                 row.append(token)
                 spoken.append(token)
             continue
-        heard = phones[k]
+        pronounced = phones[k]
         k += 1
-        if not heard:
+        if not pronounced:
             silent.append(str(token))
             continue
         if row:
             row.append(ipa.SPACE)
-        label = token.label if isinstance(token, Pronounced) else normalize.plain(token)
-        words.append(Word(label, len(row), len(row) + len(heard)))
-        row.extend(heard)
+        label = token.label if isinstance(token, Pronounced) else plain(token)
+        words.append(Word(label, len(row), len(row) + len(pronounced)))
+        row.extend(pronounced)
         spoken.append(str(token))
     if not words:
         raise Unspeakable("no words in the text that can be spoken", where="text")
     return Utterance(
         text=text,
-        normalized=normalize.joined(spoken),
+        normalized=joined(spoken),
         phonemes=tuple(row),
         words=tuple(words),
         unspoken=tuple(silent),
@@ -348,10 +344,10 @@ def inventory_differences(trained_with: dict[str, Any], here: dict[str, Any]) ->
 
     Another version of the normalizer or of the stress model, and letter rules with the same phones.
     """
-    same = {"normalizer_version"}
+    ignored = {"normalizer_version"}
     if trained_with.get("stress") == here.get("stress"):
-        same.add("stress_version")
+        ignored.add("stress_version")
     rules = {(d.get("backend"), d.get("backend_version")) for d in (trained_with, here)}
-    if rules <= {("intona-ru", version) for version in phonemize.SAME_PHONES}:
-        same.add("backend_version")
-    return compatible(*({k: v for k, v in d.items() if k not in same} for d in (trained_with, here)))
+    if rules <= languages.get(str(here.get("language"))).same_phones:
+        ignored.add("backend_version")
+    return compatible(*({k: v for k, v in d.items() if k not in ignored} for d in (trained_with, here)))

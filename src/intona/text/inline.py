@@ -11,11 +11,10 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from intona.errors import Unspeakable
-from intona.text import ipa, russian
-from intona.text.normalize import PUNCTUATION, RU_VOWELS
+from intona.text import ipa
+from intona.text.symbols import PUNCTUATION
 
 OPEN, CLOSE = "[[", "]]"
 EXAMPLE = "[[p rʲ ɪ vʲ ˈe t]]"
@@ -44,6 +43,10 @@ class Pronounced:
     def label(self) -> str:
         """What a report calls the word."""
         return self.text or "".join(self.phones)
+
+    def followed_by(self, text: str, phones: Sequence[str]) -> Pronounced:
+        """The word with an ending behind it."""
+        return Pronounced(self.text + text if self.text else "", (*self.phones, *phones))
 
     def __str__(self) -> str:
         return self.text or f"{OPEN}{ipa.to_text(self.phones)}{CLOSE}"
@@ -180,53 +183,3 @@ def _core(phone: str) -> str:
 
 def _shown(text: str) -> str:
     return text if len(text) <= 30 else text[:29] + "…"
-
-
-def phones_of(language: str, g2p: str) -> frozenset[str] | None:
-    """The phones that the rules of a language can make; None where espeak-ng makes them."""
-    return _russian_phones() if language.split("-")[0] == "ru" and g2p != "espeak" else None
-
-
-@lru_cache(maxsize=1)
-def _russian_phones() -> frozenset[str]:
-    """Every phone of the letter rules: each consonant and vowel in each place that changes it."""
-    out: set[str] = set()
-    for c in russian.BASE:
-        for word, stress in ((f"а{c}", 0), (f"а{c}ба", 0), (f"а{c}па", 0), (f"а{c}тя", 0), (f"{c}ь", None)):
-            out.update(russian.phones(word, stress))
-        for v in RU_VOWELS:
-            for stress in range(5):
-                out.update(russian.phones(f"{c}{v}{c}{v}та{c}{v}{c}{v}м", stress))
-    for v in RU_VOWELS:
-        for stress in range(3):
-            out.update(russian.phones(f"{v}{v}т{v}", stress))
-    return frozenset(out)
-
-
-# Words that begin as phones do, to stand for them where their neighbours are pronounced: in Russian a
-# preposition takes the voicing of what follows, in English "the" and "a" hear a vowel.
-_STAND_INS = {"ru": ("мир", "дом", "том"), "en": ("Ann", "man", "man")}
-
-
-_SIBILANTS = ("s", "z", "ʃ", "ʒ")
-
-
-def possessive(word: Pronounced) -> Pronounced:
-    """An English word with "'s" after it."""
-    last = word.phones[-1]
-    ending = ("ɪ", "z") if last.endswith(_SIBILANTS) else ("s",) if last[0] in "ptkfθ" else ("z",)
-    return Pronounced(f"{word.text}'s" if word.text else "", (*word.phones, *ending))
-
-
-def stand_in(phones: Sequence[str], language: str) -> str | None:
-    """A word of the language that its neighbours can be pronounced beside; None where there is none."""
-    base = language.split("-")[0]
-    if base not in _STAND_INS:
-        return None
-    plain, voiced, voiceless = _STAND_INS[base]
-    first = phones[0].lstrip(ipa.PRIMARY).removesuffix("ʲ")
-    if base == "en":
-        return plain if ipa.is_vowel(first) else voiced
-    if first in russian.VOICED and first != "v":
-        return voiced
-    return voiceless if first in russian.VOICELESS else plain

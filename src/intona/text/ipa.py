@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from intona.errors import UserError
-from intona.text.normalize import PUNCTUATION
+from intona.text.symbols import PUNCTUATION
 
 PRIMARY, SECONDARY = "ˈ", "ˌ"
 SPACE, WRITTEN_SPACE = " ", "|"

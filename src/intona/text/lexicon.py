@@ -21,7 +21,7 @@ from pathlib import Path
 
 from intona.errors import UserError
 from intona.text import inline
-from intona.text.normalize import ACUTE, RU_VOWELS, STRESS
+from intona.text.symbols import ACUTE, RU_VOWELS, STRESS
 
 FILE_NAME = "lexicon.txt"  # in a voice's directory
 MAX_BYTES = 32 << 20

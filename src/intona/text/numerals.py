@@ -10,6 +10,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
+from intona.text.once import once
+
 _MAX_DIGITS = 15  # longer digit strings (cards, telephone numbers) are read digit by digit
 DIGITS_RU = ["ноль", "один", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "девять"]
 DIGITS_EN = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -18,7 +20,7 @@ PLAIN = re.compile(r"\d+")
 CARRY = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
 
 
-@lru_cache(maxsize=1)
+@once
 def _num2words() -> Any:
     import num2words
 

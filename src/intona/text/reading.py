@@ -34,7 +34,7 @@ def read(
     """
     frontend = _frontend(language or by_script(without(text)))
     if phonemes:
-        _ = frontend.engine  # loaded once for all lexicons
+        _ = frontend.phonemizer  # loaded once for all lexicons
     return frontend.with_lexicon(lexicons.of(lexicon)).speakable(text, phonemes=phonemes, names=True)
 
 

@@ -7,17 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from intona.errors import UserError
-from intona.text import inline, normalize
+from intona.text import inline, languages, normalize
 from intona.text.inline import Pronounced
 from intona.text.lexicon import Entry, Lexicon
-from intona.text.normalize import PUNCTUATION
 from intona.text.sentences import split_sentences
+from intona.text.symbols import PUNCTUATION, plain
 
 Token = str | Pronounced
-
-# They stand for the words with phonemes, so that what is between is normalized as the middle of a sentence.
-_BEFORE, _AFTER = {"ru": "да"}, {"ru": "Да"}
-_ANY_BEFORE, _ANY_AFTER = "so", "So"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +85,7 @@ class TokenReader:
             at = m.end
             if m.entry.spelling:
                 part += m.entry.spelling
-                respelled.update(normalize.plain(m.entry.spelling).lower().split())
+                respelled.update(plain(m.entry.spelling).lower().split())
             else:
                 out += [part, self._pronounced(text[m.start : m.end], m.entry.phonemes, m.entry.where)]
                 part = ""
@@ -147,12 +143,14 @@ class TokenReader:
         """Tokens of a text that was cut: parts to normalize, and tokens that are ready."""
         tokens: list[Token] = []
         unreadable: dict[str, None] = {}
+        rules = languages.get(self.language)
         pieces = [p for p in pieces if not isinstance(p, str) or p.strip()] or [""]
         for i, piece in enumerate(pieces):
             if isinstance(piece, str):
                 last = tokens[-1] if tokens else ""
-                if isinstance(last, Pronounced) and (m := self._possessive(piece)):
-                    tokens[-1], piece = inline.possessive(last), piece[m.end() :]
+                if isinstance(last, Pronounced) and (suffix := rules.suffix(last.phones, piece)):
+                    tokens[-1] = last.followed_by(suffix.text, suffix.phones)
+                    piece = piece[len(suffix.text) :]
                 part, signs = self._part(piece, first=i == 0, last=i == len(pieces) - 1)
                 unreadable.update(dict.fromkeys(signs))
             else:
@@ -162,17 +160,13 @@ class TokenReader:
                     tokens.append(token)
         return tokens, tuple(unreadable)
 
-    def _possessive(self, text: str) -> re.Match[str] | None:
-        return re.match(r"['’]s\b", text) if self.language.split("-")[0] == "en" else None
-
     def _part(self, text: str, *, first: bool, last: bool) -> tuple[Sequence[Token], tuple[str, ...]]:
         """One part, normalized; letters that touch the words around it are words of their own."""
         if first and last:
             whole = normalize.normalize(text, self.language)
             return whole.tokens, whole.unreadable
-        base = self.language.split("-")[0]
-        before = "" if first else _BEFORE.get(base, _ANY_BEFORE)
-        after = "" if last else _AFTER.get(base, _ANY_AFTER)
+        before, after = languages.get(self.language).neighbours
+        before, after = "" if first else before, "" if last else after
         if before:
             text = re.sub(r"^[-'’+]*(?=\w)", " ", text)
         if after:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from intona.errors import UserError
 from intona.text.frontend import Utterance
-from intona.text.normalize import PUNCTUATION
+from intona.text.symbols import PUNCTUATION
 from intona.text.tokenizer import BpeTokenizer, Encoded
 
 NO_WORD = -1

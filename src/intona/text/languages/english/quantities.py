@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from intona.text.languages.english.abbreviations import ends_sentence, next_word
+from intona.text.languages.english.numbers import FRACTION, NUMBER, read
+from intona.text.languages.english.tables import NOT_NOUNS
 from intona.text.numerals import cardinal
-from intona.text.verbalize_en.abbreviations import ends_sentence, next_word
-from intona.text.verbalize_en.numbers import FRACTION, NUMBER, read
-from intona.text.verbalize_en.tables import NOT_NOUNS, words
+from intona.text.symbols import words
 
 _MONEY = {
     "$": ("dollar", "dollars", "cent", "cents"), "€": ("euro", "euros", "cent", "cents"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from intona.text.verbalize_en.abbreviations import next_word
-from intona.text.verbalize_en.tables import (
+from intona.text.languages.english.abbreviations import next_word
+from intona.text.languages.english.tables import (
     AMBIGUOUS,
     HEADINGS,
     LETTERED,
@@ -13,8 +13,8 @@ from intona.text.verbalize_en.tables import (
     RULERS,
     SPELLED,
     WORD_ACRONYMS,
-    words,
 )
+from intona.text.symbols import words
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _VALID = re.compile("M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")

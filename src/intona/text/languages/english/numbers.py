@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from intona.text.languages.english import signs
 from intona.text.numerals import CARRY, DECIMAL, DIGITS_EN, cardinal, ordinal
-from intona.text.verbalize_en import signs
 
 # A number as it is written: 1,250.5, 1250.5 or .5; longer runs of digits are read one by one.
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.\d{1,9})?|\.\d{1,9}"

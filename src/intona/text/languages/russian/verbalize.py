@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
+from intona.text.languages.russian import abbreviations, letters, numbers
 from intona.text.numerals import cardinal, signs
-from intona.text.verbalize_ru import abbreviations, letters, numbers
 
 CHUNK = 600  # characters that ru-normalizr gets at once: its time grows faster than the length
 # Symbols with a reading; any other is reported as unreadable.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from intona.text.verbalize_ru.letters import morphology
+from intona.text.languages.russian.letters import morphology
 
 # Whole families: whatever follows the stem.
 _STEMS = """

@@ -7,8 +7,8 @@ initials are read; units come before acronyms ("16 GB"). A symbol without a read
 
 from __future__ import annotations
 
+from intona.text.languages.english import abbreviations, addresses, dates, letters, numbers, quantities, signs
 from intona.text.numerals import PLAIN, ascii_digits, cardinal
-from intona.text.verbalize_en import abbreviations, addresses, dates, letters, numbers, quantities, signs
 
 
 def verbalize(text: str) -> str:

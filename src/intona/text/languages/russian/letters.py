@@ -7,6 +7,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
+from intona.text.once import once
+
 
 def _names(letters: str, names: str) -> dict[str, str]:
     return dict(zip(letters, names.split(), strict=True))
@@ -122,7 +124,7 @@ def _is_ordinary(word: str) -> bool:
     return likeliest.is_known and "Abbr" not in likeliest.tag
 
 
-@lru_cache(maxsize=1)
+@once
 def morphology() -> Any:
     """pymorphy3's analyzer with the Russian dictionary."""
     import pymorphy3
@@ -130,7 +132,7 @@ def morphology() -> Any:
     return pymorphy3.MorphAnalyzer(lang="ru")
 
 
-@lru_cache(maxsize=2)
+@once
 def normalizer(*, roman: bool = False) -> Any:
     """ru-normalizr as the front end uses it; looking for Roman numerals takes half of its time."""
     from ru_normalizr import NormalizeOptions, Normalizer

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 
-from intona.text.loanwords import respelled
-from intona.text.normalize import RU_VOWELS
+from intona.text.languages.russian.loanwords import respelled
+from intona.text.symbols import RU_VOWELS
 
 SOFTENS = frozenset("еёиюяь")
 IOTATED = {"е": "е", "ё": "о", "ю": "у", "я": "а"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from intona.text.languages.russian import letters
+from intona.text.languages.russian.abbreviations import CASES
 from intona.text.numerals import DIGITS_RU, cardinal, ordinal
-from intona.text.verbalize_ru import letters
-from intona.text.verbalize_ru.abbreviations import CASES
 
 _LONG = re.compile(r"\d{16,}")
 _DASH = "[–—-]"

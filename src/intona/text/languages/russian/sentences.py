@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from intona.text.verbalize_en.tables import words
+from intona.text.symbols import words
 
 # Characters that razdel sees at a time: its work grows with the square of a run without an end.
 _WINDOW = 4000

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text as a set."""
-    return frozenset(text.split())
-
+from intona.text.symbols import words
 
 # Words that begin a sentence rather than continue a name: "the U.S. He left", but "the U.S. Army".
 STARTERS = words(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from intona.text.languages.english.abbreviations import ends_sentence
+from intona.text.languages.english.tables import NO_PLURALS
 from intona.text.numerals import DIGITS_EN, cardinal, ordinal
-from intona.text.verbalize_en.abbreviations import ends_sentence
-from intona.text.verbalize_en.tables import NO_PLURALS, words
+from intona.text.symbols import words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from intona.text.verbalize_en.tables import LETTERED, STARTERS, TIME_WORDS
+from intona.text.languages.english.tables import LETTERED, STARTERS, TIME_WORDS
 
 MONTHS = {
     "Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", "Jun": "June", "Jul": "July",
