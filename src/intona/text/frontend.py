@@ -1,12 +1,12 @@
-"""Text to phonemes with exact words: the `Frontend`.
+"""Text to phonemes and the exact range of each word in them: the `Frontend`.
 
-One way leads from a text to its phonemes:
+Every text takes the same steps:
 
-    text ─► cut at [[phonemes]] ─► lexicon, on the words as written ─► normalize, what stands between
-         ─► lexicon, on the words that came out of numbers and abbreviations ─► tokens ─► phones
+    text ─► cut at [[phonemes]] ─► lexicon, for words as written ─► normalize the parts between
+         ─► lexicon, for words that numbers and abbreviations have become ─► tokens ─► phones
 
-A token is a word, a punctuation symbol, or a `Pronounced` word, which brings its phones along; where its
-neighbours are pronounced, a stand-in takes its place. A long text is cut into sentences before all this
+A token is a word, a punctuation symbol, or a `Pronounced` word, which has its phones already. Another word
+stands in for the latter while its neighbours are pronounced. Long texts are split into sentences first
 (`sentences`), never inside `[[…]]`.
 """
 
@@ -34,15 +34,16 @@ SHOWN = 40  # characters of a sentence in a message
 
 @dataclass(frozen=True, kw_only=True)
 class FrontendConfig:
-    """How text becomes phonemes.
+    """How text is turned into phonemes.
 
     Args:
         language: "ru", "en" (American espeak-ng voice "en-us") or any espeak-ng code.
-        stress: Russian only. "auto": marks, then silero-stress if installed, else espeak-ng's dictionary;
-            "silero": the same, and an error when it is missing; "marks": marks, then espeak-ng;
-            "none": no stress symbols at all.
-        g2p: "auto" takes this package's letter rules for Russian and espeak-ng for all other languages;
-            "espeak" takes espeak-ng's phones for Russian too.
+        stress: where stress comes from, in a language with a stress model (Russian). "auto": marks in the
+            text, then silero-stress if it is installed, then espeak-ng's dictionary; "silero": the same, but
+            an error if it is not installed; "marks": marks, then espeak-ng; "none" (in any language): no
+            stress marks in the phonemes.
+        g2p: where phones come from. "auto": the letter rules of this package for Russian, espeak-ng for all
+            other languages; "espeak": espeak-ng for Russian, too.
     """
 
     language: str = "ru"
@@ -61,14 +62,14 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One text made ready.
+    """A text and its phonemes.
 
     Args:
-        text: as given.
+        text: as passed in.
         normalized: as read aloud, with `+` before vowels that were marked in the text.
         phonemes: phones, " " between words, punctuation symbols after their word.
         words: in order; every phone belongs to exactly one word.
-        unspoken: words of the text that gave no phone.
+        unspoken: words of the text that have no phones.
         unreadable: characters of the text for which there is no reading.
     """
 
@@ -89,12 +90,12 @@ class Utterance:
 
 
 class Frontend:
-    """Batched text front end; loads espeak-ng and the stress model at first use. Thread-safe.
+    """Text to utterances, in batches. Loads espeak-ng and the stress model at first use. Thread-safe.
 
     Args:
-        lexicon: how certain words are spoken.
-        phones: that may stand in `[[…]]`: the vocabulary of a voice; None: what the language's rules make.
-        inline: False takes `[[` as a sign like any other, for texts that nobody wrote to be spoken.
+        lexicon: the pronunciation of certain words.
+        phones: those allowed in `[[…]]`: the vocabulary of a voice; None: those of the language's rules.
+        inline: False treats `[[` as any other sign, for texts that were not written to be spoken.
     """
 
     def __init__(
@@ -122,11 +123,11 @@ class Frontend:
         return self._phonemizer()
 
     def with_lexicon(self, lexicon: Lexicon | None) -> Frontend:
-        """The same with another lexicon; what is loaded already is shared."""
+        """A copy with another lexicon, which shares everything that is loaded."""
         return self._with(lexicon=lexicon)
 
     def with_phones(self, phones: Collection[str]) -> Frontend:
-        """The same for a voice that knows these phones; what is loaded already is shared."""
+        """A copy for a voice that knows these phones, which shares everything that is loaded."""
         return self._with(phones=frozenset(phones))
 
     def _with(self, **changes: Any) -> Frontend:
@@ -138,10 +139,10 @@ class Frontend:
         """Utterances of the texts, in order.
 
         Raises:
-            Unspeakable: an empty or unreadable text (its index is named when there are several).
+            Unspeakable: an empty or unreadable text; if there are several texts, with its index.
         """
         if isinstance(texts, str):
-            raise TypeError("give a list of texts, not one string")
+            raise TypeError("texts must be a list of strings, not one string")
         out = []
         for i, result in enumerate(self._read(texts, phonemes=True)):
             if isinstance(result, Utterance):
@@ -153,17 +154,17 @@ class Frontend:
         return out
 
     def speakable(self, text: str, *, phonemes: bool = True, names: bool = False) -> list[Utterance]:
-        """The sentences of a text; one that cannot be spoken is named in a warning, unless all are such.
+        """The sentences of a text that can be spoken.
 
-        A warning names what in a sentence has no reading, too.
+        Warns of sentences that cannot, and of words and characters without a reading.
 
         Args:
-            phonemes: False makes `normalized` alone: neither espeak-ng nor the stress model is loaded, and
-                `phonemes` and `words` are empty.
-            names: warn with the Unicode names of characters.
+            phonemes: False leaves `phonemes` and `words` empty, which needs neither espeak-ng nor the stress
+                model.
+            names: include the Unicode names of characters in warnings.
 
         Raises:
-            Unspeakable: nothing in the text can be spoken; phonemes in it that cannot be read.
+            Unspeakable: nothing in the text can be spoken, or phonemes in it cannot be read.
         """
         out: list[Utterance] = []
         skipped: list[tuple[str, Unspeakable]] = []
@@ -185,15 +186,15 @@ class Frontend:
         return out
 
     def sentences(self, text: str) -> list[str]:
-        """The sentences of a text in order; `[[…]]` and words of the lexicon with a full stop stay whole.
+        """The sentences of a text in order. Neither `[[…]]` nor a word of the lexicon is split.
 
         Raises:
-            PhonemeError: `[[` without `]]`, or nothing between.
+            PhonemeError: `[[` without `]]`, or nothing between them.
         """
         return self._reader.sentences(text)
 
     def _read(self, texts: Sequence[str], *, phonemes: bool) -> list[Utterance | Unspeakable]:
-        """An utterance of each text, or why there is none."""
+        """An utterance of each text, or the reason why there is none."""
         out: list[Utterance | Unspeakable] = []
         ready: list[tuple[int, list[Token], tuple[str, ...]]] = []
         for i, text in enumerate(texts):
@@ -239,7 +240,7 @@ class Frontend:
         return out
 
     def from_phonemes(self, line: str) -> Utterance:
-        """An utterance from phonemes written by hand or by a corpus ("p rʲ ɪ vʲ ˈe t | mʲ ˈi r !")."""
+        """An utterance from a line of phonemes, as a corpus has them ("p rʲ ɪ vʲ ˈe t | mʲ ˈi r !")."""
         symbols = ipa.from_text(line)
         words, start = [], None
         for i, s in enumerate((*symbols, ipa.SPACE)):
@@ -251,7 +252,7 @@ class Frontend:
         return Utterance(text=line, normalized=ipa.to_text(symbols), phonemes=symbols, words=tuple(words))
 
     def describe(self) -> dict[str, Any]:
-        """What made the phonemes, as JSON types; kept beside every tokenizer and compared at synthesis."""
+        """What the phonemes depend on, as JSON types: stored with tokenizers and compared at synthesis."""
         return {
             "language": self.config.language,
             "normalizer_version": normalize.VERSION,
@@ -260,15 +261,15 @@ class Frontend:
 
 
 def shown(text: str) -> str:
-    """The head of a sentence, in quotes, for a message."""
+    """The beginning of a sentence, in quotes, for a message."""
     return f'"{text}"' if len(text) <= SHOWN else f'"{text[: SHOWN - 1]}…"'
 
 
 def not_read(utterance: Utterance, *, names: bool = False) -> str:
-    """One line on what of a text is not spoken, "" where all is.
+    """One line about what in a text is not spoken, "" if everything is.
 
     Args:
-        names: with the Unicode names of the characters.
+        names: include the Unicode names of characters.
     """
     parts = [
         f"{c} (U+{ord(c):04X}{' ' + unicodedata.name(c, '') if names else ''})" for c in utterance.unreadable
@@ -332,7 +333,7 @@ _NAMES = {
 
 
 def compatible(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """Differences of two `Frontend.describe()` results, one line each; empty when they agree."""
+    """The differences of two results of `Frontend.describe`, one line each."""
     keys = dict.fromkeys((*_NAMES, *a, *b))
     return [
         f"{_NAMES.get(k, k)}: {a.get(k)!r} there, {b.get(k)!r} here" for k in keys if a.get(k) != b.get(k)
@@ -340,9 +341,10 @@ def compatible(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
 
 def inventory_differences(trained_with: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """What `compatible` lists, without what changes readings but makes no phoneme that a voice does not know.
+    """The differences that can bring in phonemes which a voice does not know.
 
-    Another version of the normalizer or of the stress model, and letter rules with the same phones.
+    Those are all that `compatible` lists but other versions of the normalizer and of the stress model, and
+    other letter rules with the same phones.
     """
     ignored = {"normalizer_version"}
     if trained_with.get("stress") == here.get("stress"):

@@ -19,10 +19,10 @@ _WIDE_STOP = re.compile(r"(?<=[。！？])(?![。！？])")
 
 
 def split_sentences(text: str, language: str, *, max_chars: int = MAX_CHARS) -> list[str]:
-    """Sentences of a text in a language ("ru", "en-us", ...), in order; nothing but white space is lost.
+    """Sentences of a text in a language ("ru", "en-us", ...), in order; only white space is lost.
 
-    A blank line, a list item and a short line end a sentence; a full stop ends none after an abbreviation, an
-    initial, or before a small letter. Sentences longer than `max_chars` are cut at punctuation, then at
+    A blank line, a list item and a short line end a sentence. A full stop does not after an abbreviation or
+    an initial, or before a small letter. Sentences longer than `max_chars` are cut at punctuation, then at
     spaces, then anywhere. Pieces without a letter or digit are joined to the piece before. Linear in the
     length.
     """
@@ -40,7 +40,7 @@ def split_sentences(text: str, language: str, *, max_chars: int = MAX_CHARS) -> 
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """Lines, those of a wrapped paragraph joined by spaces."""
+    """Paragraphs: lines, with those of wrapped text joined by spaces."""
     lines: list[str] = []
     for raw in text.splitlines():
         line = raw.strip()

@@ -1,4 +1,4 @@
-"""A text to tokens: words, punctuation symbols, and words that come with their phonemes."""
+"""A text to tokens: words, punctuation symbols, and words with their phonemes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from intona.errors import UserError
 from intona.text import inline, languages, normalize
 from intona.text.inline import Pronounced
-from intona.text.lexicon import Entry, Lexicon
+from intona.text.lexicon import Lexicon, LexiconEntry
 from intona.text.sentences import split_sentences
 from intona.text.symbols import PUNCTUATION, plain
 
@@ -18,10 +18,14 @@ Token = str | Pronounced
 
 @dataclass(frozen=True, kw_only=True)
 class TokenReader:
-    """Args:
-    language: of the texts. lexicon: how certain words are spoken.
-    phones: that may stand in `[[…]]`; None: any in IPA. stressed: whether they may have stress marks.
-    inline: False takes `[[` as a sign like any other.
+    """Texts to sentences and tokens.
+
+    Args:
+        language: code of the texts' language.
+        lexicon: the pronunciation of certain words.
+        phones: those allowed in `[[…]]`; None: any that can be written in IPA.
+        stressed: whether they keep their stress marks.
+        inline: False treats `[[` as any other sign.
     """
 
     language: str
@@ -31,10 +35,10 @@ class TokenReader:
     inline: bool = True
 
     def sentences(self, text: str) -> list[str]:
-        """The sentences of a text in order; `[[…]]` and words of the lexicon with a full stop stay whole.
+        """The sentences of a text in order. Neither `[[…]]` nor a word of the lexicon is split.
 
         Raises:
-            PhonemeError: `[[` without `]]`, or nothing between.
+            PhonemeError: `[[` without `]]`, or nothing between them.
         """
         whole = inline.spans_of(text) if self.inline else []
         if self.lexicon is not None:
@@ -43,7 +47,7 @@ class TokenReader:
             whole = sorted([*whole, *(s for s in stops if not any(a < s[1] and s[0] < b for a, b in whole))])
         if not whole:
             return split_sentences(text, self.language)
-        # A letter that is neither capital nor small and does not occur in the text stands for each.
+        # Each is replaced by a letter that has no case and does not occur in the text.
         letter = next(chr(c) for c in range(0xA000, 0xA48D) if chr(c) not in text)
         parts, at = [], 0
         for start, end in whole:
@@ -56,10 +60,10 @@ class TokenReader:
         ]
 
     def tokens(self, text: str) -> tuple[list[Token], tuple[str, ...]]:
-        """Tokens of a text, and the characters in it without a reading. Data flow: `text/frontend.py`.
+        """Tokens of a text, and the characters in it without a reading. The steps: see `text/frontend.py`.
 
         Raises:
-            UserError: nothing to read, or phonemes that are not known.
+            UserError: nothing to read, or unknown phonemes.
         """
         pieces: list[str | list[Token]] = []
         respelled: set[str] = set()
@@ -73,10 +77,10 @@ class TokenReader:
         return self._look_up_again(tokens, respelled), unreadable
 
     def _looked_up(self, text: str, respelled: set[str]) -> list[str | list[Token]]:
-        """A part of a text with the words of the lexicon respelled, cut where they have phonemes.
+        """Part of a text with words of the lexicon respelled, cut at those with phonemes.
 
         Args:
-            respelled: words of the spellings are added to it.
+            respelled: the words of the spellings are added to it.
         """
         out: list[str | list[Token]] = []
         part, at = "", 0
@@ -92,7 +96,7 @@ class TokenReader:
         return [*out, part + text[at:]]
 
     def _look_up_again(self, tokens: list[Token], respelled: set[str]) -> list[Token]:
-        """Tokens with the lexicon's words replaced, unless their stress is marked or they come from it."""
+        """Tokens with words of the lexicon replaced, except those that it has respelled already."""
         if self.lexicon is None:
             return tokens
         out: list[Token] = []
@@ -117,18 +121,21 @@ class TokenReader:
         out: list[Token] = []
         done = 0
         for m in self.lexicon.matches(text):
-            if m.start in starts and m.end in ends:  # a part of a word with a hyphen is none
+            if m.start in starts and m.end in ends:  # not part of a hyphenated word
                 out += [*words[done : starts[m.start]], *self._entry_tokens(m.entry, text[m.start : m.end])]
                 done = ends[m.end]
         return [*out, *words[done:]]
 
-    def _entry_tokens(self, entry: Entry, written: str) -> list[Token]:
+    def _entry_tokens(self, entry: LexiconEntry, written: str) -> list[Token]:
         if entry.phonemes:
             return self._pronounced(written, entry.phonemes, entry.where)
         return list(normalize.normalize(entry.spelling, self.language).tokens)
 
     def _pronounced(self, written: str, phonemes: str, where: str) -> list[Token]:
-        """Words with their phonemes, and punctuation. Letters that cannot be shared out stand with each."""
+        """Words with their phonemes, and punctuation.
+
+        If there are not as many written words as pronounced ones, each of these has all the letters.
+        """
         parts = inline.parse(phonemes, self.phones, where=where, stressed=self.stressed)
         n = sum(not isinstance(p, str) for p in parts)
         letters = written.split()
@@ -140,7 +147,7 @@ class TokenReader:
         return [p if isinstance(p, str) else Pronounced(next(names), p) for p in parts]
 
     def _normalized(self, pieces: Sequence[str | list[Token]]) -> tuple[list[Token], tuple[str, ...]]:
-        """Tokens of a text that was cut: parts to normalize, and tokens that are ready."""
+        """Tokens of a text from its pieces: parts to normalize, and tokens that need no work."""
         tokens: list[Token] = []
         unreadable: dict[str, None] = {}
         rules = languages.get(self.language)
@@ -161,7 +168,7 @@ class TokenReader:
         return tokens, tuple(unreadable)
 
     def _part(self, text: str, *, first: bool, last: bool) -> tuple[Sequence[Token], tuple[str, ...]]:
-        """One part, normalized; letters that touch the words around it are words of their own."""
+        """One part, normalized; letters that touch the words around it are separate words."""
         if first and last:
             whole = normalize.normalize(text, self.language)
             return whole.tokens, whole.unreadable

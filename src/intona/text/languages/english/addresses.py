@@ -83,7 +83,7 @@ def verbalize(text: str) -> str:
 
 
 def spell(address: str) -> str:
-    """An address as it is dictated: "dot", "at", "slash"; parts that are no words by their letters."""
+    """An address as it is dictated: "dot", "at", "slash"; parts that are not words are spelled."""
     return " ".join(filter(None, map(_part, _WORD.findall(address))))
 
 

@@ -61,7 +61,7 @@ _PLURALS = words("people men women children feet percent times")
 
 
 def verbalize(text: str) -> str:
-    """Dates, decades and times; years that stand alone are left to `years`."""
+    """Dates, decades and times; single years are left to `years`."""
     text = _NOON.sub(" to ", text)
     text = _SLASHED_RANGE.sub(" to ", text)
     text = _ISO.sub(lambda m: _full(m, m[1], m[3], m[4]), text)
@@ -82,7 +82,7 @@ def verbalize(text: str) -> str:
 
 
 def years(text: str) -> str:
-    """Four digits that are likelier a year than an amount."""
+    """Four digits that are more likely a year than an amount."""
     text = _SURE_YEAR.sub(lambda m: year(m[0], "1000", "2999"), text)
     return _YEAR.sub(_lone_year, text)
 
@@ -110,7 +110,7 @@ def _full(m: re.Match[str], y: str, month: str, day: str) -> str:
 
 
 def _slashed(m: re.Match[str]) -> str:
-    """10/01/2024 is October first, the American order, unless only the other is a date; 01.10.2024 is too."""
+    """10/01/2024 and 01.10.2024 are October first: American order unless only the other is a date."""
     a, b, y = m[1], m[3], m[4]
     if m[2] == "." and len(y) == 2:
         return m[0]
