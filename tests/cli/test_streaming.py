@@ -12,7 +12,7 @@ import soundfile
 
 from intona.audio import Audio
 from intona.cli import streaming
-from intona.cli.lines import Line, Lines
+from intona.cli.lines import InputLines, Line
 from intona.cli.say import taken
 from intona.errors import UserError
 
@@ -32,8 +32,8 @@ class Talker:
             yield Audio(np.linspace(-0.5, 0.5, 100 * len(word), dtype=np.float32), RATE)
 
 
-def lines(*texts: str) -> Lines:
-    return Lines([Line(i, text) for i, text in enumerate(texts, start=1)], "book.txt")
+def lines(*texts: str) -> InputLines:
+    return InputLines([Line(i, text) for i, text in enumerate(texts, start=1)], "book.txt")
 
 
 class Mute:

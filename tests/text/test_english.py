@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from intona.errors import UserError
 from intona.text import Frontend, FrontendConfig
+from intona.text.languages.english.verbalize import verbalize
 from intona.text.normalize import joined, normalize
-from intona.text.verbalize_en import verbalize
 
 MINUS, EN_DASH = "\u2212", "\u2013"
 

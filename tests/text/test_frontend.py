@@ -115,6 +115,14 @@ def test_other_language():
     check_words(u)
 
 
+def test_every_code_that_espeak_lists_can_be_spoken(en):
+    """Two voices answer to their names only; "en-gb" was refused with itself as the suggestion."""
+    british = Frontend(FrontendConfig(language="en-gb"))
+    assert word(british, "car") == "k ˈɑː" != word(en, "car")
+    assert british(["Dr. Smith's 2 cars"])[0].plain == "doctor Smith's two cars"
+    assert word(Frontend(FrontendConfig(language="fr-fr")), "oui") == "w ˈi"
+
+
 def test_unknown_language_offers_a_near_one():
     with pytest.raises(UserError, match="does not speak"):
         Frontend(FrontendConfig(language="qqx"))(["hi"])

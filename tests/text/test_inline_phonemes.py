@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intona.errors import UserError
-from intona.text import BpeTokenizer, Frontend, FrontendConfig, Lexicon, inline, word_map
+from intona.text import BpeTokenizer, Frontend, FrontendConfig, Lexicon, inline, languages, word_map
 from intona.text.inline import PhonemeError
 from intona.text.ipa import is_word_symbol
-from intona.text.russian import phones as russian_phones
+from intona.text.languages.russian.pronunciation import phones as russian_phones
 
 NAME = "x ɪ mʲ ɪ n ɡ ʊ ˈe j"
 RU = Frontend(FrontendConfig(stress="marks"))
@@ -138,11 +138,11 @@ def test_without_stress_marks_there_are_none():
 
 
 def test_the_rules_of_russian_make_what_the_inventory_holds():
-    inventory = inline.phones_of("ru", "auto")
+    inventory = languages.get("ru").phones("auto")
     assert inventory is not None and 45 < len(inventory) < 70
     for word, stress in (("подъезд", 1), ("счастье", 0), ("вьюга", 0), ("отдзаджа", 1), ("яичница", 1)):
         assert set(russian_phones(word, stress)) <= inventory
-    assert inline.phones_of("en", "auto") is None
+    assert languages.get("en").phones("auto") is None
 
 
 def test_no_sentence_ends_inside_the_brackets():

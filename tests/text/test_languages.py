@@ -1,4 +1,4 @@
-"""Which language a text is read in, for voices of several."""
+"""Languages as objects, and which of a voice's languages a text is in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import warnings
 import pytest
 
 from intona.errors import UserError
-from intona.text.languages import fitting, language_of, warn_of_script
+from intona.text import Frontend, FrontendConfig, languages, split_sentences
+from intona.text.languages import by_script, fitting, language_of, main_script, warn_of_script
+from intona.text.languages.base import Language, Verbalized
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ def test_the_language_is_that_of_the_script(text: str, languages: tuple[str, ...
     assert language_of(text, languages) == language
 
 
-def test_the_one_asked_for_is_taken() -> None:
+def test_the_requested_language_is_used() -> None:
     assert language_of("Привет", ("en", "ru"), "en") == "en"
     with pytest.raises(UserError, match=r'--language: unknown language "ens"; did you mean "en"'):
         language_of("hello", ("en", "ru"), "ens")
@@ -49,3 +51,64 @@ def test_a_text_in_another_script_is_not_read_in_silence() -> None:
         warn_of_script("Привет, Bob", "ru")
         warn_of_script("hello", "es")
         warn_of_script("12", "ru")
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("Привет", "CYRILLIC"),
+        ("Слово word", "CYRILLIC"),
+        ("word слов", "LATIN"),  # half of the letters are not enough
+        ("hello, мир", "LATIN"),
+        ("γειά σου", "GREEK"),
+        ("12 — !", None),
+    ],
+)
+def test_the_script_of_a_text(text: str, script: str | None) -> None:
+    assert main_script(text) == script
+
+
+def test_a_script_that_no_language_declares_is_not_cyrillic() -> None:
+    assert fitting("γειά σου", ("en", "ru")) == ["en"]
+    assert fitting("γειά σου", ("en", "el", "ru")) == ["el"]
+    assert fitting("привіт", ("en", "uk")) == ["uk"]
+    assert by_script("да yes") == "ru" and by_script("yes") == "en"
+
+
+def test_a_region_is_a_variant_of_its_language() -> None:
+    british = languages.get("en-gb")
+    assert type(british) is type(languages.get("en")) and british.voice == british.code == "en-gb"
+    assert languages.get("en").voice == "en-us"
+    assert languages.get("ru-RU").has_stress_model and languages.get("ru-RU").scripts == ("CYRILLIC",)
+    assert languages.get("uk").scripts == ("CYRILLIC",) and languages.get("de").scripts == ()
+
+
+class Esperanto(Language):
+    """A language that a third party could register."""
+
+    def verbalize(self, text: str) -> Verbalized:
+        return super().verbalize(text.replace("3", " tri "))
+
+    def sentences(self, paragraph: str):
+        yield from paragraph.split("; ")
+
+
+ESPERANTO = Esperanto(code="eo", voice="eo", scripts=("LATIN",))
+
+
+def test_a_registered_language_is_what_the_front_end_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Frontend(FrontendConfig(language="eo"))(["mi havas tri hundojn"])[0]
+    monkeypatch.setitem(languages.BUILT_IN, "eo", f"{__name__}:ESPERANTO")
+    monkeypatch.setattr(languages.importlib, "import_module", {__name__: _Here}.__getitem__)
+    languages.get.cache_clear()
+    try:
+        utterance = Frontend(FrontendConfig(language="eo"))(["mi havas 3 hundojn"])[0]
+        assert utterance.normalized == "mi havas tri hundojn"
+        assert utterance.phonemes == plain.phonemes
+        assert split_sentences("mi havas; vi havas. Jes", "eo") == ["mi havas", "vi havas. Jes"]
+    finally:
+        languages.get.cache_clear()
+
+
+class _Here:
+    ESPERANTO = ESPERANTO

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intona.errors import UserError
-from intona.text import Frontend, FrontendConfig, verbalize_ru
+from intona.text import Frontend, FrontendConfig
+from intona.text.languages.russian import verbalize as verbalize_ru
 from intona.text.normalize import PUNCTUATION, clean, joined, marked_vowel, normalize
 
 RU = [

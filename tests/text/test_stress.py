@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from intona.errors import UserError
-from intona.text import Frontend, FrontendConfig, espeak, stress
+from intona.text import Frontend, FrontendConfig, espeak
+from intona.text.languages.russian import silero, stress
 from intona.text.normalize import normalize
+from intona.text.once import once
+
+_SPEC = importlib.util.find_spec("silero_stress")
+SILERO = Path(_SPEC.origin).parent / "data" / "accentor.pt" if _SPEC and _SPEC.origin else Path()
+SENTENCES = [
+    "В лесу стоял старый замок, на двери висел замок.",
+    "Мука муке рознь, а все еще берет большую часть атласа.",
+    "Она завела прядь волнистых волос за ухо и пошла через улицу.",
+    "Небо было синим, звезды светили, кто-то пел.",
+]
 
 
 class Fake:
@@ -98,19 +113,91 @@ def test_silero_reads_homographs_by_context():
     threads = torch.get_num_threads()
     f = Frontend(FrontendConfig(stress="silero"))
     u = f(["В лесу стоял старый замок, на двери висел замок."])[0]
-    said = [" ".join(u.phonemes[w.start : w.end]) for w in u.words if w.text == "замок"]
-    assert said == ["z ˈa m ə k", "z ɐ m ˈo k"]
+    phones = [" ".join(u.phonemes[w.start : w.end]) for w in u.words if w.text == "замок"]
+    assert phones == ["z ˈa m ə k", "z ɐ m ˈo k"]
     assert torch.get_num_threads() == threads
     assert f.describe()["stress"] == "silero"
 
 
 @pytest.mark.slow
-def test_silero_leaves_gradients_and_threads_as_they_were():
+def test_loading_silero_changes_nothing_in_the_process(monkeypatch):
     pytest.importorskip("silero_stress")
     import torch
 
+    def refuse(*_):
+        raise AssertionError("a setting of the whole process")
+
+    changes = []
+
+    class Watched(type(re)):
+        def __setattr__(self, name, value):
+            changes.append(name)
+            super().__setattr__(name, value)
+
+    monkeypatch.setattr(torch, "set_num_threads", refuse)
+    monkeypatch.setattr(re, "__class__", Watched)
+    accentor = silero.read_accentor(SILERO)
     assert torch.is_grad_enabled()
-    threads = torch.get_num_threads()
-    Frontend(FrontendConfig(stress="silero"))(["Замок стоит на горе."])
-    assert torch.is_grad_enabled()
-    assert torch.get_num_threads() == threads
+    assert changes == []
+    assert accentor("Молоко.") == "Молок+о."
+
+
+@pytest.mark.slow
+def test_silero_is_read_as_by_its_own_loader():
+    """In a process of its own, since that loader changes settings of the whole process."""
+    pytest.importorskip("silero_stress")
+    code = f"""
+import torch
+from pathlib import Path
+from silero_stress import load_accentor
+from intona.text.languages.russian.silero import read_accentor
+theirs, ours = load_accentor("ru"), read_accentor(Path({str(SILERO)!r}))
+for text in {SENTENCES!r}:
+    assert ours(text) == theirs(text), text
+a, b = (x.homosolver.model.bert.embeddings.word_embeddings.weight for x in (theirs, ours))
+assert torch.equal(a, b)
+patterns, expected = (x.homosolver.compiled_phrases for x in (ours, theirs))
+assert len(patterns) > 1000 and list(patterns) == list(expected)
+for word in list(patterns)[:20]:
+    assert (patterns[word].pattern, patterns[word].flags) == (expected[word].pattern, expected[word].flags)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_silero_is_loaded_once_for_the_process(monkeypatch):
+    pytest.importorskip("silero_stress")
+    paths = []
+
+    def read(path):
+        paths.append(path)
+        return object()
+
+    monkeypatch.setattr(silero, "read_accentor", read)
+    monkeypatch.setattr(silero, "_shared", once(silero._shared.__wrapped__))
+    assert silero.load(required=False) is silero.load(required=True)
+    assert paths == [SILERO]
+
+
+@pytest.mark.parametrize("error", [AttributeError("no homosolver"), RuntimeError("not an archive\ntrace")])
+def test_a_model_of_another_format_is_named(monkeypatch, error):
+    pytest.importorskip("silero_stress")
+
+    def read(path):
+        raise error
+
+    monkeypatch.setattr(silero, "read_accentor", read)
+    monkeypatch.setattr(silero, "_shared", once(silero._shared.__wrapped__))
+    with pytest.raises(
+        UserError, match=r"accentor.pt: the model of silero-stress .* cannot be read.*marks"
+    ) as e:
+        Frontend(FrontendConfig(stress="auto"))(["молоко"])
+    assert "trace" not in str(e.value)
+
+
+def test_a_lazy_pattern_is_a_pattern():
+    lazy = silero.LazyPattern(r"(?P<name>а+)", re.IGNORECASE)
+    assert lazy.search("баАб")["name"] == "аА"
+    assert lazy.flags == re.compile("", re.IGNORECASE).flags and lazy.pattern == r"(?P<name>а+)"
+    with pytest.raises(AttributeError):
+        _ = lazy.nothing

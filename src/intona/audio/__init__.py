@@ -1,4 +1,4 @@
-"""Sound: files, the one mel spectrogram, pitch and energy. Imports no torch."""
+"""Audio: files, the mel spectrogram of the project, pitch and energy. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sound file read piece by piece: hours of it in constant memory."""
+"""Audio files read in blocks: hours of audio in constant memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 import soundfile
 import soxr
 
-from intona.audio.io import MAX_CHANNELS, MAX_RATE, MIN_RATE, _check_values, _open
+from intona.audio.io import MAX_CHANNELS, MAX_RATE, MIN_RATE, check_values, open_regular
 from intona.errors import UserError
 
 BLOCK_SECONDS = 10.0
 
 
 def read_blocks(path: str | os.PathLike[str], sample_rate: int) -> Iterator[np.ndarray]:
-    """Mono float32 blocks (S,) of at most some ten seconds at `sample_rate`, one after the other.
+    """Mono float32 blocks (S,) at `sample_rate`, each of about ten seconds at most.
 
     Raises:
         UserError: not a regular file, not audio, an absurd rate, NaN, values far beyond full scale.
     """
     where = os.fsdecode(path).encode("utf-8", "replace").decode("utf-8")
-    with _open(path, where) as raw:
+    with open_regular(path, where) as raw:
         try:
             with soundfile.SoundFile(raw) as f:
                 if not MIN_RATE <= f.samplerate <= MAX_RATE or not 1 <= f.channels <= MAX_CHANNELS:
@@ -37,7 +37,7 @@ def read_blocks(path: str | os.PathLike[str], sample_rate: int) -> Iterator[np.n
                     block = f.read(size, dtype="float32", always_2d=True)
                     samples = block.mean(axis=1, dtype=np.float32)
                     if len(samples):
-                        _check_values(samples, where)
+                        check_values(samples, where)
                     last = len(samples) < size
                     out = resampler.resample_chunk(samples, last=last)
                     if len(out):

@@ -1,4 +1,4 @@
-"""The one mel spectrogram of the project, and the description that everything made of it carries.
+"""The mel spectrogram of the project, and the description that everything computed from it carries.
 
 The default is the published HiFi-GAN recipe (Kong et al. 2020): frames of 1024 every 256 samples with no
 centring, the signal reflected by (n_fft - hop) / 2 at both ends, magnitude sqrt(power + 1e-9), slaney mel
@@ -23,17 +23,18 @@ from intona import config
 from intona.audio.io import Audio
 from intona.errors import UserError
 
-# Frames a transform: the working set stays in the L2 cache (512 are a fifth slower, a whole file more so).
+# Frames per transform: the working set stays in the L2 cache (512 are a fifth slower, a whole file more so).
 # The transform runs in float64: in float32 the rounding of a loud low vowel leaks into the quiet high bins
-# and moves their logarithm by up to 6e-4 (the published torch code's too). This way it is librosa's to 1e-6.
-# On one core that is 1,200 times real time instead of 1,900. librosa reaches 1,150, and torch in float32
-# 3,900, but its import costs every worker process a second and 200 MB.
+# and moves their logarithm by up to 6e-4, in the published torch code, too. In float64 the result agrees with
+# librosa's to 1e-6.
+# On one core that runs at 1,200 times real time instead of 1,900. librosa reaches 1,150. torch in float32
+# reaches 3,900, but importing it costs every worker process a second and 200 MB.
 CHUNK = 128
 
 
 @dataclass(frozen=True, kw_only=True)
 class MelSpec:
-    """Everything that decides what a mel frame means.
+    """All parameters that a mel frame depends on.
 
     Args:
         floor: smallest magnitude of a mel bin before the logarithm.
@@ -76,7 +77,7 @@ class MelSpec:
 
     @property
     def frame_rate(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.sample_rate / self.hop_length
 
     def n_frames(self, n_samples: int) -> int:
@@ -93,7 +94,7 @@ class MelSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def require_same(self, other: MelSpec, where: object = None) -> None:
-        """As the function `require_same`."""
+        """See the function `require_same`."""
         require_same(self, other, where)
 
     def save(self, path: Path) -> None:
@@ -126,17 +127,17 @@ def diff(a: MelSpec, b: MelSpec) -> list[str]:
 
 
 def require_same(a: MelSpec, b: MelSpec, where: object = None) -> None:
-    """Refuse two specs that differ, naming the fields.
+    """Refuse two specs that differ.
 
     Raises:
-        UserError: with one `field: a -> b` each.
+        UserError: lists the fields as `field: a -> b`.
     """
     if a != b:
         fields = ", ".join(diff(a, b))
         raise UserError(
-            f"mel spectrograms of two kinds ({a.fingerprint()} and {b.fingerprint()}): {fields}",
+            f"mel spectrograms with different parameters ({a.fingerprint()} and {b.fingerprint()}): {fields}",
             where=where,
-            hint="use parts made for the same features, or prepare the data again",
+            hint="use parts that were trained on the same features, or prepare the data again",
         )
 
 
@@ -144,7 +145,7 @@ def log_mel(audio: Audio, spec: MelSpec) -> np.ndarray:
     """Log mel spectrogram (T, n_mels) float32.
 
     Raises:
-        UserError: another sample rate than the spec's, or fewer samples than one frame needs.
+        UserError: the sample rate is not the spec's, or there are fewer samples than one frame needs.
     """
     if audio.sample_rate != spec.sample_rate:
         raise UserError(
@@ -154,7 +155,7 @@ def log_mel(audio: Audio, spec: MelSpec) -> np.ndarray:
     total = spec.n_frames(len(audio.samples))
     if len(audio.samples) <= spec.pad or total < 1:
         raise UserError(
-            f"{len(audio.samples)} samples are too short for a mel frame; {spec.pad + 1} are the least"
+            f"{len(audio.samples)} samples are too short for a mel frame, which needs {spec.pad + 1}"
         )
     first, filters = _filters(spec)
     window = _window(spec)
@@ -176,7 +177,7 @@ def log_mel(audio: Audio, spec: MelSpec) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _window(spec: MelSpec) -> np.ndarray:
-    """Periodic Hann window of win_length, in the middle of n_fft; float64."""
+    """Periodic Hann window (n_fft,) float64: win_length samples in the middle of zeros."""
     n = spec.win_length
     hann = 0.5 - 0.5 * np.cos(2 * math.pi * np.arange(n) / n)
     left = (spec.n_fft - n) // 2
@@ -185,7 +186,7 @@ def _window(spec: MelSpec) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _filters(spec: MelSpec) -> tuple[int, np.ndarray]:
-    """The first frequency bin that any filter uses, and the filters from there on (bins, n_mels)."""
+    """The first frequency bin that any filter uses, and the filters from that bin on (bins, n_mels)."""
     full = mel_filters(spec)
     used = np.flatnonzero(full.any(axis=0))
     first, last = int(used[0]), int(used[-1]) + 1
@@ -208,8 +209,8 @@ def mel_filters(spec: MelSpec) -> np.ndarray:
     return triangles.astype(np.float32)
 
 
-_LINEAR = 200 / 3  # Hz a mel below 1 kHz on Slaney's scale
-_STEP = math.log(6.4) / 27  # log frequency a mel above
+_LINEAR = 200 / 3  # Hz per mel below 1 kHz on Slaney's scale
+_STEP = math.log(6.4) / 27  # log frequency per mel above
 
 
 def hz_to_slaney(hz: np.ndarray) -> np.ndarray:

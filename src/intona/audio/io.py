@@ -1,4 +1,4 @@
-"""Sound files to `Audio` and back. `Audio` carries its sample rate, so that nobody has to guess it."""
+"""Audio files to `Audio` and back. `Audio` carries its sample rate, so that no caller has to guess it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from intona.files import whole
 MIN_RATE, MAX_RATE = 4_000, 768_000
 MAX_CHANNELS = 64
 MAX_FRAMES = 1 << 28  # 1 GiB of float32: an hour at 48 kHz is 173 M
-MAX_PEAK = 16.0  # 24 dB over full scale: beyond it the file holds something else than sound
+MAX_PEAK = 16.0  # 24 dB above full scale: a file with larger values contains something other than audio
 DEFAULT_MAX_SECONDS = 3600.0
 BLOCK = 1 << 20
 
@@ -47,9 +47,9 @@ class Audio:
     def __post_init__(self) -> None:
         samples = np.ascontiguousarray(self.samples, dtype=np.float32)
         if samples.ndim != 1:
-            raise ValueError(f"Audio is mono, samples of shape (S,); found {samples.shape}")
+            raise ValueError(f"Audio is mono, samples of shape (S,), not {samples.shape}")
         if int(self.sample_rate) != self.sample_rate or self.sample_rate <= 0:
-            raise ValueError(f"a sample rate is a positive whole number of Hz; found {self.sample_rate!r}")
+            raise ValueError(f"a sample rate is a positive whole number of Hz, not {self.sample_rate!r}")
         object.__setattr__(self, "samples", samples)
         object.__setattr__(self, "sample_rate", int(self.sample_rate))
 
@@ -67,13 +67,13 @@ class Audio:
         return float(max(self.samples.max(), -self.samples.min())) if len(self.samples) else 0.0
 
     def resample(self, sample_rate: int) -> Audio:
-        """The same sound at another rate (soxr, very high quality); itself when the rate is the same."""
+        """The signal at another rate (soxr, very high quality); itself if the rate is the same."""
         if sample_rate == self.sample_rate:
             return self
         return Audio(soxr.resample(self.samples, self.sample_rate, sample_rate, quality="VHQ"), sample_rate)
 
     def trim(self, start: float, end: float | None = None) -> Audio:
-        """The part from `start` to `end` seconds, cut to what exists."""
+        """The part from `start` to `end` seconds, within the signal."""
         first = max(0, round(start * self.sample_rate))
         last = len(self.samples) if end is None else max(first, round(end * self.sample_rate))
         return Audio(self.samples[first:last], self.sample_rate)
@@ -85,22 +85,22 @@ class Audio:
 
 
 def faults(audio: Audio) -> list[str]:
-    """What makes a readable recording useless for speech: reasons in plain words, none if it is fine."""
+    """Why a readable recording is useless as speech, in plain words; an empty list if it is fine."""
     x = audio.samples
     if len(x) == 0:
         return ["no samples"]
     if audio.peak < 10 ** (-80 / 20):
         return ["silent: never above -80 dB"]
-    found = []
+    reasons = []
     mean = float(x.mean())
     if float(x.std()) < 1e-3 * max(abs(mean), 1e-4):
-        found.append("constant: no sound, only an offset")
-    # One full-scale sample is a peak; three equal ones in a row at the top are a flattened wave.
+        reasons.append("constant: only an offset, no audio")
+    # One sample at the top is a peak; three in a row are a clipped wave.
     top = np.abs(x) >= 0.999 * audio.peak
     flat = top[:-2] & top[1:-1] & top[2:] if len(x) > 2 else top[:0]
-    if audio.peak > 0.5 and flat.mean() > 1e-3 and not found:
-        found.append(f"clipped: {100 * float(flat.mean()):.1f} % of the samples are flat at the top")
-    return found
+    if audio.peak > 0.5 and flat.mean() > 1e-3 and not reasons:
+        reasons.append(f"clipped: {100 * float(flat.mean()):.1f} % of the samples are flat at the top")
+    return reasons
 
 
 def read_audio(
@@ -110,19 +110,19 @@ def read_audio(
     mono: bool = True,
     max_seconds: float | None = DEFAULT_MAX_SECONDS,
 ) -> Audio:
-    """Read wav, flac, ogg, mp3 and what else libsndfile knows, by content and not by name.
+    """Read wav, flac, ogg, mp3 or any other format of libsndfile; the content decides, not the name.
 
     Args:
-        sample_rate: resample to this rate; None keeps the file's.
-        mono: average the channels; False refuses a file of more than one.
+        sample_rate: resample to this rate; None keeps that of the file.
+        mono: average the channels; False refuses a file with more than one.
         max_seconds: refuse longer files before decoding them; None = only the memory bound.
 
     Raises:
-        UserError: not a regular file (a FIFO never blocks), unreadable, not audio, truncated, empty,
-            too long, an absurd rate, NaN, infinity, or values far beyond full scale.
+        UserError: not a regular file (a FIFO never blocks), unreadable, not audio, truncated, empty, too
+            long, an absurd rate, NaN, infinity, or values far above full scale.
     """
     where = os.fsdecode(path).encode("utf-8", "replace").decode("utf-8")
-    with _open(path, where) as raw:
+    with open_regular(path, where) as raw:
         try:
             with soundfile.SoundFile(raw) as f:
                 samples, rate, integer = _decode(f, raw, where, mono, max_seconds)
@@ -132,25 +132,25 @@ def read_audio(
             reason = str(getattr(e, "error_string", e)).strip().rstrip(".") or type(e).__name__
             raise UserError(f"not a sound file that can be read ({reason})", where=where) from None
     if not integer:
-        _check_values(samples, where)
+        check_values(samples, where)
     audio = Audio(samples, rate)
     return audio.resample(sample_rate) if sample_rate is not None else audio
 
 
-def _open(path: str | os.PathLike[str], where: str) -> BinaryIO:
-    """Open without ever waiting: a FIFO, a device or a directory is refused, not read."""
+def open_regular(path: str | os.PathLike[str], where: str) -> BinaryIO:
+    """Open a file for reading without ever blocking: FIFOs, devices and directories are refused."""
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as e:
         if os.path.islink(path):
             raise UserError("a link to a file that does not exist", where=where) from None
         if os.path.isdir(path):
-            raise UserError("a directory, not a sound file", where=where) from None
+            raise UserError("a directory, not an audio file", where=where) from None
         raise UserError(f"cannot be read ({getattr(e, 'strerror', None) or e})", where=where) from None
     status = os.fstat(fd)
     reason = None
     if stat.S_ISDIR(status.st_mode):
-        reason = "a directory, not a sound file"
+        reason = "a directory, not an audio file"
     elif not stat.S_ISREG(status.st_mode):
         reason = "not a regular file"
     elif status.st_size == 0:
@@ -180,15 +180,15 @@ def _decode(
     if f.format in ("WAV", "WAVEX", "RF64"):
         lost = missing_seconds(raw)
         if lost > 0:
-            raise UserError(f"truncated: {lost:.2f} s of what the header promises are missing", where=where)
-    # 16-bit files are read as they are and scaled here: 1.7 times faster than libsndfile's own float.
+            raise UserError(f"truncated: {lost:.2f} s that the header declares are missing", where=where)
+    # 16-bit files are read as integers and scaled here: 1.7 times as fast as libsndfile's conversion.
     dtype: Literal["int16", "float32"] = "int16" if f.subtype == "PCM_16" else "float32"
     if channels == 1:
         samples = f.read(frames, dtype=dtype)
     else:
         mixed = [b.mean(axis=1, dtype=np.float32) for b in f.blocks(BLOCK, dtype=dtype, always_2d=True)]
         samples = np.concatenate(mixed) if mixed else np.zeros(0, np.float32)
-    # A compressed file's header may promise more than the stream holds (mp3 and ogg by a packet or so).
+    # The header of a compressed file may declare more than the stream contains: about a packet (mp3, ogg).
     slack = max(4096, rate // 10) if f.format in ("OGG", "MP3", "MPEG") else 0
     if len(samples) + slack < frames:
         raise UserError(f"truncated: {(frames - len(samples)) / rate:.2f} s are missing", where=where)
@@ -197,7 +197,12 @@ def _decode(
     return samples, rate, integer
 
 
-def _check_values(samples: np.ndarray, where: str) -> None:
+def check_values(samples: np.ndarray, where: str) -> None:
+    """Refuse samples that are no audio.
+
+    Raises:
+        UserError: NaN, infinity, or values far above full scale.
+    """
     low, high = float(samples.min(initial=0.0)), float(samples.max(initial=0.0))
     if not (np.isfinite(low) and np.isfinite(high)):  # min and max carry a NaN through
         bad = int(np.count_nonzero(~np.isfinite(samples)))
@@ -214,16 +219,16 @@ def _check_values(samples: np.ndarray, where: str) -> None:
 def encode_audio(
     audio: Audio, *, format: str = "WAV", subtype: str = "PCM_16", clip: Clip = "saturate"
 ) -> bytes:
-    """A sound file as bytes (for a pipe or an HTTP answer); options as in `write_audio`."""
+    """An audio file as bytes (for a pipe or an HTTP response); options as in `write_audio`."""
     format = format.upper()
     if format not in _SUBTYPES:
-        unknown("sound format", format, _SUBTYPES)
+        unknown("audio format", format, _SUBTYPES)
     if subtype not in _SUBTYPES[format]:
         unknown(f"{format} sample type", subtype, _SUBTYPES[format])
     buffer, samples, rate = io.BytesIO(), _quantise(audio, subtype, clip), audio.sample_rate
     try:
         soundfile.write(buffer, samples, rate, format=format, subtype=subtype)
-    except soundfile.LibsndfileError:  # flac ends at 655 350 Hz
+    except soundfile.LibsndfileError:  # flac allows 655,350 Hz at most
         raise UserError(f"{rate} Hz cannot be written as {format}", hint="resample it") from None
     return buffer.getvalue()
 
@@ -231,7 +236,7 @@ def encode_audio(
 def _quantise(audio: Audio, subtype: str, clip: Clip) -> np.ndarray:
     x = audio.samples
     if not np.isfinite(audio.peak):
-        raise UserError("the signal holds NaN or infinite samples and is not written")
+        raise UserError("the signal has NaN or infinite samples, so it is not written")
     if audio.peak > 1:
         if clip == "refuse":
             raise UserError(f"peak {audio.peak:.3f}, above full scale", hint='scale it, or use clip="scale"')
@@ -250,20 +255,20 @@ def _quantise(audio: Audio, subtype: str, clip: Clip) -> np.ndarray:
 def write_audio(
     path: str | os.PathLike[str], audio: Audio, *, subtype: str = "PCM_16", clip: Clip = "saturate"
 ) -> None:
-    """Write a wav or flac file, by suffix, under a temporary name renamed at the end: never half a file.
+    """Write a wav or flac file, as the suffix says: under a temporary name, so that it is never half a file.
 
     Args:
         subtype: "PCM_16", "PCM_24", or "FLOAT" (wav only).
-        clip: what becomes of samples beyond ±1. "saturate" holds them at full scale (never wraps),
-            "scale" turns the whole signal down to a peak of 1, "refuse" is an error.
+        clip: what to do about samples beyond ±1. "saturate" limits them to full scale, "scale" scales the
+            whole signal to a peak of 1, "refuse" raises an error.
 
     Raises:
-        UserError: another suffix, no such folder, a full disk, NaN or infinite samples.
+        UserError: another suffix, no such directory, a full disk, NaN or infinite samples.
     """
     path = Path(path)
     format = _FORMATS.get(path.suffix.lower())
     if format is None:
-        raise UserError(f'cannot write sound as "{path.suffix}"', where=path, hint="name it .wav or .flac")
+        raise UserError(f'cannot write audio as "{path.suffix}"', where=path, hint="name it .wav or .flac")
     data = encode_audio(audio, format=format, subtype=subtype, clip=clip)
     with written_whole(path) as temporary, open(temporary, "wb") as f:
         f.write(data)
@@ -271,10 +276,10 @@ def write_audio(
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """`files.whole` with an error for people.
+    """`files.whole` that raises `UserError`.
 
     Raises:
-        UserError: no such folder, a full disk.
+        UserError: no such directory, a full disk.
     """
     try:
         with whole(path) as half:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,12 +17,13 @@ from intona.audio.io import Audio
 from intona.errors import UserError, unknown
 
 HOP_SECONDS = 256 / 22050
+_IMPORTING = threading.Lock()
 Method = Literal["yin", "harvest"]
-METHOD: Method = "yin"  # of every figure of F0
+METHOD: Method = "yin"  # behind every published figure of F0
 _YIN_RATE = 16000
 _QUIET = 1e-4  # power relative to the loud frames (-40 dB) below which no frame is called voiced
-_UNVOICED = 0.5  # depth of dip, at 147 Hz, from which on a frame is rather unvoiced
-_BIAS = 0.04  # of depth an octave, towards short periods
+_UNVOICED = 0.5  # depth of a dip at 147 Hz above which a frame counts as unvoiced
+_BIAS = 0.04  # in depth per octave, towards short periods
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,7 @@ class F0:
     Args:
         f0: (T,) Hz, 0 where unvoiced.
         hop_seconds: time between frames; frame t is at (t + 1/2) * hop_seconds.
-        method: what made it.
+        method: the tracker that computed it.
     """
 
     f0: np.ndarray
@@ -73,7 +76,7 @@ def median_hz(f0: np.ndarray) -> float:
 
 
 def n_frames(audio: Audio, hop_seconds: float) -> int:
-    """T, as the mel counts it: whole hops only."""
+    """The number of frames T, as for the mel spectrogram: whole hops only."""
     return math.floor(len(audio.samples) / (audio.sample_rate * hop_seconds) + 1e-6)
 
 
@@ -88,11 +91,11 @@ def f0_contour(
     """Pitch of speech.
 
     Args:
-        method: "yin" (our own, needs nothing), or "harvest" (WORLD, Morise 2017; needs pyworld), which misses
-            a third of a low synthetic voice: `benchmarks/pitch.py`, docs/results.md.
+        method: "yin" (in this module), or "harvest" (WORLD, Morise 2017; needs pyworld), which misses a third
+            of a low synthetic voice: `benchmarks/pitch.py`, docs/results.md.
 
     Raises:
-        UserError: harvest asked for and pyworld missing; limits that are no range.
+        UserError: "harvest" without pyworld; limits that are no range.
     """
     if not 20 <= f_min < f_max <= 2000:
         raise UserError(f"pitch limits {f_min:g} to {f_max:g} Hz: 20 <= f_min < f_max <= 2000 must hold")
@@ -100,7 +103,7 @@ def f0_contour(
         unknown("pitch method", method, ("yin", "harvest"))
     total = n_frames(audio, hop_seconds)
     estimate = _harvest if method == "harvest" else _yin
-    # Less than two periods of the lowest pitch cannot show one.
+    # A pitch needs at least two periods of the lowest one.
     f0 = estimate(audio, total, hop_seconds, f_min, f_max) if audio.duration * f_min >= 2 else np.zeros(total)
     return F0(f0=f0.astype(np.float32), hop_seconds=hop_seconds, method=method)
 
@@ -108,7 +111,7 @@ def f0_contour(
 def energy(
     audio: Audio, hop_seconds: float = HOP_SECONDS, *, win_seconds: float = 4 * HOP_SECONDS
 ) -> np.ndarray:
-    """RMS level (T,) float32 in dB below full scale, in a window about each frame; at least -100."""
+    """RMS level (T,) float32 in dB relative to full scale, in a window around each frame; at least -100."""
     square = np.concatenate([[0.0], np.cumsum(audio.samples.astype(np.float64) ** 2)])
     centre = (np.arange(n_frames(audio, hop_seconds)) + 0.5) * hop_seconds * audio.sample_rate
     half = win_seconds * audio.sample_rate / 2
@@ -119,14 +122,20 @@ def energy(
 
 
 def pyworld() -> Any:
-    """WORLD as a module, or None. Its import fails too where setuptools is too new to bring pkg_resources."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the deprecation of pkg_resources
-            import pyworld as module
-    except ImportError:
-        return None
-    return module
+    """The module of WORLD, or None where it cannot be imported.
+
+    Its import also fails where setuptools is too new to contain pkg_resources.
+    """
+    with _IMPORTING:  # `catch_warnings` changes the filters of the whole process: it is entered once
+        if (module := sys.modules.get("pyworld")) is not None:
+            return module
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the deprecation of pkg_resources
+                import pyworld as module
+        except ImportError:
+            return None
+        return module
 
 
 def _harvest(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: float) -> np.ndarray:
@@ -142,12 +151,12 @@ def _harvest(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: 
     )
     f0 = f0[1::2][:total]
     f0 = np.pad(f0, (0, total - len(f0)))
-    # Harvest finds a pitch nearly everywhere, in the noise between words too.
+    # Harvest reports a pitch nearly everywhere, even in the noise between words.
     return f0 * _loud(10 ** (energy(audio, hop_seconds).astype(np.float64) / 10))
 
 
 def _loud(power: np.ndarray) -> np.ndarray:
-    """(T,) bool: frames that are not silence, judged against this recording's loud ones."""
+    """(T,) bool: frames that are not silence, relative to the loud frames of this recording."""
     return power > max(1e-8, _QUIET * float(np.quantile(power, 0.95))) if len(power) else np.zeros(0, bool)
 
 
@@ -161,7 +170,7 @@ def _yin(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: floa
     n_fft = scipy.fft.next_fast_len(length + window, real=True)
     x = np.pad(audio.samples, (length, length))
     centres = np.rint((np.arange(total) + 0.5) * hop_seconds * _YIN_RATE).astype(np.int64) + length
-    # The two stretches compared at lag tau are centred at (window + tau) / 2: taken for a voice of 150 Hz.
+    # The two segments compared at lag tau are centred at (window + tau) / 2: here for a voice of 150 Hz.
     starts = np.clip(centres - (window + _YIN_RATE // 150) // 2, 0, len(x) - length)
     levels, periods, costs = np.zeros(total), np.zeros((total, 6)), np.ones((total, 6))
     for block in range(0, total, 256):
@@ -197,9 +206,9 @@ def _dips(d: np.ndarray, shortest: int, longest: int) -> tuple[np.ndarray, np.nd
 
 
 def _viterbi(periods: np.ndarray, costs: np.ndarray, loud: np.ndarray, hops: float) -> np.ndarray:
-    """One candidate a frame, the last meaning unvoiced: depth, a bias to short periods, no sudden leaps.
+    """One candidate per frame, the last of which means unvoiced: by depth, short periods, few jumps.
 
-    What a frame costs is weighed by its length, in usual hops: a leap costs the same on any grid.
+    The cost of a frame is scaled by its length in default hops: a jump costs the same on any grid.
     """
     total, k = periods.shape
     if total == 0:

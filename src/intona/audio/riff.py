@@ -1,17 +1,17 @@
-"""Was a wav file cut short? libsndfile quietly reads what is left; a corpus must not."""
+"""Truncated wav files. libsndfile reads what is left of them without an error; a corpus must not."""
 
 from __future__ import annotations
 
 import struct
 from typing import BinaryIO
 
-_UNKNOWN_LENGTH = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000)  # what streaming writers put there
+_UNKNOWN_LENGTH = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000)  # what streaming writers write
 
 
 def missing_seconds(f: BinaryIO) -> float:
-    """Seconds of sound that the `data` chunk promises and the file does not hold; 0 if whole or not RIFF.
+    """Seconds of audio that the `data` chunk declares and the file lacks; 0 if complete or not RIFF.
 
-    The file's position is kept.
+    The file's position is restored.
     """
     position = f.tell()
     try:

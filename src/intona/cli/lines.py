@@ -1,4 +1,4 @@
-"""The text of a verb, from its arguments, a file or stdin, line by line."""
+"""The text that a command reads, from its arguments, a file or stdin, line by line."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 
 from intona.errors import Unspeakable, UserError, warnings_from
 
-MAX_CHARS = 20_000  # of one line: some 25 minutes of speech
+MAX_CHARS = 20_000  # per line: about 25 minutes of speech
 MAX_LINES = 10_000
 MAX_BYTES = 4 * MAX_CHARS * 64
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line and its number in the file, blank ones counted."""
+    """A line and its number in the file, counting blank lines."""
 
     number: int
     text: str
 
 
-class Lines:
-    """The lines of a text that are not blank. Of several, those that cannot be spoken are left out.
+class InputLines:
+    """The lines of a text that are not blank, and a count of those that cannot be spoken.
 
     Args:
-        where: the text comes from.
+        where: the source of the text, for messages.
     """
 
     def __init__(self, lines: Sequence[Line], where: str) -> None:
@@ -46,9 +46,9 @@ class Lines:
 
     @contextmanager
     def keep_going(self, line: Line) -> Iterator[None]:
-        """Name a line that cannot be spoken and go on; an only one is an error as any other.
+        """Turn the error of a line that cannot be spoken into a warning, unless it is the only line.
 
-        Warnings of several lines name theirs.
+        If there are several lines, other warnings name their line, too.
         """
         if len(self.lines) == 1:
             yield
@@ -62,10 +62,10 @@ class Lines:
                 print(f"intona: warning: {where}: not spoken: {e}", file=sys.stderr)
 
     def check_all_spoken(self) -> None:
-        """Say at the end how many lines were left out.
+        """Call this at the end.
 
         Raises:
-            UserError: some were.
+            UserError: some lines could not be spoken.
         """
         if self.n_left_out:
             raise UserError(
@@ -73,14 +73,14 @@ class Lines:
             )
 
 
-def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Lines:
-    """The lines to speak, at least one: of a file, else the arguments, else stdin. "-" is stdin, too.
+def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> InputLines:
+    """The lines to speak, at least one: from the file, else the arguments, else stdin. "-" is stdin, too.
 
     Args:
-        example: a command to show to whoever gave none of them.
+        example: a command to suggest if there is no text at all.
 
     Raises:
-        UserError: nothing to say, not UTF-8, too long, too many lines.
+        UserError: no text, not UTF-8, too long, too many lines.
     """
     if file is not None and str(file) != "-":
         where = str(file)
@@ -116,6 +116,6 @@ def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Lines
             raise UserError(
                 f"{len(line.text)} characters, more than the {MAX_CHARS} that one line may have",
                 where=where if len(lines) == 1 else f"{where}: line {line.number}",
-                hint="put each paragraph on a line of its own and use --file",
+                hint="put each paragraph on a separate line and use --file",
             )
-    return Lines(lines, where)
+    return InputLines(lines, where)

@@ -1,4 +1,4 @@
-"""`intona read`: what would be spoken of a text."""
+"""`intona read`: how a text would be read aloud."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from intona.text import Lexicon, Utterance, read
 
 @dataclass(frozen=True, kw_only=True)
 class Read:
-    """Print what would be spoken of a text, one line a sentence, without a voice.
+    """Print how a text would be read aloud, one line per sentence. No voice is needed.
 
-    Without TEXT and --file the text is read from stdin. Characters without a reading are listed on stderr. A
-    line of several that cannot be spoken is named and left out; the exit code is then 1.
+    Without TEXT and --file the text is read from stdin. Characters without a reading are listed on stderr. If
+    one of several lines cannot be spoken, a warning names it, the others are printed, and the exit code is 1.
     """
 
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
@@ -27,13 +27,13 @@ class Read:
     file: Annotated[Path | None, tyro.conf.arg(aliases=["-f"], metavar="FILE")] = None
     """Read the text from a UTF-8 file."""
     language: Annotated[str | None, tyro.conf.arg(metavar="CODE")] = None
-    """ru, en or a code of espeak-ng; if not given, ru for a line with Cyrillic letters, else en."""
+    """ru, en or a language code of espeak-ng. Default: ru for a line with Cyrillic letters, else en."""
     phonemes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print the phonemes: symbols separated by spaces, words by "|"."""
+    """Print phonemes, separated by spaces, with "|" between words."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print one JSON object a sentence; with --phonemes it has the words' ranges in the phonemes, too."""
+    """Print one JSON object per sentence. With --phonemes it includes the range of phonemes of each word."""
     lexicon: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """How certain words are spoken, one a line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
+    """How to pronounce certain words, one per line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
 
 
 def main(arguments: list[str]) -> None:
@@ -61,16 +61,16 @@ def as_json(sentence: Utterance, *, phonemes: bool) -> dict[str, Any]:
     """A sentence as JSON types.
 
     Args:
-        phonemes: they were made.
+        phonemes: include the phonemes and the ranges of the words in them.
     """
-    made = {
+    pronunciation = {
         "phonemes": list(sentence.phonemes),
         "words": [{"text": w.text, "start": w.start, "end": w.end} for w in sentence.words],
     }
     return {
         "text": sentence.text,
         "normalized": sentence.normalized,
-        **(made if phonemes else {}),
+        **(pronunciation if phonemes else {}),
         "unreadable": list(sentence.unreadable),
         "unspoken": list(sentence.unspoken),
     }

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from intona.audio import Audio
-    from intona.cli.lines import Lines
+    from intona.cli.lines import InputLines
 
 UNKNOWN = 0xFFFFFFFF  # the length of a wav whose end is not known yet, as players of pipes take it
 
 
-def write(voice: Any, lines: Lines, paths: Sequence[Path] | None, options: dict[str, Any]) -> None:
+def write(voice: Any, lines: InputLines, paths: Sequence[Path] | None, options: dict[str, Any]) -> None:
     """Each line to its own file, or all of them to stdout as one wav."""
     if paths is None:
         _report("stdout", _stdout(_all(voice, lines, options), sys.stdout.buffer))
@@ -30,7 +30,7 @@ def write(voice: Any, lines: Lines, paths: Sequence[Path] | None, options: dict[
             _report(path, _file(parts(voice, line.text, options), path))
 
 
-def _all(voice: Any, lines: Lines, options: dict[str, Any]) -> Iterator[Audio]:
+def _all(voice: Any, lines: InputLines, options: dict[str, Any]) -> Iterator[Audio]:
     for line in lines:
         pieces = parts(voice, line.text, options)
         while True:

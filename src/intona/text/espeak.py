@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from intona.errors import UserError, nearest
 
-MEND = "install it: apt-get install espeak-ng, or pip install espeakng_loader"
-_LOCK = threading.RLock()  # the library holds one global voice: one caller at a time
+INSTALL = "install it: apt-get install espeak-ng, or pip install espeakng_loader"
+_LOCK = threading.RLock()  # the library has one current voice: one caller at a time
 _SYNCHRONOUS, _DONT_EXIT, _UTF8, _IPA = 2, 0x8000, 1, 0x02
 _SEPARATOR = "_"
-MAX_CHARS = 400  # espeak cuts clauses near 800 bytes: longer pieces are never handed over
+MAX_CHARS = 400  # espeak-ng cuts clauses near 800 bytes: it never gets longer pieces
 
 
 class _Voice(ctypes.Structure):
@@ -34,10 +34,10 @@ class _Voice(ctypes.Structure):
 
 
 class Espeak:
-    """One loaded library; `get()` gives the process-wide instance."""
+    """The loaded library. Safe from several threads; `get()` returns the instance of the process."""
 
     def __init__(self) -> None:
-        self.lib, data = _find()
+        self.lib, data = _library()
         self.lib.espeak_Initialize.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
         self.lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self.lib.espeak_TextToPhonemes.argtypes = (
@@ -51,44 +51,46 @@ class Espeak:
         self.lib.espeak_ListVoices.argtypes = (ctypes.c_void_p,)
         rate = self.lib.espeak_Initialize(_SYNCHRONOUS, 0, data, _DONT_EXIT)
         if rate <= 0:
-            raise UserError("espeak-ng found, but its voice data cannot be read", hint=MEND)
+            raise UserError("espeak-ng is installed, but its voice data cannot be read", hint=INSTALL)
         self.version = (self.lib.espeak_Info(None) or b"?").decode("ascii", "replace").split()[0]
-        self.languages = frozenset(self._voices())
+        self._names = self._voices()
+        self.languages = frozenset(self._names)
         self._language: str | None = None
 
-    def _voices(self) -> list[str]:
-        out: list[str] = []
+    def _voices(self) -> dict[str, bytes]:
+        """Name of the voice of each language code."""
+        names: dict[str, bytes] = {}
         voices = self.lib.espeak_ListVoices(None)
         i = 0
         while voices[i]:
-            # `languages` is a priority byte and a zero-ended code; the first code is the voice's own.
-            code = voices[i].contents.languages or b""
-            out.append(code[1:].decode("ascii", "replace"))
+            voice = voices[i].contents
+            # `languages` starts with a byte of priority and the voice's main code, which a zero ends.
+            code = (voice.languages or b"")[1:].decode("ascii", "replace")
+            if code:
+                names.setdefault(code, voice.name or b"")
             i += 1
-        return [v for v in out if v]
+        return names
 
     def _select(self, language: str) -> None:
         if language == self._language:
             return
-        if language not in self.languages and language.split("-")[0] not in {
-            v.split("-")[0] for v in self.languages
-        }:
-            raise UserError(
-                f'espeak-ng {self.version} does not speak "{language}"',
-                hint=nearest(language, self.languages),
-            )
-        if self.lib.espeak_SetVoiceByName(language.encode("ascii", "replace")) != 0:
-            raise UserError(
-                f'espeak-ng {self.version} does not speak "{language}"',
-                hint=nearest(language, self.languages),
-            )
-        self._language = language
+        known = language in self.languages or language.split("-")[0] in {
+            code.split("-")[0] for code in self.languages
+        }
+        # Some voices are not selected by their code ("en-gb"), but by their name.
+        for name in (language.encode("ascii", "replace"), self._names.get(language)):
+            if known and name and self.lib.espeak_SetVoiceByName(name) == 0:
+                self._language = language
+                return
+        raise UserError(
+            f'espeak-ng {self.version} does not speak "{language}"', hint=nearest(language, self.languages)
+        )
 
     def words(self, pieces: Sequence[str], language: str) -> list[list[tuple[str, ...]]]:
         """Phones of each piece (a word or a clause without punctuation, about MAX_CHARS characters).
 
-        Returns one list a piece, holding one tuple of IPA phones for each group that espeak separates by
-        a space; stress marks stand at the front of their phone, language-switch flags are removed.
+        Returns one list per piece, with one tuple of IPA phones per group that espeak-ng separates by a
+        space. Stress marks stand at the front of their phone; flags of a switch of language are removed.
         """
         out = []
         mode = _IPA | (ord(_SEPARATOR) << 8)
@@ -96,39 +98,39 @@ class Espeak:
             self._select(language)
             call = self.lib.espeak_TextToPhonemes
             for piece in pieces:
-                heard: list[bytes] = []
+                clauses: list[bytes] = []
                 for part in _cut(piece):
                     raw = ctypes.create_string_buffer(part.replace("\0", " ").encode("utf-8", "ignore"))
                     cursor = ctypes.c_void_p(ctypes.addressof(raw))
                     while cursor.value:
-                        heard.append(call(ctypes.byref(cursor), _UTF8, mode) or b"")
-                out.append(_groups(b" ".join(heard).decode("utf-8", "replace")))
+                        clauses.append(call(ctypes.byref(cursor), _UTF8, mode) or b"")
+                out.append(_groups(b" ".join(clauses).decode("utf-8", "replace")))
         return out
 
 
 def _cut(piece: str) -> list[str]:
-    """A piece too long for espeak's buffers in parts; one word can be that long, a clause is cut before."""
+    """A piece in parts where it is too long for espeak-ng: an endless word, since clauses come cut."""
     if len(piece) <= MAX_CHARS:
         return [piece]
     return [piece[i : i + 60] for i in range(0, len(piece), 60)]
 
 
-def _groups(heard: str) -> list[tuple[str, ...]]:
-    """`v l_ʲ_ˈe_s_u` as groups of phones; "(en)" flags of a language switch fall away."""
-    if "(" in heard:
+def _groups(phonemes: str) -> list[tuple[str, ...]]:
+    """`v l_ʲ_ˈe_s_u` as groups of phones, without flags of a switch of language: "(en)"."""
+    if "(" in phonemes:
         kept, depth = [], 0
-        for ch in heard:
+        for ch in phonemes:
             depth += ch == "("
             if depth == 0:
                 kept.append(ch)
             depth -= ch == ")" and depth > 0
-        heard = "".join(kept)
-    groups = (tuple(p for p in g.split(_SEPARATOR) if p.strip("ˈˌ-")) for g in heard.split())
+        phonemes = "".join(kept)
+    groups = (tuple(p for p in g.split(_SEPARATOR) if p.strip("ˈˌ-")) for g in phonemes.split())
     return [g for g in groups if g]
 
 
-def _find() -> tuple[ctypes.CDLL, bytes | None]:
-    """The system library first (its data lie beside it), else the wheel `espeakng_loader`."""
+def _library() -> tuple[ctypes.CDLL, bytes | None]:
+    """The system's library, which knows where its data are; else that of the wheel `espeakng_loader`."""
     for name in (
         "libespeak-ng.so.1",
         "libespeak-ng.dylib",
@@ -145,15 +147,15 @@ def _find() -> tuple[ctypes.CDLL, bytes | None]:
         try:
             return ctypes.CDLL(str(loader.get_library_path())), os.fsencode(loader.get_data_path())
         except OSError as e:
-            raise UserError(f"the library of espeakng_loader cannot be loaded ({e})", hint=MEND) from None
-    raise UserError("espeak-ng is not installed", hint=MEND)
+            raise UserError(f"the library of espeakng_loader cannot be loaded ({e})", hint=INSTALL) from None
+    raise UserError("espeak-ng is not installed", hint=INSTALL)
 
 
 _ONE: list[Espeak] = []
 
 
 def get() -> Espeak:
-    """The process-wide instance, loaded at the first call.
+    """The instance of the process, loaded at the first call.
 
     Raises:
         UserError: espeak-ng is not installed, or its data are missing.
@@ -165,6 +167,7 @@ def get() -> Espeak:
 
 
 def available() -> bool:
+    """Whether espeak-ng is installed and its data can be read."""
     try:
         get()
     except UserError:

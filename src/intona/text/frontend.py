@@ -1,30 +1,32 @@
-"""Text to phonemes with exact words: the `Frontend`.
+"""Text to phonemes and the exact range of each word in them: the `Frontend`.
 
-One way leads from a text to its phonemes:
+Every text takes the same steps:
 
-    text ─► cut at [[phonemes]] ─► lexicon, on the words as written ─► normalize, what stands between
-         ─► lexicon, on the words that came out of numbers and abbreviations ─► tokens ─► phones
+    text ─► cut at [[phonemes]] ─► lexicon, for words as written ─► normalize the parts between
+         ─► lexicon, for words that numbers and abbreviations have become ─► tokens ─► phones
 
-A token is a word, a punctuation symbol, or a `Pronounced` word, which brings its phones along; where its
-neighbours are pronounced, a stand-in takes its place. A long text is cut into sentences before all this
+A token is a word, a punctuation symbol, or a `Pronounced` word, which has its phones already. Another word
+stands in for the latter while its neighbours are pronounced. Long texts are split into sentences first
 (`sentences`), never inside `[[…]]`.
 """
 
 from __future__ import annotations
 
 import copy
-import threading
 import unicodedata
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from intona.errors import Unspeakable, UserError
-from intona.text import inline, ipa, normalize, phonemize
-from intona.text.inline import PhonemeError, Pronounced, phones_of
+from intona.text import ipa, languages, normalize
+from intona.text.inline import PhonemeError, Pronounced
 from intona.text.lexicon import Lexicon
-from intona.text.normalize import PUNCTUATION
+from intona.text.once import once
+from intona.text.phonemize import Phonemizer
+from intona.text.symbols import PUNCTUATION, joined, plain
 from intona.text.tokens import Token, TokenReader
 
 SHOWN = 40  # characters of a sentence in a message
@@ -32,15 +34,16 @@ SHOWN = 40  # characters of a sentence in a message
 
 @dataclass(frozen=True, kw_only=True)
 class FrontendConfig:
-    """How text becomes phonemes.
+    """How text is turned into phonemes.
 
     Args:
         language: "ru", "en" (American espeak-ng voice "en-us") or any espeak-ng code.
-        stress: Russian only. "auto": marks, then silero-stress if installed, else espeak-ng's dictionary;
-            "silero": the same, and an error when it is missing; "marks": marks, then espeak-ng;
-            "none": no stress symbols at all.
-        g2p: "auto" takes this package's letter rules for Russian and espeak-ng for all other languages;
-            "espeak" takes espeak-ng's phones for Russian too.
+        stress: where stress comes from, in a language with a stress model (Russian). "auto": marks in the
+            text, then silero-stress if it is installed, then espeak-ng's dictionary; "silero": the same, but
+            an error if it is not installed; "marks": marks, then espeak-ng; "none" (in any language): no
+            stress marks in the phonemes.
+        g2p: where phones come from. "auto": the letter rules of this package for Russian, espeak-ng for all
+            other languages; "espeak": espeak-ng for Russian, too.
     """
 
     language: str = "ru"
@@ -59,14 +62,14 @@ class Word:
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One text made ready.
+    """A text and its phonemes.
 
     Args:
-        text: as given.
+        text: as passed in.
         normalized: as read aloud, with `+` before vowels that were marked in the text.
         phonemes: phones, " " between words, punctuation symbols after their word.
         words: in order; every phone belongs to exactly one word.
-        unspoken: words of the text that gave no phone.
+        unspoken: words of the text that have no phones.
         unreadable: characters of the text for which there is no reading.
     """
 
@@ -80,19 +83,19 @@ class Utterance:
     @property
     def plain(self) -> str:
         """`normalized` without stress marks: what a BPE tokenizer reads."""
-        return normalize.plain(self.normalized)
+        return plain(self.normalized)
 
     def __str__(self) -> str:
         return ipa.to_text(self.phonemes)
 
 
 class Frontend:
-    """Batched text front end; loads espeak-ng and the stress model at first use. Thread-safe.
+    """Text to utterances, in batches. Loads espeak-ng and the stress model at first use. Thread-safe.
 
     Args:
-        lexicon: how certain words are spoken.
-        phones: that may stand in `[[…]]`: the vocabulary of a voice; None: what the language's rules make.
-        inline: False takes `[[` as a sign like any other, for texts that nobody wrote to be spoken.
+        lexicon: the pronunciation of certain words.
+        phones: those allowed in `[[…]]`: the vocabulary of a voice; None: those of the language's rules.
+        inline: False treats `[[` as any other sign, for texts that were not written to be spoken.
     """
 
     def __init__(
@@ -104,30 +107,27 @@ class Frontend:
         inline: bool = True,
     ) -> None:
         self.config = c = config or FrontendConfig()
+        self._language = languages.get(c.language)
         self._reader = TokenReader(
             language=c.language,
             lexicon=lexicon,
-            phones=phones_of(c.language, c.g2p) if phones is None else frozenset(phones),
+            phones=self._language.phones(c.g2p) if phones is None else frozenset(phones),
             stressed=c.stress != "none",
             inline=inline,
         )
-        self._lock = threading.Lock()
-        self._engine: phonemize.Engine | None = None
+        self._phonemizer = once(partial(self._language.phonemizer, stress=c.stress, g2p=c.g2p))
 
     @property
-    def engine(self) -> phonemize.Engine:
-        with self._lock:
-            if self._engine is None:
-                c = self.config
-                self._engine = phonemize.make(c.language, c.stress, c.g2p)
-            return self._engine
+    def phonemizer(self) -> Phonemizer:
+        """Loaded at first use."""
+        return self._phonemizer()
 
     def with_lexicon(self, lexicon: Lexicon | None) -> Frontend:
-        """The same with another lexicon; what is loaded already is shared."""
+        """A copy with another lexicon, which shares everything that is loaded."""
         return self._with(lexicon=lexicon)
 
     def with_phones(self, phones: Collection[str]) -> Frontend:
-        """The same for a voice that knows these phones; what is loaded already is shared."""
+        """A copy for a voice that knows these phones, which shares everything that is loaded."""
         return self._with(phones=frozenset(phones))
 
     def _with(self, **changes: Any) -> Frontend:
@@ -139,43 +139,43 @@ class Frontend:
         """Utterances of the texts, in order.
 
         Raises:
-            Unspeakable: an empty or unreadable text (its index is named when there are several).
+            Unspeakable: an empty or unreadable text; if there are several texts, with its index.
         """
         if isinstance(texts, str):
-            raise TypeError("give a list of texts, not one string")
+            raise TypeError("texts must be a list of strings, not one string")
         out = []
-        for i, made in enumerate(self._make(texts, phonemes=True)):
-            if isinstance(made, Utterance):
-                out.append(made)
+        for i, result in enumerate(self._read(texts, phonemes=True)):
+            if isinstance(result, Utterance):
+                out.append(result)
             elif len(texts) == 1:
-                raise made
+                raise result
             else:
-                raise Unspeakable(made.what, where=f"text {i}: {made.where}", hint=made.hint)
+                raise Unspeakable(result.what, where=f"text {i}: {result.where}", hint=result.hint)
         return out
 
     def speakable(self, text: str, *, phonemes: bool = True, names: bool = False) -> list[Utterance]:
-        """The sentences of a text; one that cannot be spoken is named in a warning, unless all are such.
+        """The sentences of a text that can be spoken.
 
-        A warning names what in a sentence has no reading, too.
+        Warns of sentences that cannot, and of words and characters without a reading.
 
         Args:
-            phonemes: False makes `normalized` alone: neither espeak-ng nor the stress model is loaded, and
-                `phonemes` and `words` are empty.
-            names: warn with the Unicode names of characters.
+            phonemes: False leaves `phonemes` and `words` empty, which needs neither espeak-ng nor the stress
+                model.
+            names: include the Unicode names of characters in warnings.
 
         Raises:
-            Unspeakable: nothing in the text can be spoken; phonemes in it that cannot be read.
+            Unspeakable: nothing in the text can be spoken, or phonemes in it cannot be read.
         """
         out: list[Utterance] = []
         skipped: list[tuple[str, Unspeakable]] = []
         sentences = self.sentences(text)
-        for sentence, made in zip(sentences, self._make(sentences, phonemes=phonemes), strict=True):
-            if isinstance(made, Utterance):
-                out.append(made)
-            elif isinstance(made, PhonemeError):
-                raise made
+        for sentence, result in zip(sentences, self._read(sentences, phonemes=phonemes), strict=True):
+            if isinstance(result, Utterance):
+                out.append(result)
+            elif isinstance(result, PhonemeError):
+                raise result
             else:
-                skipped.append((sentence, made))
+                skipped.append((sentence, result))
         if not out:
             raise skipped[0][1] if skipped else Unspeakable("nothing to say", where="text")
         for sentence, error in skipped:
@@ -186,15 +186,15 @@ class Frontend:
         return out
 
     def sentences(self, text: str) -> list[str]:
-        """The sentences of a text in order; `[[…]]` and words of the lexicon with a full stop stay whole.
+        """The sentences of a text in order. Neither `[[…]]` nor a word of the lexicon is split.
 
         Raises:
-            PhonemeError: `[[` without `]]`, or nothing between.
+            PhonemeError: `[[` without `]]`, or nothing between them.
         """
         return self._reader.sentences(text)
 
-    def _make(self, texts: Sequence[str], *, phonemes: bool) -> list[Utterance | Unspeakable]:
-        """An utterance of each text, or why there is none."""
+    def _read(self, texts: Sequence[str], *, phonemes: bool) -> list[Utterance | Unspeakable]:
+        """An utterance of each text, or the reason why there is none."""
         out: list[Utterance | Unspeakable] = []
         ready: list[tuple[int, list[Token], tuple[str, ...]]] = []
         for i, text in enumerate(texts):
@@ -204,23 +204,43 @@ class Frontend:
                 out.append(_unspeakable(e))
                 continue
             ready.append((i, tokens, unreadable))
-            normalized = normalize.joined(list(map(str, tokens)))
+            normalized = joined(list(map(str, tokens)))
             out.append(
                 Utterance(text=text, normalized=normalized, phonemes=(), words=(), unreadable=unreadable)
             )
         if not phonemes:
             return out
-        language = self.config.language
-        phones = self.engine.phones([_pronounceable(tokens, language) for _, tokens, _ in ready])
-        for (i, tokens, unreadable), heard in zip(ready, phones, strict=True):
+        phones = self.phonemizer.phones([self._pronounceable(tokens) for _, tokens, _ in ready])
+        for (i, tokens, unreadable), from_letters in zip(ready, phones, strict=True):
             try:
-                out[i] = _assemble(texts[i], tokens, _with_given(tokens, heard, language), unreadable)
+                out[i] = _assemble(texts[i], tokens, self._phones(tokens, from_letters), unreadable)
             except Unspeakable as e:
                 out[i] = e
         return out
 
+    def _pronounceable(self, tokens: Iterable[Token]) -> list[str]:
+        """Tokens for the phonemizer; a pause where nothing can stand for a word with its phonemes."""
+        return [
+            t if isinstance(t, str) else self._language.stand_in(t.phones) or PUNCTUATION[0] for t in tokens
+        ]
+
+    def _phones(
+        self, tokens: Iterable[Token], from_letters: Iterable[tuple[str, ...]]
+    ) -> list[tuple[str, ...]]:
+        """The phones of each word: those that are written in the text, else the phonemizer's."""
+        out: list[tuple[str, ...]] = []
+        rest = iter(from_letters)
+        for token in tokens:
+            if isinstance(token, Pronounced):
+                out.append(token.phones)
+                if self._language.stand_in(token.phones):
+                    next(rest)
+            elif token not in PUNCTUATION:
+                out.append(next(rest))
+        return out
+
     def from_phonemes(self, line: str) -> Utterance:
-        """An utterance from phonemes written by hand or by a corpus ("p rʲ ɪ vʲ ˈe t | mʲ ˈi r !")."""
+        """An utterance from a line of phonemes, as a corpus has them ("p rʲ ɪ vʲ ˈe t | mʲ ˈi r !")."""
         symbols = ipa.from_text(line)
         words, start = [], None
         for i, s in enumerate((*symbols, ipa.SPACE)):
@@ -232,24 +252,24 @@ class Frontend:
         return Utterance(text=line, normalized=ipa.to_text(symbols), phonemes=symbols, words=tuple(words))
 
     def describe(self) -> dict[str, Any]:
-        """What made the phonemes, as JSON types; kept beside every tokenizer and compared at synthesis."""
+        """What the phonemes depend on, as JSON types: stored with tokenizers and compared at synthesis."""
         return {
             "language": self.config.language,
             "normalizer_version": normalize.VERSION,
-            **self.engine.describe(),
+            **self.phonemizer.describe(),
         }
 
 
 def shown(text: str) -> str:
-    """The head of a sentence, in quotes, for a message."""
+    """The beginning of a sentence, in quotes, for a message."""
     return f'"{text}"' if len(text) <= SHOWN else f'"{text[: SHOWN - 1]}…"'
 
 
 def not_read(utterance: Utterance, *, names: bool = False) -> str:
-    """One line on what of a text is not spoken, "" where all is.
+    """One line about what in a text is not spoken, "" if everything is.
 
     Args:
-        names: with the Unicode names of the characters.
+        names: include the Unicode names of characters.
     """
     parts = [
         f"{c} (U+{ord(c):04X}{' ' + unicodedata.name(c, '') if names else ''})" for c in utterance.unreadable
@@ -264,33 +284,10 @@ def _unspeakable(error: UserError) -> Unspeakable:
     return Unspeakable(error.what, where=error.where, hint=error.hint)
 
 
-def _pronounceable(tokens: Iterable[Token], language: str) -> list[str]:
-    """Tokens for the engine; a pause where nothing can stand for a word with its own phonemes."""
-    return [
-        t if isinstance(t, str) else inline.stand_in(t.phones, language) or PUNCTUATION[0] for t in tokens
-    ]
-
-
-def _with_given(
-    tokens: Iterable[Token], heard: Sequence[tuple[str, ...]], language: str
-) -> list[tuple[str, ...]]:
-    """The phones of each word: those it came with, else the engine's."""
-    out: list[tuple[str, ...]] = []
-    rest = iter(heard)
-    for token in tokens:
-        if isinstance(token, Pronounced):
-            out.append(token.phones)
-            if inline.stand_in(token.phones, language):
-                next(rest)
-        elif token not in PUNCTUATION:
-            out.append(next(rest))
-    return out
-
-
 def _assemble(
     text: str, tokens: list[Token], phones: list[tuple[str, ...]], unreadable: tuple[str, ...]
 ) -> Utterance:
-    """Words and punctuation in one symbol row; `phones` holds one entry a word token."""
+    """Words and punctuation as one row of symbols; `phones` has one entry per word token."""
     row: list[str] = []
     words: list[Word] = []
     spoken: list[str] = []
@@ -302,22 +299,22 @@ def _assemble(
                 row.append(token)
                 spoken.append(token)
             continue
-        heard = phones[k]
+        pronounced = phones[k]
         k += 1
-        if not heard:
+        if not pronounced:
             silent.append(str(token))
             continue
         if row:
             row.append(ipa.SPACE)
-        label = token.label if isinstance(token, Pronounced) else normalize.plain(token)
-        words.append(Word(label, len(row), len(row) + len(heard)))
-        row.extend(heard)
+        label = token.label if isinstance(token, Pronounced) else plain(token)
+        words.append(Word(label, len(row), len(row) + len(pronounced)))
+        row.extend(pronounced)
         spoken.append(str(token))
     if not words:
         raise Unspeakable("no words in the text that can be spoken", where="text")
     return Utterance(
         text=text,
-        normalized=normalize.joined(spoken),
+        normalized=joined(spoken),
         phonemes=tuple(row),
         words=tuple(words),
         unspoken=tuple(silent),
@@ -336,7 +333,7 @@ _NAMES = {
 
 
 def compatible(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """Differences of two `Frontend.describe()` results, one line each; empty when they agree."""
+    """The differences of two results of `Frontend.describe`, one line each."""
     keys = dict.fromkeys((*_NAMES, *a, *b))
     return [
         f"{_NAMES.get(k, k)}: {a.get(k)!r} there, {b.get(k)!r} here" for k in keys if a.get(k) != b.get(k)
@@ -344,14 +341,15 @@ def compatible(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
 
 def inventory_differences(trained_with: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """What `compatible` lists, without what changes readings but makes no phoneme that a voice does not know.
+    """The differences that can bring in phonemes which a voice does not know.
 
-    Another version of the normalizer or of the stress model, and letter rules with the same phones.
+    Those are all that `compatible` lists but other versions of the normalizer and of the stress model, and
+    other letter rules with the same phones.
     """
-    same = {"normalizer_version"}
+    ignored = {"normalizer_version"}
     if trained_with.get("stress") == here.get("stress"):
-        same.add("stress_version")
+        ignored.add("stress_version")
     rules = {(d.get("backend"), d.get("backend_version")) for d in (trained_with, here)}
-    if rules <= {("intona-ru", version) for version in phonemize.SAME_PHONES}:
-        same.add("backend_version")
-    return compatible(*({k: v for k, v in d.items() if k not in same} for d in (trained_with, here)))
+    if rules <= languages.get(str(here.get("language"))).same_phones:
+        ignored.add("backend_version")
+    return compatible(*({k: v for k, v in d.items() if k not in ignored} for d in (trained_with, here)))

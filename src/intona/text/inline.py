@@ -1,8 +1,8 @@
 """Phonemes written inside a text: `Это [[x ɪ m ɪ n ɡ ʊ ˈe j]].`
 
-Phones are separated by spaces (or written as unsegmented IPA), words by "|". Punctuation may stand between
-words, as `intona read --phonemes` prints it. Whoever is to speak them says which phones there are: the
-vocabulary of a voice, or what the rules of a language can make.
+Phones are separated by spaces or written as unsegmented IPA, words are separated by "|". Punctuation may
+stand between words, as in the output of `intona read --phonemes`. Which phones there are depends on the voice
+(its vocabulary), or without a voice on the rules of the language.
 """
 
 from __future__ import annotations
@@ -11,30 +11,29 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from intona.errors import Unspeakable
-from intona.text import ipa, russian
-from intona.text.normalize import PUNCTUATION, RU_VOWELS
+from intona.text import ipa
+from intona.text.symbols import PUNCTUATION
 
 OPEN, CLOSE = "[[", "]]"
 EXAMPLE = "[[p rʲ ɪ vʲ ˈe t]]"
 _PIECE = re.compile(r"\[\[(.*?)(\]\]|\[\[|$)", re.DOTALL)
 _IPA_PHONE = re.compile(r"[a-zæçðøħŋœβθχǀ-ǃɐ-ʯᵻᵿ]+\^?-?")
-_LETTERS_OF_A_PHONE = 2  # affricates and diphthongs
+_LETTERS_OF_A_PHONE = 2  # at most: affricates and diphthongs
 MAX_PHONES = 2000  # between one pair of brackets
 
 
 class PhonemeError(Unspeakable):
-    """Phonemes in a text or a lexicon that cannot be read or that the voice does not know."""
+    """Phonemes in a text or a lexicon that are malformed or unknown to the voice."""
 
 
 @dataclass(frozen=True)
 class Pronounced:
-    """A word that comes with its phonemes.
+    """A word whose phonemes are written in the text or the lexicon.
 
     Args:
-        text: its letters, "" where only phonemes were written.
+        text: its letters, "" if there are only phonemes.
     """
 
     text: str
@@ -42,28 +41,32 @@ class Pronounced:
 
     @property
     def label(self) -> str:
-        """What a report calls the word."""
+        """How reports name the word."""
         return self.text or "".join(self.phones)
+
+    def followed_by(self, text: str, phones: Sequence[str]) -> Pronounced:
+        """The word with an ending appended."""
+        return Pronounced(self.text + text if self.text else "", (*self.phones, *phones))
 
     def __str__(self) -> str:
         return self.text or f"{OPEN}{ipa.to_text(self.phones)}{CLOSE}"
 
 
 def present(text: str) -> bool:
-    """Whether phonemes are written in a text."""
+    """Whether a text contains `[[`."""
     return OPEN in text
 
 
 def without(text: str) -> str:
-    """The text with the phonemes left out: its own letters tell its script."""
+    """The text without its phonemes, whose letters would hide its script."""
     return _PIECE.sub(" ", text) if OPEN in text else text
 
 
 def spans_of(text: str, *, where: str | None = None) -> list[tuple[int, int]]:
-    """Where `[[…]]` stand in a text, brackets included.
+    """The ranges of `[[…]]` in a text, brackets included.
 
     Raises:
-        PhonemeError: one is not closed, or empty.
+        PhonemeError: one of them is not closed, or is empty.
     """
     out = []
     at = text.find(OPEN)
@@ -84,14 +87,14 @@ def spans_of(text: str, *, where: str | None = None) -> list[tuple[int, int]]:
 def parse(
     content: str, known: Collection[str] | None, *, where: str, stressed: bool = True
 ) -> list[tuple[str, ...] | str]:
-    """What stands between the brackets, as words (their phones) and punctuation symbols.
+    """The text between the brackets, as words (tuples of phones) and punctuation symbols.
 
     Args:
-        known: phones that can be spoken; None: anything made of IPA letters and diacritics.
-        stressed: False leaves the stress marks out, for a voice without them.
+        known: the phones that can be spoken; None: any combination of IPA letters and diacritics.
+        stressed: False removes the stress marks, for a voice without them.
 
     Raises:
-        PhonemeError: a phone that is not known, too many, or none.
+        PhonemeError: an unknown phone, too many phones, or none.
     """
     out: list[tuple[str, ...] | str] = []
     for part in re.split(r"\s*\|\s*", unicodedata.normalize("NFC", content).replace("g", "ɡ").strip()):
@@ -112,7 +115,7 @@ def parse(
 
 
 def _segmented(chunk: str, known: Collection[str] | None) -> list[str]:
-    """The phones of a run without spaces: itself, where it is one."""
+    """The phones of a run without spaces, which may be a single phone."""
     body = chunk.lstrip(ipa.PRIMARY + ipa.SECONDARY)
     if body in (known or ()) or chunk in (known or ()) or not body:
         return [chunk]
@@ -128,14 +131,14 @@ def _segmented(chunk: str, known: Collection[str] | None) -> list[str]:
         else:
             out.append(phone)
     cores = {_core(p) for p in known}
-    # Of "dʑ" nobody knows "ʑ" alone: the phone that was meant is named.
+    # If neither "dʑ" nor "ʑ" is known, the message should be about "dʑ".
     return [chunk] if _is_one(body) and any(_core(p) not in cores for p in out) else out
 
 
 def _settled(
     phones: Sequence[str], known: Collection[str] | None, where: str, stressed: bool
 ) -> tuple[str, ...]:
-    """One word: stress marks in front of their vowels, no secondary stress, every phone known."""
+    """One word, checked: stress marks in front of vowels, no secondary stress, every phone known."""
     out = ipa.settle_stress(phones, secondary=False)
     if not stressed:
         out = [p.lstrip(ipa.PRIMARY) for p in out]
@@ -145,12 +148,12 @@ def _settled(
         if known is not None and phone not in known:
             raise PhonemeError(f'unknown phoneme "{phone}"', where=where, hint=_nearest(phone, known))
         if known is None and not _IPA_PHONE.fullmatch(_letters(phone.lstrip(ipa.PRIMARY))):
-            raise PhonemeError(f'"{phone}" is not written in IPA', where=where, hint="such as [[h ə l ˈoʊ]]")
+            raise PhonemeError(f'"{phone}" is not written in IPA', where=where, hint=f"write {EXAMPLE}")
     return tuple(out)
 
 
 def _letters(phone: str) -> str:
-    """Without diacritics, length and ties."""
+    """A phone without diacritics, length marks and ties."""
     decomposed = unicodedata.normalize("NFD", phone)
     kept = (c for c in decomposed if unicodedata.category(c) not in ("Mn", "Lm", "Sk"))
     return "".join(kept) + "^" * phone.endswith("^")
@@ -165,7 +168,7 @@ def _untied(phone: str) -> str:
 
 
 def _nearest(phone: str, known: Collection[str]) -> str:
-    """The known phones that differ in stress, length or softness alone; else all."""
+    """A hint: the known phones that differ only in stress, length or softness, else all of them."""
     close = sorted(p for p in known if _core(p) == _core(phone))
     if close:
         return f"did you mean {' or '.join(close)}?"
@@ -180,53 +183,3 @@ def _core(phone: str) -> str:
 
 def _shown(text: str) -> str:
     return text if len(text) <= 30 else text[:29] + "…"
-
-
-def phones_of(language: str, g2p: str) -> frozenset[str] | None:
-    """The phones that the rules of a language can make; None where espeak-ng makes them."""
-    return _russian_phones() if language.split("-")[0] == "ru" and g2p != "espeak" else None
-
-
-@lru_cache(maxsize=1)
-def _russian_phones() -> frozenset[str]:
-    """Every phone of the letter rules: each consonant and vowel in each place that changes it."""
-    out: set[str] = set()
-    for c in russian.BASE:
-        for word, stress in ((f"а{c}", 0), (f"а{c}ба", 0), (f"а{c}па", 0), (f"а{c}тя", 0), (f"{c}ь", None)):
-            out.update(russian.phones(word, stress))
-        for v in RU_VOWELS:
-            for stress in range(5):
-                out.update(russian.phones(f"{c}{v}{c}{v}та{c}{v}{c}{v}м", stress))
-    for v in RU_VOWELS:
-        for stress in range(3):
-            out.update(russian.phones(f"{v}{v}т{v}", stress))
-    return frozenset(out)
-
-
-# Words that begin as phones do, to stand for them where their neighbours are pronounced: in Russian a
-# preposition takes the voicing of what follows, in English "the" and "a" hear a vowel.
-_STAND_INS = {"ru": ("мир", "дом", "том"), "en": ("Ann", "man", "man")}
-
-
-_SIBILANTS = ("s", "z", "ʃ", "ʒ")
-
-
-def possessive(word: Pronounced) -> Pronounced:
-    """An English word with "'s" after it."""
-    last = word.phones[-1]
-    ending = ("ɪ", "z") if last.endswith(_SIBILANTS) else ("s",) if last[0] in "ptkfθ" else ("z",)
-    return Pronounced(f"{word.text}'s" if word.text else "", (*word.phones, *ending))
-
-
-def stand_in(phones: Sequence[str], language: str) -> str | None:
-    """A word of the language that its neighbours can be pronounced beside; None where there is none."""
-    base = language.split("-")[0]
-    if base not in _STAND_INS:
-        return None
-    plain, voiced, voiceless = _STAND_INS[base]
-    first = phones[0].lstrip(ipa.PRIMARY).removesuffix("ʲ")
-    if base == "en":
-        return plain if ipa.is_vowel(first) else voiced
-    if first in russian.VOICED and first != "v":
-        return voiced
-    return voiceless if first in russian.VOICELESS else plain

@@ -1,4 +1,4 @@
-"""IPA strings as symbols: one per phone, the stress mark in front of the stressed vowel."""
+"""IPA strings as symbols: one per phone, with the stress mark in front of the stressed vowel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from intona.errors import UserError
-from intona.text.normalize import PUNCTUATION
+from intona.text.symbols import PUNCTUATION
 
 PRIMARY, SECONDARY = "ˈ", "ˌ"
 SPACE, WRITTEN_SPACE = " ", "|"
@@ -16,7 +16,7 @@ _TIES = frozenset("͜͡")
 
 
 def is_vowel(phone: str) -> bool:
-    """True for a syllabic phone; espeak's `ɪ^` (a bare palatalisation) is none."""
+    """True for a syllabic phone. `ɪ^` of espeak-ng is not one: it only marks palatalisation."""
     return any(c in VOWELS for c in phone) and not phone.endswith("^")
 
 
@@ -30,9 +30,9 @@ def is_word_symbol(symbol: str) -> bool:
 
 
 def split_ipa(text: str) -> list[str]:
-    """Unsegmented IPA to phones: a letter with its modifiers, both letters of a tie bar, stress in front.
+    """Unsegmented IPA to phones: a letter with its modifiers, or two letters joined by a tie bar.
 
-    `"prʲivʲˈet"` -> `["p", "rʲ", "i", "vʲ", "ˈe", "t"]`. Secondary stress is kept as it stands.
+    `"prʲivʲˈet"` -> `["p", "rʲ", "i", "vʲ", "ˈe", "t"]`. Secondary stress is kept.
     """
     out: list[str] = []
     pending, tied = "", False
@@ -57,9 +57,10 @@ def split_ipa(text: str) -> list[str]:
 
 
 def settle_stress(phones: Sequence[str], *, secondary: bool = True) -> list[str]:
-    """Move a stress mark that stands before a consonant to the vowel of its syllable.
+    """Move each stress mark that stands before a consonant to the vowel of its syllable.
 
-    `secondary=False` drops secondary stress.
+    Args:
+        secondary: False removes secondary stress.
     """
     out: list[str] = []
     pending = ""
@@ -87,7 +88,7 @@ def from_text(line: str) -> tuple[str, ...]:
     """Inverse of `to_text`.
 
     Raises:
-        UserError: nothing in it, or no phone.
+        UserError: an empty line, or one without a phone.
     """
     symbols = tuple(SPACE if s == WRITTEN_SPACE else s for s in unicodedata.normalize("NFC", line).split())
     if not symbols:

@@ -1,12 +1,12 @@
-"""A pronunciation lexicon: words as written, and how they are to be spoken.
+"""A pronunciation lexicon: words as written, and how to pronounce them.
 
-    # a comment; one entry a line, a tab or " = " between
+    # a comment; one entry per line, with a tab or " = " between its two parts
     Хэмингуэй	Хемингу+эй
     nginx = энджин+икс
     Versailles = [[v ɛ ɹ s ˈaɪ]]
 
-Whole words match, in any case, with ё as е (an entry with the very letters goes first), the longest entry
-where several do.
+Entries match whole words, in upper or lower case. An entry with е also matches ё, but one with exactly the
+same letters is preferred. If several entries match, the longest one is used.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pathlib import Path
 
 from intona.errors import UserError
 from intona.text import inline
-from intona.text.normalize import ACUTE, RU_VOWELS, STRESS
+from intona.text.symbols import ACUTE, RU_VOWELS, STRESS
 
 FILE_NAME = "lexicon.txt"  # in a voice's directory
 MAX_BYTES = 32 << 20
 MAX_ENTRIES = 500_000
 MAX_WORD, MAX_SPOKEN = 100, 1000  # characters
 _EXPECTED = 'write WORD, a tab or " = ", then a spelling or [[phonemes]]'
-# A word with its apostrophes and stress marks, white space, or one other character. A hyphen parts words, and
-# so does the apostrophe of a possessive.
+# A word with its apostrophes and stress marks, white space, or one other character. Hyphens separate words,
+# and so does the apostrophe of a possessive.
 _ATOM = re.compile(
     r"(?:\+(?=[^\W\d_]))?[\w\u0300-\u036f]+(?:(?:\+|['’](?!s\b)(?=[^\W\d_]))[\w\u0300-\u036f]+)*"
     r"|\s+|[^\w\s]"
@@ -38,13 +38,13 @@ _RUN = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class LexiconEntry:
     """One line of a lexicon.
 
     Args:
         word: one or several words as written.
-        spelling: to be read in its place, "" where phonemes are given.
-        phonemes: what stood between [[ and ]], "" where a spelling is given.
+        spelling: what to read instead, "" for an entry with phonemes.
+        phonemes: the text between [[ and ]], "" for an entry with a spelling.
         where: file and line.
     """
 
@@ -56,30 +56,32 @@ class Entry:
 
 @dataclass(frozen=True)
 class Match:
-    """An entry and where its word stands in a text."""
+    """An entry and the range of its word in a text."""
 
     start: int
     end: int
-    entry: Entry
+    entry: LexiconEntry
 
 
 class Lexicon:
-    """See the module; made by `read` or `parse`."""
+    """Entries by their words; created by `read` or `parse`."""
 
-    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+    def __init__(self, entries: Sequence[LexiconEntry] = ()) -> None:
         self.entries = tuple(entries)
-        self._exact: dict[tuple[str, ...], Entry] = {}
+        self._exact: dict[tuple[str, ...], LexiconEntry] = {}
         for entry in self.entries:
             key = _key(entry.word)
             if (before := self._exact.get(key)) is not None:
                 raise UserError(
-                    f'"{entry.word}" stands there twice, first in {before.where}',
+                    f'"{entry.word}" is listed twice, first in {before.where}',
                     where=entry.where,
                     hint="remove one of them",
                 )
             self._exact[key] = entry
-        self._without_yo: dict[tuple[str, ...], Entry] = {}
-        self._lengths: dict[str, list[int]] = {}  # of the keys that begin with an atom, the longest first
+        self._without_yo: dict[tuple[str, ...], LexiconEntry] = {}
+        self._lengths: dict[
+            str, list[int]
+        ] = {}  # atom -> lengths of the keys that begin with it, longest first
         for key, entry in self._exact.items():
             self._without_yo.setdefault(tuple(map(_e_for_yo, key)), entry)
             lengths = self._lengths.setdefault(_e_for_yo(key[0]), [])
@@ -89,10 +91,10 @@ class Lexicon:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Lexicon:
-        """A UTF-8 file.
+        """Read a UTF-8 file.
 
         Raises:
-            UserError: unreadable, too large; an entry that is none, or stands there twice, by its line.
+            UserError: the file is unreadable or too large; a line that is no entry, or repeats one.
         """
         try:
             with open(path, "rb") as f:
@@ -109,10 +111,10 @@ class Lexicon:
 
     @classmethod
     def parse(cls, text: str, *, where: str = "lexicon") -> Lexicon:
-        """The lines of a lexicon.
+        """Read a lexicon from a string.
 
         Raises:
-            UserError: as in `read`.
+            UserError: as for `read`.
         """
         entries = []
         for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
@@ -127,38 +129,38 @@ class Lexicon:
         return len(self.entries)
 
     def over(self, other: Lexicon) -> Lexicon:
-        """Both, where this one's entries win."""
+        """Both lexicons in one. Where they have the same word, the entry of this one is used."""
         return Lexicon([*self.entries, *(e for k, e in other._exact.items() if k not in self._exact)])
 
     def spellings(self) -> Lexicon:
-        """The entries without phonemes, for voices that read letters."""
+        """Only the entries with spellings, for voices that read letters."""
         return Lexicon([e for e in self.entries if not e.phonemes])
 
     @property
     def fingerprint(self) -> str:
-        """Of what it says, whatever the order."""
+        """A hash of the entries, independent of their order."""
         lines = sorted(f"{e.word}\t{e.spelling}\t{e.phonemes}" for e in self.entries)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def matches(self, text: str) -> Iterator[Match]:
-        """The entries whose words stand in a text: apart, in order, of several at a place the longest."""
+        """The entries that match in a text, in order and without overlap; the longest one at each place."""
         if not self.entries:
             return
         atoms = [(m.start(), m.end(), _folded(m[0])) for m in _ATOM.finditer(text)]
         i = 0
         while i < len(atoms):
-            found = self._longest([a for _, _, a in atoms[i : i + self._most(atoms[i][2])]])
-            if found is None:
+            longest = self._longest([a for _, _, a in atoms[i : i + self._most(atoms[i][2])]])
+            if longest is None:
                 i += 1
                 continue
-            entry, n = found
+            entry, n = longest
             yield Match(atoms[i][0], atoms[i + n - 1][1], entry)
             i += n
 
     def _most(self, atom: str) -> int:
         return self._lengths.get(_e_for_yo(atom), [0])[0]
 
-    def _longest(self, atoms: list[str]) -> tuple[Entry, int] | None:
+    def _longest(self, atoms: list[str]) -> tuple[LexiconEntry, int] | None:
         for n in self._lengths.get(_e_for_yo(atoms[0]), []) if atoms else []:
             key = tuple(atoms[:n])
             entry = self._exact.get(key) or self._without_yo.get(tuple(map(_e_for_yo, key)))
@@ -168,49 +170,47 @@ class Lexicon:
 
 
 def of(lexicon: Lexicon | str | os.PathLike[str] | None) -> Lexicon | None:
-    """A lexicon, or the file of one."""
+    """A lexicon, which may be passed as the path of its file."""
     return lexicon if lexicon is None or isinstance(lexicon, Lexicon) else Lexicon.read(lexicon)
 
 
 def in_directory(path: Path) -> Path | None:
-    """The lexicon file in the directory of a model; a checkpoint's may lie in its run's directory."""
+    """The lexicon file in the directory of a model, or in the run directory of a checkpoint."""
     run = path.parent if (path / "state").is_dir() or path.name == "best" else path
     return next((d / FILE_NAME for d in (path, run) if (d / FILE_NAME).is_file()), None)
 
 
-def _entry(line: str, where: str) -> Entry:
+def _entry(line: str, where: str) -> LexiconEntry:
     fields = re.split(r"\t+", line) if "\t" in line else re.split(r"\s=\s", line, maxsplit=1)
     if len(fields) != 2:
         raise UserError(f"{len(fields)} fields, expected 2", where=where, hint=_EXPECTED)
     word, spoken = (f.strip() for f in fields)
     if not any(c.isalnum() for c in word) or inline.OPEN in word:
-        raise UserError(f'"{word[:40]}" is no word', where=where, hint=_EXPECTED)
+        raise UserError(f'"{word[:40]}" is not a word', where=where, hint=_EXPECTED)
     if len(word) > MAX_WORD or len(spoken) > MAX_SPOKEN:
-        raise UserError(
-            f"longer than {MAX_WORD} characters and {MAX_SPOKEN} for its pronunciation", where=where
-        )
+        raise UserError(f"more than {MAX_WORD} characters, or {MAX_SPOKEN} in the pronunciation", where=where)
     if re.search(rf"\+[{''.join(RU_VOWELS)}]|{ACUTE}", word.lower()):
         raise UserError(
-            f'"{word}" has a stress mark', where=where, hint="write the word as it stands in texts"
+            f'"{word}" has a stress mark', where=where, hint="write the word as it appears in texts"
         )
     if spoken.startswith(inline.OPEN):
         if inline.spans_of(spoken, where=where) != [(0, len(spoken))]:
-            raise UserError(f"something after {inline.CLOSE}", where=where, hint=_EXPECTED)
-        return Entry(word=word, phonemes=spoken[2:-2].strip(), where=where)
+            raise UserError(f"text after {inline.CLOSE}", where=where, hint=_EXPECTED)
+        return LexiconEntry(word=word, phonemes=spoken[2:-2].strip(), where=where)
     if inline.OPEN in spoken or inline.CLOSE in spoken:
-        raise UserError("a spelling and phonemes in one", where=where, hint="give one of them")
+        raise UserError("a spelling as well as phonemes", where=where, hint="write one of them")
     if not any(c.isalpha() for c in spoken):
-        raise UserError(f'"{spoken[:40]}" is no spelling', where=where, hint=_EXPECTED)
+        raise UserError(f'"{spoken[:40]}" is not a spelling', where=where, hint=_EXPECTED)
     if "#" in spoken:
-        raise UserError('"#" in a spelling', where=where, hint="give the comment a line of its own")
+        raise UserError('"#" in a spelling', where=where, hint="put the comment on a separate line")
     for m in re.finditer(re.escape(STRESS), spoken):
         if spoken[m.end() : m.end() + 1].lower() not in RU_VOWELS or m.end() == len(spoken):
             raise UserError(
-                f'"{STRESS}" stands before no Russian vowel in "{spoken[:40]}"',
+                f'"{STRESS}" is not before a Russian vowel in "{spoken[:40]}"',
                 where=where,
                 hint="put it before the stressed vowel: Хемингу+эй",
             )
-    return Entry(word=word, spelling=spoken, where=where)
+    return LexiconEntry(word=word, spelling=spoken, where=where)
 
 
 def _key(word: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What would be spoken of a text, without a voice."""
+"""How a text would be read aloud, without a voice."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def read(
 ) -> list[Utterance]:
     """The sentences of a text as they are read aloud; `str(utterance)` is the line of phonemes.
 
-    Sentences that cannot be spoken, and characters without a reading, are named in warnings.
+    Warns of sentences that cannot be spoken and of characters without a reading.
 
     Args:
-        language: "ru", "en" or a code of espeak-ng; None: Russian where there are Cyrillic letters, else
-            English.
-        phonemes: make `phonemes` and `words` too, which takes espeak-ng or the stress model.
-        lexicon: how certain words are spoken, or the file that says it.
+        language: "ru", "en" or a language code of espeak-ng; None: Russian if there are Cyrillic letters,
+            else English.
+        phonemes: compute `phonemes` and `words`, too, which loads espeak-ng and the stress model.
+        lexicon: the pronunciation of certain words, or a file with it.
 
     Raises:
-        UserError: nothing that can be spoken, an unknown language, phonemes in the text that are not known.
+        UserError: nothing that can be spoken, an unknown language, unknown phonemes in the text.
     """
     frontend = _frontend(language or by_script(without(text)))
     if phonemes:
-        _ = frontend.engine  # loaded once for all lexicons
+        _ = frontend.phonemizer  # loaded once for all lexicons
     return frontend.with_lexicon(lexicons.of(lexicon)).speakable(text, phonemes=phonemes, names=True)
 
 

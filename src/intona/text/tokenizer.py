@@ -1,4 +1,4 @@
-"""Symbols to numbers and back: phoneme and BPE tokenizers, one interface, one JSON file."""
+"""Symbols to ids and back: phoneme and BPE tokenizers with one interface, stored as one JSON file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_PIECES = 1_000_000
 
 @dataclass(frozen=True)
 class Encoded:
-    """Numbers of a text, and each symbol that the vocabulary lacks (in order, repeats kept)."""
+    """Ids of a text, and the symbols that are not in the vocabulary (in order, with repetitions)."""
 
     ids: list[int]
     unknown: list[str]
@@ -26,7 +26,7 @@ class Encoded:
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """What both tokenizers offer; id 0 pads, id 1 stands for whatever is unknown."""
+    """The interface of tokenizers; id 0 is padding, id 1 is any unknown symbol."""
 
     kind: ClassVar[str]
     frontend: dict[str, Any]
@@ -46,12 +46,12 @@ class _Saved:
         raise NotImplementedError
 
     def save(self, path: str | Path) -> None:
-        """Write one JSON file atomically."""
+        """Write one JSON file, atomically."""
         config.write_json(Path(path), self.to_json())
 
 
 class PhonemeTokenizer(_Saved):
-    """One id a phoneme symbol (phones, " ", punctuation)."""
+    """One id per phoneme symbol (phones, " ", punctuation)."""
 
     kind = "phoneme"
 
@@ -62,13 +62,13 @@ class PhonemeTokenizer(_Saved):
             raise UserError(f"the vocabulary must start with {PAD} and {UNK}", where="tokenizer")
         self._ids = {s: i for i, s in enumerate(self.symbols)}
         if len(self._ids) != len(self.symbols):
-            raise UserError("a symbol stands twice in the vocabulary", where="tokenizer")
+            raise UserError("a symbol is in the vocabulary twice", where="tokenizer")
 
     @classmethod
     def build(
         cls, sequences: Iterable[Sequence[str]], *, frontend: dict[str, Any] | None = None
     ) -> PhonemeTokenizer:
-        """Vocabulary of all symbols seen, in code-point order (the order of the data does not matter)."""
+        """The vocabulary of all symbols in the sequences, in code-point order."""
         seen: set[str] = set()
         for sequence in sequences:
             seen.update(sequence)
@@ -82,12 +82,12 @@ class PhonemeTokenizer(_Saved):
         return symbol in self._ids
 
     def encode(self, symbols: Sequence[str]) -> Encoded:
-        """One id a symbol; an unknown one gets `unk_id` and is reported."""
+        """One id per symbol; an unknown one gets `unk_id` and is reported."""
         ids = [self._ids.get(s, self.unk_id) for s in symbols]
         return Encoded(ids, [s for s, i in zip(symbols, ids, strict=True) if i == self.unk_id])
 
     def decode(self, ids: Iterable[int]) -> tuple[str, ...]:
-        """Symbols of the ids, padding left out; a number outside the vocabulary reads `<unk>`."""
+        """Symbols of the ids without padding; `<unk>` for an id outside the vocabulary."""
         n = len(self.symbols)
         return tuple(self.symbols[i] if 0 <= i < n else UNK for i in map(int, ids) if i != self.pad_id)
 
@@ -105,14 +105,14 @@ class PhonemeTokenizer(_Saved):
             raise UserError(e.what, where=where) from None
 
 
-# Nothing is cut, padded or put around a text, whatever the file says.
+# Texts are never truncated, padded or enclosed in special tokens, whatever the file says.
 BARE = {"post_processor": None, "padding": None, "truncation": None}
 
 
 class BpeTokenizer(_Saved):
     """Byte-pair pieces of plain text (lower case, no stress marks), trained on the data.
 
-    A leading space belongs to no piece: words are cut apart first, so a piece never crosses a word.
+    Words are separated first, so a piece never crosses a word and has no leading space.
     """
 
     kind = "bpe"
@@ -132,13 +132,13 @@ class BpeTokenizer(_Saved):
         """Train on texts (`Utterance.plain`).
 
         Args:
-            size: pieces wanted, special ones and single characters included; small data may give fewer.
+            size: number of pieces, including special ones and single characters; small data may give fewer.
 
         Raises:
-            UserError: more than MAX_PIECES, whose table would be made room for at once.
+            UserError: more than MAX_PIECES, for which memory would be allocated at once.
         """
         if size > MAX_PIECES:
-            raise UserError(f"{size} text pieces are wanted: at most {MAX_PIECES}")
+            raise UserError(f"{size} text pieces, more than the {MAX_PIECES} allowed")
         from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
         from tokenizers import Tokenizer as Hf
 
@@ -155,13 +155,13 @@ class BpeTokenizer(_Saved):
         return self._hf.get_vocab_size()
 
     def encode(self, symbols: str) -> Encoded:
-        """Pieces of a text; characters never seen in training get `unk_id` and are reported."""
+        """Pieces of a text; characters that were not in the training data get `unk_id` and are reported."""
         e = self._hf.encode(symbols)
         unknown = [symbols[a:b] for i, (a, b) in zip(e.ids, e.offsets, strict=True) if i == self.unk_id]
         return Encoded(list(e.ids), unknown)
 
     def words(self, words: Sequence[str]) -> list[Encoded]:
-        """Pieces of each word on its own: exactly those of the whole text, since none crosses a word."""
+        """Pieces of each word, which are exactly those of the whole text: no piece crosses a word."""
         out = []
         for word, e in zip(words, self._hf.encode_batch(list(words)), strict=True):
             unknown = [word[a:b] for i, (a, b) in zip(e.ids, e.offsets, strict=True) if i == self.unk_id]
@@ -169,7 +169,7 @@ class BpeTokenizer(_Saved):
         return out
 
     def decode(self, ids: Iterable[int]) -> tuple[str, ...]:
-        """Pieces of the ids, padding left out."""
+        """Pieces of the ids without padding."""
         return tuple(self._hf.id_to_token(i) or UNK for i in map(int, ids) if i != self.pad_id)
 
     def to_json(self) -> dict[str, Any]:
@@ -185,23 +185,23 @@ class BpeTokenizer(_Saved):
         if not isinstance(value.get("model"), dict):
             raise UserError('"model" is missing', where=where)
         try:
-            made = cls(value["model"], frontend=value["frontend"])
-            if max(made._hf.get_vocab().values()) >= len(made):
+            tokenizer = cls(value["model"], frontend=value["frontend"])
+            if max(tokenizer._hf.get_vocab().values()) >= len(tokenizer):
                 raise UserError("its ids have gaps")
-            made.encode("a щ 1 \ufffd")  # a model that cannot name the unknown fails here, not in the middle
-            return made
+            tokenizer.encode("a щ 1 \ufffd")  # a model without an unknown piece fails here, not later
+            return tokenizer
         except UserError as e:
             raise UserError(e.what, where=where) from None
         except ImportError:
             raise
-        except Exception as e:  # the parser of `tokenizers` raises plain Exception
+        except Exception as e:  # `tokenizers` raises plain Exception
             raise UserError(f"not a BPE model ({e})", where=where) from None
 
 
 class PublishedPieces(BpeTokenizer):
-    """The tokenizer of a published text model (`tokenizer.json`), without the signs it puts around a text.
+    """The tokenizer of a published text model (`tokenizer.json`), without its special tokens around a text.
 
-    Its own id stands for what it does not know; 0 pads, which a mask hides.
+    The id of unknown text is that of the published vocabulary. Padding is 0, which a mask hides.
     """
 
     kind = "published"
@@ -213,7 +213,7 @@ class PublishedPieces(BpeTokenizer):
         self.frontend = dict(frontend or {})
         unknown = self.id_of(str((model.get("model") or {}).get("unk_token")))
         if unknown is None:
-            raise UserError("the vocabulary has nothing that stands for the unknown", where="tokenizer")
+            raise UserError("the vocabulary has no piece for unknown text", where="tokenizer")
         self.unk_id = unknown
 
     def id_of(self, piece: str) -> int | None:

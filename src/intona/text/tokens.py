@@ -1,4 +1,4 @@
-"""A text to tokens: words, punctuation symbols, and words that come with their phonemes."""
+"""A text to tokens: words, punctuation symbols, and words with their phonemes."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from intona.errors import UserError
-from intona.text import inline, normalize
+from intona.text import inline, languages, normalize
 from intona.text.inline import Pronounced
-from intona.text.lexicon import Entry, Lexicon
-from intona.text.normalize import PUNCTUATION
+from intona.text.lexicon import Lexicon, LexiconEntry
 from intona.text.sentences import split_sentences
+from intona.text.symbols import PUNCTUATION, plain
 
 Token = str | Pronounced
-
-# They stand for the words with phonemes, so that what is between is normalized as the middle of a sentence.
-_BEFORE, _AFTER = {"ru": "да"}, {"ru": "Да"}
-_ANY_BEFORE, _ANY_AFTER = "so", "So"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenReader:
-    """Args:
-    language: of the texts. lexicon: how certain words are spoken.
-    phones: that may stand in `[[…]]`; None: any in IPA. stressed: whether they may have stress marks.
-    inline: False takes `[[` as a sign like any other.
+    """Texts to sentences and tokens.
+
+    Args:
+        language: code of the texts' language.
+        lexicon: the pronunciation of certain words.
+        phones: those allowed in `[[…]]`; None: any that can be written in IPA.
+        stressed: whether they keep their stress marks.
+        inline: False treats `[[` as any other sign.
     """
 
     language: str
@@ -35,10 +35,10 @@ class TokenReader:
     inline: bool = True
 
     def sentences(self, text: str) -> list[str]:
-        """The sentences of a text in order; `[[…]]` and words of the lexicon with a full stop stay whole.
+        """The sentences of a text in order. Neither `[[…]]` nor a word of the lexicon is split.
 
         Raises:
-            PhonemeError: `[[` without `]]`, or nothing between.
+            PhonemeError: `[[` without `]]`, or nothing between them.
         """
         whole = inline.spans_of(text) if self.inline else []
         if self.lexicon is not None:
@@ -47,7 +47,7 @@ class TokenReader:
             whole = sorted([*whole, *(s for s in stops if not any(a < s[1] and s[0] < b for a, b in whole))])
         if not whole:
             return split_sentences(text, self.language)
-        # A letter that is neither capital nor small and does not occur in the text stands for each.
+        # Each is replaced by a letter that has no case and does not occur in the text.
         letter = next(chr(c) for c in range(0xA000, 0xA48D) if chr(c) not in text)
         parts, at = [], 0
         for start, end in whole:
@@ -60,10 +60,10 @@ class TokenReader:
         ]
 
     def tokens(self, text: str) -> tuple[list[Token], tuple[str, ...]]:
-        """Tokens of a text, and the characters in it without a reading. Data flow: `text/frontend.py`.
+        """Tokens of a text, and the characters in it without a reading. The steps: see `text/frontend.py`.
 
         Raises:
-            UserError: nothing to read, or phonemes that are not known.
+            UserError: nothing to read, or unknown phonemes.
         """
         pieces: list[str | list[Token]] = []
         respelled: set[str] = set()
@@ -77,10 +77,10 @@ class TokenReader:
         return self._look_up_again(tokens, respelled), unreadable
 
     def _looked_up(self, text: str, respelled: set[str]) -> list[str | list[Token]]:
-        """A part of a text with the words of the lexicon respelled, cut where they have phonemes.
+        """Part of a text with words of the lexicon respelled, cut at those with phonemes.
 
         Args:
-            respelled: words of the spellings are added to it.
+            respelled: the words of the spellings are added to it.
         """
         out: list[str | list[Token]] = []
         part, at = "", 0
@@ -89,14 +89,14 @@ class TokenReader:
             at = m.end
             if m.entry.spelling:
                 part += m.entry.spelling
-                respelled.update(normalize.plain(m.entry.spelling).lower().split())
+                respelled.update(plain(m.entry.spelling).lower().split())
             else:
                 out += [part, self._pronounced(text[m.start : m.end], m.entry.phonemes, m.entry.where)]
                 part = ""
         return [*out, part + text[at:]]
 
     def _look_up_again(self, tokens: list[Token], respelled: set[str]) -> list[Token]:
-        """Tokens with the lexicon's words replaced, unless their stress is marked or they come from it."""
+        """Tokens with words of the lexicon replaced, except those that it has respelled already."""
         if self.lexicon is None:
             return tokens
         out: list[Token] = []
@@ -121,18 +121,21 @@ class TokenReader:
         out: list[Token] = []
         done = 0
         for m in self.lexicon.matches(text):
-            if m.start in starts and m.end in ends:  # a part of a word with a hyphen is none
+            if m.start in starts and m.end in ends:  # not part of a hyphenated word
                 out += [*words[done : starts[m.start]], *self._entry_tokens(m.entry, text[m.start : m.end])]
                 done = ends[m.end]
         return [*out, *words[done:]]
 
-    def _entry_tokens(self, entry: Entry, written: str) -> list[Token]:
+    def _entry_tokens(self, entry: LexiconEntry, written: str) -> list[Token]:
         if entry.phonemes:
             return self._pronounced(written, entry.phonemes, entry.where)
         return list(normalize.normalize(entry.spelling, self.language).tokens)
 
     def _pronounced(self, written: str, phonemes: str, where: str) -> list[Token]:
-        """Words with their phonemes, and punctuation. Letters that cannot be shared out stand with each."""
+        """Words with their phonemes, and punctuation.
+
+        If there are not as many written words as pronounced ones, each of these has all the letters.
+        """
         parts = inline.parse(phonemes, self.phones, where=where, stressed=self.stressed)
         n = sum(not isinstance(p, str) for p in parts)
         letters = written.split()
@@ -144,15 +147,17 @@ class TokenReader:
         return [p if isinstance(p, str) else Pronounced(next(names), p) for p in parts]
 
     def _normalized(self, pieces: Sequence[str | list[Token]]) -> tuple[list[Token], tuple[str, ...]]:
-        """Tokens of a text that was cut: parts to normalize, and tokens that are ready."""
+        """Tokens of a text from its pieces: parts to normalize, and tokens that need no work."""
         tokens: list[Token] = []
         unreadable: dict[str, None] = {}
+        rules = languages.get(self.language)
         pieces = [p for p in pieces if not isinstance(p, str) or p.strip()] or [""]
         for i, piece in enumerate(pieces):
             if isinstance(piece, str):
                 last = tokens[-1] if tokens else ""
-                if isinstance(last, Pronounced) and (m := self._possessive(piece)):
-                    tokens[-1], piece = inline.possessive(last), piece[m.end() :]
+                if isinstance(last, Pronounced) and (suffix := rules.suffix(last.phones, piece)):
+                    tokens[-1] = last.followed_by(suffix.text, suffix.phones)
+                    piece = piece[len(suffix.text) :]
                 part, signs = self._part(piece, first=i == 0, last=i == len(pieces) - 1)
                 unreadable.update(dict.fromkeys(signs))
             else:
@@ -162,17 +167,13 @@ class TokenReader:
                     tokens.append(token)
         return tokens, tuple(unreadable)
 
-    def _possessive(self, text: str) -> re.Match[str] | None:
-        return re.match(r"['’]s\b", text) if self.language.split("-")[0] == "en" else None
-
     def _part(self, text: str, *, first: bool, last: bool) -> tuple[Sequence[Token], tuple[str, ...]]:
-        """One part, normalized; letters that touch the words around it are words of their own."""
+        """One part, normalized; letters that touch the words around it are separate words."""
         if first and last:
             whole = normalize.normalize(text, self.language)
             return whole.tokens, whole.unreadable
-        base = self.language.split("-")[0]
-        before = "" if first else _BEFORE.get(base, _ANY_BEFORE)
-        after = "" if last else _AFTER.get(base, _ANY_AFTER)
+        before, after = languages.get(self.language).neighbours
+        before, after = "" if first else before, "" if last else after
         if before:
             text = re.sub(r"^[-'’+]*(?=\w)", " ", text)
         if after:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from intona.errors import UserError
 from intona.text.frontend import Utterance
-from intona.text.normalize import PUNCTUATION
+from intona.text.symbols import PUNCTUATION
 from intona.text.tokenizer import BpeTokenizer, Encoded
 
 NO_WORD = -1
@@ -16,7 +16,7 @@ NO_WORD = -1
 
 @dataclass(frozen=True, kw_only=True)
 class WordMap:
-    """Who belongs to which word; spaces and punctuation belong to none (-1).
+    """Which word each piece and phoneme belongs to; spaces and punctuation belong to none (-1).
 
     Args:
         words: texts, W of them.
@@ -41,10 +41,9 @@ class WordMap:
         _check(self.phonemes, self.phoneme_to_word, "phonemes")
 
     def filled(self, which: Sequence[int]) -> tuple[int, ...]:
-        """`piece_to_word` or `phoneme_to_word` with each -1 given to the word before it (else the first).
+        """`piece_to_word` or `phoneme_to_word` with -1 replaced by the word before it (else the first word).
 
-        The declared rule for models that need every position owned: a space or a sign belongs to the word
-        it follows.
+        For models that need a word at every position: a space or a sign belongs to the word it follows.
         """
         out: list[int] = []
         for w in which:
@@ -53,7 +52,7 @@ class WordMap:
 
 
 def _check(ranges: Sequence[tuple[int, int]], owner: Sequence[int], kind: str) -> None:
-    """Ranges are in order, apart, not empty, and the owners say the same."""
+    """Check that ranges are in order, disjoint and not empty, and agree with the owners."""
     expected = [NO_WORD] * len(owner)
     for w, (a, b) in enumerate(ranges):
         if not 0 <= a < b <= len(owner):
@@ -68,15 +67,15 @@ def _check(ranges: Sequence[tuple[int, int]], owner: Sequence[int], kind: str) -
 def word_map(utterance: Utterance, bpe: BpeTokenizer) -> tuple[Encoded, WordMap]:
     """BPE pieces of `utterance.plain` and the map of its words to pieces and phonemes.
 
-    Each word and each sign is encoded on its own, which gives the pieces of the whole text because the
-    tokenizer never merges across words. Unknown characters keep their place as `unk_id`.
+    Each word and each sign is encoded separately. The result is that of the whole text, because the tokenizer
+    never merges across words. Unknown characters keep their place as `unk_id`.
 
     Raises:
-        UserError: an utterance built from bare phonemes: it has no letters for BPE.
+        UserError: the utterance was built from phonemes alone and has no letters.
     """
     if not any(w.text in utterance.plain for w in utterance.words[:1]):
         raise UserError(
-            "this utterance has phonemes but no text", hint="give the text, or use a phoneme-only model"
+            "this utterance has phonemes but no text", hint="pass the text, or use a phoneme-only model"
         )
     parts = _parts(utterance)
     ids: list[int] = []
@@ -90,7 +89,7 @@ def word_map(utterance: Utterance, bpe: BpeTokenizer) -> tuple[Encoded, WordMap]
         if part in PUNCTUATION:
             owner.extend([NO_WORD] * len(encoded.ids))
         else:
-            if not encoded.ids:  # the tokenizer's normalizer left nothing: the word keeps one unknown piece
+            if not encoded.ids:  # the tokenizer's normalizer removed everything: one unknown piece is left
                 ids.append(bpe.unk_id)
                 unknown.append(part)
             owner.extend([len(ranges)] * (len(ids) - start))

@@ -1,12 +1,12 @@
-"""Russian numbers, dates, times and money written as ru-normalizr reads them best."""
+"""Russian numbers, dates, times and money, rewritten as ru-normalizr reads them best."""
 
 from __future__ import annotations
 
 import re
 
+from intona.text.languages.russian import letters
+from intona.text.languages.russian.abbreviations import CASES
 from intona.text.numerals import DIGITS_RU, cardinal, ordinal
-from intona.text.verbalize_ru import letters
-from intona.text.verbalize_ru.abbreviations import CASES
 
 _LONG = re.compile(r"\d{16,}")
 _DASH = "[–—-]"
@@ -55,7 +55,7 @@ _PERCENT_ADJECTIVE = re.compile(
 )
 _MOBILE = re.compile(r"(?<![\d+(.,])8[\s-]?\(?(9\d\d)\)?[\s-]?(\d{3})[\s-]?(\d{2})[\s-]?(\d{2})(?!\d)")
 _LOCAL_NUMBER = re.compile(r"(?<![\d-])(\d{3})-(\d{2})-(\d{2})(?![\d-])")
-# "2 тетради": the form is also a dative, and ru-normalizr takes it for "во второй тетради".
+# "2 тетради": the form is also a dative, so ru-normalizr reads "во второй тетради".
 _SOFT_NOUN = re.compile(r"(?<![\d.,:/-])(?:([А-Яа-яЁё]+)\s+)?(?<!\d)(\d*[234])\s+([а-яё]+и)(?!\w)")
 _BY = re.compile(r"(?<=\d)\s?[xхXХ]\s?(?=\d)")
 _FIXED = {"24/7": "двадцать четыре на семь", "50/50": "пятьдесят на пятьдесят"}
@@ -77,7 +77,7 @@ _MASCULINE = {"ый": ("й", "n"), "ого": ("го", "g"), "ому": ("му", "
 
 
 def prepare(text: str) -> str:
-    """Digits so that ru-normalizr reads them rightly; what it would not, in words."""
+    """Numbers in the form that ru-normalizr reads correctly; those it does not read, in words."""
     text = _LONG.sub(lambda m: " ".join(DIGITS_RU[int(d)] for d in m[0]), text)
     text = _MINUS.sub("-", text)
     text = re.sub(r"(?<![\w.,])[.,](?=\d)", "0.", text)
@@ -126,7 +126,7 @@ def _dotted(day: str, month: str, year: str) -> str:
 
 
 def _clock(m: re.Match[str]) -> str:
-    """ "9:30" as "9 ч 30 мин", which ru-normalizr puts into the right case."""
+    """ "9:30" as "9 ч 30 мин", which ru-normalizr inflects correctly."""
     out = f"{int(m[1])} ч"
     if int(m[2]) or m[3]:
         out += f" {int(m[2])} мин"
@@ -134,14 +134,14 @@ def _clock(m: re.Match[str]) -> str:
 
 
 def _school_year(m: re.Match[str]) -> str:
-    """ "2023/24 учебном году": both years by the case of the adjective behind them."""
+    """ "2023/24 учебном году": both years in the case of the adjective after them."""
     case = _MASCULINE[m[4]][1]
     first, second = (ordinal(m[1] + year, "ru", gender="m", case=case) for year in (m[2], m[3]))
     return f"{first} — {second} "
 
 
 def _century(m: re.Match[str]) -> str:
-    """Arabic centuries ("17–18 вв.") as Roman ones, which ru-normalizr knows to be centuries."""
+    """Centuries in Arabic digits ("17–18 вв.") as Roman numerals, which ru-normalizr knows."""
     first = f"{_to_roman(int(m[1]))}–" if m[1] and int(m[1]) else ""
     return f"{first}{_to_roman(int(m[2]))} {m[3]}" if int(m[2]) else m[0]
 
@@ -157,7 +157,7 @@ def _fraction(m: re.Match[str]) -> str:
 
 
 def _soft_noun(m: re.Match[str]) -> str:
-    """ "2 тетради", "3 пути" with the numeral in the nominative; left alone behind a preposition."""
+    """ "2 тетради", "3 пути" with the numeral in the nominative; unchanged after a preposition."""
     if (m[1] or "").lower() in CASES or (len(m[2]) > 1 and m[2][-2] == "1"):
         return m[0]
     for parse in letters.morphology().parse(m[3]):

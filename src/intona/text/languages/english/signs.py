@@ -20,7 +20,7 @@ _GREEK = {
     "ρ": "rho", "σ": "sigma", "τ": "tau", "υ": "upsilon", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
     "µ": "mu",
 }  # fmt: skip
-# One sign, or two of the same at most: a row of them ("=====") is decoration and has no reading.
+# A sign, once or twice: a longer row ("=====") is decoration and has no reading.
 _SIGN = re.compile(r"(?P<row>([^\w\s])\2{2,})|[" + re.escape("".join(_WORDS)) + "]")
 _GREEK_LETTER = re.compile(r"(?<![α-ωΑ-Ωά-ώ])[α-ωΑ-Ωµ](?![α-ωΑ-Ωά-ώ])")
 _HASH = re.compile(r"#(?=\w)")
@@ -42,7 +42,7 @@ _POWER = re.compile(r"(?<=[\w)])\s?\^\s?\(?(-?)(\d{1,9})\)?")
 
 
 def prepare(text: str) -> str:
-    """Superscripts as `^2`, fraction characters as `1/2`, signs that only mean something before a number."""
+    """Superscripts as `^2`, fraction characters as `1/2`, and signs whose meaning depends on a number."""
     text = _ABOUT.sub("about ", text)
     text = _SUBSCRIPT.sub(" ", text)
     text = _COMPARED.sub(_compared, text)
@@ -67,7 +67,7 @@ def _superscript(m: re.Match[str]) -> str:
 
 
 def exponents(text: str, *, bare: bool = False) -> str:
-    """ "x^2" is x squared, "10^-6" ten to the power of minus six; `bare`: the exponent stands alone."""
+    """ "x^2" is x squared, "10^-6" ten to the power of minus six; `bare`: for an exponent alone."""
     if bare:
         return _EXPONENT.sub(_power, text)
     return _POWER.sub(_power, text) if "^" in text else text

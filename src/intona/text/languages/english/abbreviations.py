@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from intona.text.verbalize_en.tables import LETTERED, STARTERS, TIME_WORDS
+from intona.text.languages.english.tables import LETTERED, STARTERS, TIME_WORDS
 
 MONTHS = {
     "Jan": "January", "Feb": "February", "Mar": "March", "Apr": "April", "Jun": "June", "Jul": "July",
@@ -46,7 +46,7 @@ FINAL = {
     "a.m": "A M", "p.m": "P M", "A.M": "A M", "P.M": "P M", "a.k.a": "A K A", "Ph.D": "P H D",
     "B.Sc": "B S C", "M.Sc": "M S C",
 }  # fmt: skip
-LOOSE = frozenset(("etc", "a.m", "p.m", "A.M", "P.M"))  # a capital of any word but a name of time starts one
+LOOSE = frozenset(("etc", "a.m", "p.m", "A.M", "P.M"))  # any capitalized word but a name of time starts one
 
 
 def _alternatives(table: dict[str, str]) -> str:
@@ -125,7 +125,7 @@ def verbalize(text: str) -> str:
     text = _DAY.sub(lambda m: _DAYS[m[1]], text)
     text = _DOCTORATES.sub(lambda m: " ".join(re.findall("[A-Za-z]", m[0])[:-1]).upper() + "'s", text)
     text = _DOTTED_NAME.sub(lambda m: m[1].replace(".", " "), text)
-    text = _INITIAL.sub(_initial, text)  # before others leave single letters behind: "P M. Then"
+    text = _INITIAL.sub(_initial, text)  # before the next rules produce single letters: "P M. Then"
     text = _FINAL.sub(_final, text)
     return _DOTTED.sub(_dotted, text)
 

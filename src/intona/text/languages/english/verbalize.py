@@ -2,13 +2,13 @@
 
 Each module spells out one kind. The order matters: addresses and telephone numbers come before the rules for
 numbers would take their dots and hyphens; Roman numerals become digits before abbreviations ("Vol. IV") and
-initials are read; units come before acronyms ("16 GB"). A symbol without a reading stays in the text.
+initials are read; units come before acronyms ("16 GB"). A symbol without a reading is left in the text.
 """
 
 from __future__ import annotations
 
+from intona.text.languages.english import abbreviations, addresses, dates, letters, numbers, quantities, signs
 from intona.text.numerals import PLAIN, ascii_digits, cardinal
-from intona.text.verbalize_en import abbreviations, addresses, dates, letters, numbers, quantities, signs
 
 
 def verbalize(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Those that a text may end with; longer ones have a letter or a digit before them.
+# Abbreviations that may end a text.
 FINAL = "др|пр|см|гг?|вв?|ул|стр|рис|гл|им|тел|тыс|руб|коп|проф|акад|напр|чел|шт|кв|обл|просп|пер|ред|сб|вс"
 
 _WORD = "А-Яа-яЁё"
@@ -23,7 +23,7 @@ _NOUNS = {
 _NOUN = re.compile(
     rf"(?i:(?<![{_WORD}])(?:([{_WORD}]+)\.?\s+)?(?<![{_WORD}])({'|'.join(_NOUNS)})\.:?\s?(?=[№\dIVX+(]))"
 )
-# The form that a word before a noun asks for.
+# The case (index into the forms) that each of these words requires.
 CASES = {
     "из": 1, "от": 1, "до": 1, "без": 1, "около": 1, "для": 1, "у": 1, "после": 1, "кроме": 1, "более": 1,
     "менее": 1, "свыше": 1, "к": 2, "ко": 2, "по": 2, "см": 3, "смотри": 3, "смотрите": 3, "через": 3, "с": 4,
@@ -81,7 +81,7 @@ _BORN = re.compile(r"(?<![\w.])(?:(род)|ум)\.(?=\s?(?:в\s|\d))")
 
 
 def expand(text: str) -> str:
-    """The abbreviations of this module in full; a full stop that also ends the sentence stays."""
+    """The abbreviations of this module in full. A full stop that also ends the sentence is kept."""
     if "." in text or "/" in text or "-" in text:
         text = _AVENUE.sub("проспект", text)
         text = _BORN.sub(lambda m: "родился" if m[1] else "умер", text)
@@ -113,7 +113,7 @@ def _spoons(m: re.Match[str]) -> str:
 
 def _plain(m: re.Match[str]) -> str:
     word = m[0] if m[0] in _PLAIN else m[0].lower()
-    if word not in _PLAIN:  # "КОм": written as no table has it
+    if word not in _PLAIN:  # "КОм": no such spelling
         return m[0]
     rest = m.string[m.end() :].lstrip()
     ends = word.endswith(".") and word not in _BEFORE_A_NAME and (not rest or rest[0].isupper())

@@ -1,4 +1,4 @@
-"""Sentence boundaries of Russian: razdel, and corrections where it was measured to be wrong.
+"""Sentence boundaries of Russian: razdel, corrected where it was measured to be wrong.
 
 razdel (https://github.com/natasha/razdel) never ends a sentence after some abbreviations and initials ("5 см.
 Потом", "угол А. Затем") and ends one after others ("табл. 5").
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from intona.text.verbalize_en.tables import words
+from intona.text.symbols import words
 
-# Characters that razdel sees at a time: its work grows with the square of a run without an end.
+# Characters per call of razdel, whose time is quadratic in a run without a sentence end.
 _WINDOW = 4000
-# Russian words that begin a sentence after an abbreviation or a letter that may as well go on.
+# Russian words that begin a sentence after an abbreviation or a letter that need not end one.
 _STARTERS = words(
     """
     а без более в вам вас ваш весь во вот все всё вскоре вы где да даже для до его ее её если есть ещё еще
@@ -92,7 +92,7 @@ def _razdel(text: str) -> Iterator[str]:
         sentences = [s.text for s in sentenize(window)]
         at += len(window)
         if at < len(text) and len(sentences) > 1:
-            # The last one may go on after the window. One that fills it is cut at `max_chars` anyway.
+            # The last one may continue after the window. (One as long as the window is cut later anyway.)
             at -= len(window) - len(window.rstrip()) + len(sentences.pop())
         yield from sentences
 
@@ -114,7 +114,7 @@ def _parted(sentence: str) -> Iterator[str]:
 
 
 def _starts(text: str, at: int = 0) -> bool:
-    """Whether the word at `at` is one that begins sentences, and no initial."""
+    """Whether the word at `at` is one that begins sentences, and not an initial."""
     m = _WORD.match(text, at)
     return (
         m is not None

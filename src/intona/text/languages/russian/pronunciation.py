@@ -1,18 +1,17 @@
-"""Russian letters to IPA, given the stressed vowel: palatalisation, voicing, reduction.
+"""Russian letters to IPA for a known stress: palatalisation, voicing, vowel reduction.
 
-Why not espeak-ng's phones here: version 1.51 drops the softness of "ль" and "нь" before a consonant and the
-[j] of "-аёт-", reduces vowels by rules of its own, and cannot be told the stress. Given the stress, Russian
-spelling is nearly regular, so the rules below are short; espeak-ng still supplies the stress of words that
-carry no mark. Sources: Avanesov's orthoepy as summed up in any phonetics course (akanye, ikanye, final
-devoicing, regressive assimilation).
+These rules replace the phones of espeak-ng: version 1.51 drops the softness of "ль" and "нь" before a
+consonant and the [j] of "-аёт-", reduces vowels differently, and does not accept the stress as an input. With
+the stress known, Russian spelling is nearly regular, so the rules are short. Source: Avanesov's orthoepy as
+summarized in phonetics courses (akanye, ikanye, final devoicing, regressive assimilation).
 """
 
 from __future__ import annotations
 
 import re
 
-from intona.text.loanwords import respelled
-from intona.text.normalize import RU_VOWELS
+from intona.text.languages.russian.loanwords import respelled
+from intona.text.symbols import RU_VOWELS
 
 SOFTENS = frozenset("еёиюяь")
 IOTATED = {"е": "е", "ё": "о", "ю": "у", "я": "а"}
@@ -38,7 +37,7 @@ VOICE = {
 VOICED, VOICELESS = frozenset(DEVOICE) | {"ɣ"}, frozenset(VOICE)
 STRESSED = {"а": "a", "о": "o", "у": "u", "ы": "ɨ", "и": "i", "э": "ɛ", "е": "e"}
 
-# Prepositions, conjunctions and particles that lean on a neighbour: no stress of their own.
+# Clitics: prepositions, conjunctions and particles, which are not stressed.
 PROCLITICS = frozenset(
     [
         "в",
@@ -76,7 +75,7 @@ PROCLITICS = frozenset(
     ]
 )
 ENCLITICS = frozenset(["же", "ж", "ли", "ль", "бы", "б", "ка", "то", "таки"])
-# Final voicing of these follows the next word ("из дома" with z, "в парке" with f).
+# The voicing of their last consonant depends on the next word ("из дома" with z, "в парке" with f).
 LEANING = frozenset(["в", "к", "с", "об", "от", "из", "над", "под", "без"])
 
 LETTERS = {
@@ -109,7 +108,7 @@ def phones(word: str, stress: int | None, *, following: str = "") -> tuple[str, 
     Args:
         word: Cyrillic letters only (others are skipped).
         stress: ordinal of the stressed vowel letter, or None for an unstressed clitic.
-        following: first phone of the next word; it decides the last consonant of a word in LEANING.
+        following: first phone of the next word; the last consonant of a word in LEANING depends on it.
     """
     word = respelled(word.lower())
     for pattern, to in _RESPELL:
@@ -119,7 +118,7 @@ def phones(word: str, stress: int | None, *, following: str = "") -> tuple[str, 
     if stress is not None and stress >= n_vowels:
         stress = n_vowels - 1 if n_vowels else None
     out: list[str] = []
-    soft = False  # softness of the consonant before
+    soft = False  # whether the consonant before is soft
     seen = 0
     for i, ch in enumerate(word):
         previous = word[i - 1] if i else ""
@@ -157,7 +156,7 @@ def phones(word: str, stress: int | None, *, following: str = "") -> tuple[str, 
 def _vowel(
     ch: str, where: int | None, soft: bool, *, initial: bool, hiatus: bool, left: int, ending: str
 ) -> str:
-    """One vowel; `where` is its distance from the stress (negative before it), None in a clitic."""
+    """One vowel. `where` is its distance from the stress, negative before it; None in a clitic."""
     v = IOTATED.get(ch, ch)
     if v == "и" and not soft and not initial:
         v = "ы"  # after ж, ш, ц
@@ -182,7 +181,7 @@ def _vowel(
 
 
 def _assimilate(out: list[str], word: str, following: str) -> list[str]:
-    """Voicing and softness flow leftwards through consonant clusters."""
+    """Voicing and softness, which spread from right to left through consonant clusters."""
     trigger = ""  # "voiced" or "voiceless" obstruent to the right, "" for none
     after_soft = ""  # the soft phone to the right
     last = following.removeprefix("ˈ").removesuffix("ʲ")
@@ -198,7 +197,7 @@ def _assimilate(out: list[str], word: str, following: str) -> list[str]:
                 core = DEVOICE.get(core, core)
             elif trigger == "voiced":
                 core = VOICE.get(core, core)
-            # [v] follows its neighbour but does not command one: "твой" keeps its t.
+            # [v] assimilates but does not cause assimilation: "твой" keeps its t.
             trigger = "" if core == "v" else "voiced" if core in VOICED else "voiceless"
         else:
             trigger = ""

@@ -7,6 +7,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
+from intona.text.once import once
+
 
 def _names(letters: str, names: str) -> dict[str, str]:
     return dict(zip(letters, names.split(), strict=True))
@@ -18,9 +20,9 @@ NAMES = {
     **_names("уфхцчшщыэюя", "у эф ха цэ че ша ща ы э ю я"),
     **{"ё": "ё", "й": "и краткое", "ъ": "твёрдый знак", "ь": "мягкий знак"},
 }
-# Inside an acronym "л" is эл, and vowels carry a mark: a lone "а" or "у" would be taken for a clitic.
+# Inside an acronym "л" is эл, and vowels carry a mark: a single "а" or "у" would be read as a clitic.
 _SPELLED = NAMES | {"л": "эл", "й": "и"} | {v: f"+{v}" for v in "аеиоуыэюя"}
-# Acronyms that people do not read as their letters suggest; the mark is where the stress falls.
+# Acronyms that are not read by the names of their letters; `+` marks the stress.
 _ACRONYMS = {
     "США": "сэ шэ +а", "ООН": "о+он", "ОАЭ": "о а +э", "АЭС": "а э +эс", "ООО": "о о +о", "ПАО": "п+ао",
     "ЗАО": "з+ао", "ФСБ": "эф эс б+э", "ФБР": "фэ бэ +эр", "ФРГ": "фэ эр г+э", "ФИО": "ф+ио", "ТЭЦ": "тэц",
@@ -31,11 +33,11 @@ _ACRONYMS = {
     "ИП": "и п+э", "УК": "у к+а", "ЭКГ": "э ка г+э", "НЛО": "эн эл +о", "ЕГЭ": "ег+э", "ОГЭ": "ог+э",
     "МИД": "мид", "ЗАГС": "загс", "ТАСС": "тасс", "ЦРУ": "цэ эр +у", "ВУЗ": "вуз", "НАТО": "н+ато",
 }  # fmt: skip
-# Labels that tell ru-normalizr to read the number behind them digit by digit.
+# Labels after which ru-normalizr reads a number digit by digit.
 _LABELS = frozenset(["ИНН", "КПП", "ОГРН", "БИК", "СНИЛС"])
 _SPELLABLE = re.compile(r"(?<![\w+])(?<!\d )[А-ЯЁ]{2,6}(?![\w+])")  # after a number it is a unit
 _VOWELS = frozenset("АЕЁИОУЫЭЮЯ")
-# A capital alone is a letter after these words, before a sign or at the end, and anywhere inside a sentence.
+# A single capital is a letter before a sign, at the end, and anywhere inside a sentence.
 _ALONE = re.compile(r"(?<![\w+.'-])(?<!\d )([А-ЯЁ])(?![\w+.'\u0301-])(?=(\s*[^\s\w]|\s*$)?)")
 _WITH_NUMBER = re.compile(r"(?<![\w+.])([А-ЯЁ])-?(?=\d)")
 _INITIALS = re.compile(r"(?<![\w+])([А-ЯЁ])\.\s?(?:([А-ЯЁ])\.\s?)?(?=([А-ЯЁ][а-яё]+))")
@@ -47,7 +49,7 @@ _LATIN_NAMES = {
     **_names("abcdefghijklm", "эй би си ди и эф джи эйч ай джей кей эл эм"),
     **_names("nopqrstuvwxyz", "эн оу пи кью ар эс ти ю ви даблъю экс уай зед"),
 }
-# A lone small letter is a variable or a vitamin: the names that Russian mathematics gives them.
+# A single small letter is a variable or a vitamin: their names in Russian mathematics.
 VARIABLES = {
     **_names("abcdefghijklm", "а бэ цэ дэ е эф гэ аш и йот ка эль эм"),
     **_names("nopqrstuvwxyz", "эн о пэ ку эр эс тэ у вэ дубль-вэ икс игрек зет"),
@@ -65,7 +67,7 @@ _LATIN_PIECE = re.compile("|".join(k for k, _ in _LATIN))
 _LATIN_TO = dict(_LATIN)
 _LATIN_WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
 _LOOKALIKE = str.maketrans("aceopxykmtbhABCEHKMOPTXY", "асеорхукмтвнАВСЕНКМОРТХУ")
-# Names that every reader knows, where spelling rules would fail.
+# Well-known names for which the spelling rules would fail.
 _KNOWN = {
     "android": "андр+оид", "api": "эй пи ай", "apple": "эпл", "bluetooth": "блют+ус", "bmw": "бэ эм вэ",
     "chatgpt": "чат джи пи ти", "com": "ком", "email": "им+ейл", "e-mail": "им+ейл", "excel": "экс+ель",
@@ -95,24 +97,24 @@ _VITAMIN = re.compile(r"(?i:(?<=витамин )|(?<=витамина )|(?<=ви
 
 
 def spell(word: str) -> str:
-    """The letters of a Cyrillic word by name; the last one has the stress."""
+    """The names of the letters of a Cyrillic word; the last one is stressed."""
     return " ".join(_SPELLED[c] for c in word.lower())
 
 
 def acronyms(text: str) -> str:
-    """Acronyms as people pronounce them, capitals that are ordinary words as those words."""
+    """Acronyms as they are pronounced; ordinary words in capitals are read as words."""
     return _SPELLABLE.sub(lambda m: acronym(m[0]), text)
 
 
 @lru_cache(maxsize=4096)
 def acronym(word: str) -> str:
-    """The reading of a word in capitals: a known one, an ordinary word, letters, or as it is written."""
+    """The reading of a word in capitals: from the table, as a word, or by its letters."""
     if word in _ACRONYMS:
         return _ACRONYMS[word]
     if word in _LABELS or _is_ordinary(word.lower()):
         return word
     letters = spell(word)
-    # Whether one with vowels is a word (ЮНЕСКО) or spelled (МГУ) is ru-normalizr's call.
+    # ru-normalizr knows whether one with vowels is a word (ЮНЕСКО) or spelled (МГУ).
     spelled = not _VOWELS & set(word) or " " in normalizer().normalize(word)
     return letters if spelled else word.capitalize()
 
@@ -122,7 +124,7 @@ def _is_ordinary(word: str) -> bool:
     return likeliest.is_known and "Abbr" not in likeliest.tag
 
 
-@lru_cache(maxsize=1)
+@once
 def morphology() -> Any:
     """pymorphy3's analyzer with the Russian dictionary."""
     import pymorphy3
@@ -130,15 +132,15 @@ def morphology() -> Any:
     return pymorphy3.MorphAnalyzer(lang="ru")
 
 
-@lru_cache(maxsize=2)
+@once
 def normalizer(*, roman: bool = False) -> Any:
-    """ru-normalizr as the front end uses it; looking for Roman numerals takes half of its time."""
+    """ru-normalizr with the options of the front end. Half of its time is the search for Roman numerals."""
     from ru_normalizr import NormalizeOptions, Normalizer
 
     options = NormalizeOptions.tts(
         letter_vowel_mode="single",
         initials_pause_mode="preserve",
-        enable_latinization=False,  # ours is nearer to how Russians say Latin names
+        enable_latinization=False,  # `latin` is closer to how Russians pronounce Latin names
         enable_first_word_decap=False,
         remove_links=False,  # nothing is dropped
         enable_roman_normalization=roman,
@@ -147,9 +149,9 @@ def normalizer(*, roman: bool = False) -> Any:
 
 
 def initials(text: str) -> str:
-    """ "А. С. Пушкин", "Л.Толстой" by the names of the letters.
+    """ "А. С. Пушкин", "Л.Толстой" with the names of the letters.
 
-    A single initial before a space is one only if a name follows, for "угол А. Затем" ends a sentence.
+    A single letter before a space is an initial only if a name follows: "угол А. Затем" ends a sentence.
     """
     text = re.sub(r"(?<!\w)Дж\.\s?(?=[А-ЯЁ])", "дж+ей ", text)
     text = re.sub(r"(?<!\w)([А-ЯЁ])\.-(?=[А-ЯЁ]\.)", r"\1. ", text)  # Ж.-Ж. Руссо
@@ -176,7 +178,7 @@ def _is_name(word: str) -> bool:
 
 
 def shouted(text: str) -> str:
-    """Three words in capitals or more: the ordinary ones in small letters, so that none is spelled."""
+    """Three or more words in capitals: ordinary words in lower case, so that they are not spelled."""
 
     def lower(m: re.Match[str]) -> str:
         words = re.findall(r"[А-ЯЁ]+", m[0])
@@ -188,12 +190,12 @@ def shouted(text: str) -> str:
 
 
 def letters_with_numbers(text: str) -> str:
-    """ "Т-34", "А4": the letter by its name, apart from the number."""
+    """ "Т-34", "А4": the name of the letter, separated from the number."""
     return _WITH_NUMBER.sub(lambda m: _SPELLED[m[1].lower()] + " ", text)
 
 
 def single_letters(text: str) -> str:
-    """A capital that stands alone as a letter by its name: "вариант Б", "Ж". "В доме" is a preposition."""
+    """Single capitals as names of letters: "вариант Б", "Ж". The capital in "В доме" is a preposition."""
 
     def read(m: re.Match[str]) -> str:
         starts = not re.search(r"\w", m.string[: m.start()]) or m.string[: m.start()].rstrip()[-1] in ".!?…"
@@ -209,7 +211,7 @@ def single_letters(text: str) -> str:
 
 
 def latin_text(text: str) -> str:
-    """Everything Latin in a Russian text in Cyrillic letters: formulas, variables, acronyms, words."""
+    """A Russian text with its Latin words, acronyms and variables in Cyrillic letters."""
     text = "".join(unicodedata.normalize("NFKD", c) if "À" <= c <= "ɏ" else c for c in text)
     text = re.sub("(?<=[A-Za-z])[\u0300-\u036f]+", "", text)
     text = _KNOWN_WORD.sub(lambda m: _KNOWN[m[0].lower()], text)
@@ -229,7 +231,7 @@ def formulas(text: str) -> str:
 
 @lru_cache(maxsize=16384)
 def latin(word: str) -> str:
-    """A Latin word in Cyrillic letters, roughly as a Russian speaker reads it; acronyms letter by letter."""
+    """A Latin word in Cyrillic letters, roughly as Russian speakers read it; acronyms are spelled."""
     if len(word) == 1 and word.islower():
         return VARIABLES[word]
     if word.isupper() and len(word) <= 5:
@@ -241,7 +243,7 @@ def latin(word: str) -> str:
 
 
 def _mixed(text: str) -> str:
-    """Latin look-alikes inside a Cyrillic word ("мoлоко") become Cyrillic."""
+    """Latin letters that look Cyrillic, inside a Cyrillic word ("мoлоко"), as Cyrillic ones."""
 
     def cyrillic(m: re.Match[str]) -> str:
         word = m[0]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from intona.text.languages.english.abbreviations import ends_sentence, next_word
+from intona.text.languages.english.numbers import FRACTION, NUMBER, read
+from intona.text.languages.english.tables import NOT_NOUNS
 from intona.text.numerals import cardinal
-from intona.text.verbalize_en.abbreviations import ends_sentence, next_word
-from intona.text.verbalize_en.numbers import FRACTION, NUMBER, read
-from intona.text.verbalize_en.tables import NOT_NOUNS, words
+from intona.text.symbols import words
 
 _MONEY = {
     "$": ("dollar", "dollars", "cent", "cents"), "€": ("euro", "euros", "cent", "cents"),
@@ -30,7 +31,7 @@ _MAGNITUDES = {
 _SCALE = (
     r"\s?(?:hundred|thousand|million|billion|trillion)\b|\s?(?:mn|mln|[Bb]n|trn|tn)(?!\w)|[kKmMbBT](?!\w)"
 )
-# Singular names; a name that ends in "/" has no plural of its own.
+# Singular names; a name that ends in "/" has the same plural.
 _UNITS = {
     "km": "kilometer", "m": "meter", "cm": "centimeter", "mm": "millimeter", "nm": "nanometer",
     "µm": "micrometer", "μm": "micrometer", "um": "micrometer", "mi": "mile", "yd": "yard", "yds": "yard",
@@ -94,7 +95,7 @@ _LONE = re.compile(
     rf"(?<![\w°])((?:(?:in|per|to|from|each|a|of|or|and)\s|\(|/)?)"
     rf"({_NAMES}){_POWER}(?:/({_PER_NAMES}){_POWER})?(?![\w°^]|'\w)"
 )
-# Units that are no words and no acronyms without a number.
+# Units that are neither words nor acronyms without a number.
 _CLEAR_UNITS = words("km cm kg mg kWh MWh mph rpm GHz MHz kHz Hz kW °C °F ml mL kPa hPa dB mmHg")
 _SINGLE = words("m s l h t g W V L")
 _NAME_AFTER = re.compile(r"\s[A-Z]")
@@ -140,7 +141,7 @@ def _in_words(number: str, scale: str | None, sign: str, *, singular: bool) -> s
 
 
 def _amount(m: re.Match[str]) -> str:
-    if m[3]:  # "$5 to 10 million" was read before; here the second number has another unit
+    if m[3]:  # not "$5 to 10 million", which is read by then: the second number has another unit
         return f"{_in_words(m[2], None, m[1], singular=False)}{m[3]}{m[4]}{m[5] or ''}"
     return _in_words(m[2], m[5], m[1], singular=_is_adjective(m, m.end()) or bool(m[6])) + " " * bool(m[6])
 

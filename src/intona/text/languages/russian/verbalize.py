@@ -1,19 +1,19 @@
 """Everything in a Russian text that is not a word, as words: numbers, dates, units, abbreviations, acronyms.
 
-The grammar (case, gender, number) is ru-normalizr's, which inflects by pymorphy3's dictionary. The rules of
-this package put its input right where it measures worse (`numbers`, `abbreviations`) and read what it
-does not: acronyms, single letters, Latin words (`letters`). A text of plain words and punctuation passes
-unchanged and loads nothing.
+Case, gender and number are up to ru-normalizr, which inflects with pymorphy3's dictionary. The rules of this
+package rewrite its input where that was measured to be better (`numbers`, `abbreviations`), and they read
+what it does not: acronyms, single letters, Latin words (`letters`). A text of only words and punctuation
+passes unchanged and loads nothing.
 """
 
 from __future__ import annotations
 
 import re
 
+from intona.text.languages.russian import abbreviations, letters, numbers
 from intona.text.numerals import cardinal, signs
-from intona.text.verbalize_ru import abbreviations, letters, numbers
 
-CHUNK = 600  # characters that ru-normalizr gets at once: its time grows faster than the length
+CHUNK = 600  # characters per call of ru-normalizr, whose time grows faster than linearly
 # Symbols with a reading; any other is reported as unreadable.
 READABLE = frozenset("$%&*+-<=>^~¢£¥§°±²³¹¼½¾×÷‰‱⁰⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉₦₩₪₫€₱₴₸₹₺₽№⅓⅔⅛⅜⅝⅞∂∏∑−∓√∞∩∪∫≈≠≤≥@#|⁻`")
 
@@ -71,7 +71,7 @@ def _inflected(text: str) -> str:
 
 
 def _leftovers(text: str) -> str:
-    """What ru-normalizr left: Latin words, letters, digits and signs."""
+    """What ru-normalizr leaves: Latin words, letters, digits and signs."""
     if re.search("[A-Za-zÀ-ɏ]", text):
         text = letters.latin_text(text)
     text = letters.acronyms(letters.single_letters(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from intona.text.numerals import DIGITS_EN, cardinal
-from intona.text.verbalize_en.tables import words
+from intona.text.symbols import words
 
 LIKELY = re.compile(r"[@/\\+]|[^\W_]\.[^\W_]|\d[-)]|\bv\d|\b0\d\d", re.I)
 _SIGNS = {
@@ -83,7 +83,7 @@ def verbalize(text: str) -> str:
 
 
 def spell(address: str) -> str:
-    """An address as it is dictated: "dot", "at", "slash"; parts that are no words by their letters."""
+    """An address as it is dictated: "dot", "at", "slash"; parts that are not words are spelled."""
     return " ".join(filter(None, map(_part, _WORD.findall(address))))
 
 

@@ -1,7 +1,7 @@
 """Russian loanwords with a hard consonant before "е" (шоссе, отель); "ё" where the spelling leaves it out.
 
-Spelling does not show either. The stems below are written as they sound, "э" after the hard consonant, after
-the orthoepic norm (Borunova, Vorontsova, Es'kova); where both readings are normal, the more usual one.
+Spelling shows neither. The stems below are written as they sound, with "э" after the hard consonant. They
+follow the orthoepic norm (Borunova, Vorontsova, Es'kova); of two accepted readings, the more usual one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from intona.text.verbalize_ru.letters import morphology
+from intona.text.languages.russian.letters import morphology
 
 # Whole families: whatever follows the stem.
 _STEMS = """
@@ -28,7 +28,7 @@ _STEMS = """
 тэндэнц тэндэр тэннис тэрмос тэт-а-тэт уик-энд флобэр фонэти фортэпиан фрэнд хай-тэк хедж хостэл хэштэг
 цитадэл чартэр шатэн шедэвр шимпанзэ шоссэ штэпсэл экстрасэнс экстэрн эстэт юнэско
 """
-# Hard in these forms alone: the stem by itself would catch another word (тесто, кафель, сеть).
+# Hard in these forms only: the stem alone would also match other words (тесто, кафель, сеть).
 _ALONE = """
 амбрэ безэ бидэ дэнди каратэ карэ кафэ кюрэ лэди пюрэ рэлэ тирэ филэ шалэ
 """
@@ -63,19 +63,19 @@ _HARD = re.compile(
 
 @lru_cache(maxsize=65536)
 def respelled(word: str) -> str:
-    """A word in small letters with "э" where the consonant before it is hard."""
+    """A lower-case word with "э" for "е" after a hard consonant."""
     m = _HARD.match(word)
     if m is None:
         return word
     return word[: m.start("stem")] + _SOUNDS[m["stem"].replace("э", "е")] + word[m.end("stem") :]
 
 
-# Both spellings are words, and the one with "е" is nearly always meant.
+# Both spellings are words; the one with "е" is far more frequent.
 _KEEPS_E = frozenset(["небо", "все", "совершенный", "нем", "чем", "тем", "всем", "берет", "падеж"])
 
 
 def with_yo(word: str) -> str:
-    """A word with "ё" for "е" where the dictionary knows no other spelling; a marked word as it is."""
+    """A word with "ё" for "е" if that is its only spelling in the dictionary; marked words are unchanged."""
     if "е" not in word or "+" in word or "ё" in word:
         return word
     restored = _with_yo(word.lower())

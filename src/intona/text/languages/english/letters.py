@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from intona.text.verbalize_en.abbreviations import next_word
-from intona.text.verbalize_en.tables import (
+from intona.text.languages.english.abbreviations import next_word
+from intona.text.languages.english.tables import (
     AMBIGUOUS,
     HEADINGS,
     LETTERED,
@@ -13,8 +13,8 @@ from intona.text.verbalize_en.tables import (
     RULERS,
     SPELLED,
     WORD_ACRONYMS,
-    words,
 )
+from intona.text.symbols import words
 
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _VALID = re.compile("M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
@@ -43,8 +43,8 @@ _AMPERSAND = re.compile(r"(?<!\w)([A-Z]{1,3})\s?&\s?([A-Z]{1,3})(s?)(?![A-Za-z])
 _ACRONYM = re.compile(r"(?<![^\W\d_]['-])(?<![\w+])(([A-Z]{2,10})(s|'s|s')?)(?:(-)(?=[A-Za-z])|(?!\w))")
 _INNER_ACRONYM = re.compile(r"(?<=[a-z])-([A-Z]{2,5})(?![\w-])")
 _ARTICLE = re.compile(r"(?<![\w'])([^\W\d_]{2,20}) A(?= [A-Z][A-Za-z])")
-# Given names of today: "John Smith III", but "Thomas I" is no ruler.
-_GIVEN_NAMES = words(
+# First names of ordinary people, too: "Thomas I" need not be a ruler.
+_FIRST_NAMES = words(
     "Thomas Samuel Daniel Walter Arthur Hugh Harry Frank Howard Roger Ralph Donald Kenneth Eric"
 )
 _VOWEL = re.compile("[AEIOUY]")
@@ -59,7 +59,7 @@ _CODAS = re.compile(
 
 
 def value(numeral: str) -> int | None:
-    """The number that a Roman numeral in capitals stands for, None when it is none."""
+    """The value of a Roman numeral in capitals, None if it is not one."""
     if not numeral or not _VALID.fullmatch(numeral):
         return None
     digits = [_VALUES[c] for c in numeral]
@@ -93,7 +93,7 @@ def _ruler(m: re.Match[str]) -> str:
     name = m[1].strip()
     if number is None or (name == "Malcolm" and m[2] == "X"):
         return m[0]
-    if m[2] == "I" and (name in _GIVEN_NAMES or _NOT_I.match(m.string, m.end())):
+    if m[2] == "I" and (name in _FIRST_NAMES or _NOT_I.match(m.string, m.end())):
         return m[0]
     return f"{m[1]}the {number}{suffix(number)}"
 
@@ -125,12 +125,12 @@ def suffix(number: int) -> str:
 
 
 def codes(text: str) -> str:
-    """Letters and digits in one, apart: "H2SO4" is H two S O four, "BA2490" B A two thousand ..."""
+    """Codes of letters and digits, separated: "H2SO4" is H two S O four, "BA2490" B A two thousand ..."""
     return _CODE.sub(lambda m: " ".join(re.findall(r"\d+|[A-Z]", m[0])), text)
 
 
 def acronyms(text: str) -> str:
-    """Capitals spelled out with spaces, those that are words left alone; "CDs" becomes "C D's"."""
+    """Acronyms spelled out with spaces, except those that are words; "CDs" becomes "C D's"."""
     text = _ARTICLE.sub(_article, text)
     text = _MIXED_WORD.sub(lambda m: _MIXED[m[0]], text)
     if "&" in text:
@@ -142,7 +142,7 @@ def acronyms(text: str) -> str:
 
 
 def _article(m: re.Match[str]) -> str:
-    """ "Once Upon A Time" and "THIS IS A TEST" hold the article; a capital A elsewhere is the letter."""
+    """ "Once Upon A Time" and "THIS IS A TEST" have the article; elsewhere a capital A is the letter."""
     is_letter = m[1].lower() in LETTERED or m[1].lower() in HEADINGS
     return m[0] if is_letter else f"{m[1]} a"
 
@@ -174,7 +174,7 @@ def _is_spelled(letters: str, m: re.Match[str]) -> bool:
 
 
 def _shouted(m: re.Match[str]) -> bool:
-    """Whether a neighbour is a word in capitals that is no acronym itself."""
+    """Whether a word beside it is in capitals without being an acronym."""
     before = m.string[max(m.start() - 24, 0) : m.start()].split()
     around = [*(before[-1:]), next_word(m.string, m.end())]
     words = [w.strip("\"'.,;:!?()") for w in around]
@@ -189,7 +189,7 @@ def _shouted(m: re.Match[str]) -> bool:
 
 
 def _pronounceable(word: str) -> bool:
-    """Whether English spelling could hold such a word: a vowel, known clusters at the start and the end."""
+    """Whether it could be an English word: a vowel, known clusters at the start and the end."""
     first = _VOWEL.search(word)
     if first is None:
         return False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from intona.text.languages.english.abbreviations import ends_sentence
+from intona.text.languages.english.tables import NO_PLURALS
 from intona.text.numerals import DIGITS_EN, cardinal, ordinal
-from intona.text.verbalize_en.abbreviations import ends_sentence
-from intona.text.verbalize_en.tables import NO_PLURALS, words
+from intona.text.symbols import words
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -60,7 +61,7 @@ _PLURALS = words("people men women children feet percent times")
 
 
 def verbalize(text: str) -> str:
-    """Dates, decades and times; years that stand alone are left to `years`."""
+    """Dates, decades and times; single years are left to `years`."""
     text = _NOON.sub(" to ", text)
     text = _SLASHED_RANGE.sub(" to ", text)
     text = _ISO.sub(lambda m: _full(m, m[1], m[3], m[4]), text)
@@ -81,7 +82,7 @@ def verbalize(text: str) -> str:
 
 
 def years(text: str) -> str:
-    """Four digits that are likelier a year than an amount."""
+    """Four digits that are more likely a year than an amount."""
     text = _SURE_YEAR.sub(lambda m: year(m[0], "1000", "2999"), text)
     return _YEAR.sub(_lone_year, text)
 
@@ -109,7 +110,7 @@ def _full(m: re.Match[str], y: str, month: str, day: str) -> str:
 
 
 def _slashed(m: re.Match[str]) -> str:
-    """10/01/2024 is October first, the American order, unless only the other is a date; 01.10.2024 is too."""
+    """10/01/2024 and 01.10.2024 are October first: American order unless only the other is a date."""
     a, b, y = m[1], m[3], m[4]
     if m[2] == "." and len(y) == 2:
         return m[0]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text as a set."""
-    return frozenset(text.split())
-
+from intona.text.symbols import words
 
 # Words that begin a sentence rather than continue a name: "the U.S. He left", but "the U.S. Army".
 STARTERS = words(
@@ -22,7 +18,7 @@ STARTERS = words(
     Your
     """
 )
-# "plan B. The": a letter after one of these is a name of its own, not an initial.
+# "plan B. The": a letter after one of these is a label, not an initial.
 LETTERED = words(
     """
     and appendix area block case category class exhibit figure gate grade group hepatitis letter level
@@ -62,7 +58,7 @@ RULERS = words(
     Thutmose Tiberius Umberto Urban Victor Vittorio Walter Wilhelm Wilhelmina William Xerxes
     """
 )
-# Acronyms said as words whatever their letters.
+# Acronyms pronounced as words, whatever their letters.
 WORD_ACRONYMS = words(
     """
     ACID AIDS AJAX ASCII ASEAN AWOL BASIC BIOS BREXIT CAPTCHA COVID CUDA DARPA DOS ERASMUS FEMA FIFA
@@ -84,7 +80,7 @@ ORDINARY = words(
     TOY TRY TWO UGH UP USE VS WAR WAS WAY WE WET WHY WIN WON WOW YEA YES YET YO YOU
     """
 )
-# Acronyms said by their letters though they look like words.
+# Acronyms that are spelled though they look like words.
 SPELLED = words(
     """
     AA AAA AARP ABC AC AD AI AMD AOL API APR ASAP ATM AU AUD BA BBC BMI CEO CFO CIA CIO COO CTO DIY DUI

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from intona.text.languages.english import signs
 from intona.text.numerals import CARRY, DECIMAL, DIGITS_EN, cardinal, ordinal
-from intona.text.verbalize_en import signs
 
 # A number as it is written: 1,250.5, 1250.5 or .5; longer runs of digits are read one by one.
 NUMBER = r"(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:\.\d{1,9})?|\.\d{1,9}"
@@ -73,7 +73,7 @@ def read(number: str) -> str:
 
 
 def unify(text: str) -> str:
-    """One spelling of what comes in several: grouped digits by commas, "mid-1990s" and "F-16" by a space."""
+    """One spelling where there are several: commas between groups of digits, a space in "mid-1990s"."""
     text = _AFTER_WORD.sub(" ", text)
     text = _DECIMAL_COMMA.sub(lambda m: f"{m[1] or m[2]}.", text)
     text = _SCALED.sub(lambda m: f"{m[1]} {_SCALES[m[2] or m[3] or m[4]]}", text)
@@ -164,7 +164,7 @@ def _fraction_words(whole: str | None, numerator: str, denominator: str) -> str:
     if not whole:
         return part
     if a >= b:
-        return f"{lead}{part}"  # "in 5 22/7": no mixed number
+        return f"{lead}{part}"  # "in 5 22/7" is not a mixed number
     return f"{lead}and {'a ' + one if a == 1 else part}"
 
 

@@ -1,0 +1,111 @@
+"""What the front end asks of a language, and the answers for those that only espeak-ng knows.
+
+A language is one object. To add one, subclass `Language`, override what espeak-ng and the rules of English do
+not do well, and register an instance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+from intona.text import phonemize
+from intona.text.characters import clean, unassigned, without_brackets
+from intona.text.languages.english import sentences
+from intona.text.symbols import PUNCTUATION, STRESS
+
+# U+2212, or an en dash that can only be a minus.
+_MINUS = re.compile(r"\u2212(?=\s?\d)|(?<![\w)])(?<!\d )–(?=\d)")
+# Digits, marks and signs go to espeak-ng as they are; punctuation is a token at the end of a word only.
+_TOKEN = re.compile(r"[,.!?:;—…](?=\s|$|[,.!?:;—…])|[—…]|(?:(?![,.!?:;—…](?:\s|$|[,.!?:;—…]))[^\s—…])+")
+#: Words of letters with inner hyphens, apostrophes and stress marks, and punctuation.
+LETTERS_ONLY = re.compile(
+    r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f]|[-'+](?=[^\W\d_]))*|\+[^\W\d_](?:[^\W\d_]|[-'+](?=[^\W\d_]))*|[,.!?:;—…]"
+)
+
+
+class Verbalized(NamedTuple):
+    """A text in words: only letters, stress marks and punctuation are left of it.
+
+    Args:
+        unreadable: characters for which there is no reading, each once, in order.
+    """
+
+    text: str
+    unreadable: tuple[str, ...] = ()
+
+
+class Suffix(NamedTuple):
+    """An ending written right behind a word that comes with its phonemes."""
+
+    text: str
+    phones: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """All that depends on the language of a text. Keeps no state: one object serves all threads.
+
+    Args:
+        code: as users write it ("ru", "en", "en-gb").
+        voice: of espeak-ng.
+        scripts: that it is written in, as the first words of Unicode names ("CYRILLIC", "LATIN"); empty if
+            not known, which stands for any but Cyrillic.
+        has_stress_model: whether a model can tell the stress of its words (`FrontendConfig.stress`).
+        neighbours: a word that can stand before any text, and one after, with a capital letter. They take the
+            place of words with phonemes, so that what is between is normalized as the middle of a sentence.
+        same_phones: pairs of `backend` and `backend_version` of `Phonemizer.describe` whose letter rules
+            make the same set of phones.
+    """
+
+    code: str
+    voice: str = ""
+    scripts: tuple[str, ...] = ()
+    has_stress_model: bool = False
+    neighbours: tuple[str, str] = ("so", "So")
+    same_phones: frozenset[tuple[str, str]] = frozenset()
+
+    def variant(self, code: str) -> Self:
+        """The same language by another code, which is that of its espeak-ng voice: "en-gb"."""
+        return replace(self, code=code, voice=code)
+
+    def verbalize(self, text: str) -> Verbalized:
+        """Numbers, signs and abbreviations in words. Here they are left to espeak-ng.
+
+        Raises:
+            UserError: letters that the language does not read.
+        """
+        return Verbalized(clean(_MINUS.sub("-", text)), unassigned(text))
+
+    def tokenize(self, text: str) -> list[str]:
+        """Words and punctuation symbols of a verbalized text; the punctuation may repeat."""
+        tokens = _TOKEN.findall(without_brackets(text).replace(STRESS, " "))
+        return [t for t in tokens if t in PUNCTUATION or any(c.isalnum() for c in t)]
+
+    def sentences(self, paragraph: str) -> Iterator[str]:
+        """The sentences of a paragraph in order, with all of its characters but white space at their ends.
+
+        Here by the rules of English.
+        """
+        return sentences.split(paragraph)
+
+    def phonemizer(self, *, stress: str, g2p: str) -> phonemize.Phonemizer:
+        """What turns tokens into phones, newly made; options as in `FrontendConfig`."""
+        return phonemize.EspeakPhonemizer(self.voice or self.code, stressed=stress != "none")
+
+    def phones(self, g2p: str) -> frozenset[str] | None:
+        """Every phone that its letter rules can make; None where espeak-ng makes them."""
+        return None
+
+    def stand_in(self, phones: Sequence[str]) -> str | None:
+        """A word that the neighbours of a word with these phones can be pronounced beside.
+
+        None: nothing in this language depends on the neighbours' first phone, a pause will do.
+        """
+        return None
+
+    def suffix(self, phones: Sequence[str], following: str) -> Suffix | None:
+        """The ending of a word with these phones that a text begins with, None where there is none."""
+        return None

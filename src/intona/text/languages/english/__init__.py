@@ -1,0 +1,1 @@
+"""Rules of English: spelling out, sentences."""

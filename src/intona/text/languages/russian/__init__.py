@@ -1,0 +1,1 @@
+"""Rules of Russian: spelling out, sentences, stress, letters to phones."""
