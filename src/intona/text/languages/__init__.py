@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import importlib
 import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
+from intona import registry
 from intona.errors import Unspeakable, unknown
 from intona.text.languages.base import Language
 
-#: Code of a language -> "module:attribute" of its `Language`.
-BUILT_IN = {"en": "intona.text.languages.en:ENGLISH", "ru": "intona.text.languages.ru:RUSSIAN"}
 CYRILLIC = "CYRILLIC"
 _ESPEAK_CYRILLIC = frozenset(("uk", "be", "bg", "sr", "mk", "kk", "ky", "tt"))
 
@@ -30,9 +28,8 @@ def get(code: str) -> Language:
     """
     base = code.split("-")[0]
     for name in (code, base):
-        if name in BUILT_IN:
-            module, attribute = BUILT_IN[name].split(":")
-            language = getattr(importlib.import_module(module), attribute)
+        if name in registry.names("languages"):
+            language: Language = registry.get("languages", name)
             return language if name == code else language.variant(code)
     return Language(code=code, voice=code, scripts=(CYRILLIC,) if base in _ESPEAK_CYRILLIC else ())
 
