@@ -22,7 +22,7 @@ from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.encoders import ge2e
 from intona.errors import UserError
-from intona.evaluation.wavlm import WavLm
+from intona.encoders.wavlm import WavLm
 from intona.latents import trained
 from intona.latents.corpus import LatentCorpus
 from intona.latents.mel import PROPORTION, MelLatents

@@ -11,7 +11,7 @@ import torch
 
 from intona.acoustic.speech_lm import generate, listen, spelling
 from intona.data.prepared import Prepared
-from intona.evaluation.wer import character_edits
+from intona.evaluation.judges.wer import character_edits
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks
