@@ -146,16 +146,17 @@ def row(label: str, taken: Cost, *, rtf: bool = False) -> None:
 
 
 def reconstruct(arguments: argparse.Namespace) -> int:
-    from intona.evaluation.judge import Unavailable
-    from intona.evaluation.naturalness import distillmos
-    from intona.training.mel_feed import mel_statistics
+    from intona.evaluation.judges.base import Unavailable
+    from intona.evaluation.judges.distillmos import DistillMosJudge
+    from intona.systems.gradtts.stage import mel_statistics
     from intona.vocoder import load_vocoder
 
     prepared = Prepared.open(arguments.data)
     space = open_latents(arguments.latents, prepared)
     items = prepared.items("dev")
     std = mel_statistics(prepared)[1]
-    vocoder, judge = load_vocoder("hifigan"), distillmos()
+    vocoder = load_vocoder("hifigan")
+    judge = DistillMosJudge() if DistillMosJudge.installed() else DistillMosJudge.unavailable()
     if isinstance(judge, Unavailable):
         print(f"no predicted naturalness: {judge}")
 

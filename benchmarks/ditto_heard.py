@@ -23,10 +23,10 @@ from intona.audio import read_audio
 from intona.data import clauses
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Item, Prepared
-from intona.evaluation.asr import AsrConfig, Transcriber
+from intona.evaluation.judges.recognizer import AsrConfig, Transcriber
+from intona.evaluation.judges.wer import character_edits
 from intona.evaluation.normalize import normalizer
 from intona.evaluation.stats import Interval, ratio_interval
-from intona.evaluation.wer import character_edits
 from intona.nn.random import ItemRandom
 from intona.systems.ditto.voice import DittoVoice
 

@@ -149,10 +149,10 @@ def heard(arguments: argparse.Namespace) -> int:
     from intona import config as configs
     from intona.audio import Audio, read_audio
     from intona.data.prepared import Prepared
-    from intona.evaluation.asr import AsrConfig, Transcriber
+    from intona.evaluation.judges.recognizer import AsrConfig, Transcriber
+    from intona.evaluation.judges.wer import character_edits
     from intona.evaluation.normalize import normalizer
     from intona.evaluation.stats import ratio_interval
-    from intona.evaluation.wer import character_edits
     from intona.systems.meld import voice as speech_lm
     from intona.systems.meld.pace import Pace
 
@@ -217,9 +217,9 @@ def heard(arguments: argparse.Namespace) -> int:
 
 def written(arguments: argparse.Namespace) -> int:
     from intona.data.prepared import Prepared
+    from intona.evaluation.judges.wer import character_edits, word_edits
     from intona.evaluation.normalize import normalizer
     from intona.evaluation.stats import ratio_interval
-    from intona.evaluation.wer import character_edits, word_edits
     from intona.systems.meld import voice as speech_lm
 
     prepared = Prepared.open(arguments.data)

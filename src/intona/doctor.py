@@ -63,7 +63,7 @@ def examine() -> list[Finding]:
 
 def whisper_ready() -> bool:
     """Whether faster-whisper and the weights of `make offline` are both installed."""
-    from intona.evaluation.asr import offline_installed
+    from intona.evaluation.judges.recognizer_model import offline_installed
 
     return _importable("faster_whisper") and offline_installed()
 

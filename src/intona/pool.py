@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,19 @@ from intona.errors import UserError
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class ReloadsInWorker:
+    """Travels to a worker process without its cached properties: networks are loaded anew there."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        cached = {
+            name
+            for cls in type(self).__mro__
+            for name, value in vars(cls).items()
+            if isinstance(value, functools.cached_property)
+        }
+        return {name: value for name, value in vars(self).items() if name not in cached}
 
 
 class DeadWorker(UserError):

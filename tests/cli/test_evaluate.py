@@ -16,7 +16,7 @@ from intona.cli.evaluate import shard_of, systems_of
 from intona.errors import UserError
 
 RATE = 16_000
-QUICK = ("--measures", "f0", "--no-controls", "--no-html", "--workers", "1")
+QUICK = ("--judges", "f0", "--no-controls", "--no-html", "--workers", "1")
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def _spoil(wavs: Path, manifest: Path, how: str) -> None:
     ("how", "where", "message"),
     [
         ("empty folder", "wavs", "holds no audio file"),
-        ("duplicate ids", "m.csv", 'id "u00" stands in rows 1 and 5'),
+        ("duplicate ids", "m.csv", 'id "u00" is in rows 1 and 5'),
         ("a wav of NaNs", "u00.wav", "non-finite"),
         ("a 3-hour wav", "u00.wav", "too long (10800.0 s long; at most 600 s"),
         ("not a wav", "u00.wav", "unreadable"),
@@ -109,7 +109,7 @@ def test_bad_recordings_are_one_line(
     _spoil(wavs, tmp_path / "m.csv", how)
     arguments = (tmp_path / "ours", "-m", tmp_path / "m.csv", "-o", tmp_path / "r", "--reference", wavs)
     code, _, err = run(capsys, "evaluate", *arguments, *QUICK)
-    assert code == 1 and err.count("\n") == 1 and "u00.wav" in err and "recordings must be whole" in err
+    assert code == 1 and err.count("\n") == 1 and "u00.wav" in err and "recordings must be intact" in err
 
 
 def test_a_bad_file_counts_as_failed_when_told_so(
@@ -148,19 +148,19 @@ def test_a_missing_recognizer_is_one_line(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--measures", "f00"), 'did you mean "f0"'),
-        (("--shard", "3/2"), "no I/N"),
+        (("--judges", "f00"), 'did you mean "f0"'),
+        (("--shard", "3/2"), "is not I/N"),
         (("--workers", "-1"), "--workers"),
         (("--against", "our"), 'did you mean "ours"'),
         (("--family", "f0_medain"), 'did you mean "f0_median"'),
-        (("--name", "a", "b"), '"a" is a name too many'),
-        (("--merge",), "takes --out alone"),
+        (("--name", "a", "b"), 'no folder is left for the name "a"'),
+        (("--merge",), "takes --output alone"),
     ],
 )
 def test_wrong_flags_are_one_line(
     wavs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], message: str
 ) -> None:
-    base = ("--no-controls", "--no-html", *(() if "--measures" in flags else ("--measures", "f0")))
+    base = ("--no-controls", "--no-html", *(() if "--judges" in flags else ("--judges", "f0")))
     arguments = ("evaluate", f"ours={wavs}", "-m", tmp_path / "m.csv", "-o", tmp_path / "r")
     code, _, err = run(capsys, *arguments, *base, *flags)
     assert code == 1 and err.count("\n") == 1 and message in err
@@ -179,7 +179,7 @@ def test_names_and_seeds(tmp_path: Path) -> None:
     (tmp_path / "k=v").mkdir()
     assert systems_of((f"{tmp_path}/k=v",))[0].label == "k=v"
     for bad in ("=x", "x=", "x@=y"):
-        with pytest.raises(UserError, match="no NAME=DIR"):
+        with pytest.raises(UserError, match="is not NAME=DIR"):
             systems_of((bad,))
     assert shard_of("2/8") == (2, 8)
 

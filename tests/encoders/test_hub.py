@@ -12,8 +12,8 @@ import pytest
 
 from intona import hub
 from intona.errors import UserError
-from intona.evaluation.asr import resolve_model
-from intona.evaluation.utmos import weights_file
+from intona.evaluation.judges.recognizer_model import resolve_model
+from intona.evaluation.judges.utmos import weights_file
 
 
 def test_a_name_out_of_a_file_does_not_ask_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import soundfile
 
 from intona.audio import Audio
 from intona.evaluation import Manifest, Row
-from intona.evaluation.asr import AsrJudge, Heard
+from intona.evaluation.judges.asr import AsrJudge
+from intona.evaluation.judges.transcript import Transcript
 from intona.evaluation.normalize import normalizer
 
 RATE = 16_000
@@ -65,9 +66,12 @@ class Ears:
     def describe(self) -> dict[str, Any]:
         return {"model": self.model}
 
-    def __call__(self, audio: Audio) -> Heard:
+    def __call__(self, audio: Audio) -> Transcript:
         self.calls += 1
-        return Heard(text=self.hear(audio))
+        return Transcript(text=self.hear(audio))
+
+    def speech_seconds(self, audio: Audio) -> None:
+        return None
 
 
 def pitch_index(audio: Audio) -> int:
@@ -90,4 +94,4 @@ def hears_right() -> Callable[[Audio], str]:
 @pytest.fixture
 def asr() -> Callable[..., AsrJudge]:
     """`asr(hear)`: the WER judge on top of a stand-in recognizer."""
-    return lambda hear, model="ears": AsrJudge(Ears(hear, model=model), normalizer("ru"))  # type: ignore[arg-type]
+    return lambda hear, model="ears": AsrJudge(Ears(hear, model=model), normalizer("ru"))

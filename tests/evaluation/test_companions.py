@@ -48,5 +48,5 @@ def test_the_order_of_rows_plays_no_part() -> None:
 
 
 def test_one_row_has_nothing_to_be_swapped_with() -> None:
-    with pytest.raises(UserError, match="no row with another text"):
+    with pytest.raises(UserError, match="no row has another text"):
         destroyed_texts(Manifest(rows=(Row(id="a", text="да"),)))

@@ -13,19 +13,20 @@ import pytest
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation import EvaluationConfig, Manifest, Row, System, evaluate
+from intona.evaluation import EvaluationConfig, Manifest, Row, System, evaluate, merge
 from intona.evaluation.compare import compare, comparison_to_json, comparison_to_markdown
-from intona.evaluation.judge import Measure, Score, failed_scores
+from intona.evaluation.finished import read_report
+from intona.evaluation.judges.base import Judge, Measure, Score
 
 QUICK = EvaluationConfig(resamples=200)
 Folder = Callable[..., Path]
 SETTINGS = {"model_sha256": "a" * 64, "normalizer": "basic-1", "resampler": "soxr 1"}
 
 
-class Ear:
+class Ear(Judge):
     """A stand-in recognizer: the error is what is missing to full level."""
 
-    name, needs_reference = "asr", False
+    name = "asr"
     measures = (Measure(name="wer", title="WER", failed=1.0, better="lower", digits=3),)
 
     def __init__(self, **settings: str) -> None:
@@ -36,9 +37,6 @@ class Ear:
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         return {"wer": Score(value=1 - float(np.abs(audio.samples).max()))}
-
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_paired_over_reports(report: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("setting", "named"),
     [
-        ({"model_sha256": "b" * 64}, "the recognizer's model_sha256 of asr"),
+        ({"model_sha256": "b" * 64}, "different: model_sha256 of asr"),
         ({"normalizer": "basic-2"}, r"the normalizer of asr \(basic-1, basic-2\)"),
         ({"resampler": "soxr 2"}, r"the resampler of asr \(soxr 1, soxr 2\)"),
     ],
@@ -142,3 +140,23 @@ def test_choosing(report: Callable[..., Path]) -> None:
         compare([a, b], measures=["werr"])
     with pytest.raises(UserError, match="two reports or more"):
         compare([a])
+
+
+def test_reports_of_earlier_versions_still_open(report: Callable[..., Path]) -> None:
+    """They call a hint "mend", and their measures do not say whether they are headlines."""
+    a, b = report("a", 0.5), report("b", 0.75)
+    for path in (a, b):
+        plan, table = (json.loads((path / name).read_text()) for name in ("plan.json", "table.json"))
+        for judge in plan["judges"]:
+            judge["mend"] = judge.pop("hint")
+        for measure in (*table["measures"], *(m for j in plan["judges"] for m in j["measures"])):
+            del measure["headline"]
+        table["measures"].append({"name": "gone", "title": "Gone"})
+        table["unavailable"]["gone"] = {"reason": "not installed", "mend": "pip install x"}
+        (path / "plan.json").write_text(json.dumps(plan))
+        (path / "table.json").write_text(json.dumps(table))
+    finished = read_report(a).report
+    assert finished.unavailable["gone"].hint == "pip install x"
+    assert [m.headline for m in finished.measures] == [True, False]
+    assert compare([a, b]).systems == ("recording", "ours", "b/ours")
+    assert merge(a).unavailable == {}  # whole again: built from the plan, which has no such column

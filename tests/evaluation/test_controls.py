@@ -63,7 +63,7 @@ def test_a_text_that_takes_too_long_is_one_error(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(controls.shutil, "which", lambda name: name)
     monkeypatch.setattr(controls.subprocess, "run", never)
-    with pytest.raises(UserError, match="espeak-ng has said nothing for 60 s"):
+    with pytest.raises(UserError, match="espeak-ng did not finish within 60 s"):
         espeak_wavs(Manifest(rows=(Row(id="a", text="раз"),)), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -12,9 +12,10 @@ import pytest
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation import dnsmos as module
-from intona.evaluation.dnsmos import WINDOW, DnsMosJudge, dnsmos, model_paths, p808_features, windows
-from intona.evaluation.judge import Unavailable
+from intona.evaluation.judges import build_judges
+from intona.evaluation.judges import dnsmos as module
+from intona.evaluation.judges.base import Inputs, Unavailable
+from intona.evaluation.judges.dnsmos import WINDOW, DnsMosJudge, model_paths, p808_features, windows
 
 needs_weights = pytest.mark.skipif(model_paths() is None, reason="speechmos is not installed")
 Voice = Callable[..., Audio]
@@ -77,7 +78,7 @@ def test_a_changed_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_without_the_wheel_the_columns_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "model_paths", lambda: None)
-    judge = dnsmos()
+    (judge,) = build_judges(Inputs(), ("dnsmos",))
     assert isinstance(judge, Unavailable) and len(judge.measures) == 4
     # Its own name is the only place where the word stands: no column is called MOS.
     assert all(m.title.startswith("DNSMOS") for m in judge.measures)

@@ -19,10 +19,10 @@ from scipy.stats import binomtest
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation import EvaluationConfig, Manifest, Report, Row, evaluate, to_json, to_markdown
-from intona.evaluation.asr import AsrJudge
-from intona.evaluation.failures import FailureJudge
 from intona.evaluation.finished import find_audio
-from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
+from intona.evaluation.judges.asr import AsrJudge
+from intona.evaluation.judges.base import Judge, Measure, Score, Unavailable
+from intona.evaluation.judges.failures import FailureJudge
 from intona.evaluation.normalize import normalizer
 from intona.evaluation.wavs import index_folder
 
@@ -32,10 +32,10 @@ Asr = Callable[..., AsrJudge]
 Hear = Callable[[Audio], str]
 
 
-class Level:
+class Level(Judge):
     """A judge with a worst value: minus the level in dB; answers NaN for what is louder than full scale."""
 
-    name, needs_reference = "level", False
+    name = "level"
     measures = (Measure(name="level", title="level", failed=1.0, better="higher"),)
 
     def describe(self) -> dict[str, Any]:
@@ -44,9 +44,6 @@ class Level:
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         peak = float(np.abs(audio.samples).max())
         return {"level": Score(value=float("nan") if peak > 1 else 5 * peak)}
-
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
 
 def _run(folder: Path, manifest: Manifest, tmp_path: Path, *judges: Any, **more: Any) -> Report:
@@ -121,10 +118,12 @@ def test_digits_in_a_text_are_told(folder: Folder, tmp_path: Path, asr: Asr) -> 
     ours = asr(lambda audio: words[0 if len(audio.samples) == 8000 else 1])
     voice = soundfile.read(wavs / "u1.wav")[0]
     soundfile.write(wavs / "u1.wav", voice[:7000], 16000)
-    with pytest.warns(UserWarning, match=r"1 of 2 texts hold digits \(u0\): compared as the front end reads"):
+    with pytest.warns(
+        UserWarning, match=r"1 of 2 texts contain digits \(u0\): compared as the front end reads"
+    ):
         report = _run(wavs, manifest, tmp_path, ours)
     assert report.row("ours").cells["wer"].counted.estimate == 0.0  # type: ignore[union-attr]
-    assert "- 1 of 2 texts hold digits" in to_markdown(report)
+    assert "- 1 of 2 texts contain digits" in to_markdown(report)
 
 
 @pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
@@ -355,7 +354,7 @@ def test_paired_differences_and_flags(folder: Folder, manifest: Manifest, tmp_pa
 
 
 def test_copy_and_failure_against_a_reference(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:
-    from intona.evaluation.f0 import ReferenceJudge
+    from intona.evaluation.judges.f0 import ReferenceJudge
 
     reference = folder("reference")
     ours = folder("ours", skip=("u3",))
@@ -384,7 +383,7 @@ def test_input_errors_are_one_line(folder: Folder, manifest: Manifest, tmp_path:
     cases: list[tuple[str, dict[str, Any]]] = [
         ("no such folder", {"systems": {"a": tmp_path / "none"}}),
         ("holds no audio file", {"systems": {"a": empty}}),
-        ("no recording of 1 of 4", {"systems": {"a": wavs}, "reference": other}),
+        ("no recording for 1 of 4", {"systems": {"a": wavs}, "reference": other}),
         ("no system", {"systems": {}}),
     ]
     for message, more in cases:
@@ -397,12 +396,12 @@ def test_input_errors_are_one_line(folder: Folder, manifest: Manifest, tmp_path:
     with pytest.raises(UserError, match=r"none of its 1 audio files .*u0\.wav"):
         _run(stray, manifest, tmp_path, Level())
     (wavs / "u0.flac").write_bytes(b"")
-    with pytest.raises(UserError, match=r"u0\.flac and u0\.wav are both there"):
+    with pytest.raises(UserError, match=r"both u0\.flac and u0\.wav exist"):
         _run(wavs, manifest, tmp_path, Level())
 
 
 def test_a_bad_recording_is_an_input_error(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:
-    from intona.evaluation.f0 import ReferenceJudge
+    from intona.evaluation.judges.f0 import ReferenceJudge
 
     reference, ours = folder("reference"), folder("ours")
     _break(reference / "u2.wav", "silent")
@@ -445,7 +444,7 @@ def test_distance_of_the_recording_from_itself_is_no_comparison(
     folder: Folder, manifest: Manifest, tmp_path: Path
 ) -> None:
     """It would swell the family that Holm's adjustment pays for."""
-    from intona.evaluation.f0 import ReferenceJudge
+    from intona.evaluation.judges.f0 import ReferenceJudge
 
     systems = {"recording": folder("recording"), "ours": folder("ours", gain=0.5)}
     report = _run(

@@ -10,9 +10,9 @@ import pytest
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation import align
-from intona.evaluation.align import align_frames, cepstra
-from intona.evaluation.f0 import F0Judge, ReferenceJudge, f0_distance, statistics
+from intona.evaluation.judges import align
+from intona.evaluation.judges.align import align_frames, cepstra
+from intona.evaluation.judges.f0 import F0Judge, ReferenceJudge, f0_distance, statistics
 from intona.evaluation.manifest import Row
 from intona.evaluation.wavs import speech_span
 

@@ -13,17 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intona.audio import Audio
-from intona.evaluation.asr import AsrJudge, Heard
-from intona.evaluation.failures import (
+from intona.evaluation.judges.asr import AsrJudge
+from intona.evaluation.judges.failures import (
     FailureJudge,
-    SharedTranscriber,
     deleted_runs,
     repeats,
     text_failures,
 )
+from intona.evaluation.judges.recognizer import SharedTranscriber
+from intona.evaluation.judges.transcript import Transcript
+from intona.evaluation.judges.wer import count_edits
 from intona.evaluation.manifest import Row
 from intona.evaluation.normalize import normalizer
-from intona.evaluation.wer import count_edits
 
 TEXT = "мама мыла раму а папа читал газету у окна"
 Voice = Callable[..., Audio]
@@ -92,7 +93,7 @@ def test_a_failed_output_was_not_spoken(ears: Any) -> None:
 def test_one_hearing_serves_both_judges(ears: Any, voice: Voice) -> None:
     inner = ears(lambda audio: TEXT)
     shared, row = SharedTranscriber(inner), Row(id="a", text=TEXT)
-    judges = [AsrJudge(shared, normalizer("ru")), FailureJudge(shared, normalizer("ru"))]  # type: ignore[arg-type]
+    judges = [AsrJudge(shared, normalizer("ru")), FailureJudge(shared, normalizer("ru"))]
     for audio in (voice(1.0), voice(1.0), voice(1.0, f0=150.0)):
         for judge in judges:
             judge.judge(audio, row, None)
@@ -105,8 +106,11 @@ def test_a_decoder_that_looped_is_noted(voice: Voice) -> None:
         def describe(self) -> dict[str, Any]:
             return {}
 
-        def __call__(self, audio: Audio) -> Heard:
-            return Heard(text=TEXT, looped=True)
+        def __call__(self, audio: Audio) -> Transcript:
+            return Transcript(text=TEXT, looped=True)
+
+        def speech_seconds(self, audio: Audio) -> None:
+            return None
 
     found = FailureJudge(Loops(), normalizer("ru")).judge(voice(3.0), Row(id="a", text=TEXT), None)
     assert found["ar_failure"].detail is not None and found["ar_failure"].detail["looped"]

@@ -24,8 +24,9 @@ from intona.evaluation.finished import read_report, recall_wavs, remember_wavs
 from intona.evaluation.html import Page, Section, figures, join, parts, tag, write_html
 from intona.evaluation.html import cards as cards_module
 from intona.evaluation.html.transcript import align_words, marked
+from intona.evaluation.judges.wer import count_edits
 from intona.evaluation.records import Record, RecordFile, records_digest
-from intona.evaluation.wer import count_edits
+from intona.evaluation.stats import Interval
 
 EVIL = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "hr", "input", "source", "link", "path", "use"}
@@ -315,7 +316,7 @@ def test_any_text_comes_back_from_the_page(text: str):
 
 
 def test_plots_take_their_colours_from_the_page():
-    value = {"estimate": 0.675, "low": 0.1, "high": 0.9, "n": 3}
+    value = Interval(estimate=0.675, low=0.1, high=0.9, n=3, clusters=3)
     picture = figures.intervals("$x_<b>$ ↓", ["a & <i>", "b"], [value, None])
     assert "var(--c0)" in picture and "var(--ink)" in picture
     assert not re.search(r"#0[14]0[25]0[36]|#0a0b|<style|<b>|<i>", picture)

@@ -9,8 +9,8 @@ import pytest
 import scipy.stats
 
 from intona.audio import Audio
-from intona.evaluation.align import frame_seconds
-from intona.evaluation.intonation import (
+from intona.evaluation.judges.align import frame_seconds
+from intona.evaluation.judges.intonation import (
     ContourJudge,
     IntonationJudge,
     declination,

@@ -68,17 +68,17 @@ def test_hash_covers_every_field_and_the_order(field: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a|раз\nb|два\na|три\n", r'id "a" stands in rows 1 and 3'),
-        ("a|раз\nA|два\n", r'id "A" stands in rows 1 and 2'),
+        ("a|раз\nb|два\na|три\n", r'id "a" is in rows 1 and 3'),
+        ("a|раз\nA|два\n", r'id "A" is in rows 1 and 2'),
         ("a|раз\nb|\n", r'"b" has no words'),
         ("a|раз\nb|…!\n", r'"b" has no words'),
-        ("../a|раз\n", "no plain file name"),
-        ("a\x1b[2J|раз\n", "cannot be shown"),
+        ("../a|раз\n", "not a plain file name"),
+        ("a\x1b[2J|раз\n", "cannot be printed"),
         ("я" * 101 + "|раз\n", "longer than 200 bytes"),
         ("a\n", "1 fields"),
         ("a|b|c|d\n", "4 fields"),
-        ("", "lists no utterance"),
-        ("id|text|speaker\n", "lists no utterance"),
+        ("", "lists no utterances"),
+        ("id|text|speaker\n", "lists no utterances"),
     ],
 )
 def test_bad_csv_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -119,3 +119,18 @@ def test_unreadable_files(tmp_path: Path) -> None:
             read(Path("a\0b"))
         with pytest.raises(UserError, match="not a plain file"):
             read(Path("/dev/zero"))
+
+
+def test_optional_columns_belong_to_their_row_and_not_to_the_hash(tmp_path: Path) -> None:
+    """A prompt or a length says how a row is synthesized, not what is judged."""
+    plain = read_manifest(_write(tmp_path / "p.csv", "a|раз\nb|два\n"))
+    first = '{"id": "a", "text": "раз", "length": 1.5, "prompt": " p ", "language": ""}'
+    jsonl = first + '\n{"id": "b", "text": "два"}\n'
+    csv = "id|text|prompt|length|note\na|раз|p|1.5|x\nb|два|||\n"
+    for path in (_write(tmp_path / "m.jsonl", jsonl), _write(tmp_path / "m.csv", csv)):
+        manifest = read_manifest(path)
+        assert [dict(row.more) for row in manifest.rows] == [{"prompt": "p", "length": "1.5"}, {}]
+        assert manifest == plain and manifest.sha256 == plain.sha256
+        assert hash(manifest.rows[0]) == hash(plain.rows[0])
+    with pytest.raises(UserError, match=r'm.jsonl, line 1: "length" of "a" is neither text nor a number'):
+        read_manifest(_write(tmp_path / "m.jsonl", '{"id": "a", "text": "раз", "length": [1]}\n'))

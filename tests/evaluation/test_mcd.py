@@ -10,10 +10,11 @@ import pytest
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation import mcd as module
-from intona.evaluation.judge import Unavailable
+from intona.evaluation.judges import build_judges
+from intona.evaluation.judges import mcd as module
+from intona.evaluation.judges.base import Inputs, Unavailable
+from intona.evaluation.judges.mcd import SETTINGS, McdJudge, distortion, mel_cepstrum, warp_matrix
 from intona.evaluation.manifest import Row
-from intona.evaluation.mcd import SETTINGS, McdJudge, distortion, mcd, mel_cepstrum, warp_matrix
 
 ROW = Row(id="a", text="а")
 Voice = Callable[..., Audio]
@@ -66,8 +67,8 @@ def test_agrees_with_sptk() -> None:
 
 def test_path_agrees_with_librosa(voice: Voice) -> None:
     """The same distance along the path of librosa's DTW over the same features."""
-    from intona.evaluation.align import cepstra
-    from intona.evaluation.f0 import pair, take
+    from intona.evaluation.judges.align import cepstra
+    from intona.evaluation.judges.f0 import pair, take
 
     a, b = voice(1.2), voice(1.0, f0=140.0)
     judge, found = McdJudge(), pair(a, b)
@@ -109,4 +110,4 @@ def test_settings_stand_in_the_description() -> None:
 
 def test_without_world_the_columns_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "pyworld", lambda: None)
-    assert isinstance(mcd(), Unavailable)
+    assert isinstance(build_judges(Inputs(reference=True), ("mcd",))[0], Unavailable)

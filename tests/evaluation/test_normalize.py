@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from intona.evaluation.asr import AsrJudge, Heard
+from intona.evaluation.judges.asr import AsrJudge
+from intona.evaluation.judges.transcript import Transcript
 from intona.evaluation.manifest import Row
 from intona.evaluation.normalize import digit_warning, has_digits, normalizer, strip_stress
 
@@ -69,7 +70,7 @@ def test_a_figure_and_its_words_make_no_error() -> None:
         ("en", "25 books", "twenty five books"),
     ):
         judge = AsrJudge(lambda audio: None, normalizer(language))  # type: ignore[arg-type]
-        scores = judge.compare(Row(id="a", text=figure), Heard(text=words))
+        scores = judge.compare(Row(id="a", text=figure), Transcript(text=words))
         assert scores["wer"].value == scores["cer"].value == 0.0
 
 
@@ -77,9 +78,9 @@ def test_digits_are_told() -> None:
     rows = [Row(id=f"u{i}", text=t) for i, t in enumerate(("без цифр", "25 лет", "½", "漢字 5", "с 5 до 6"))]
     warning = str(digit_warning(rows, "ru"))
     assert warning.startswith(
-        "4 of 5 texts hold digits (u1, u2, u3, …): compared as the front end reads them"
+        "4 of 5 texts contain digits (u1, u2, u3, …): compared as the front end reads them"
     )
-    assert "could not be read" in warning
+    assert "cannot be expanded" in warning
     assert '"de" has no front end' in str(digit_warning(rows, "de"))
     assert digit_warning(rows[:1], "ru") is digit_warning(rows[:1], "de") is None
 

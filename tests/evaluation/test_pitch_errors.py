@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from intona.audio import Audio
+from intona.evaluation.judges.pitch_errors import PitchErrorJudge, pitch_errors
 from intona.evaluation.manifest import Row
-from intona.evaluation.pitch_errors import PitchErrorJudge, pitch_errors
 
 ROW = Row(id="a", text="а")
 Voice = Callable[..., Audio]

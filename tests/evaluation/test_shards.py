@@ -26,8 +26,8 @@ from intona.evaluation import (
 )
 from intona.evaluation.companions import destroyed_texts
 from intona.evaluation.controls import add_controls
-from intona.evaluation.f0 import F0Judge
-from intona.evaluation.judge import Measure, Score, failed_scores
+from intona.evaluation.judges.base import Judge, Measure, Score
+from intona.evaluation.judges.f0 import F0Judge
 from intona.evaluation.records import RecordFile
 
 QUICK = EvaluationConfig(resamples=200)
@@ -35,10 +35,10 @@ Folder = Callable[..., Path]
 WRITTEN = ("table.json", "table.md", "records.jsonl", "plan.json", "manifest.jsonl")
 
 
-class Level:
+class Level(Judge):
     """Peak of an utterance, and how often it was asked."""
 
-    name, needs_reference = "level", False
+    name = "level"
     measures = (
         Measure(name="level", title="level", failed=0.0, better="higher"),
         Measure(name="depth", title="depth", better="lower"),
@@ -52,9 +52,6 @@ class Level:
         Level.asked += 1
         peak = float(np.abs(audio.samples).max())
         return {"level": Score(value=peak), "depth": Score(value=1 - peak)}
-
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
 
 def _bytes(report: Path) -> dict[str, bytes]:
@@ -133,7 +130,7 @@ def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     first, second = RecordFile(tmp_path / "r.jsonl"), RecordFile(tmp_path / "r.jsonl")
     first.open()
-    with pytest.raises(UserError, match="another process is judging"):
+    with pytest.raises(UserError, match="another process is writing"):
         second.open()
     first.close()
     second.open()
@@ -220,7 +217,7 @@ def test_controls_that_can_be_built_and_those_that_cannot(
     built, notes = add_controls([ours], manifest, out=tmp_path / "c", language="ru")
     assert [s.label for s in built] == ["ours", "destroyed text", "espeak-ng"]
     assert [s.role for s in built] == ["system", "destroyed", "floor"]
-    assert any("no recordings were given" in n for n in notes)
+    assert any("there are no recordings" in n for n in notes)
     built, notes = add_controls([ours], manifest, out=tmp_path / "c", language="xx-none")
     assert [s.label for s in built] == ["ours", "destroyed text"]
     assert any(n.startswith("espeak-ng: no row") for n in notes)
@@ -252,7 +249,7 @@ def test_controls_of_other_texts_are_made_again(tmp_path: Path) -> None:
     assert not (tmp_path / "c" / "a.wav").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.wav").write_bytes(b"x")
-    with pytest.raises(UserError, match="not made here"):
+    with pytest.raises(UserError, match="not generated here"):
         fresh(tmp_path / "mine", {"of": 1})
     assert (tmp_path / "mine" / "a.wav").exists()
 
@@ -261,6 +258,6 @@ def test_somebody_elses_folder_is_no_report(folder: Folder, manifest: Manifest, 
     out = tmp_path / "mine"
     out.mkdir()
     (out / "report.html").write_text("my own page")
-    with pytest.raises(UserError, match=r"holds report\.html of something else"):
+    with pytest.raises(UserError, match=r"already holds report\.html, which"):
         evaluate({"x": folder("x")}, manifest, out=out, judges=[F0Judge()])
     assert (out / "report.html").read_text() == "my own page" and len(list(out.iterdir())) == 1

@@ -15,12 +15,13 @@ import torch
 
 from intona.audio import Audio
 from intona.encoders import ge2e
+from intona.encoders.wavlm import WavLm
 from intona.errors import UserError
 from intona.evaluation import EvaluationConfig, Manifest, evaluate
-from intona.evaluation.judge import Unavailable
+from intona.evaluation.judges import build_judges
+from intona.evaluation.judges.base import Inputs, Unavailable
+from intona.evaluation.judges.speaker import Prompts, SpeakerJudge
 from intona.evaluation.manifest import Row
-from intona.evaluation.speaker import Prompts, SpeakerJudge, speaker
-from intona.evaluation.wavlm import WavLm
 
 Voice = Callable[..., Audio]
 Tiny = Callable[..., Path]
@@ -61,7 +62,7 @@ def test_level_delay_and_rate_are_the_same_speaker(voice: Voice) -> None:
 
 def test_without_the_wheel_the_column_says_so(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ge2e, "weights_path", lambda: None)
-    judge = speaker(folder("prompts"))
+    (judge,) = build_judges(Inputs(prompts=folder("prompts")), ("speaker",))
     assert isinstance(judge, Unavailable)
     assert [m.title for m in judge.measures] == ["SIM-o (GE2E)"]
 

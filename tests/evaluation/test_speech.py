@@ -15,13 +15,16 @@ from intona.audio import Audio, read_audio
 from intona.data.corpora import Record, read_corpus
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row, evaluate
-from intona.evaluation.asr import AsrConfig, AsrJudge, Heard, Transcriber, at_rate, offline_installed
 from intona.evaluation.compare import compare
-from intona.evaluation.failures import FailureJudge, SharedTranscriber
-from intona.evaluation.judge import Score, failed_scores
-from intona.evaluation.naturalness import MEASURES
+from intona.evaluation.judges.asr import AsrJudge
+from intona.evaluation.judges.base import Judge, Score
+from intona.evaluation.judges.distillmos import MEASURES
+from intona.evaluation.judges.failures import FailureJudge
+from intona.evaluation.judges.recognizer import AsrConfig, SharedTranscriber, Transcriber
+from intona.evaluation.judges.recognizer_model import offline_installed
+from intona.evaluation.judges.speech import LEAST_SECONDS, no_speech, speech_seconds
+from intona.evaluation.judges.transcript import Transcript
 from intona.evaluation.normalize import normalizer
-from intona.evaluation.speech import LEAST_SECONDS, no_speech, speech_seconds
 
 RATE = 16_000
 ASSETS = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
@@ -39,11 +42,13 @@ class Listener:
     def describe(self) -> dict[str, Any]:
         return {"model": self.model, "no_speech": "rule"}
 
-    def __call__(self, audio: Audio) -> Heard:
-        return Heard(text=self.transcript if isinstance(self.transcript, str) else self.transcript(audio))
+    def __call__(self, audio: Audio) -> Transcript:
+        return Transcript(
+            text=self.transcript if isinstance(self.transcript, str) else self.transcript(audio)
+        )
 
     def speech_seconds(self, audio: Audio) -> float:
-        return speech_seconds(at_rate(audio, RATE))
+        return speech_seconds(audio.resample(RATE).samples)
 
 
 def coloured(power: float) -> np.ndarray:
@@ -109,7 +114,7 @@ def real_speech() -> list[tuple[str, Audio]]:
 def test_speech_is_never_marked(change: str) -> None:
     """Even where the recognizer hears nothing: the detector alone is enough to spare it."""
     for text, audio in real_speech():
-        x = np.asarray(at_rate(audio, RATE), np.float64)
+        x = np.asarray(audio.resample(RATE).samples, np.float64)
         noise = RNG.normal(size=len(x)) * np.sqrt(np.mean(x**2))
         x = {
             "as it is": x,
@@ -146,7 +151,7 @@ def test_what_was_understood_was_spoken() -> None:
 def test_short_words_are_speech() -> None:
     """Vowels with what is around them, .3 s in a second of silence."""
     _, audio = real_speech()[0]
-    x = at_rate(audio, RATE)
+    x = audio.resample(RATE).samples
     loudest = int(np.argmax(np.convolve(x**2, np.ones(4800), "same")))
     piece = np.zeros(RATE, np.float32)
     piece[5000:9800] = x[loudest - 2400 : loudest + 2400]
@@ -160,10 +165,10 @@ def test_a_recognizer_without_a_detector_marks_nothing(ears: Any) -> None:
     assert no_speech(SharedTranscriber(ears(lambda audio: "")), normalizer("ru"), noise, row) is None
 
 
-class Guess:
+class Guess(Judge):
     """A predictor that gives all sounds four."""
 
-    name, measures, needs_reference = "guess", MEASURES, False
+    name, measures = "guess", MEASURES
 
     def describe(self) -> dict[str, Any]:
         return {"always": 4}
@@ -171,13 +176,10 @@ class Guess:
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         return {m.name: Score(value=4.0) for m in self.measures}
 
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
-
 
 def judges(made_up: str, texts: dict[int, str], model: str = "listener") -> list[Any]:
     shared = SharedTranscriber(Listener(lambda a: texts.get(len(a.samples), made_up), model))
-    return [AsrJudge(shared, normalizer("ru")), FailureJudge(shared, normalizer("ru")), Guess()]  # type: ignore[arg-type]
+    return [AsrJudge(shared, normalizer("ru")), FailureJudge(shared, normalizer("ru")), Guess()]
 
 
 def test_noise_counts_as_a_failure_for_every_judge(tmp_path: Path) -> None:
@@ -220,5 +222,5 @@ def test_another_recognizer_judges_all_anew(tmp_path: Path) -> None:
     assert first.row("ours").cells["distillmos"].counted.estimate == 1.0  # type: ignore[union-attr]
     assert again.row("ours").cells["distillmos"].counted.estimate == 4.0  # type: ignore[union-attr]
     evaluate(**run, out=tmp_path / "two", judges=judges("", {}))  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="who says that an output holds no speech"):
+    with pytest.raises(UserError, match="the rule for outputs without speech"):
         compare([tmp_path / "one", tmp_path / "two"], measures=["distillmos"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from intona.audio import Audio
+from intona.evaluation.judges.timing import TimingJudge, letters, pauses
 from intona.evaluation.manifest import Row
-from intona.evaluation.timing import TimingJudge, letters, pauses
 
 Voice = Callable[..., Audio]
 RATE = 16_000

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation.judge import Unavailable
-from intona.evaluation.utmos import PUBLISHED, UtmosJudge, utmos
-from intona.evaluation.utmos_net import load_state
+from intona.evaluation.judges import build_judges
+from intona.evaluation.judges.base import Inputs, Unavailable
+from intona.evaluation.judges.utmos import PUBLISHED, UtmosJudge
+from intona.evaluation.judges.utmos_net import load_state
 
 pytest.importorskip("transformers")
 C, W, H, P = 8, 24, 6, 10  # convolutions, transformer, BLSTM, projection
@@ -145,7 +146,7 @@ def test_a_file_that_is_far_larger_inside_is_refused(tmp_path: Path) -> None:
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
     assert set(load_state(tmp_path / "plain.pt")) == {"domain_emb"}
-    with pytest.raises(UserError, match=r"\d+ bytes packed in \d+"):
+    with pytest.raises(UserError, match=r"\d+ bytes are packed in \d+"):
         load_state(tmp_path / PUBLISHED)
 
 
@@ -163,7 +164,7 @@ def test_a_pickle_with_code_is_not_run(tmp_path: Path) -> None:
 
 
 def test_without_weights_the_column_says_so() -> None:
-    judge = utmos(None)
+    (judge,) = build_judges(Inputs(), ("utmos",))
     assert isinstance(judge, Unavailable)
     assert (judge.reason, judge.measures[0].title, judge.measures[0].failed) == (
         "no weights given",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intona.errors import UserError
-from intona.evaluation.wer import (
+from intona.evaluation.judges.wer import (
     character_edits,
     corpus_rate,
     count_edits,

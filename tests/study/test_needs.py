@@ -9,8 +9,7 @@ import pytest
 from intona import cli
 from intona.encoders import ge2e
 from intona.errors import UserError
-from intona.evaluation import judges
-from intona.evaluation.judge import Unavailable
+from intona.evaluation.judges.distillmos import INSTALL, DistillMosJudge
 from intona.study import Job, Plan, needs
 
 
@@ -24,12 +23,11 @@ def judge(*measures: str, asr: str = "none", name: str = "judge") -> Job:
 
 
 def test_a_measure_that_cannot_be_taken_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = Unavailable(name="distillmos", measures=(), reason="not installed", hint="pip install x")
-    monkeypatch.setattr(judges, "distillmos", lambda: gone)
+    monkeypatch.setattr(DistillMosJudge, "installed", lambda: False)
     monkeypatch.setattr(ge2e, "weights_path", lambda: None)
     whole = plan(judge("distillmos", "timing"), judge("distillmos", "speaker", "asr", name="b"))
     assert needs.lacking(whole) == [
-        "distillmos: not installed; pip install x",
+        f"distillmos: not installed; {INSTALL}",
         f"speaker: not installed; {ge2e.MEND}",
     ]
     assert needs.lacking(plan(judge("timing"))) == []

@@ -184,7 +184,7 @@ def test_verb_prints_a_table_and_writes_the_figures(
 
     out = tmp_path / "r.json"
     run = runs["prosody.contrastive"].parent
-    assert main(["retrieve", str(run), str(spoken), "--gallery", "4", "--out", str(out)]) == 0
+    assert main(["retrieve", str(run), str(spoken), "--gallery", "4", "--output", str(out)]) == 0
     told = capsys.readouterr().out
     assert "| R@1-diff text-audio |" in told and "| R@1-sim-spk audio-text |" in told
     assert json.loads(out.read_text())["encoder"]["R@1-diff text-audio"]["chance"] == 0.25

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from intona.audio.features import SPEECHT5, MelSpec, diff, fingerprint, log_mel, require_same
-from intona.audio.io import Audio, encode_audio, faults, read_audio, write_audio
+from intona.audio.io import Audio, encode_audio, faults, read_audio, resampler_id, write_audio
 from intona.audio.pitch import F0, energy, f0_contour, hz_to_cents, median_hz
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "median_hz",
     "read_audio",
     "require_same",
+    "resampler_id",
     "write_audio",
 ]

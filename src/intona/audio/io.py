@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import io
 import os
 import stat
@@ -82,6 +83,11 @@ class Audio:
         self, path: str | os.PathLike[str], *, subtype: str = "PCM_16", clip: Clip = "saturate"
     ) -> None:
         write_audio(path, self, subtype=subtype, clip=clip)
+
+
+def resampler_id() -> str:
+    """What `Audio.resample` computes, with its version: part of what a figure depends on."""
+    return f"soxr {importlib.metadata.version('soxr')} VHQ"
 
 
 def faults(audio: Audio) -> list[str]:

@@ -12,15 +12,15 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
-    """Compare systems of whole reports with one of them, paired on the same ids.
+    """Compare the systems of finished reports with one of them, paired on the same ids.
 
-    Refused when manifest, recognizer, normalizer, resampler or another judge differ; says which.
+    Reports with different manifests, recognizers, normalizers, resamplers or settings of judges are refused.
     """
 
     reports: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="REPORT")]
-    """Two or more directories made by `intona evaluate`."""
+    """Two or more report directories of `intona evaluate`."""
     against: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The system that the others are compared with; the first that is no control if not given."""
+    """The system that the others are compared with; by default the first that is not a control."""
     measures: Annotated[str | None, tyro.conf.arg(metavar="A,B,…")] = None
     """Only these measures, such as wer,f0_rmse."""
     systems: Annotated[str | None, tyro.conf.arg(metavar="A,B,…")] = None

@@ -88,6 +88,6 @@ def transcript(audio: Audio, *, language: str) -> str | None:
 
     if not doctor.whisper_ready():
         return None
-    from intona.evaluation.asr import AsrConfig, Transcriber
+    from intona.evaluation.judges.recognizer import AsrConfig, Transcriber
 
     return Transcriber(AsrConfig(language=language))(audio).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from intona.cli.aliases import OUTPUT, renamed
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,77 +20,82 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Judge folders of wavs against a manifest, whoever made them.
+    """Judge folders of wavs against a manifest, whatever produced them.
 
-    Each folder holds ID.wav (flac, ogg, mp3) files. An utterance that is missing, empty or silent counts
-    at the worst value. Recording, copy synthesis, destroyed text and espeak-ng stand in the table as
-    controls where they can be built. The same command again goes on where it stopped. The table is
+    Each folder holds ID.wav (flac, ogg, mp3) files. An utterance that is missing, empty or silent counts at
+    the worst value. Recording, copy synthesis, destroyed text and espeak-ng are added to the table as
+    controls if they can be built. The same command continues where an earlier one stopped. The table is
     printed; the report directory holds table.md, table.json, records.jsonl and report.html.
     """
 
     wavs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME=]WAVDIR")] = ()
-    """One folder a system; NAME@SEED=WAVDIR for runs of one system with several training seeds."""
+    """One folder per system; NAME@SEED=WAVDIR for runs of one system with several training seeds."""
     manifest: Annotated[Path | None, tyro.conf.arg(aliases=["-m"], metavar="FILE")] = None
-    """id|text|speaker lines, or .jsonl: what was to be said, fixed before synthesis."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="REPORT")]
+    """The utterances, fixed before synthesis: id|text|speaker lines, or .jsonl."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="REPORT")]
     """The report directory."""
     reference: Annotated[Path | None, tyro.conf.arg(metavar="RECDIR")] = None
     """Recordings of the same utterances, for measures that compare with one."""
     prompts: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Recordings of the voices (ID.wav, or SPEAKER.wav), for speaker similarity."""
     speaker_model: Annotated[str, tyro.conf.arg(metavar="ge2e|DIR|HUB")] = "ge2e"
-    """The embedder of speaker similarity."""
+    """The speaker encoder of speaker similarity."""
     utmos: Annotated[str | None, tyro.conf.arg(metavar="DIR|HUB")] = None
-    """Weights of UTMOS22, where there are some."""
+    """Weights of UTMOS22."""
     mcd_rate: int = 16_000
-    """Sample rate of the mel-cepstral distance, one for all systems."""
+    """Sample rate of the mel-cepstral distortion, one for all systems."""
     name: tuple[str, ...] = ()
-    """Names of the folders, in their order, instead of NAME=."""
+    """Names of the folders in their order, instead of NAME=."""
     language: str = "ru"
     """The language of the texts."""
     asr: Annotated[str, tyro.conf.arg(metavar="offline|DIR|HUB|none")] = "offline"
     """The recognizer."""
     beam: int = 5
-    """Beam of the recognizer."""
-    measures: Annotated[str | None, tyro.conf.arg(metavar="A,B,…")] = None
-    """Only these judges, such as asr,f0; all that the inputs allow if not given."""
+    """Beam size of the recognizer."""
+    judges: Annotated[str | None, tyro.conf.arg(metavar="A,B,…")] = None
+    """Only these judges, such as asr,f0. Without it, all built-in ones that the inputs allow ("default")."""
+    judge_settings: Annotated[tuple[str, ...], tyro.conf.arg(metavar="JUDGE.KEY=VALUE")] = ()
+    """Settings of judges, such as mcd.sample_rate=24000."""
     family: Annotated[str | None, tyro.conf.arg(metavar="A,B,…")] = None
-    """Measures whose comparisons Holm's adjustment is over, such as wer,f0_rmse; all if not given."""
+    """Measures that are adjusted together (Holm), such as wer,f0_rmse. Without it, all with a direction."""
     against: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The system that the others are compared with; the recording if not given."""
+    """The system that the others are compared with; by default the recording."""
     controls: bool = True
     """Build the control rows that can be built."""
     bad_files: Literal["refuse", "count"] = "refuse"
-    """Files that are unreadable, hold NaN or last over ten minutes: stop, or count them as failed."""
+    """Files that are unreadable, contain NaN or are longer than ten minutes: stop, or count as failed."""
     tried: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """How many configurations were tried on other data before this one; stands in the report."""
+    """How many configurations were tried on other data before this one; shown in the report."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Processes; one a core if not given. The figures do not depend on it."""
+    """Processes; by default one per core. The figures do not depend on it."""
     shard: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
-    """Judge only part I of N, and leave the table to --merge."""
+    """Judge only part I of N; --merge builds the table."""
     merge: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Make the table of what the shards have judged; needs --out only."""
+    """Build the table from what the shards have judged; takes --output only."""
     html: bool = True
     """Write report.html."""
 
 
 def main(arguments: list[str]) -> None:
+    arguments = renamed(arguments, {**OUTPUT, "--measures": "--judges"})
     request = tyro.cli(Evaluate, prog="intona evaluate", args=arguments)
-    # One maths thread a process, however many processes: rounding, and so every figure, stays the same.
+    # One computing thread per process, however many processes: rounding, and so the figures, stay equal.
     os.environ["OMP_NUM_THREADS"] = "1"
     part = shard_of(request.shard)
     if request.merge:
         if request.wavs or part:
-            raise UserError("takes --out alone", where="--merge")
+            raise UserError("takes --output alone", where="--merge")
         from intona.evaluation import merge
 
-        merge(request.out)
+        merge(request.output)
         _show(request, None)
         return
     if request.manifest is None:
-        raise UserError("no manifest", where="--manifest", hint="give id|text lines: what was to be said")
+        raise UserError("no manifest", where="--manifest", hint="give the utterances as id|text lines")
     if not request.wavs:
-        raise UserError("no folder of wavs", hint="intona evaluate NAME=WAVDIR --manifest M.csv --out REPORT")
+        raise UserError(
+            "no folder of wavs", hint="intona evaluate NAME=WAVDIR --manifest M.csv --output REPORT"
+        )
     if request.workers is not None and not 0 <= request.workers <= 1024:
         raise UserError(f"{request.workers} is not between 0 and 1024", where="--workers")
     if request.beam < 1:
@@ -106,7 +113,8 @@ def main(arguments: list[str]) -> None:
         language=request.language,
         asr=None if request.asr == "none" else request.asr,
         beam_size=request.beam,
-        measures=names(request.measures),
+        judges=names(request.judges),
+        settings=settings_of(request.judge_settings),
         prompts=request.prompts,
         speaker_model=request.speaker_model,
         utmos_model=request.utmos,
@@ -116,7 +124,7 @@ def main(arguments: list[str]) -> None:
         tried=request.tried,
     )
     _check_files(request, systems, manifest)
-    # Missing weights and prompts are told before any control is made.
+    # Missing weights and prompts are reported before any control is built.
     judges = default_judges(config, reference=request.reference is not None, manifest=manifest)
     workers = default_workers() if request.workers is None else request.workers
     with bar("evaluate") as progress:
@@ -127,14 +135,14 @@ def main(arguments: list[str]) -> None:
             systems, notes = add_controls(
                 systems,
                 manifest,
-                out=request.out / "controls",
+                out=request.output / "controls",
                 language=request.language,
                 reference=request.reference,
                 workers=workers,
                 progress=progress,
             )
         more: dict[str, Any] = {
-            "out": request.out,
+            "out": request.output,
             "reference": request.reference,
             "config": config,
             "judges": judges,
@@ -144,8 +152,8 @@ def main(arguments: list[str]) -> None:
         }
         if part:
             count = evaluate_shard(systems, manifest, shard=part, **more)
-            remember_wavs(request.out, _folders(systems))
-            then = f"when all are done: intona evaluate --merge -o {request.out}"
+            remember_wavs(request.output, _folders(systems))
+            then = f"when all are done: intona evaluate --merge -o {request.output}"
             print(f"shard {request.shard}: {count} records; {then}", file=sys.stderr)
             return
         evaluate(systems, manifest, **more)
@@ -167,19 +175,43 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
         return None
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n) <= 100_000):
-        raise UserError(f'"{text}" is no I/N with 1 <= I <= N', where="--shard", hint="such as 2/8")
+        raise UserError(f'"{text}" is not I/N with 1 <= I <= N', where="--shard", hint="such as 2/8")
     return int(i), int(n)
 
 
-def systems_of(folders: tuple[str, ...], given: tuple[str, ...] = ()) -> list[System]:
-    """`[NAME[@SEED]=]DIR` -> systems; without a name the folder's own.
+def settings_of(assignments: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """("mcd.sample_rate=24000",) -> {"mcd": {"sample_rate": 24000}}; values are JSON, otherwise text.
 
     Raises:
-        UserError: more names than folders without one, an empty name.
+        UserError: not JUDGE.KEY=VALUE, or an unknown judge.
+    """
+    from intona.errors import unknown
+    from intona.evaluation.judges import names as known
+
+    settings: dict[str, dict[str, Any]] = {}
+    for text in assignments:
+        place, equals, value = text.partition("=")
+        judge, dot, key = place.partition(".")
+        if not (equals and dot and judge and key):
+            raise UserError(f'"{text}" is not JUDGE.KEY=VALUE', where="--judge-settings")
+        if judge not in known():
+            unknown("judge", judge, known(), where="--judge-settings")
+        try:
+            settings.setdefault(judge, {})[key] = json.loads(value)
+        except ValueError:
+            settings.setdefault(judge, {})[key] = value
+    return settings
+
+
+def systems_of(folders: tuple[str, ...], labels: tuple[str, ...] = ()) -> list[System]:
+    """`[NAME[@SEED]=]DIR` -> systems. One without a name is called as in `labels`, then as its folder.
+
+    Raises:
+        UserError: more labels than folders without a name, an empty name.
     """
     from intona.evaluation.plan import System
 
-    waiting, systems = list(given), []
+    waiting, systems = list(labels), []
     for text in folders:
         label, equals, folder = text.partition("=")
         if not equals or Path(text).is_dir():
@@ -187,21 +219,21 @@ def systems_of(folders: tuple[str, ...], given: tuple[str, ...] = ()) -> list[Sy
             label = waiting.pop(0) if waiting else (Path(text).name or Path(text).resolve().name)
         name, at, seed = label.partition("@")
         if not name or not folder or (at and not seed):
-            raise UserError(f'"{text}" is no NAME=DIR or NAME@SEED=DIR')
+            raise UserError(f'"{text}" is not NAME=DIR or NAME@SEED=DIR')
         systems.append(System(name=name, folder=Path(folder), seed=seed))
     if waiting:
-        raise UserError(f'"{waiting[0]}" is a name too many', where="--name")
+        raise UserError(f'no folder is left for the name "{waiting[0]}"', where="--name")
     return systems
 
 
 def _check_files(request: Evaluate, systems: list[System], manifest: Any) -> None:
-    """Broken files are told before the hours of judging, and never counted unless somebody says so."""
+    """Report broken files before hours of judging; they count as failed only if the user says so."""
     from intona.evaluation.wavs import bad_files, index_folder
 
-    count = "or give --bad-files count: it is a failed output then"
+    count = "or give --bad-files count to count it as a failed output"
     folders = [(s.folder, f"fix or remove it, {count}") for s in systems if request.bad_files == "refuse"]
     if request.reference is not None:
-        folders.append((request.reference, "recordings must be whole: fix it, or leave its row out"))
+        folders.append((request.reference, "recordings must be intact: fix it, or remove its row"))
     for folder, hint in folders:
         files, _ = index_folder(folder, manifest)
         if bad := bad_files(files.values()):
@@ -211,18 +243,18 @@ def _check_files(request: Evaluate, systems: list[System], manifest: Any) -> Non
 
 
 def _folders(systems: list[System]) -> dict[str, Path]:
-    """Where each row's audio lies; the destroyed row has none of its own."""
+    """The folder of each row; the destroyed row has no audio of itself."""
     return {s.label: s.folder for s in systems if s.borrow is None}
 
 
 def _show(request: Evaluate, systems: list[System] | None) -> None:
-    """The table on stdout, the page beside it."""
+    """Print the table and write the page."""
     if request.html:
         from intona.evaluation.html import write_html
         from intona.progress import bar
 
         wavs = None if systems is None else _folders(systems)
         with bar("page") as progress:
-            write_html(request.out, wavs=wavs, progress=progress)
-    print((request.out / "table.md").read_text(encoding="utf-8"), end="")
-    print(f"report: {request.out}", file=sys.stderr)
+            write_html(request.output, wavs=wavs, progress=progress)
+    print((request.output / "table.md").read_text(encoding="utf-8"), end="")
+    print(f"report: {request.output}", file=sys.stderr)

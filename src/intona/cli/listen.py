@@ -1,4 +1,4 @@
-"""`intona listen`: a blind listening test from reports; `--score`: its figures from what raters sent back."""
+"""`intona listen`: build a blind listening test from reports; `--score`: figures from the raters' answers."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from typing import Annotated, Literal
 
 import tyro
 
+from intona.cli.aliases import renamed
 from intona.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listen:
-    """Make a static blind listening test, or score one.
+    """Build a static blind listening test, or score one.
 
-    DIR/test is what raters open or what you publish (index.html and audio); DIR/key.json says which clip is
-    which: keep it. Raters send back CSV files; --score turns them into means with intervals over raters and
+    Publish DIR/test (index.html and audio) or give it to the raters. DIR/key.json states which clip is which:
+    keep it private. Raters send back CSV files; --score turns them into means with intervals over raters and
     items.
     """
 
     reports: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="REPORT")] = ()
-    """Directories made by `intona evaluate`."""
+    """Report directories of `intona evaluate`."""
     kind: Literal["mos", "intmos", "cmos", "mushra"] | None = None
     """mos: naturalness 1-5; intmos: intonation 1-5; cmos: pairs, -3 to +3; mushra: 0-100."""
-    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = None
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = None
     """A new folder for the test and its key."""
     systems: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
     """Only these systems of the reports."""
     wavs: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=DIR")] = ()
-    """Where a system's audio lies, if the report does not say."""
+    """The folder of a system's audio, if the report does not state it."""
     reference: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """The reference of MUSHRA, the other side of CMOS; the recording if not given."""
+    """The reference of MUSHRA, the other side of CMOS; by default the recording."""
     items: int = 20
-    """Utterances, drawn at random from those that every system has spoken."""
+    """Utterances, drawn at random from those of which every system has audio."""
     per_rater: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Items that one rater hears, all systems each; all if not given."""
+    """Items per rater, each with all systems; by default all."""
     checks: int = 3
-    """Attention items: beeps to be counted."""
+    """Attention items, in which beeps are counted."""
     seed: int = 0
     """The same seed, reports and settings give the same test."""
     language: Literal["en", "ru"] = "en"
@@ -46,15 +47,15 @@ class Listen:
     score: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="CSV")] = ()
     """Score these result files."""
     key: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The folder that --out made, for --score."""
+    """The folder of --output, for --score."""
     allow: int = 0
-    """Attention items that a rater may answer wrong and still count."""
+    """How many attention items a rater may answer wrong and still be counted."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write the scores here too, as JSON."""
+    """Also write the scores here, as JSON."""
 
 
 def main(arguments: list[str]) -> None:
-    request = tyro.cli(Listen, prog="intona listen", args=arguments)
+    request = tyro.cli(Listen, prog="intona listen", args=renamed(arguments))
     if request.score or request.key is not None:
         _score(request)
     else:
@@ -62,10 +63,10 @@ def main(arguments: list[str]) -> None:
 
 
 def _score(request: Listen) -> None:
-    if request.reports or request.kind or request.out:
+    if request.reports or request.kind or request.output:
         raise UserError("goes with --key, --allow and --json only", where="--score")
     if request.key is None:
-        raise UserError("no key", where="--key", hint="give the folder that --out made")
+        raise UserError("no key", where="--key", hint="give the folder of --output")
     if request.allow < 0:
         raise UserError(f"{request.allow} is less than 0", where="--allow")
     from intona.evaluation.listen import read_key, read_ratings, score
@@ -83,13 +84,13 @@ def _score(request: Listen) -> None:
 def _build(request: Listen) -> None:
     if request.kind is None:
         raise UserError("no kind of test", where="--kind", hint="mos, intmos, cmos or mushra")
-    if request.out is None:
-        hint = "intona listen REPORT --kind mos --out DIR"
-        raise UserError("no folder for the test", where="--out", hint=hint)
+    if request.output is None:
+        hint = "intona listen REPORT --kind mos --output DIR"
+        raise UserError("no folder for the test", where="--output", hint=hint)
     wavs = {}
     for pair in request.wavs:
-        name, found, folder = pair.partition("=")
-        if not (name and found and folder):
+        name, equals, folder = pair.partition("=")
+        if not (name and equals and folder):
             raise UserError(f'"{pair}" is not NAME=DIR', where="--wavs")
         wavs[name] = Path(folder)
     from intona.evaluation.listen import Listening, build_test
@@ -107,15 +108,15 @@ def _build(request: Listen) -> None:
         language=request.language,
     )
     with bar("listen") as progress:
-        key = build_test(request.reports, test, request.out, wavs=wavs, progress=progress)
+        key = build_test(request.reports, test, request.output, wavs=wavs, progress=progress)
     count = len(key["items"])
-    print(f"{request.out / 'test' / 'index.html'}")
+    print(f"{request.output / 'test' / 'index.html'}")
     print(
         f"{request.kind}: {count} items x {len(key['systems'])} systems, {len(key['checks'])} attention "
-        f"items, all clips at {key['loudness']}; key: {request.out / 'key.json'} (keep it from raters)",
+        f"items, all clips at {key['loudness']}; key: {request.output / 'key.json'} (hide it from raters)",
         file=sys.stderr,
     )
     for left in key["left_out"]:
         print(f"left out {left['id']}: {left['why']}", file=sys.stderr)
     if count < MIN_ITEMS:
-        print(f"only {count} items: at least {MIN_ITEMS} make a test worth its raters", file=sys.stderr)
+        print(f"only {count} items: use at least {MIN_ITEMS} for a test with real raters", file=sys.stderr)

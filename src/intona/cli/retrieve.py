@@ -1,4 +1,4 @@
-"""`intona retrieve`: does a phoneme's text find its own sound, and its sound the text?"""
+"""`intona retrieve`: does the text of a phoneme retrieve its audio, and the audio its text?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from intona.cli.aliases import renamed
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieve:
-    """Recall at k of a contrastive run on utterances that it never saw, in both directions.
+    """Recall at k of a contrastive run on unseen utterances, in both directions.
 
     diff: the gallery holds phonemes of other types (is it the right phoneme?). sim: of the same type (is it
-    said the same way?). sim-spk: of the same type and speaker (the speaker alone cannot solve it). sim-mix:
-    the same queries among all speakers. Each with chance, gallery size M, N queries and a 95 % interval over
-    speakers, or utterances where there is one, beside what the speaker's mean sound finds, and the mean of
-    the phoneme as he says it.
+    spoken the same way?). sim-spk: of the same type and speaker (the speaker's identity does not help).
+    sim-mix: the queries of sim-spk among all speakers. Each with the chance level, the gallery size M, the
+    number of queries N and a 95 % interval over speakers (or over utterances if there is one speaker), beside
+    two baselines: the mean audio vector of the speaker, and that of the speaker's phoneme.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|RUN")]
@@ -35,23 +36,23 @@ class Retrieve:
     split: Literal["train", "dev", "test"] = "test"
     """Which utterances."""
     gallery: int = 64
-    """M, the size of a gallery."""
+    """M, the size of the galleries."""
     seed: int = 0
-    """Draws galleries and speaker vectors."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
-    """Write all figures here too."""
+    """Seed for drawing galleries and speaker vectors."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.json")] = None
+    """Also write all figures here."""
 
 
 def main(arguments: list[str]) -> None:
-    request = tyro.cli(Retrieve, prog="intona retrieve", args=arguments)
-    if request.out is not None and not request.out.resolve().parent.is_dir():
-        raise UserError("no such directory", where=request.out.resolve().parent)
+    request = tyro.cli(Retrieve, prog="intona retrieve", args=renamed(arguments))
+    if request.output is not None and not request.output.resolve().parent.is_dir():
+        raise UserError("no such directory", where=request.output.resolve().parent)
     if request.seed < 0:
-        raise UserError(f"--seed {request.seed}: 0 or more")
+        raise UserError(f"{request.seed} is less than 0", where="--seed")
     from intona import config as configs
     from intona.systems.encoder.retrieve import retrieve
 
-    found = retrieve(
+    result = retrieve(
         request.run,
         request.data,
         split=request.split,
@@ -59,49 +60,48 @@ def main(arguments: list[str]) -> None:
         ks=tuple(k for k in (1, 5, 10) if k < request.gallery) or (1,),
         seed=request.seed,
     )
-    if request.out is not None:
-        configs.write_json(request.out, dataclasses.asdict(found))
-    print("\n".join(table(found)))
+    if request.output is not None:
+        configs.write_json(request.output, dataclasses.asdict(result))
+    print("\n".join(table(result)))
 
 
-def table(found: Retrieved) -> list[str]:
+def table(result: Retrieved) -> list[str]:
     """A Markdown table of all recalls."""
-    count = Counter(found.speaker_of.values())
+    count = Counter(result.speaker_of.values())
     lines = [
-        f"{found.phonemes} phonemes of {len(found.speaker_of)} utterances, {len(count)} speaker"
+        f"{result.phonemes} phonemes of {len(result.speaker_of)} utterances, {len(count)} speaker"
         + ("s" if len(count) != 1 else ""),
         "",
         "| recall | found | 95 % interval | chance | "
-        + "".join(f"{name} | " for name in found.baselines)
+        + "".join(f"{name} | " for name in result.baselines)
         + "M | N |",
-        "| --- " * (6 + len(found.baselines)) + "|",
+        "| --- " * (6 + len(result.baselines)) + "|",
     ]
-    empty = dict.fromkeys(r.condition for r in found.encoder.values() if not r.queries)
-    for name, r in found.encoder.items():
+    empty = dict.fromkeys(r.condition for r in result.encoder.values() if not r.queries)
+    for name, r in result.encoder.items():
         if r.condition in empty:
             continue
         if r.recall is None:
-            told = " |" * len(found.baselines)
-            lines.append(f"| {name} | – | {r.why} | |{told} {r.gallery} | {r.queries} |")
+            empty_cells = " |" * len(result.baselines)
+            lines.append(f"| {name} | – | {r.why} | |{empty_cells} {r.gallery} | {r.queries} |")
             continue
         interval = "–" if r.recall.low is None else f"{r.recall.low:.3f}–{r.recall.high:.3f}"
-        told = "".join(f"{_estimate(b.get(name))} | " for b in found.baselines.values())
+        baselines = "".join(f"{_estimate(b.get(name))} | " for b in result.baselines.values())
         lines.append(
-            f"| {name} | {r.recall.estimate:.3f} | {interval} | {r.chance:.3f} | {told}{r.gallery} "
-            f"| {r.queries}{_most(found, r)} |"
+            f"| {name} | {r.recall.estimate:.3f} | {interval} | {r.chance:.3f} | {baselines}{r.gallery} "
+            f"| {r.queries}{_most(result, r)} |"
         )
     if empty:
-        gallery = next(r.gallery for r in found.encoder.values() if r.condition in empty)
-        lines += ["", _too_few(found, list(empty), gallery)]
+        gallery = next(r.gallery for r in result.encoder.values() if r.condition in empty)
+        lines += ["", _too_few(result, list(empty), gallery)]
     return lines
 
 
-def _too_few(found: Retrieved, conditions: list[str], gallery: int) -> str:
-    """Why some conditions have no row, and the gallery that gives them one."""
-    largest = {c: found.largest[c] for c in conditions if found.largest.get(c, 1) > 1}
-    what = (
-        f"{', '.join(conditions)}: none of {found.phonemes} phonemes has {gallery - 1} others to tell it from"
-    )
+def _too_few(result: Retrieved, conditions: list[str], gallery: int) -> str:
+    """Why some conditions have no row, and the gallery size for which they have one."""
+    largest = {c: result.largest[c] for c in conditions if result.largest.get(c, 1) > 1}
+    names = ", ".join(conditions)
+    what = f"{names}: none of {result.phonemes} phonemes has {gallery - 1} others to compare with"
     if not largest:
         return f"{what}, nor any number of them"
     size = min(largest.values())
@@ -113,11 +113,11 @@ def _estimate(recall: Recall | None) -> str:
     return "–" if recall is None or recall.recall is None else f"{recall.recall.estimate:.3f}"
 
 
-def _most(found: Retrieved, recall: Recall) -> str:
-    """ " (98 % of one speaker)" where several speakers are asked for and one has most of the queries."""
-    asked: Counter[str] = Counter()
+def _most(result: Retrieved, recall: Recall) -> str:
+    """ " (98 % of one speaker)" if there are several speakers and one of them has most of the queries."""
+    queries: Counter[str] = Counter()
     for utterance, (_, n) in recall.hits.items():
-        asked[found.speaker_of[utterance]] += n
-    share = max(asked.values()) / max(1, sum(asked.values()))
-    several = len(set(found.speaker_of.values())) > 1
+        queries[result.speaker_of[utterance]] += n
+    share = max(queries.values()) / max(1, sum(queries.values()))
+    several = len(set(result.speaker_of.values())) > 1
     return f" ({share:.0%} of one speaker)" if several and share > 0.5 else ""

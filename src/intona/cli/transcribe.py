@@ -1,4 +1,4 @@
-"""`intona transcribe`: sound files in, one line of text each out."""
+"""`intona transcribe`: sound files in, one line of text per file out."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from intona.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Transcribe:
-    """Write down what is said in sound files, with a model that learnt to listen.
+    """Transcribe sound files with a speech-to-text model.
 
-    One line a file on stdout: the text, or with several files "FILE<tab>text". Long files are cut at pauses
-    and read in constant memory. Times are printed on stderr.
+    One line per file on stdout: the text, or with several files "FILE<tab>text". Long files are split at
+    pauses and read in constant memory. Times are printed to stderr.
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE")] = ()
-    """wav, flac, ogg, mp3 and what else libsndfile knows."""
+    """wav, flac, ogg, mp3 and other formats of libsndfile."""
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """A model or run directory of meld.stt or meld.joint."""
     beam: int = 1
-    """Texts followed at once; 1 is greedy, 5 is slower and a little better. 1 to 64."""
+    """Beam size, 1 to 64: 1 is greedy, 5 is slower and a little better."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """One JSON object a file: text, seconds, time taken, windows with their times and scores."""
+    """One JSON object per file: text, seconds, processing time, windows with their times and scores."""
 
 
 def main(arguments: list[str]) -> int:
@@ -40,9 +40,9 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"{request.beam} is not between 1 and 64", where="--beam")
     if request.model is None:
         raise UserError(
-            "which model is to listen?",
+            "no model",
             where="--model",
-            hint="meld-ru (Russian, knows one reader), or train one: intona train meld.joint",
+            hint="use meld-ru (Russian, trained on one reader), or train one: intona train meld.joint",
         )
 
     from intona.audio.blocks import read_blocks
@@ -54,27 +54,32 @@ def main(arguments: list[str]) -> int:
         began = time.perf_counter()
         try:
             blocks = read_blocks(path, voice.spec.sample_rate)
-            heard = []
-            for window in voice.transcribe(blocks, beam=request.beam):
-                heard.append(window)
+            windows = list(voice.transcribe(blocks, beam=request.beam))
         except UserError as e:
-            # One bad file does not silence the others; the exit code tells.
+            # One bad file does not stop the others; the exit code reports it.
             if len(request.files) == 1:
                 raise
             print(f"intona: error: {e}", file=sys.stderr)
             failed += 1
             continue
-        took = time.perf_counter() - began
-        text = " ".join(w.text for w in heard if w.text)
-        seconds = heard[-1].end if heard else 0.0
+        elapsed = time.perf_counter() - began
+        text = " ".join(w.text for w in windows if w.text)
+        seconds = windows[-1].end if windows else 0.0
         if request.json:
-            windows = [{"start": w.start, "end": w.end, "text": w.text, "score": w.score} for w in heard]
-            row = {"file": str(path), "text": text, "seconds": seconds, "took": took, "windows": windows}
+            row = {
+                "file": str(path),
+                "text": text,
+                "seconds": seconds,
+                "took": elapsed,
+                "windows": [
+                    {"start": w.start, "end": w.end, "text": w.text, "score": w.score} for w in windows
+                ],
+            }
             print(json.dumps(row, ensure_ascii=False), flush=True)
         else:
             print(text if len(request.files) == 1 else f"{path}\t{text}", flush=True)
-        cut = sum(not w.ended for w in heard)
-        note = f"; {cut} of {len(heard)} windows did not end by themselves" if cut else ""
-        rtf = f" (RTF {took / seconds:.2f})" if seconds else ""
-        print(f"{path}: {seconds:.2f} s of sound in {took:.2f} s{rtf}{note}", file=sys.stderr)
+        cut = sum(not w.ended for w in windows)
+        note = f"; {cut} of {len(windows)} windows reached the length limit" if cut else ""
+        rtf = f" (RTF {elapsed / seconds:.2f})" if seconds else ""
+        print(f"{path}: {seconds:.2f} s of sound in {elapsed:.2f} s{rtf}{note}", file=sys.stderr)
     return 1 if failed else 0

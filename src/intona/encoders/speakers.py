@@ -28,7 +28,7 @@ def speaker_encoder(name: str) -> SpeakerEncoder:
         from intona.encoders.ge2e import GE2E as Embedder
 
         return Embedder()
-    from intona.evaluation.wavlm import WavLm
+    from intona.encoders.wavlm import WavLm
 
     return WavLm(name)
 

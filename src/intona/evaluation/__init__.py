@@ -1,12 +1,12 @@
-"""Wavs, texts and a manifest in; figures with intervals out. Knows nothing of models."""
+"""Wavs, texts and a manifest in; figures with intervals out. Knows nothing about models."""
 
 from __future__ import annotations
 
 from intona.evaluation.manifest import Manifest, Row, read_manifest, write_manifest
 from intona.evaluation.markdown import to_markdown
 from intona.evaluation.plan import System
+from intona.evaluation.report import Report, to_json
 from intona.evaluation.run import EvaluationConfig, evaluate, evaluate_shard, merge
-from intona.evaluation.table import Report, to_json
 
 __all__ = [
     "EvaluationConfig",

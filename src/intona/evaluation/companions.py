@@ -1,4 +1,4 @@
-"""Rows that stand in for one another: units of work, and the derangement of the destroyed-text control."""
+"""Rows paired with one another: units of work, and the derangement of the destroyed-text control."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from intona.evaluation.manifest import Manifest, Row
 
 
 def companions(manifest: Manifest) -> list[list[Row]]:
-    """Rows in pairs (a triple where the number is odd), each row once, no two texts of a group the same.
+    """Rows in pairs (with one triple if the number is odd), each row once, all texts of a group different.
 
-    Rows of one speaker are paired with the next in length, so that a pair differs in what is said and in
-    little else; whoever is left over is paired across speakers. A row whose text all others share stays
-    alone. Depends on the manifest only.
+    Rows of one speaker are paired with the next in length, so that the rows of a pair differ in their text
+    and in little else. Rows that are left over are paired across speakers. A row with the same text as all
+    others remains alone. Depends on the manifest only.
     """
     groups: list[list[Row]] = []
     left: list[Row] = []
     for speaker in manifest.speakers:
-        mine = [row for row in manifest.rows if row.speaker == speaker]
-        mine.sort(key=lambda r: (len(r.text.split()), hashlib.sha256(r.id.encode()).hexdigest()))
-        pairs, odd = _pairs(mine)
+        of_speaker = [row for row in manifest.rows if row.speaker == speaker]
+        of_speaker.sort(key=lambda r: (len(r.text.split()), hashlib.sha256(r.id.encode()).hexdigest()))
+        pairs, odd = _pairs(of_speaker)
         if len(odd) == 1:
             group = next((g for g in reversed(pairs) if all(r.text != odd[0].text for r in g)), None)
             if group is not None:
@@ -39,7 +39,7 @@ def companions(manifest: Manifest) -> list[list[Row]]:
 
 
 def _pairs(rows: list[Row]) -> tuple[list[list[Row]], list[Row]]:
-    """Neighbours with different texts, and those that found none: they all have the same text."""
+    """Neighbours with different texts, and the rows that remain, which all have the same text."""
     pairs: list[list[Row]] = []
     waiting: list[Row] = []
     for row in rows:
@@ -51,17 +51,17 @@ def _pairs(rows: list[Row]) -> tuple[list[list[Row]], list[Row]]:
 
 
 def destroyed_texts(manifest: Manifest) -> dict[str, str]:
-    """id -> id of the row whose audio is judged in its place: a fixed derangement inside `companions`.
+    """id -> id of the row whose audio is judged in its place: a fixed derangement within `companions`.
 
-    Such a row costs no synthesis, and shows what each measure says when text and melody have nothing to do
-    with what was asked for: WER near 1, pitch distances at the level of chance.
+    This control costs no synthesis. It shows the value of each measure when words and melody are unrelated to
+    the text: WER near 1, pitch distances at the level of chance.
 
     Raises:
-        UserError: some text has no other to be swapped with.
+        UserError: a row has no other row to be swapped with.
     """
     swapped = {}
     for group in companions(manifest):
         if len(group) == 1:
-            raise UserError(f'"{group[0].id}" has no row with another text to be swapped with')
+            raise UserError(f'no row has another text to swap with "{group[0].id}"')
         swapped |= {a.id: b.id for a, b in zip(group, [*group[1:], group[0]], strict=True)}
     return swapped

@@ -10,20 +10,22 @@ from typing import Any
 
 from intona.errors import UserError, unknown
 from intona.evaluation.finished import Finished, read_report
-from intona.evaluation.judge import Measure
+from intona.evaluation.judges.base import Measure
 from intona.evaluation.markdown import difference_grid
 from intona.evaluation.plan import PLAN, Plan, read_plan
 from intona.evaluation.records import Record
-from intona.evaluation.table import Difference, adjust, columns_of, differences
+from intona.evaluation.report import Difference, adjust, columns_of, differences
 
 TITLES = {"normalizer": "the normalizer", "resampler": "the resampler"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Args:
-    differences: every system minus `against`; p adjusted over all systems that are no control.
-    left_out: measures that not every report has.
+    """The systems of several reports, compared.
+
+    Args:
+        differences: every system minus `against`; p is adjusted over all systems that are not controls.
+        left_out: measures that not every report has.
     """
 
     n: int
@@ -53,19 +55,19 @@ def compare(
 ) -> Comparison:
     """Compare all systems of the reports with one of them.
 
-    A system with the same name in two reports is one system where its records are the same (the recording,
-    judged twice), else it gets the report's name in front: `REPORT/system`.
+    A system with the same name in two reports is one system if its records are the same (a recording that was
+    judged twice); otherwise it is prefixed with the name of the report: `REPORT/system`.
 
     Args:
-        against: a system of the result; the first of the first report that is no control if None.
+        against: a system of the result; None = the first of the first report that is not a control.
         measures, systems: only these.
 
     Raises:
-        UserError: a report that is not whole; another manifest, recognizer, normalizer, resampler or other
-            judge in one of them; names what differs.
+        UserError: a report that is not finished; reports that differ in manifest, recognizer, normalizer,
+            resampler or another setting of a judge; names what differs.
     """
     if len(reports) < 2:
-        raise UserError("needs two reports or more", hint="intona compare REPORT_A REPORT_B")
+        raise UserError("comparing takes two reports or more", hint="intona compare REPORT_A REPORT_B")
     opened = [_open(Path(path)) for path in reports]
     first = opened[0]
     shared = [m for m in first.plan.measures if all(_has(o.plan, m.name) for o in opened)]
@@ -77,11 +79,11 @@ def compare(
         shared = [m for m in shared if m.name in measures]
     for other in opened[1:]:
         faults = _differ(first.plan, other.plan, {m.name for m in shared})
-        if first.plan.ears != other.plan.ears and (_unspoken(first) or _unspoken(other)):
-            faults.append("who says that an output holds no speech")
+        if first.plan.speech_check != other.plan.speech_check and (_unspoken(first) or _unspoken(other)):
+            faults.append("the rule for outputs without speech")
         if faults:
             raise UserError(
-                f"not comparable with {first.path}: {'; '.join(faults)}",
+                f"cannot be compared with {first.path}; different: {', '.join(faults)}",
                 where=other.path,
                 hint="evaluate both with the same manifest and judges",
             )
@@ -96,14 +98,14 @@ def compare(
         against = next((x for x in labels if roles[x] == "system"), labels[0])
     if systems is not None:
         labels = [x for x in labels if x in systems or x == against]
-    found = differences(labels, against, shared, columns, first.plan.resamples, first.plan.seed)
+    paired = differences(labels, against, shared, columns, first.plan.resamples, first.plan.seed)
     return Comparison(
         n=first.plan.n,
         manifest_sha256=first.plan.manifest_sha256,
         against=against,
         systems=tuple(labels),
         measures=tuple(shared),
-        differences=adjust(found, lambda d: roles[d.system] == "system"),
+        differences=adjust(paired, lambda d: roles[d.system] == "system"),
         left_out=tuple(sorted(known - {m.name for m in shared})),
         resamples=first.plan.resamples,
         seed=first.plan.seed,
@@ -123,7 +125,7 @@ def _has(plan: Plan, measure: str) -> bool:
 
 
 def _differ(a: Plan, b: Plan, measures: set[str]) -> list[str]:
-    """What keeps two reports from being compared, in words."""
+    """The differences that prevent a comparison, in words."""
     faults = []
     if a.manifest_sha256 != b.manifest_sha256:
         faults.append(f"the manifest ({a.manifest_sha256[:12]}, {b.manifest_sha256[:12]})")
@@ -136,9 +138,8 @@ def _differ(a: Plan, b: Plan, measures: set[str]) -> list[str]:
         their = {**other.settings, "reference": digest_of(b) if other.needs_reference else None}
         for key in [*ours, *(k for k in their if k not in ours)]:
             if ours.get(key) != their.get(key):
-                what = TITLES.get(key) or (f"the recognizer's {key}" if judge.name == "asr" else key)
-                line = f"{what} of {judge.name} ({_brief(ours.get(key))}, {_brief(their.get(key))})"
-                faults.append(line)
+                values = f"{_brief(ours.get(key))}, {_brief(their.get(key))}"
+                faults.append(f"{TITLES.get(key, key)} of {judge.name} ({values})")
     return faults
 
 
@@ -165,11 +166,11 @@ def _columns(
     for report, name in zip(opened, names, strict=True):
         labels = [s.label for s in report.plan.systems]
         try:
-            mine = columns_of(report.finished.listed, labels, report_measures(report), ids)
+            by_column = columns_of(report.finished.listed, labels, report_measures(report), ids)
         except ValueError as e:
             raise UserError(f"its records are not those of its plan ({e})", where=report.path) from None
         for system in report.plan.systems:
-            column = {m: mine[system.label, m] for m in measures}
+            column = {m: by_column[system.label, m] for m in measures}
             label = system.label
             if label in roles:
                 if all(_values(columns[label, m]) == _values(column[m]) for m in measures):
@@ -189,7 +190,7 @@ def _values(records: Sequence[Record]) -> list[tuple[Any, ...]]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Folder names, with their number where two are the same."""
+    """Names of the folders, numbered if two are the same."""
     names = [p.resolve().name for p in paths]
     return [n if names.count(n) == 1 else f"{n}:{i}" for i, n in enumerate(names, start=1)]
 
@@ -205,7 +206,7 @@ def comparison_to_markdown(result: Comparison) -> str:
         *difference_grid(result.differences, result.measures),
     ]
     if result.left_out:
-        lines += ["", f"Not in every report, so not compared: {', '.join(result.left_out)}."]
+        lines += ["", f"Not compared, because not in every report: {', '.join(result.left_out)}."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,6 @@
-"""Control rows: copy synthesis above, espeak-ng as the floor, and speech that says another text.
+"""Control rows: copy synthesis as the ceiling, espeak-ng as the floor, and speech with another text.
 
-espeak-ng runs as a command, so that no library state is shared with us.
+espeak-ng runs as a separate process, so that it shares no library state with this one.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from intona.pool import pooled
 if TYPE_CHECKING:
     from intona.vocoder import Vocoder
 
-MEND = "apt-get install espeak-ng"
-SECONDS = 60  # that espeak-ng may take for a text
+INSTALL = "apt-get install espeak-ng"
+SECONDS = 60  # time limit of espeak-ng for one text
 COPY, DESTROYED, FLOOR = "copy synthesis", "destroyed text", "espeak-ng"
-MADE_BY = "made_by.json"
+SOURCE = "made_by.json"
 
 
 def add_controls(
@@ -43,40 +43,39 @@ def add_controls(
     workers: int = 0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[list[System], list[str]]:
-    """The rows that belong into every table, around those given.
+    """The systems with the control rows that belong into every table, and notes for the report.
 
-    They are the recording, copy synthesis, the destroyed text and the floor.
-
-    Built under `out`; a control that the caller gives by its name is taken as it is. What cannot be built
-    is named in the second value.
+    The controls are the recording, copy synthesis, the destroyed text and the floor. They are built under
+    `out`; a system that has the name of a control is used in its place. The notes state which control could
+    not be built, and why.
     """
     roles: dict[str, Role] = {recording: "recording", COPY: "copy", DESTROYED: "destroyed", FLOOR: "floor"}
-    given = {s.name: dataclasses.replace(s, role=roles[s.name]) for s in systems if s.name in roles}
+    supplied = {s.name: dataclasses.replace(s, role=roles[s.name]) for s in systems if s.name in roles}
     ours = [s for s in systems if s.name not in roles]
     notes = []
-    top = given.get(recording)
+    top = supplied.get(recording)
     if top is None and reference is not None:
         top = System(name=recording, folder=reference, role="recording")
-    copied = given.get(COPY)
+    copied = supplied.get(COPY)
     if copied is None and top is not None:
         folder = out / "copy-synthesis"
         sources, _ = index_folder(top.folder, manifest)
-        made_by = {"vocoder": "hifigan", "of": {i: file_digest(path) for i, path in sorted(sources.items())}}
-        fresh(folder, made_by)
+        digests = {i: file_digest(path) for i, path in sorted(sources.items())}
+        fresh(folder, {"vocoder": "hifigan", "of": digests})
         copy_synthesis(top.folder, manifest, folder, workers=workers, progress=progress)
         copied = System(name=COPY, folder=folder, role="copy")
     elif copied is None:
-        notes.append(f"{recording} and {COPY}: no rows, for no recordings were given")
-    destroyed = given.get(DESTROYED)
+        notes.append(f"{recording} and {COPY}: no rows, because there are no recordings")
+    destroyed = supplied.get(DESTROYED)
     source = top or (ours[0] if ours else None)
     if destroyed is None and source is not None:
         try:
             borrow = destroyed_texts(manifest)
             destroyed = System(name=DESTROYED, folder=source.folder, role="destroyed", borrow=borrow)
-            notes.append(f"{DESTROYED}: each row judged on what {source.label} says for another row")
+            notes.append(f"{DESTROYED}: each row is judged on the audio of {source.label} for another row")
         except UserError as e:
             notes.append(f"{DESTROYED}: no row; {e}")
-    floor = given.get(FLOOR)
+    floor = supplied.get(FLOOR)
     if floor is None:
         try:
             folder = out / "espeak-ng"
@@ -87,20 +86,20 @@ def add_controls(
     return [s for s in (top, copied, *ours, destroyed, floor) if s is not None], notes
 
 
-def fresh(folder: Path, made_by: dict[str, Any]) -> None:
-    """Empty a folder of ours when what it holds was made from something else.
+def fresh(folder: Path, source: dict[str, Any]) -> None:
+    """Prepare a folder for generated files; delete what an earlier call generated from another source.
 
     Raises:
-        UserError: it holds files and no mark of ours.
+        UserError: it holds files that no earlier call generated.
     """
-    mark = folder / MADE_BY
-    if mark.exists() and read_json(mark, max_bytes=1 << 28) != made_by:
+    mark = folder / SOURCE
+    if mark.exists() and read_json(mark, max_bytes=1 << 28) != source:
         shutil.rmtree(folder)
     elif not mark.exists() and folder.is_dir() and any(folder.iterdir()):
-        raise UserError("holds files that were not made here", where=folder, hint="move them away")
+        raise UserError("holds files that were not generated here", where=folder, hint="move them away")
     folder.mkdir(parents=True, exist_ok=True)
     if not mark.exists():
-        write_json(mark, made_by)
+        write_json(mark, source)
 
 
 def copy_synthesis(
@@ -114,7 +113,7 @@ def copy_synthesis(
 ) -> Path:
     """Recording -> mel -> vocoder -> `out/ID.wav`: the ceiling of any voice that uses this vocoder.
 
-    Files already there are kept; a recording that cannot be read makes no file.
+    Existing files are kept; a recording that cannot be read yields no file.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -139,8 +138,8 @@ def _copy(job: tuple[Path, Path, str]) -> None:
         return
     speak = _vocoder(vocoder)
     with torch.inference_mode():
-        made = speak.speak(log_mel(clip.audio.resample(speak.spec.sample_rate), speak.spec), speak.spec)
-    put(target, made.write)
+        audio = speak.speak(log_mel(clip.audio.resample(speak.spec.sample_rate), speak.spec), speak.spec)
+    put(target, audio.write)
 
 
 @lru_cache(maxsize=1)
@@ -151,7 +150,7 @@ def _vocoder(name: str) -> Vocoder:
 
 
 def put(target: Path, write: Callable[[Path], object]) -> None:
-    """Write under a name of this process, then link: of several shards the first one's file stays."""
+    """Write under a temporary name, then link: if several shards write a file, the first one remains."""
     half = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:
         write(half)
@@ -175,10 +174,10 @@ def espeak_version() -> str:
 
 
 def espeak_wavs(manifest: Manifest, out: Path | str, *, language: str = "ru") -> Path:
-    """Speak every row to `out/ID.wav`; rows already there are kept. Stress marks of the text are removed.
+    """Speak every row to `out/ID.wav`; existing files are kept. Stress marks are removed from the text.
 
     Raises:
-        UserError: espeak-ng is missing or does not know the language.
+        UserError: espeak-ng is missing or does not support the language.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -197,15 +196,15 @@ def espeak_wavs(manifest: Manifest, out: Path | str, *, language: str = "ru") ->
 def _run(arguments: list[str], text: str) -> str:
     program = shutil.which("espeak-ng")
     if program is None:
-        raise UserError("espeak-ng is not installed", hint=MEND)
+        raise UserError("espeak-ng is not installed", hint=INSTALL)
     try:
         done = subprocess.run(
             [program, *arguments], input=text.encode(), capture_output=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"espeak-ng has said nothing for {SECONDS} s", hint="shorten the text") from None
+        raise UserError(f"espeak-ng did not finish within {SECONDS} s", hint="shorten the text") from None
     except OSError as e:
-        raise UserError(f"espeak-ng cannot be run ({e.strerror})", hint=MEND) from None
+        raise UserError(f"espeak-ng cannot be run ({e.strerror})", hint=INSTALL) from None
     if done.returncode:
         message = " ".join(done.stderr.decode(errors="replace").split())
         raise UserError(f"espeak-ng failed ({message})", hint=f"check `espeak-ng {' '.join(arguments[:2])}`")

@@ -1,4 +1,4 @@
-"""A report directory read back from disk: the finished table, the manifest and the records. Reads only."""
+"""A finished report read back from its directory: figures, manifest and records. Reads only."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from intona import config
 from intona.errors import UserError
+from intona.evaluation.judges.base import Measure
 from intona.evaluation.manifest import Row, read_manifest
+from intona.evaluation.plan import rename_hint
 from intona.evaluation.records import Record, read_records, records_digest
-from intona.evaluation.table import Report
+from intona.evaluation.report import Report, to_json
+from intona.evaluation.wavs import ENDINGS
 
 MAX_TABLE_BYTES = 1 << 26
 WAVS = "wavs.json"
 _OK = ("ok", "undefined")
+_HEADLINE = ("wer", "cer", "distillmos", "ar_failure")  # before a measure could declare it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,49 +30,60 @@ class Finished:
     """One finished evaluation.
 
     Args:
-        table: `table.json` as written by `evaluate`.
-        rows: utterance id -> id, text, speaker, in the order declared.
+        report: its figures.
+        rows: utterance id -> row of the manifest, in the order declared.
         listed: all records, in the order of their file.
         records: (system, id) -> measure -> record.
     """
 
     directory: Path
-    table: Mapping[str, Any]
+    report: Report
     rows: Mapping[str, Row]
     listed: Sequence[Record]
     records: Mapping[tuple[str, str], Mapping[str, Record]]
 
+    @cached_property
+    def table(self) -> Mapping[str, Any]:
+        """The figures as plain JSON types, for pages that also read other JSON; prefer `report`."""
+        return to_json(self.report)
+
     @property
     def systems(self) -> tuple[str, ...]:
-        return tuple(row["name"] for row in self.table["rows"])
+        return tuple(row.name for row in self.report.rows)
 
     @property
-    def measures(self) -> tuple[Mapping[str, Any], ...]:
-        """The columns that could be measured."""
-        return tuple(m for m in self.table["measures"] if m["name"] not in self.table["unavailable"])
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures that could be taken."""
+        return self.report.measured
 
     def failure(self, system: str, utterance: str) -> tuple[str, str] | None:
-        """(status, why) of an output that counts as failed, else None."""
+        """(status, reason) of an output that counts as failed; None if it does not."""
         for record in self.records.get((system, utterance), {}).values():
             if record.status not in _OK:
                 return record.status, str((record.detail or {}).get("why", ""))
         return None
 
     def hypothesis(self, system: str, utterance: str) -> str | None:
-        """What the recognizer heard; None where none was asked."""
+        """The transcript of the recognizer; None if there was no recognizer."""
         for record in self.records.get((system, utterance), {}).values():
-            heard = (record.detail or {}).get("hypothesis")
-            if isinstance(heard, str):
-                return heard
+            hypothesis = (record.detail or {}).get("hypothesis")
+            if isinstance(hypothesis, str):
+                return hypothesis
         return None
+
+    @property
+    def language(self) -> str | None:
+        """The language of the recognizer; None if there was no recognizer."""
+        languages = (settings.get("language") for settings in self.report.judges.values())
+        return next((language for language in languages if isinstance(language, str)), None)
 
 
 def read_report(directory: Path | str) -> Finished:
-    """Read a whole report.
+    """Read a finished report.
 
     Raises:
-        UserError: no such directory, a report that is not finished, files that are not of this version or
-            not of one another.
+        UserError: no such directory, a report that is not finished, files of another version or of another
+            evaluation.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -76,14 +92,12 @@ def read_report(directory: Path | str) -> Finished:
         raise UserError(
             "not a finished report (no table.json)",
             where=directory,
-            hint="run the same `intona evaluate` again: it goes on where it stopped",
+            hint="run the same `intona evaluate` again: it continues where it stopped",
         )
-    table = config.read_json(directory / "table.json", max_bytes=MAX_TABLE_BYTES)
-    _rename_hints(table)
-    _check(table, directory / "table.json")
+    report = _read_table(directory / "table.json")
     manifest = read_manifest(directory / "manifest.jsonl")
     listed = read_records(directory / "records.jsonl")
-    if records_digest(listed) != table.get("records_sha256"):
+    if records_digest(listed) != report.records_sha256:
         raise UserError(
             "its records are not those of its table",
             where=directory,
@@ -94,40 +108,39 @@ def read_report(directory: Path | str) -> Finished:
         records.setdefault((record.system, record.id), {})[record.measure] = record
     return Finished(
         directory=directory,
-        table=table,
+        report=report,
         rows={row.id: row for row in manifest.rows},
         listed=listed,
         records=records,
     )
 
 
-def _rename_hints(table: Any) -> None:
-    """Rename in place: earlier versions called a hint "mend"."""
-    unavailable = table.get("unavailable") if isinstance(table, dict) else None
-    for value in unavailable.values() if isinstance(unavailable, dict) else ():
-        if isinstance(value, dict) and "mend" in value:
-            value["hint"] = value.pop("mend")
-
-
-def _check(table: Any, path: Path) -> None:
-    """Everything that is compared or drawn is there and of its kind, and speaks of known measures."""
-    try:
-        # In the file each column that could not be measured has its two words by name.
-        unavailable = {k: (v["reason"], v["hint"]) for k, v in table["unavailable"].items()}
-        fields = {k: v for k, v in table.items() if k != "version"}
-    except (AttributeError, KeyError, TypeError):
-        raise UserError("not a table of this version", where=path) from None
-    report = config.from_dict(Report, {**fields, "unavailable": unavailable}, where=str(path))
-    known = {m.name for m in report.measures}
+def _read_table(path: Path) -> Report:
+    """`table.json`: typed, complete, and about measures that it declares."""
+    table = config.read_json(path, max_bytes=MAX_TABLE_BYTES)
+    wrong = UserError("not a table of this version", where=path)
+    if not isinstance(table, dict) or not isinstance(table.get("unavailable"), dict):
+        raise wrong
+    if not isinstance(table.get("measures"), list):
+        raise wrong
+    for reason in table["unavailable"].values():
+        rename_hint(reason)
+    for measure in table["measures"]:
+        if isinstance(measure, dict):
+            measure.setdefault("headline", measure.get("name") in _HEADLINE)
+    fields = {k: v for k, v in table.items() if k != "version"}
+    report = config.from_dict(Report, fields, where=str(path))
+    known, measured = {m.name for m in report.measures}, {m.name for m in report.measured}
     used = {d.measure for d in report.differences} | {s.measure for s in report.seeds}
     names = [row.name for row in report.rows]
-    whole = all(known - set(unavailable) <= set(row.cells) for row in report.rows)
-    if not names or len(set(names)) != len(names) or not used <= known or not whole:
-        raise UserError("not a table of this version", where=path)
+    complete = all(measured <= set(row.cells) for row in report.rows)
+    if not names or len(set(names)) != len(names) or not used <= known or not complete:
+        raise wrong
+    return report
 
 
 def remember_wavs(directory: Path | str, wavs: Mapping[str, Path]) -> None:
-    """Write where each system's audio lies, relative to the report where that is possible."""
+    """Write where the audio of each system is, as paths relative to the report if possible."""
     directory = Path(directory)
     places = {}
     for name, folder in wavs.items():
@@ -139,7 +152,7 @@ def remember_wavs(directory: Path | str, wavs: Mapping[str, Path]) -> None:
 
 
 def recall_wavs(directory: Path | str) -> dict[str, Path]:
-    """What `remember_wavs` wrote; empty when there is nothing."""
+    """What `remember_wavs` wrote; empty if it wrote nothing."""
     path = Path(directory) / WAVS
     if not path.exists():
         return {}
@@ -151,17 +164,15 @@ def recall_wavs(directory: Path | str) -> dict[str, Path]:
 
 
 def find_audio(folder: Path, utterances: Sequence[str]) -> dict[str, Path]:
-    """Audio files of a folder by utterance id; those that are not there are left out."""
-    from intona.evaluation.wavs import ENDINGS
-
+    """Audio files of a folder by utterance id; missing ones are left out."""
     files: dict[tuple[str, str], Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         files.setdefault((unicodedata.normalize("NFC", path.stem), path.suffix.lower()), path)
-    found = {}
+    by_id = {}
     for utterance in utterances:
         name = unicodedata.normalize("NFC", utterance)
         for ending in ENDINGS:
             if (path := files.get((name, ending))) is not None and path.is_file():
-                found[utterance] = path
+                by_id[utterance] = path
                 break
-    return found
+    return by_id

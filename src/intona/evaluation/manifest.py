@@ -1,4 +1,8 @@
-"""The list of utterances that is fixed before anything is synthesized: id, text, speaker."""
+"""The list of utterances that is fixed before anything is synthesized: id, text, speaker.
+
+A manifest may have further columns (`OPTIONAL`), which state how a row is synthesized. They are not part
+of what is judged: the hash does not cover them, and `write_manifest` leaves them out.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from intona.errors import UserError
@@ -15,16 +19,23 @@ from intona.files import write_whole
 from intona.jsonl import numbered_lines, read_row
 
 MAX_ROWS = 1_000_000
-MAX_ID_BYTES = 200  # a file system holds names of 255, and an ending or a temporary name is put to it
+MAX_ID_BYTES = 200  # file systems allow names of 255 bytes; the rest is for an ending or a temporary name
+OPTIONAL = ("prompt", "reference", "prompt_text", "length", "language")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One utterance. `id` is also the name of its audio file, without the ending."""
+    """One utterance.
+
+    Args:
+        id: also the name of its audio file, without the ending.
+        more: those of the `OPTIONAL` columns that are not empty.
+    """
 
     id: str
     text: str
     speaker: str = ""
+    more: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +46,17 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if not self.rows:
-            raise UserError("the manifest lists no utterance")
+            raise UserError("the manifest lists no utterances")
         seen: dict[str, int] = {}
         for number, row in enumerate(self.rows, start=1):
             _check(row, number)
-            # Two ids that one file name would serve (case-insensitive disks) are one id.
+            # Ids that could share a file name on a case-insensitive disk are the same id.
             folded = unicodedata.normalize("NFC", row.id).casefold()
             if folded in seen:
                 raise UserError(
-                    f'id "{row.id}" stands in rows {seen[folded]} and {number}',
+                    f'id "{row.id}" is in rows {seen[folded]} and {number}',
                     where="manifest",
-                    hint="give each utterance an id of its own",
+                    hint="give each utterance a unique id",
                 )
             seen[folded] = number
 
@@ -67,28 +78,28 @@ def _check(row: Row, number: int) -> None:
     if not row.id or row.id != row.id.strip():
         raise UserError("empty id, or blanks around it", where=where)
     if any(c in row.id for c in '/\\:*?"<>|\0') or row.id.startswith("."):
-        raise UserError(f'id "{row.id}" is no plain file name', where=where)
+        raise UserError(f'id "{row.id}" is not a plain file name', where=where)
     if not row.id.isprintable():
-        raise UserError(f"id {row.id!a} holds characters that cannot be shown", where=where)
+        raise UserError(f"id {row.id!a} contains characters that cannot be printed", where=where)
     try:
         (row.text + row.speaker).encode()
     except UnicodeEncodeError as e:
-        raise UserError(f'"{row.id}" holds no valid Unicode ({e.reason})', where=where) from None
+        raise UserError(f'"{row.id}" is not valid Unicode ({e.reason})', where=where) from None
     if len(row.id.encode()) > MAX_ID_BYTES:
         raise UserError(f'id "{row.id[:20]}…" is longer than {MAX_ID_BYTES} bytes', where=where)
     if not any(c.isalnum() for c in row.text):
         raise UserError(
-            f'"{row.id}" has no words to compare with', where=where, hint="give its text or leave the row out"
+            f'"{row.id}" has no words to compare with', where=where, hint="add its text or remove the row"
         )
 
 
 def read_manifest(path: Path | str) -> Manifest:
-    """Read `id|text|speaker` lines (.csv, .txt; the speaker may be left out) or JSON lines (.jsonl).
+    """Read `id|text|speaker` lines (.csv, .txt; the speaker is optional) or JSON lines (.jsonl).
 
-    A first line `id|text|…` is taken as the header and then names the columns, in any order.
+    A first line with the columns `id` and `text` is a header: it names all columns, in any order.
 
     Raises:
-        UserError: unreadable file, a line without text, a repeated id.
+        UserError: unreadable file, a line without text, a repeated id, a column of another type.
     """
     path = Path(path)
     numbered = numbered_lines(path)
@@ -108,7 +119,7 @@ def _from_csv(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
         if "id" in first and "text" in first:
             columns, numbered = first, numbered[1:]
         else:
-            # Where most lines have no speaker, a third field is the rest of a text with a pipe in it.
+            # If most lines have no speaker, a third field is the rest of a text that contains a pipe.
             counts = Counter(line.count("|") for _, line in numbered)
             with_speaker = counts[2] >= counts[1]
     for number, line in numbered:
@@ -119,12 +130,17 @@ def _from_csv(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
             )
         if len(cells) == 3 and cells[2] and not with_speaker:
             raise UserError(
-                "3 fields where most lines have 2: a text cannot hold a pipe",
+                "3 fields where most lines have 2: a text cannot contain a pipe",
                 where=f"{path}, line {number}",
                 hint="write the list as .jsonl, or name the columns in a first line (id|text|speaker)",
             )
         fields = dict(zip(columns, cells, strict=False))
-        yield Row(id=fields.get("id", ""), text=fields.get("text", ""), speaker=fields.get("speaker", ""))
+        yield Row(
+            id=fields.get("id", ""),
+            text=fields.get("text", ""),
+            speaker=fields.get("speaker", ""),
+            more={name: fields[name] for name in OPTIONAL if fields.get(name)},
+        )
 
 
 def _from_jsonl(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
@@ -137,16 +153,23 @@ def _from_jsonl(numbered: list[tuple[int, str]], path: Path) -> Iterable[Row]:
             if not isinstance(cell, str):
                 raise UserError(f'"{key}" must be text', where=where)
             cells[key] = cell
-        yield Row(**cells)
+        more = {}
+        for name in OPTIONAL:
+            cell = value.get(name)
+            if isinstance(cell, bool) or not isinstance(cell, str | int | float | None):
+                raise UserError(f'"{name}" of "{cells["id"]}" is neither text nor a number', where=where)
+            if cell is not None and str(cell).strip():
+                more[name] = str(cell).strip()
+        yield Row(**cells, more=more)
 
 
 def write_manifest(path: Path | str, manifest: Manifest, *, language: str = "") -> None:
-    """Write as JSON lines (`.jsonl`), with the language of all if given, or `id|text|speaker` lines."""
+    """Write JSON lines (`.jsonl`), each with `language` if there is one, or `id|text|speaker` lines."""
     path = Path(path)
     if path.suffix == ".jsonl":
-        more = {"language": language} if language else {}
+        constant = {"language": language} if language else {}
         lines = [
-            json.dumps({"id": r.id, "text": r.text, "speaker": r.speaker} | more, ensure_ascii=False)
+            json.dumps({"id": r.id, "text": r.text, "speaker": r.speaker} | constant, ensure_ascii=False)
             for r in manifest.rows
         ]
     else:

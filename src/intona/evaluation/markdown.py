@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from intona.evaluation.judge import Measure
+from intona.evaluation.judges.base import Measure
+from intona.evaluation.report import Difference, Report, columns
 from intona.evaluation.stats import Interval
-from intona.evaluation.table import Difference, Report, kinds
 
-WIDEST = 8  # columns of figures side by side; more measures go into a table below
+WIDEST = 8  # columns side by side; further measures go into another table below
 
 
 def to_markdown(report: Report) -> str:
@@ -18,7 +18,7 @@ def to_markdown(report: Report) -> str:
         f"N = {report.n} utterances, {max(1, report.speakers)} speaker(s), declared before synthesis "
         f"(manifest {report.manifest_sha256[:12]}). Failed outputs count at their worst value. In brackets: "
         f"95 % percentile bootstrap over {kind}, {report.resamples} resamples; of shares ("
-        "failure rates, votes) Wilson's score interval. (n = …) where fewer than N "
+        "failure rates, votes) Wilson's score interval. (n = …) if fewer than N "
         "have a value." + (" ▲ = better than the recording." if _any_flag(report) else ""),
         "",
         *_tables(report, counted=True),
@@ -39,29 +39,17 @@ def _any_flag(report: Report) -> bool:
 
 
 def _blocks(report: Report) -> Iterator[list[Measure]]:
-    """Measures of whole judges, as many side by side as can be read."""
+    """Measures grouped by judge, as many side by side as fit."""
     measures = {m.name: m for m in report.measures}
     groups = [[measures[name] for name in names] for names in report.groups.values()]
     block: list[Measure] = []
     for group in groups or [list(report.measures)]:
-        if block and _width(block) + _width(group) > WIDEST:
+        if block and len(columns([*block, *group])) > WIDEST:
             yield block
             block = []
         block += group
     if block:
         yield block
-
-
-def _width(measures: Sequence[Measure]) -> int:
-    return sum(len(kinds(m)) for m in measures)
-
-
-def _heads(measures: Sequence[Measure]) -> list[str]:
-    heads = []
-    for m in measures:
-        arrow = {"lower": " ↓", "higher": " ↑", None: ""}[m.better]
-        heads += [m.title + ("" if kind == "plain" else f" {kind}") + arrow for kind in kinds(m)]
-    return heads
 
 
 def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -71,40 +59,38 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _tables(report: Report, *, counted: bool) -> list[str]:
-    """With `counted` failures at their worst value, and their own two columns; else what was scored."""
+    """`counted`: with failures at their worst value and two columns about them; else scored outputs only."""
     lines = []
     for measures in _blocks(report):
         rows = []
         for row in report.rows:
             cells = [row.name]
             if counted:
-                failed = ", ".join(f"{count} {reason}" for reason, count in row.failures.items())
-                cells += [f"{row.scored}/{row.n}", failed or "0"]
-            for m in measures:
+                cells += [f"{row.scored}/{row.n}", row.failed or "0"]
+            for column in columns(measures):
+                m = column.measure
                 if m.name in report.unavailable:
-                    cells += [report.unavailable[m.name][0]] * len(kinds(m))
+                    cells.append(report.unavailable[m.name].reason)
                     continue
                 cell = row.cells[m.name]
-                for kind in kinds(m):
-                    figure = cell.figure(kind, counted=counted)
-                    flag = " ▲" if counted and kind == "plain" and cell.flagged else ""
-                    cells.append(_show(figure, m, report.n if counted else None) + flag)
+                flag = " ▲" if counted and column.kind == "plain" and cell.flagged else ""
+                figure = column.figure(cell, counted=counted)
+                cells.append(_show(figure, m, report.n if counted else None) + flag)
             rows.append(cells)
-        own = ["system", "scored/N", "failed"] if counted else ["system"]
-        lines += [*grid([*own, *_heads(measures)], rows), ""]
+        heads = ["system", "scored/N", "failed"] if counted else ["system"]
+        lines += [*grid([*heads, *(c.heading for c in columns(measures))], rows), ""]
     return lines
 
 
 def _seed_table(report: Report) -> list[str]:
-    titles = {m.name: m for m in report.measures}
     rows = []
     for s in report.seeds:
-        m, x = titles[s.measure], s.spread
+        m, x = report.measure(s.measure), s.spread
         d = m.digits + 1
         interval = f"[{x.low:.{d}f}, {x.high:.{d}f}]"
         rows.append([s.system, m.title, f"{x.mean:.{d}f}", f"{x.sd:.{d}f}", interval, str(x.k)])
     heads = ["system", "measure", "mean of runs", "sd over seeds", "95 % (t)", "runs"]
-    line = "Over training seeds (beside the intervals over utterances, never pooled with them):"
+    line = "Over training seeds (never pooled with the intervals over utterances):"
     return [line, "", *grid(heads, rows)]
 
 
@@ -114,7 +100,7 @@ def _difference_table(report: Report) -> list[str]:
     lines = [
         f"Paired differences from {report.differences[0].against} on the same ids (permutation test; "
         f"p adjusted by Holm over the declared family of {count}"
-        + (f"; {outside} outside of it are not adjusted" if outside else "")
+        + (f"; {outside} outside it are not adjusted" if outside else "")
         + "):",
         "",
     ]
@@ -122,7 +108,7 @@ def _difference_table(report: Report) -> list[str]:
 
 
 def difference_grid(differences: Sequence[Difference], measures: Sequence[Measure]) -> list[str]:
-    """One line a difference: estimate with interval, p, adjusted p, pairs."""
+    """One line per difference: estimate with interval, p, adjusted p, pairs."""
     titles = {m.name: m for m in measures}
     rows = []
     for d in differences:
@@ -144,11 +130,11 @@ def _settings_lines(report: Report) -> list[str]:
     for name, settings in report.judges.items():
         shown = ", ".join(f"{k} {str(v)[:12] if k.endswith('sha256') else v}" for k, v in settings.items())
         lines.append(f"- {name}: {shown}")
-    for name, (reason, hint) in report.unavailable.items():
-        lines.append(f"- {name}: {reason} ({hint})")
+    for name, missing in report.unavailable.items():
+        lines.append(f"- {name}: {missing.reason} ({missing.hint})")
     for row in report.rows:
         if row.extra_files:
-            lines.append(f"- {row.name}: {row.extra_files} audio files that no row asks for were left alone")
+            lines.append(f"- {row.name}: {row.extra_files} audio files belong to no row and were ignored")
     lines += [f"- {note}" for note in report.notes]
     tried = "not stated" if report.tried is None else str(report.tried)
     lines.append(f"- configurations tried on other data before this one: {tried}")

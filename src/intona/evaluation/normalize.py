@@ -1,18 +1,19 @@
-"""One text normalizer for both sides of a WER, with a name and version that every record carries.
+"""One text normalizer for both sides of a WER, with a name and version in every report.
 
-English: OpenAI's `EnglishTextNormalizer` as published, so that figures of texts in words compare with the
-literature.
+English: OpenAI's `EnglishTextNormalizer` as published, so that figures of texts without digits can be
+compared with the literature.
 Other languages: OpenAI's `BasicTextNormalizer` *without* removing diacritics (that would turn Russian
 "й" into "и"), after three steps that the published one lacks:
 
-- stress marks go: "+" right before a letter and U+0301 / U+0300 after one ("д+ома", "до́ма");
-- round and square brackets become blanks, so that bracketed words, which are spoken, stay;
-- Russian only: "ё" becomes "е", for texts and recognizers write them interchangeably.
+- stress marks are removed: "+" directly before a letter and U+0301 / U+0300 after one ("д+ома", "до́ма");
+- round and square brackets become blanks, so that words in brackets, which are spoken, remain;
+- Russian only: "ё" becomes "е", because texts and recognizers write them interchangeably.
 
-Where the language has a front end (`FRONT_ENDS`), what holds a digit is first read as that reads it aloud:
-"с 25 км" is compared as "с двадцати пяти километров". The rest of the text stays as written. In any other
-language "25" counts as an error: write such texts in words. The recognizer of `asr.py` is kept from writing
-digits. `digit_warning` tells which texts hold some, for a reading may still be another than was spoken.
+If the language has a front end (`FRONT_ENDS`), words with a digit are first expanded as the front end reads
+them: "с 25 км" is compared as "с двадцати пяти километров". The rest of the text remains as written. In any
+other language "25" counts as an error: write such texts in words. The recognizer (`judges/recognizer.py`)
+cannot output digits. `digit_warning` names the texts that contain some, because the speaker may have read
+them differently.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Normalizer:
     _published: Any = field(repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The published classes hold lambdas, which do not travel to a worker process: it makes its own.
+        # The published classes hold lambdas, which cannot be pickled: a worker process builds them again.
         return normalizer, (self.language,)
 
     @property
@@ -55,7 +56,7 @@ class Normalizer:
         return f"intona-{kind}-{VERSION}/{self.language} ({', '.join(parts)})"
 
     def in_words(self, text: str) -> str:
-        """The text with its figures read aloud, where the language has a front end."""
+        """The text with its numbers in words, if the language has a front end."""
         readable = has_front_end(self.language) and has_digits(text)
         return spoken_numbers(text, self.language) if readable else text
 
@@ -79,10 +80,10 @@ def has_digits(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def spoken_numbers(text: str, language: str) -> str:
-    """The text with the words around each digit as the front end reads them; unchanged where it cannot.
+    """The text with the words around each digit as the front end reads them; unchanged if it cannot.
 
-    What the front end does to words without a digit (names in Latin letters, say) is left out: texts with and
-    without a number are compared alike.
+    What the front end does to words without a digit (names in Latin letters, say) is left out, so that texts
+    with and without a number are treated alike.
     """
     from intona.text import normalize
 
@@ -109,24 +110,26 @@ def _bare(word: str) -> str:
 
 
 def digit_warning(rows: Sequence[Row], language: str) -> str | None:
-    """What to tell about texts that hold digits; None where there are none."""
+    """A warning about texts that contain digits; None if there are none."""
     with_digits = [row for row in rows if has_digits(row.text)]
     if not with_digits:
         return None
     shown = ", ".join(row.id for row in with_digits[:3]) + (", …" if len(with_digits) > 3 else "")
-    what = f"{len(with_digits)} of {len(rows)} texts hold digits ({shown})"
+    what = f"{len(with_digits)} of {len(rows)} texts contain digits ({shown})"
     if not has_front_end(language):
-        return f'{what}: "{language}" has no front end to read them, so each is an error; write them in words'
+        return (
+            f'{what}: "{language}" has no front end to expand them, so each is an error; write them in words'
+        )
     unread = sum(has_digits(spoken_numbers(row.text, language)) for row in with_digits)
-    rest = f", {unread} of them could not be read" if unread else ""
-    return f"{what}: compared as the front end reads them{rest}; texts in words are surer"
+    rest = f", {unread} of them cannot be expanded" if unread else ""
+    return f"{what}: compared as the front end reads them{rest}; texts in words are safer"
 
 
 def strip_stress(text: str) -> str:
-    """Remove "+" before a letter and combining acute or grave accents; "й" and "ё" stay whole.
+    """Remove "+" before a letter, and acute or grave accents on a Cyrillic letter; "й" and "ё" are kept.
 
-    Accents are looked for in the decomposed text, so "á" written as one code point loses its mark too;
-    that is right for Russian stress and would be wrong for Spanish, hence only after a Cyrillic letter.
+    Works on the decomposed text, so that letters written as one code point lose their accent too. This is
+    right for Russian stress and would be wrong for Spanish, hence only on Cyrillic letters.
     """
     out: list[str] = []
     base = ""

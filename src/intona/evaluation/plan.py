@@ -1,8 +1,8 @@
 """What a report is about, fixed before anything is judged: `plan.json`.
 
 It holds N, the systems with the sha256 of every file, the judges with their whole description, the family
-of comparisons and the seed of the resampling. From it follows the key of every record there must be, so
-that shards, resumed runs and a merge on another machine agree on what is done and what is missing.
+of comparisons and the seed of the resampling. The key of every record follows from it, so that shards,
+resumed runs and a merge on another machine agree on what is done and what is missing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from intona.config import at_least, from_dict, read_json
 from intona.errors import UserError, unknown
-from intona.evaluation.judge import Judge, Measure, Unavailable
+from intona.evaluation.judges.base import Judge, Measure, Unavailable
 from intona.evaluation.manifest import Manifest, Row
 from intona.evaluation.records import digest
 
@@ -29,9 +29,9 @@ class System:
     """A folder of audio that is one row of the table.
 
     Args:
-        role: "system" is what is compared; the others are controls and stand outside the declared family.
-        seed: of the training, where one system is given as several runs: they are rows of their own.
-        borrow: id -> id of the row whose file stands in for it (the destroyed-text control).
+        role: "system" is what is compared; the others are controls and outside the declared family.
+        seed: of the training, if there are several runs of one system. Each run is a row.
+        borrow: id -> id of the row whose file is judged in its place (the destroyed-text control).
     """
 
     name: str
@@ -47,7 +47,7 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSystem:
-    """`files`: id -> sha256 of the file that is judged for it; an id without a file is missing."""
+    """`files`: id -> sha256 of the file that is judged for it; "" or no entry = missing."""
 
     label: str
     name: str
@@ -59,7 +59,7 @@ class PlannedSystem:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedJudge:
-    """A judge as data. With a `reason` it could not run, and its columns say so."""
+    """A judge as data. If there is a `reason`, it could not run, and its columns state the reason."""
 
     name: str
     measures: tuple[Measure, ...]
@@ -88,10 +88,12 @@ class PlannedJudge:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Args:
-    family: measures whose differences Holm's adjustment is over; None = every one with a direction.
-    tried: configurations that were tried on other data before this one, if stated.
-    notes: controls that could not be built, and the like; printed under the table.
+    """What `evaluate` declares before it judges anything.
+
+    Args:
+        family: measures whose differences are adjusted together (Holm); None = every one with a direction.
+        tried: how many configurations were tried on other data before this one, if stated.
+        notes: controls that could not be built, and the like; printed below the table.
     """
 
     n: int
@@ -114,15 +116,16 @@ class Plan:
         if not labels:
             raise UserError("no system to evaluate")
         if len(set(labels)) != len(labels):
-            twice = next(x for x in labels if labels.count(x) > 1)
+            repeated = next(x for x in labels if labels.count(x) > 1)
             raise UserError(
-                f'two systems are called "{twice}"', hint="name them: NAME=DIR, or NAME@SEED=DIR for seeds"
+                f'two systems are called "{repeated}"', hint="name them: NAME=DIR, or NAME@SEED=DIR for seeds"
             )
         if self.against not in labels:
             unknown("system", self.against, labels)
         names = [m.name for m in self.measures]
         if len(set(names)) != len(names):
-            raise UserError("two judges give the same measure")
+            repeated = next(x for x in names if names.count(x) > 1)
+            raise UserError(f'two judges have a measure "{repeated}"', hint="leave one of them out")
         for name in self.family or ():
             if name not in names:
                 unknown("measure", name, names, where="family")
@@ -139,12 +142,12 @@ class Plan:
         return tuple(m for j in self.judges for m in j.measures)
 
     @property
-    def ears(self) -> str:
-        """Hash of the judge that says whether anything was spoken, on which all others depend; "" of none."""
+    def speech_check(self) -> str:
+        """Hash of the judge that decides whether anything was spoken, on which all scores depend; or ""."""
         return next((j.hash for j in self.active if j.settings.get("no_speech")), "")
 
     def key(self, judge: PlannedJudge, system: PlannedSystem, row: Row) -> str:
-        """Hash of all that the value depends on."""
+        """Hash of everything that the value depends on."""
         parts = [
             judge.hash,
             system.label,
@@ -152,10 +155,10 @@ class Plan:
             system.files.get(row.id, ""),
             self.reference.get(row.id, "") if judge.needs_reference else "",
         ]
-        return digest([*parts, self.ears] if self.ears else parts)
+        return digest([*parts, self.speech_check] if self.speech_check else parts)
 
     def places(self, manifest: Manifest) -> Iterator[tuple[PlannedSystem, Row, PlannedJudge]]:
-        """Every (system, row, judge) in the order of the records of a whole report."""
+        """Every (system, row, judge), in the order of the records of a complete report."""
         for system in self.systems:
             for row in manifest.rows:
                 for judge in self.active:
@@ -173,7 +176,16 @@ def read_plan(path: Path) -> Plan:
     """
     if not path.exists():
         raise UserError("no evaluation was started here", where=path.parent, hint="run a shard of it first")
-    return from_dict(Plan, read_json(path, max_bytes=MAX_PLAN_BYTES), where=str(path))
+    value = read_json(path, max_bytes=MAX_PLAN_BYTES)
+    for judge in value.get("judges", ()) if isinstance(value, dict) else ():
+        rename_hint(judge)
+    return from_dict(Plan, value, where=str(path))
+
+
+def rename_hint(value: Any) -> None:
+    """Rename in place: earlier versions called a hint "mend"."""
+    if isinstance(value, dict) and "mend" in value:
+        value["hint"] = value.pop("mend")
 
 
 def default_against(systems: Sequence[System], recording: str) -> str:

@@ -1,4 +1,4 @@
-"""One JSON line per system, utterance and measure: written as it is found, read again on resume."""
+"""One JSON line per system, utterance and measure: written once computed, read again on resume."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Record:
             audio is fine and the measure has no value for it.
         value: what counts in the *counted* column: the worst value of the measure for failed audio.
         numerator, denominator: what a pooled measure sums; for a mean, the value and 1.
-        judge: hash of the judge's whole description. key: hash of all that the value depends on.
+        judge: name and hash of the judge's whole description. key: hash of all that the value depends on.
     """
 
     system: str
@@ -49,7 +49,7 @@ def digest(value: Any) -> str:
 
 
 def check(value: dict[str, Any]) -> None:
-    """Raises ValueError: a field that is there is not what `Record` has in it, or no number to count with."""
+    """Raises ValueError if a field has another type than in `Record`, or is a number that is not finite."""
     for name, field in value.items():
         if name in ("value", "numerator", "denominator"):
             least = 0.0 if name == "denominator" else -sys.float_info.max
@@ -65,10 +65,10 @@ def check(value: dict[str, Any]) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """All whole records of a file; a last line torn by a kill is no record.
+    """All complete records of a file; a last line cut off by a kill is ignored.
 
     Raises:
-        UserError: a whole line is no record.
+        UserError: a complete line is not a record.
     """
     if not path.exists():
         return []
@@ -87,13 +87,13 @@ def read_records(path: Path) -> list[Record]:
             raise UserError(
                 "not a record of this version",
                 where=f"{path}, line {number}",
-                hint="remove the file to start anew",
+                hint="remove the file to start again",
             ) from None
     return records
 
 
 def records_digest(records: Iterable[Record]) -> str:
-    """sha256 of the records as they stand in their file."""
+    """sha256 of the records as written to their file."""
     whole = hashlib.sha256()
     for record in records:
         whole.update(_line(record).encode())
@@ -101,21 +101,21 @@ def records_digest(records: Iterable[Record]) -> str:
 
 
 class RecordFile:
-    """Append-only JSON lines of one writer; a line torn by a kill is cut off when it is written to again."""
+    """Append-only JSON lines with one writer; a line cut off by a kill is removed before the next write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: IO[str] | None = None
 
     def append(self, records: Iterable[Record]) -> None:
-        """All records of one utterance go out in one write, so a kill never leaves half of them."""
+        """All records of one utterance are written at once, so a kill never leaves half of them."""
         self.open()
         assert self._file is not None
         self._file.write("".join(_line(r) for r in records))
         self._file.flush()
 
     def open(self) -> None:
-        """Take the file for this process alone.
+        """Lock the file for this process.
 
         Raises:
             UserError: another process writes to it.
@@ -139,7 +139,7 @@ class RecordFile:
             self._file = None
 
     def replace(self, records: Iterable[Record]) -> None:
-        """Write exactly these, whole or not at all."""
+        """Write exactly these records; the file is replaced as a whole or not at all."""
         self.close()
         write_whole(self.path, "".join(map(_line, records)))
 
@@ -147,13 +147,13 @@ class RecordFile:
 def _lock(file: IO[bytes], path: Path) -> None:
     try:
         import fcntl
-    except ImportError:  # not on every system; there two writers would be seen as repeated records
+    except ImportError:  # not on every system; there, repeated records would reveal two writers
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(
-            "another process is judging into it", where=path, hint="wait for it, or stop it"
+            "another process is writing to it", where=path, hint="wait for it, or stop it"
         ) from None
     except OSError:  # a file system without locks
         return

@@ -1,17 +1,17 @@
-"""Does a text vector find its own audio, and the audio its text? Recall at k among M, phoneme by phoneme.
+"""Does a text vector retrieve its audio, and the audio its text? Recall at k among M, phoneme by phoneme.
 
-A query is one phoneme token; its gallery holds its own counterpart and M - 1 others:
+A query is one phoneme token. Its gallery holds its counterpart and M - 1 others:
 
 - `diff`: all of different phoneme types (tests identity);
-- `sim`: all of the query's type, from other utterances (tests prosody: type alone is worth k / M);
-- `sim-spk`: as `sim`, all of the query's speaker too (speaker alone is worth k / M);
-- `sim-mix`: the very queries of `sim-spk`, their galleries drawn as for `sim`: the difference of the two is
-  what the speaker gives away.
+- `sim`: all of the query's type, from other utterances (tests prosody: knowing the type gives k / M);
+- `sim-spk`: as `sim`, and all of the query's speaker (knowing the speaker gives k / M);
+- `sim-mix`: the queries of `sim-spk` with galleries drawn as for `sim`. The difference between the two is the
+  contribution of the speaker's identity.
 
-M is one for all queries of a condition: `gallery`, or the number of types for `diff` when that is smaller. A
-query whose type has fewer than M - 1 others is left out and counted. Ties take the worst rank, so that a
-collapsed encoder scores 0. Intervals resample speakers as wholes where there are several, else utterances.
-The published figures do not say their M.
+M is the same for all queries of a condition: `gallery`, or for `diff` the number of types if that is smaller.
+A query whose type has fewer than M - 1 others is left out and counted. Ties get the worst rank, so that a
+collapsed encoder scores 0. Intervals resample speakers as wholes if there are several, otherwise utterances.
+The published figures do not state their M.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from intona.evaluation.stats import Interval
 QUERIES = 4_000
 CONDITIONS = ("diff", "sim", "sim-spk", "sim-mix")
 DIRECTIONS = ("text-audio", "audio-text")
-KNOWN = 20  # training utterances a speaker whose sounds the baselines know
+KNOWN = 20  # training utterances per speaker from which the baselines are computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +37,10 @@ class Recall:
     """One figure: the share of queries whose counterpart is among the first k of M.
 
     Args:
-        recall: with its interval; None where no query has a full gallery, and `why` says so.
-        gallery: M. chance: k / M. queries: how many were asked; left_out: tokens without a full gallery.
-        hits: utterance -> (found, asked), for paired tests: runs on one corpus with one seed are asked alike.
+        recall: with its interval; None if no query has a full gallery, and `why` states that.
+        gallery: M. chance: k / M. queries: their number. left_out: tokens without a full gallery.
+        hits: utterance -> (hits, queries), for paired tests: runs on one corpus with one seed have the same
+            queries.
     """
 
     condition: str
@@ -82,7 +83,7 @@ def retrieval(
 
     Args:
         text, audio: (N, D) vectors of the same N tokens, compared by cosine.
-        gallery: M, at most; queries: at most so many, drawn without replacement by `seed`.
+        gallery: M at most. queries: the most that are drawn, without replacement, by `seed`.
 
     Raises:
         UserError: shapes differ, a vector is not finite or of length 0, k is not below M.
@@ -95,50 +96,50 @@ def retrieval(
         if len(labels) != n:
             raise UserError(f"{len(labels)} {name} for {n} vectors")
     if gallery < 2 or not ks or min(ks) < 1 or queries < 1:
-        raise UserError("a gallery has at least 2 items, k is at least 1, and there is a query")
+        raise UserError("a gallery has at least 2 items, k is at least 1, and queries is at least 1")
     phone, speaker, utterance = _codes(phonemes), _codes(speakers), _codes(utterances)
     clusters = speakers if len(set(speakers)) > 1 else utterances
-    found: dict[str, Recall] = {}
-    asked = np.zeros(0, int)
+    recalls: dict[str, Recall] = {}
+    tokens = np.zeros(0, int)
     for number, condition in enumerate(CONDITIONS):
         rng = np.random.default_rng([seed, number])
-        asked, others, size, left_out = _galleries(
-            condition, phone, speaker, utterance, gallery, queries, rng, asked
+        tokens, others, size, left_out = _galleries(
+            condition, phone, speaker, utterance, gallery, queries, rng, tokens
         )
         for direction in directions:
             a, b = (text, audio) if direction == DIRECTIONS[0] else (audio, text)
-            ranks = _ranks(a, b, asked, others)
+            ranks = _ranks(a, b, tokens, others)
             for k in ks:
                 recall, why, hits = None, "", np.zeros(0)
-                if not len(asked):
+                if not len(tokens):
                     why = f"no token has {gallery - 1} others"
                 elif k >= size:
                     why = f"k = {k} of M = {size} is always a hit"
                 else:
                     hits = (ranks <= k).astype(float)
-                    groups = [clusters[q] for q in asked]
+                    groups = [clusters[q] for q in tokens]
                     recall = share_interval(hits.tolist(), groups)
-                found[f"R@{k}-{condition} {direction}"] = Recall(
+                recalls[f"R@{k}-{condition} {direction}"] = Recall(
                     condition=condition,
                     direction=direction,
                     k=k,
                     gallery=size,
                     chance=min(1.0, k / size),
-                    queries=len(asked),
+                    queries=len(tokens),
                     left_out=left_out,
                     recall=recall,
-                    hits=_by_utterance(hits, [utterances[int(q)] for q in asked[: len(hits)]]),
+                    hits=_by_utterance(hits, [utterances[int(q)] for q in tokens[: len(hits)]]),
                     why=why,
                 )
-    return found
+    return recalls
 
 
 def largest_galleries(
     phonemes: Sequence[str], speakers: Sequence[str], utterances: Sequence[str]
 ) -> dict[str, int]:
-    """Condition -> the largest M for which there is a query; 1 where there is none for any M.
+    """Condition -> the largest M for which there is a query; 1 if there is none for any M.
 
-    Not for `diff`, whose galleries are as large as there are types of phonemes.
+    Without `diff`, whose galleries have at most one item per phoneme type.
     """
     by_type = _largest(list(phonemes), utterances)
     by_speaker = _largest(list(zip(phonemes, speakers, strict=True)), utterances)
@@ -146,7 +147,7 @@ def largest_galleries(
 
 
 def _largest(groups: Sequence[Hashable], utterances: Sequence[str]) -> int:
-    """1 + the most tokens of one group that stand in other utterances than one of them."""
+    """1 + the largest number of tokens of a group that are in other utterances than one of its tokens."""
     within: dict[Hashable, Counter[str]] = {}
     for group, utterance in zip(groups, utterances, strict=True):
         within.setdefault(group, Counter())[utterance] += 1
@@ -156,20 +157,20 @@ def _largest(groups: Sequence[Hashable], utterances: Sequence[str]) -> int:
 def _by_utterance(hits: np.ndarray, utterances: Sequence[str]) -> dict[str, tuple[int, int]]:
     out: dict[str, tuple[int, int]] = {}
     for hit, name in zip(hits, utterances, strict=True):
-        found, asked = out.get(name, (0, 0))
-        out[name] = (found + int(hit), asked + 1)
+        hits_before, queries = out.get(name, (0, 0))
+        out[name] = (hits_before + int(hit), queries + 1)
     return out
 
 
-def known_means(known: np.ndarray, labels: Sequence[Hashable], wanted: Sequence[Hashable]) -> np.ndarray:
-    """(N, D) queries that know a label and nothing else: put them in the place of `text`.
+def known_means(known: np.ndarray, labels: Sequence[Hashable], queries: Sequence[Hashable]) -> np.ndarray:
+    """(N, D) baseline queries that depend on a label and nothing else: use them in place of `text`.
 
-    Each is the mean of the known vectors with its label, of all of them where none has it. With speakers as
-    labels it shows what the speaker alone is worth, with (speaker, phoneme) what both are.
+    Each is the mean of the known vectors with its label, or of all of them if none has it. With speakers as
+    labels this is what knowing the speaker gives, with (speaker, phoneme) what knowing both gives.
 
     Args:
-        known: (K, D) audio vectors of *other* utterances than those asked about: a mean that holds the items
-            of a gallery favours the wrong ones. labels: theirs. wanted: (N,) those of the queries.
+        known: (K, D) audio vectors of *other* utterances than the queries: a mean that contains the items of
+            a gallery favours the wrong ones. labels: (K,) their labels. queries: (N,) labels of the queries.
     """
     known = _unit(known, "known audio")
     codes = _codes(labels)
@@ -177,7 +178,7 @@ def known_means(known: np.ndarray, labels: Sequence[Hashable], wanted: Sequence[
     np.add.at(sums, codes, known)
     rows = dict(zip(labels, codes.tolist(), strict=True))
     sums = np.concatenate([sums, known.sum(0)[None]])  # the last row: everything
-    return sums[[rows.get(label, -1) for label in wanted]]
+    return sums[[rows.get(label, -1) for label in queries]]
 
 
 def _galleries(
@@ -190,9 +191,9 @@ def _galleries(
     rng: np.random.Generator,
     before: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Query tokens (Q,), their other items (Q, M - 1), M, and how many tokens have no full gallery.
+    """Query tokens (Q,), their other items (Q, M - 1), M, and the number of tokens without a full gallery.
 
-    `before`: the queries of the condition before this one, which `sim-mix` asks again.
+    `before`: the queries of the previous condition, which `sim-mix` uses again.
     """
     n = len(phone)
     order = rng.permutation(n)
@@ -201,37 +202,38 @@ def _galleries(
         size = int(min(gallery, types))
         if size < 2:
             return order[:0], np.zeros((0, 0), int), gallery, n
-        tokens = [np.flatnonzero(phone == p) for p in range(types)]
-        asked = order[:queries]
-        others = np.empty((len(asked), size - 1), int)
-        for row, q in enumerate(asked):
+        by_type = [np.flatnonzero(phone == p) for p in range(types)]
+        tokens = order[:queries]
+        others = np.empty((len(tokens), size - 1), int)
+        for row, q in enumerate(tokens):
             chosen = rng.permutation(np.delete(np.arange(types), phone[q]))[: size - 1]
-            others[row] = [tokens[p][rng.integers(len(tokens[p]))] for p in chosen]
-        return asked, others, size, 0
-    own = condition == "sim-spk"
-    group = _codes(list(zip(phone.tolist(), speaker.tolist(), strict=True))) if own else phone
+            others[row] = [by_type[p][rng.integers(len(by_type[p]))] for p in chosen]
+        return tokens, others, size, 0
+    same_speaker = condition == "sim-spk"
+    group = _codes(list(zip(phone.tolist(), speaker.tolist(), strict=True))) if same_speaker else phone
     members = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
-    asked, rows, left_out = [], [], 0
+    selected, rows, left_out = [], [], 0
     for q in before if condition == "sim-mix" else order:
         pool = members[group[q]]
         pool = pool[utterance[pool] != utterance[q]]
         if len(pool) < gallery - 1:
             left_out += 1
-        elif len(asked) < queries:
-            asked.append(q)
+        elif len(selected) < queries:
+            selected.append(q)
             rows.append(rng.choice(pool, gallery - 1, replace=False))
-    return np.array(asked, int), np.array(rows, int).reshape(len(asked), gallery - 1), gallery, left_out
+    others = np.array(rows, int).reshape(len(selected), gallery - 1)
+    return np.array(selected, int), others, gallery, left_out
 
 
-def _ranks(a: np.ndarray, b: np.ndarray, asked: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(Q,) rank of the counterpart, 1 = best; whatever scores as high stands before it."""
-    ranks = np.empty(len(asked), int)
-    for start in range(0, len(asked), 256):
-        q = asked[start : start + 256]
-        own = np.einsum("qd,qd->q", a[q], b[q])
+def _ranks(a: np.ndarray, b: np.ndarray, tokens: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(Q,) rank of the counterpart, 1 = best; equal scores rank before it."""
+    ranks = np.empty(len(tokens), int)
+    for start in range(0, len(tokens), 256):
+        q = tokens[start : start + 256]
+        counterpart = np.einsum("qd,qd->q", a[q], b[q])
         rest = np.einsum("qd,qmd->qm", a[q], b[others[start : start + 256]])
-        # Equal vectors may differ in the last bits of their products.
-        ranks[start : start + 256] = 1 + (rest >= own[:, None] - 1e-9).sum(1)
+        # Products of equal vectors may differ in their last bits.
+        ranks[start : start + 256] = 1 + (rest >= counterpart[:, None] - 1e-9).sum(1)
     return ranks
 
 

@@ -1,13 +1,13 @@
 """`evaluate`: folders of audio and a manifest in, records and a table with intervals out.
 
-Knows nothing of models: whoever made the wavs, they are judged alike. Every utterance of the manifest
+Knows nothing of models: all wavs are judged alike, whatever produced them. Every utterance of the manifest
 counts for every system; one that is missing, empty, silent, unreadable or not finite gets the worst value.
 
-    OUT/plan.json        what is judged and how, written before anything is: N, files, judges, family
+    OUT/plan.json        what is judged and how, written first: N, files, judges, family
     OUT/manifest.jsonl   the utterances
-    OUT/records.jsonl    one line per system, utterance and measure, as they are found (records-I-of-N.jsonl
-                         for a shard); in the order of the plan once the report is whole
-    OUT/table.md, .json  written at the very end: where table.json is, the report is whole
+    OUT/records.jsonl    one line per system, utterance and measure, written as they are computed
+                         (records-I-of-N.jsonl for a shard); in the order of the plan once it is complete
+    OUT/table.md, .json  written last: a report with a table.json is complete
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from intona.config import write_json
-from intona.errors import UserError, unknown
+from intona.errors import UserError
 from intona.evaluation.companions import companions
-from intona.evaluation.judge import Judge, Unavailable
+from intona.evaluation.judges import build_judges
+from intona.evaluation.judges.base import Inputs, Judge, Unavailable
 from intona.evaluation.manifest import Manifest, read_manifest, write_manifest
 from intona.evaluation.markdown import to_markdown
-from intona.evaluation.normalize import Normalizer, digit_warning
 from intona.evaluation.plan import (
     PLAN,
     Plan,
@@ -35,7 +36,7 @@ from intona.evaluation.plan import (
     read_plan,
 )
 from intona.evaluation.records import Record, RecordFile, read_records
-from intona.evaluation.table import Report, build_report, to_json
+from intona.evaluation.report import Report, build_report, to_json
 from intona.evaluation.wavs import file_digest, index_folder
 from intona.evaluation.work import Task, judge_units
 from intona.files import write_whole
@@ -51,12 +52,18 @@ class EvaluationConfig:
     """What is measured.
 
     Args:
-        asr: recognizer ("offline", a directory, a hub name), or None for no WER.
-        naturalness, utmos_model, f0, mcd_rate, prompts, speaker_model: see `judges.all_judges`.
-        measures: names of judges to run ("asr", "f0", …); None = all that the inputs allow.
-        recording: the system that is the recording itself; one that scores better is flagged.
+        asr: recognizer ("offline", a directory, a hub name), or None for no WER and no failure rates.
+        beam_size, compute_type: of the recognizer.
+        utmos_model: directory, file or hub id of UTMOS22.
+        mcd_rate: sample rate of the mel-cepstral distortion, one for all systems.
+        prompts: folder with `ID.wav` or `SPEAKER.wav`, and in `resynthesized/` the same for SIM-r.
+        speaker_model: "ge2e", or a WavLM directory or hub id.
+        judges: names of judges to run ("asr", "f0", …), "default" for all built-in ones that the inputs
+            allow; None = those.
+        settings: judge -> its settings, for judges without a field here.
+        recording: the system that is the recording; what scores better than it is flagged.
         against: the system that the others are compared with, paired; None = `recording`, else the first.
-        family: measures whose differences Holm's adjustment is over; None = all with a direction.
+        family: measures whose differences are adjusted together (Holm); None = all with a direction.
         tried: how many configurations were tried on other data before this evaluation.
     """
 
@@ -64,13 +71,12 @@ class EvaluationConfig:
     asr: str | None = "offline"
     beam_size: int = 5
     compute_type: str = "int8"
-    naturalness: bool = True
     utmos_model: str | None = None
-    f0: bool = True
     mcd_rate: int = 16_000
     prompts: Path | None = None
     speaker_model: str = "ge2e"
-    measures: tuple[str, ...] | None = None
+    judges: tuple[str, ...] | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     recording: str = "recording"
     against: str | None = None
     family: tuple[str, ...] | None = None
@@ -78,40 +84,33 @@ class EvaluationConfig:
     resamples: int = 10_000
     seed: int = 0
 
+    def inputs(self, *, reference: bool, manifest: Manifest | None = None) -> Inputs:
+        """What the judges are built from."""
+        fields: dict[str, dict[str, Any]] = {
+            "asr": {"beam_size": self.beam_size, "compute_type": self.compute_type},
+            "utmos": {"model": self.utmos_model},
+            "mcd": {"sample_rate": self.mcd_rate},
+            "speaker": {"model": self.speaker_model},
+        }
+        return Inputs(
+            language=self.language,
+            rows=manifest.rows if manifest else (),
+            recognizer=self.asr,
+            reference=reference,
+            prompts=self.prompts,
+            settings=fields | {name: fields.get(name, {}) | dict(s) for name, s in self.settings.items()},
+        )
+
 
 def default_judges(
     config: EvaluationConfig, *, reference: bool, manifest: Manifest | None = None
 ) -> list[Judge | Unavailable]:
-    """The judges of a config; one whose weights are not installed stays as a column that says so.
+    """The judges of a config; one that is not installed remains as a column that states so.
 
     Raises:
-        UserError: a recognizer was asked for and cannot be had, an unknown name in `measures`.
+        UserError: as `build_judges`.
     """
-    from intona.evaluation.judges import all_judges
-
-    wanted = config.measures
-    hears = wanted is None or not {"asr", "failures"}.isdisjoint(wanted)
-    judges = all_judges(
-        language=config.language,
-        asr=config.asr if hears else None,
-        beam_size=config.beam_size,
-        compute_type=config.compute_type,
-        naturalness=config.naturalness,
-        utmos_model=config.utmos_model,
-        f0=config.f0,
-        reference=reference,
-        mcd_rate=config.mcd_rate,
-        prompts=config.prompts,
-        speaker_model=config.speaker_model,
-        rows=manifest.rows if manifest else None,
-    )
-    if wanted is None:
-        return judges
-    known = [j.name for j in judges]
-    for name in wanted:
-        if name not in known:
-            unknown("measure", name, known)
-    return [j for j in judges if j.name in wanted]
+    return build_judges(config.inputs(reference=reference, manifest=manifest), config.judges)
 
 
 def evaluate(
@@ -128,20 +127,20 @@ def evaluate(
 ) -> Report:
     """Judge each system's folder on each row of the manifest, and write the report to `out`.
 
-    The same call continues where a killed one stopped, and repeats what depends on changed audio, text or
-    settings; it takes over what shards have judged.
+    The same call continues where an interrupted one stopped, and repeats what depends on changed audio, text
+    or settings. It uses what shards have already judged.
 
     Args:
         systems: name -> folder with `ID.wav` (flac, ogg, mp3) files, in the order of the table's rows; or
-            `System`s, which also tell controls and training seeds apart.
-        reference: folder of recordings for measures that compare with one; every id must be there.
-        judges: instead of those of `config`.
+            `System`s, which can also be controls or runs with several training seeds.
+        reference: folder of recordings for measures that compare with one; no id may be missing.
+        judges: used instead of those of `config`.
         progress: called with (done, of, what) after each utterance.
-        workers: processes; below 2 everything is done in this one. The figures are the same.
-        notes: lines for the report, such as which control could not be built.
+        workers: processes; below 2 everything runs in this one. The figures are the same.
+        notes: lines for the report, for example which control could not be built.
 
     Raises:
-        UserError: a folder without audio, a manifest with repeated ids, a reference that is not whole.
+        UserError: a folder without audio, a manifest with repeated ids, a missing recording.
     """
     work = _prepare(systems, manifest, Path(out), reference, config, judges, notes)
     _judge(work, Path(out) / "records.jsonl", work.tasks(), workers, progress)
@@ -161,29 +160,31 @@ def evaluate_shard(
     workers: int = 0,
     notes: Sequence[str] = (),
 ) -> int:
-    """As `evaluate`, but only part `shard` = (i, n) of the work, 1 <= i <= n, and no table: `merge` makes it.
+    """Like `evaluate`, but only part `shard` = (i, n) of the work, 1 <= i <= n, and no table: see `merge`.
 
-    All shards get the same arguments and the same `out`, on one machine or on several. Returns how many
-    records the shard has.
+    All shards get the same arguments and the same `out`, on one machine or on several. Returns the number of
+    records of the shard.
     """
     i, n = shard
     if not 1 <= i <= n:
-        raise UserError(f"shard {i} of {n} does not exist", hint=f"1/{max(n, 1)} is the first")
+        raise UserError(f"shard {i} of {n} does not exist", hint=f"the first one is 1/{max(n, 1)}")
     work = _prepare(systems, manifest, Path(out), reference, config, judges, notes)
     return _judge(work, Path(out) / f"records-{i}-of-{n}.jsonl", work.tasks()[i - 1 :: n], workers, progress)
 
 
 def merge(out: Path | str) -> Report:
-    """The whole report from what the shards have written; needs no judge and no audio.
+    """The complete report from what the shards have written; needs no judge and no audio.
 
     Raises:
-        UserError: some records are missing; says how many and of which systems.
+        UserError: some records are missing; states how many and of which systems.
     """
     out = Path(out)
     plan = read_plan(out / PLAN)
     manifest = read_manifest(out / MANIFEST)
     if manifest.sha256 != plan.manifest_sha256:
-        raise UserError("is not the manifest of the plan", where=out / MANIFEST, hint="run the shards again")
+        raise UserError(
+            "this is not the manifest of the plan", where=out / MANIFEST, hint="run the shards again"
+        )
     return _finish(out, plan, manifest)
 
 
@@ -196,7 +197,7 @@ class _Work:
     references: dict[str, Path]
 
     def tasks(self) -> list[list[Task]]:
-        """Units of rows that stand in for one another, each with all systems and judges."""
+        """Units of rows that are judged in place of one another, each with all systems and judges."""
         systems = [(s, self.files[s.label]) for s in self.plan.systems]
         return [
             [
@@ -226,26 +227,26 @@ def _prepare(
     judges: Sequence[Judge | Unavailable] | None,
     notes: Sequence[str],
 ) -> _Work:
-    """Check all inputs, then declare the plan in `out`; what stood there as a table is one no more."""
+    """Check all inputs, then write the plan to `out`; a table of an earlier run is removed."""
     config = config or EvaluationConfig()
     manifest = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     if isinstance(systems, Mapping):
         systems = [System(name=name, folder=Path(folder)) for name, folder in systems.items()]
     files, extra = {}, {}
     for system in systems:
-        found, extra[system.label] = index_folder(system.folder, manifest)
+        audio, extra[system.label] = index_folder(system.folder, manifest)
         if system.borrow is not None:
-            found = {i: found[j] for i, j in system.borrow.items() if j in found}
+            audio = {i: audio[j] for i, j in system.borrow.items() if j in audio}
             extra[system.label] = []
-        files[system.label] = found
+        files[system.label] = audio
     references = _references(reference, manifest)
     if judges is None:
         judges = default_judges(config, reference=reference is not None, manifest=manifest)
-    normalizers = (getattr(j, "normalize", None) for j in judges)
-    language = next((n.language for n in normalizers if isinstance(n, Normalizer)), None)
-    if language and (warning := digit_warning(manifest.rows, language)):
-        warnings.warn(warning, stacklevel=3)
-        notes = [*notes, warning]
+    active = {j.name: j for j in judges if not isinstance(j, Unavailable)}
+    messages = dict.fromkeys(m for judge in active.values() for m in judge.warnings(manifest.rows))
+    for message in messages:
+        warnings.warn(message, stacklevel=3)
+    notes = [*notes, *messages]
     plan = Plan(
         n=len(manifest),
         manifest_sha256=manifest.sha256,
@@ -270,19 +271,20 @@ def _prepare(
         resamples=config.resamples,
         seed=config.seed,
     )
-    active = {j.name: j for j in judges if not isinstance(j, Unavailable)}
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not (out / PLAN).exists():
             foreign = [n for n in (*WHOLE, MANIFEST) if (out / n).exists()]
             if foreign:
                 raise UserError(
-                    f"holds {', '.join(foreign)} of something else", where=out, hint="name a new folder"
+                    f"already holds {', '.join(foreign)}, which are not of this evaluation",
+                    where=out,
+                    hint="name a new folder",
                 )
         for name in WHOLE:
             (out / name).unlink(missing_ok=True)
         if shutil.disk_usage(out).free < 1 << 20:
-            raise UserError("less than 1 MiB is free", where=out)
+            raise UserError("less than 1 MiB of disk space is free", where=out)
         write_manifest(out / MANIFEST, manifest)
         write_json(out / PLAN, plan.to_json())
     except OSError as e:
@@ -291,7 +293,7 @@ def _prepare(
 
 
 def _judge(work: _Work, path: Path, units: list[list[Task]], workers: int, progress: Progress | None) -> int:
-    """Judge what no record stands for yet; returns how many records the units have."""
+    """Judge what has no record yet; returns the number of records of the units."""
     known = _known(path.parent)
     sizes = {j.name: len(j.measures) for j in work.plan.active}
     total = sum(map(len, units))
@@ -301,7 +303,7 @@ def _judge(work: _Work, path: Path, units: list[list[Task]], workers: int, progr
     try:
         store.open()
         if progress and done:
-            progress(done, total, "judged before")
+            progress(done, total, "already judged")
         for task, records in judge_units([u for u in left if u], work.judges, workers=workers):
             store.append(records)
             done += 1
@@ -322,15 +324,15 @@ def _known(out: Path) -> dict[str, dict[str, Record]]:
 
 
 def _finish(out: Path, plan: Plan, manifest: Manifest) -> Report:
-    """Records in the order of the plan, the table from them, and nothing if one is missing."""
+    """Write the records in the order of the plan and the table; neither if a record is missing."""
     known = _known(out)
     records: list[Record] = []
     missing: dict[str, int] = {}
     for system, row, judge in plan.places(manifest):
-        mine = known.get(plan.key(judge, system, row), {})
+        scores = known.get(plan.key(judge, system, row), {})
         for m in judge.measures:
-            if m.name in mine:
-                records.append(mine[m.name])
+            if m.name in scores:
+                records.append(scores[m.name])
             else:
                 missing[system.label] = missing.get(system.label, 0) + 1
     if missing:
@@ -338,7 +340,7 @@ def _finish(out: Path, plan: Plan, manifest: Manifest) -> Report:
         raise UserError(
             f"{(lost := sum(missing.values()))} of {lost + len(records)} records are missing ({shown})",
             where=out,
-            hint="run the shards that are not done; the same arguments for each",
+            hint="run the remaining shards with the same arguments",
         )
     RecordFile(out / "records.jsonl").replace(records)
     report = build_report(manifest, plan, records)
@@ -352,12 +354,12 @@ def _finish(out: Path, plan: Plan, manifest: Manifest) -> Report:
 def _references(folder: Path | str | None, manifest: Manifest) -> dict[str, Path]:
     if folder is None:
         return {}
-    found, _ = index_folder(folder, manifest)
-    missing = [row.id for row in manifest.rows if row.id not in found]
+    files, _ = index_folder(folder, manifest)
+    missing = [row.id for row in manifest.rows if row.id not in files]
     if missing:
         raise UserError(
-            f"no recording of {len(missing)} of {len(manifest)} utterances ({', '.join(missing[:3])})",
+            f"no recording for {len(missing)} of {len(manifest)} utterances ({', '.join(missing[:3])})",
             where=folder,
-            hint="add them, or leave these rows out of the manifest for all systems",
+            hint="add them, or remove these rows from the manifest for all systems",
         )
-    return found
+    return files

@@ -1,7 +1,7 @@
-"""Intervals of shares: failure rates, votes, hits, whatever is 0 or 1 for each utterance.
+"""Intervals of shares: failure rates, votes, hits, and whatever else is 0 or 1 per utterance.
 
-A bootstrap of zeros is [0, 0] whatever their number is. Wilson's score interval (1927) is as wide as N
-allows: 0 of 6 gives [0, .39]. Where utterances come in clusters, N is divided by the design effect, the
+A bootstrap of zeros is [0, 0] however many there are. Wilson's score interval (1927) takes N into account:
+0 of 6 gives [0, .39]. If utterances come in clusters, N is divided by the design effect, the
 variance of the clustered mean over that of N independent draws, but not by less than 1 (Korn & Graubard
 1998, Survey Methodology 24:193).
 """
@@ -18,11 +18,11 @@ from intona.evaluation.stats import RESAMPLES, Interval, Paired, paired_differen
 
 
 def wilson(share: float, n: float, *, level: float = 0.95) -> tuple[float, float]:
-    """Score interval of a share of `n` draws; `n` need not be whole."""
+    """Score interval of a share of `n` draws; `n` need not be an integer."""
     z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = (z2 * (share * (1 - share) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
-    # At the ends rounding must not leave out the share itself.
+    # At the ends, rounding must not exclude the share itself.
     return (0.0 if share == 0 else middle - half), (1.0 if share == 1 else middle + half)
 
 
@@ -32,7 +32,7 @@ def share_interval(
     """Share of ones with its interval.
 
     Args:
-        values: (n,) zeros and ones. clusters: (n,) labels, such as speakers; each value by itself if None.
+        values: (n,) zeros and ones. clusters: (n,) labels, such as speakers; None = each value is a cluster.
     """
     x = _ones(values)
     share = float(x.mean())
@@ -53,8 +53,8 @@ def paired_shares(
     """a - b on the same utterances: Newcombe's score interval for paired shares, and the permutation p of
     `paired_difference`.
 
-    Method 10 of Newcombe 1998 (Statistics in Medicine 17:2635): the two score intervals, squared and added,
-    less what the correlation of the pairs takes off.
+    Method 10 of Newcombe 1998 (Statistics in Medicine 17:2635): the half-widths of the two score intervals,
+    combined as square roots of sums of squares, reduced by the correlation of the pairs.
     """
     x, y = _ones(a), _ones(b)
     tested = paired_difference((a, None), (b, None), clusters, resamples=resamples, seed=seed, level=level)
@@ -72,7 +72,7 @@ def paired_shares(
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Phi of the two, corrected for continuity where it is positive; 0 where one side is constant."""
+    """Phi coefficient, corrected for continuity if positive; 0 if one side is constant."""
     n, both, neither = len(x), float((x * y).sum()), float(((1 - x) * (1 - y)).sum())
     only_x, only_y = float((x * (1 - y)).sum()), float(((1 - x) * y).sum())
     products = (both + only_x) * (only_y + neither) * (both + only_y) * (only_x + neither)
@@ -85,7 +85,7 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
 def _ones(values: Sequence[float]) -> np.ndarray:
     x = np.asarray(values, dtype=np.float64)
     if not len(x) or not np.isin(x, (0.0, 1.0)).all():
-        raise ValueError("a share is over zeros and ones, and at least one of them")
+        raise ValueError("a share is over zeros and ones, at least one value")
     return x
 
 

@@ -1,7 +1,7 @@
-"""Intervals and paired comparisons by resampling, clustered where several speakers are.
+"""Intervals and paired comparisons by resampling, with speakers as clusters if there are several.
 
 Every figure of a table is a ratio of sums: corpus WER = sum(errors) / sum(words), a mean =
-sum(values) / sum(1). Resampling whole clusters of such sums serves both (Efron & Tibshirani 1993, §8).
+sum(values) / sum(1). Resampling clusters of such sums as wholes covers both (Efron & Tibshirani 1993, §8).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 RESAMPLES = 10_000
-_CHUNK = 1 << 22  # cells of one resampling block, so that memory stays near 32 MB
+_CHUNK = 1 << 22  # cells of one block of resamples; keeps memory near 32 MB
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """`estimate` with its percentile interval; None where one cluster leaves nothing to resample."""
+    """`estimate` with its percentile interval; None if there is one cluster, which cannot be resampled."""
 
     estimate: float
     low: float | None
@@ -50,18 +50,18 @@ class Spread:
 
 
 def spread(values: Sequence[float], *, level: float = 0.95) -> Spread:
-    """Over at least two runs. Three give an interval of ± 2.48 sd: it is wide because three are few."""
+    """Over at least two runs. Three give an interval of ± 2.48 sd: wide, because three runs are few."""
     from scipy import stats
 
     if len(values) < 2:
-        raise ValueError("a deviation needs two runs")
+        raise ValueError("a standard deviation needs two runs")
     mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
     half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * sd / len(values) ** 0.5
     return Spread(mean=mean, sd=sd, low=mean - half, high=mean + half, k=len(values))
 
 
 def choose_clusters(speakers: Sequence[str]) -> list[Hashable]:
-    """Speakers as clusters when there is more than one, else each utterance by itself."""
+    """Speakers as clusters if there are several, otherwise each utterance."""
     return list(speakers) if len(set(speakers)) > 1 else list(range(len(speakers)))
 
 
@@ -99,8 +99,8 @@ def paired_difference(
 ) -> Paired:
     """Difference of two ratios of sums over the *same* utterances, with interval and permutation test.
 
-    The test swaps the two systems inside each cluster: all 2^k swaps where those are fewer than
-    `resamples`, else random ones with the +1 correction (Phipson & Smyth 2010).
+    The test swaps the two systems within each cluster: all 2^k swaps if those are fewer than `resamples`,
+    otherwise random ones with the +1 correction (Phipson & Smyth 2010).
     """
     if len(a[0]) != len(b[0]):
         raise ValueError("paired systems need the same utterances")
@@ -144,7 +144,7 @@ def _cluster_sums(
     num = np.asarray(numerator, dtype=np.float64)
     den = np.ones_like(num) if denominator is None else np.asarray(denominator, dtype=np.float64)
     if not len(num) or num.shape != den.shape:
-        raise ValueError("need as many denominators as numerators, and at least one")
+        raise ValueError("as many denominators as numerators are needed, and at least one")
     if not (np.isfinite(num).all() and np.isfinite(den).all() and (den > 0).all()):
         raise ValueError("numerators must be finite and denominators positive")
     if clusters is None:
@@ -156,7 +156,7 @@ def _cluster_sums(
 
 
 def _resampled(k: int, resamples: int, seed: int) -> list[np.ndarray]:
-    """Index blocks of shape (some, k), `resamples` rows in all; the same seed gives the same rows."""
+    """Index blocks of shape (*, k), `resamples` rows in total; the same seed gives the same rows."""
     rng, rows = np.random.default_rng(seed), max(1, _CHUNK // k)
     sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
     return [rng.integers(0, k, (size, k), dtype=np.int32) for size in sizes]

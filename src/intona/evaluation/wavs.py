@@ -1,4 +1,4 @@
-"""Audio files of a system, found by id, with every way in which one can fail told apart."""
+"""Audio files of a system by utterance id, and the ways in which a file can be unusable."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from intona.errors import UserError
 from intona.evaluation.manifest import Manifest
 
 ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-SPOKEN = "failures.jsonl"  # `synthesize_set` writes it last, empty where all went well
+SPOKEN = "failures.jsonl"  # `synthesize-set` writes it last; it is empty if nothing failed
 MAX_SECONDS = 600.0
 MIN_SECONDS = 0.05
 SILENT_PEAK = 1e-4  # -80 dB of full scale: three steps of a 16-bit file
 
 Status = Literal["ok", "missing", "unreadable", "empty", "silent", "non-finite", "too long", "no speech"]
-# Words of read_audio's errors -> the status; all others are "unreadable".
+# Words in the errors of `read_audio` -> status; all other errors mean "unreadable".
 _STATUS: dict[str, Status] = {"s long": "too long", "NaN": "non-finite", "no sound behind it": "empty"}
 
 
@@ -40,7 +40,7 @@ def sound_files(folder: Path | str) -> Iterator[Path]:
     """Audio files of a folder, in the order of their names.
 
     Raises:
-        UserError: no such folder, or what is named like audio is no plain file (a pipe would never end).
+        UserError: no such folder, or something named like audio is not a regular file (a pipe never ends).
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -54,40 +54,40 @@ def sound_files(folder: Path | str) -> Iterator[Path]:
 
 
 def index_folder(folder: Path | str, manifest: Manifest) -> tuple[dict[str, Path], list[str]]:
-    """Files of a folder by utterance id, and the names of audio files that no row asks for.
+    """Files of a folder by utterance id, and the names of audio files that belong to no row.
 
-    Order plays no part: a file belongs to the row whose id is its name, in whichever Unicode form either is.
+    A file belongs to the row whose id is its name, in any Unicode normal form. Order does not matter.
 
     Raises:
-        UserError: as `sound_files`; no audio in it, none of it named after a row, two files for one id.
+        UserError: as `sound_files`; no audio in it, no file is named after a row, two files have the same id.
     """
     folder = Path(folder)
     ids = {unicodedata.normalize("NFC", row.id): row.id for row in manifest.rows}
-    found: dict[str, Path] = {}
+    by_id: dict[str, Path] = {}
     extra: list[str] = []
     for path in sound_files(folder):
         id = ids.get(unicodedata.normalize("NFC", path.stem))
         if id is None:
             extra.append(path.name)
-        elif id in found:
+        elif id in by_id:
             raise UserError(
-                f"{found[id].name} and {path.name} are both there",
+                f"both {by_id[id].name} and {path.name} exist",
                 where=folder,
                 hint="keep one of them",
             )
         else:
-            found[id] = path
-    # A set that was spoken to its end and failed in every row is a result: each counts as failed.
-    if not found and (extra or not (folder / SPOKEN).is_file()):
+            by_id[id] = path
+    # A set that was synthesized to the end and failed in every row is a result: each row counts as failed.
+    if not by_id and (extra or not (folder / SPOKEN).is_file()):
         what = (
             f"none of its {len(extra)} audio files is named after an id" if extra else "holds no audio file"
         )
         raise UserError(what, where=folder, hint=f"expected names like {manifest.rows[0].id}.wav")
-    return found, extra
+    return by_id, extra
 
 
 def read_clip(path: Path | None, *, max_seconds: float = MAX_SECONDS) -> Clip:
-    """Read one file; nothing is raised for bad audio, its status says what is wrong."""
+    """Read one file; bad audio is not an exception but a status."""
     if path is None:
         return Clip(status="missing", audio=None, sha256="")
     digest = file_digest(path)
@@ -104,7 +104,7 @@ def read_clip(path: Path | None, *, max_seconds: float = MAX_SECONDS) -> Clip:
 
 
 def bad_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
-    """Files that no synthesizer should have written: unreadable, not finite, longer than ten minutes."""
+    """Files that no synthesizer should write: unreadable, not finite, longer than ten minutes; and why."""
     bad = []
     for path in paths:
         clip = read_clip(path)
@@ -114,8 +114,8 @@ def bad_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
 
 
 def file_digest(path: Path | None) -> str:
-    """sha256 of a plain file, "" for none: what decides whether a stored record is still about this audio."""
-    if path is None or not path.is_file():  # a pipe would never end
+    """sha256 of a regular file, "" for none. Decides whether a stored record still applies to this audio."""
+    if path is None or not path.is_file():  # a pipe never ends
         return ""
     try:
         with open(path, "rb") as f:
@@ -125,7 +125,7 @@ def file_digest(path: Path | None) -> str:
 
 
 def speech_span(audio: Audio, *, below_db: float = 40.0) -> tuple[float, float]:
-    """Start and end in seconds of what stands above the loudest 25 ms frame minus `below_db`."""
+    """Start and end in seconds of the part that is louder than the loudest 25 ms frame minus `below_db`."""
     width = max(1, round(0.025 * audio.sample_rate))
     hop = max(1, width // 2)
     x = np.asarray(audio.samples, dtype=np.float64)

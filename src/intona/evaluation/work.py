@@ -1,7 +1,7 @@
-"""Judging as units of work, in this process or in several; which process does a unit never shows.
+"""Judging as units of work, in this process or in several; the results do not depend on which.
 
-A unit is a few rows with all systems and judges, so that what one process has computed for a recording
-(its transcript, its pitch) serves every system that is compared with it.
+A unit is a few rows with all systems and judges, so that what a process has computed for a recording (its
+transcript, its pitch) is reused for every system that is compared with it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation.judge import Judge, Score
+from intona.evaluation.judges.base import Judge, Score
 from intona.evaluation.manifest import Row
 from intona.evaluation.records import Record
 from intona.evaluation.wavs import Clip, read_clip
@@ -40,10 +40,10 @@ Unit = Sequence[Task]
 def judge_units(
     units: Sequence[Unit], judges: Mapping[str, Judge], *, workers: int = 0
 ) -> Iterator[tuple[Task, list[Record]]]:
-    """The records of each task, as they are found.
+    """The records of each task, as they are computed.
 
     Args:
-        workers: processes, each with one maths thread; below 2 everything is done here.
+        workers: processes, each with one thread for computation; below 2 everything runs in this one.
 
     Raises:
         UserError: a bad recording, or a worker that died.
@@ -52,21 +52,21 @@ def judge_units(
         for unit in units:
             yield from judge_unit(unit, judges)
         return
-    for found in pooled(_work, units, workers=workers, begin=_take, arguments=(dict(judges),)):
-        yield from found
+    for results in pooled(_work, units, workers=workers, begin=_set_judges, arguments=(dict(judges),)):
+        yield from results
 
 
 def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, list[Record]]]:
-    """All tasks of a unit; each file is read once, and heard once for whether anything is said in it."""
+    """All tasks of a unit; each file is read once, and checked once for speech."""
     clips: dict[Path | None, Clip] = {}
     checked: dict[tuple[Path | None, str], Clip] = {}
-    listener = next((j for j in judges.values() if hasattr(j, "unspoken")), None)
+    listener = next((j for j in judges.values() if j.checks_speech), None)
     for task in unit:
         for path in (task.path, task.reference):
             if path not in clips:
                 clips[path] = read_clip(path)
         if task.reference is not None and clips[task.reference].audio is None:
-            # A bad recording is an error of the input, not of the system that is judged.
+            # A bad recording is an error of the input, not of the system under test.
             bad = clips[task.reference]
             raise UserError(f"the recording is {bad.status} {bad.detail}".strip(), where=task.reference)
         place = (task.path, task.row.id)
@@ -75,8 +75,8 @@ def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, 
         yield task, judge_one(judges[task.judge], task, checked[place], clips[task.reference].audio)
 
 
-def _clip_of_speech(clip: Clip, row: Row, listener: Any) -> Clip:
-    """The clip, or a failed one where a judge with ears says that nothing is spoken in it."""
+def _clip_of_speech(clip: Clip, row: Row, listener: Judge | None) -> Clip:
+    """The clip, or a failed one if the judge that checks for speech reports that there is none."""
     if clip.audio is None or listener is None:
         return clip
     why = listener.unspoken(clip.audio, row)
@@ -90,7 +90,7 @@ def judge_one(judge: Judge, task: Task, clip: Clip, reference: Audio | None) -> 
     else:
         scores = judge.judge(clip.audio, task.row, reference)
         if any(s.value is not None and not math.isfinite(s.value) for s in scores.values()):
-            # A judge that answers NaN has not scored the utterance: it counts as failed, never as left out.
+            # A judge that answers NaN has not scored the utterance: it counts as failed and is not left out.
             status, scores = "score not finite", judge.failed(task.row)
     return [_record(m.name, scores[m.name], task, status, clip.detail) for m in judge.measures]
 
@@ -118,7 +118,7 @@ def _record(measure: str, score: Score, task: Task, status: str, why: str) -> Re
 _judges: dict[str, Judge] = {}  # of a worker process
 
 
-def _take(judges: dict[str, Judge]) -> None:
+def _set_judges(judges: dict[str, Judge]) -> None:
     _judges.update(judges)
 
 

@@ -160,14 +160,14 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
 
 def sums(finished: Finished, system: str, measure: str) -> Sums:
     """A measure of each sentence of a system, failures at their worst value; without those that have none."""
-    m = next((m for m in finished.measures if m["name"] == measure), None)
+    m = next((m for m in finished.measures if m.name == measure), None)
     found = {}
     for i in finished.rows if m is not None else ():
         record = finished.records.get((system, i), {}).get(measure)
         if m is None or record is None or record.value is None:
             continue
         pooled = (record.numerator or 0.0, record.denominator or 1.0)
-        found[i] = pooled if m["pooled"] else (record.value, 1.0)
+        found[i] = pooled if m.pooled else (record.value, 1.0)
     return found
 
 

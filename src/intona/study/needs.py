@@ -43,17 +43,14 @@ def _frozen_voices(plan: Plan) -> list[str]:
 
 
 def _lacking(asr: str, language: str, measures: Collection[str]) -> Iterator[str]:
-    from intona.evaluation.judge import Unavailable
-    from intona.evaluation.judges import all_judges
+    from intona.evaluation import EvaluationConfig
+    from intona.evaluation.judges import build_judges
+    from intona.evaluation.judges.base import Unavailable
 
     # The prompts of similarity are made by the study: it is looked at apart.
     left_out = ("speaker", "asr", "failures") if asr == NO_ASR else ("speaker",)
-    judges = all_judges(
-        language=language,
-        asr=None if asr == NO_ASR else asr,
-        reference=True,
-        only=[m for m in measures if m not in left_out],
-    )
+    config = EvaluationConfig(language=language, asr=None if asr == NO_ASR else asr)
+    judges = build_judges(config.inputs(reference=True), [m for m in measures if m not in left_out])
     for judge in judges:
         if isinstance(judge, Unavailable):
             yield f"{judge.name}: {judge.reason}; {judge.hint}"

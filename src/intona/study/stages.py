@@ -204,7 +204,7 @@ def judge(
     config = EvaluationConfig(
         language=language,
         asr=None if asr == "none" else asr,
-        measures=tuple(measures),
+        judges=tuple(measures),
         family=tuple(family),
         against=next((a for a in against if a in labels), None),
         prompts=own / PROMPTS if prompts else None,

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from intona.data.corpora.record import Refused, Source
 from intona.data.prepared import MARK, Prepared
 from intona.errors import UserError
+from intona.evaluation.judges.speaker import Prompts
 from intona.evaluation.manifest import Manifest, Row, read_manifest
 from intona.evaluation.records import digest
-from intona.evaluation.speaker import Prompts
 from intona.evaluation.wavs import ENDINGS, file_digest, index_folder
 from intona.files import whole
-from intona.jsonl import numbered_lines, read_jsonl, read_row, write_jsonl
+from intona.jsonl import read_jsonl, write_jsonl
 from intona.nn.random import derive_seed
 
-COLUMNS = ("prompt", "reference", "prompt_text", "length", "language")
 LISTS = ("manifest.jsonl", "manifest.csv", "metadata.csv")
 KEPT = "prompts.jsonl"
 USUAL_SECONDS = (3.0, 10.0)  # prompts so long are preferred
@@ -40,32 +39,12 @@ class Prompt:
 
 
 def read_columns(path: Path) -> dict[str, dict[str, str]]:
-    """Utterance id -> those of `COLUMNS` that its row of the manifest fills; nothing for a list without any.
+    """Utterance id -> the optional columns that its row of the manifest fills; only rows that fill any.
 
     Raises:
-        UserError: not a list; a cell of them that is not text or a number.
+        UserError: as `read_manifest`.
     """
-    found: dict[str, dict[str, str]] = {}
-    lines = numbered_lines(path)
-    if path.suffix == ".jsonl":
-        rows: Iterable[dict[str, object]] = (read_row(line, where=f"{path}, line {i}") for i, line in lines)
-    else:
-        heads = [c.strip().lower() for c in lines[0][1].split("|")] if lines else []
-        if "id" not in heads or "text" not in heads:
-            return {}
-        cells = [[c.strip() for c in line.split("|")] for _, line in lines[1:]]
-        rows = [dict(zip(heads, c, strict=False)) for c in cells]
-    for row in rows:
-        own: dict[str, str] = {}
-        for name in COLUMNS:
-            cell = row.get(name, "")
-            if not isinstance(cell, str | int | float) or isinstance(cell, bool):
-                raise UserError(f'"{name}" of "{row.get("id")}" is neither text nor a number', where=path)
-            if str(cell).strip():
-                own[name] = str(cell).strip()
-        if own:
-            found[str(row.get("id"))] = own
-    return found
+    return {row.id: dict(row.more) for row in read_manifest(path).rows if row.more}
 
 
 def choose(

@@ -13,10 +13,12 @@ import soundfile
 
 from intona.audio import Audio
 from intona.evaluation import EvaluationConfig, Manifest, Report, evaluate
-from intona.evaluation.asr import AsrJudge, Heard
-from intona.evaluation.failures import FailureJudge, SharedTranscriber
-from intona.evaluation.judge import Judge, Unavailable
-from intona.evaluation.judges import all_judges
+from intona.evaluation.judges import build_judges
+from intona.evaluation.judges.asr import AsrJudge
+from intona.evaluation.judges.base import Inputs, Judge, Unavailable
+from intona.evaluation.judges.failures import FailureJudge
+from intona.evaluation.judges.recognizer import SharedTranscriber
+from intona.evaluation.judges.transcript import Transcript
 from intona.evaluation.normalize import normalizer
 
 RATE = 16_000
@@ -41,11 +43,14 @@ class Ear:
     def describe(self) -> dict[str, Any]:
         return {"model": "ear"}
 
-    def __call__(self, audio: Audio) -> Heard:
+    def __call__(self, audio: Audio) -> Transcript:
         self.calls += 1
         likeness = {text: float(s @ _spectrum(audio)) for text, s in self.known.items()}
         best = max(likeness, key=likeness.__getitem__)
-        return Heard(text=self.says(best) if likeness[best] > 0.95 else "шум")
+        return Transcript(text=self.says(best) if likeness[best] > 0.95 else "шум")
+
+    def speech_seconds(self, audio: Audio) -> None:
+        return None
 
 
 def _spectrum(audio: Audio) -> np.ndarray:
@@ -92,15 +97,17 @@ class Bench:
         ear = SharedTranscriber(Ear(self.spoken, says))
         normalize = normalizer("ru")
         mine: list[Judge | Unavailable] = [
-            AsrJudge(ear, normalize),  # type: ignore[arg-type]
+            AsrJudge(ear, normalize),
             FailureJudge(ear, normalize),
         ]
-        rest = all_judges(asr=None, naturalness=False, reference=True)
-        return mine + [j for j in rest if j.name not in ("asr", "failures")]
+        rest = ("f0", "contour", "timing", "against_reference", "pitch_errors", "intonation", "mcd")
+        return mine + build_judges(Inputs(reference=True), rest)
 
     def run(self, wavs: Path, *, judges: Any = None, says: Callable[[str], str] = str, **more: Any) -> Report:
         judges = self.judges(says) if judges is None else judges
-        reference = self.reference if any(getattr(j, "needs_reference", False) for j in judges) else None
+        reference = (
+            self.reference if any(isinstance(j, Judge) and j.needs_reference for j in judges) else None
+        )
         return evaluate(
             more.pop("systems", {"ours": wavs}),
             more.pop("manifest", self.manifest),
@@ -113,7 +120,7 @@ class Bench:
 
     def hearing(self, says: Callable[[str], str] = str) -> list[Judge]:
         """WER and CER alone."""
-        return [AsrJudge(Ear(self.spoken, says), normalizer("ru"))]  # type: ignore[arg-type]
+        return [AsrJudge(Ear(self.spoken, says), normalizer("ru"))]
 
     def records(self) -> list[dict[str, Any]]:
         lines = (self.path / "report" / "records.jsonl").read_text(encoding="utf-8").splitlines()

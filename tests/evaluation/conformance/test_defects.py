@@ -12,17 +12,15 @@ import soundfile
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row, to_json, to_markdown
-from intona.evaluation.judge import Measure, Score, Unavailable, failed_scores
+from intona.evaluation.judges.base import Judge, Measure, Score, Unavailable
 from intona.evaluation.normalize import normalizer
 
 RATE = 16_000
 Values = Callable[..., dict[str, float]]
 
 
-class Constant:
+class Constant(Judge):
     """A judge of one measure that answers `value(row)`."""
-
-    needs_reference = False
 
     def __init__(self, value: Callable[[Row], float | None], *, name: str = "constant") -> None:
         self.name, self.value = name, value
@@ -33,9 +31,6 @@ class Constant:
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         return {self.name: Score(value=self.value(row))}
-
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
 
 def test_01_the_audio_is_not_its_own_reference(bench: Any, values: Values) -> None:
@@ -170,11 +165,12 @@ def test_10_no_width_is_typed_in_and_no_column_lowers_a_total(bench: Any) -> Non
 @pytest.mark.parametrize("workers", [0, 2])
 def test_11_nothing_is_repeated_per_worker(bench: Any, workers: int) -> None:
     """One record per system, utterance and measure, however many processes judge, called once or twice."""
-    from intona.evaluation.judges import all_judges
+    from intona.evaluation.judges import build_judges
+    from intona.evaluation.judges.base import Inputs
 
     wavs = bench.folder("ours")
     for _ in range(2):
-        report = bench.run(wavs, judges=all_judges(asr=None, only=("timing",)), workers=workers)
+        report = bench.run(wavs, judges=build_judges(Inputs(), ("timing",)), workers=workers)
     places = [(r["system"], r["id"], r["measure"]) for r in bench.records()]
     assert len(places) == len(set(places)) == 4 * 6
     assert report.row("ours").cells["speaking_rate"].scored.n == 4  # type: ignore[union-attr]

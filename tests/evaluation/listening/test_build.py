@@ -148,18 +148,18 @@ def test_refusals(make_report: Make, tmp_path: Path, capsys: pytest.CaptureFixtu
     (gone / "wavs.json").write_text('{"version": 1, "systems": {"recording": "nowhere"}}')
     for arguments, message in (
         ([report], "--kind: no kind of test"),
-        ([report, "--kind", "mos"], "--out: no folder"),
+        ([report, "--kind", "mos"], "--output: no folder"),
         (["--kind", "mos", "-o", out], "no report"),
         ([partial, "--kind", "mos", "-o", out], "not a finished report (no table.json)"),
-        ([silent, "--kind", "mos", "-o", out], "does not say where its audio is"),
+        ([silent, "--kind", "mos", "-o", out], "does not state where its audio is"),
         ([gone, "--kind", "mos", "-o", out], "no such folder"),
         ([report, "--kind", "mos", "-o", out, "--systems", "our"], 'did you mean "ours"?'),
         ([report, "--kind", "cmos", "-o", out, "--systems", "ours"], "at least two systems"),
-        ([report, "--kind", "mos", "-o", out, "--items", "0"], "--items: 0 items"),
+        ([report, "--kind", "mos", "-o", out, "--items", "0"], "--items: 0 is less than 1"),
         ([report, "--kind", "mos", "-o", out, "--per-rater", "21"], "--per-rater: 21 is not between"),
         ([report, "--kind", "mos", "-o", out, "--wavs", "ours"], '--wavs: "ours" is not NAME=DIR'),
         ([report, "--kind", "mushra", "-o", out, "--reference", "x"], 'unknown system "x"'),
-        ([report, "--kind", "mos", "-o", report], "already there"),
+        ([report, "--kind", "mos", "-o", report], "already exists"),
     ):
         assert run(*arguments) == 1
         error = capsys.readouterr().err

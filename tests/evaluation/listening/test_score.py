@@ -178,7 +178,9 @@ def test_the_command(panel_of: Callable[..., Panel], tmp_path: Path, capsys: pyt
     assert cli.main(arguments) == 0
     shown = capsys.readouterr().out
     assert 'IntMOS (intonation): "How natural is the intonation' in shown
-    assert "5 raters, 3 items, 45 ratings" in shown and "Excluded: none (1 attention items a rater)." in shown
+    assert (
+        "5 raters, 3 items, 45 ratings" in shown and "Excluded: none (1 attention items per rater)." in shown
+    )
     assert "| ours | recording |" in shown
     assert json.loads(json_file.read_text())["ratings"] == 45
 
@@ -209,16 +211,16 @@ def test_files_that_are_refused(
     for content, message in (
         ("", "no column test, kind"),
         (text.replace(",score,", ",mark,"), "no column score"),
-        (text + lines[1] + "\n", 'line 12: rater "r0" judged this clip already at'),
+        (text + lines[1] + "\n", 'line 12: rater "r0" already judged this clip, at'),
         (changed(trial="0" * 16), 'line 2: unknown trial "0000000000000000"'),
-        (changed(clip="x.flac"), 'clip "x.flac" is not of this trial'),
-        (changed(score="6"), 'score "6" is no whole number from 1 to 5'),
-        (changed(score="nan"), 'score "nan" is no whole number'),
-        (changed(score="3.5"), 'score "3.5" is no whole number'),
+        (changed(clip="x.flac"), 'clip "x.flac" is not part of this trial'),
+        (changed(score="6"), 'score "6" is not an integer from 1 to 5'),
+        (changed(score="nan"), 'score "nan" is not an integer'),
+        (changed(score="3.5"), 'score "3.5" is not an integer'),
         (changed(rater=""), "no rater code"),
-        (changed(kind="intmos"), 'kind is "intmos" and the key\'s "mos"'),
+        (changed(kind="intmos"), 'kind is "intmos", in the key "mos"'),
         (HEAD + "\n", "no rating in these files"),
-        (f"{HEAD}\na,b\n", "line 2: not as many fields"),
+        (f"{HEAD}\na,b\n", "line 2: the number of fields"),
         (f'{HEAD}\n"a', "not CSV"),
         ("\x00" * 10, "no column"),
     ):
@@ -231,7 +233,7 @@ def test_files_that_are_refused(
         ([bad], panel.out, "not UTF-8"),
         ([tmp_path / "none.csv"], panel.out, "cannot be read"),
         ([good, other], panel.out, "score each test with its own key"),
-        ([good, good], panel.out, "judged this clip already"),
+        ([good, good], panel.out, "already judged this clip"),
         ([good], tmp_path, "no key.json"),
         ([good], None, "--key: no key"),
     ):

@@ -21,8 +21,8 @@ from intona.audio import Audio, read_audio
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.encoders import ge2e, speakers
+from intona.encoders.wavlm import WavLm
 from intona.errors import UserError
-from intona.evaluation.wavlm import WavLm
 from intona.latents import trained
 from intona.latents.corpus import LatentCorpus
 from intona.latents.mel import PROPORTION, MelLatents

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from intona.data.prepared import Prepared
-from intona.evaluation.wer import character_edits
+from intona.evaluation.judges.wer import character_edits
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
 from intona.systems.meld import codebook as codebooks

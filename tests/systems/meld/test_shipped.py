@@ -8,7 +8,7 @@ import pytest
 
 from intona import models
 from intona.audio import read_audio
-from intona.evaluation.wer import character_edits
+from intona.evaluation.judges.wer import character_edits
 from intona.systems.meld import voice as speech_lm
 from intona.systems.meld.voice import LanguageVoice
 

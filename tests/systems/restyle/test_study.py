@@ -18,7 +18,7 @@ from intona.data.prepared import Prepared
 from intona.encoders.style import NAMES
 from intona.errors import UserError
 from intona.evaluation import Row, read_manifest
-from intona.evaluation.judge import Score
+from intona.evaluation.judges.base import Score
 from intona.study import Outcome
 from intona.study.account import costs
 from intona.study.job import folder

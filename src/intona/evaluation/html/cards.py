@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from intona.audio import Audio
 from intona.errors import UserError, unknown
-from intona.evaluation.f0 import contour
 from intona.evaluation.finished import Finished, find_audio
 from intona.evaluation.html import figures, parts, sound
 from intona.evaluation.html.page import Child, Html, Section, join, tag
 from intona.evaluation.html.transcript import marked, words_of
+from intona.evaluation.judges.base import Measure
+from intona.evaluation.judges.f0 import contour
 from intona.evaluation.wavs import read_clip
 
 # Bytes of encoded audio and pictures before base64 adds a third: the page stays below 20 MB.
@@ -30,48 +30,48 @@ class _Sound:
 def choose(finished: Finished, utterances: Sequence[str] | int) -> tuple[list[str], str]:
     """Ids to show and how they were chosen.
 
-    A number n takes n utterances at even steps of rank, from the worst to the best, by the mean over
-    systems of the first measure that has a better side.
+    A number n selects n utterances at even steps of rank, from the worst to the best, by the mean over
+    systems of the first measure with a direction.
 
     Raises:
         UserError: an unknown id; a negative number.
     """
     ids = list(finished.rows)
     if not isinstance(utterances, int):
-        for wanted in utterances:
-            if wanted not in finished.rows:
-                unknown("utterance", wanted, ids, where=finished.directory)
+        for utterance in utterances:
+            if utterance not in finished.rows:
+                unknown("utterance", utterance, ids, where=finished.directory)
         return list(dict.fromkeys(utterances)), "Chosen by name."
     if utterances < 0:
         raise UserError(f"{utterances} utterances cannot be shown", hint="give 0 or more")
     if utterances >= len(ids):
         return ids, f"All {len(ids)} utterances."
-    judged = next((m for m in finished.measures if m["better"]), None)
+    judged = next((m for m in finished.measures if m.better), None)
     if judged is None or utterances == 0:
         return ids[:utterances], f"The first {utterances} of {len(ids)}."
     ranked = sorted(ids, key=lambda i: (-_badness(finished, judged, i), i))
     last = max(1, utterances - 1)
     picked = [ranked[round(k * (len(ids) - 1) / last)] for k in range(utterances)]
     rule = (
-        f"{len(picked)} of {len(ids)}, at even steps from the worst to the best by {judged['title']} (mean "
-        "over systems): chosen by rule, not by ear."
+        f"{len(picked)} of {len(ids)}, at even steps from the worst to the best by {judged.title} (mean over "
+        "systems): chosen by rule, not by listening."
     )
     return picked, rule
 
 
 def audible(finished: Finished) -> tuple[str, ...]:
-    """Systems with a voice of their own: the destroyed row borrows another one's audio."""
-    return tuple(row["name"] for row in finished.table["rows"] if row.get("role") != "destroyed")
+    """Systems with audio: the destroyed-text row uses the audio of another one."""
+    return tuple(row.name for row in finished.report.rows if row.role != "destroyed")
 
 
-def _badness(finished: Finished, measure: Mapping[str, Any], utterance: str) -> float:
+def _badness(finished: Finished, measure: Measure, utterance: str) -> float:
     values = []
     for system in audible(finished):
-        record = finished.records.get((system, utterance), {}).get(measure["name"])
+        record = finished.records.get((system, utterance), {}).get(measure.name)
         if record is not None and record.value is not None:
             values.append(record.value)
     mean = sum(values) / len(values) if values else 0.0
-    return mean if measure["better"] == "lower" else -mean
+    return mean if measure.better == "lower" else -mean
 
 
 def cards(
@@ -82,9 +82,9 @@ def cards(
     *,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Section:
-    """The section of all chosen utterances; compresses, then leaves the last out, before it grows too big."""
+    """The section of all chosen utterances. If it grows too big: compressed audio, then fewer utterances."""
     files = {name: find_audio(Path(folder), chosen) for name, folder in wavs.items()}
-    normalize, normalizer_id = words_of(finished.table["judges"].get("asr", {}).get("language"))
+    normalize, normalizer_id = words_of(finished.language)
     coding = _coding(files)
     shown: list[Html] = []
     spent, left_out = 0, 0
@@ -99,18 +99,18 @@ def cards(
         shown.append(parts.card(utterance, row.text, voices, note=row.speaker or None))
         if progress:
             progress(number + 1, len(chosen), "pictures")
-    kind = "FLAC, lossless" if coding == "flac" else "Ogg Opus, for size; judge fine detail by the files"
+    kind = "FLAC, lossless" if coding == "flac" else "Ogg Opus, to save space; use the files for fine detail"
     notes = [
         rule + (f" {left_out} more did not fit on a page of 20 MB." if left_out else ""),
-        f"Sound: {kind}, at each system's own level.",
-        "Grey behind a pitch contour: the recording's, not aligned in time.",
+        f"Sound: {kind}, at the original level of each system.",
+        "Grey line in a pitch plot: the recording, not aligned in time.",
         join(
             [
                 "Words: ",
                 tag("del", "struck"),
-                " is in the text and was not heard, ",
+                " is in the text and not in the transcript, ",
                 tag("ins", "underlined"),
-                f" was heard and is not in the text ({normalizer_id}).",
+                f" is in the transcript and not in the text ({normalizer_id}).",
             ]
         ),
     ]
@@ -118,8 +118,8 @@ def cards(
 
 
 def _coding(files: Mapping[str, Mapping[str, Path]]) -> sound.Coding:
-    """FLAC takes a bit more than half of a 16-bit wav: decided before anything is encoded."""
-    total = sum(path.stat().st_size for found in files.values() for path in found.values())
+    """Decided before anything is encoded: FLAC takes a little more than half of a 16-bit wav."""
+    total = sum(path.stat().st_size for paths in files.values() for path in paths.values())
     return "flac" if total * 0.6 <= LOSSLESS_BYTES else "opus"
 
 
@@ -129,7 +129,7 @@ def _read(finished: Finished, system: str, files: Mapping[str, Path] | None, utt
     if files is None:
         return _Sound(audio=None, trouble=trouble)
     if failure is None and utterance not in files:
-        # It was judged, and it is gone now: the page must not look as if the system had failed.
+        # It was judged and has been removed since: this is not a failure of the system.
         return _Sound(audio=None, trouble=None)
     clip = read_clip(files.get(utterance))
     return _Sound(audio=clip.audio, trouble=trouble)
@@ -145,15 +145,15 @@ def _voices(
     longest = max((s.audio.duration for s in sounds.values() if s.audio), default=0.0)
     f0 = {name: contour(s.audio) for name, s in sounds.items() if s.audio}
     hz = figures.f0_range(list(f0.values()))
-    recording = str(finished.table.get("recording"))
+    recording = finished.report.recording
     voices, size = [], 0
-    for i, (system, found) in enumerate(sounds.items()):
+    for i, (system, clip) in enumerate(sounds.items()):
         encoded = picture = None
-        if found.audio is not None:
-            raw = sound.encode(found.audio, coding)
+        if clip.audio is not None:
+            raw = sound.encode(clip.audio, coding)
             encoded = sound.uri(raw, coding)
             picture = figures.voice(
-                found.audio,
+                clip.audio,
                 f0[system],
                 seconds=longest,
                 label=f"{utterance}, {system}",
@@ -162,10 +162,10 @@ def _voices(
                 hz=hz,
             )
             size += len(raw) + len(picture) * 3 // 4
-        heard = finished.hypothesis(system, utterance)
+        hypothesis = finished.hypothesis(system, utterance)
         transcript = None
-        if heard is not None:
-            transcript = marked(normalize(finished.rows[utterance].text), normalize(heard))
+        if hypothesis is not None:
+            transcript = marked(normalize(finished.rows[utterance].text), normalize(hypothesis))
         voices.append(
             parts.Voice(
                 system=system,
@@ -173,7 +173,7 @@ def _voices(
                 picture=picture,
                 transcript=transcript,
                 figures=_values(finished, system, utterance),
-                failure=found.trouble,
+                failure=clip.trouble,
                 colour=i,
             )
         )
@@ -184,7 +184,7 @@ def _values(finished: Finished, system: str, utterance: str) -> list[tuple[Child
     records = finished.records.get((system, utterance), {})
     shown: list[tuple[Child, Child]] = []
     for m in finished.measures:
-        record = records.get(m["name"])
+        record = records.get(m.name)
         if record is not None and record.value is not None:
-            shown.append((m["title"], f"{record.value:.{m['digits']}f}"))
+            shown.append((m.title, f"{record.value:.{m.digits}f}"))
     return shown

@@ -1,7 +1,7 @@
-"""Figures as inline SVG whose colours are the page's: the same picture in light and in dark.
+"""Figures as inline SVG in the colours of the page: the same picture in light and dark mode.
 
-matplotlib draws with stand-in colours, which become CSS variables; letters stay letters, so that they take
-the page's fonts and can be read out, searched and copied.
+matplotlib draws with placeholder colours, which are replaced by CSS variables. Text remains text, so that it
+uses the fonts of the page and can be read aloud, searched and copied.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,18 @@ import numpy as np
 from intona.audio import Audio, MelSpec, log_mel
 from intona.errors import UserError
 from intona.evaluation.html.page import Html, tag, text
+from intona.evaluation.stats import Interval
 
 INK, FAINT = "#010203", "#040506"
 MARKS = tuple(f"#0a0b{i:02x}" for i in range(8))
 _COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)", **{c: f"var(--c{i})" for i, c in enumerate(MARKS)}}
 _RC: Any = {"svg.fonttype": "none", "svg.hashsalt": "intona", "font.size": 8.0}
-_LOCK = threading.Lock()  # matplotlib's settings are global
+_LOCK = threading.Lock()  # the settings of matplotlib are global
 _FLOOR_DB = 70.0  # of a spectrogram's range
 
 
 def intervals(
-    title: str, names: Sequence[str], values: Sequence[Mapping[str, Any] | None], *, digits: int = 2
+    title: str, names: Sequence[str], values: Sequence[Interval | None], *, digits: int = 2
 ) -> Html:
     """One measure: a dot and its interval for each system, one below the other."""
     figure, axes = _figure(3.6, 0.62 + 0.24 * len(names))
@@ -36,9 +37,9 @@ def intervals(
         if value is None:
             continue
         mark = MARKS[i % 8]
-        if value.get("low") is not None and value.get("high") is not None:
-            axes.plot([value["low"], value["high"]], [i, i], color=mark, linewidth=2.2, solid_capstyle="butt")
-        axes.plot([value["estimate"]], [i], "o", color=mark, markersize=5)
+        if value.low is not None and value.high is not None:
+            axes.plot([value.low, value.high], [i, i], color=mark, linewidth=2.2, solid_capstyle="butt")
+        axes.plot([value.estimate], [i], "o", color=mark, markersize=5)
     axes.set_yticks(range(len(names)), [_short(n) for n in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
@@ -48,7 +49,7 @@ def intervals(
     axes.margins(x=0.08)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
-    spoken = "; ".join(_spoken(n, v, digits) for n, v in zip(names, values, strict=True))
+    spoken = "; ".join(_in_words(n, v, digits) for n, v in zip(names, values, strict=True))
     return svg(figure, f"{title}: {spoken}")
 
 
@@ -65,9 +66,9 @@ def voice(
     """Spectrogram above F0 on one time axis.
 
     Args:
-        f0: (T,) Hz once a mel frame, 0 where unvoiced.
-        seconds: the length of the longest clip beside this one, so that lengths compare by eye.
-        beside: the recording's f0, which stands behind (not aligned in time).
+        f0: (T,) Hz, one value per mel frame, 0 where unvoiced.
+        seconds: the length of the longest clip of the utterance, so that lengths can be compared by eye.
+        beside: F0 of the recording, drawn behind (not aligned in time).
         hz: the range of the pitch axis, the same for all clips of one utterance.
     """
     spec = MelSpec()
@@ -113,7 +114,7 @@ def voice(
 
 
 def svg(figure: Any, label: str) -> Html:
-    """A matplotlib figure as an SVG element that scales with its box and is read out as `label`."""
+    """A matplotlib figure as an SVG element that scales with its box; screen readers read `label`."""
     import matplotlib
 
     buffer = io.StringIO()
@@ -125,11 +126,11 @@ def svg(figure: Any, label: str) -> Html:
     raw = re.sub(r"<metadata>.*?</metadata>", "", raw, flags=re.DOTALL)
     raw = re.sub(r"<style.*?</style>", "", raw, flags=re.DOTALL)  # it would style the whole page
     raw = re.sub(r"<!--.*?-->", "", raw, flags=re.DOTALL)
-    # Coordinates to a hundredth of a point; what stands between tags is text and keeps its digits.
+    # Round coordinates to a hundredth of a point; text between tags keeps its digits.
     raw = re.sub(r"<[^>]+>", lambda m: re.sub(r"(\d+\.\d{2})\d+", r"\1", m[0]), raw)
     for colour, variable in _COLOURS.items():
         raw = raw.replace(colour, variable)
-    raw = re.sub(r"font-family:[^;\"]*|font: (\d+(?:\.\d+)?px)[^;\"]*", _own_font, raw)
+    raw = re.sub(r"font-family:[^;\"]*|font: (\d+(?:\.\d+)?px)[^;\"]*", _drop_font_family, raw)
     raw = re.sub(r"\n\s*", "\n", raw)
     view = re.search(r'viewBox="([^"]+)"', raw)
     assert view is not None  # matplotlib always writes one
@@ -138,8 +139,8 @@ def svg(figure: Any, label: str) -> Html:
     return tag("figure", Html(opening + raw[raw.index(">") + 1 :].strip()), class_="plot")
 
 
-def _own_font(found: re.Match[str]) -> str:
-    return f"font-size: {found[1]}" if found[1] else ""
+def _drop_font_family(match: re.Match[str]) -> str:
+    return f"font-size: {match[1]}" if match[1] else ""
 
 
 def _figure(
@@ -176,10 +177,10 @@ def _short(name: str, most: int = 26) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def _spoken(name: str, value: Mapping[str, Any] | None, digits: int) -> str:
+def _in_words(name: str, value: Interval | None, digits: int) -> str:
     if value is None:
         return f"{name} no value"
-    shown = f"{name} {value['estimate']:.{digits}f}"
-    if value.get("low") is not None and value.get("high") is not None:
-        shown += f", {value['low']:.{digits}f} to {value['high']:.{digits}f}"
+    shown = f"{name} {value.estimate:.{digits}f}"
+    if value.low is not None and value.high is not None:
+        shown += f", {value.low:.{digits}f} to {value.high:.{digits}f}"
     return shown

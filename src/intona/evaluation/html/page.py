@@ -1,7 +1,7 @@
 """A self-contained HTML page: escaped by construction, no network, readable in light and dark.
 
-Whatever is not `Html` is escaped. The page's own policy (Content-Security-Policy) forbids every request
-and every script but the one written here, so that even a slip in escaping runs nothing.
+Everything that is not `Html` is escaped. The Content-Security-Policy of the page forbids all requests and all
+scripts except the one written here, so that even a mistake in escaping runs nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _VOID = {"img", "br", "hr", "meta", "input", "source"}
 
 
 class Html(str):
-    """Markup that is safe as it stands."""
+    """Markup that needs no escaping."""
 
     __slots__ = ()
 
@@ -59,10 +59,10 @@ def data_uri(mime: str, raw: bytes) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading and what stands under it.
+    """A heading and the content below it.
 
     Args:
-        id: the anchor that the list of contents leads to. lead: one line before the body, or several.
+        id: the anchor in the table of contents. lead: one line before the body, or several.
     """
 
     id: str
@@ -86,8 +86,8 @@ class Page:
     """A whole page.
 
     Args:
-        title: of the page and its first heading; subtitle: the line under it.
-        language: of the page's own words.
+        title: of the page and its first heading. subtitle: the line below it.
+        language: of the page.
     """
 
     title: str
@@ -118,7 +118,7 @@ class Page:
 def document(
     title: str, *, style: str, script: str, body: Html, language: str = "en", media: str = "data:"
 ) -> str:
-    """The frame of a page. `media`: where audio may come from (a source of the policy)."""
+    """The frame of a page. `media`: where audio may be loaded from (a source of the policy)."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = (
         f"default-src 'none'; img-src data:; media-src {media}; style-src 'unsafe-inline'; "
@@ -142,7 +142,7 @@ def document(
 
 
 def asset(name: str) -> str:
-    """A text file that stands beside this module."""
+    """A text file beside this module."""
     return resources.files("intona.evaluation.html").joinpath(name).read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What pages are made of: tables with intervals, tiles, lists of settings, cards of one utterance."""
+"""The building blocks of pages: tables with intervals, tiles, lists of settings, cards of utterances."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from intona.evaluation.html.page import Child, Html, join, tag
+from intona.evaluation.stats import Interval, Paired, Spread
 
 
 def table(
@@ -17,7 +18,7 @@ def table(
     label: str = "table",
     tight: bool = False,
 ) -> Html:
-    """A table whose first column names the row; it scrolls inside its own box when it is wide."""
+    """A table whose first column names the row; a wide one scrolls within its box."""
     head = tag("tr", *[tag("th", h, scope="col") for h in heads])
     body = [tag("tr", tag("th", row[0], scope="row"), *[tag("td", c) for c in row[1:]]) for row in rows]
     inner = tag(
@@ -31,7 +32,7 @@ def table(
 
 
 def interval(
-    value: Mapping[str, Any] | None,
+    value: Interval | Paired | Spread | Mapping[str, Any] | None,
     *,
     digits: int = 2,
     signed: bool = False,
@@ -39,9 +40,14 @@ def interval(
     flagged: bool = False,
     key: str = "estimate",
 ) -> Html:
-    """ "0.204 [0.156, 0.253]", with its n where that is not `expected`; a dash where there is none."""
+    """ "0.204 [0.156, 0.253]", with its n if that is not `expected`; a dash for None.
+
+    Args:
+        value: an interval, or its fields read from JSON. key: the field that holds the estimate.
+    """
     if value is None:
         return tag("span", "–", class_="none", title="no value")
+    value = value if isinstance(value, Mapping) else vars(value)
     spec = f"{'+' if signed else ''}.{digits}f"
     shown: list[Child] = [tag("span", format(value[key], spec), class_="estimate")]
     if flagged:
@@ -66,12 +72,12 @@ def definitions(pairs: Iterable[tuple[Child, Child]], *, class_: str | None = No
     return tag("dl", *[tag("div", tag("dt", k), tag("dd", v)) for k, v in pairs], class_=class_)
 
 
-_FIRST = 6  # figures of a card that stand open
+_FIRST = 6  # figures of a card that are visible without opening the rest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """A name, lines of (label, figure), and a note under them."""
+    """A name, lines of (label, figure), and a note below them."""
 
     title: str
     lines: Sequence[tuple[Child, Child]]
@@ -90,7 +96,7 @@ def grid(children: Iterable[Child], *, class_: str) -> Html:
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """One system's rendering of an utterance; None for what there is not.
+    """One system's rendering of an utterance; None for what does not exist.
 
     Args:
         audio: a data URI. picture: an SVG. figures: (measure, value) pairs.
@@ -116,7 +122,9 @@ class Voice:
             parts.append(tag("p", "No audio on this page.", class_="note"))
         parts.append(self.picture)
         if self.transcript is not None:
-            parts.append(tag("p", tag("span", "Heard: ", class_="label"), self.transcript, class_="heard"))
+            parts.append(
+                tag("p", tag("span", "Transcript: ", class_="label"), self.transcript, class_="transcript")
+            )
         if self.figures:
             first, rest = self.figures[:_FIRST], self.figures[_FIRST:]
             parts.append(definitions(first, class_="figures"))
@@ -126,11 +134,11 @@ class Voice:
         return tag("div", *parts, class_="voice", style=f"--mark: var(--c{self.colour % 8})")
 
 
-def card(utterance: str, said: str, voices: Sequence[Voice], *, note: Child = None) -> Html:
+def card(utterance: str, sentence: str, voices: Sequence[Voice], *, note: Child = None) -> Html:
     """One utterance: its text, and all systems side by side."""
     return tag(
         "article",
-        tag("h3", tag("span", utterance, class_="id"), " ", said),
+        tag("h3", tag("span", utterance, class_="id"), " ", sentence),
         tag("p", note, class_="note") if note else None,
         grid([v.render(utterance) for v in voices], class_="voices"),
         class_="card",

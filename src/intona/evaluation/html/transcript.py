@@ -14,9 +14,9 @@ _MAX_CELLS = 4_000_000
 
 
 def align_words(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Step]:
-    """Steps (kind, reference word, heard word) of an alignment with fewest edits, then most matches.
+    """Steps (kind, reference word, hypothesis word) of an alignment with fewest edits, then most matches.
 
-    The same order as `intona.evaluation.wer.count_edits`: an edit costs `unit`, a match earns 1.
+    The same order as in `intona.evaluation.judges.wer.count_edits`: an edit costs `unit`, a match earns 1.
     """
     n, m = len(reference), len(hypothesis)
     unit = n + m + 1
@@ -46,32 +46,32 @@ def align_words(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Ste
 
 
 def marked(reference: str, hypothesis: str) -> Html:
-    """Two *normalized* texts as one: words not heard as `del`, words not in the text as `ins`."""
+    """Two *normalized* texts as one: missing words as `del`, words that are not in the text as `ins`."""
     ref, hyp = reference.split(), hypothesis.split()
     if not hyp:
         return tag("em", "nothing")
     if len(ref) * len(hyp) > _MAX_CELLS:
         return join([hypothesis])
     parts: list[Child] = []
-    for kind, said, heard in align_words(ref, hyp):
+    for kind, expected, recognized in align_words(ref, hyp):
         if kind == "same":
-            parts.append(said)
+            parts.append(expected)
         elif kind == "other":
-            # One unit, so that a line never breaks between what was written and what was heard.
-            parts.append(tag("span", tag("del", said), " ", tag("ins", heard), class_="swap"))
+            # One unit, so that no line breaks between the two words.
+            parts.append(tag("span", tag("del", expected), " ", tag("ins", recognized), class_="swap"))
         else:
-            parts.append(tag("del", said) if kind == "missing" else tag("ins", heard))
+            parts.append(tag("del", expected) if kind == "missing" else tag("ins", recognized))
     return join(parts, Html(" "))
 
 
 def words_of(language: str | None) -> tuple[Callable[[str], str], str]:
-    """The evaluation's normalizer and its id, or a plain one where its package is not installed."""
+    """The normalizer of the evaluation and its id, or a plain one if its package is not installed."""
     if language:
         from intona.evaluation.normalize import normalizer
 
         try:
-            found = normalizer(language)
-            return found, found.id
+            normalize = normalizer(language)
+            return normalize, normalize.id
         except UserError:
             pass
     return (lambda s: " ".join(re.findall(r"[^\W_]+", s.casefold()))), "lower case, words only"

@@ -1,4 +1,4 @@
-"""Blind listening tests: a static page for raters, and figures with intervals from what they send back."""
+"""Blind listening tests: a static page for raters, and figures with intervals from their answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`build_test`: reports in; a folder to publish and a key to keep out."""
+"""`build_test`: from reports to a folder to publish and a key to keep private."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ MIN_ITEMS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Listening:
-    """What a test consists of.
+    """The settings of a test.
 
     Args:
         systems: names to test; None = all.
-        reference: MUSHRA's reference, CMOS's other side; None = the recording, else the first system.
-        items: utterances drawn at random from those that every system has spoken.
-        per_rater: items that one rater hears, all systems each; None = all of them.
+        reference: of MUSHRA, or the other side of CMOS; None = the recording, else the first system.
+        items: utterances drawn at random from those of which every system has audio.
+        per_rater: items per rater, each with all systems; None = all items.
         checks: attention items.
     """
 
@@ -52,7 +52,7 @@ class Listening:
         if self.kind not in KINDS:
             unknown("kind of test", self.kind, KINDS)
         if self.items < 1:
-            raise UserError(f"{self.items} items are no test", where="--items")
+            raise UserError(f"{self.items} is less than 1", where="--items")
         if self.per_rater is not None and not 1 <= self.per_rater <= self.items:
             raise UserError(f"{self.per_rater} is not between 1 and {self.items}", where="--per-rater")
         if not 0 <= self.checks <= 50:
@@ -74,24 +74,25 @@ def build_test(
     wavs: Mapping[str, Path] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Write `out/test/` (index.html and audio/, to be published) and `out/key.json` (to be kept).
+    """Write `out/test/` (index.html and audio/, to be published) and `out/key.json` (to be kept private).
 
     Args:
-        wavs: system -> folder, where a report does not know its own (`wavs.json`).
+        wavs: system -> folder with its audio, if the report does not state it (`wavs.json`).
+
     Returns:
-        The key: which clip is which system and item, what each check expects, how it was made.
+        The key: system and item of each clip, the expected answer to each check, all settings.
 
     Raises:
-        UserError: a report that is not finished or has no audio, systems that share no utterance, an `out`
-            that already holds something.
+        UserError: a report that is not finished or has no audio, systems without a common utterance, an `out`
+            that is not empty.
     """
     test.check()
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError("already there", where=out, hint="name a new folder")
+        raise UserError("already exists", where=out, hint="name a new folder")
     sources = [read_report(r) for r in reports]
     if not sources:
-        raise UserError("no report", hint="intona listen REPORT --kind mos --out DIR")
+        raise UserError("no report", hint="intona listen REPORT --kind mos --output DIR")
     folders = _folders(sources, wavs or {})
     systems = _systems(folders, test)
     reference = _reference(sources, systems, test)
@@ -144,42 +145,42 @@ def build_test(
         "trials": key_trials,
         "checks": key_checks,
         "left_out": left_out,
-        "loudness": f"{target:.2f} LUFS (ITU-R BS.1770-4), one gain a clip, nothing limited",
+        "loudness": f"{target:.2f} LUFS (ITU-R BS.1770-4), one gain per clip, no limiter",
         "sample_rate": rate,
-        "manifests": [s.table["manifest_sha256"] for s in sources],
+        "manifests": [s.report.manifest_sha256 for s in sources],
     }
     _write(out, public, key, files, test.language)
     return key
 
 
-def _folders(sources: Sequence[Finished], given: Mapping[str, Path]) -> dict[str, tuple[Finished, Path]]:
-    """Where each system's audio lies. Reports may share a system only if it is the same audio."""
-    found: dict[str, tuple[Finished, Path]] = {}
+def _folders(sources: Sequence[Finished], wavs: Mapping[str, Path]) -> dict[str, tuple[Finished, Path]]:
+    """The folder of each system's audio. Reports may share a system only if it has the same audio."""
+    folders: dict[str, tuple[Finished, Path]] = {}
     for report in sources:
-        known = {**recall_wavs(report.directory), **given}
+        known = {**recall_wavs(report.directory), **wavs}
         for name in report.systems:
             if name not in known:
                 continue
             folder = Path(known[name])
             if not folder.is_dir():
                 raise UserError("no such folder", where=folder, hint=f'--wavs "{name}=FOLDER"')
-            if name in found and found[name][1].resolve() != folder.resolve():
+            if name in folders and folders[name][1].resolve() != folder.resolve():
                 raise UserError(
                     f'two reports have a system "{name}" with different audio',
                     where=report.directory,
                     hint="evaluate one of them under another name",
                 )
-            found.setdefault(name, (report, folder))
-    for name in given:
-        if name not in found:
+            folders.setdefault(name, (report, folder))
+    for name in wavs:
+        if name not in folders:
             unknown("system", name, [s for r in sources for s in r.systems], where="--wavs")
-    if not found:
+    if not folders:
         raise UserError(
-            "the report does not say where its audio is",
+            "the report does not state where its audio is",
             where=sources[0].directory,
             hint=f'--wavs "{sources[0].systems[0]}=FOLDER"',
         )
-    return found
+    return folders
 
 
 def _systems(folders: Mapping[str, tuple[Finished, Path]], test: Listening) -> list[str]:
@@ -199,7 +200,7 @@ def _reference(sources: Sequence[Finished], systems: Sequence[str], test: Listen
         if test.reference not in systems:
             unknown("system", test.reference, systems, where="--reference")
         return test.reference
-    recording = str(sources[0].table.get("recording"))
+    recording = sources[0].report.recording
     if recording in systems:
         return recording
     if test.kind == "mushra":
@@ -213,11 +214,11 @@ def _items(
     systems: Sequence[str],
     test: Listening,
 ) -> tuple[list[_Item], list[dict[str, str]]]:
-    """Utterances that every system has spoken, drawn by the seed; the others with the reason."""
+    """Utterances of which every system has audio, drawn by the seed; the others with the reason."""
     rows = sources[0].rows
     shared = [i for i in rows if all(s.rows.get(i) and s.rows[i].text == rows[i].text for s in sources)]
     if not shared:
-        raise UserError("these reports share no utterance", where=sources[-1].directory)
+        raise UserError("these reports have no utterance in common", where=sources[-1].directory)
     audio = {name: find_audio(folders[name][1], shared) for name in systems}
     items, left_out = [], []
     for utterance in Shuffler(fnv1a(f"items|{test.seed}")).shuffled(sorted(shared)):
@@ -237,7 +238,7 @@ def _items(
 def _clips(
     items: Sequence[_Item], systems: Sequence[str], progress: Callable[[int, int, str], None] | None
 ) -> tuple[dict[tuple[str, str], Audio], int]:
-    """All clips at the highest rate among them: the header of a file must not give its system away."""
+    """All clips at the highest sample rate among them, so that file headers do not reveal the systems."""
     clips: dict[tuple[str, str], Audio] = {}
     for number, item in enumerate(items):
         for system in systems:
@@ -289,7 +290,7 @@ def _checks(
     test: Listening,
     secret: str,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Attention items: beeps to be counted, in trials of the same shape as all others."""
+    """Attention items: beeps to be counted, in trials of the same form as all others."""
     draw = Shuffler(fnv1a(f"checks|{secret}"))
     width = {"cmos": 2, "mushra": len(systems)}.get(test.kind, 1)
     trials, key = [], {}
@@ -313,7 +314,7 @@ def _checks(
 
 
 def _write(out: Path, public: Mapping[str, Any], key: Any, files: Mapping[str, Audio], language: str) -> None:
-    """All under a temporary name first: a folder that is there is a whole test."""
+    """Write under a temporary name first, so that a folder that exists is a complete test."""
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         audio = temporary / "test" / "audio"
@@ -333,7 +334,7 @@ def _write(out: Path, public: Mapping[str, Any], key: Any, files: Mapping[str, A
 
 def _page(public: Mapping[str, Any], language: str) -> str:
     here = resources.files("intona.evaluation.listen")
-    # Data, not a script: nothing in it can end the element it stands in.
+    # Data, not a script: nothing in it can close the element that contains it.
     data = json.dumps(public, ensure_ascii=False).replace("<", "\\u003c").replace("&", "\\u0026")
     body = Html(f'<script type="application/json" id="test">{data}</script>\n')
     title = str(public["words"]["title"])

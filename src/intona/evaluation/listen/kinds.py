@@ -1,8 +1,8 @@
-"""The four tests and their wording. The wording is part of the measure: changing a word is another test.
+"""The four tests and their wording. The wording is part of the measure: another word makes another test.
 
-MOS: ITU-T P.800 (absolute category rating), asked of naturalness. CMOS: P.800's comparison category rating.
-MUSHRA: ITU-R BS.1534-3. IntMOS is MOS asked of the intonation alone; no paper states its wording, so it is
-fixed here, and every result carries `VERSION`.
+MOS: ITU-T P.800 (absolute category rating) for naturalness. CMOS: the comparison category rating of P.800.
+MUSHRA: ITU-R BS.1534-3. IntMOS is MOS for intonation alone; no paper states its wording, so it is fixed here,
+and every result carries `VERSION`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Language = Literal["en", "ru"]
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """`low` to `high` by ones; `signed` shows a plus."""
+    """Integers from `low` to `high`; `signed` shows a plus sign."""
 
     title: str
     low: int
@@ -50,7 +50,7 @@ _FIVE = {
     },
 }
 
-# kind -> language -> question, labels of the scale, and what to do on hearing beeps.
+# kind -> language -> question, labels of the scale, and what to do about beeps.
 _WORDING: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "mos": {
         "en": {
@@ -212,5 +212,5 @@ _PAGE: Mapping[str, Mapping[str, str]] = {
 
 
 def wording(kind: Kind, language: Language) -> dict[str, object]:
-    """Every word that a rater reads in this test."""
+    """All text that a rater reads in this test."""
     return {**_PAGE[language], **_WORDING[kind][language]}

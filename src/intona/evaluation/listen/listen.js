@@ -53,14 +53,14 @@ const order = (rater) => {
 // What is kept in the browser: {last: code, raters: {code: {trial: answer}}}.
 let kept = { last: "", raters: {} };
 try {
-  const found = JSON.parse(localStorage.getItem(store));
-  if (found && typeof found.raters === "object") kept = found;
-} catch { /* storage is off: the answers live as long as the page */ }
+  const stored = JSON.parse(localStorage.getItem(store));
+  if (stored && typeof stored.raters === "object") kept = stored;
+} catch { /* storage is disabled: the answers last as long as the page */ }
 const keep = () => { try { localStorage.setItem(store, JSON.stringify(kept)); } catch { /* as above */ } };
 
-const make = (name, given = {}, ...children) => {
+const make = (name, attributes = {}, ...children) => {
   const element = document.createElement(name);
-  for (const [key, value] of Object.entries(given)) {
+  for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (value === true) element.setAttribute(key, "");
     else if (value !== false && value != null) element.setAttribute(key, value);
@@ -112,7 +112,7 @@ const welcome = () => {
 };
 const hint = () => test.kind === "cmos" ? words.keys_cmos : test.kind === "mushra" ? words.keys_mushra : words.keys_five;
 
-// One clip: a button that plays and pauses, a bar, and whether it was heard to its end.
+// One clip: a button that plays and pauses, a bar, and whether it was played to the end.
 const player = (file, label, changed) => {
   const audio = new Audio("audio/" + file);
   audio.preload = "auto";
@@ -263,9 +263,9 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const on = event.target;
   if (on.tagName === "INPUT" && on.type === "text" || on.tagName === "TEXTAREA") return;
-  // A focused button is pressed by space and Enter itself.
+  // Space and Enter press a focused button without our help.
   if (on.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
-  // Letters by their place on the keyboard: under a Russian layout the key A types "ф".
+  // Letters by their position on the keyboard: with a Russian layout the key A types "ф".
   const action = keys[/^Key[A-Z]$/.test(event.code) ? event.code[3].toLowerCase() : event.key];
   if (action) { event.preventDefault(); action(); }
 });

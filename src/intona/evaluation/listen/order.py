@@ -1,7 +1,7 @@
 """Which trials a rater gets and in which order: a function of the test and the rater's code alone.
 
-The page does the same arithmetic (`listen.js`); a test holds the two against each other. The generator is
-mulberry32, its seed FNV-1a of "TEST|CODE": enough to shuffle with, and the same in every browser.
+The page does the same arithmetic (`listen.js`); a test compares the two. The generator is mulberry32, seeded
+with FNV-1a of "TEST|CODE": good enough for shuffling, and the same in every browser.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def fnv1a(text: str) -> int:
 
 
 class Shuffler:
-    """mulberry32 and what is drawn from it."""
+    """Random draws from mulberry32."""
 
     def __init__(self, seed: int) -> None:
         self._state = seed & _MASK
 
     def below(self, n: int) -> int:
-        """A whole number in [0, n)."""
+        """An integer in [0, n)."""
         self._state = (self._state + 0x6D2B79F5) & _MASK
         t = (self._state ^ self._state >> 15) * (1 | self._state) & _MASK
         t = (t + ((t ^ t >> 7) * (61 | t) & _MASK) & _MASK) ^ t
@@ -46,8 +46,8 @@ class Shuffler:
 def order(test: Mapping[str, Any], rater: str) -> list[dict[str, Any]]:
     """The rater's trials: {"id", "group", "clips" in the order shown, "reference"}.
 
-    `per_rater` items are drawn. Their trials come in rounds: each item once a round in random order, with a
-    system of its own drawn for it, so that no two trials of one item stand in a row. Attention checks are
+    `per_rater` items are drawn. Their trials come in rounds: in each round every item once, in random order
+    and with a random system, so that two trials of one item never follow each other. Attention checks are
     spread evenly.
     """
     draw = Shuffler(fnv1a(f"{test['id']}|{rater}"))

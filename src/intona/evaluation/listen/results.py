@@ -1,4 +1,4 @@
-"""What raters sent back, checked line by line against the key."""
+"""The answers of the raters, checked line by line against the key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_BYTES = 1 << 26
 
 @dataclass(frozen=True, kw_only=True)
 class Rating:
-    """One judgement. `system` of a CMOS rating is the one compared, `against` its other side."""
+    """One judgement. In a CMOS rating `system` is compared with `against`."""
 
     rater: str
     item: str
@@ -30,12 +30,12 @@ class Rating:
 
 @dataclass(frozen=True, kw_only=True)
 class Ratings:
-    """All that came back.
+    """All answers.
 
     Args:
-        ratings: of every rater, excluded ones too.
+        ratings: of every rater, including those who will be excluded.
         failed_checks, seen_checks: rater -> attention items answered wrong, and answered.
-        incomplete: raters who have not answered every trial of theirs.
+        incomplete: raters who have not answered all of their trials.
     """
 
     ratings: tuple[Rating, ...]
@@ -70,7 +70,7 @@ class _Item:
 
 @dataclass(frozen=True, kw_only=True)
 class _Key:
-    """What is read of a key, of its kind."""
+    """The parts of a key that are read, with their types."""
 
     test: str
     kind: str
@@ -86,11 +86,11 @@ class _Key:
         if self.kind not in KINDS:
             raise ValueError(f'unknown kind "{self.kind}"')
         if not self.items or not all(t.systems for t in self.trials.values()):
-            raise ValueError("nothing to judge")
+            raise ValueError("it has no trials")
 
 
 def read_key(directory: Path | str) -> dict[str, Any]:
-    """The key of a test, from the folder that `intona listen --out` made.
+    """The key of a test, from the folder of `intona listen --output`.
 
     Raises:
         UserError: no key there, or one of another version.
@@ -98,21 +98,21 @@ def read_key(directory: Path | str) -> dict[str, Any]:
     path = Path(directory)
     path = path / "key.json" if path.is_dir() else path
     if not path.exists():
-        raise UserError("no key.json", where=directory, hint="--key takes the folder that --out made")
+        raise UserError("no key.json", where=directory, hint="--key takes the folder of --output")
     key = config.read_json(path, max_bytes=MAX_BYTES)
-    wanted = [f.name for f in fields(_Key)]
-    if not isinstance(key, dict) or key.get("version") != 1 or any(w not in key for w in wanted):
+    names = [f.name for f in fields(_Key)]
+    if not isinstance(key, dict) or key.get("version") != 1 or any(name not in key for name in names):
         raise UserError("not a key of this version", where=path)
-    config.from_dict(_Key, {w: key[w] for w in wanted}, where=str(path))
+    config.from_dict(_Key, {name: key[name] for name in names}, where=str(path))
     return key
 
 
 def read_ratings(files: Sequence[Path | str], key: Mapping[str, Any]) -> Ratings:
-    """Read CSV files of the page; what is not of this test, or there twice, is refused.
+    """Read the CSV files of the page; lines of another test and repeated lines are refused.
 
     Raises:
-        UserError: an unreadable file, missing columns, a line of another test, an unknown rater code, trial
-            or clip, a score off the scale, a judgement that stands twice.
+        UserError: an unreadable file, missing columns, a line of another test, an empty rater code, an
+            unknown trial or clip, a score outside the scale, a repeated judgement.
     """
     if not files:
         raise UserError("no CSV file", hint="intona listen --score CSV... --key DIR")
@@ -130,11 +130,11 @@ def read_ratings(files: Sequence[Path | str], key: Mapping[str, Any]) -> Ratings
             if trial not in key["trials"] and trial not in key["checks"]:
                 raise UserError(f'unknown trial "{trial}"', where=where, hint="is it the CSV of this test?")
             score = _score(line["score"], key["kind"], where)
-            # CMOS has one judgement a trial, whichever of the two clips came second.
+            # CMOS has one judgement per trial, whichever of the two clips came second.
             mark = (rater, trial, "" if key["kind"] == "cmos" else clip)
             if mark in seen:
                 raise UserError(
-                    f'rater "{rater}" judged this clip already at {seen[mark]}',
+                    f'rater "{rater}" already judged this clip, at {seen[mark]}',
                     where=where,
                     hint="keep one of them",
                 )
@@ -177,7 +177,9 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
         lines = []
         for line in reader:
             if None in line or any(line[c] is None for c in COLUMNS):
-                raise UserError("not as many fields as columns", where=f"{path}, line {reader.line_num}")
+                raise UserError(
+                    "the number of fields is not that of the columns", where=f"{path}, line {reader.line_num}"
+                )
             lines.append((reader.line_num, {c: line[c].strip() for c in COLUMNS}))
     except csv.Error as e:
         raise UserError(f"not CSV ({e})", where=path) from None
@@ -185,10 +187,10 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _same_test(line: Mapping[str, str], key: Mapping[str, Any], where: str) -> None:
-    for column, wanted in (("test", key["test"]), ("kind", key["kind"]), ("wording", key["wording"])):
-        if line[column] != str(wanted):
+    for column in ("test", "kind", "wording"):
+        if line[column] != str(key[column]):
             raise UserError(
-                f'{column} is "{line[column]}" and the key\'s "{wanted}"',
+                f'{column} is "{line[column]}", in the key "{key[column]}"',
                 where=where,
                 hint="score each test with its own key",
             )
@@ -201,14 +203,14 @@ def _score(text: str, kind: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not scale.low <= value <= scale.high or value != round(value):
-        raise UserError(f'score "{text}" is no whole number from {scale.low} to {scale.high}', where=where)
+        raise UserError(f'score "{text}" is not an integer from {scale.low} to {scale.high}', where=where)
     return value
 
 
 def _attentive(key: Mapping[str, Any], trial: str, clip: str, versus: str, score: float, where: str) -> bool:
     beeps = key["checks"][trial]["beeps"]
     if clip not in beeps or (key["kind"] == "cmos" and versus not in beeps):
-        raise UserError(f'clip "{clip}" is not of this trial', where=where)
+        raise UserError(f'clip "{clip}" is not part of this trial', where=where)
     if key["kind"] == "cmos":
         return score == (3 if beeps[clip] > beeps[versus] else -3)
     if key["kind"] == "mushra":
@@ -219,16 +221,20 @@ def _attentive(key: Mapping[str, Any], trial: str, clip: str, versus: str, score
 def _rating(
     key: Mapping[str, Any], rater: str, trial: str, clip: str, versus: str, score: float, where: str
 ) -> Rating:
-    wanted = key["trials"][trial]
+    expected = key["trials"][trial]
     for name in (clip, versus) if key["kind"] == "cmos" else (clip,):
-        found = key["clips"].get(name)
-        if found is None or found["item"] != wanted["item"] or found["system"] not in wanted["systems"]:
-            raise UserError(f'clip "{name}" is not of this trial', where=where)
+        played = key["clips"].get(name)
+        if (
+            played is None
+            or played["item"] != expected["item"]
+            or played["system"] not in expected["systems"]
+        ):
+            raise UserError(f'clip "{name}" is not part of this trial', where=where)
     system, against = key["clips"][clip]["system"], ""
     if key["kind"] == "cmos":
         against = key["clips"][versus]["system"]
         if system == against:
             raise UserError("a clip compared with itself", where=where)
-        if system == wanted["systems"][0]:  # the fixed side came second: turn the comparison round
+        if system == expected["systems"][0]:  # the fixed side came second: invert the comparison
             system, against, score = against, system, -score
-    return Rating(rater=rater, item=wanted["item"], system=system, against=against, score=score)
+    return Rating(rater=rater, item=expected["item"], system=system, against=against, score=score)

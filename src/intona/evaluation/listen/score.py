@@ -1,10 +1,10 @@
-"""Ratings to figures: means with intervals over raters *and* items, paired differences, who was left out.
+"""From ratings to figures: means with intervals over raters *and* items, paired differences, exclusions.
 
-Two raters differ and two sentences differ, so a rating is no independent observation. The interval comes
-from the pigeonhole bootstrap (Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1:386): raters and
-items are drawn with replacement, each by itself, and a rating counts the product of the two. For balanced
-random effects its variance is the true one plus about twice the residual's share, a little wide; with fewer
-than some ten raters or items it is too narrow, as every percentile bootstrap of so few is.
+Raters differ and sentences differ, so ratings are not independent observations. The interval is that of the
+pigeonhole bootstrap (Owen 2007, "The pigeonhole bootstrap", Ann. Appl. Stat. 1:386): raters and items are
+drawn with replacement, independently, and the weight of a rating is the product of both counts. For balanced
+random effects its variance is the true one plus about twice the share of the residual, so it is a little
+wide. With fewer than about ten raters or items it is too narrow, like every percentile bootstrap of so few.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SCREEN_BELOW, SCREEN_SHARE = 90.0, 0.15  # BS.1534-3, 4.1.2
 
 @dataclass(frozen=True, kw_only=True)
 class Mean:
-    """Mean over `n` ratings by `raters` of `items`; no interval when there is one rater and one item."""
+    """Mean over `n` ratings of `items` by `raters`; no interval for a single rater and item."""
 
     estimate: float
     low: float | None
@@ -40,7 +40,7 @@ class Mean:
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """`system` minus `against`, where one rater judged both on one item; for CMOS the comparison itself."""
+    """`system` minus `against`, over items of which a rater judged both; for CMOS the comparison itself."""
 
     system: str
     against: str
@@ -50,7 +50,7 @@ class Contrast:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """The result of a test; `excluded` maps a reason to the raters it left out."""
+    """The result of a test; `excluded` maps a reason to the raters who are excluded for it."""
 
     kind: str
     question: str
@@ -76,7 +76,7 @@ def crossed_mean(
     seed: int = 0,
     level: float = 0.95,
 ) -> Mean:
-    """Mean of (rater, item, value) with its pigeonhole-bootstrap interval and the p of "it is 0"."""
+    """Mean of (rater, item, value) with its pigeonhole-bootstrap interval and the p-value of a mean of 0."""
     raters = {name: i for i, name in enumerate(sorted({r for r, _, _ in ratings}))}
     items = {name: i for i, name in enumerate(sorted({i for _, i, _ in ratings}))}
     total, count = np.zeros((2, len(raters), len(items)))
@@ -95,7 +95,7 @@ def crossed_mean(
         first = rng.multinomial(len(raters), np.full(len(raters), 1 / len(raters)), size=some)
         second = rng.multinomial(len(items), np.full(len(items), 1 / len(items)), size=some)
         weight = ((first @ count) * second).sum(1)
-        # In a sparse design a draw may hit no rating at all: it says nothing.
+        # In a sparse design a draw may contain no rating at all; it is dropped.
         draws.append((((first @ total) * second).sum(1) / np.where(weight, weight, np.nan))[weight > 0])
     drawn = np.concatenate(draws)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
@@ -105,7 +105,7 @@ def crossed_mean(
 
 
 def score(
-    found: Ratings,
+    answers: Ratings,
     key: Mapping[str, Any],
     *,
     allowed: int = 0,
@@ -115,23 +115,23 @@ def score(
     """Figures of one test.
 
     Args:
-        allowed: attention items that a rater may answer wrong and still count.
+        allowed: attention items that a rater may answer wrong without being excluded.
 
     Raises:
         UserError: every rater is excluded.
     """
     excluded: dict[str, tuple[str, ...]] = {}
-    if inattentive := tuple(r for r in found.raters if found.failed_checks[r] > allowed):
+    if inattentive := tuple(r for r in answers.raters if answers.failed_checks[r] > allowed):
         excluded["failed an attention item"] = inattentive
     if key["kind"] == "mushra":
-        deaf = tuple(r for r in _screened(found.ratings) if r not in inattentive)
-        if deaf:
-            excluded["rated the hidden reference below 90 too often"] = deaf
+        unreliable = tuple(r for r in _screened(answers.ratings) if r not in inattentive)
+        if unreliable:
+            excluded["rated the hidden reference below 90 too often"] = unreliable
     out = {r for names in excluded.values() for r in names}
-    kept = [r for r in found.ratings if r.rater not in out]
+    kept = [r for r in answers.ratings if r.rater not in out]
     if not kept:
         raise UserError(
-            f"all {len(found.raters)} raters are excluded", hint="--allow N forgives N attention items"
+            f"all {len(answers.raters)} raters are excluded", hint="--allow N permits N wrong attention items"
         )
     options = {"resamples": resamples, "seed": seed}
     if key["kind"] == "cmos":
@@ -139,9 +139,9 @@ def score(
     else:
         groups = {s: [r for r in kept if r.system == s] for s in key["systems"]}
         systems = [
-            (s, crossed_mean([(r.rater, r.item, r.score) for r in mine], **options))
-            for s, mine in groups.items()
-            if mine
+            (s, crossed_mean([(r.rater, r.item, r.score) for r in ratings], **options))
+            for s, ratings in groups.items()
+            if ratings
         ]
         contrasts = _paired(groups, [s for s, _ in systems], options)
     adjusted = holm({str(i): c.mean.p for i, c in enumerate(contrasts) if c.mean.p is not None})
@@ -153,7 +153,7 @@ def score(
         contrasts=tuple(contrasts),
         raters=len({r.rater for r in kept}),
         excluded=excluded,
-        incomplete=sum(r not in out for r in found.incomplete),
+        incomplete=sum(r not in out for r in answers.incomplete),
         checks=len(key["checks"]),
         items=len({r.item for r in kept}),
         ratings=len(kept),
@@ -163,7 +163,7 @@ def score(
 
 
 def _screened(ratings: Sequence[Rating]) -> list[str]:
-    """Raters who put the hidden reference below 90 in more than 15 % of the items."""
+    """Raters who rated the hidden reference below 90 in more than 15 % of the items."""
     marks: dict[str, list[float]] = {}
     for r in ratings:
         if r.system == HIDDEN:
@@ -172,32 +172,32 @@ def _screened(ratings: Sequence[Rating]) -> list[str]:
 
 
 def _compared(kept: Sequence[Rating], key: Mapping[str, Any], options: Mapping[str, Any]) -> list[Contrast]:
-    found = []
+    contrasts = []
     for system in key["systems"]:
-        mine = [r for r in kept if r.system == system]
-        if mine:
-            mean = crossed_mean([(r.rater, r.item, r.score) for r in mine], **options)
-            found.append(Contrast(system=system, against=mine[0].against, mean=mean, p_holm=None))
-    return found
+        ratings = [r for r in kept if r.system == system]
+        if ratings:
+            mean = crossed_mean([(r.rater, r.item, r.score) for r in ratings], **options)
+            contrasts.append(Contrast(system=system, against=ratings[0].against, mean=mean, p_holm=None))
+    return contrasts
 
 
 def _paired(
     groups: Mapping[str, Sequence[Rating]], systems: Sequence[str], options: Mapping[str, Any]
 ) -> list[Contrast]:
-    """Every two systems, over the (rater, item) cells that have both."""
+    """Every pair of systems, over the (rater, item) cells that have both."""
     cells = {s: {(r.rater, r.item): r.score for r in groups[s]} for s in systems}
-    found = []
+    contrasts = []
     for against, system in itertools.combinations(systems, 2):
         other = cells[against]
         both = [(*cell, value - other[cell]) for cell, value in cells[system].items() if cell in other]
         if both:
             mean = crossed_mean(both, **options)
-            found.append(Contrast(system=system, against=against, mean=mean, p_holm=None))
-    return found
+            contrasts.append(Contrast(system=system, against=against, mean=mean, p_holm=None))
+    return contrasts
 
 
 def to_markdown(scores: Scores) -> str:
-    """The tables, who was left out, and how it was computed."""
+    """The tables, the exclusions, and how the figures were computed."""
     scale = KINDS[scores.kind]
     digits = 1 if scores.kind == "mushra" else 2
     lines = [
@@ -208,9 +208,9 @@ def to_markdown(scores: Scores) -> str:
         *[f"Excluded: {len(names)} who {why}." for why, names in scores.excluded.items()],
     ]
     if not scores.excluded:
-        lines.append(f"Excluded: none ({scores.checks} attention items a rater).")
+        lines.append(f"Excluded: none ({scores.checks} attention items per rater).")
     if scores.incomplete:
-        lines.append(f"{scores.incomplete} raters did not finish; what they rated counts.")
+        lines.append(f"{scores.incomplete} raters did not finish; their ratings count.")
     if scores.systems:
         lines += ["", "| system | mean | ratings | raters | items |", "| --- | --- | --- | --- | --- |"]
         lines += [

@@ -1,4 +1,4 @@
-"""Sound for listening tests: one loudness for all clips, the anchor, the beeps of an attention check."""
+"""Audio for listening tests: one loudness for all clips, the anchor, the beeps of attention checks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from intona.audio import Audio
 from intona.errors import UserError
 
 TARGET_LUFS = -23.0  # EBU R 128
-PEAK = 10 ** (-1 / 20)  # no clip may come nearer to full scale than 1 dB
+PEAK = 10 ** (-1 / 20)  # no clip may exceed -1 dB of full scale
 ANCHOR_HZ = 3500.0
 
 
 def loudness(audio: Audio) -> float:
     """Integrated loudness in LUFS, ITU-R BS.1770-4: K-weighting, blocks of 400 ms, gates at -70 and -10.
 
-    The filters are the standard's analogue prototypes at the clip's own rate (De Man 2014), so that no
-    resampling comes between. A clip shorter than a block is one block. -inf for silence.
+    The filters are the analogue prototypes of the standard at the sample rate of the clip (De Man 2014), so
+    that nothing is resampled. A clip shorter than a block is one block. -inf for silence.
     """
     x = np.asarray(audio.samples, dtype=np.float64)
     for b, a in _k_weighting(audio.sample_rate):
@@ -58,29 +58,29 @@ def _k_weighting(rate: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def common_target(clips: list[Audio]) -> float:
-    """The loudness that all clips can have without one of them clipping: -23 LUFS, or less.
+    """The loudness that all clips can have without clipping: -23 LUFS, or less.
 
-    Nothing is ever limited or compressed: that would be heard.
+    Nothing is ever limited or compressed, because that would be audible.
     """
     return min(TARGET_LUFS, *(_at_full_scale(c) + 20 * math.log10(PEAK) for c in clips))
 
 
 def _at_full_scale(audio: Audio) -> float:
-    """Loudness of the clip at a peak of 1: a very quiet one must not fall under the gate at -70 LUFS."""
+    """Loudness of the clip at a peak of 1, so that a very quiet one is not below the gate at -70 LUFS."""
     return loudness(Audio(audio.samples / np.float32(audio.peak), audio.sample_rate))
 
 
 def equalized(audio: Audio, target: float) -> Audio:
-    """The same sound at `target` LUFS: one gain for the whole clip."""
+    """The same audio at `target` LUFS: one gain for the whole clip."""
     gain = 10 ** ((target - _at_full_scale(audio)) / 20) / audio.peak
     return Audio(audio.samples * np.float32(gain), audio.sample_rate)
 
 
 def anchor(audio: Audio) -> Audio:
-    """Low-passed at 3.5 kHz: flat to 3.5, 60 dB down from 4 kHz on (BS.1534-3 asks 25 at 4, 50 at 4.5).
+    """Low-passed at 3.5 kHz: flat to 3.5, 60 dB down from 4 kHz on (BS.1534-3 requires 25 at 4, 50 at 4.5).
 
     Raises:
-        UserError: the sample rate leaves nothing to take away.
+        UserError: the sample rate leaves nothing above the cut-off.
     """
     if audio.sample_rate < 9000:
         raise UserError(f"a 3.5 kHz anchor needs more than {audio.sample_rate} Hz", hint="use another kind")
@@ -95,7 +95,7 @@ def anchor(audio: Audio) -> Audio:
 
 
 def beeps(count: int, rate: int) -> Audio:
-    """`count` short tones: a number that is heard the same in any language."""
+    """`count` short tones: a number that is the same in any language."""
     t = np.arange(round(0.16 * rate)) / rate
     ramp = np.minimum(1.0, np.minimum(t, t[-1] - t) / 0.015)
     tone = 0.25 * ramp * np.sin(2 * np.pi * 700.0 * t)

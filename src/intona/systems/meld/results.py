@@ -9,9 +9,9 @@ from typing import Any
 
 from intona.config import read_json
 from intona.evaluation.finished import Finished
+from intona.evaluation.judges.wer import character_edits
 from intona.evaluation.normalize import normalizer
 from intona.evaluation.stats import choose_clusters, ratio_interval
-from intona.evaluation.wer import character_edits
 from intona.study import claims, speech
 from intona.study.claims import Claim, Sums, Test, Value
 from intona.study.job import folder, is_done

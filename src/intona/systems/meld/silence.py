@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from intona.audio import Audio, energy
-from intona.evaluation.asr import resampler_id
-from intona.evaluation.judge import Measure, Score, failed_scores
+from intona.audio import Audio, energy, resampler_id
+from intona.evaluation.judges.base import Judge, Measure, Score
+from intona.evaluation.judges.timing import HOP, PAUSE_DB, RATE, WINDOW
 from intona.evaluation.manifest import Row
-from intona.evaluation.timing import HOP, PAUSE_DB, RATE, WINDOW
 
 PROLONGED = 1.0  # seconds
 
 
-class SilenceJudge:
+class SilenceJudge(Judge):
     """The longest stretch more than 35 dB below the loudest 25 ms, and whether it lasts a second.
 
     A rate of the recordings above 0 is the reader's own pauses: read a voice's beside it. A failed output
@@ -23,7 +22,6 @@ class SilenceJudge:
     """
 
     name = "silence"
-    needs_reference = False
     measures = (
         Measure(
             name="long_silence", title="prolonged silence", failed=1.0, better="lower", digits=3, share=True
@@ -45,9 +43,6 @@ class SilenceJudge:
             "long_silence": Score(value=float(longest >= PROLONGED - 1e-9), detail={"seconds": longest}),
             "longest_silence": Score(value=longest),
         }
-
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
 
 def longest_silence(audio: Audio) -> float:

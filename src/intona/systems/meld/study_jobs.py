@@ -16,10 +16,10 @@ from intona.audio import Audio
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.evaluation import read_manifest
+from intona.evaluation.judges.wer import character_edits, word_edits
 from intona.evaluation.manifest import Manifest
 from intona.evaluation.normalize import normalizer
 from intona.evaluation.wavs import index_folder, read_clip
-from intona.evaluation.wer import character_edits, word_edits
 from intona.jsonl import whole_rows
 from intona.study.stages import MANIFEST, PROMPTS, RECORDINGS, RUN, WAVS, TimeIsUp, require_corpus, until
 from intona.synth.batch import SetConfig, row_seed, synthesize_set

@@ -131,7 +131,7 @@ def words_of(test: Path, control: Path, language: str, asr: str) -> dict[str, An
     blank = {"copy wer": None, "text wer": None, "lost": None}
     if asr == "none":
         return blank
-    config = EvaluationConfig(language=language, asr=asr, measures=("asr",))
+    config = EvaluationConfig(language=language, asr=asr, judges=("asr",))
     judges = default_judges(config, reference=False)
     judge: Any = judges[0] if judges else None
     if judge is None or not hasattr(judge, "judge"):

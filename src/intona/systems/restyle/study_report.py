@@ -291,11 +291,11 @@ def _audio(results: Results) -> Section | None:
     wanted = {at_guidance(arm, PRIMARY) for arm, _ in results.arms()} | {CONTROL}
     rows = [
         r
-        for r in finished.table["rows"]
-        if r.get("role") in ("recording", "copy") or (r.get("system") or r["name"].split("@")[0]) in wanted
+        for r in finished.report.rows
+        if r.role in ("recording", "copy") or (r.system or r.name.split("@")[0]) in wanted
     ]
-    shown = dataclasses.replace(finished, table={**finished.table, "rows": rows})
-    names = {r["name"] for r in rows}
+    shown = dataclasses.replace(finished, report=dataclasses.replace(finished.report, rows=tuple(rows)))
+    names = {r.name for r in rows}
     wavs = {n: f for n, f in recall_wavs(finished.directory).items() if n in names}
     chosen, rule = choose(shown, SHOWN_SENTENCES)
     both = [f"{i.rsplit('.', 1)[0]}.{pole}" for i in chosen for pole in trial.POLES]

@@ -11,11 +11,11 @@ import torch
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation import naturalness
-from intona.evaluation.distillmos import HOP, SEGMENT, DistillMos, compressed_spectrogram, segments
-from intona.evaluation.judge import Unavailable
+from intona.evaluation.judges import build_judges, distillmos
+from intona.evaluation.judges.base import Inputs, Unavailable
+from intona.evaluation.judges.distillmos import DistillMosJudge, weights_path
+from intona.evaluation.judges.distillmos_net import HOP, SEGMENT, DistillMos, compressed_spectrogram, segments
 from intona.evaluation.manifest import Row
-from intona.evaluation.naturalness import DistillMosJudge, distillmos, weights_path
 
 ROW = Row(id="a", text="а")
 needs_weights = pytest.mark.skipif(
@@ -53,8 +53,8 @@ def test_network_takes_any_length_and_stays_in_range() -> None:
 
 
 def test_without_the_wheel_the_column_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(naturalness, "weights_path", lambda: None)
-    judge = distillmos()
+    monkeypatch.setattr(distillmos, "weights_path", lambda: None)
+    (judge,) = build_judges(Inputs(), ("distillmos",))
     assert isinstance(judge, Unavailable)
     assert judge.reason == "not installed"
     with pytest.raises(UserError, match="pip install --no-deps distillmos"):
@@ -84,6 +84,6 @@ def test_level_and_rate_matter_little(voice: Callable[..., Audio]) -> None:
 def test_a_changed_weight_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "w.pt"
     path.write_bytes(b"x")
-    monkeypatch.setattr(naturalness, "weights_path", lambda: path)
+    monkeypatch.setattr(distillmos, "weights_path", lambda: path)
     with pytest.raises(UserError, match="sha256"):
         DistillMosJudge()

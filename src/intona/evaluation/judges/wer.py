@@ -1,7 +1,7 @@
-"""Word and character error rates from our own minimum-edit alignment.
+"""Word and character error rates from a minimum-edit alignment.
 
-WER of a corpus = sum(S + D + I) / sum(N); macro = mean of the utterances' own rates. N counts reference
-words and never contains insertions; an empty reference is an input error, not a score.
+WER of a corpus = sum(S + D + I) / sum(N); macro = mean of the rates of the utterances. N counts reference
+words and never contains insertions; an empty reference is an input error and has no score.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def count_edits(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -
 
 
 def word_edits(reference: str, hypothesis: str) -> Edits:
-    """Edits between two *normalized* texts, words split at blanks."""
+    """Edits between two *normalized* texts, split into words at blanks."""
     return count_edits(reference.split(), hypothesis.split())
 
 

@@ -1,9 +1,9 @@
 """UTMOS22 (strong learner; Saeki et al. 2022), a predictor of naturalness. Never a "MOS".
 
-Weights are the user's: a directory or a hub id with the state dict of the published fairseq-free model
-(`utmos22_strong_step7459_v1.pt`: wav2vec 2.0 base, domain and judge vectors, BLSTM, projection), as
-`model.safetensors`, or as that file, read with `weights_only`. The sound goes in at 16 kHz as it is, without
-normalization; frames are averaged and taken to 1..5 by 2 x + 3.
+The user supplies the weights: a directory or a hub id with the state dict of the published fairseq-free model
+(`utmos22_strong_step7459_v1.pt`: wav2vec 2.0 base, domain and judge vectors, BLSTM, projection), either as
+`model.safetensors` or as that file, read with `weights_only`. The input is 16 kHz audio without level
+normalization; the frames are averaged and scaled to 1..5 by 2 x + 3.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import importlib.metadata
 import importlib.util
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from intona import hub
-from intona.audio import Audio
+from intona.audio import Audio, resampler_id
 from intona.errors import UserError
-from intona.evaluation.asr import at_rate, resampler_id
-from intona.evaluation.judge import Measure, Reloaded, Score, Unavailable, failed_scores
+from intona.evaluation.judges.base import Inputs, Judge, Measure, Score, Unavailable
 from intona.evaluation.manifest import Row
 from intona.provenance import sha256 as file_sha256
 
@@ -31,10 +30,10 @@ RATE = 16_000
 MIN_SAMPLES = 4_000
 PUBLISHED = "utmos22_strong_step7459_v1.pt"
 MEASURES = (Measure(name="utmos", title="UTMOS22", failed=1.0, better="higher"),)
-MEND = f"give the directory that holds {PUBLISHED}, or its hub id"
+HINT = f"give the directory that holds {PUBLISHED}, or its hub id"
 
 
-class UtmosJudge(Reloaded):
+class UtmosJudge(Judge):
     """Predicted naturalness, 1 to 5.
 
     Raises:
@@ -42,7 +41,7 @@ class UtmosJudge(Reloaded):
     """
 
     name = "utmos"
-    needs_reference = False
+    install = HINT
     measures = MEASURES
 
     def __init__(self, model: str) -> None:
@@ -52,6 +51,11 @@ class UtmosJudge(Reloaded):
             )
         self.path = weights_file(model)
         self._sha256 = file_sha256(self.path)
+
+    @classmethod
+    def build(cls, inputs: Inputs) -> Self | Unavailable:
+        model = inputs.settings.get(cls.name, {}).get("model")
+        return cls.unavailable("no weights given") if model is None else cls(str(model))
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -64,14 +68,14 @@ class UtmosJudge(Reloaded):
 
     @cached_property
     def _network(self) -> torch.nn.Module:
-        from intona.evaluation.utmos_net import build, load_state
+        from intona.evaluation.judges.utmos_net import build, load_state
 
         return build(load_state(self.path), self.path)
 
     def predict(self, audio: Audio) -> float:
         import torch
 
-        samples = at_rate(audio, RATE)
+        samples = audio.resample(RATE).samples
         samples = np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples))))
         with torch.inference_mode():
             return float(self._network(torch.from_numpy(samples)[None])[0])
@@ -79,15 +83,12 @@ class UtmosJudge(Reloaded):
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         return {"utmos": Score(value=self.predict(audio))}
 
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
-
 
 def weights_file(model: str) -> Path:
-    """The weights of a directory, a file or a hub id.
+    """The file with the weights in a directory, a file or a hub id.
 
     Raises:
-        UserError: there are none.
+        UserError: there is none.
     """
     path = hub.local(model)
     if path.is_file():
@@ -96,11 +97,4 @@ def weights_file(model: str) -> Path:
     for name in ("model.safetensors", PUBLISHED):
         if (directory / name).is_file():
             return directory / name
-    raise UserError(f"holds neither model.safetensors nor {PUBLISHED}", where=directory, hint=MEND)
-
-
-def utmos(model: str | None) -> UtmosJudge | Unavailable:
-    """The judge of a model that was given, or what stands in its column when none was."""
-    if model is None:
-        return Unavailable(name="utmos", measures=MEASURES, reason="no weights given", hint=MEND)
-    return UtmosJudge(model)
+    raise UserError(f"holds neither model.safetensors nor {PUBLISHED}", where=directory, hint=HINT)

@@ -1,10 +1,10 @@
-"""DNSMOS P.835 and P.808 (Reddy et al. 2021, 2022), predictors that hear noise more than naturalness.
+"""DNSMOS P.835 and P.808 (Reddy et al. 2021, 2022), predictors that react to noise more than to naturalness.
 
-The ONNX files come from the installed wheel `speechmos` and are run here; the package itself would import
-librosa and `requests`. What is computed is the package's: windows of 9.01 s every second, short audio said
-again until it is long enough, P.835 outputs through the published polynomials, P.808 on a 120-band mel
-spectrogram in dB. One thing differs: level. The package refuses samples beyond full scale; here they are
-scored as they are.
+The ONNX files come from the installed wheel `speechmos` and are run here, because the package would import
+librosa and `requests`. The computation is that of the package: windows of 9.01 s every second, short audio
+repeated until it is long enough, P.835 outputs through the published polynomials, P.808 on a 120-band mel
+spectrogram in dB. One thing differs: the package refuses samples beyond full scale, which are scored as they
+are here.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from intona.audio import Audio
+from intona.audio import Audio, resampler_id
 from intona.audio.features import hz_to_slaney, slaney_to_hz
 from intona.errors import UserError
-from intona.evaluation.asr import at_rate, resampler_id
-from intona.evaluation.judge import Measure, Reloaded, Score, Unavailable, failed_scores
+from intona.evaluation.judges.base import Judge, Measure, Score
 from intona.evaluation.manifest import Row
 from intona.provenance import sha256 as file_sha256
 
@@ -45,11 +44,11 @@ MEASURES = (
     Measure(name="dnsmos_bak", title="DNSMOS BAK", failed=1.0, better="higher"),
     Measure(name="dnsmos_p808", title="DNSMOS P.808", failed=1.0, better="higher"),
 )
-MEND = "pip install --no-deps speechmos==0.0.1.1 && pip install onnxruntime"
+INSTALL = "pip install --no-deps speechmos==0.0.1.1 && pip install onnxruntime"
 BATCH = 8
 
 
-class DnsMosJudge(Reloaded):
+class DnsMosJudge(Judge):
     """Predicted overall, signal and background quality (P.835), and overall again (P.808); 1 to 5.
 
     Raises:
@@ -57,19 +56,25 @@ class DnsMosJudge(Reloaded):
     """
 
     name = "dnsmos"
-    needs_reference = False
+    install = INSTALL
     measures = MEASURES
 
     def __init__(self) -> None:
         paths = model_paths()
         if paths is None:
-            raise UserError("speechmos or onnxruntime is not installed", hint=MEND)
+            raise UserError("speechmos or onnxruntime is not installed", hint=INSTALL)
         for path, pinned in zip(paths, FILES.values(), strict=True):
             if file_sha256(path) != pinned:
                 raise UserError(
-                    "sha256 is not the pinned one", where=path, hint="pip install --force-reinstall speechmos"
+                    "the sha256 is not the pinned one",
+                    where=path,
+                    hint="pip install --force-reinstall speechmos",
                 )
         self.paths = paths
+
+    @classmethod
+    def installed(cls) -> bool:
+        return model_paths() is not None
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -88,7 +93,7 @@ class DnsMosJudge(Reloaded):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        # The evaluation shares its cores between judges and workers.
+        # Judges and workers share the cores.
         options.intra_op_num_threads = 1
         return [
             onnxruntime.InferenceSession(str(p), options, providers=["CPUExecutionProvider"])
@@ -97,32 +102,29 @@ class DnsMosJudge(Reloaded):
 
     def predict(self, audio: Audio) -> dict[str, float]:
         p835, p808 = self._sessions
-        found = []
-        all_windows = windows(at_rate(audio, RATE))
+        predictions = []
+        all_windows = windows(audio.resample(RATE).samples)
         for start in range(0, len(all_windows), BATCH):
             batch = all_windows[start : start + BATCH]
             mels = np.stack([p808_features(x[:-160]) for x in batch])
             raw = np.asarray(p835.run(None, {"input_1": batch})[0], np.float64)
             overall = np.asarray(p808.run(None, {"input_1": mels})[0], np.float64)
             scale = [np.polyval(p, raw[:, i]) for i, p in enumerate(POLYNOMIALS)]
-            found.append(np.column_stack([*scale, overall[:, 0]]))
-        sig, bak, ovrl, p808_mean = np.concatenate(found).mean(0)
+            predictions.append(np.column_stack([*scale, overall[:, 0]]))
+        sig, bak, ovrl, p808_mean = np.concatenate(predictions).mean(0)
         values = {"dnsmos_ovrl": ovrl, "dnsmos_sig": sig, "dnsmos_bak": bak, "dnsmos_p808": p808_mean}
         return {k: float(v) for k, v in values.items()}
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         return {name: Score(value=value) for name, value in self.predict(audio).items()}
 
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
-
 
 def windows(samples: np.ndarray) -> np.ndarray:
-    """(S,) -> (K, 144160): one window a second; short audio is doubled until it fills one."""
+    """(S,) -> (K, 144160): one window per second; short audio is repeated until it fills one."""
     while len(samples) < WINDOW:
         samples = np.concatenate([samples, samples])
     count = int(len(samples) // RATE - SECONDS) + 1
-    # The package drops windows whose end, in floats, is a sample short: (i + 9.01) * 16000 for some i.
+    # Like the package, drop windows whose end (i + 9.01) * 16000 rounds to one sample short.
     starts = [i for i in range(count) if int((i + SECONDS) * RATE) - i * RATE >= WINDOW]
     return np.stack([samples[i * HOP : i * HOP + WINDOW] for i in starts])
 
@@ -141,10 +143,10 @@ def p808_features(samples: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _filters() -> np.ndarray:
-    """(161, 120), Slaney's triangles as librosa draws them.
+    """(161, 120), Slaney's triangles as in librosa.
 
-    Not `mel_filters`, which refuses what was trained here: bins at k * 16000 / 321 Hz, so coarse that the
-    lowest filters fall between two of them and stay empty.
+    `mel_filters` refuses this configuration, with which the network was trained: the bins, at k * 16000 / 321
+    Hz, are so coarse that the lowest filters fall between two of them and are empty.
     """
     edges = slaney_to_hz(np.linspace(0, float(hz_to_slaney(np.array(RATE / 2))), 122))
     slopes = edges[:, None] - (np.arange(161) * RATE / 321)[None]
@@ -154,7 +156,7 @@ def _filters() -> np.ndarray:
 
 
 def model_paths() -> list[Path] | None:
-    """Found without importing the package; None when it or onnxruntime is missing."""
+    """The models in the installed wheel, which is not imported; None if it or onnxruntime is missing."""
     if importlib.util.find_spec("onnxruntime") is None:
         return None
     spec = importlib.util.find_spec("speechmos")
@@ -163,10 +165,3 @@ def model_paths() -> list[Path] | None:
         if all(p.is_file() for p in paths):
             return paths
     return None
-
-
-def dnsmos() -> DnsMosJudge | Unavailable:
-    """The judge, or what stands in its columns when the wheel is not installed."""
-    if model_paths() is None:
-        return Unavailable(name="dnsmos", measures=MEASURES, reason="not installed", hint=MEND)
-    return DnsMosJudge()

@@ -1,9 +1,9 @@
 """Whether anything was spoken at all: loud noise, hum and music are failed outputs, not bad pronunciations.
 
-Two witnesses must agree, so that no speech is ever called noise. The voice-activity detector that comes with
-faster-whisper (Silero) finds less speech than a tenth of what the text takes; and the recognizer has got more
-than half of the characters wrong. Either alone errs: recognizers make up sentences for noise, and the
-detector misses whispers and single vowels, which the recognizer may still understand.
+Two conditions must hold, so that speech is never mistaken for noise. The voice-activity detector that comes
+with faster-whisper (Silero) finds speech for less than a tenth of the time that the text takes, and more than
+half of the characters of the transcript are wrong. Neither is enough alone: recognizers invent sentences for
+noise, and the detector misses whispers and single vowels, which the recognizer may still understand.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from intona.audio import Audio
+from intona.evaluation.judges.transcript import Recognizer
+from intona.evaluation.judges.wer import character_edits, characters
 from intona.evaluation.manifest import Row
-from intona.evaluation.wer import character_edits, characters
 
-THRESHOLD = 0.5  # of the detector's probability, its own default
-LEAST_SECONDS = 0.128  # four of its windows; what it takes for speech in noise and in tones is shorter
+THRESHOLD = 0.5  # of the detector's probability: its default
+LEAST_SECONDS = 0.128  # four of its windows; its false alarms in noise and tones are shorter
 LEAST_SHARE = 0.1  # of the time that the text should take
-#: Letters a second of speech, pauses included: festvox-ru, read, 9.4 (5-95 %: 8.2-11.1, 104 utterances);
+#: Letters per second of speech, pauses included: festvox-ru, read, 9.4 (5-95 %: 8.2-11.1, 104 utterances);
 #: acted English dialogue 11.3 (7.5-14.8, 91).
 LETTERS_PER_SECOND = 10.0
 
@@ -47,21 +48,17 @@ def speech_seconds(samples: np.ndarray) -> float:
     return sum(piece["end"] - piece["start"] for piece in pieces) / 16_000
 
 
-def no_speech(
-    transcribe: Callable[[Audio], Any], normalize: Callable[[str], str], audio: Audio, row: Row
-) -> str | None:
-    """Why a recording counts as one without speech; None where it has some, or nothing can tell.
+def no_speech(transcribe: Recognizer, normalize: Callable[[str], str], audio: Audio, row: Row) -> str | None:
+    """Why a recording counts as one without speech.
 
-    Args:
-        transcribe: a transcriber; one without `speech_seconds(audio)` cannot tell.
+    None if it has some, or if the recognizer has no detector of speech.
     """
-    measure = getattr(transcribe, "speech_seconds", None)
     text = normalize(row.text)
-    if measure is None or not characters(text):
+    if not characters(text):
         return None
     expected = len(characters(text)) / LETTERS_PER_SECOND
-    seconds = measure(audio)
-    if seconds >= max(LEAST_SECONDS, LEAST_SHARE * expected):
+    seconds = transcribe.speech_seconds(audio)
+    if seconds is None or seconds >= max(LEAST_SECONDS, LEAST_SHARE * expected):
         return None
     transcript = transcribe(audio).text
     edits = character_edits(text, normalize(transcript))

@@ -1,8 +1,8 @@
 """Intonation figures: F0 statistics of one utterance, and its distance from a reference recording.
 
-F0 comes from `intona.audio.f0_contour`, once a mel frame. Levels are in Hz, spreads in semitones: a spread
-in Hz is larger for a higher voice that speaks the same melody. Distances are taken on DTW-aligned frames that
-are voiced in *both*, in cents: sqrt(mean (1200 log2(f̂ / f))²); the correlation is Pearson's, of log F0, on
+F0 comes from `intona.audio.f0_contour`, one value per mel frame. Levels are in Hz, spreads in semitones: a
+spread in Hz is larger for a higher voice with the same melody. Distances are over DTW-aligned frames that are
+voiced in *both*, in cents: sqrt(mean (1200 log2(f̂ / f))²); the correlation is Pearson's, of log F0, on
 the same frames.
 """
 
@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from intona.audio import Audio, f0_contour
+from intona.audio import Audio, f0_contour, resampler_id
 from intona.audio.pitch import METHOD
 from intona.errors import UserError
-from intona.evaluation.align import align_frames, aligner_id, cepstra, frame_seconds
-from intona.evaluation.asr import resampler_id
-from intona.evaluation.judge import Measure, Score, failed_scores
-from intona.evaluation.kept import Kept, sound_key
+from intona.evaluation.judges.align import align_frames, aligner_id, cepstra, frame_seconds
+from intona.evaluation.judges.base import Judge, Measure, Score
+from intona.evaluation.judges.cache import ArrayCache, sound_key
 from intona.evaluation.manifest import Row
 from intona.evaluation.wavs import speech_span
 
@@ -27,20 +26,20 @@ RATE = 16_000
 F_MIN, F_MAX = 60.0, 600.0
 MIN_FRAMES = 10
 
-_contours, _pairs = Kept(), Kept()
+_contours, _pairs = ArrayCache(), ArrayCache()
 
 
 def contour(audio: Audio) -> np.ndarray:
-    """(T,) Hz once a mel frame, 0 where unvoiced, at 16 kHz for every system alike.
+    """(T,) Hz, one value per mel frame, 0 where unvoiced; computed at 16 kHz for every system alike.
 
-    Kept for the next judge that asks: several start from the same contour.
+    Cached: several judges start from the same contour.
     """
 
-    def make() -> tuple[np.ndarray]:
+    def compute() -> tuple[np.ndarray]:
         low = audio.resample(RATE)
         return (f0_contour(low, frame_seconds(), f_min=F_MIN, f_max=F_MAX).f0,)
 
-    return _contours(sound_key(audio), make)[0]
+    return _contours(sound_key(audio), compute)[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +58,19 @@ class Pair:
 
 
 def pair(audio: Audio, reference: Audio) -> Pair:
-    """Align what lies between the edges of speech of both (`speech_span`); kept for the next judge."""
+    """Align the parts between the edges of speech of both (`speech_span`). Cached for the next judge."""
     span, reference_span = speech_span(audio), speech_span(reference)
 
-    def make() -> tuple[np.ndarray, ...]:
+    def compute() -> tuple[np.ndarray, ...]:
         try:
             i, j = align_frames(cepstra(audio.trim(*span)), cepstra(reference.trim(*reference_span)))
         except UserError:
-            # A system that ran away for minutes is no error of the input, and must not end the evaluation.
+            # A system that ran on for minutes is not an input error and must not end the evaluation.
             return ()
         return (_frames(i, span[0]), _frames(j, reference_span[0]))
 
-    found = _pairs(sound_key(audio, reference), make)
-    ours, theirs = found if found else (None, None)
+    frames = _pairs(sound_key(audio, reference), compute)
+    ours, theirs = frames if frames else (None, None)
     return Pair(ours=ours, theirs=theirs, span=span, reference_span=reference_span)
 
 
@@ -81,14 +80,14 @@ def _frames(frames: np.ndarray, start: float) -> np.ndarray:
 
 def aligned_contours(audio: Audio, reference: Audio) -> tuple[np.ndarray, np.ndarray] | None:
     """F0 of both (P,) along the DTW path, Hz, 0 where unvoiced; None when the two cannot be aligned."""
-    found = pair(audio, reference)
-    if found.ours is None or found.theirs is None:
+    aligned = pair(audio, reference)
+    if aligned.ours is None or aligned.theirs is None:
         return None
-    return take(contour(audio), found.ours), take(contour(reference), found.theirs)
+    return take(contour(audio), aligned.ours), take(contour(reference), aligned.theirs)
 
 
 def take(values: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """(T, …) at frames that may point just beyond the last one."""
+    """`values` (T, …) at frame indices, which are clipped to the last frame."""
     return values[np.clip(frames, 0, len(values) - 1)]
 
 
@@ -104,7 +103,7 @@ def describe_f0() -> dict[str, Any]:
 
 
 def describe_pair() -> dict[str, Any]:
-    """Of every judge that compares F0 along the DTW path."""
+    """The settings of every judge that compares F0 along the DTW path."""
     settings = {
         "hop_seconds": round(frame_seconds(), 6),
         "aligned_by": aligner_id(),
@@ -113,11 +112,10 @@ def describe_pair() -> dict[str, Any]:
     return {**describe_f0(), **settings}
 
 
-class F0Judge:
+class F0Judge(Judge):
     """Median in Hz; sd and 5-95 % range in semitones; share of voiced frames."""
 
     name = "f0"
-    needs_reference = False
     measures = (
         Measure(name="f0_median", title="F0 median, Hz", digits=0),
         Measure(name="f0_sd", title="F0 sd, st"),
@@ -131,20 +129,17 @@ class F0Judge:
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         return {name: Score(value=value) for name, value in statistics(contour(audio)).items()}
 
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
-
-class ReferenceJudge:
+class ReferenceJudge(Judge):
     """Against the recording: F0 RMSE in cents, log-F0 correlation, duration ratio.
 
-    `duration_ratio` compares what lies between the first and last frame above -40 dB of the loudest, so
-    that silence at the edges, which differs between corpora and systems, does not count;
-    `duration_ratio_raw` compares whole files.
+    `duration_ratio` compares the spans from the first to the last frame above -40 dB of the loudest, so that
+    silence at the edges, which differs between corpora and systems, does not count. `duration_ratio_raw`
+    compares whole files.
     """
 
     name = "against_reference"
-    needs_reference = True
+    needs = ("reference",)
     measures = (
         Measure(name="f0_rmse", title="F0 RMSE, cents", better="lower", digits=0),
         Measure(name="f0_corr", title="log-F0 corr", better="higher"),
@@ -167,9 +162,6 @@ class ReferenceJudge:
         scores["duration_ratio"] = Score(value=(end - start) / (ref_end - ref_start))
         scores["duration_ratio_raw"] = Score(value=audio.duration / reference.duration)
         return scores
-
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
 
 def statistics(f0: np.ndarray) -> dict[str, float | None]:

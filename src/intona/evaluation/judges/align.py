@@ -40,10 +40,10 @@ def align_frames(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Frames (T, D) and (U, D) -> index pairs of the cheapest monotonic path from (0, 0) to the ends.
 
     Steps (1, 1), (1, 0), (0, 1) of equal weight, Euclidean cost (Sakoe & Chiba 1978). Cells of one
-    anti-diagonal do not depend on each other, so each is one vector operation.
+    anti-diagonal do not depend on each other, so each anti-diagonal is one vector operation.
 
     Raises:
-        UserError: the two are too long to be aligned in memory.
+        UserError: the two are too long to align in memory.
     """
     t, u = len(a), len(b)
     if t * u > MAX_CELLS:
@@ -68,5 +68,5 @@ def align_frames(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         move = step[i, j]
         i, j = i - (move != _LEFT), j - (move != _UP)
         path.append((i, j))
-    found = np.array(path[::-1])
-    return found[:, 0], found[:, 1]
+    steps = np.array(path[::-1])
+    return steps[:, 0], steps[:, 1]

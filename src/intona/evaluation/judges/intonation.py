@@ -1,14 +1,14 @@
-"""The shape of the F0 contour over the utterance: what RMSE and frame correlation do not tell apart.
+"""The shape of the F0 contour over the utterance, which RMSE and frame correlation do not capture.
 
-All F0 in semitones or, for the weighted correlation, in ERB-rate; frames as `f0.py` has them. Sources:
+All F0 in semitones or, for the weighted correlation, in ERB-rate; frames as in `f0.py`. Sources:
 
 - weighted correlation: Hermes 1998, "Measuring the perceptual similarity of pitch contours", JSLHR 41, 73-82:
   Pearson's on the ERB-rate scale, each frame weighted so that loud vowels count and weak edges hardly do.
-  He weights by the height of the subharmonic-sum peak; we by the RMS amplitude of the recording.
+  Hermes weights by the height of the subharmonic-sum peak, this code by the RMS amplitude of the recording.
 - declination: the all-points regression line (Lieberman et al. 1985, JASA 77, 649-657; 't Hart, Collier &
   Cohen 1990, "A perceptual study of intonation", ch. 5), in st/s.
-- residual: RMSE after each contour lost its own line: accents without register and slope, after the two
-  components of 't Hart et al. 1990.
+- residual: RMSE after each contour's regression line is subtracted: accents without register and slope,
+  after the two components of 't Hart et al. 1990.
 - final movement: the regression line of the last 300 ms of voicing; a rise or a fall when it passes the
   glissando threshold of continuous speech, 0.32 / T² st/s ('t Hart 1976; Mertens 2004, "The Prosogram"),
   else level.
@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from intona.audio import Audio, energy
-from intona.evaluation.align import frame_seconds
-from intona.evaluation.asr import resampler_id
-from intona.evaluation.f0 import (
+from intona.audio import Audio, energy, resampler_id
+from intona.evaluation.judges.align import frame_seconds
+from intona.evaluation.judges.base import Judge, Measure, Score
+from intona.evaluation.judges.f0 import (
     MIN_FRAMES,
     RATE,
     aligned_contours,
@@ -35,19 +35,19 @@ from intona.evaluation.f0 import (
     statistics,
     take,
 )
-from intona.evaluation.judge import Measure, Score, failed_scores
 from intona.evaluation.manifest import Row
 
 FINAL_SECONDS = 0.3
 GLISSANDO = 0.32
-MIN_DECLINATION_SECONDS = 0.5  # of time between first and last voiced frame; a slope of less is an accent's
+MIN_DECLINATION_SECONDS = (
+    0.5  # between the first and last voiced frame; over less, the slope is that of an accent
+)
 
 
-class ContourJudge:
+class ContourJudge(Judge):
     """Declination (st/s) and final movement (st, over 300 ms) of the utterance itself."""
 
     name = "contour"
-    needs_reference = False
     measures = (
         Measure(name="declination", title="declination, st/s"),
         Measure(name="final_movement", title="final movement, st", digits=1),
@@ -63,15 +63,12 @@ class ContourJudge:
             "final_movement": Score(value=final_movement(f0)),
         }
 
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
-
-class IntonationJudge:
+class IntonationJudge(Judge):
     """Against the recording: weighted correlation, residual, range, declination, final movement."""
 
     name = "intonation"
-    needs_reference = True
+    needs = ("reference",)
     measures = (
         Measure(name="f0_wcorr", title="F0 weighted corr", better="higher"),
         Measure(name="f0_residual", title="F0 residual RMSE, st", better="lower"),
@@ -112,9 +109,6 @@ class IntonationJudge:
         scores["f0_residual"] = Score(value=residual_rmse(*both, frames * frame_seconds()))
         return scores
 
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
-
 
 def erb_rate(f0: np.ndarray) -> np.ndarray:
     """Hz -> ERB-rate, 16.7 log10(1 + f / 165.4) (Hermes & van Gestel 1991)."""
@@ -138,7 +132,7 @@ def residual_rmse(a: np.ndarray, b: np.ndarray, seconds: np.ndarray) -> float | 
     if both.sum() < MIN_FRAMES:
         return None
     difference = 12 * np.log2(a[both] / b[both])
-    # The difference of two residuals is the residual of the difference, for both lines are over one time.
+    # Both lines are over the same times: the difference of residuals is the residual of the difference.
     slope, level = _line(seconds[both], difference)
     return float(np.sqrt(np.mean((difference - level - slope * seconds[both]) ** 2)))
 
@@ -163,7 +157,7 @@ def final_movement(f0: np.ndarray) -> float | None:
 
 
 def direction(movement: float) -> int:
-    """1 rise, -1 fall, 0 too slow to be heard as either."""
+    """1 = rise, -1 = fall, 0 = too slow to be perceived as either."""
     audible = GLISSANDO / FINAL_SECONDS
     return 0 if abs(movement) < audible else 1 if movement > 0 else -1
 

@@ -1,8 +1,8 @@
-"""Speaker similarity: cosine between an utterance and its prompt, the embedder named in each column.
+"""Speaker similarity: cosine between an utterance and its prompt. Each column names the speaker encoder.
 
 SIM-o compares with the prompt as recorded, SIM-r with the prompt as a vocoder resynthesizes it (Le et al.
-2023, Wang et al. 2023), which leaves out what the vocoder alone loses. A failed output counts as -1. Figures
-of two embedders lie on two scales. The row of the recordings (same speaker, other utterance) is the ceiling.
+2023, Wang et al. 2023), which excludes the loss of the vocoder. A failed output counts as -1. Figures of two
+speaker encoders are on two scales. The row of the recordings (same speaker, other utterance) is the ceiling.
 """
 
 from __future__ import annotations
@@ -10,33 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 
 from intona.audio import Audio
 from intona.encoders import ge2e
 from intona.encoders.ge2e import GE2E
+from intona.encoders.speaker import SpeakerEncoder
+from intona.encoders.wavlm import WavLm
 from intona.errors import UserError
-from intona.evaluation.judge import Judge, Measure, Score, Unavailable, failed_scores
-from intona.evaluation.kept import Kept, sound_key
+from intona.evaluation.judges.base import Inputs, Judge, Measure, Score, Unavailable
+from intona.evaluation.judges.cache import ArrayCache, sound_key
 from intona.evaluation.manifest import Row
 from intona.evaluation.records import digest
 from intona.evaluation.wavs import file_digest, read_clip, sound_files
 
 RESYNTHESIZED = "resynthesized"  # folder inside the prompts, for SIM-r
-
-
-class Embedder(Protocol):
-    """Turns sound into a vector of length 1. `name` stands in the column, `describe()` in the report."""
-
-    name: str
-
-    def describe(self) -> dict[str, Any]: ...
-
-    def embed(self, audio: Audio) -> np.ndarray:
-        """(D,) float, length 1."""
-        ...
+GE2E_MODEL = "ge2e"
 
 
 class Prompts:
@@ -52,7 +43,7 @@ class Prompts:
         for path in sound_files(self.folder):
             if path.stem in self.files:
                 raise UserError(
-                    f"{self.files[path.stem].name} and {path.name} are both there",
+                    f"both {self.files[path.stem].name} and {path.name} exist",
                     where=folder,
                     hint="keep one of them",
                 )
@@ -61,7 +52,7 @@ class Prompts:
             raise UserError("holds no audio file", where=folder, hint="expected ID.wav or SPEAKER.wav")
 
     def find(self, row: Row) -> Path:
-        """Raises UserError: there is no prompt for this row."""
+        """The prompt of a row; raises UserError if there is none."""
         path = self.files.get(row.id) or (self.files.get(row.speaker) if row.speaker else None)
         if path is None:
             names = f'"{row.id}"' + (f' or "{row.speaker}"' if row.speaker else "")
@@ -69,10 +60,10 @@ class Prompts:
         return path
 
     def check(self, rows: Iterable[Row]) -> None:
-        """Find what is missing before anything is judged.
+        """Refuse missing prompts before anything is judged.
 
         Raises:
-            UserError: rows without a prompt, counted.
+            UserError: rows without a prompt; states how many.
         """
         lacking = [r.id for r in rows if r.id not in self.files and (r.speaker or "\0") not in self.files]
         if lacking:
@@ -84,7 +75,7 @@ class Prompts:
 
     @cached_property
     def sha256(self) -> str:
-        """Of all names and contents: what decides whether a stored score is still about these prompts."""
+        """Hash of all names and contents: decides whether a stored score still applies to these prompts."""
         return digest({name: file_digest(path) for name, path in self.files.items()})
 
     def read(self, row: Row) -> Audio:
@@ -95,18 +86,31 @@ class Prompts:
         return clip.audio
 
 
-class SpeakerJudge:
+def measures_of(encoder: str) -> tuple[Measure, ...]:
+    """The columns of a speaker encoder, which they name."""
+    return tuple(
+        Measure(name=name, title=f"{title} ({encoder})", failed=-1.0, better="higher", digits=3)
+        for name, title in (("sim_o", "SIM-o"), ("sim_r", "SIM-r"))
+    )
+
+
+class SpeakerJudge(Judge):
     """SIM-o, and SIM-r where the prompts have a folder `resynthesized` with the same names.
 
-    The recording itself may be its own prompt: its similarity is then 1 and says nothing, and its record has
-    `own_prompt`.
+    The similarity of a recording to itself is 1 and means nothing; its record has `own_prompt`.
+
+    The setting `model` is "ge2e", or a directory or hub id of a WavLM.
     """
 
     name = "speaker"
-    needs_reference = False
+    needs = ("prompts",)
+    install = ge2e.MEND
+    measures = measures_of(GE2E.name)[:1]
 
-    def __init__(self, embedder: Embedder, prompts: Path | str, *, rows: Iterable[Row] | None = None) -> None:
-        self.embedder = embedder
+    def __init__(
+        self, encoder: SpeakerEncoder, prompts: Path | str, *, rows: Iterable[Row] | None = None
+    ) -> None:
+        self.encoder = encoder
         self.prompts = {"sim_o": Prompts(prompts)}
         if (Path(prompts) / RESYNTHESIZED).is_dir():
             self.prompts["sim_r"] = Prompts(Path(prompts) / RESYNTHESIZED)
@@ -114,53 +118,34 @@ class SpeakerJudge:
             rows = list(rows)
             for each in self.prompts.values():
                 each.check(rows)
-        self.measures = tuple(m for m in measures(embedder.name) if m.name in self.prompts)
-        self._vectors = Kept()
+        self.measures = tuple(m for m in measures_of(encoder.name) if m.name in self.prompts)
+        self._vectors = ArrayCache()
+
+    @classmethod
+    def build(cls, inputs: Inputs) -> Self | Unavailable:
+        assert inputs.prompts is not None  # the judge is built only where there are prompts
+        model = str(inputs.settings.get(cls.name, {}).get("model", GE2E_MODEL))
+        if model != GE2E_MODEL:
+            return cls(WavLm(model), inputs.prompts, rows=inputs.rows)
+        if ge2e.weights_path() is None:
+            Prompts(inputs.prompts)
+            return cls.unavailable()
+        return cls(GE2E(), inputs.prompts, rows=inputs.rows)
 
     def describe(self) -> dict[str, Any]:
         prompts = {f"{name}_prompts_sha256": p.sha256 for name, p in self.prompts.items()}
-        return {**self.embedder.describe(), **prompts}
+        return {**self.encoder.describe(), **prompts}
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         ours, scores = self._embed(audio), {}
         for name, prompts in self.prompts.items():
             prompt = prompts.read(row)
-            own = sound_key(prompt) == sound_key(audio)
+            same = sound_key(prompt) == sound_key(audio)
             scores[name] = Score(
                 value=float(np.clip(ours @ self._embed(prompt), -1.0, 1.0)),
-                detail={"prompt": prompts.find(row).name, **({"own_prompt": True} if own else {})},
+                detail={"prompt": prompts.find(row).name, **({"own_prompt": True} if same else {})},
             )
         return scores
 
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
-
     def _embed(self, audio: Audio) -> np.ndarray:
-        return self._vectors(sound_key(audio), lambda: (self.embedder.embed(audio),))[0]
-
-
-def measures(embedder: str) -> tuple[Measure, ...]:
-    """Columns that name the embedder."""
-    return tuple(
-        Measure(name=name, title=f"{title} ({embedder})", failed=-1.0, better="higher", digits=3)
-        for name, title in (("sim_o", "SIM-o"), ("sim_r", "SIM-r"))
-    )
-
-
-def speaker(
-    prompts: Path | str, *, model: str = "ge2e", rows: Iterable[Row] | None = None
-) -> Judge | Unavailable:
-    """The judge of a folder of prompts: "ge2e", or a WavLM directory or hub id.
-
-    Raises:
-        UserError: the folder is unusable, or a WavLM that was asked for cannot be had.
-    """
-    if model != "ge2e":
-        from intona.evaluation.wavlm import WavLm
-
-        return SpeakerJudge(WavLm(model), prompts, rows=rows)
-    if ge2e.weights_path() is None:
-        Prompts(prompts)
-        missing = tuple(m for m in measures(GE2E.name) if m.name == "sim_o")
-        return Unavailable(name="speaker", measures=missing, reason="not installed", hint=ge2e.MEND)
-    return SpeakerJudge(GE2E(), prompts, rows=rows)
+        return self._vectors(sound_key(audio), lambda: (self.encoder.embed(audio),))[0]

@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 
 from intona import hub
-from intona.audio import Audio
+from intona.audio import Audio, resampler_id
 from intona.errors import UserError
-from intona.evaluation.asr import at_rate, resampler_id
-from intona.evaluation.judge import Reloaded
+from intona.pool import ReloadsInWorker
 from intona.provenance import sha256 as file_sha256
 
 MIN_SAMPLES = 16_000  # shorter sound is padded: the head's dilated layers need some frames
 
 
-class WavLm(Reloaded):
+class WavLm(ReloadsInWorker):
     """`embed(audio)` -> unit vector of `WavLMForXVector`.
 
     Args:
@@ -89,7 +88,7 @@ class WavLm(Reloaded):
     def embed(self, audio: Audio) -> np.ndarray:
         import torch
 
-        samples = at_rate(audio, self._extractor.sampling_rate)
+        samples = audio.resample(self._extractor.sampling_rate).samples
         samples = np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples))))
         values = self._extractor(
             samples, sampling_rate=self._extractor.sampling_rate, return_tensors="pt"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from intona.errors import UserError
 
-MEND = "give the published utmos22_strong_step7459_v1.pt"
+HINT = "give the published utmos22_strong_step7459_v1.pt"
 CONVOLUTIONS, HEADS = 7, 12
 
 #: Names of the published state dict -> names of `transformers.Wav2Vec2Model`.
@@ -51,8 +51,8 @@ class Utmos(nn.Module):
         inner = state["projection.0.weight"].shape[0]
         self.projection = nn.Sequential(nn.Linear(2 * hidden, inner), nn.ReLU(), nn.Linear(inner, 1))
         for name in ("blstm", "projection"):
-            own = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
-            getattr(self, name).load_state_dict(own)
+            weights = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+            getattr(self, name).load_state_dict(weights)
 
     def forward(self, samples: Tensor) -> Tensor:
         units = self.wav2vec2(samples).last_hidden_state
@@ -62,10 +62,10 @@ class Utmos(nn.Module):
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
-    """A state dict, from safetensors or from torch's own format without running code.
+    """A state dict, from safetensors or from torch's format without running code from the file.
 
     Raises:
-        UserError: the file is neither, or is packed so that it would fill the memory.
+        UserError: the file is neither, or would expand to fill the memory.
     """
     try:
         if path.suffix == ".safetensors":
@@ -76,21 +76,21 @@ def load_state(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
-    except Exception as e:  # among them pickle's own errors, whose module is never imported here
+    except Exception as e:  # including errors of pickle, which is never imported here
         raise UserError(f"cannot be read as weights ({type(e).__name__})", where=path) from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError("not the weights of UTMOS22 strong (no table of tensors)", where=path, hint=MEND)
+        raise UserError("not the weights of UTMOS22 strong (no table of tensors)", where=path, hint=HINT)
     return state
 
 
 def _refuse_packed(path: Path) -> None:
-    """torch writes its zip without compression: what is far larger inside was not written by it."""
+    """Refuse a zip bomb: torch writes its zip files without compression."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as f:
         inside = sum(member.file_size for member in f.infolist())
     if inside > 4 * path.stat().st_size:
-        raise UserError(f"{inside} bytes packed in {path.stat().st_size}", where=path, hint=MEND)
+        raise UserError(f"{inside} bytes are packed in {path.stat().st_size}", where=path, hint=HINT)
 
 
 def build(state: dict[str, Tensor], where: Path) -> nn.Module:
@@ -131,5 +131,5 @@ def build(state: dict[str, Tensor], where: Path) -> nn.Module:
             raise KeyError((sorted(missing) + sorted(unexpected))[0])
     except (KeyError, ValueError, IndexError, RuntimeError) as e:
         reason = " ".join(str(e).split())[:160]
-        raise UserError(f"not the weights of UTMOS22 strong ({reason})", where=where, hint=MEND) from None
+        raise UserError(f"not the weights of UTMOS22 strong ({reason})", where=where, hint=HINT) from None
     return network.eval()

@@ -6,8 +6,8 @@ With V = frames voiced in both and T = all frames of the path (Chu & Alwan 2009,
 - VDE = #{voicing differs} / T
 - FFE = (#gross + #voicing differs) / T
 
-A distance to a recording mixes two things: the tracker's own slips (a vocoder without pitch error has
-some) and another melody. Octave errors, | |log2 f̂/f| - 1 | <= .08 over V, are listed apart for that reason.
+A distance to a recording mixes two things: errors of the pitch tracker (even a perfect vocoder has some) and
+a different melody. Octave errors, | |log2 f̂/f| - 1 | <= .08 over V, are therefore listed separately.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from intona.audio import Audio
-from intona.evaluation.f0 import aligned_contours, describe_pair
-from intona.evaluation.judge import Measure, Score, failed_scores
+from intona.evaluation.judges.base import Judge, Measure, Score
+from intona.evaluation.judges.f0 import aligned_contours, describe_pair
 from intona.evaluation.manifest import Row
 
 GROSS = 0.2
@@ -31,11 +31,11 @@ _MEASURES = (
 )
 
 
-class PitchErrorJudge:
+class PitchErrorJudge(Judge):
     """GPE, VDE, FFE and octave errors; pooled over the corpus, so that long utterances weigh more."""
 
     name = "pitch_errors"
-    needs_reference = True
+    needs = ("reference",)
     measures = _MEASURES
 
     def describe(self) -> dict[str, Any]:
@@ -47,9 +47,6 @@ class PitchErrorJudge:
         if both is None:
             return {m.name: Score(value=None, detail={"why": "too long to align"}) for m in self.measures}
         return pitch_errors(*both)
-
-    def failed(self, row: Row) -> dict[str, Score]:
-        return failed_scores(self.measures)
 
 
 def pitch_errors(ours: np.ndarray, reference: np.ndarray) -> dict[str, Score]:
