@@ -89,7 +89,7 @@ def f0_contour(
 
     Args:
         method: "yin" (our own, needs nothing), or "harvest" (WORLD, Morise 2017; needs pyworld), which misses
-            a third of a low synthetic voice: `benchmarks/pitch.py`, docs/results.md.
+            a third of a low synthetic voice: `benchmarks/pitch.py`, docs/notebook/front-end.md.
 
     Raises:
         UserError: harvest asked for and pyworld missing; limits that are no range.

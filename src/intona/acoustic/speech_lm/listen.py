@@ -16,7 +16,7 @@ from intona.errors import UserError
 from intona.nn.causal import single_rows
 from intona.nn.random import ItemRandom
 
-CTC_SHARE = 0.5  # of a score; of .5, .6 and .7 the best WER on dev (docs/results.md)
+CTC_SHARE = 0.5  # of a score; of .5, .6 and .7 the best WER on dev (docs/notebook/meld.md)
 
 
 @dataclass(frozen=True, kw_only=True)
