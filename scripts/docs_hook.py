@@ -22,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = 96  # of a help text: what fits beside the navigation
+COLUMNS = 108  # of a help text: what fits beside the navigation
 BOX = re.compile(r"^╭─ (?P<title>.*?) ─*╮$|^│(?P<line>.*)│$|^╰─*╯$")
+FILLED_IN = ("stage", "size", "corpus", "alignment", "init", "encoder")  # by the run itself
 INTERVAL = re.compile(r"\[([+\-−]?[\d.]+), ([+\-−]?[\d.]+)\]")
+UNIT = re.compile(r"(?<=\d) (?=(?:ms|s|h|M|MB|Hz|kHz|dB|st|%|×)(?!\w))")
 CODE = re.compile(r"(`[^`]*`)")
 
 
@@ -101,8 +103,8 @@ def stages_page() -> str:
             "# Training stages",
             "Generated from the presets. `intona train STAGE --size SIZE` starts from one of them; every "
             "setting below is a flag, such as `--optim.lr 1e-4`. Settings that a run fills in by itself "
-            "(`stage`, `size`, fingerprints) are left out. See [Train a model](../guide/train.md) and "
-            "[Configs](configs.md).",
+            "(`stage`, `size`, fingerprints) are left out; a 0 or an empty cell may mean that the data "
+            "decides. See [Train a model](../guide/train.md) and [Configs](configs.md).",
             *sections,
             "",
         ]
@@ -135,7 +137,7 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
             out |= flat(value, f"{prefix}{field.name}.")
-        elif prefix or field.name not in ("stage", "size", "corpus", "alignment", "init", "encoder"):
+        elif prefix or not (field.name in FILLED_IN or field.name.endswith("fingerprint")):
             out[prefix + field.name] = value
     return out
 
@@ -164,12 +166,17 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Adapt a page to the site.
 
-    A link that leaves docs/ (NOTICE.md and the like) leads nowhere on the site: its text stays. An interval
-    in a table does not break across lines.
+    A link that leaves docs/ (NOTICE.md and the like) leads nowhere on the site: its text stays. In a table
+    neither an interval nor a number with its unit breaks across lines.
     """
     markdown = re.sub(r"\[([^\]]+)\]\((?:\.\./)+[A-Z]+\.md\)", r"`\1`", markdown)
     lines = markdown.splitlines(keepends=True)
-    return "".join(INTERVAL.sub("[\\1,\u00a0\\2]", line) if line.startswith("|") else line for line in lines)
+    return "".join(unbroken(line) if line.startswith("|") else line for line in lines)
+
+
+def unbroken(line: str) -> str:
+    """A line with no-break spaces inside intervals and between numbers and units."""
+    return UNIT.sub("\u00a0", INTERVAL.sub("[\\1,\u00a0\\2]", line))
 
 
 if __name__ == "__main__":

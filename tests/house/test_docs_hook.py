@@ -56,6 +56,6 @@ def test_every_verb_has_a_section(hook: ModuleType, monkeypatch: pytest.MonkeyPa
 
 
 def test_links_out_of_the_site_keep_their_text_and_intervals_stay_whole(hook: ModuleType):
-    page = "See [NOTICE.md](../../NOTICE.md) and [data](guide/data.md).\n| .2 [.1, .3] |\n.2 [.1, .3]\n"
-    expected = "See `NOTICE.md` and [data](guide/data.md).\n| .2 [.1,\u00a0.3] |\n.2 [.1, .3]\n"
+    page = "[NOTICE.md](../../NOTICE.md) and [data](guide/data.md).\n| .2 [.1, .3] | 5 ms |\n.2 [.1, .3]\n"
+    expected = "`NOTICE.md` and [data](guide/data.md).\n| .2 [.1,\u00a0.3] | 5\u00a0ms |\n.2 [.1, .3]\n"
     assert hook.on_page_markdown(page, None) == expected
