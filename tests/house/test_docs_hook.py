@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -36,15 +37,51 @@ def test_markdown_in_a_help_text_is_text(hook: ModuleType):
     assert hook.escaped("[[p a]] <x> a|b `c[d]`") == r"\[\[p a\]\] \<x\> a\|b `c[d]`"
 
 
-def test_a_stage_lists_every_setting_of_every_size(hook: ModuleType):
-    from intona.systems.prosody.gradtts import SIZES
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    width: int = 8
+    kind: str = "a|b"
 
-    section = hook.stage_section("prosody.gradtts", SIZES)
-    assert "| setting | " + " | ".join(f"`{size}`" for size in SIZES) + " |" in section
-    assert f"`{SIZES['small']().optim.lr}`" in section.partition("`--optim.lr`")[2].splitlines()[0]
-    for field in ("`--loop.steps`", "`--model.encoder.dim`", "`--only`", "`--encoder-rate`"):
-        assert field in section
-    assert "`--corpus`" not in section and "- `--size paper`: " in section
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    size: str = "small"
+    texts_fingerprint: str = ""
+    rate: float | None = None
+    model_part: Inner = field(default_factory=Inner)
+
+
+def paper() -> Outer:
+    """Sizes of the paper [1].
+
+    Cost: days.
+    """
+    return Outer(rate=0.5, model_part=Inner(width=64))
+
+
+def test_a_stage_lists_every_setting_of_every_size(hook: ModuleType):
+    section = hook.stage_section("some.stage", {"paper": paper, "small": Outer})
+    assert section.splitlines() == [
+        "## some.stage",
+        "",
+        r"- `--size paper`: Sizes of the paper \[1\].",
+        "",
+        "| setting | `paper` | `small` |",
+        "|---|---|---|",
+        "| `--rate` | `0.5` |  |",
+        "| `--model-part.width` | `64` | `8` |",
+        r"| `--model-part.kind` | `a\|b` | `a\|b` |",
+    ]
+
+
+@pytest.mark.slow
+def test_every_stage_has_a_section(hook: ModuleType):
+    from intona.systems import STAGES
+
+    page = hook.stages_page()
+    sections = [line for line in page.splitlines() if line.startswith("## ")]
+    assert sections == [f"## {stage}" for stage in STAGES]
+    assert "`--optim.lr`" in page and "- `--size paper`: " in page
 
 
 def test_every_verb_has_a_section(hook: ModuleType, monkeypatch: pytest.MonkeyPatch):
