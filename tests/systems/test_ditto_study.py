@@ -28,7 +28,7 @@ def plan(data: Path, **how: object) -> Plan:
 
 
 def test_every_voice_has_the_same_minutes(root: Path, spoken: Path) -> None:
-    measured = (root / "docs" / "ditto.md").read_text(encoding="utf-8")
+    measured = (root / "docs" / "notebook" / "ditto.md").read_text(encoding="utf-8")
     assert f"a step of the small preset {ditto_study.SIZES['small'].seconds['mel8']:g} s" in measured
     for size in ("small", "toy"):
         wanted = ditto_study.declare(

@@ -326,9 +326,9 @@ def test_presets_say_what_they_cost(stage: str) -> None:
 def test_the_example_of_the_page_runs_with_the_shipped_encoder_and_with_a_run(
     runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = (HERE.parents[1] / "docs" / "prosody.md").read_text(encoding="utf-8")
+    page = (HERE.parents[1] / "docs" / "systems" / "prosody.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]
     assert code.count('RUN = "prosody-ru"') == 1
     for run in ("prosody-ru", str(runs["prosody.contrastive"])):
-        exec(compile(code.replace("prosody-ru", run), "docs/prosody.md", "exec"), {})
+        exec(compile(code.replace("prosody-ru", run), "docs/systems/prosody.md", "exec"), {})
         assert "torch.Size([2," in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The examples in the table of docs/text.md are what the front end does."""
+"""The examples in the table of docs/guide/text.md are what the front end does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from intona.text.normalize import joined, normalize
 
-PAGE = Path(__file__).parents[2] / "docs" / "text.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "text.md"
 
 
 def examples() -> list[tuple[str, str, str]]:

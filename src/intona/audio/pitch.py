@@ -92,7 +92,7 @@ def f0_contour(
 
     Args:
         method: "yin" (in this module), or "harvest" (WORLD, Morise 2017; needs pyworld), which misses a third
-            of a low synthetic voice: `benchmarks/pitch.py`, docs/results.md.
+            of a low synthetic voice: `benchmarks/pitch.py`, docs/notebook/front-end.md.
 
     Raises:
         UserError: "harvest" without pyworld; limits that are no range.

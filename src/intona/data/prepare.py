@@ -140,7 +140,7 @@ def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
         raise UserError(
             f"none of {len(bad)} lines can be used; {bad[0].id}: {bad[0].reason}, {bad[0].detail}",
             where=src,
-            hint="is it the right layout? docs/data.md says what each expects",
+            hint="is it the right layout? docs/guide/data.md says what each expects",
         )
 
 

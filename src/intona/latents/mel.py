@@ -16,7 +16,7 @@ from intona.errors import UserError
 from intona.latents.base import LatentsConfig, LatentSpace, hold_last
 
 PER_FRAME = 16  # numbers of a patch that stand for one of its frames
-PROPORTION = 0.5  # of patches made now: see `PatchLatentsConfig` and docs/ditto.md
+PROPORTION = 0.5  # of patches made now: see `PatchLatentsConfig` and docs/notebook/ditto.md
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Pairs of a head up to which plain products beat the fused kernel's way back in bf16 on a CPU
-# (docs/results.md); the scores of more no longer stay near the processor.
+# (docs/notebook/speed.md); the scores of more no longer stay near the processor.
 FEW_PAIRS = 640 * 640
 
 

@@ -15,8 +15,8 @@ Precision = Literal["auto", "bf16", "fp32"]
 def bf16_wins(device: str = "cpu") -> bool:
     """True where a bf16 product beats a float32 one on this kind of device ("cpu", "cuda").
 
-    A CPU without AVX512-BF16 or AMX emulates it at a third to half of float32's speed (docs/results.md),
-    which no flag of torch tells reliably. float16 is never a choice.
+    A CPU without AVX512-BF16 or AMX emulates it at a third to half of float32's speed
+    (docs/notebook/speed.md), which no flag of torch tells reliably. float16 is never a choice.
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

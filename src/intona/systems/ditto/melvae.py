@@ -69,7 +69,7 @@ def paper() -> RunConfig:
 def small() -> RunConfig:
     """7.2 M parameters, 64 numbers a latent.
 
-    Command: `intona train prosody.melvae --data DATA --out RUN`. Cost and figures: docs/ditto.md.
+    Command: `intona train prosody.melvae --data DATA --out RUN`. Cost and figures: docs/notebook/ditto.md.
     """
     return RunConfig(
         loop=LoopConfig(steps=6000, ema=0.995),

@@ -101,7 +101,7 @@ def xl() -> RunConfig:
 def small() -> RunConfig:
     """8.6 M parameters beside the VAE, for a few hours of speech: times of the text are told (ours).
 
-    Command: `intona train prosody.ditto --latents VAE --data DATA --out RUN`. Cost: docs/ditto.md.
+    Command: `intona train prosody.ditto --latents VAE --data DATA --out RUN`. Cost: docs/notebook/ditto.md.
     """
     return RunConfig(
         clauses=0.7,

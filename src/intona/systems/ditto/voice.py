@@ -29,9 +29,9 @@ from intona.text.frontend import shown
 
 DEFAULT_STEPS = 25
 DEFAULT_SOLVER = "ddim"
-# Of the noise: CER of dev clauses .16, at 1 .36 (docs/ditto.md); at 0 all seeds speak alike.
+# Of the noise: CER of dev clauses .16, at 1 .36 (docs/notebook/ditto.md); at 0 all seeds speak alike.
 DEFAULT_TEMPERATURE = 0.2
-DEFAULT_GUIDANCE = 3.0  # CER of dev sentences .32 and .44 for two voices, at 2 .40 and .49 (docs/ditto.md)
+DEFAULT_GUIDANCE = 3.0  # CER of dev sentences .32 and .44 for two voices, at 2 .40 and .49 (the same page)
 FORMAT = 2  # of a run: 2 since clauses and the filled last latent
 BEYOND = 1.25  # times the longest text of the training that is still tried
 

@@ -113,7 +113,7 @@ def small() -> RunConfig:
 
     Command: `intona train prosody.contrastive --size small --data DATA --out RUN`. Cost: 1.3 to 2 s of one
     CPU core a step, about an hour in all. Expected on festvox-ru: R@1-diff .93 on held-out utterances after
-    the first 127 steps (docs/prosody.md).
+    the first 127 steps (docs/notebook/prosody.md).
     """
     return RunConfig(
         size="small",

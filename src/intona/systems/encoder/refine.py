@@ -44,7 +44,7 @@ def small() -> RunConfig:
 
     Command: `intona train prosody.refine --size small --data DATA --init STAGE2 --out RUN`. Cost: 3.5 s of
     one CPU core a step, about an hour in all. A twentieth of stage 2's rate and a fitted bias: at half of it
-    and with stage 2's bias the first 30 steps take more than half of R@1-sim away (docs/results.md).
+    and with stage 2's bias the first 30 steps take more than half of R@1-sim away (docs/notebook/prosody.md).
     """
     return _refined(contrastive.small(), 1000, 5e-5, 64, 12)
 

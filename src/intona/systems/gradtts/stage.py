@@ -75,7 +75,7 @@ def paper() -> RunConfig:
     """Grad-TTS's own sizes: 14.8 M parameters, 2-D U-Net, MAS, blanks, 2 s windows, 1e-4, batch 16.
 
     Command: `intona train prosody.gradtts --size paper --data DATA --out RUN`. Cost: 1.7 M steps in the
-    paper; on two CPU cores without bf16 308 steps an hour (docs/results.md). Expected: MOS 4.38 on
+    paper; on two CPU cores without bf16 308 steps an hour (docs/notebook/speed.md). Expected: MOS 4.38 on
     LJSpeech (paper).
     """
     return RunConfig(
@@ -91,7 +91,7 @@ def small() -> RunConfig:
     """6.5 M parameters, 1-D ConvNeXt score network, durations from the data, whole utterances.
 
     Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. About 5,000 steps an hour on
-    one CPU core. Figures: docs/results.md.
+    one CPU core. Figures: docs/notebook/voice-ru.md.
     """
     return RunConfig(
         size="small",

@@ -19,7 +19,7 @@ from intona.systems.gradtts import GradTTS, GradTTSConfig
 from intona.text import Utterance
 
 DEFAULT_STEPS = 8
-DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/results.md
+DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/notebook/voice-ru.md
 DEFAULT_SOLVER = "dpm2m"
 
 

@@ -16,7 +16,7 @@ from intona.systems.meld.ctc import PrefixScorer
 from intona.systems.meld.model import SpeechLM
 from intona.systems.meld.parts import uniforms
 
-CTC_SHARE = 0.5  # of a score; of .5, .6 and .7 the best WER on dev (docs/results.md)
+CTC_SHARE = 0.5  # of a score; of .5, .6 and .7 the best WER on dev (docs/notebook/meld.md)
 
 
 @dataclass(frozen=True, kw_only=True)

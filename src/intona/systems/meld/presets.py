@@ -113,7 +113,7 @@ def paper() -> RunConfig:
 def small() -> RunConfig:
     """6.4 M parameters, four frames a step, text placed in time: for hours of speech and a CPU.
 
-    Figures and cost: docs/meld.md.
+    Figures and cost: docs/notebook/meld.md.
     """
     return RunConfig(
         size="small",

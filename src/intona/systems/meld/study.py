@@ -6,7 +6,7 @@ another's weights, which would have been made for that one's encoder. `no-penalt
 sampled without the repetition penalty. All speak the test split and are judged together; all listen to the
 recordings of the test split and to their own speech.
 
-Size small: see SIZES and docs/meld.md for its cost and for what it can tell. Size toy: a smoke run.
+Size small: see SIZES and docs/notebook/meld.md for its cost and for what it can tell. Size toy: a smoke run.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ so that voices differ in the encoder's first weights and in nothing else. All vo
 one evaluation judges them together.
 
 Size small: 400 steps of stage 1, 300 of stage 2, 120 of stage 3 and 2,400 of the voice, with warm-ups to
-match. With two seeds of the five arms that matter 14 hours of one core (docs/prosody.md).
+match. With two seeds of the five arms that matter 14 hours of one core (docs/notebook/prosody.md).
 Size toy: a smoke run.
 """
 

@@ -6,7 +6,7 @@ scales, the others at those that they are compared at; one evaluation judges all
 decode(Z_audio) and the recordings beside it. The rule of the verdict is in `verdict.py`, the test in
 `trial.py`, what the posterior bounds in `gate.py`, the probes in `probes.py`.
 
-What size small costs `--dry-run` prints; see docs/restyle.md. Size toy is a smoke run.
+What size small costs `--dry-run` prints; see docs/notebook/restyle.md. Size toy is a smoke run.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ class RunConfig(VocoderRun):
 def small() -> RunConfig:
     """3.6 M parameters, 7 MB in half precision.
 
-    Command: `intona train vocoder.source_filter --data TARGETS --out RUN`. Cost and figures: docs/vocoder.md.
+    Command: `intona train vocoder.source_filter --data TARGETS --out RUN`. Cost and figures:
+    docs/notebook/vocoder.md.
     """
     return RunConfig(
         loop=LoopConfig(steps=60_000, ema=0.999, log_every=50, validate_every=1000, save_every=1000),

@@ -85,7 +85,8 @@ class RunConfig(VocoderRun):
 def small() -> RunConfig:
     """8.0 M parameters, 16 MB in half precision.
 
-    Command: `intona train vocoder.vocos --data TARGETS --out RUN`. Cost and figures: docs/vocoder.md.
+    Command: `intona train vocoder.vocos --data TARGETS --out RUN`. Cost and figures:
+    docs/notebook/vocoder.md.
     """
     return RunConfig(
         loop=LoopConfig(steps=60_000, ema=0.999, log_every=50, validate_every=1000, save_every=1000),
