@@ -95,9 +95,9 @@ def escaped(text: str) -> str:
 
 
 def stages_page() -> str:
-    from intona.systems import STAGES
+    from intona import registry
 
-    sections = [stage_section(name, importlib.import_module(module).SIZES) for name, module in STAGES.items()]
+    sections = [stage_section(name, registry.get("stages", name).SIZES) for name in registry.names("stages")]
     return "\n\n".join(
         [
             "# Training stages",
