@@ -25,7 +25,7 @@ from intona.evaluation.html import Page, Section, figures, join, parts, tag, wri
 from intona.evaluation.html import cards as cards_module
 from intona.evaluation.html.transcript import align_words, marked
 from intona.evaluation.judges.wer import count_edits
-from intona.evaluation.records import Record, RecordFile, records_digest
+from intona.evaluation.records import RecordFile, ScoreRecord, records_digest
 from intona.evaluation.stats import Interval
 
 EVIL = '<script>alert("x")</script>'
@@ -89,7 +89,7 @@ def report_of(
             bad = utterance in gone
             value = 1.0 if bad else 0.1 * number + 0.01 * place
             records.append(
-                Record(
+                ScoreRecord(
                     system=name,
                     id=utterance,
                     speaker="",

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from intona.audio import Audio
+from intona.encoders import ge2e
+from intona.encoders.ge2e import GE2E
 from intona.errors import UserError
 from intona.evaluation import EvaluationConfig, Manifest, evaluate
 from intona.evaluation import judges as judges_module
@@ -77,12 +79,18 @@ def test_every_built_in_judge_has_a_name_and_a_class() -> None:
         assert judge.installed() or judge.install
 
 
-def test_settings_of_a_judge_are_its_arguments() -> None:
+def test_settings_of_a_judge_are_its_arguments(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GE2E, "__init__", lambda self: None)
+    monkeypatch.setattr(ge2e, "weights_path", lambda: Path("w"))
     inputs = Inputs(reference=True, settings={"mcd": {"sample_rate": 24_000}, "timing": {"speed": 2}})
     (mcd,) = build_judges(inputs, ("mcd",))
     assert isinstance(mcd, Judge) and mcd.describe()["mcd_rate"] == 24_000
     with pytest.raises(UserError, match=r'settings of the judge "timing".*speed'):
         build_judges(inputs, ("timing",))
+    for judge, more in (("speaker", {"prompts": folder("prompts")}), ("utmos", {})):
+        wrong = Inputs(settings={judge: {"modle": "x"}}, **more)
+        with pytest.raises(UserError, match=f'settings of the judge "{judge}": .*modle'):
+            build_judges(wrong, (judge,))
     with pytest.raises(UserError, match="beam"):
         build_judges(Inputs(recognizer="/nowhere", settings={"asr": {"beam": 2}}), ("asr",))
 

@@ -91,7 +91,7 @@ def loud(samples: np.ndarray) -> Audio:
 @pytest.mark.parametrize("name", NOISES)
 def test_noise_is_no_speech_whatever_is_made_up_for_it(name: str, transcript: str) -> None:
     why = no_speech(Listener(transcript), normalizer("ru"), loud(NOISES[name]), Row(id="a", text=TEXT))
-    assert why is not None and f'heard "{transcript}"' in why
+    assert why is not None and f'transcript "{transcript}"' in why
 
 
 def real_speech() -> list[tuple[str, Audio]]:
@@ -207,7 +207,7 @@ def test_noise_counts_as_a_failure_for_every_judge(tmp_path: Path) -> None:
     page = (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
     assert "1 no speech" in page
     records = (tmp_path / "report" / "records.jsonl").read_text(encoding="utf-8")
-    assert 's of speech, heard \\"Субтитры сделал Дима' in records
+    assert 's of speech, transcript \\"Субтитры сделал Дима' in records
 
 
 def test_another_recognizer_judges_all_anew(tmp_path: Path) -> None:

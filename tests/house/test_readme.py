@@ -68,7 +68,10 @@ def test_every_command_is_understood(line: str):
     elif verb == "synthesize-set":
         from intona.cli.synthesize_set import SynthesizeSet as Request
     elif verb == "evaluate":
+        from intona.cli.aliases import renamed
         from intona.cli.evaluate import Evaluate as Request
+
+        rest = renamed(rest)
     elif verb == "transcribe":
         from intona.cli.transcribe import Transcribe as Request
     elif verb == "models":

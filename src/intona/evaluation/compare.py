@@ -13,7 +13,7 @@ from intona.evaluation.finished import Finished, read_report
 from intona.evaluation.judges.base import Measure
 from intona.evaluation.markdown import difference_grid
 from intona.evaluation.plan import PLAN, Plan, read_plan
-from intona.evaluation.records import Record
+from intona.evaluation.records import ScoreRecord
 from intona.evaluation.report import Difference, adjust, columns_of, differences
 
 TITLES = {"normalizer": "the normalizer", "resampler": "the resampler"}
@@ -157,9 +157,9 @@ def _brief(value: Any) -> str:
 
 def _columns(
     opened: Sequence[_Opened], measures: Sequence[str]
-) -> tuple[dict[tuple[str, str], list[Record]], dict[str, str]]:
+) -> tuple[dict[tuple[str, str], list[ScoreRecord]], dict[str, str]]:
     """(system, measure) -> records in the order of the manifest; and system -> role."""
-    columns: dict[tuple[str, str], list[Record]] = {}
+    columns: dict[tuple[str, str], list[ScoreRecord]] = {}
     roles: dict[str, str] = {}
     ids = list(opened[0].finished.rows)
     names = _names([o.path for o in opened])
@@ -185,7 +185,7 @@ def report_measures(report: _Opened) -> list[str]:
     return [m.name for j in report.plan.active for m in j.measures]
 
 
-def _values(records: Sequence[Record]) -> list[tuple[Any, ...]]:
+def _values(records: Sequence[ScoreRecord]) -> list[tuple[Any, ...]]:
     return [(r.id, r.status, r.value, r.numerator, r.denominator) for r in records]
 
 

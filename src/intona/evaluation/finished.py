@@ -15,7 +15,7 @@ from intona.errors import UserError
 from intona.evaluation.judges.base import Measure
 from intona.evaluation.manifest import Row, read_manifest
 from intona.evaluation.plan import rename_hint
-from intona.evaluation.records import Record, read_records, records_digest
+from intona.evaluation.records import ScoreRecord, read_records, records_digest
 from intona.evaluation.report import Report, to_json
 from intona.evaluation.wavs import ENDINGS
 
@@ -39,8 +39,8 @@ class Finished:
     directory: Path
     report: Report
     rows: Mapping[str, Row]
-    listed: Sequence[Record]
-    records: Mapping[tuple[str, str], Mapping[str, Record]]
+    listed: Sequence[ScoreRecord]
+    records: Mapping[tuple[str, str], Mapping[str, ScoreRecord]]
 
     @cached_property
     def table(self) -> Mapping[str, Any]:
@@ -103,7 +103,7 @@ def read_report(directory: Path | str) -> Finished:
             where=directory,
             hint="run the same `intona evaluate` again",
         )
-    records: dict[tuple[str, str], dict[str, Record]] = {}
+    records: dict[tuple[str, str], dict[str, ScoreRecord]] = {}
     for record in listed:
         records.setdefault((record.system, record.id), {})[record.measure] = record
     return Finished(

@@ -17,7 +17,7 @@ from intona.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class ScoreRecord:
     """One value.
 
     Args:
@@ -49,7 +49,7 @@ def digest(value: Any) -> str:
 
 
 def check(value: dict[str, Any]) -> None:
-    """Raises ValueError if a field has another type than in `Record`, or is a number that is not finite."""
+    """Raises ValueError if a field is not of its type in `ScoreRecord`, or is a number that is not finite."""
     for name, field in value.items():
         if name in ("value", "numerator", "denominator"):
             least = 0.0 if name == "denominator" else -sys.float_info.max
@@ -64,7 +64,7 @@ def check(value: dict[str, Any]) -> None:
             raise ValueError(name)
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path) -> list[ScoreRecord]:
     """All complete records of a file; a last line cut off by a kill is ignored.
 
     Raises:
@@ -74,7 +74,7 @@ def read_records(path: Path) -> list[Record]:
         return []
     raw = path.read_bytes()
     whole = raw[: raw.rfind(b"\n") + 1]
-    names = {f.name for f in dataclasses.fields(Record)}
+    names = {f.name for f in dataclasses.fields(ScoreRecord)}
     records = []
     for number, line in enumerate(whole.decode("utf-8", errors="replace").split("\n")[:-1], start=1):
         try:
@@ -82,7 +82,7 @@ def read_records(path: Path) -> list[Record]:
             if set(value) != names:
                 raise ValueError
             check(value)
-            records.append(Record(**value))
+            records.append(ScoreRecord(**value))
         except (ValueError, TypeError, RecursionError):
             raise UserError(
                 "not a record of this version",
@@ -92,7 +92,7 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
-def records_digest(records: Iterable[Record]) -> str:
+def records_digest(records: Iterable[ScoreRecord]) -> str:
     """sha256 of the records as written to their file."""
     whole = hashlib.sha256()
     for record in records:
@@ -107,7 +107,7 @@ class RecordFile:
         self.path = path
         self._file: IO[str] | None = None
 
-    def append(self, records: Iterable[Record]) -> None:
+    def append(self, records: Iterable[ScoreRecord]) -> None:
         """All records of one utterance are written at once, so a kill never leaves half of them."""
         self.open()
         assert self._file is not None
@@ -138,7 +138,7 @@ class RecordFile:
             self._file.close()
             self._file = None
 
-    def replace(self, records: Iterable[Record]) -> None:
+    def replace(self, records: Iterable[ScoreRecord]) -> None:
         """Write exactly these records; the file is replaced as a whole or not at all."""
         self.close()
         write_whole(self.path, "".join(map(_line, records)))
@@ -159,5 +159,5 @@ def _lock(file: IO[bytes], path: Path) -> None:
         return
 
 
-def _line(record: Record) -> str:
+def _line(record: ScoreRecord) -> str:
     return json.dumps(dataclasses.asdict(record), ensure_ascii=False, allow_nan=False) + "\n"

@@ -12,7 +12,7 @@ from intona.errors import unknown
 from intona.evaluation.judges.base import Measure
 from intona.evaluation.manifest import Manifest
 from intona.evaluation.plan import Plan, Role
-from intona.evaluation.records import Record, records_digest
+from intona.evaluation.records import ScoreRecord, records_digest
 from intona.evaluation.shares import paired_shares, share_interval
 from intona.evaluation.stats import (
     Interval,
@@ -200,7 +200,7 @@ class Report:
         unknown("system", system, [r.name for r in self.rows])
 
 
-def build_report(manifest: Manifest, plan: Plan, records: Sequence[Record]) -> Report:
+def build_report(manifest: Manifest, plan: Plan, records: Sequence[ScoreRecord]) -> Report:
     """Figures of all systems. Each must have exactly one record per utterance and measure.
 
     Raises:
@@ -263,16 +263,16 @@ def build_report(manifest: Manifest, plan: Plan, records: Sequence[Record]) -> R
 
 
 def columns_of(
-    records: Sequence[Record], systems: Sequence[str], measures: Sequence[str], ids: Sequence[str]
-) -> dict[tuple[str, str], list[Record]]:
+    records: Sequence[ScoreRecord], systems: Sequence[str], measures: Sequence[str], ids: Sequence[str]
+) -> dict[tuple[str, str], list[ScoreRecord]]:
     """(system, measure) -> its records in the order of `ids`; ValueError unless each occurs once."""
-    by_place: dict[tuple[str, str], dict[str, Record]] = {}
+    by_place: dict[tuple[str, str], dict[str, ScoreRecord]] = {}
     for record in records:
         place = by_place.setdefault((record.system, record.measure), {})
         if record.id in place:
             raise ValueError(f"two records of {record.measure} for {record.system} {record.id}")
         place[record.id] = record
-    by_column: dict[tuple[str, str], list[Record]] = {}
+    by_column: dict[tuple[str, str], list[ScoreRecord]] = {}
     for system in systems:
         for name in measures:
             place = by_place.get((system, name), {})
@@ -282,15 +282,15 @@ def columns_of(
     return by_column
 
 
-def _sums(records: Sequence[Record], pooled: bool) -> tuple[list[float], list[float]]:
+def _sums(records: Sequence[ScoreRecord], pooled: bool) -> tuple[list[float], list[float]]:
     """Numerators and denominators."""
     num = [(r.numerator if pooled else r.value) or 0.0 for r in records]
     den = [(r.denominator if pooled else 1.0) or 1.0 for r in records]
     return num, den
 
 
-def _cell(measure: Measure, records: list[Record], resamples: int, seed: int) -> Cell:
-    def interval(some: Sequence[Record], kind: str) -> Interval | None:
+def _cell(measure: Measure, records: list[ScoreRecord], resamples: int, seed: int) -> Cell:
+    def interval(some: Sequence[ScoreRecord], kind: str) -> Interval | None:
         some = [r for r in some if r.value is not None]
         if not some:
             return None
@@ -335,7 +335,7 @@ def differences(
     systems: Sequence[str],
     against: str,
     measures: Sequence[Measure],
-    columns: Mapping[tuple[str, str], list[Record]],
+    columns: Mapping[tuple[str, str], list[ScoreRecord]],
     resamples: int,
     seed: int,
 ) -> list[Difference]:

@@ -35,10 +35,10 @@ from intona.evaluation.plan import (
     default_against,
     read_plan,
 )
-from intona.evaluation.records import Record, RecordFile, read_records
+from intona.evaluation.records import RecordFile, ScoreRecord, read_records
 from intona.evaluation.report import Report, build_report, to_json
 from intona.evaluation.wavs import file_digest, index_folder
-from intona.evaluation.work import Task, judge_units
+from intona.evaluation.work import JudgeTask, judge_units
 from intona.files import write_whole
 
 Progress = Callable[[int, int, str], None]
@@ -196,12 +196,12 @@ class _Work:
     files: dict[str, dict[str, Path]]  # label -> id -> file
     references: dict[str, Path]
 
-    def tasks(self) -> list[list[Task]]:
+    def tasks(self) -> list[list[JudgeTask]]:
         """Units of rows that are judged in place of one another, each with all systems and judges."""
         systems = [(s, self.files[s.label]) for s in self.plan.systems]
         return [
             [
-                Task(
+                JudgeTask(
                     judge=judge.name,
                     system=system.label,
                     row=row,
@@ -292,7 +292,9 @@ def _prepare(
     return _Work(plan=plan, manifest=manifest, judges=active, files=files, references=references)
 
 
-def _judge(work: _Work, path: Path, units: list[list[Task]], workers: int, progress: Progress | None) -> int:
+def _judge(
+    work: _Work, path: Path, units: list[list[JudgeTask]], workers: int, progress: Progress | None
+) -> int:
     """Judge what has no record yet; returns the number of records of the units."""
     known = _known(path.parent)
     sizes = {j.name: len(j.measures) for j in work.plan.active}
@@ -314,9 +316,9 @@ def _judge(work: _Work, path: Path, units: list[list[Task]], workers: int, progr
     return sum(sizes[t.judge] for unit in units for t in unit)
 
 
-def _known(out: Path) -> dict[str, dict[str, Record]]:
+def _known(out: Path) -> dict[str, dict[str, ScoreRecord]]:
     """key -> measure -> record, over all files of records."""
-    known: dict[str, dict[str, Record]] = {}
+    known: dict[str, dict[str, ScoreRecord]] = {}
     for path in sorted(out.glob("records*.jsonl")):
         for record in read_records(path):
             known.setdefault(record.key, {})[record.measure] = record
@@ -326,7 +328,7 @@ def _known(out: Path) -> dict[str, dict[str, Record]]:
 def _finish(out: Path, plan: Plan, manifest: Manifest) -> Report:
     """Write the records in the order of the plan and the table; neither if a record is missing."""
     known = _known(out)
-    records: list[Record] = []
+    records: list[ScoreRecord] = []
     missing: dict[str, int] = {}
     for system, row, judge in plan.places(manifest):
         scores = known.get(plan.key(judge, system, row), {})

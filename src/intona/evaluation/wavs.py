@@ -27,7 +27,7 @@ _STATUS: dict[str, Status] = {"s long": "too long", "NaN": "non-finite", "no sou
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class AudioFile:
     """One file of one system. `audio` is None unless `status` is "ok"; `sha256` is "" when missing."""
 
     status: Status
@@ -86,21 +86,21 @@ def index_folder(folder: Path | str, manifest: Manifest) -> tuple[dict[str, Path
     return by_id, extra
 
 
-def read_clip(path: Path | None, *, max_seconds: float = MAX_SECONDS) -> Clip:
+def read_clip(path: Path | None, *, max_seconds: float = MAX_SECONDS) -> AudioFile:
     """Read one file; bad audio is not an exception but a status."""
     if path is None:
-        return Clip(status="missing", audio=None, sha256="")
+        return AudioFile(status="missing", audio=None, sha256="")
     digest = file_digest(path)
     try:
         audio = read_audio(path, max_seconds=max_seconds)
     except UserError as e:
         status = _STATUS.get(next((words for words in _STATUS if words in e.what), ""), "unreadable")
-        return Clip(status=status, audio=None, sha256=digest, detail=e.what)
+        return AudioFile(status=status, audio=None, sha256=digest, detail=e.what)
     if audio.duration < MIN_SECONDS:
-        return Clip(status="empty", audio=None, sha256=digest, detail=f"{len(audio)} samples")
+        return AudioFile(status="empty", audio=None, sha256=digest, detail=f"{len(audio)} samples")
     if audio.peak < SILENT_PEAK:
-        return Clip(status="silent", audio=None, sha256=digest)
-    return Clip(status="ok", audio=audio, sha256=digest)
+        return AudioFile(status="silent", audio=None, sha256=digest)
+    return AudioFile(status="ok", audio=audio, sha256=digest)
 
 
 def bad_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:

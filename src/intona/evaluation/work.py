@@ -16,13 +16,13 @@ from intona.audio import Audio
 from intona.errors import UserError
 from intona.evaluation.judges.base import Judge, Score
 from intona.evaluation.manifest import Row
-from intona.evaluation.records import Record
-from intona.evaluation.wavs import Clip, read_clip
+from intona.evaluation.records import ScoreRecord
+from intona.evaluation.wavs import AudioFile, read_clip
 from intona.pool import pooled
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class JudgeTask:
     """One judge on one file. `settings` and `key` go into the records."""
 
     judge: str
@@ -34,12 +34,12 @@ class Task:
     key: str
 
 
-Unit = Sequence[Task]
+Unit = Sequence[JudgeTask]
 
 
 def judge_units(
     units: Sequence[Unit], judges: Mapping[str, Judge], *, workers: int = 0
-) -> Iterator[tuple[Task, list[Record]]]:
+) -> Iterator[tuple[JudgeTask, list[ScoreRecord]]]:
     """The records of each task, as they are computed.
 
     Args:
@@ -56,10 +56,10 @@ def judge_units(
         yield from results
 
 
-def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, list[Record]]]:
+def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[JudgeTask, list[ScoreRecord]]]:
     """All tasks of a unit; each file is read once, and checked once for speech."""
-    clips: dict[Path | None, Clip] = {}
-    checked: dict[tuple[Path | None, str], Clip] = {}
+    clips: dict[Path | None, AudioFile] = {}
+    checked: dict[tuple[Path | None, str], AudioFile] = {}
     listener = next((j for j in judges.values() if j.checks_speech), None)
     for task in unit:
         for path in (task.path, task.reference):
@@ -75,15 +75,15 @@ def judge_unit(unit: Unit, judges: Mapping[str, Judge]) -> Iterator[tuple[Task, 
         yield task, judge_one(judges[task.judge], task, checked[place], clips[task.reference].audio)
 
 
-def _clip_of_speech(clip: Clip, row: Row, listener: Judge | None) -> Clip:
+def _clip_of_speech(clip: AudioFile, row: Row, listener: Judge | None) -> AudioFile:
     """The clip, or a failed one if the judge that checks for speech reports that there is none."""
     if clip.audio is None or listener is None:
         return clip
     why = listener.unspoken(clip.audio, row)
-    return clip if why is None else Clip(status="no speech", audio=None, sha256=clip.sha256, detail=why)
+    return clip if why is None else AudioFile(status="no speech", audio=None, sha256=clip.sha256, detail=why)
 
 
-def judge_one(judge: Judge, task: Task, clip: Clip, reference: Audio | None) -> list[Record]:
+def judge_one(judge: Judge, task: JudgeTask, clip: AudioFile, reference: Audio | None) -> list[ScoreRecord]:
     status: str = clip.status
     if clip.audio is None:
         scores = judge.failed(task.row)
@@ -95,11 +95,11 @@ def judge_one(judge: Judge, task: Task, clip: Clip, reference: Audio | None) -> 
     return [_record(m.name, scores[m.name], task, status, clip.detail) for m in judge.measures]
 
 
-def _record(measure: str, score: Score, task: Task, status: str, why: str) -> Record:
+def _record(measure: str, score: Score, task: JudgeTask, status: str, why: str) -> ScoreRecord:
     detail: dict[str, Any] = dict(score.detail or {})
     if why:
         detail["why"] = why
-    return Record(
+    return ScoreRecord(
         system=task.system,
         id=task.row.id,
         speaker=task.row.speaker,
@@ -122,5 +122,5 @@ def _set_judges(judges: dict[str, Judge]) -> None:
     _judges.update(judges)
 
 
-def _work(unit: Unit) -> list[tuple[Task, list[Record]]]:
+def _work(unit: Unit) -> list[tuple[JudgeTask, list[ScoreRecord]]]:
     return list(judge_unit(unit, _judges))

@@ -141,7 +141,7 @@ def _voices(
     sounds: Mapping[str, _Sound],
     coding: sound.Coding,
     normalize: Callable[[str], str],
-) -> tuple[list[parts.Voice], int]:
+) -> tuple[list[parts.Rendering], int]:
     longest = max((s.audio.duration for s in sounds.values() if s.audio), default=0.0)
     f0 = {name: contour(s.audio) for name, s in sounds.items() if s.audio}
     hz = figures.f0_range(list(f0.values()))
@@ -167,7 +167,7 @@ def _voices(
         if hypothesis is not None:
             transcript = marked(normalize(finished.rows[utterance].text), normalize(hypothesis))
         voices.append(
-            parts.Voice(
+            parts.Rendering(
                 system=system,
                 audio=encoded,
                 picture=picture,

@@ -95,7 +95,7 @@ def grid(children: Iterable[Child], *, class_: str) -> Html:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Voice:
+class Rendering:
     """One system's rendering of an utterance; None for what does not exist.
 
     Args:
@@ -134,7 +134,7 @@ class Voice:
         return tag("div", *parts, class_="voice", style=f"--mark: var(--c{self.colour % 8})")
 
 
-def card(utterance: str, sentence: str, voices: Sequence[Voice], *, note: Child = None) -> Html:
+def card(utterance: str, sentence: str, voices: Sequence[Rendering], *, note: Child = None) -> Html:
     """One utterance: its text, and all systems side by side."""
     return tag(
         "article",

@@ -1,7 +1,7 @@
 """The judges by name. A judge is a class; `get` imports it when it is needed.
 
-`BUILT_IN` lists the judges of this package in the order of their columns. All of them run where the inputs
-allow it; any other judge runs only when it is named, so that installing a package changes no report.
+The judges of `DEFAULT`, in the order of their columns, run wherever the inputs allow it. Any other judge
+runs only if it is named, so that installing a package does not change reports.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ BUILT_IN = {
     "intonation": f"{HERE}.intonation:IntonationJudge",
     "mcd": f"{HERE}.mcd:McdJudge",
 }
+DEFAULT = tuple(BUILT_IN)
 _MISSING: dict[Need, tuple[str, str]] = {
     "reference": ("compares with recordings", "give the folder of recordings (--reference)"),
     "prompts": ("compares with prompts", "give the folder of prompts (--prompts)"),
@@ -61,17 +62,22 @@ def build_judges(inputs: Inputs, only: Collection[str] | None = None) -> list[Ju
         UserError: an unknown judge; a named one that these inputs do not allow; a model that was requested
             by name cannot be had; a prompt is missing.
     """
-    allowed = [name for name in BUILT_IN if all(inputs.has(n) for n in get(name).needs if n in _MISSING)]
-    chosen = dict.fromkeys(allowed if only is None or "default" in only else ())
-    chosen |= dict.fromkeys(name for name in only or () if name != "default")
-    for name in chosen:
-        for need in get(name).needs:
-            if need in _MISSING and not inputs.has(need):
-                what, hint = _MISSING[need]
-                raise UserError(f'the judge "{name}" {what}', hint=hint)
-    ordered = [name for name in BUILT_IN if name in chosen]
-    ordered += [name for name in chosen if name not in BUILT_IN]
-    return [_build(get(name), inputs) for name in ordered]
+    requested = ["default"] if only is None else list(only)
+    classes = {name: get(name) for name in requested if name != "default"}
+    for name, judge in classes.items():
+        if need := _missing(judge, inputs):
+            what, hint = _MISSING[need]
+            raise UserError(f'the judge "{name}" {what}', hint=hint)
+    if "default" in requested:
+        allowed = {name: get(name) for name in DEFAULT}
+        classes |= {name: judge for name, judge in allowed.items() if not _missing(judge, inputs)}
+    ordered = [name for name in DEFAULT if name in classes]
+    ordered += [name for name in classes if name not in DEFAULT]
+    return [_build(classes[name], inputs) for name in ordered]
+
+
+def _missing(judge: type[Judge], inputs: Inputs) -> Need | None:
+    return next((need for need in judge.needs if need in _MISSING and not inputs.has(need)), None)
 
 
 def _build(judge: type[Judge], inputs: Inputs) -> Judge | Unavailable:

@@ -31,7 +31,9 @@ class TranscriptJudge(Judge):
 
     @classmethod
     def build(cls, inputs: Inputs) -> Self | Unavailable:
-        return cls(shared_recognizer(inputs), normalizer(inputs.language))
+        # The settings of "asr" are those of the recognizer, which all these judges share.
+        settings = {} if cls.name == "asr" else inputs.settings.get(cls.name, {})
+        return cls.construct(settings, shared_recognizer(inputs), normalizer(inputs.language))
 
     def describe(self) -> dict[str, Any]:
         return {**self.transcribe.describe(), "normalizer": self.normalize.id}

@@ -137,12 +137,20 @@ class Judge(ABC, ReloadsInWorker):
         Raises:
             UserError: something that was requested by name cannot be had; an unknown setting.
         """
-        settings = inputs.settings.get(cls.name, {})
+        return cls.construct(inputs.settings.get(cls.name, {}))
+
+    @classmethod
+    def construct(cls, settings: Mapping[str, Any], *arguments: Any, **more: Any) -> Self:
+        """`cls(*arguments, **more, **settings)`.
+
+        Raises:
+            UserError: a setting that the constructor does not take.
+        """
         try:
-            inspect.signature(cls).bind(**settings)
+            inspect.signature(cls).bind(*arguments, **more, **settings)
         except TypeError as e:
             raise UserError(str(e), where=f'settings of the judge "{cls.name}"') from None
-        return cls(**settings)
+        return cls(*arguments, **more, **settings)
 
     @classmethod
     def unavailable(cls, reason: str = "not installed", hint: str = "") -> Unavailable:

@@ -81,7 +81,7 @@ class _Head(nn.Module):
         self.norm_input = nn.BatchNorm1d(width)
         self.transformer = _Transformer(width)
         self.norm_trans = nn.BatchNorm1d(WIDTH)
-        self.pool = _Pool()
+        self.pool = _AttentionPooling()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.transformer(_over_channels(self.norm_input, x))
@@ -112,7 +112,7 @@ class _Positions(nn.Module):
         self.register_buffer("pe", torch.zeros(1, FRAMES, WIDTH))
 
 
-class _Pool(nn.Module):
+class _AttentionPooling(nn.Module):
     """Attention pooling over time: (K, T, 200) -> (K, 1)."""
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ def contour(audio: Audio) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class AlignedPair:
     """An utterance and its recording, frame by frame.
 
     Args:
@@ -57,7 +57,7 @@ class Pair:
     reference_span: tuple[float, float]
 
 
-def pair(audio: Audio, reference: Audio) -> Pair:
+def pair(audio: Audio, reference: Audio) -> AlignedPair:
     """Align the parts between the edges of speech of both (`speech_span`). Cached for the next judge."""
     span, reference_span = speech_span(audio), speech_span(reference)
 
@@ -71,7 +71,7 @@ def pair(audio: Audio, reference: Audio) -> Pair:
 
     frames = _pairs(sound_key(audio, reference), compute)
     ours, theirs = frames if frames else (None, None)
-    return Pair(ours=ours, theirs=theirs, span=span, reference_span=reference_span)
+    return AlignedPair(ours=ours, theirs=theirs, span=span, reference_span=reference_span)
 
 
 def _frames(frames: np.ndarray, start: float) -> np.ndarray:

@@ -124,13 +124,13 @@ class SpeakerJudge(Judge):
     @classmethod
     def build(cls, inputs: Inputs) -> Self | Unavailable:
         assert inputs.prompts is not None  # the judge is built only where there are prompts
-        model = str(inputs.settings.get(cls.name, {}).get("model", GE2E_MODEL))
-        if model != GE2E_MODEL:
-            return cls(WavLm(model), inputs.prompts, rows=inputs.rows)
-        if ge2e.weights_path() is None:
+        settings = dict(inputs.settings.get(cls.name, {}))
+        model = str(settings.pop("model", GE2E_MODEL))
+        if model == GE2E_MODEL and ge2e.weights_path() is None:
             Prompts(inputs.prompts)
             return cls.unavailable()
-        return cls(GE2E(), inputs.prompts, rows=inputs.rows)
+        encoder = GE2E() if model == GE2E_MODEL else WavLm(model)
+        return cls.construct(settings, encoder, inputs.prompts, rows=inputs.rows)
 
     def describe(self) -> dict[str, Any]:
         prompts = {f"{name}_prompts_sha256": p.sha256 for name, p in self.prompts.items()}

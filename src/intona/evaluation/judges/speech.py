@@ -64,4 +64,4 @@ def no_speech(transcribe: Recognizer, normalize: Callable[[str], str], audio: Au
     edits = character_edits(text, normalize(transcript))
     if 2 * edits.errors <= edits.reference:
         return None
-    return f'{seconds:.2f} s of speech, heard "{transcript[:60]}"'
+    return f'{seconds:.2f} s of speech, transcript "{transcript[:60]}"'

@@ -54,8 +54,10 @@ class UtmosJudge(Judge):
 
     @classmethod
     def build(cls, inputs: Inputs) -> Self | Unavailable:
-        model = inputs.settings.get(cls.name, {}).get("model")
-        return cls.unavailable("no weights given") if model is None else cls(str(model))
+        settings = {"model": None, **inputs.settings.get(cls.name, {})}
+        if settings == {"model": None}:
+            return cls.unavailable("no weights given")
+        return cls.construct(settings)
 
     def describe(self) -> dict[str, Any]:
         return {

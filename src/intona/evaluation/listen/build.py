@@ -60,7 +60,7 @@ class Listening:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Item:
+class _Utterance:
     id: str
     text: str
     files: Mapping[str, Path]
@@ -213,7 +213,7 @@ def _items(
     folders: Mapping[str, tuple[Finished, Path]],
     systems: Sequence[str],
     test: Listening,
-) -> tuple[list[_Item], list[dict[str, str]]]:
+) -> tuple[list[_Utterance], list[dict[str, str]]]:
     """Utterances of which every system has audio, drawn by the seed; the others with the reason."""
     rows = sources[0].rows
     shared = [i for i in rows if all(s.rows.get(i) and s.rows[i].text == rows[i].text for s in sources)]
@@ -229,14 +229,14 @@ def _items(
             left_out.append({"id": utterance, "why": f"no usable audio of {bad}"})
             continue
         files = {s: audio[s][utterance] for s in systems}
-        items.append(_Item(id=utterance, text=rows[utterance].text, files=files))
+        items.append(_Utterance(id=utterance, text=rows[utterance].text, files=files))
     if not items:
         raise UserError("no utterance has audio of every system", hint="leave a system out with --systems")
     return items, left_out
 
 
 def _clips(
-    items: Sequence[_Item], systems: Sequence[str], progress: Callable[[int, int, str], None] | None
+    items: Sequence[_Utterance], systems: Sequence[str], progress: Callable[[int, int, str], None] | None
 ) -> tuple[dict[tuple[str, str], Audio], int]:
     """All clips at the highest sample rate among them, so that file headers do not reveal the systems."""
     clips: dict[tuple[str, str], Audio] = {}
@@ -256,7 +256,7 @@ def _blind(secret: str, *parts: str) -> str:
 
 
 def _trials(
-    items: Sequence[_Item],
+    items: Sequence[_Utterance],
     systems: Sequence[str],
     reference: str | None,
     names: Mapping[tuple[str, str], str],
