@@ -9,7 +9,6 @@ No weights are read. To print a page: `python scripts/docs_hook.py cli` (or `sta
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import json
 import os

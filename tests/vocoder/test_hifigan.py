@@ -124,7 +124,7 @@ def spoil(path: Path, **fields: object) -> None:
         ("features.json", {"f_max": 11025.0}, "fingerprint .* trained on f0ac3443515fd9d8"),
         ("features.json", {"f_mox": 1}, 'unknown key "f_mox"'),
         ("config.json", {"channels": 256}, "do not fit config.json"),
-        ("config.json", {"kind": "wavenet"}, "not a choice"),
+        ("config.json", {"kind": "wavenet"}, 'unknown vocoder "wavenet"'),
         ("config.json", {"features": "", "n_mels": 100}, "weights for 100 mels"),
         ("config.json", {"block_kernels": [2]}, "odd"),
     ],

@@ -167,7 +167,7 @@ def spoil(path: Path, **fields: object) -> None:
     ("file", "fields", "reason"),
     [
         ("features.json", {"f_max": 11025.0}, "fingerprint .* trained on f0ac3443515fd9d8"),
-        (NETWORK, {"kind": "hifigan"}, "not a choice"),
+        (NETWORK, {"kind": "wavenet"}, 'unknown vocoder "wavenet"'),
         (NETWORK, {"features": ""}, "none that is named"),
         (NETWORK, {"n_mels": 100}, "weights for 100 mels"),
         (NETWORK, {"trunk": {"width": 32}}, "do not fit the config"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import shutil
 import warnings
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from intona import checkpoint, cli, config, models, systems
+from intona import checkpoint, cli, config, models, registry, systems
 from intona.audio import Audio, read_audio
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
@@ -771,14 +770,14 @@ def test_a_prepared_corpus_gives_prompts_that_were_not_trained_on(spoken: Path) 
         assert taken != id and taken in test and prompt.text == prepared[taken].text
 
 
-@pytest.mark.parametrize("stage", sorted(systems.STAGES))
+@pytest.mark.parametrize("stage", registry.names("stages"))
 def test_the_help_of_a_stage_names_and_describes_its_presets(
     stage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", stage, "--help"]) == 0
     said = capsys.readouterr().out
     lines = [line.strip() for line in said[said.index(f"Sizes of {stage}") :].splitlines()]
-    for size in importlib.import_module(systems.STAGES[stage]).SIZES:
+    for size in registry.get("stages", stage).SIZES:
         described = [line for line in lines if line.startswith(f"{size}: ")]
         assert len(described) == 1 and "partial(" not in described[0] and len(described[0]) > 20
 
@@ -786,6 +785,6 @@ def test_the_help_of_a_stage_names_and_describes_its_presets(
 def test_the_help_of_train_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--help"]) == 0
     said = capsys.readouterr().out
-    sizes = {n for module in systems.STAGES.values() for n in importlib.import_module(module).SIZES}
+    sizes = {n for stage in registry.names("stages") for n in registry.get("stages", stage).SIZES}
     assert {"paper", "base", "large", "xl", "small", "toy"} <= sizes
     assert [n for n in sizes if n not in said] == []

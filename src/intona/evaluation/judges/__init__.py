@@ -6,29 +6,27 @@ runs only if it is named, so that installing a package does not change reports.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection
 
-from intona.errors import UserError, unknown
+from intona import registry
+from intona.errors import UserError
 from intona.evaluation.judges.base import Inputs, Judge, Need, Unavailable
 
-HERE = "intona.evaluation.judges"
-BUILT_IN = {
-    "asr": f"{HERE}.asr:AsrJudge",
-    "failures": f"{HERE}.failures:FailureJudge",
-    "speaker": f"{HERE}.speaker:SpeakerJudge",
-    "distillmos": f"{HERE}.distillmos:DistillMosJudge",
-    "dnsmos": f"{HERE}.dnsmos:DnsMosJudge",
-    "utmos": f"{HERE}.utmos:UtmosJudge",
-    "f0": f"{HERE}.f0:F0Judge",
-    "contour": f"{HERE}.intonation:ContourJudge",
-    "timing": f"{HERE}.timing:TimingJudge",
-    "against_reference": f"{HERE}.f0:ReferenceJudge",
-    "pitch_errors": f"{HERE}.pitch_errors:PitchErrorJudge",
-    "intonation": f"{HERE}.intonation:IntonationJudge",
-    "mcd": f"{HERE}.mcd:McdJudge",
-}
-DEFAULT = tuple(BUILT_IN)
+DEFAULT = (
+    "asr",
+    "failures",
+    "speaker",
+    "distillmos",
+    "dnsmos",
+    "utmos",
+    "f0",
+    "contour",
+    "timing",
+    "against_reference",
+    "pitch_errors",
+    "intonation",
+    "mcd",
+)
 _MISSING: dict[Need, tuple[str, str]] = {
     "reference": ("compares with recordings", "give the folder of recordings (--reference)"),
     "prompts": ("compares with prompts", "give the folder of prompts (--prompts)"),
@@ -36,8 +34,8 @@ _MISSING: dict[Need, tuple[str, str]] = {
 
 
 def names() -> tuple[str, ...]:
-    """All judges that can be named: the built-in ones in the order of their columns, then others."""
-    return tuple(BUILT_IN)
+    """All registered judges: those of `DEFAULT` in the order of their columns, then others."""
+    return (*DEFAULT, *(name for name in registry.names("judges") if name not in DEFAULT))
 
 
 def get(name: str) -> type[Judge]:
@@ -46,10 +44,7 @@ def get(name: str) -> type[Judge]:
     Raises:
         UserError: no judge has this name; suggests the nearest one.
     """
-    if name not in names():
-        unknown("judge", name, names())
-    module, _, attribute = BUILT_IN[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return registry.get("judges", name)
 
 
 def build_judges(inputs: Inputs, only: Collection[str] | None = None) -> list[Judge | Unavailable]:

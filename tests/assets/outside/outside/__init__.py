@@ -1,1 +1,1 @@
-"""Parts of every kind, written as another package would write them: against intona's public interfaces only."""
+"""Parts of every kind, written as another package would: against the public interfaces of intona only."""
