@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ def _expand(t: Tensor, like: Tensor) -> Tensor:
     return t.to(like).view(-1, *[1] * (like.dim() - 1))
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """z_t = alpha_t z_0 + sigma_t eps: all that targets and DDIM know of a process."""
 

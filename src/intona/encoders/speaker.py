@@ -12,10 +12,11 @@ import re
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import safetensors.numpy
+from jaxtyping import Float32
 from safetensors import SafetensorError
 
 from intona.audio import Audio, read_audio
@@ -27,25 +28,30 @@ from intona.progress import track
 FILE = "speaker-{}.safetensors"
 
 
+@runtime_checkable
 class SpeakerEncoder(Protocol):
-    """A recording in, a vector (dim,) of norm 1 out."""
+    """A recording in, a vector of norm 1 out."""
 
     name: str
 
     def describe(self) -> dict[str, Any]: ...
 
-    def embed(self, audio: Audio) -> np.ndarray: ...
+    def embed(self, audio: Audio) -> Float32[np.ndarray, " width"]: ...
 
 
 class SpeakerVectors:
     """A vector an utterance, and the rule of the other one.
 
     Args:
-        vectors: utterance id -> (S,). made_by: what made them (`SpeakerEncoder.describe`).
+        vectors: utterance id -> vector. made_by: what made them (`SpeakerEncoder.describe`).
     """
 
     def __init__(
-        self, prepared: Prepared, vectors: dict[str, np.ndarray], *, made_by: dict[str, Any] | None = None
+        self,
+        prepared: Prepared,
+        vectors: dict[str, Float32[np.ndarray, " width"]],
+        *,
+        made_by: dict[str, Any] | None = None,
     ) -> None:
         self.vectors, self.made_by = vectors, dict(made_by or {})
         self.dim = len(next(iter(vectors.values())))
@@ -56,7 +62,7 @@ class SpeakerVectors:
             if item.id in vectors:
                 self._peers[item.speaker, self._split[item.id]].append(item.id)
 
-    def other(self, item: Item, rng: np.random.Generator) -> np.ndarray:
+    def other(self, item: Item, rng: np.random.Generator) -> Float32[np.ndarray, " width"]:
         """The vector of another utterance of the same speaker, in its split or in train; zeros if none is."""
         for split in (self._split[item.id], "train"):
             peers = [i for i in self._peers.get((item.speaker, split), ()) if i != item.id]
@@ -64,7 +70,7 @@ class SpeakerVectors:
                 return self.vectors[peers[int(rng.integers(len(peers)))]]
         return np.zeros(self.dim, np.float32)
 
-    def mean(self, speaker: int, *, without: str | None = None) -> np.ndarray:
+    def mean(self, speaker: int, *, without: str | None = None) -> Float32[np.ndarray, " width"]:
         """Normalised mean over the speaker's training utterances, for synthesis; zeros if there is none."""
         own = [self.vectors[i] for i in self._peers.get((speaker, "train"), ()) if i != without]
         if not own:
