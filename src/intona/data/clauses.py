@@ -57,9 +57,7 @@ def clauses_of(item: Item, durations: np.ndarray) -> list[Item]:
 
 def cut(prepared: Prepared, items: Iterable[Item]) -> list[Item]:
     """The clauses of all aligned utterances among `items`; one of a single clause stays whole."""
-    return [
-        c for i in items if (d := prepared.durations(i)) is not None for c in clauses_of(i, d) or [i]
-    ]
+    return [c for i in items if (d := prepared.durations(i)) is not None for c in clauses_of(i, d) or [i]]
 
 
 def pauses(items: Sequence[Item], durations: Sequence[np.ndarray]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from intona.data.jobs import PrepareJob, PrepareResult
 from intona.data.prepared import MARK, SEALED
 from intona.errors import UserError
 from intona.files import STRAYS, write_whole
@@ -19,9 +20,6 @@ from intona.jsonl import read_jsonl, write_jsonl
 
 if os.name == "posix":
     import fcntl
-
-from intona.data.script import Job
-from intona.data.workers import Outcome
 
 JOURNAL, PART = "journal.jsonl", "mels.part.bin"
 REFUSED = "refused"
@@ -94,7 +92,7 @@ class Journal:
         if self._log and kind is not None:
             self._log.close()
 
-    def keep(self, job: Job, outcome: Outcome) -> None:
+    def keep(self, job: PrepareJob, outcome: PrepareResult) -> None:
         """Append one kept utterance: its mel first, so that a row never promises what is not there."""
         assert outcome.mel is not None and self._mels is not None
         self._mels.write(outcome.mel.tobytes())

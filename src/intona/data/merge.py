@@ -11,7 +11,7 @@ from typing import Any
 
 from intona.audio import require_same
 from intona.data.finish import finish
-from intona.data.prepared import MARK, SPLITS, PREPARE, Prepared, write_durations
+from intona.data.prepared import MARK, PREPARE, SPLITS, Prepared, write_durations
 from intona.data.report import Report
 from intona.data.script import file_name
 from intona.errors import UserError

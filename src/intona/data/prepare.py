@@ -13,62 +13,19 @@ import hashlib
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from intona.audio import MelSpec
-from intona.data.clean import CleanConfig
 from intona.data.corpora import BadLine, Record, read_corpus
 from intona.data.finish import finish
+from intona.data.jobs import PrepareConfig, PrepareJob, PrepareResult
 from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_dropped
 from intona.data.prepared import MARK, read_mark, write_durations
 from intona.data.report import Report
-from intona.data.script import LABELS_LEFT_OUT, Job, Script
+from intona.data.script import LABELS_LEFT_OUT, Script
 from intona.data.selection import of_kept, select
-from intona.data.workers import Outcome, progress, run_jobs
+from intona.data.workers import progress, run_jobs
 from intona.errors import UserError
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrepareConfig:
-    """How a corpus is prepared."""
-
-    language: str | None = None
-    """Language of the text ("ru", "en", any espeak code); needed where the layout does not say it."""
-    speaker: str | None = None
-    """Name for the speaker of a single-speaker corpus; by default the layout's or the folder's name."""
-    phonemes: Literal["frontend", "corpus"] = "frontend"
-    """Symbols from the text front-end, or the corpus's own phone labels (no espeak needed)."""
-    stress: Literal["auto", "marks", "silero", "none"] = "auto"
-    """Where the text front-end takes stress from."""
-    transcript: str | None = None
-    """The transcript file, where it stands outside the corpus folder."""
-    labels: str | None = None
-    """A folder of phone alignments, ID.lab or ID.TextGrid."""
-    dev: int | None = None
-    """Utterances for validation; by default a twentieth, at most 20. Dropped ones are not replaced."""
-    test: int | None = None
-    """Utterances never trained on; by default a tenth, at most 40. Dropped ones are not replaced."""
-    limit: int | None = None
-    """Take only so many records: of train the first of the transcript, of dev and test as many as a corpus of
-    that size has. An utterance is in the split that it has without a limit."""
-    max_characters: int = 1000
-    """Longer texts are dropped."""
-    min_phonemes_per_second: float = 2.0
-    """Slower recordings are dropped: their text is probably not theirs."""
-    max_phonemes_per_second: float = 35.0
-    """Faster recordings are dropped: their text is probably not theirs."""
-    max_dropped: float = 0.5
-    """Refuse to finish when a larger share of the corpus had to be dropped."""
-    allow_outside: bool = False
-    """Accept recordings outside the corpus folder (links, absolute paths)."""
-    workers: int | None = None
-    """Worker processes; by default one a core, 0 = in this process."""
-    clean: CleanConfig = field(default_factory=CleanConfig)
-    """Limits and levels of the recordings."""
-    spec: MelSpec = field(default_factory=MelSpec)
-    """The mel, HiFi-GAN's by default."""
 
 
 def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> Report:
@@ -173,9 +130,9 @@ def _identity(
     return {"layout": layout, "config": fields, "records": len(entries), "sha256": digest.hexdigest()}
 
 
-def _take(journal: Journal, outcome: Outcome, config: PrepareConfig) -> float:
+def _take(journal: Journal, outcome: PrepareResult, config: PrepareConfig) -> float:
     """Book one finished job; returns the seconds of audio it stood for."""
-    job: Job = outcome.job
+    job: PrepareJob = outcome.job
     if outcome.reason is None:
         rate = job.n_phones / outcome.seconds
         low, high = config.min_phonemes_per_second, config.max_phonemes_per_second
@@ -249,7 +206,7 @@ def _complete(
         speakers=speakers,
         splits=splits,
         dropped=dropped,
-        frontends=script.describe(journal),
+        frontends=script.describe({r["language"] for r in rows}),
         origin=identity,
         layout=layout,
         aligned=len(labels),

@@ -4,66 +4,44 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
-
-import numpy as np
 
 from intona.audio import MelSpec, encode_audio
 from intona.data.clean import CleanConfig, Rejected, clean
-from intona.data.labels import Label, frames, shift, symbols
-from intona.data.script import Job
+from intona.data.jobs import PrepareJob, PrepareResult
+from intona.data.labels import frames, shift, symbols
 from intona.errors import UserError
 from intona.files import write_whole
-from intona.progress import Lines
 from intona.pool import DeadWorker, default_workers, pooled
+from intona.progress import Lines
 
 IN_FLIGHT = 4  # jobs a worker: enough to keep it busy, few enough to keep mels out of memory
 SMALL = 48  # below this many jobs a pool costs more than it brings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a job. With a `reason` it was dropped, else all other fields are set."""
-
-    job: Job
-    reason: str | None = None
-    detail: str = ""
-    seconds: float = 0.0
-    mel: np.ndarray | None = None  # (T, n_mels) float16
-    labels: tuple[Label, ...] = ()
-    symbols: tuple[str, ...] = ()
-    durations: tuple[int, ...] = ()
-
-    @property
-    def n_frames(self) -> int:
-        return 0 if self.mel is None else len(self.mel)
-
-
-def work(job: Job, config: CleanConfig, spec: MelSpec) -> Outcome:
+def work(job: PrepareJob, config: CleanConfig, spec: MelSpec) -> PrepareResult:
     """Clean one recording and write its trimmed audio."""
     try:
         made = clean(job.audio, config, spec)
     except Rejected as e:
-        return Outcome(job=job, reason=e.reason, detail=e.detail)
+        return PrepareResult(job=job, reason=e.reason, detail=e.detail)
     labels = shift(job.labels, made.start, made.end)
     phones, durations = job.phonemes, ()
     if job.corpus_symbols:
         named = symbols(labels)
         phones = tuple(x.label for x in named)
         if not 0 < len(named) <= len(made.mel):
-            return Outcome(
+            return PrepareResult(
                 job=job, reason="bad labels", detail=f"{len(named)} labels, {len(made.mel)} frames"
             )
         frame_seconds = spec.hop_length / spec.sample_rate
         durations = tuple(int(d) for d in frames(named, len(made.mel), frame_seconds))
     if len(made.mel) == 0:
-        return Outcome(job=job, reason="too short", detail="less than one frame")
+        return PrepareResult(job=job, reason="too short", detail="less than one frame")
     # After a power cut the whole preparation is checked against its journal anyway.
     write_whole(job.target, encode_audio(made.audio, format="FLAC"), durable=False)
-    return Outcome(
+    return PrepareResult(
         job=job,
         seconds=made.audio.duration,
         mel=made.mel,
@@ -74,8 +52,8 @@ def work(job: Job, config: CleanConfig, spec: MelSpec) -> Outcome:
 
 
 def run_jobs(
-    jobs: Iterable[Job], config: CleanConfig, spec: MelSpec, workers: int | None
-) -> Iterator[Outcome]:
+    jobs: Iterable[PrepareJob], config: CleanConfig, spec: MelSpec, workers: int | None
+) -> Iterator[PrepareResult]:
     """Outcomes in the order of the jobs.
 
     Raises:
@@ -83,7 +61,7 @@ def run_jobs(
     """
     workers = default_workers() if workers is None else workers
     iterator = iter(jobs)
-    head: list[Job] = []
+    head: list[PrepareJob] = []
     for job in iterator:
         head.append(job)
         if len(head) >= SMALL:
@@ -108,7 +86,7 @@ def run_jobs(
         ) from None
 
 
-def progress(outcomes: Iterable[Outcome], *, total: int, done: int) -> Iterator[Outcome]:
+def progress(outcomes: Iterable[PrepareResult], *, total: int, done: int) -> Iterator[PrepareResult]:
     """The outcomes, with a bar on stderr when that is a terminal, else a line now and then."""
     if not sys.stderr.isatty():
         lines = Lines("prepare")
@@ -131,6 +109,7 @@ def progress(outcomes: Iterable[Outcome], *, total: int, done: int) -> Iterator[
         seconds = 0.0
         for outcome in outcomes:
             seconds += outcome.seconds
-            taken = bar.tasks[0].elapsed or 0.0
-            bar.update(task, advance=1, speed=f"{seconds / taken:.0f} x real time" if taken > 1 else "")
+            elapsed = bar.tasks[0].elapsed or 0.0
+            speed = f"{seconds / elapsed:.0f} x real time" if elapsed > 1 else ""
+            bar.update(task, advance=1, speed=speed)
             yield outcome
