@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
@@ -14,37 +13,37 @@ from intona.data.labels import frames, shift, symbols
 from intona.errors import UserError
 from intona.files import write_whole
 from intona.pool import DeadWorker, default_workers, pooled
-from intona.progress import Lines
+from intona.progress import ProgressMessages, bar_is_shown
 
-IN_FLIGHT = 4  # jobs a worker: enough to keep it busy, few enough to keep mels out of memory
-SMALL = 48  # below this many jobs a pool costs more than it brings
+IN_FLIGHT = 4  # jobs per worker: enough to keep it busy, few enough to limit the mels in memory
+SMALL = 48  # for fewer jobs a pool costs more than it saves
 
 
 def work(job: PrepareJob, config: CleanConfig, spec: MelSpec) -> PrepareResult:
     """Clean one recording and write its trimmed audio."""
     try:
-        made = clean(job.audio, config, spec)
+        cleaned = clean(job.audio, config, spec)
     except Rejected as e:
         return PrepareResult(job=job, reason=e.reason, detail=e.detail)
-    labels = shift(job.labels, made.start, made.end)
+    labels = shift(job.labels, cleaned.start, cleaned.end)
     phones, durations = job.phonemes, ()
     if job.corpus_symbols:
         named = symbols(labels)
         phones = tuple(x.label for x in named)
-        if not 0 < len(named) <= len(made.mel):
+        if not 0 < len(named) <= len(cleaned.mel):
             return PrepareResult(
-                job=job, reason="bad labels", detail=f"{len(named)} labels, {len(made.mel)} frames"
+                job=job, reason="bad labels", detail=f"{len(named)} labels, {len(cleaned.mel)} frames"
             )
         frame_seconds = spec.hop_length / spec.sample_rate
-        durations = tuple(int(d) for d in frames(named, len(made.mel), frame_seconds))
-    if len(made.mel) == 0:
+        durations = tuple(int(d) for d in frames(named, len(cleaned.mel), frame_seconds))
+    if len(cleaned.mel) == 0:
         return PrepareResult(job=job, reason="too short", detail="less than one frame")
     # After a power cut the whole preparation is checked against its journal anyway.
-    write_whole(job.target, encode_audio(made.audio, format="FLAC"), durable=False)
+    write_whole(job.target, encode_audio(cleaned.audio, format="FLAC"), durable=False)
     return PrepareResult(
         job=job,
-        seconds=made.audio.duration,
-        mel=made.mel,
+        seconds=cleaned.audio.duration,
+        mel=cleaned.mel,
         labels=tuple(labels),
         symbols=phones,
         durations=durations,
@@ -54,7 +53,7 @@ def work(job: PrepareJob, config: CleanConfig, spec: MelSpec) -> PrepareResult:
 def run_jobs(
     jobs: Iterable[PrepareJob], config: CleanConfig, spec: MelSpec, workers: int | None
 ) -> Iterator[PrepareResult]:
-    """Outcomes in the order of the jobs.
+    """Results in the order of the jobs.
 
     Raises:
         UserError: a worker died (out of memory, or a crash inside an audio library).
@@ -87,11 +86,11 @@ def run_jobs(
 
 
 def progress(outcomes: Iterable[PrepareResult], *, total: int, done: int) -> Iterator[PrepareResult]:
-    """The outcomes, with a bar on stderr when that is a terminal, else a line now and then."""
-    if not sys.stderr.isatty():
-        lines = Lines("prepare")
+    """The results, with a progress bar on a terminal, elsewhere with a message every half minute."""
+    if not bar_is_shown():
+        show = ProgressMessages("prepare")
         for number, outcome in enumerate(outcomes, done):
-            lines(number, total)
+            show(number, total)
             yield outcome
         return
     from rich.console import Console

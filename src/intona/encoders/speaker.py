@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -26,6 +26,7 @@ from intona.files import write_whole
 from intona.progress import track
 
 FILE = "speaker-{}.safetensors"
+logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -143,4 +144,4 @@ def _write(path: Path, prepared: Prepared, vectors: dict[str, np.ndarray], ident
     try:
         write_whole(path, content)
     except OSError:
-        print(f"speaker vectors not kept: {path.parent} cannot be written", file=sys.stderr)
+        logger.warning("speaker vectors not kept: %s cannot be written", path.parent)
