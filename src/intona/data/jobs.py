@@ -21,15 +21,15 @@ class PrepareConfig:
     """How a corpus is prepared."""
 
     language: str | None = None
-    """Language of the text ("ru", "en", any espeak code); needed where the layout does not say it."""
+    """Language of the text ("ru", "en", any espeak code); needed if the layout does not tell it."""
     speaker: str | None = None
     """Name for the speaker of a single-speaker corpus; by default the layout's or the folder's name."""
     phonemes: Literal["frontend", "corpus"] = "frontend"
-    """Symbols from the text front-end, or the corpus's own phone labels (no espeak needed)."""
+    """Symbols from the text front-end, or the phone labels of the corpus (no espeak needed)."""
     stress: Literal["auto", "marks", "silero", "none"] = "auto"
     """Where the text front-end takes stress from."""
     transcript: str | None = None
-    """The transcript file, where it stands outside the corpus folder."""
+    """The transcript file, if it is outside the corpus folder."""
     labels: str | None = None
     """A folder of phone alignments, ID.lab or ID.TextGrid."""
     dev: int | None = None
@@ -37,29 +37,29 @@ class PrepareConfig:
     test: int | None = None
     """Utterances never trained on; by default a tenth, at most 40. Dropped ones are not replaced."""
     limit: int | None = None
-    """Take only so many records: of train the first of the transcript, of dev and test as many as a corpus of
-    that size has. An utterance is in the split that it has without a limit."""
+    """Use only so many records: the first of train, and as many of dev and test as a corpus of this size has.
+    Each utterance stays in the split that it has without a limit."""
     max_characters: int = 1000
     """Longer texts are dropped."""
     min_phonemes_per_second: float = 2.0
-    """Slower recordings are dropped: their text is probably not theirs."""
+    """Slower recordings are dropped: their text is probably wrong."""
     max_phonemes_per_second: float = 35.0
-    """Faster recordings are dropped: their text is probably not theirs."""
+    """Faster recordings are dropped: their text is probably wrong."""
     max_dropped: float = 0.5
-    """Refuse to finish when a larger share of the corpus had to be dropped."""
+    """Stop with an error if a larger share of the corpus has to be dropped."""
     allow_outside: bool = False
     """Accept recordings outside the corpus folder (links, absolute paths)."""
     workers: int | None = None
-    """Worker processes; by default one a core, 0 = in this process."""
+    """Worker processes; by default one per core, 0 = in this process."""
     clean: CleanConfig = field(default_factory=CleanConfig)
     """Limits and levels of the recordings."""
     spec: MelSpec = field(default_factory=MelSpec)
-    """The mel, HiFi-GAN's by default."""
+    """The mel spectrogram; by default that of HiFi-GAN."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareJob:
-    """One utterance for a worker: where its recording is and goes, and what is known of its text."""
+    """One utterance for a worker: its recording, the file to write, and its text."""
 
     id: str
     audio: Path

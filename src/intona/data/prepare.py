@@ -1,8 +1,8 @@
-"""`prepare`: a corpus as published to a directory that training reads. Resumable after a kill.
+"""`prepare`: from a published corpus to a directory that training reads. Resumable after a kill.
 
-The parent reads the transcript and phonemizes in batches, workers clean the audio, results are taken in
-order: each mel is appended to `mels.part.bin`, then its row to `journal.jsonl`. After a kill both are cut
-back to the last whole row and the work goes on; the finished directory is the same, byte for byte.
+The parent reads the transcript and phonemizes in batches; workers clean the audio. Results come in order:
+each mel is appended to `mels.part.bin`, then its row to `journal.jsonl`. After a kill both are cut back to the
+last complete row and the work continues; the finished directory is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_drop
 from intona.data.prepared import MARK, read_mark, write_durations
 from intona.data.report import Report
 from intona.data.script import LABELS_LEFT_OUT, Script
-from intona.data.selection import of_kept, select
+from intona.data.selection import of_kept, select, stand_ins
 from intona.data.workers import progress, run_jobs
 from intona.errors import UserError
 
 
 def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> Report:
-    """Prepare a corpus. The same call again continues an interrupted one and returns a finished one's report.
+    """Prepare a corpus.
 
-    One that was refused at its end (nothing kept, too much dropped) is made anew, with what was fixed in the
-    meantime; where only `max_dropped` was raised it is finished. A finished one is made anew where it dropped
-    something and its table has changed since, or left labels out and these have changed, as long as nothing
-    was added to the directory.
+    The same call continues an interrupted preparation and returns the report of a finished one. A preparation
+    that was rejected at its end (nothing kept, too much dropped) starts again, as the corpus may have been
+    corrected; if only `max_dropped` was raised, it is finished. A finished preparation starts again if it
+    dropped something and its transcript has changed, or if it left out labels that have changed, as long as
+    nothing was added to the directory.
 
     Args:
         layout: a key of `intona.data.corpora.LAYOUTS`.
-        src: the corpus as published.
-        out: a new or empty directory, or one that this same preparation began.
+        src: the published corpus.
+        out: a new or empty directory, or one of the same preparation.
 
     Raises:
         UserError: unknown layout, no corpus there, nothing kept, more dropped than `max_dropped`, a directory
@@ -87,22 +88,22 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
 
 
 def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
-    """A transcript without one usable line is refused before anything is written.
+    """Reject a transcript without a usable line before anything is written.
 
     Raises:
-        UserError: says where the first bad line is, and why.
+        UserError: names the first bad line and its fault.
     """
     bad = [entry for entry in entries if isinstance(entry, BadLine)]
     if bad and len(bad) == len(entries):
         raise UserError(
             f"none of {len(bad)} lines can be used; {bad[0].id}: {bad[0].reason}, {bad[0].detail}",
             where=src,
-            hint="is it the right layout? docs/data.md says what each expects",
+            hint="is it the right layout? docs/data.md describes each",
         )
 
 
 def _is_repaired(out: Path, origin: Any, identity: dict[str, Any], entries: list[Record | BadLine]) -> bool:
-    """Whether a finished preparation with the same settings may lack what the corpus has by now."""
+    """Whether the corpus may have been corrected since it was prepared with the same settings."""
     report = Report.load(out)
     if origin != identity:
         lines = {key: identity[key] for key in ("records", "sha256")}
@@ -117,7 +118,7 @@ def _is_repaired(out: Path, origin: Any, identity: dict[str, Any], entries: list
 def _identity(
     layout: str, entries: list[Record | BadLine], src: Path, config: PrepareConfig
 ) -> dict[str, Any]:
-    """What makes two preparations the same one: the records and the settings, not where the corpus lies."""
+    """What makes two preparations equal: the records and the settings, but not the place of the corpus."""
     fields = dataclasses.asdict(config)
     for name in ("workers", "transcript", "labels", "max_dropped"):
         fields.pop(name)
@@ -131,14 +132,14 @@ def _identity(
 
 
 def _take(journal: Journal, outcome: PrepareResult, config: PrepareConfig) -> float:
-    """Book one finished job; returns the seconds of audio it stood for."""
+    """Record one finished job. Returns its seconds of audio, 0 if it was dropped."""
     job: PrepareJob = outcome.job
     if outcome.reason is None:
         rate = job.n_phones / outcome.seconds
         low, high = config.min_phonemes_per_second, config.max_phonemes_per_second
-        # One phone of grace: a spelled letter is one long phone.
+        # A tolerance of one phone: a spelled letter is one long phone.
         if job.n_phones + 1 < low * outcome.seconds or job.n_phones - 1 > high * outcome.seconds:
-            detail = f"{rate:.1f} phones a second, not in {low:g}..{high:g}"
+            detail = f"{rate:.1f} phones per second, not in {low:g}..{high:g}"
             outcome = dataclasses.replace(outcome, reason="text/duration", detail=detail)
         elif job.corpus_symbols and len(outcome.symbols) > outcome.n_frames:
             outcome = dataclasses.replace(outcome, reason="bad labels", detail="more labels than frames")
@@ -188,7 +189,7 @@ def _complete(
     rows = [{**r, "speaker": number[r["speaker"]]} for r in kept]
     for row in rows:
         del row["labels"], row["durations"]
-    splits = of_kept(splits, {r["id"] for r in rows})
+    whole, splits = splits, of_kept(splits, {r["id"] for r in rows})
     if not splits["train"]:
         journal.refuse()
         held = len(splits["dev"]) + len(splits["test"])
@@ -198,7 +199,7 @@ def _complete(
             hint="lower --dev, --test, or see rejected.jsonl there",
         )
     journal.finish_mels(labels)
-    taken = time.monotonic() - began
+    elapsed = time.monotonic() - began
     report = finish(
         out,
         rows,
@@ -210,9 +211,9 @@ def _complete(
         origin=identity,
         layout=layout,
         aligned=len(labels),
-        seconds_taken=round(taken, 2),
-        speed=round(cleaned / taken, 1) if taken > 0 else 0.0,
-        warnings=script.warnings,
+        elapsed_seconds=round(elapsed, 2),
+        speed=round(cleaned / elapsed, 1) if elapsed > 0 else 0.0,
+        warnings=script.warnings + stand_ins(whole, splits),
     )
     if durations:
         write_durations(out, durations, CORPUS_DURATIONS)

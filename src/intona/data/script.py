@@ -1,4 +1,4 @@
-"""The text side of `prepare`, in the parent process: ids, phonemes in batches, the files to be written."""
+"""The text side of `prepare`, in the parent process: ids, phonemes in batches, and names of files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Reject = Callable[[str, str, str], None]
 
 
 class Script:
-    """Turns records into jobs, with one front-end a language."""
+    """Turns records into jobs, with one front end per language."""
 
     def __init__(self, config: PrepareConfig, layout: str) -> None:
         self.config, self.layout = config, layout
@@ -32,7 +32,7 @@ class Script:
     def jobs(
         self, entries: Sequence[Record | BadLine], out: Path, *, done: Collection[str], reject: Reject
     ) -> Iterator[PrepareJob]:
-        """Jobs for the records not yet `done`, in order; unusable ones go to `reject` with a reason."""
+        """Jobs for the records that are not `done`, in order; unusable ones go to `reject` with a reason."""
         seen: set[str] = set()
         chunk: list[Record] = []
         for entry in entries:
@@ -40,7 +40,7 @@ class Script:
             first, bad = id not in seen, id != entry.id or not id or not id.isprintable()
             seen.add(id)
             if not first:
-                # A second key keeps the journal's rows unique; the person sees the id in the detail.
+                # A second key keeps the rows of the journal unique; the detail shows the id.
                 id = self._again(id, seen)
             if id in done:
                 continue
@@ -159,19 +159,19 @@ class Script:
 
             config = FrontendConfig(language=language, stress=self.config.stress)
             frontend = Frontend(config, inline=False)
-            frontend.describe()  # a missing backend is one error here, not one a text later
+            frontend.describe()  # a missing backend is one error here, not one per text later
             self._frontends[language] = frontend
         return self._frontends[language]
 
 
 def journal_id(id: str) -> str:
-    """An id as the journal has it: valid Unicode; a long one is cut to what no other's whole id can be."""
+    """The id in the journal: valid Unicode; a long one is cut and marked, so that it equals no other id."""
     safe = id.encode("utf-8", "backslashreplace").decode()
     return safe if len(safe) <= MAX_ID else f"{safe[:MAX_ID]}…"
 
 
 def _each(frontend: Any, texts: list[str]) -> list[Any]:
-    """Utterances in one batch; where that fails, one by one with the error in the place of the culprit."""
+    """The utterances of texts in one batch. If that fails, one by one, with errors in place of utterances."""
     try:
         return list(frontend(texts))
     except UserError as e:
