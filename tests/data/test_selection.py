@@ -96,11 +96,11 @@ def test_nothing_left_to_train_on_is_refused(wav: Callable[..., Path], tmp_path:
 
 
 def test_a_replaced_test_set_is_a_warning(wav: Callable[..., Path], tmp_path: Path) -> None:
-    src, ids = tmp_path / "src", ["a", "b", "c", "d", "e"]
+    src, ids = tmp_path / "src", [f"wavs/{c}" for c in "abcde"]
     (tested,) = split_ids(ids, None, None)["test"]
     for id in ids:
-        wav(src / "wavs" / f"{id}.wav", level=0.0 if id == tested else 0.2)
-    (src / "metadata.csv").write_text("".join(f"wavs/{id}.wav|{TEXT}|s\n" for id in ids), encoding="utf-8")
+        wav(src / f"{id}.wav", level=0.0 if id == tested else 0.2)
+    (src / "metadata.csv").write_text("".join(f"{id}.wav|{TEXT}|s\n" for id in ids), encoding="utf-8")
     report = prepare("csv", src, tmp_path / "out", PrepareConfig(language="ru", stress="none", workers=0))
     (moved,) = Prepared.open(tmp_path / "out").items("test")
     assert report.warnings == [f"all recordings of test were dropped; {moved.id} of train replaces them"]

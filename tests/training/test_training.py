@@ -235,7 +235,7 @@ def test_a_resumed_run_keeps_the_arithmetic_it_began_in(
         ({"loop.accumulate": "0"}, "accumulate is 0: at least 1"),
         ({"loop.save_every": "0"}, "save_every is 0: at least 1"),
         ({"loop.seed": "-1"}, "seed is -1: at least 0"),
-        ({"loop.ema": "1"}, "nothing is ever learnt"),
+        ({"loop.ema": "1"}, "nothing is learnt"),
         ({"optim.lr": "-1"}, "lr is -1"),
         ({"optim.clip": "0"}, "clip is 0"),
         ({"max_items": "0"}, "max_items is 0: at least 1"),
