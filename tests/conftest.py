@@ -1,4 +1,5 @@
-"""For all tests: threads that do not spin, no network, the same random examples, a mark on what trains."""
+"""For all tests: threads that do not spin, no network, the same random examples, a mark on what trains, and
+shapes of tensors that are checked."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
 
 # Before anything imports torch: beside a busy process two-thread torch is several times slower when it spins.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -19,6 +21,11 @@ if "PYTHONPATH" in os.environ:  # tests start processes in folders of their own
         map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep))
     )
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# Every call in these packages checks types and shapes against its annotations; set before they are imported.
+# An int passes where a float is expected, as everywhere in Python (PEP 484).
+_CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+install_import_hook(["intona.nn", "intona.diffusion", "intona.encoders"], _CHECKER)
 
 settings.register_profile(
     "intona",

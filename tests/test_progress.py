@@ -1,10 +1,11 @@
-"""Progress where nobody watches: a line now and then, none of quick work."""
+"""Progress without a terminal: a message every half minute, none of quick work."""
 
 from __future__ import annotations
 
 import pytest
 
-from intona.progress import Lines, track
+from intona import logs
+from intona.progress import ProgressMessages, track
 
 
 class Clock:
@@ -15,12 +16,13 @@ class Clock:
         return self.seconds
 
 
-def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_come_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    show = Lines("speaking", every=30, clock=clock)
-    for done in range(100, 601):  # 100 were there before; one a second
-        show(done, 600)
-        clock.seconds += 1
+    show = ProgressMessages("speaking", every=30, clock=clock)
+    with logs.on_stderr():
+        for done in range(100, 601):  # 100 were done before; one per second
+            show(done, 600)
+            clock.seconds += 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 16
     assert lines[0] == "speaking: 130 of 600, about 7.8 min left"
@@ -28,6 +30,7 @@ def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_quick_work_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(track("abc", "letters")) == ["a", "b", "c"]
-    assert list(track(iter("abc"), "letters", total=3)) == ["a", "b", "c"]
+    with logs.on_stderr():
+        assert list(track("abc", "letters")) == ["a", "b", "c"]
+        assert list(track(iter("abc"), "letters", total=3)) == ["a", "b", "c"]
     assert capsys.readouterr().err == ""

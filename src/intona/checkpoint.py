@@ -4,7 +4,7 @@
                          stats.json provenance.json state/ files.json
 
 A checkpoint is written under a hidden name, flushed, and renamed; only a renamed directory counts.
-`files.json` holds size and sha256 of every file: a truncated or changed one is refused by name.
+`files.json` holds size and sha256 of every file; a truncated or changed file is an error that names it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def save(run: Path, step: int, *, tensors: dict[str, dict[str, Tensor]], files: 
     """Write RUN/step-N atomically.
 
     Args:
-        run: run directory, made if missing.
-        step: updates done.
-        tensors: file name without ending -> state dict; "state/x" lands in the training state.
+        run: run directory, created if missing.
+        step: number of updates done.
+        tensors: file name without suffix -> state dict; "state/x" is part of the training state.
         files: JSON file name -> value.
 
     Raises:
-        UserError: the disk is full, read-only or forbids; what stood before is untouched.
+        UserError: the disk is full or cannot be written; an earlier checkpoint is untouched.
     """
     final = run / f"step-{step:08d}"
     temporary = run / f".step-{step:08d}.{os.getpid()}.tmp"
@@ -86,8 +86,8 @@ def steps(run: Path) -> list[int]:
     """Complete checkpoints of a run, oldest first."""
     if not run.is_dir():
         return []
-    found = [int(m[1]) for p in run.iterdir() if (m := _STEP.match(p.name)) and (p / INDEX).is_file()]
-    return sorted(found)
+    matches = (_STEP.match(p.name) for p in run.iterdir() if (p / INDEX).is_file())
+    return sorted(int(m[1]) for m in matches if m)
 
 
 def resolve(path: Path) -> Path:
@@ -99,24 +99,23 @@ def resolve(path: Path) -> Path:
     path = Path(path)
     if (path / "model.safetensors").is_file() or (path / "config.json").is_file():
         return path
-    found = steps(path)
-    if found:
-        return path / f"step-{found[-1]:08d}"
+    if saved := steps(path):
+        return path / f"step-{saved[-1]:08d}"
     if not path.exists():
         raise UserError("no such model directory", where=path, hint="`intona models` lists what is shipped")
     raise UserError("holds no checkpoint", where=path, hint="give a run directory of `intona train`")
 
 
 def step_of(path: Path) -> int | None:
-    """Updates done when a checkpoint was written, as its name says; None for a published model."""
-    found = _STEP.match(path.name)
-    return None if found is None else int(found[1])
+    """The number of updates in the name of a checkpoint; None for a published model."""
+    match = _STEP.match(path.name)
+    return None if match is None else int(match[1])
 
 
 def prune(run: Path, *, keep: int) -> None:
-    """Delete all but the newest `keep` checkpoints, and the leftovers of killed saves."""
+    """Delete all but the newest `keep` checkpoints, and leftovers of interrupted saves."""
     for step in steps(run)[:-keep]:
-        # Renamed first: a kill halfway through the deletion must not leave a directory that looks whole.
+        # Renamed first: an interrupted deletion must not leave a directory that looks complete.
         old = run / f"step-{step:08d}"
         gone = run / f".step-{step:08d}.old.tmp"
         shutil.rmtree(gone, ignore_errors=True)
@@ -128,7 +127,8 @@ def prune(run: Path, *, keep: int) -> None:
 def verify(checkpoint: Path, *, state: bool = True) -> None:
     """Check every file against files.json.
 
-    A published checkpoint may lack state/; all else must be there.
+    Args:
+        state: whether state/ must be there; a published checkpoint may lack it.
 
     Raises:
         UserError: names the first file that is missing, truncated or changed.
@@ -164,14 +164,14 @@ def verify(checkpoint: Path, *, state: bool = True) -> None:
 def publish(
     run: Path, out: Path, *, card: dict[str, Any], files: Sequence[Path] = (), without: str = ""
 ) -> Path:
-    """A checkpoint as a model to ship: the averaged weights in half precision, no training state, a card.
+    """Turn a checkpoint into a model to share: averaged weights in half precision, a card, no training state.
 
     Args:
         run: run or checkpoint directory, or RUN/best.
-        out: a new directory, or one published before (replaced).
-        card: name, kind, language, trained_on, licence, figures …: written as card.json.
-        files: to be copied beside it.
-        without: prefix of the tensors that only training needs ("" = there are none).
+        out: a new directory, or a published model to replace.
+        card: name, kind, language, trained_on, licence, figures …; written as card.json.
+        files: files to copy into the directory.
+        without: prefix of the tensors that only training needs ("" = none).
     """
     source = resolve(run)
     verify(source)
@@ -196,7 +196,7 @@ def publish(
         os.rename(temporary, out)
     except OSError as e:
         raise UserError(
-            f"not published ({e.strerror or e})", where=out, hint="what stood there stands"
+            f"not published ({e.strerror or e})", where=out, hint="the files there are unchanged"
         ) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -207,7 +207,7 @@ def publish(
 
 
 def write_index(directory: Path, names: list[str]) -> None:
-    """files.json over the named files."""
+    """Write files.json for the named files."""
     index = {
         n: {"bytes": (directory / n).stat().st_size, "sha256": sha256(directory / n)} for n in sorted(names)
     }
@@ -215,7 +215,7 @@ def write_index(directory: Path, names: list[str]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """A safetensors file, or a UserError that names it."""
+    """Read a safetensors file. Raises UserError if it cannot be read."""
     try:
         return safetensors.torch.load_file(path)
     except FileNotFoundError:
@@ -225,7 +225,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def weights_file(path: Path) -> Path:
-    """The averaged weights of a checkpoint directory; a published model ships no others."""
+    """The file of the averaged weights of a checkpoint directory; a published model has no others."""
     file = path / "ema.safetensors"
     return file if file.is_file() else path / "model.safetensors"
 
@@ -234,7 +234,7 @@ def weights(path: Path, prefix: str = "") -> dict[str, Tensor]:
     """The averaged weights of a checkpoint directory, as float32.
 
     Args:
-        prefix: only the tensors under it, by their names without it.
+        prefix: only tensors whose names start with it; it is removed from the names.
     """
     state = read_tensors(weights_file(path))
     return {
@@ -245,7 +245,7 @@ def weights(path: Path, prefix: str = "") -> dict[str, Tensor]:
 
 
 def weights_of(source: Path) -> tuple[Path, dict[str, Tensor]]:
-    """The averaged weights of a run, checkpoint or published model, once its files are found whole.
+    """The averaged weights of a run, checkpoint or published model, after its files are verified.
 
     Returns:
         the checkpoint directory, and its float32 tensors by name.
@@ -256,16 +256,16 @@ def weights_of(source: Path) -> tuple[Path, dict[str, Tensor]]:
 
 
 def identity_of(source: Path) -> str:
-    """What the config of a run records of its start: directory name and a hash of the weights."""
+    """The directory name and a hash of the weights, which the config of a run records about its start."""
     path = resolve(source)
     return f"{path.name}:{sha256(weights_file(path))[:16]}"
 
 
 def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Path) -> None:
-    """Strict load; keys or shapes that differ are named."""
-    own = module.state_dict()
-    missing, extra = own.keys() - state.keys(), state.keys() - own.keys()
-    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    """Load a state dict strictly. Raises UserError, naming the first key that is missing or does not fit."""
+    current = module.state_dict()
+    missing, extra = current.keys() - state.keys(), state.keys() - current.keys()
+    shapes = [k for k in current.keys() & state.keys() if current[k].shape != state[k].shape]
     if missing or extra or shapes:
         first = sorted(missing or extra or shapes)[0]
         kind = "missing" if missing else "unexpected" if extra else "of another shape"
@@ -276,5 +276,5 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Pa
             hint="use the config it was trained with",
         )
     with torch.no_grad():
-        for k, v in own.items():
+        for k, v in current.items():
             v.copy_(state[k])

@@ -1,7 +1,7 @@
 """Typed configs: frozen dataclasses, strict load and save, dotted overrides.
 
-A config is a frozen keyword-only dataclass beside the class it builds. `load` refuses an unknown
-key, a wrong type and a non-finite number, and names the field and the nearest known one.
+A config is a frozen keyword-only dataclass beside the class it builds. `load` rejects unknown keys, wrong
+types and non-finite numbers; the error names the field and the nearest known one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from intona.files import write_whole
 C = TypeVar("C")
 MAX_CONFIG_BYTES = 1 << 20
 KIND = "kind"
-STACKS, MAX_STACK = ("layers", "depth", "blocks"), 1000  # a million of them would be built for hours
-_FRACTION = re.compile(r"[+-]?(\d+\.|\.\d+)")  # as people write it and JSON does not
+STACKS, MAX_STACK = ("layers", "depth", "blocks"), 1000  # building a million layers would take hours
+_FRACTION = re.compile(r"[+-]?(\d+\.|\.\d+)")  # "1." or ".5": common, but not valid JSON
 
 
 class Part:
@@ -57,10 +57,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_text(path: Path | str, max_bytes: int) -> str:
-    r"""The text of a UTF-8 file, its lines ended by "\n" alone; `splitlines` would cut at U+2028 too.
+    r"""The text of a UTF-8 file with "\n" as the only line end.
+
+    Split it at "\n": `splitlines` would also split at U+2028.
 
     Raises:
-        UserError: a pipe or a device (never waited for), too large, unreadable, or not UTF-8.
+        UserError: a pipe or a device (reading could block), too large, unreadable, or not UTF-8.
     """
     path = Path(path)
     try:
@@ -92,7 +94,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for k, v in pairs:
         if k in out:
-            raise ValueError(f'key "{k}" twice')
+            raise ValueError(f'key "{k}" is there twice')
         out[k] = v
     return out
 
@@ -103,7 +105,7 @@ def _no_constant(name: str) -> Any:
 
 def _finite(digits: str) -> float:
     if not math.isfinite(value := float(digits)):
-        raise ValueError(f"{digits} is more than a number can be")
+        raise ValueError(f"{digits} is too large for a number")
     return value
 
 
@@ -117,12 +119,12 @@ def load(cls: type[C], path: Path) -> C:
 
 
 def from_dict(cls: type[C], value: Any, *, where: str = "config") -> C:
-    """Build `cls` from plain JSON types, strictly."""
+    """Build `cls` from plain JSON types; errors as in `load`."""
     return _coerce(cls, value, where)
 
 
 def override(config: C, assignments: Mapping[str, str], *, where: str = "command line") -> C:
-    """`{"optim.lr": "1e-4"}` applied to a config; values are read as JSON, else as text."""
+    """Apply assignments such as `{"optim.lr": "1e-4"}`; values are read as JSON, or else as text."""
     tree = to_dict(config)
     # Kinds first: a part of another kind has other fields.
     for dotted, text in sorted(assignments.items(), key=lambda a: a[0].rpartition(".")[2] != KIND):
@@ -153,15 +155,15 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
 
 
 def at_least(config: Any, **bounds: float) -> None:
-    """`within`, with no upper bound."""
+    """`within`, without upper bounds."""
     within(config, **{name: (bound, math.inf) for name, bound in bounds.items()})
 
 
 def within(config: Any, **bounds: tuple[float, float]) -> None:
-    """For `__post_init__`: fields that are a number, not None, and outside their bounds are refused.
+    """Check numeric fields in `__post_init__`; None passes.
 
     Raises:
-        ValueError: names the field, what it is and the bound.
+        ValueError: a value is outside its bounds; names the field, the value and the bound.
     """
     for name, (low, high) in bounds.items():
         value = getattr(config, name)
@@ -230,12 +232,12 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
                 and f.default_factory is dataclasses.MISSING
             ):
                 raise UserError(f'missing key "{name}"', where=where)
-        made = {k: _coerce(hints[k], v, f"{where}: {k}") for k, v in value.items()}
-        for name, v in made.items():
+        values = {k: _coerce(hints[k], v, f"{where}: {k}") for k, v in value.items()}
+        for name, v in values.items():
             if name.rpartition("_")[2] in STACKS and isinstance(v, int) and v > MAX_STACK:
                 raise UserError(f"{v} is more than {MAX_STACK} {name}", where=where)
         try:
-            return kind(**made)  # type: ignore[operator]
+            return kind(**values)  # type: ignore[operator]
         except (ValueError, ArithmeticError) as e:
             raise UserError(str(e), where=where) from None
     origin, args = typing.get_origin(kind), typing.get_args(kind)
@@ -289,9 +291,9 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
 
 
 def _of_kind(options: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
-    """Of several dataclasses the one whose `kind` the value names: its errors are the ones to report.
+    """Of several dataclasses, the one with the `kind` of the value, so that only its errors are reported.
 
-    One class without `kind` is the one meant where the value names none.
+    A value without `kind` means the class without `kind`.
     """
     classes = [o for o in options if dataclasses.is_dataclass(o)]
     if len(classes) < 2 or not isinstance(value, dict):

@@ -36,16 +36,16 @@ LEAST_DISK = 2e9  # bytes: a small run with its prepared data and checkpoints
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the table: `optional` is absent but not needed to speak."""
+    """One line of the table; an "optional" part is missing but not needed for speech."""
 
     part: str
     state: State
-    found: str
+    detail: str
     hint: str = ""
 
 
 def examine() -> list[Finding]:
-    """Look at everything; never raises, for a broken part is a finding."""
+    """Check everything. Never raises: a broken part is a finding."""
     checks: list[Callable[[], list[Finding]]] = [
         _python, _core, _torch, _espeak, _stress, _vocoder, _voices, _extras, _whisper, _disk
     ]  # fmt: skip
@@ -56,7 +56,7 @@ def examine() -> list[Finding]:
         except Exception as e:
             name = check.__name__.strip("_")
             findings.append(
-                Finding(part=name, state="missing", found=f"{type(e).__name__}: {e}", hint="reinstall it")
+                Finding(part=name, state="missing", detail=f"{type(e).__name__}: {e}", hint="reinstall it")
             )
     return findings
 
@@ -74,7 +74,10 @@ def _python() -> list[Finding]:
     where = f"{version} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return [
         Finding(
-            part="python", state="ok" if ok else "missing", found=where, hint="" if ok else "use Python 3.11+"
+            part="python",
+            state="ok" if ok else "missing",
+            detail=where,
+            hint="" if ok else "use Python 3.11+",
         )
     ]
 
@@ -92,7 +95,7 @@ def _core() -> list[Finding]:
             "ru-normalizr",
             "pymorphy3",
         ),
-        *("razdel", "tokenizers", "rich"),
+        *("razdel", "tokenizers", "rich", "jaxtyping"),
     )
     absent = [n for n in names if not _importable(n.replace("-", "_"))]
     if absent:
@@ -100,17 +103,17 @@ def _core() -> list[Finding]:
             Finding(
                 part="core",
                 state="missing",
-                found=f"no {', '.join(absent)}",
+                detail=f"no {', '.join(absent)}",
                 hint=f"pip install {' '.join(absent)}",
             )
         ]
-    return [Finding(part="core", state="ok", found=", ".join(f"{n} {_version(n)}" for n in names[:4]))]
+    return [Finding(part="core", state="ok", detail=", ".join(f"{n} {_version(n)}" for n in names[:4]))]
 
 
 def _torch() -> list[Finding]:
     if not _importable("torch"):
         return [
-            Finding(part="torch", state="missing", found="not installed", hint="pip install torch==2.13.0")
+            Finding(part="torch", state="missing", detail="not installed", hint="pip install torch==2.13.0")
         ]
     import torch
 
@@ -119,26 +122,28 @@ def _torch() -> list[Finding]:
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
     speed = "bf16 is faster" if bf16_wins() else "fp32 is faster than bf16"
     policy = os.environ.get("OMP_WAIT_POLICY", "active")
-    found = f"{torch.__version__}, {device}, {torch.get_num_threads()} threads ({policy} waiting), {speed}"
-    return [Finding(part="torch", state="ok", found=found)]
+    detail = f"{torch.__version__}, {device}, {torch.get_num_threads()} threads ({policy} waiting), {speed}"
+    return [Finding(part="torch", state="ok", detail=detail)]
 
 
 def _espeak() -> list[Finding]:
     library = ctypes.util.find_library("espeak-ng")
     if library:
-        return [Finding(part="espeak-ng", state="ok", found=library)]
+        return [Finding(part="espeak-ng", state="ok", detail=library)]
     if _importable("espeakng_loader"):
-        return [Finding(part="espeak-ng", state="ok", found=f"espeakng_loader {_version('espeakng-loader')}")]
+        return [
+            Finding(part="espeak-ng", state="ok", detail=f"espeakng_loader {_version('espeakng-loader')}")
+        ]
     command = "brew install espeak-ng" if sys.platform == "darwin" else "sudo apt-get install espeak-ng"
     hint = f"{command}, or pip install espeakng-loader"
-    return [Finding(part="espeak-ng", state="missing", found="no library (text to phonemes)", hint=hint)]
+    return [Finding(part="espeak-ng", state="missing", detail="no library (text to phonemes)", hint=hint)]
 
 
 def _stress() -> list[Finding]:
     if _importable("silero_stress"):
-        return [Finding(part="silero-stress", state="ok", found=_version("silero-stress"))]
-    found = "not installed: Russian stress from marks in the text, else a guess"
-    return [Finding(part="silero-stress", state="optional", found=found, hint="pip install silero-stress")]
+        return [Finding(part="silero-stress", state="ok", detail=_version("silero-stress"))]
+    detail = "not installed: Russian stress from marks in the text, else a guess"
+    return [Finding(part="silero-stress", state="optional", detail=detail, hint="pip install silero-stress")]
 
 
 def _vocoder() -> list[Finding]:
@@ -149,15 +154,15 @@ def _vocoder() -> list[Finding]:
             Finding(
                 part="vocoder",
                 state="ok",
-                found=", ".join(f"{c.name} ({c.megabytes:.0f} MB)" for c in weights),
+                detail=", ".join(f"{c.name} ({c.megabytes:.0f} MB)" for c in weights),
             )
         ]
-    hint = "take the whole repository or the whole wheel: models/ holds it"
-    return [Finding(part="vocoder", state="missing", found="no weights", hint=hint)]
+    hint = "use the whole repository or the whole wheel: they contain models/"
+    return [Finding(part="vocoder", state="missing", detail="no weights", hint=hint)]
 
 
 def _bare(name: str) -> models.Card | None:
-    """A shipped folder without a card of its own."""
+    """A shipped folder of weights without a card."""
     for folder in models.folders():
         if any((folder / name).glob("*.safetensors")):
             return models.Card(name=name, path=folder / name, kind="vocoder")
@@ -167,9 +172,9 @@ def _bare(name: str) -> models.Card | None:
 def _voices() -> list[Finding]:
     voices = models.shipped("voice")
     if voices:
-        return [Finding(part="voices", state="ok", found=", ".join(c.name for c in voices))]
+        return [Finding(part="voices", state="ok", detail=", ".join(c.name for c in voices))]
     hint = "train one: intona train prosody.gradtts --data DIR --out RUN"
-    return [Finding(part="voices", state="missing", found="none is shipped here", hint=hint)]
+    return [Finding(part="voices", state="missing", detail="none is shipped here", hint=hint)]
 
 
 def _extras() -> list[Finding]:
@@ -179,19 +184,19 @@ def _extras() -> list[Finding]:
         if absent:
             hint = f"pip install 'intona[{extra}]'  (in a checkout: pip install -e '.[{extra}]')"
             findings.append(
-                Finding(part=f"extra: {extra}", state="optional", found=f"no {', '.join(absent)}", hint=hint)
+                Finding(part=f"extra: {extra}", state="optional", detail=f"no {', '.join(absent)}", hint=hint)
             )
         else:
             versions = ", ".join(f"{name} {_version(name)}" for name in packages)
-            findings.append(Finding(part=f"extra: {extra}", state="ok", found=versions))
+            findings.append(Finding(part=f"extra: {extra}", state="ok", detail=versions))
     return findings
 
 
 def _whisper() -> list[Finding]:
     if whisper_ready():
-        return [Finding(part="whisper-base", state="ok", found="weights installed")]
-    found = "no weights installed (transcripts and word error rates)"
-    return [Finding(part="whisper-base", state="optional", found=found, hint="make offline")]
+        return [Finding(part="whisper-base", state="ok", detail="weights installed")]
+    detail = "no weights installed (transcripts and word error rates)"
+    return [Finding(part="whisper-base", state="optional", detail=detail, hint="make offline")]
 
 
 def _disk() -> list[Finding]:
@@ -201,11 +206,11 @@ def _disk() -> list[Finding]:
             Finding(
                 part="disk",
                 state="optional",
-                found=f"{free / 1e9:.1f} GB free here",
+                detail=f"{free / 1e9:.1f} GB free here",
                 hint="free some: runs need 2 GB",
             )
         ]
-    return [Finding(part="disk", state="ok", found=f"{free / 1e9:.0f} GB free here")]
+    return [Finding(part="disk", state="ok", detail=f"{free / 1e9:.0f} GB free here")]
 
 
 def _importable(module: str) -> bool:

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-SIMILAR = 0.6  # least similarity of a suggestion
-LISTED = 30  # names at most where none is close
-SHORTEST_START = 3  # letters of a name that is completed: "synth" -> "synthesize-set"
+SIMILAR = 0.6  # minimum similarity of a suggestion
+LISTED = 30  # maximum number of names that are listed when none is similar
+SHORTEST_START = 3  # minimum length of the start of a name: "synth" -> "synthesize-set"
 
 
 class UserError(Exception):
-    """A mistake that the person at the keyboard can hint. The CLI prints it as one line and exits 1.
+    """An error that the user can fix. The command line prints it as one line and exits with code 1.
 
     Args:
         what: what is wrong, in the user's words ("the file holds no audio").
-        where: the file, field or line it was found at.
+        where: the file, field or line of the error.
         hint: what to type or change.
     """
 
@@ -27,17 +27,17 @@ class UserError(Exception):
         parts = [f"{where}: {what}" if where is not None else what]
         if hint:
             parts.append(hint)
-        # One line, whatever the pieces held: an error must survive `grep` and a log collector.
+        # Always one line, so that `grep` and log collectors keep it together.
         super().__init__(" ".join("; ".join(parts).split()))
 
 
 class Unspeakable(UserError):
-    """A text that cannot be spoken, whatever else is asked for: the other lines of a book still can be."""
+    """A text that cannot be spoken with any options; other lines of the same input may be fine."""
 
 
 @contextmanager
 def warnings_from(where: str) -> Iterator[None]:
-    """Warnings raised inside name the place they are about, and none is left out as a repetition."""
+    """Add `where` to warnings inside the block, and show repeated warnings too."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         show = warnings.showwarning
@@ -50,11 +50,11 @@ def warnings_from(where: str) -> Iterator[None]:
 
 
 def nearest(name: str, options: Iterable[str], *, cutoff: float = SIMILAR) -> str:
-    """`did you mean "x"?`, or the list of options when nothing is close.
+    """`did you mean "x"?`, or the list of options if none is similar.
 
     Args:
-        cutoff: the least similarity (`difflib`, 0 to 1) of what is suggested. Of two names with two letters
-            that share one it is 0.5, which is no misspelling.
+        cutoff: minimum similarity (`difflib`, 0 to 1) of a suggestion. Two names of two letters that share
+            one letter have 0.5, and neither is a misspelling of the other.
     """
     choices = sorted(options)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=cutoff)
@@ -67,5 +67,5 @@ def nearest(name: str, options: Iterable[str], *, cutoff: float = SIMILAR) -> st
 
 
 def unknown(kind: str, name: str, options: Iterable[str], *, where: object = None) -> NoReturn:
-    """Refuse an unknown name and offer the nearest known one."""
+    """Raise a UserError about an unknown name that suggests the nearest known one."""
     raise UserError(f'unknown {kind} "{name}"', where=where, hint=nearest(name, options))

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-STRAYS = ".intona-*"  # what a process that was killed leaves behind
+STRAYS = ".intona-*"  # leftovers of a killed process
 
 
 @contextlib.contextmanager
 def whole(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
-    """A new, empty file beside `path`, of the same suffix, to write to.
+    """Yields a new, empty file beside `path`, with the same suffix, to write to.
 
-    When the block ends it takes the name of `path`; when it fails it goes, and what stood there stays.
+    When the block ends, the file is renamed to `path`; if the block fails, it is deleted and `path` stays
+    unchanged.
 
     Args:
-        durable: flush it to the disk before it takes the name, so that no power cut leaves half of it.
+        durable: flush the file to the disk before renaming it, so that a power cut cannot leave half of it.
 
     Raises:
         OSError: no such folder, a full disk.
@@ -26,7 +27,7 @@ def whole(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
     path = Path(path)
     half = path.with_name(f".intona-{secrets.token_hex(6)}{path.suffix}")
     try:
-        open(half, "xb").close()  # never through a link that somebody has put there
+        open(half, "xb").close()  # "x": never follow a link that is already there
         yield half
         if durable:
             with open(half, "rb") as f:
@@ -38,6 +39,6 @@ def whole(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
 
 
 def write_whole(path: Path | str, content: str | bytes, *, durable: bool = True) -> None:
-    """Bytes, or text as UTF-8; arguments and errors as `whole`."""
+    """Write bytes, or text as UTF-8. Arguments and errors are those of `whole`."""
     with whole(path, durable=durable) as half:
         half.write_bytes(content.encode() if isinstance(content, str) else content)

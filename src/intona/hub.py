@@ -1,4 +1,4 @@
-"""Weights published in the format of `transformers`: a directory, or a hub id that is fetched once."""
+"""Models published in the format of `transformers`: a directory, or a hub id that is downloaded once."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from intona import config as configs
 from intona.errors import UserError
 
-MEND = 'pip install "transformers>=5,<6"'
+INSTALL = 'pip install "transformers>=5,<6"'
 NAME_IT = "name it yourself on the command line"
 INDEX = "model.safetensors.index.json"
 FILES = ("*.json", "*.safetensors", "pytorch_model.bin")
 
 
 def require_transformers(what: str) -> None:
-    """Raises UserError, in the name of `what`, where it is not installed."""
+    """Raise a UserError that names `what` if transformers is not installed."""
     if importlib.util.find_spec("transformers") is None:
-        raise UserError(f"{what} needs transformers, which is not installed", hint=MEND)
+        raise UserError(f"{what} needs transformers, which is not installed", hint=INSTALL)
 
 
 def local(model: str) -> Path:
-    """The path that a name is, `~` read as the shell does.
+    """A name as a path, with `~` expanded as in a shell.
 
     Raises:
-        UserError: `~` of nobody.
+        UserError: `~` of an unknown user.
     """
     try:
         return Path(model).expanduser()
@@ -34,12 +34,15 @@ def local(model: str) -> Path:
 
 
 def fetch(model: str, *, patterns: Sequence[str] = FILES, ask: bool = True) -> Path:
-    """Directory of a model: the one that is given, or the hub's, fetched without any code.
+    """The directory of a model: `model` itself, or a download from the hub, which contains no code.
 
-    Without `ask`, for a name that came out of a file, the hub's only as far as it was fetched before.
+    Args:
+        model: a directory or a hub id.
+        patterns: files to download.
+        ask: may connect to the hub; False, for a name that comes from a file, allows earlier downloads only.
 
     Raises:
-        UserError: neither a directory nor to be had from the hub.
+        UserError: not a directory, and not available from the hub.
     """
     path = local(model)
     if path.is_dir():
@@ -61,7 +64,7 @@ def fetch(model: str, *, patterns: Sequence[str] = FILES, ask: bool = True) -> P
 
 
 def fetch_kind(model: str, kind: str, *, patterns: Sequence[str] = FILES, ask: bool = True) -> Path:
-    """`fetch`, for a model whose config.json names this `model_type`, with its weights in one file.
+    """`fetch` a model, and check that config.json names this `model_type` and that the weights are one file.
 
     Raises:
         UserError: as `fetch`; another kind of model; a file is missing.
@@ -70,21 +73,21 @@ def fetch_kind(model: str, kind: str, *, patterns: Sequence[str] = FILES, ask: b
     path = directory / "config.json"
     if not path.is_file():
         raise UserError("is missing", where=path)
-    found = configs.read_json(path)
-    said = found.get("model_type") if isinstance(found, dict) else None
-    if said != kind:
-        raise UserError(f'a "{said}" model, not {kind}', where=path)
-    if "transformers_weights" in found:  # transformers would read that file, and our hash be of another
+    config = configs.read_json(path)
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type != kind:
+        raise UserError(f'a "{model_type}" model, not {kind}', where=path)
+    if "transformers_weights" in config:  # transformers would load that file, but our hash is of another
         raise UserError("names a file of weights", where=path, hint="remove transformers_weights")
     weights_file(directory)
     return directory
 
 
 def weights_file(directory: Path) -> Path:
-    """The weights of a model directory, safetensors before torch's own format.
+    """The file of the weights of a model directory; safetensors is preferred to the format of torch.
 
     Raises:
-        UserError: there are none in one file, or there are others that transformers would read before it.
+        UserError: no weights, or weights in several files, which transformers would prefer.
     """
     for name in ("model.safetensors", INDEX, "pytorch_model.bin"):
         if (directory / name).is_file():

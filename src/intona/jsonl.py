@@ -1,4 +1,4 @@
-"""JSON lines: tables of people, tables of ours, and files that still grow."""
+"""JSON lines: tables of users, tables that intona writes, and files that are still growing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_BYTES = 1 << 28
 
 
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
-    r"""The lines of a list that are not blank, with their numbers; only "\n" ends one.
+    r"""The lines of a file that are not blank, with their numbers; only "\n" ends a line.
 
-    `str.splitlines` would also cut at U+2028 and its like, which JSON and people leave inside a text.
+    `str.splitlines` would also split at characters such as U+2028, which may stand inside a text.
 
     Raises:
         UserError: unreadable, not UTF-8, or larger than `MAX_BYTES`.
@@ -28,10 +28,10 @@ def numbered_lines(path: Path) -> list[tuple[int, str]]:
 
 
 def read_row(line: str, *, where: str, fields: str = "") -> dict[str, Any]:
-    """One line.
+    """Parse one line.
 
     Args:
-        where: names it in an error. fields: what the object should hold, for the error.
+        where: names the line in an error. fields: names the expected fields in an error.
 
     Raises:
         UserError: not a JSON object.
@@ -46,10 +46,10 @@ def read_row(line: str, *, where: str, fields: str = "") -> dict[str, Any]:
 
 
 def read_jsonl(path: Path, *, hint: str = "") -> list[dict[str, Any]]:
-    """Rows of a finished file, of any size; an unreadable one is an error that names its line.
+    """Rows of a finished file of any size.
 
     Raises:
-        UserError: a missing file, a line that is no JSON object.
+        UserError: a missing file; a line that is not a JSON object, which the error names.
     """
     rows = []
     try:
@@ -67,7 +67,7 @@ def read_jsonl(path: Path, *, hint: str = "") -> list[dict[str, Any]]:
 
 
 def whole_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a file of ours that still grows, none if it is missing; a line torn by a kill is left out."""
+    """Rows of a file that is still growing; none if it is missing. A line cut off by a kill is left out."""
     rows: list[dict[str, Any]] = []
     for _, line in numbered_lines(path) if path.is_file() else ():
         with contextlib.suppress(ValueError, RecursionError):
@@ -76,7 +76,7 @@ def whole_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a row a line, whole or not at all.
+    """Write one row per line; the file is written completely or not at all.
 
     Raises:
         ValueError: a number that is not finite.

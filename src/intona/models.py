@@ -1,8 +1,8 @@
-"""Shipped models: where they are, what they are, and a name or a directory resolved to one.
+"""Shipped models: where they are, what they are, and how a name or directory is resolved.
 
-A model is a folder of `models/` with a `card.json` (or a MODEL_CARD.md that opens with `key: value` front
-matter between two `---` lines). Folders are looked for in `$INTONA_MODELS` (several, separated as in PATH),
-beside a source checkout, and inside an installed package.
+A model is a folder of `models/` with a `card.json` (or a MODEL_CARD.md that starts with `key: value` front
+matter between two `---` lines). Folders are searched in `$INTONA_MODELS` (several are separated as in PATH),
+in a source checkout, and in the installed package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FIELDS = ("kind", "language", "system", "summary", "trained_on", "licence")
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a model says of itself; `more` holds every other key of its card."""
+    """The description of a model; `more` holds all other keys of its card."""
 
     name: str
     path: Path
@@ -42,7 +42,7 @@ class Card:
 
 
 def folders() -> list[Path]:
-    """The folders that hold models, in the order they are searched; only those that exist."""
+    """The existing folders that hold models, in search order."""
     named = [Path(p) for p in os.environ.get("INTONA_MODELS", "").split(os.pathsep) if p]
     package = Path(__file__).resolve().parent
     candidates = [*named, package.parents[1] / "models", package / "_models"]
@@ -50,7 +50,7 @@ def folders() -> list[Path]:
 
 
 def shipped(kind: str | None = None) -> list[Card]:
-    """Every model with a card, by name; a name found in two folders counts once, the first."""
+    """Every model with a card, sorted by name; the first of those with the same name."""
     cards: dict[str, Card] = {}
     for folder in folders():
         for path in sorted(folder.iterdir()):
@@ -60,13 +60,12 @@ def shipped(kind: str | None = None) -> list[Card]:
 
 
 def find(name_or_dir: str | os.PathLike[str], *, kind: str | None = None) -> Path:
-    """The directory of a model, from the name of a shipped one or a path.
+    """The directory of a model: the name of a shipped model, or a path.
 
-    A path is what holds a separator, is absolute, or is no valid name; a shipped name wins over a folder of
-    the same name in the working directory.
+    A shipped model takes precedence over a folder of the same name in the working directory.
 
     Raises:
-        UserError: neither a shipped name (nearest offered) nor an existing directory.
+        UserError: neither a shipped model (the nearest name is suggested) nor an existing directory.
     """
     text = os.fspath(name_or_dir)
     if NAME.fullmatch(text):
@@ -88,7 +87,7 @@ def find(name_or_dir: str | os.PathLike[str], *, kind: str | None = None) -> Pat
 
 
 def read_card(path: Path) -> Card:
-    """The card of a model folder; a folder without one gets a card with its name alone."""
+    """The card of a model folder; without a card file it has only a name."""
     raw = card_fields(path)
     known = {k: _text(raw[k]) for k in _FIELDS if raw.get(k) is not None}
     more = {k: v for k, v in raw.items() if k not in _FIELDS and k != "name"}
@@ -96,7 +95,7 @@ def read_card(path: Path) -> Card:
 
 
 def card_fields(path: Path) -> dict[str, Any]:
-    """All that the card of a model folder says, as it stands there; {} without a card."""
+    """The unparsed fields of the card of a model folder; {} without a card."""
     file = _card_file(path)
     if file is None:
         return {}
@@ -107,7 +106,7 @@ def card_fields(path: Path) -> dict[str, Any]:
 
 
 def front_matter(file: Path) -> dict[str, str]:
-    """`key: value` lines between the two `---` at the head of a Markdown file; {} without them."""
+    """`key: value` lines between two `---` lines at the start of a Markdown file; {} without them."""
     with open(file, encoding="utf-8", errors="replace") as f:
         lines = f.read(MAX_CONFIG_BYTES).split("\n")[:200]
     if not lines or lines[0].strip() != "---" or "---" not in lines[1:]:

@@ -1,6 +1,6 @@
-"""Pictures of speech: a log-mel spectrogram and a pitch contour, as PNG.
+"""Plots of speech as PNG files: log-mel spectrograms and pitch contours.
 
-Uses matplotlib's objects, never pyplot: no global state, no display, safe in threads.
+They use matplotlib's objects and not pyplot: no global state, no display, safe in threads.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def spectrogram(mel: np.ndarray, path: Path | str, *, frame_seconds: float, titl
         mel: (T, n_mels) natural log of mel magnitudes.
         frame_seconds: hop_length / sample_rate.
     Raises:
-        UserError: the mel is empty or has not two dimensions; matplotlib is not installed.
+        UserError: the mel is empty or does not have two dimensions; matplotlib is not installed.
     """
     if mel.ndim != 2 or mel.size == 0:
-        raise UserError(f"a spectrogram needs a mel (T, n_mels), found shape {tuple(mel.shape)}", where=path)
+        raise UserError(f"a spectrogram needs a mel (T, n_mels), not shape {tuple(mel.shape)}", where=path)
     figure, axes = _axes(title)
     seconds = mel.shape[0] * frame_seconds
     image = axes.imshow(
@@ -47,7 +47,7 @@ def spectrogram(mel: np.ndarray, path: Path | str, *, frame_seconds: float, titl
 
 
 def spectrogram_of(audio: Audio, path: Path | str, *, title: str = "") -> Path:
-    """The same from audio, with the project's mel."""
+    """Draw the log mel spectrogram of a recording, with the default `MelSpec`."""
     from intona.audio import MelSpec, log_mel
 
     spec = MelSpec()
@@ -85,7 +85,7 @@ def pitch(
         alpha=0.25,
         linewidth=0.4,
     )
-    wave.set_ylim(-1, 3)  # the waveform keeps to the lower half
+    wave.set_ylim(-1, 3)  # keeps the waveform in the lower half
     wave.set_yticks([])
     axes.set_zorder(wave.get_zorder() + 1)
     axes.patch.set_visible(False)

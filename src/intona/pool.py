@@ -1,4 +1,4 @@
-"""Work in several processes, results in order; which process does what never shows in them."""
+"""Work in several processes. Results come in order and do not depend on the number of processes."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def pooled(
     """`function` of each item, in order, in `workers` processes with one maths thread each.
 
     Args:
-        in_flight: items a worker that are begun or wait; a kill loses no more than these.
+        in_flight: number of items per worker that are running or waiting; a kill loses no more than these.
         begin: called once in each process with `arguments`.
 
     Raises:
-        DeadWorker: a worker died. What a worker raises is raised here.
+        DeadWorker: a worker died. Exceptions of `function` are raised here.
     """
     context = multiprocessing.get_context("spawn")
     with _one_thread_each():
@@ -75,7 +75,7 @@ def pooled(
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
-            pool.shutdown()  # waits: only an ended process counts among the processor time of this one
+            pool.shutdown()  # waits: the processor time of a child counts only after it has ended
         except BrokenProcessPool:
             raise DeadWorker(
                 "a worker process died (out of memory?)",
@@ -86,7 +86,7 @@ def pooled(
 
 
 def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    """In each worker: Ctrl-C left to the parent, and no life after the parent's."""
+    """In each worker: ignore Ctrl-C, which the parent handles, and end with the parent."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     process = multiprocessing.parent_process()
@@ -98,7 +98,7 @@ def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Workers started inside inherit one maths thread: several a worker would fight for the same cores."""
+    """Workers started inside use one thread for maths; more would compete for the same cores."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:

@@ -1,52 +1,62 @@
-"""Progress of long work on stderr: a bar on a terminal, elsewhere a line now and then."""
+"""Progress of long work: a bar on a terminal, elsewhere a message every half minute.
+
+Both appear only where messages of level INFO do (`intona.logs`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
-Show = Callable[[int, int, str], None]  # (done, of how many, what now)
-EVERY_SECONDS = 30.0  # between two lines of a log
+Show = Callable[[int, int, str], None]  # (done, total, current item)
+EVERY_SECONDS = 30.0  # between two messages
+logger = logging.getLogger(__name__)
 
 
-class Lines:
-    """Called with (done, of how many, what now) as often as one likes; prints a line every so many seconds.
+class ProgressMessages:
+    """Call it with (done, total, current item) as often as you like; it logs a message every `every` seconds.
 
     Args:
-        what: the work, as "speaking". every: seconds between lines; work that takes less prints none.
-        clock: seconds that never go back.
+        what: the work, such as "speaking". every: seconds between messages; shorter work logs none.
+        clock: returns seconds that never decrease.
     """
 
     def __init__(
         self, what: str, *, every: float = EVERY_SECONDS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._what, self._every, self._clock = what, every, clock
-        self._began = self._printed = clock()
+        self._start = self._last = clock()
         self._first: int | None = None
 
     def __call__(self, done: int, total: int, now: str = "") -> None:
         time_now = self._clock()
         if self._first is None:
-            self._first = done  # what was there before took none of this time
-        if time_now - self._printed < self._every or done >= total:
+            self._first = done  # what was done before the start took none of this time
+        if time_now - self._last < self._every or done >= total:
             return
-        self._printed = time_now
+        self._last = time_now
         left = ""
         if done > self._first:
-            seconds = (time_now - self._began) * (total - done) / (done - self._first)
+            seconds = (time_now - self._start) * (total - done) / (done - self._first)
             left = f", about {seconds / 60:.1f} min left"
-        print(f"{self._what}: {done} of {total}{left}", file=sys.stderr, flush=True)
+        logger.info("%s: %d of %d%s", self._what, done, total, left)
+
+
+def bar_is_shown() -> bool:
+    """Whether progress is a bar: stderr is a terminal, and messages of level INFO are shown."""
+    return sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
 
 
 @contextlib.contextmanager
 def bar(what: str) -> Iterator[Show]:
-    """Gives a function (done, of how many, what now) to call."""
-    if not sys.stderr.isatty():
-        yield Lines(what)
+    """Yields a function to call with (done, total, current item)."""
+    if not bar_is_shown():
+        yield ProgressMessages(what)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -71,10 +81,10 @@ def track(items: Iterable[T], what: str, *, total: int | None = None) -> Iterato
     """The items, with progress.
 
     Args:
-        total: how many there are, of an iterable without a length.
+        total: their number, for an iterable without a length.
     """
     if total is None:
-        assert isinstance(items, Sized), "an iterable without a length needs its total"
+        assert isinstance(items, Sized), "an iterable without a length needs a total"
         total = len(items)
     with bar(what) as show:
         show(0, total, "")

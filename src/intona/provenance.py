@@ -1,4 +1,4 @@
-"""What made a file: versions, git state, machine kind."""
+"""Where a file comes from: versions, git state, kind of machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKAGES = ("intona", "torch", "numpy", "lightning", "safetensors", "soundfile"
 
 
 def describe() -> dict[str, Any]:
-    """Versions, python, machine kind, git revision of an editable install. Never a path or a host name."""
+    """Versions, kind of machine, git revision of an editable install. No path and no host name."""
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -48,6 +48,6 @@ def _git() -> str | None:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file, read in pieces."""
+    """SHA-256 of a file as hex digits."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()

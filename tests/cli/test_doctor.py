@@ -30,8 +30,8 @@ def test_a_healthy_machine_names_versions():
     import numpy
 
     assert finding("core").state == "ok"
-    assert f"numpy {numpy.__version__}" in finding("core").found
-    assert "threads" in finding("torch").found
+    assert f"numpy {numpy.__version__}" in finding("core").detail
+    assert "threads" in finding("torch").detail
 
 
 def test_missing_espeak(absent, monkeypatch: pytest.MonkeyPatch):
@@ -89,5 +89,5 @@ def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(models, "folders", broken)
     assert finding("voices") == doctor.Finding(
-        part="voices", state="missing", found="RuntimeError: no card", hint="reinstall it"
+        part="voices", state="missing", detail="RuntimeError: no card", hint="reinstall it"
     )

@@ -155,7 +155,7 @@ def test_without_labels(tmp_path):
     assert judge_of(Prepared.open(tmp_path / "xx")) is None
     report = align(tmp_path / "xx", steps=2, config=AlignerConfig(channels=8, layers=1))
     assert report.boundaries is None and report.utterances == 4
-    with pytest.raises(UserError, match=r"brought no phone labels.*intona align"):
+    with pytest.raises(UserError, match=r"has no phone labels.*intona align"):
         transfer(tmp_path / "xx")
 
 
@@ -249,7 +249,7 @@ def test_little_time_means_fewer_steps_not_half_a_schedule(tmp_path, monkeypatch
     made_up_corpus(tmp_path / "xx", n=12)
     config = AlignerConfig(channels=16, layers=1, max_frames=1500)
     report = align(tmp_path / "xx", steps=100_000, minutes=1.0, config=config)
-    # .58 of the minute, 34 steps, for the forward sum, whose rate has fallen by its end; the rest for the refit.
+    # .58 of the minute, 34 steps, for the forward sum, whose rate falls to its end; the rest for the refit.
     assert rates[33] < 0.2 * max(rates[:33])
     assert report.steps == len(rates) == pytest.approx(60, abs=2) and report.seconds == len(rates)
     assert f"{report.steps} steps" in report.source

@@ -98,7 +98,7 @@ def test_each_bad_recording_is_named_with_its_reason(tmp_path: Path, tone: Tone)
     rows = [json.loads(line) for line in (tmp_path / "o" / "rejected.jsonl").read_text().splitlines()]
     found = dict.fromkeys(expected, "") | {row["id"]: row["reason"] for row in rows if row["id"] in expected}
     assert found == expected
-    assert report.kept == 8 and report.found == len(expected) + 1
+    assert report.kept == 8 and report.total == len(expected) + 1
     assert {i.id for i in Prepared.open(tmp_path / "o")} == {n for n, r in expected.items() if not r}
 
 

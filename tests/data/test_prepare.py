@@ -398,3 +398,14 @@ def test_records_do_not_carry_machine_paths(prepared_dir: Path, corpus: Path) ->
     assert list(read_corpus("festvox", corpus))
     for path in prepared_dir.glob("*.json*"):
         assert str(corpus) not in path.read_text() and "/tmp" not in path.read_text()
+
+
+def test_the_report_of_an_earlier_version_opens(corpus: Path, tmp_path: Path) -> None:
+    """Earlier versions wrote "seconds_taken" for "elapsed_seconds"."""
+    config = PrepareConfig(language="ru", phonemes="corpus", workers=0)
+    report = prepare("festvox", corpus, tmp_path / "out", config)
+    path = tmp_path / "out" / "report.json"
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields["seconds_taken"] = fields.pop("elapsed_seconds")
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    assert Report.load(tmp_path / "out") == report == prepare("festvox", corpus, tmp_path / "out", config)

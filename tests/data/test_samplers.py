@@ -99,7 +99,7 @@ def test_longest_batch_bounds_every_batch(n: list[int], max_frames: int) -> None
 def test_items_that_never_fit_are_an_error() -> None:
     with pytest.raises(UserError, match="2 utterances are longer"):
         DurationBatchSampler([10, 500, 600], max_frames=400)
-    with pytest.raises(UserError, match="nothing to make batches of"):
+    with pytest.raises(UserError, match="no items to make batches of"):
         DurationBatchSampler([], max_frames=400)
 
 

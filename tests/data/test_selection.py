@@ -14,7 +14,7 @@ from intona.data.corpora import BadLine, Record
 from intona.data.finish import split_ids
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
-from intona.data.selection import of_kept, select
+from intona.data.selection import of_kept, select, stand_ins
 from intona.errors import UserError
 
 HERE = Path(__file__)  # any file that exists stands for a recording
@@ -64,6 +64,10 @@ def test_a_held_set_that_lost_all_gets_one_of_the_rest() -> None:
     splits = {"train": ["a", "b", "c"], "dev": ["d"], "test": ["e"]}
     parts = of_kept(splits, {"a", "b", "c", "d"})
     assert parts["dev"] == ["d"] and len(parts["test"]) == 1 and len(parts["train"]) == 2
+    assert stand_ins(splits, parts) == [
+        f"all recordings of test were dropped; {parts['test'][0]} of train replaces them"
+    ]
+    assert stand_ins(splits, splits) == []
     assert of_kept(splits, {"a"}) == {"train": ["a"], "dev": [], "test": []}
 
 
@@ -89,3 +93,15 @@ def test_nothing_left_to_train_on_is_refused(wav: Callable[..., Path], tmp_path:
     config = PrepareConfig(language="ru", stress="none", workers=0)
     with pytest.raises(UserError, match="is all of dev and test"):
         prepare("csv", src, tmp_path / "out", config)
+
+
+def test_a_replaced_test_set_is_a_warning(wav: Callable[..., Path], tmp_path: Path) -> None:
+    src, ids = tmp_path / "src", [f"wavs/{c}" for c in "abcde"]
+    (tested,) = split_ids(ids, None, None)["test"]
+    for id in ids:
+        wav(src / f"{id}.wav", level=0.0 if id == tested else 0.2)
+    (src / "metadata.csv").write_text("".join(f"{id}.wav|{TEXT}|s\n" for id in ids), encoding="utf-8")
+    report = prepare("csv", src, tmp_path / "out", PrepareConfig(language="ru", stress="none", workers=0))
+    (moved,) = Prepared.open(tmp_path / "out").items("test")
+    assert report.warnings == [f"all recordings of test were dropped; {moved.id} of train replaces them"]
+    assert f"all recordings of test were dropped; {moved.id}" in report.table()

@@ -191,7 +191,7 @@ def test_ancestral_sampling_keeps_the_spread_of_gaussian_data_and_less_noise_nar
 
 
 def test_ancestral_needs_noise() -> None:
-    with pytest.raises(UserError, match="draws noise"):
+    with pytest.raises(UserError, match="needs noise"):
         solvers.solve("ancestral", Cosine(), lambda z, t: (z, z), torch.zeros(1, 1, 1), 2)
 
 

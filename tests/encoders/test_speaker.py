@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from intona.audio import Audio
 from intona.data.prepare import PrepareConfig, prepare
-from intona.data.prepared import Prepared
+from intona.data.prepared import Item, Prepared
 from intona.encoders.speaker import SpeakerVectors, speaker_vectors
 
 SMALL = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
@@ -79,16 +78,29 @@ def test_another_utterance_of_the_same_split(data: Path) -> None:
 
 
 def test_a_speaker_with_one_utterance_has_nobodys_vector() -> None:
-    items = [SimpleNamespace(id="a", speaker=0), SimpleNamespace(id="b", speaker=1)]
+    def item(id: str, speaker: int) -> Item:
+        return Item(
+            id=id,
+            text="Да.",
+            normalized="да",
+            phonemes=("d", "a"),
+            words=(),
+            speaker=speaker,
+            language="ru",
+            n_frames=1,
+            offset=0,
+            seconds=0.1,
+            file=f"{id}.wav",
+        )
 
-    class Two:
-        def __iter__(self):
-            return iter(items)
+    items = [item("a", 0), item("b", 1)]
 
-        def items(self, split: str):
-            return items if split == "train" else []
+    class Two(Prepared):
+        def __init__(self) -> None:
+            self._items = {i.id: i for i in items}
+            self._splits = {"train": ["a", "b"], "dev": [], "test": []}
 
-    of = SpeakerVectors(Two(), {"a": np.ones(2, np.float32), "b": np.ones(2, np.float32)})  # type: ignore[arg-type]
-    assert (of.other(items[0], np.random.default_rng(0)) == 0).all()  # type: ignore[arg-type]
+    of = SpeakerVectors(Two(), {"a": np.ones(2, np.float32), "b": np.ones(2, np.float32)})
+    assert (of.other(items[0], np.random.default_rng(0)) == 0).all()
     np.testing.assert_allclose(of.mean(0), np.ones(2) / np.sqrt(2), rtol=1e-6)
     assert (of.mean(0, without="a") == 0).all()

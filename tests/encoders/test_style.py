@@ -214,10 +214,11 @@ def test_clap_of_a_long_sound_is_always_the_same(clap_directory: Path) -> None:
     ours = Clap(str(clap_directory))
     audio = voice(150, seconds=5.3)
     assert np.array_equal(ours.of_audio(audio), ours.of_audio(audio))
-    pieces = windows(np.arange(53.0), 20)
+    pieces = windows(np.arange(53, dtype=np.float32), 20)
     assert all(len(p) == 20 for p in pieces) and pieces[-1][-1] == 52
     assert set(np.concatenate(pieces)) == set(range(53))
-    assert len(windows(np.zeros(20), 20)) == 1 and len(windows(np.zeros(10_000), 20)) == 60
+    assert len(windows(np.zeros(20, np.float32), 20)) == 1
+    assert len(windows(np.zeros(10_000, np.float32), 20)) == 60
 
 
 def test_clap_refuses(clap_directory: Path, tmp_path: Path) -> None:

@@ -149,10 +149,10 @@ def test_draws_stay_inside_top_p_and_follow_it() -> None:
 )
 def test_greedy_decoding_keeps_the_candidates_of_sampling(values: list[float], p: float, k: int) -> None:
     """The candidates are penalised at the next step: they must not depend on how one of them is taken."""
-    logits = torch.tensor(values)
+    logits = torch.tensor(values)  # two that round to the same float32 may come in any order
     greedy, sampled = (SamplingConfig(top_p=p, top_k=k, temperature=t) for t in (0.0, 1.0))
     index, candidates = choose(logits, greedy, 0.5)
-    assert index == int(logits.argmax())
+    assert logits[index] == logits.max()
     assert torch.equal(candidates, choose(logits, sampled, 0.5)[1])
     assert not k or int(candidates.sum()) <= k
 

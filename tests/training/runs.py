@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from intona import logs
+
 
 def main() -> None:
     p = argparse.ArgumentParser()
@@ -63,6 +65,7 @@ if __name__ == "__main__":
     from intona.errors import UserError
 
     try:
-        main()
+        with logs.on_stderr():
+            main()
     except UserError as e:
         raise SystemExit(f"intona: error: {e}") from None

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from intona import logs
 from intona.errors import UserError, nearest
 
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory")  # as torch says it
@@ -75,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _escape_what_the_terminal_cannot_show()
     warnings.showwarning = _warn
-    return run(lambda: _dispatch(arguments))
+    with logs.on_stderr():
+        return run(lambda: _dispatch(arguments))
 
 
 def _dispatch(arguments: list[str]) -> int | None:

@@ -1,10 +1,10 @@
-"""`intona models` and `intona doctor`: what is here."""
+"""`intona models` and `intona doctor`: which models and parts are installed."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import tyro
@@ -15,7 +15,7 @@ class Models:
     """List the shipped models: what each is, what it was trained on, its licence and size."""
 
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print everything the cards hold, as JSON."""
+    """Print all fields of the cards as JSON."""
 
 
 def models_main(arguments: list[str]) -> int:
@@ -65,10 +65,11 @@ def doctor_main(arguments: list[str]) -> int:
 
     findings = doctor.examine()
     if request.json:
-        print(json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2))
+        rows = [{"part": f.part, "state": f.state, "found": f.detail, "hint": f.hint} for f in findings]
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         marks = {"ok": "ok", "missing": "MISSING", "optional": "–"}
-        _table(("", "part", "found", "hint"), [(marks[f.state], f.part, f.found, f.hint) for f in findings])
+        _table(("", "part", "found", "hint"), [(marks[f.state], f.part, f.detail, f.hint) for f in findings])
     return int(any(f.state == "missing" for f in findings))
 
 

@@ -16,19 +16,19 @@ from intona.errors import UserError
 class Align:
     """Write how long each phoneme of a prepared corpus lasts (durations.jsonl in the same directory).
 
-    A small model learns it from the corpus itself in minutes, in any language. Where the corpus brought phone
-    labels (Festvox lab, MFA TextGrid), the report says how far its word edges are from theirs, and --labels
-    takes the labels instead.
+    A small model learns the durations from the corpus in minutes, in any language. If the corpus has phone
+    labels (Festvox lab, MFA TextGrid), the report shows how far the word boundaries are from those of the
+    labels, and --labels uses the labels instead.
     """
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """A directory made by `intona prepare`."""
+    """A directory written by `intona prepare`."""
     labels: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Use the phone labels that the corpus brought."""
+    """Use the phone labels of the corpus."""
     minutes: float = 10.0
-    """Train for so many minutes at most."""
+    """Maximum training time in minutes."""
     seed: int = 0
-    """The same seed gives the same alignment, unless the minutes end it before."""
+    """The same seed gives the same alignment, unless the time limit ends the training."""
 
 
 def main(arguments: list[str]) -> None:
@@ -39,23 +39,23 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"{request.seed} is not between 0 and 2^63 - 1", where="--seed")
     if not request.data.is_dir():
         raise UserError(
-            "no such directory", where=request.data, hint="make it with `intona prepare LAYOUT SRC OUT`"
+            "no such directory", where=request.data, hint="create it with `intona prepare LAYOUT SRC OUT`"
         )
     if request.labels:
         from intona.data.transfer import transfer
 
-        taken = transfer(request.data)
-        print(f"aligned {taken.utterances} utterances with the corpus's labels")
-        print(f"matched {taken.matched:.1%} of the phonemes, {taken.labels_matched:.1%} of the labels")
-        if taken.silences:
-            print(f"{taken.silences_matched:.1%} of {taken.silences} silences inside utterances are pauses")
-        if taken.unmatched:
-            shown = [f"{label} ({n} of {of})" for label, (n, of) in list(taken.unmatched.items())[:8]]
-            more = len(taken.unmatched) - len(shown)
+        result = transfer(request.data)
+        print(f"aligned {result.utterances} utterances with the corpus's labels")
+        print(f"matched {result.matched:.1%} of the phonemes, {result.labels_matched:.1%} of the labels")
+        if result.silences:
+            print(f"{result.silences_matched:.1%} of {result.silences} silences inside utterances are pauses")
+        if result.unmatched:
+            shown = [f"{label} ({n} of {of})" for label, (n, of) in list(result.unmatched.items())[:8]]
+            more = len(result.unmatched) - len(shown)
             print(f"labels without a phoneme: {', '.join(shown)}" + (f" and {more} more" if more else ""))
-        if taken.skipped:
+        if result.skipped:
             print(
-                f"skipped {len(taken.skipped)}, without labels or too short: {', '.join(taken.skipped[:5])}"
+                f"skipped {len(result.skipped)}, without labels or too short: {', '.join(result.skipped[:5])}"
             )
         return
     from intona.data.align import align

@@ -11,13 +11,13 @@ import tyro
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """Combine prepared directories into a new one: speakers united, splits kept, mels copied.
+    """Combine prepared directories into a new one.
 
-    An utterance stays in the split it was in; alignments come along.
+    Speakers of the same name become one. Each utterance keeps its split, and alignments are copied.
     """
 
     sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Two or more directories made by `intona prepare`."""
+    """Two or more directories written by `intona prepare`."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
     """A new directory."""
 

@@ -1,4 +1,4 @@
-"""`intona prepare`: from a corpus as published to a directory that training reads."""
+"""`intona prepare`: from a published corpus to a directory that training reads."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from intona.data.prepare import PrepareConfig, prepare
 class Prepare:
     """Turn a corpus into a prepared directory: cleaned audio, mels, phonemes, splits, a report.
 
-    The same command again continues after a kill. What was kept and dropped, and why, is printed and stands
-    in report.json; each dropped recording in rejected.jsonl.
+    The same command continues an interrupted preparation. A table of what was kept and dropped, and why, is
+    printed and saved in report.json; rejected.jsonl lists each dropped recording.
     """
 
     layout: Annotated[

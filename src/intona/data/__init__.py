@@ -1,6 +1,6 @@
 """Corpora in: readers of published layouts, `prepare`, prepared directories, samplers and batches.
 
-Batches need torch and are imported when first asked for; all else here does without it.
+Batches need torch and are imported on first use; everything else here works without it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""`intona align`: how long each symbol lasts, found by a small model trained on the corpus itself.
+"""`intona align`: the duration of each symbol, estimated by a small model that is trained on the corpus.
 
-A convolutional net says for each frame which phone it hears; the forward-sum loss trains it on nothing but
-the order of the phones (`intona.nn.align`), a beta-binomial prior leads it at first; the best monotonic path
+A convolutional net classifies the phone of each frame. It is trained with the forward-sum loss, from the
+order of the phones alone (`intona.nn.align`), at first with a beta-binomial prior; the best monotonic path
 gives the durations. Then the net is trained on that path frame by frame and the path is searched again
-(Viterbi training), which sharpens the boundaries. Mels are normalised per speaker, so many speakers share
-one net. All pauses (word boundary, punctuation) are one class, may be skipped and cost something to take.
+(Viterbi training), which sharpens the boundaries. Mels are normalised per speaker, so that all speakers share
+one net. All pauses (word boundary, punctuation) are one class, may be skipped, and have a cost.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ from intona.errors import UserError
 from intona.nn.align import beta_binomial_prior, forward_sum_loss, monotonic_search
 from intona.nn.masks import length_mask
 
-TRIAL = 10  # steps after which the time of a step is known
+TRIAL = 10  # number of steps used to measure the time per step
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignerConfig:
-    """Sizes and schedule. `*_cost` are natural-log costs of taking a pause; `prior_scale` divides the
-    posterior by the class's mean posterior to that power when the path is searched."""
+    """Sizes and schedule.
+
+    `*_cost` are the costs of a pause, in nats. In the search the posterior of a class is divided by its mean
+    posterior to the power `prior_scale`.
+    """
 
     channels: int = 160
     layers: int = 3
@@ -48,7 +51,7 @@ class AlignerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AlignReport:
-    """What `align` did. `loss` is nats per frame, the mean of the last steps of forward-sum training."""
+    """The result of `align`. `loss` is in nats per frame, the mean of the last forward-sum steps."""
 
     utterances: int
     skipped: tuple[str, ...]
@@ -70,8 +73,8 @@ class AlignReport:
         return "\n".join(rows)
 
 
-class _Listener(nn.Module):
-    """Mel (B,T,n_mels) -> log-probability of each class (B,T,C)."""
+class _FrameClassifier(nn.Module):
+    """Mels (B,T,n_mels) to log-probabilities of the classes (B,T,C)."""
 
     def __init__(self, n_mels: int, classes: int, config: AlignerConfig) -> None:
         super().__init__()
@@ -91,9 +94,9 @@ class _Listener(nn.Module):
 
 @dataclass(frozen=True)
 class _Script:
-    """An utterance as the aligner sees it: runs of pauses are one token, and one stands at each end.
+    """The tokens of an utterance: a run of pauses is one token, and there is a pause at each end.
 
-    `classes` (M,), `optional` (M,), `enter` (M,), and `place` (M,) = the symbol that takes the frames.
+    `classes` (M,), `optional` (M,), `enter` (M,), and `place` (M,), the symbol that the frames belong to.
     """
 
     classes: np.ndarray
@@ -109,7 +112,7 @@ def _script(symbols: Sequence[str], classes: Mapping[str, int], config: AlignerC
             rows.append((classes[s], False, 0.0, i))
             continue
         cost = -config.boundary_cost if s.isspace() else -config.punctuation_cost
-        if rows[-1][0] == 0:  # a run: punctuation, the likelier pause, takes it
+        if rows[-1][0] == 0:  # a run of pauses belongs to punctuation, the more likely pause
             old = rows.pop()
             better = old[3] < 0 or (symbols[old[3]].isspace() and not s.isspace())
             rows.append((0, True, max(old[2], cost), i if better else old[3]))
@@ -118,7 +121,7 @@ def _script(symbols: Sequence[str], classes: Mapping[str, int], config: AlignerC
     if rows[-1][0]:
         rows.append((0, True, -config.punctuation_cost, len(symbols)))
     c, o, e, p = zip(*rows, strict=True)
-    # Silence at the ends without a symbol belongs to the first and the last one.
+    # Silence without a symbol at the ends belongs to the first or the last symbol.
     place = np.clip(np.array(p), 0, len(symbols) - 1)
     return _Script(np.array(c), np.array(o), np.array(e, dtype=np.float32), place)
 
@@ -143,12 +146,15 @@ class _Aligner:
         self.random = np.random.default_rng(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.net = _Listener(prepared.spec.n_mels, len(self.classes) + 1, config)
+            self.net = _FrameClassifier(prepared.spec.n_mels, len(self.classes) + 1, config)
         self.log_prior = torch.zeros(len(self.classes) + 1)
         self.optim = torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
 
     def batches(self, *, shuffle: bool) -> Iterator[list[Item]]:
-        """Items of like length, at most `max_frames` padded frames; shuffled without end, or each once."""
+        """Batches of items of similar length, at most `max_frames` padded frames.
+
+        Shuffled batches never end; otherwise each item comes once.
+        """
         while True:
             jitter = self.random.uniform(0.9, 1.1, len(self.items)) if shuffle else np.ones(len(self.items))
             order = np.argsort(
@@ -189,7 +195,7 @@ class _Aligner:
         return x, lengths, c, tokens, o, e
 
     def scores(self, log_q: Tensor, classes: Tensor, scale: float) -> Tensor:
-        """(B,T,C) -> (B,M,T): how well each token explains each frame."""
+        """Log score of each token in each frame: (B,T,C) -> (B,M,T)."""
         log_q = log_q - scale * self.log_prior
         index = classes[:, None, :].expand(-1, log_q.shape[1], -1)
         return log_q.gather(2, index).transpose(1, 2)
@@ -203,14 +209,17 @@ class _Aligner:
         self.optim.step()
 
     def forward_sum_stage(self, steps: int, seconds: float) -> tuple[int, float]:
-        """Train on the order of the phones; where `steps` would take longer than `seconds`, on fewer."""
+        """Train on the order of the phones, with fewer `steps` if they would take longer than `seconds`.
+
+        Returns the number of steps, and the mean loss of the last 20.
+        """
         losses: list[float] = []
         stream = self.batches(shuffle=True)
         started = time.monotonic()
         k = 0
         while k < steps:
             if k == TRIAL:
-                # The schedule must end, not break off: a path led by the prior alone is worth nothing.
+                # The schedule must be completed, not cut off: the prior alone gives no useful path.
                 each = (time.monotonic() - started) / TRIAL
                 steps = min(steps, max(TRIAL, int(seconds / each)))
             lead = self.config.prior_share * steps
@@ -218,8 +227,8 @@ class _Aligner:
             x, lengths, classes, tokens, optional, enter = self.batch(items)
             mask = length_mask(lengths, x.shape[1])
             log_q = self.net(x, mask)
-            # Divided by the mean posterior the score is mutual information: without it the best net hears
-            # one phone everywhere.
+            # Divided by the mean posterior, the score is mutual information. Otherwise the best net would
+            # predict one phone everywhere.
             self.log_prior = torch.logsumexp(log_q[mask], 0) - math.log(int(lengths.sum()))
             score = self.scores(log_q, classes, 1.0)
             weight = max(0.0, 1.0 - k / lead) if lead else 0.0
@@ -245,7 +254,7 @@ class _Aligner:
         )
 
     def refit_stage(self, steps: int, paths: Mapping[str, np.ndarray], deadline: float) -> int:
-        """Train on the frames of a path: cross-entropy, the class of each frame its target."""
+        """Train on the frames of a path, with cross-entropy. Returns the number of steps."""
         stream = self.batches(shuffle=True)
         for k in range(steps):
             if time.monotonic() > deadline:
@@ -263,23 +272,23 @@ class _Aligner:
 
     @torch.no_grad()
     def search(self) -> dict[str, np.ndarray]:
-        """Id -> frames (M,) of each token of its script; sets the class prior anew first."""
+        """Id -> frames (M,) of each token. Recomputes the class prior first."""
         self.log_prior = self._mean_posterior()
         paths: dict[str, np.ndarray] = {}
         for items in self.batches(shuffle=False):
             x, lengths, classes, tokens, optional, enter = self.batch(items)
             log_q = self.net(x, length_mask(lengths, x.shape[1]))
             score = self.scores(log_q, classes, self.config.prior_scale)
-            found = monotonic_search(score, tokens, lengths, optional, enter).numpy()
+            frames = monotonic_search(score, tokens, lengths, optional, enter).numpy()
             for b, i in enumerate(items):
-                paths[i.id] = found[b, : int(tokens[b])]
+                paths[i.id] = frames[b, : int(tokens[b])]
         return paths
 
     @torch.no_grad()
     def _mean_posterior(self) -> Tensor:
-        """log of the mean posterior of each class over all frames, (C,): what a score is relative to.
+        """Log of the mean posterior of each class over all frames, (C,), which scores are relative to.
 
-        The prior that training leaves behind is that of its last batch alone.
+        After training, `log_prior` is that of the last batch only.
         """
         total, frames = torch.full_like(self.log_prior, -torch.inf, dtype=torch.float64), 0
         for items in self.batches(shuffle=False):
@@ -290,7 +299,7 @@ class _Aligner:
         return (total - math.log(frames)).float()
 
     def durations(self, paths: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Paths over tokens as frames per symbol of the item."""
+        """Paths over tokens to frames per symbol of the item."""
         out = {}
         for i in self.items:
             d = np.zeros(len(i.phonemes), dtype=np.int64)
@@ -310,8 +319,8 @@ def align(
 ) -> AlignReport:
     """Align a prepared corpus and write its `durations.jsonl` (source "align").
 
-    The same seed and steps give the same durations, unless `minutes` are too few for the steps.
-    Where the corpus brought phone labels, the report holds the errors at word edges.
+    The same seed and steps give the same durations, unless `minutes` are too few for the steps. If the corpus
+    has phone labels, the report holds the errors at word boundaries.
 
     Raises:
         UserError: not a prepared directory, or no utterance fits.
@@ -331,9 +340,9 @@ def align(
             say(f"{name}: {stages[name].line()}")
 
     refit = round(config.refit_share * steps)
-    # A share of the time is kept for the refit and the searches, so that a slow machine gets both.
+    # Part of the time is reserved for the refit and the searches, which a slow machine needs too.
     done, loss = aligner.forward_sum_stage(steps - refit, 60.0 * minutes * (0.8 - config.refit_share))
-    say(f"forward sum: {done} steps, {loss:.3f} nats a frame, {time.monotonic() - started:.0f} s")
+    say(f"forward sum: {done} steps, {loss:.3f} nats per frame, {time.monotonic() - started:.0f} s")
     paths = aligner.search()
     look("forward sum")
     if refit:
@@ -376,7 +385,7 @@ def _speaker_stats(prepared: Prepared, items: Sequence[Item]) -> dict[int, tuple
     for i in items:
         by.setdefault(i.speaker, []).append(i)
     out = {}
-    for speaker, own in by.items():
-        mels = np.concatenate([prepared.mel(i) for i in own[:: max(1, len(own) // 100)]])
+    for speaker, spoken in by.items():
+        mels = np.concatenate([prepared.mel(i) for i in spoken[:: max(1, len(spoken) // 100)]])
         out[speaker] = (mels.mean(0), 1.0 / np.maximum(mels.std(0), 0.1))
     return out

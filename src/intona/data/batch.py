@@ -1,4 +1,4 @@
-"""Items to tensors. Reading a float16 memory map in process is far faster than worker processes are."""
+"""Items as tensors. Reading a float16 memory map in this process is much faster than worker processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Batch:
     mels: torch.Tensor  # (B, T, n_mels) float32, natural log
     mel_lengths: torch.Tensor  # (B,) int64
     speakers: torch.Tensor  # (B,) int64
-    durations: torch.Tensor | None  # (B, N) int64 frames, None unless every item is aligned
+    durations: torch.Tensor | None  # (B, N) int64 frames; None unless all items are aligned
     ids: list[str]
     pieces: Pieces | None = None  # the same texts as BPE, for encoders that read both
 
@@ -50,10 +50,10 @@ class Batch:
 
 
 def collate(prepared: Prepared, items: Sequence[Item], bpe: BpeTokenizer | None = None) -> Batch:
-    """Items of a prepared corpus as one padded batch, with BPE pieces beside the phonemes if `bpe` is given.
+    """Items of a prepared corpus as one padded batch, with BPE pieces alongside the phonemes if `bpe` is set.
 
     Raises:
-        UserError: no item, or a tokenizer that does not give one id a symbol.
+        UserError: no item, or a tokenizer that does not give one id per symbol.
     """
     if not items:
         raise UserError("an empty batch", where=prepared.root)
@@ -85,7 +85,10 @@ def collate(prepared: Prepared, items: Sequence[Item], bpe: BpeTokenizer | None 
 
 
 class Loader:
-    """Endless batches of one split, with the sampler's state; `epoch()` gives one pass and moves nothing."""
+    """Endless batches of one split, with the state of the sampler.
+
+    `epoch()` yields one pass and does not change the state.
+    """
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class Loader:
         return self.at(next(self.sampler))
 
     def at(self, indices: Sequence[int]) -> Batch:
-        """The batch of these positions in the split."""
+        """The batch of the items at these positions of the split."""
         return collate(self.prepared, [self.items[i] for i in indices], self.bpe)
 
     def epoch(self) -> Iterator[Batch]:

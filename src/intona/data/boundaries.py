@@ -1,4 +1,4 @@
-"""How far durations put word edges from a corpus's own phone labels."""
+"""Errors of durations at word boundaries, measured against the phone labels of the corpus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from intona.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class BoundaryErrors:
-    """Distance of word edges to the hand labels, in milliseconds, over `n` edges."""
+    """Distances of word boundaries to the labels, in milliseconds, over `n` boundaries."""
 
     n: int
     median_ms: float
@@ -31,7 +31,7 @@ class BoundaryErrors:
 
 
 def judge_of(prepared: Prepared) -> Callable[[Mapping[str, np.ndarray]], BoundaryErrors] | None:
-    """A function durations -> `BoundaryErrors` against the corpus's own phone labels; None without labels."""
+    """A function from durations to `BoundaryErrors` against the phone labels; None without labels."""
     labels = {i.id: tidy(stored) for i in prepared if (stored := prepared.labels(i))}
     if not labels:
         return None
@@ -43,20 +43,20 @@ def judge_of(prepared: Prepared) -> Callable[[Mapping[str, np.ndarray]], Boundar
 def word_edges(
     items: Mapping[str, Item], labels: Mapping[str, Sequence[Label]]
 ) -> dict[str, dict[int, float]]:
-    """Id -> {symbol index: seconds}: where words start and end by the labels.
+    """Id -> {symbol index: seconds}: where words start and end according to the labels.
 
-    Index k is the boundary before symbol k. The utterance's own first start and last end are left out, and so
-    is an edge whose phone has no label of its own: there the labels do not say.
+    Index k is the boundary before symbol k. The start and end of the utterance are left out, and so are
+    boundaries at a phone without a label, about which the labels say nothing.
     """
     ids = [k for k in labels if k in items]
     pairs = [(items[k].phonemes, [x[2] for x in labels[k]]) for k in ids]
     c = learn_correspondence(pairs)
     out: dict[str, dict[int, float]] = {}
     for k, pair, matched in zip(ids, pairs, c.align(pairs), strict=True):
-        bounds, own = spans(pair[0], labels[k], matched, c), {i for i, _ in matched}
+        bounds, labelled = spans(pair[0], labels[k], matched, c), {i for i, _ in matched}
         words = items[k].words
-        starts = [w.start for w in words[1:] if w.start in own]
-        ends = [w.end for w in words[:-1] if w.end - 1 in own]
+        starts = [w.start for w in words[1:] if w.start in labelled]
+        ends = [w.end for w in words[:-1] if w.end - 1 in labelled]
         out[k] = {e: float(bounds[e]) for e in (*starts, *ends)}
     return out
 
@@ -67,12 +67,16 @@ def boundary_errors(
     *,
     frames_per_second: float,
 ) -> BoundaryErrors:
-    """Durations (frames per symbol) against `word_edges` (seconds), over all utterances that have both."""
+    """Compare durations (frames per symbol) with `word_edges` (seconds) in all utterances that have both.
+
+    Raises:
+        UserError: no utterance has both.
+    """
     errors = []
-    for k, wanted in edges.items():
+    for k, reference in edges.items():
         if k in durations:
             ends = np.concatenate([[0], np.cumsum(durations[k])]) / frames_per_second
-            errors += [abs(ends[i] - t) for i, t in wanted.items()]
+            errors += [abs(ends[i] - t) for i, t in reference.items()]
     if not errors:
         raise UserError("no word edge to compare", hint="the labels and the durations share no utterance")
     ms = 1000 * np.array(errors)

@@ -1,4 +1,4 @@
-"""Clauses: an utterance cut at the marks where its reader paused, or a text where a reader may pause."""
+"""Clauses: utterances cut at punctuation where the speaker paused, or texts cut where one may pause."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from intona.data.prepared import Item, Prepared
 from intona.text import Utterance, Word
 from intona.text.normalize import PUNCTUATION
 
-PAUSE = 8  # frames: a pause at a mark from which on it parts clauses
-# What stays of a pause with the clause before and with the one after: as much as trimmed recordings have.
+PAUSE = 8  # minimum frames of a pause at a punctuation mark that separates clauses
+# Frames of the pause that stay with the clause before and after it, as many as trimmed recordings have.
 KEPT, LEAD = 6, 4
-SHORTEST = 24  # frames of a clause
+SHORTEST = 24  # minimum frames of a clause
 BETWEEN = (*PUNCTUATION, " ")
 
 
 def gaps(phonemes: Sequence[str]) -> Iterator[tuple[int, int, int]]:
-    """Where one may cut: (end of the symbols before, a mark the last of them; start of the symbols after; of
-    the gap's own symbols the first). Gaps at either end of the text are none."""
+    """Where a text may be cut, but not at its start or end.
+
+    Yields (end of the symbols before, the last of which is a mark; start of the symbols after; first symbol
+    of the gap).
+    """
     i, n = 0, len(phonemes)
     while i < n:
         j = i
@@ -33,13 +36,13 @@ def gaps(phonemes: Sequence[str]) -> Iterator[tuple[int, int, int]]:
 
 
 def part(words: Sequence[Word], start: int, end: int) -> tuple[Word, ...]:
-    """The words among the symbols start:end, counted from there."""
+    """The words within the symbols start:end, with positions relative to `start`."""
     inside = (w for w in words if start <= w.start and w.end <= end)
     return tuple(Word(w.text, w.start - start, w.end - start) for w in inside)
 
 
 def clauses_of(item: Item, durations: np.ndarray) -> list[Item]:
-    """An aligned utterance as items of the same rows of mels; [] where it is one clause."""
+    """The clauses of an aligned utterance, which share its mel rows; [] if it is a single clause."""
     ends = np.cumsum(durations)
     pieces: list[tuple[int, int, int, int]] = []  # symbols and frames
     start, first = 0, 0
@@ -56,14 +59,12 @@ def clauses_of(item: Item, durations: np.ndarray) -> list[Item]:
 
 
 def cut(prepared: Prepared, items: Iterable[Item]) -> list[Item]:
-    """The clauses of all aligned utterances among `items`; one of a single clause stays whole."""
-    return [
-        c for i in items if (d := prepared.durations(i)) is not None for c in clauses_of(i, d) or [i]
-    ]
+    """The clauses of all aligned utterances of `items`; an utterance of a single clause stays whole."""
+    return [c for i in items if (d := prepared.durations(i)) is not None for c in clauses_of(i, d) or [i]]
 
 
 def pauses(items: Sequence[Item], durations: Sequence[np.ndarray]) -> dict[str, float]:
-    """Frames left out between clauses: the mean for each mark."""
+    """Mean number of frames left out between clauses, for each mark."""
     left: dict[str, list[int]] = {}
     for item, d in zip(items, durations, strict=True):
         for end, after, gap in gaps(item.phonemes):
@@ -73,7 +74,7 @@ def pauses(items: Sequence[Item], durations: Sequence[np.ndarray]) -> dict[str, 
 
 
 def split(utterance: Utterance, *, least: int, most: int) -> list[Utterance]:
-    """A text of more than `most` symbols in clauses of at least `least`, where marks allow it."""
+    """Split a text of more than `most` symbols at marks, into clauses of at least `least` symbols."""
     n = len(utterance.phonemes)
     if n <= most:
         return [utterance]

@@ -1,6 +1,6 @@
-"""One recording made ready: opened defensively, judged, trimmed, levelled, resampled, turned into a mel.
+"""Cleaning of one recording: read it defensively, check, trim, level and resample it, and compute its mel.
 
-Runs in worker processes. Whatever is wrong with a file becomes a `Rejected` with a reason, never a crash.
+Runs in worker processes. Any problem with a file is raised as `Rejected` with a reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from intona.errors import UserError
 
 G722_BYTES_PER_SECOND = 8000
 GSM_BYTES_PER_SECOND = 1650
-# Words of read_audio's errors -> the reason that reports count by; all others are "unreadable".
+# Words in errors of read_audio -> the reason that reports count; all other errors are "unreadable".
 _REASONS = {
     "NaN": "NaN",
     "where full scale is 1": "out of range",
@@ -33,7 +33,7 @@ _REASONS = {
 
 
 class Rejected(Exception):
-    """Why a recording is left out: a short reason that reports count by, and a detail."""
+    """Why a recording is left out: a short reason that reports count, and a detail."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         self.reason, self.detail = reason, detail
@@ -63,12 +63,12 @@ class CleanConfig:
     silence_db: float = -60.0
     """A recording whose loud part is below this level is silent."""
     max_clipped: float = 0.002
-    """Share of samples that may stand in flat tops at the recording's peak."""
+    """Maximum share of samples in flat tops at the peak of a recording."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cleaned:
-    """A recording ready for training: `start`..`end` seconds of the original."""
+    """A recording ready for training: the seconds `start` to `end` of the original."""
 
     audio: Audio
     mel: np.ndarray  # (T, n_mels) float16
@@ -91,7 +91,7 @@ def clean(path: Path, config: CleanConfig, spec: MelSpec) -> Cleaned:
     peak = float(np.abs(samples).max())
     if peak > 8.0:
         raise Rejected("out of range", f"peak {peak:.3g} where full scale is 1")
-    flat = clipped_share(samples)  # of the raw values: they stand at the converter's limits
+    flat = clipped_share(samples)  # from raw values: clipping is at the limits of the converter
     samples = samples - samples.mean(dtype=np.float64).astype(np.float32)
     level = frame_levels(samples, rate)
     loud = float(np.percentile(level, 95))
@@ -125,7 +125,7 @@ def clean(path: Path, config: CleanConfig, spec: MelSpec) -> Cleaned:
 
 
 def load(path: Path, config: CleanConfig) -> tuple[np.ndarray, int]:
-    """Mono float32 samples (S,) and their rate, refusing by header before anything long is read.
+    """Mono float32 samples (S,) and their rate. The header is checked before anything long is read.
 
     Raises:
         Rejected: not a plain file (a FIFO would block), not audio, wrong rate, far too long.
@@ -136,7 +136,7 @@ def load(path: Path, config: CleanConfig) -> tuple[np.ndarray, int]:
         raise Rejected("missing", getattr(e, "strerror", None) or str(e)) from None
     if not stat.S_ISREG(mode):
         raise Rejected("unreadable", "not a plain file")
-    # Silence to be trimmed may stand at both ends: allow some, but never decode hours.
+    # There may be silence to trim at both ends, so allow more, but never decode hours.
     cap = config.max_seconds * 2 + 10
     suffix = path.suffix.lower()
     if suffix == ".g722":
@@ -206,8 +206,8 @@ def find_ffmpeg() -> str:
 def clipped_share(samples: np.ndarray) -> float:
     """Share of samples that repeat their neighbour's value within 1 % of the peak: flat tops.
 
-    A clean waveform touches its peak for a sample or two; clipping holds it there. Peaks below
-    0.1 are quantisation, not clipping.
+    A clean waveform is at its peak for a sample or two; a clipped one stays there. Peaks below 0.1 are
+    quantisation, not clipping.
     """
     peak = float(np.abs(samples).max(initial=0.0))
     if peak < 0.1 or len(samples) < 3:
@@ -218,7 +218,7 @@ def clipped_share(samples: np.ndarray) -> float:
 
 
 def frame_levels(samples: np.ndarray, rate: int) -> np.ndarray:
-    """RMS in dB of 25 ms frames every 10 ms: (F,), F >= 1. Frames do not run past the end."""
+    """RMS in dB of frames of 25 ms every 10 ms: (F,), F >= 1. Frames do not extend beyond the end."""
     width, hop = max(1, round(0.025 * rate)), max(1, round(0.010 * rate))
     total = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
     starts = np.arange(0, max(1, len(samples) - width + 1), hop)
@@ -228,7 +228,7 @@ def frame_levels(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _bounds(active: np.ndarray, rate: int, n: int, margin: float) -> tuple[int, int]:
-    """First and last sample of the speech: three active frames in a row open it, so clicks do not."""
+    """First and last sample of the speech, which needs three active frames in a row: clicks do not count."""
     runs = active
     if len(active) >= 5:
         three = active[:-2] & active[1:-1] & active[2:]

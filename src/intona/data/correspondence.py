@@ -1,9 +1,8 @@
-"""Which label of a corpus stands for which of our symbols, learnt from the corpus by EM.
+"""Which phone label of a corpus corresponds to which phoneme symbol, learnt from the corpus by EM.
 
 A pair hidden Markov model (Durbin et al., Biological Sequence Analysis, 1998, ch. 4) with three monotonic
-moves: a symbol takes a label, a symbol has no label, a label has no symbol. No table of any language is
-needed. Silence labels may be taken only by word boundaries and punctuation ("pauses" below), and these
-only by silence labels.
+moves: a symbol matches a label, a symbol has no label, a label has no symbol. It needs no table for any
+language. Silence labels match only word boundaries and punctuation ("pauses" below), and vice versa.
 """
 
 from __future__ import annotations
@@ -22,14 +21,17 @@ _NEVER = -1e30
 
 
 def is_pause(symbol: str) -> bool:
-    """A symbol that may be silent: word boundary or punctuation, i.e. one that holds no letter."""
+    """Whether a symbol may be silent: a word boundary or punctuation, which contains no letter."""
     return not any(unicodedata.category(c).startswith("L") for c in symbol)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Correspondence:
-    """What was learnt: `take[o, l] = log p(label l | symbol o)`, `drop[o] = log p(no label | o)`,
-    `extra[l]` = log expected number of labels l without a symbol at one place."""
+    """The learnt model.
+
+    `take[o, l]` is log p(label l | symbol o), `drop[o]` is log p(no label | symbol o), and `extra[l]` is the
+    log expected number of labels l without a symbol at one place.
+    """
 
     symbols: tuple[str, ...]
     labels: tuple[str, ...]
@@ -38,7 +40,7 @@ class Correspondence:
     extra: np.ndarray
 
     def table(self, top: int = 3) -> dict[str, list[tuple[str, float]]]:
-        """Symbol -> its likeliest labels with probability; "∅" is no label."""
+        """Symbol -> its most likely labels with their probabilities; "∅" is no label."""
         out = {}
         for o, symbol in enumerate(self.symbols):
             p = [(label, float(np.exp(self.take[o, i]))) for i, label in enumerate(self.labels)]
@@ -47,7 +49,7 @@ class Correspondence:
         return out
 
     def align(self, pairs: Sequence[Pair]) -> list[list[tuple[int, int]]]:
-        """Viterbi: per pair the matched (symbol index, label index), both increasing."""
+        """Viterbi alignment: for each pair the matched (symbol index, label index), both increasing."""
         out: list[list[tuple[int, int]]] = [[] for _ in pairs]
         for chunk, batch in _batches(pairs, self):
             best = _forward(batch, np.maximum)
@@ -58,7 +60,7 @@ class Correspondence:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Padded scores of a few pairs: s (B,N,M), d (B,N), e (B,M); ids of symbols o (B,N), labels l (B,M)."""
+    """Padded scores of some pairs: s (B,N,M), d (B,N), e (B,M); ids of symbols o (B,N), labels l (B,M)."""
 
     s: np.ndarray
     d: np.ndarray
@@ -108,7 +110,7 @@ def _forward(x: _Batch, plus: np.ufunc) -> np.ndarray:
 
 
 def _backward(x: _Batch) -> np.ndarray:
-    """Scores of all suffixes, stored as `_forward` stores prefixes; each pair ends at its own (n, m)."""
+    """Scores of all suffixes, stored like the prefixes of `_forward`; each pair ends at its (n, m)."""
     size, n, m = x.s.shape
     g = np.full((n + m + 3, size, n + 2), _NEVER)
     rows = np.arange(size)
@@ -146,18 +148,17 @@ def _trace(f: np.ndarray, x: _Batch, b: int) -> list[tuple[int, int]]:
 def learn_correspondence(
     pairs: Sequence[Pair], *, iterations: int = 8, smoothing: float = 0.01
 ) -> Correspondence:
-    """EM over (our symbols, their labels) of a corpus.
+    """EM over pairs of (symbols, labels) of a corpus.
 
-    The start is co-occurrence near the diagonal (three places wide), so no seed table is needed; pauses start
-    with punctuation likelier to be heard than a word boundary. `smoothing` is added to each expected count.
+    It starts from co-occurrence near the diagonal (three places wide), so that no initial table is needed.
+    Punctuation starts with a higher probability of a pause than a word boundary. `smoothing` is added to each
+    expected count.
 
     Raises:
         UserError: no pairs.
     """
     if not pairs:
-        raise UserError(
-            "no utterance has both symbols and labels", hint="prepare a corpus that brings phone labels"
-        )
+        raise UserError("no utterance has both symbols and labels", hint="prepare a corpus with phone labels")
     symbols = tuple(sorted({s for a, _ in pairs for s in a}))
     labels = tuple(sorted({s for _, b in pairs for s in b}))
     quiet_o = np.array([is_pause(s) for s in symbols], dtype=bool)
@@ -166,7 +167,7 @@ def learn_correspondence(
     so, sl = {s: i for i, s in enumerate(symbols)}, {s: i for i, s in enumerate(labels)}
     counts = np.zeros((len(symbols), len(labels)))
     for ours, theirs in pairs:
-        # Place among the sounding ones: pauses are often on one side only and would shift the diagonal.
+        # Positions without pauses, which are often on one side only and would shift the diagonal.
         o = np.array([so[s] for s in ours if not is_pause(s)], dtype=np.int64)
         t = np.array([sl[s] for s in theirs if not is_silence(s)], dtype=np.int64)
         if len(o) and len(t):
@@ -174,9 +175,9 @@ def learn_correspondence(
             np.add.at(counts, (o[:, None], t[None, :]), np.exp(-0.5 * (away / 3.0) ** 2))
     total = counts.sum(1, keepdims=True)
     drops = 0.1 * total[:, 0] + 1e-3
-    heard = np.array([0.05 if s.isspace() or s == "|" else 0.8 for s in symbols])
-    counts[np.ix_(quiet_o, quiet_l)] = (heard[quiet_o] / max(1, quiet_l.sum()))[:, None]
-    drops[quiet_o] = 1 - heard[quiet_o]
+    audible = np.array([0.05 if s.isspace() or s == "|" else 0.8 for s in symbols])
+    counts[np.ix_(quiet_o, quiet_l)] = (audible[quiet_o] / max(1, quiet_l.sum()))[:, None]
+    drops[quiet_o] = 1 - audible[quiet_o]
     extras, places = np.full(len(labels), 0.002), 1.0
     c = _normalise(symbols, labels, counts, drops, extras, places, allowed, smoothing=1e-6)
     for _ in range(iterations):
@@ -216,7 +217,7 @@ def _normalise(
     with np.errstate(divide="ignore"):
         take = np.where(allowed, np.log(counts / total[:, None]), _NEVER)
     extra = np.log((extras + smoothing) / (places + smoothing))
-    # The silence that opens each utterance has no symbol; it must not make such a silence look usual.
+    # The silence at the start of each utterance has no symbol; it must not make other such silences likely.
     quiet = np.array([is_silence(s) for s in labels], dtype=bool)
     extra[quiet] = np.minimum(extra[quiet], np.log(1e-4))
     return Correspondence(symbols=symbols, labels=labels, take=take, drop=np.log(drops / total), extra=extra)

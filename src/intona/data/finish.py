@@ -22,10 +22,10 @@ STATS_CHUNK = 1 << 16
 
 
 def split_ids(ids: Iterable[str], dev: int | None, test: int | None, seed: int = 0) -> dict[str, list[str]]:
-    """Divide utterances by a hash of their ids: the same however they are ordered.
+    """Divide utterances by a hash of their ids, which does not depend on their order.
 
-    The smallest hashes are the test set, the next the dev set. Left open, dev is a twentieth (at most 20)
-    and test a tenth (at most 40); three utterances give one each.
+    The smallest hashes are the test set, the next ones the dev set. By default dev is a twentieth (at most
+    20) and test a tenth (at most 40); three utterances give one each.
 
     Raises:
         UserError: dev + test leave nothing to train on.
@@ -40,12 +40,12 @@ def split_ids(ids: Iterable[str], dev: int | None, test: int | None, seed: int =
 
 
 def ranked(ids: Iterable[str], seed: int = 0) -> list[str]:
-    """Ids by their hash."""
+    """Ids sorted by a hash."""
     return sorted(ids, key=lambda i: (hashlib.sha256(f"{seed}/{i}".encode()).digest(), i))
 
 
 def split_sizes(n: int, dev: int | None, test: int | None) -> tuple[int, int]:
-    """How many of `n` utterances are dev and test. Raises UserError where they leave nothing to train on."""
+    """Sizes of dev and test for `n` utterances. Raises UserError if they leave nothing to train on."""
     small = int(n >= 3)
     test = min(40, max(small, n // 10)) if test is None else test
     dev = min(20, max(small, n // 20)) if dev is None else dev
@@ -57,10 +57,10 @@ def split_sizes(n: int, dev: int | None, test: int | None) -> tuple[int, int]:
 
 
 def mel_stats(mels: np.ndarray, ranges: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """Mean and standard deviation per mel bin and over all, of the (offset, frames) rows given."""
+    """Mean and standard deviation per mel bin and over all bins, of the rows in `ranges` (offset, frames)."""
     n_mels = mels.shape[1]
     total, square, count = np.zeros(n_mels), np.zeros(n_mels), 0
-    # Around a first guess the sums lose no digits.
+    # Sums of differences from a first estimate keep their precision.
     pivot = mels[ranges[0][0] : ranges[0][0] + ranges[0][1]].astype(np.float64).mean(axis=0)
     for offset, frames in ranges:
         for at in range(offset, offset + frames, STATS_CHUNK):
@@ -93,19 +93,20 @@ def finish(
     origin: dict[str, Any],
     **facts: Any,
 ) -> Report:
-    """Write every table of a directory whose `mels.bin`, audio and `rejected.jsonl` stand, and seal it."""
+    """Write all tables of a directory that has `mels.bin`, audio and `rejected.jsonl`, and seal it."""
     rows = sorted(rows, key=lambda row: row["id"])
     frames = sum(row["n_frames"] for row in rows)
     mels = np.memmap(out / "mels.bin", dtype=np.float16, mode="r", shape=(frames, spec.n_mels))
-    wanted = set(splits["train"])
+    training = set(splits["train"])
     write_json(
-        out / "stats.json", mel_stats(mels, [(r["offset"], r["n_frames"]) for r in rows if r["id"] in wanted])
+        out / "stats.json",
+        mel_stats(mels, [(r["offset"], r["n_frames"]) for r in rows if r["id"] in training]),
     )
     write_jsonl(out / "manifest.jsonl", rows)
     save(spec, out / "features.json")
     write_json(out / "splits.json", splits)
     several = len({r["language"] for r in rows}) > 1
-    for held in ("dev", "test"):  # what `synthesize-set` and `evaluate` take
+    for held in ("dev", "test"):  # the input of `synthesize-set` and `evaluate`
         known = set(splits[held])
         write_jsonl(
             out / f"{held}.jsonl",

@@ -1,4 +1,4 @@
-"""The journal of a preparation: what is done, in order, so that a killed one can go on where it stood."""
+"""The journal of a preparation: what is done, in order, so that an interrupted one can be continued."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from intona.data.jobs import PrepareJob, PrepareResult
 from intona.data.prepared import MARK, SEALED
 from intona.errors import UserError
 from intona.files import STRAYS, write_whole
@@ -20,13 +21,10 @@ from intona.jsonl import read_jsonl, write_jsonl
 if os.name == "posix":
     import fcntl
 
-from intona.data.script import Job
-from intona.data.workers import Outcome
-
 JOURNAL, PART = "journal.jsonl", "mels.part.bin"
 REFUSED = "refused"
 CORPUS_DURATIONS = "corpus phone labels"
-# What a finished preparation consists of, beside its mark, mels and audio.
+# The tables of a finished preparation.
 TABLES = (
     "labels.jsonl",
     "durations.jsonl",
@@ -39,17 +37,17 @@ TABLES = (
 
 
 class Journal:
-    """Appends mels and rows of one output directory. A context manager; holds a lock on the directory.
+    """Appends mels and rows to one output directory. A context manager that locks the directory.
 
     Args:
-        out: the output directory, made if missing.
-        identity: what is being prepared; a journal of something else is refused, unless nothing of it is
-            worth keeping: it holds no utterance yet, or was refused itself.
-        max_dropped: share of recordings that may be dropped. A journal that was refused for more is begun
-            anew, for the recordings may have been repaired.
+        out: the output directory, created if missing.
+        identity: what is being prepared. A journal of another preparation is an error, unless it holds no
+            utterance yet or was rejected.
+        max_dropped: share of recordings that may be dropped. A journal that was rejected because of it starts
+            again, since the recordings may have been repaired.
 
     Raises:
-        UserError: the directory holds other files, another preparation, or is being written right now.
+        UserError: the directory holds other files or another preparation, or is being written right now.
     """
 
     def __init__(self, out: Path, identity: dict[str, Any], n_mels: int, *, max_dropped: float = 1.0) -> None:
@@ -94,8 +92,8 @@ class Journal:
         if self._log and kind is not None:
             self._log.close()
 
-    def keep(self, job: Job, outcome: Outcome) -> None:
-        """Append one kept utterance: its mel first, so that a row never promises what is not there."""
+    def keep(self, job: PrepareJob, outcome: PrepareResult) -> None:
+        """Append one utterance: first the mel, so that every row has one."""
         assert outcome.mel is not None and self._mels is not None
         self._mels.write(outcome.mel.tobytes())
         self._mels.flush()
@@ -122,7 +120,7 @@ class Journal:
         self._append({"id": safe[0], "reason": safe[1], "detail": safe[2]})
 
     def refuse(self) -> None:
-        """All is taken and too little is left: say so and let go of the directory."""
+        """Record that too little is left of the corpus, and release the directory."""
         assert self._log is not None
         self._log.write(json.dumps({REFUSED: True}).encode() + b"\n")
         self._log.close()
@@ -131,7 +129,7 @@ class Journal:
         write_jsonl(self.out / "rejected.jsonl", self.rejected)
 
     def finish_mels(self, labels: list[dict[str, Any]]) -> None:
-        """All is taken: give the mels their final name and write the labels."""
+        """After the last utterance: give the mels their final name and write the labels."""
         with open(self.out / PART, "rb") as f:
             os.fsync(f.fileno())
         os.replace(self.out / PART, self.out / "mels.bin")
@@ -158,7 +156,7 @@ class Journal:
         (self.rejected if "reason" in row else self.kept).append(row)
 
     def _recover(self) -> None:
-        """Take over the whole rows; cut off a torn one, and mels that no row speaks of."""
+        """Read the complete rows; cut off an incomplete one, and mels without a row."""
         assert self._log is not None and self._mels is not None
         size = os.fstat(self._mels.fileno()).st_size
         good, refused = 0, False
@@ -170,7 +168,7 @@ class Journal:
                 if row.get("identity") != self.identity:
                     if _worth_keeping(self._log):
                         what = "holds an unfinished preparation of another corpus or with other settings"
-                        raise UserError(what, where=self.out, hint="remove it, or repeat its own command")
+                        raise UserError(what, where=self.out, hint="remove it, or repeat its first command")
                     break
             elif REFUSED in row:
                 refused = True
@@ -200,8 +198,10 @@ class Journal:
 
 
 def reopen(out: Path, ids: Collection[str]) -> bool:
-    """Begin a finished directory anew, if it holds only what `prepare` wrote and is of the same corpus, whose
-    `ids` have all of its own. Returns whether it did."""
+    """Reopen a finished directory for a new preparation of the same corpus. Returns whether it could.
+
+    It can if the directory holds only what `prepare` wrote and all its ids are among `ids`.
+    """
     if not {row["id"] for row in read_jsonl(out / "manifest.jsonl")} <= set(ids):
         return False
     known = {*TABLES, MARK, "mels.bin", "audio"}
@@ -209,19 +209,19 @@ def reopen(out: Path, ids: Collection[str]) -> bool:
         return False
     durations = out / "durations.jsonl"
     if durations.is_file() and read_jsonl(durations)[0].get("source") != CORPUS_DURATIONS:
-        return False  # `intona align` made them, which took its time
+        return False  # they come from `intona align`, which took a while
     write_whole(out / JOURNAL, json.dumps({"identity": None}) + "\n")
     (out / MARK).unlink()
     return True
 
 
 def too_many_dropped(kept: int, dropped: int, most: float) -> bool:
-    """Whether nothing is left, or a larger share than `most` was dropped."""
+    """Whether nothing is left, or more than the share `most` was dropped."""
     return kept == 0 or dropped > most * (kept + dropped)
 
 
 def _worth_keeping(rows: Iterable[bytes]) -> bool:
-    """Whether a journal's rows hold an utterance and no refusal."""
+    """Whether the rows of a journal hold an utterance and do not end with a rejection."""
     parsed = list(itertools.takewhile(lambda row: row is not None, map(_parse, rows)))
     kept = any("reason" not in row and REFUSED not in row for row in parsed if row is not None)
     return kept and not any(REFUSED in row for row in parsed if row is not None)

@@ -1,4 +1,4 @@
-"""Phone alignments made elsewhere: Festvox `.lab` and Praat / MFA `.TextGrid`, as seconds."""
+"""Phone alignments of other tools, in seconds: Festvox `.lab` and Praat / MFA `.TextGrid`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from intona.errors import UserError
 
-#: Labels that stand for silence, in small letters: HTK, Festival, Kaldi, MFA, MAUS, TIMIT, Praat users.
+#: Labels that stand for silence, in lower case: HTK, Festival, Kaldi, MFA, MAUS, TIMIT, Praat users.
 SILENCE = frozenset(
     {"", "pau", "pause", "sil", "silence", "sp", "spn", "ssil", "nsn", "_", "#", "##", "h#", "...", "…"}
     | {"<sil>", "<silence>", "<sp>", "<spn>", "<pau>", "<pause>", "<p:>", "<p>", "<eps>", "<s>", "</s>"}
@@ -21,19 +21,19 @@ SILENCE = frozenset(
 _NUMBERED_SILENCE = re.compile(r"(?:sil|sp|pau)_?\d+")
 PHONE_TIERS = ("phones", "phone", "phonemes", "phoneme", "segments", "mau")
 MAX_LABEL_BYTES = 16 << 20
-ROUNDING = 0.002  # seconds: a narrower gap between two intervals comes from rounded times
+ROUNDING = 0.002  # seconds: a smaller gap between two intervals comes from rounded times
 _TOKEN = re.compile(
-    r"""![^\n]*                       # a comment goes to the end of its line
-    |"((?:[^"]|"")*)"              # a text, which may go over several lines
+    r"""![^\n]*                       # a comment, up to the end of its line
+    |"((?:[^"]|"")*)"              # a text, which may have several lines
     |<(exists|absent)>             # a flag
     |([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)(?=[\s"=:!]|\Z)
-    |[^\s"=:]+                     # a word, which means nothing""",
+    |[^\s"=:]+                     # any other word, which is a comment""",
     re.VERBOSE,
 )
 
 
 def is_silence(label: str) -> bool:
-    """Whether a label stands for silence, in small or capital letters, numbered ("sp1") or not."""
+    """Whether a label stands for silence, in lower or upper case, numbered ("sp1") or not."""
     name = label.strip().lower()
     return name in SILENCE or bool(_NUMBERED_SILENCE.fullmatch(name))
 
@@ -50,7 +50,7 @@ def read_labels(path: Path) -> list[Label]:
     """Phone labels of one utterance, from a `.lab` or from the phone tier of a `.TextGrid`, without gaps.
 
     Raises:
-        UserError: unreadable, not that format, times that run backwards, or no sound in it.
+        UserError: unreadable, not that format, times that run backwards, or silence only.
     """
     if path.suffix.lower() != ".textgrid":
         return read_lab(path)
@@ -65,7 +65,7 @@ def read_labels(path: Path) -> list[Label]:
 
 
 def read_lab(path: Path) -> list[Label]:
-    """Festvox / xwaves labels: after a line `#`, `END COLOUR LABEL`; each starts where the last ended."""
+    """Festvox / xwaves labels: lines `END COLOUR LABEL` after a line `#`; each starts at the last END."""
     out: list[Label] = []
     start, header = 0.0, True
     text = _text(path)
@@ -96,13 +96,13 @@ def read_lab(path: Path) -> list[Label]:
 def read_textgrid(path: Path) -> dict[str, list[Label]]:
     """Interval tiers of a Praat TextGrid by name: long, short or commented text. Point tiers are left out.
 
-    Praat's own rule makes the three one ("TextGrid file formats" of its manual): quoted texts, `<exists>`
-    flags and free-standing numbers count, all other words and what follows "!" are comment. What no interval
-    of a tier covers is returned as an interval with an empty label, for it is a pause.
+    One rule of Praat covers all three ("TextGrid file formats" in its manual): quoted texts, `<exists>` flags
+    and free-standing numbers count; all other words and everything after "!" are comments. Time that no
+    interval of a tier covers is a pause and is returned as an interval with an empty label.
 
     Raises:
-        UserError: not a text TextGrid, times that run backwards, or another number of tiers or intervals than
-            declared.
+        UserError: not a text TextGrid, times that run backwards, or a number of tiers or intervals that
+            differs from the declared one.
     """
     tokens = _Tokens(path)
     tokens.begin()
@@ -130,7 +130,7 @@ def read_textgrid(path: Path) -> dict[str, list[Label]]:
 
 
 class _Tokens:
-    """What counts in a TextGrid, in order: texts, flags and numbers."""
+    """The tokens of a TextGrid in order: texts, flags and numbers."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.at = path, 0
@@ -152,7 +152,7 @@ class _Tokens:
         return self.left > 0 and isinstance(self.items[self.at], float)
 
     def begin(self) -> None:
-        """Go behind the head, which says what the file is."""
+        """Skip the header, which names the file type."""
         kind = self.items[0] if self.items else ""
         if not (isinstance(kind, str) and kind.startswith("ooTextFile")):
             raise UserError("not a TextGrid text file", where=self.path)
@@ -193,7 +193,7 @@ class _Flag(str):
 
 
 def _intervals(tokens: _Tokens, name: str, *, width: int) -> list[Label]:
-    """The intervals (width 2) or points (width 1) of a tier, of which there must be as many as declared."""
+    """The intervals (width 2) or points (width 1) of a tier; their number must be the declared one."""
     declared = int(tokens.number())
     what = "intervals" if width == 2 else "points"
     rows: list[Label] = []
@@ -214,7 +214,7 @@ def _intervals(tokens: _Tokens, name: str, *, width: int) -> list[Label]:
 
 
 def _without_gaps(rows: Sequence[Label], start: float, end: float) -> list[Label]:
-    """The same intervals with an empty one for each stretch of [start, end] that none covers."""
+    """Add an empty interval for each part of [start, end] that no interval covers."""
     out: list[Label] = []
     at = start
     for row in [*rows, Label(end, end, "")]:
@@ -228,7 +228,7 @@ def _without_gaps(rows: Sequence[Label], start: float, end: float) -> list[Label
 
 
 def shift(labels: Sequence[Label], start: float, end: float) -> list[Label]:
-    """Labels of the stretch [start, end) of a recording, in its own time; what lies outside is cut off."""
+    """The labels within [start, end) of a recording, with times relative to `start`; the rest is cut off."""
     out = []
     for a, b, name in labels:
         a, b = max(a, start) - start, min(b, end) - start
@@ -238,7 +238,7 @@ def shift(labels: Sequence[Label], start: float, end: float) -> list[Label]:
 
 
 def symbols(labels: Sequence[Label], *, silence: str = "pau") -> list[Label]:
-    """The corpus's own phones as symbols: one name for all silences, neighbouring silences joined."""
+    """The phones of the corpus as symbols: one name for all silences, and adjacent silences joined."""
     out: list[Label] = []
     for a, b, name in labels:
         name = silence if is_silence(name) else name

@@ -1,4 +1,4 @@
-"""Several prepared corpora as one: union of speakers and symbols, splits kept, mels copied end to end."""
+"""Several prepared corpora as one: union of speakers and symbols, the same splits, concatenated mels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from intona.audio import require_same
 from intona.data.finish import finish
-from intona.data.prepared import MARK, SPLITS, PREPARE, Prepared, write_durations
+from intona.data.prepared import MARK, PREPARE, SPLITS, Prepared, write_durations
 from intona.data.report import Report
 from intona.data.script import file_name
 from intona.errors import UserError
@@ -22,19 +22,19 @@ from intona.text import compatible
 def merge(sources: Sequence[Path | str], out: Path | str) -> Report:
     """Combine prepared directories into a new one.
 
-    Ids become `DIRECTORY/ID`. Speakers of the same name are one speaker. Every utterance stays in the
-    split it was in, so that nothing tested on before is trained on now. Alignments and labels come along.
+    Ids become `DIRECTORY/ID`. Speakers of the same name become one speaker. Each utterance keeps its split, so
+    that nothing of a test set is trained on. Alignments and labels are copied.
 
     Raises:
         UserError: fewer than two sources, two of the same name, different mels, phonemes of one language
-            made in different ways, an `out` that is not empty, a full disk.
+            from different settings, an `out` that is not empty, a full disk.
     """
     roots, out = [Path(s) for s in sources], Path(out)
     if len(roots) < 2:
         raise UserError("a merge needs two or more prepared directories")
     names = [r.resolve().name for r in roots]
     if len(set(names)) != len(names):
-        raise UserError(f"two sources have the same name: {names}", hint="rename one: ids are made of it")
+        raise UserError(f"two sources have the same name: {names}", hint="rename one: the ids contain it")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("is not empty", where=out, hint="choose another OUT")
     corpora = [Prepared.open(r) for r in roots]
@@ -81,7 +81,7 @@ def _write(
     durations: dict[str, Any] = {}
     splits: dict[str, list[str]] = {name: [] for name in SPLITS}
     dropped: Counter[str] = Counter()
-    made: set[str] = set()
+    sources: set[str] = set()
     base = 0
     with open(work / "mels.bin", "wb") as mels:
         for corpus, name in zip(corpora, names, strict=True):
@@ -96,12 +96,12 @@ def _write(
                 rows.append(row)
                 if (known := corpus.durations(item)) is not None:
                     durations[id] = known
-                if found := corpus.labels(item):
-                    labels.append({"id": id, "labels": [list(x) for x in found]})
+                if phones := corpus.labels(item):
+                    labels.append({"id": id, "labels": [list(x) for x in phones]})
             for split in SPLITS:
                 splits[split] += [f"{name}/{item.id}" for item in corpus.items(split)]
             if corpus.durations_source:
-                made.add(corpus.durations_source)
+                sources.add(corpus.durations_source)
             report = Report.load(corpus.root)
             dropped.update(report.dropped)
             if (corpus.root / "rejected.jsonl").is_file():
@@ -124,6 +124,6 @@ def _write(
         aligned=len(labels),
     )
     if durations:
-        write_durations(work, durations, ", ".join(sorted(made)))
+        write_durations(work, durations, ", ".join(sorted(sources)))
     assert (work / MARK).is_file()
     return report

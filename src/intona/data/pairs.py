@@ -1,4 +1,4 @@
-"""Phonemes and the sound of each as one batch: whole texts, and the mel frames of the spans drawn in them."""
+"""Batches of phonemes and their sound: whole texts, and the mel frames of phonemes drawn from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SpeakerVector = Callable[[Item], np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class PairBatch:
-    """B places in U texts. `rows` and `positions` say where a place stands; mels are padded with 0."""
+    """B phonemes in U texts. `rows` and `positions` locate each phoneme; mels are padded with 0."""
 
     tokens: torch.Tensor  # (U, N) int64
     lengths: torch.Tensor  # (U,) int64
@@ -26,7 +26,7 @@ class PairBatch:
     rows: torch.Tensor  # (B,) int64, which text
     positions: torch.Tensor  # (B,) int64, which phoneme of it
     kinds: torch.Tensor  # (B,) int64, its token id
-    mels: torch.Tensor  # (B, T, n_mels) float32, natural log: the span's own frames
+    mels: torch.Tensor  # (B, T, n_mels) float32, natural log, the frames of the phoneme
     mel_lengths: torch.Tensor  # (B,) int64
     ids: list[str]  # (U) utterances
 
@@ -51,28 +51,28 @@ def collate_pairs(
     max_frames: int = 64,
     speaker: SpeakerVector | None = None,
 ) -> PairBatch:
-    """Places as a batch; places of one utterance share its text.
+    """A batch of phonemes; those of one utterance share its text.
 
     Args:
-        texts: utterance id -> its numbers.
-        max_frames: longer spans lose their end.
-        speaker: the speaker vector that goes with an utterance, (S,), zeros for nobody.
+        texts: utterance id -> `Text`.
+        max_frames: longer spans are cut at their end.
+        speaker: returns the speaker vector (S,) for an utterance, or zeros for no speaker.
     """
     index = np.asarray(indices)
     utterances, rows = np.unique(places.utterance[index], return_inverse=True)
     items = [places.items[u] for u in utterances]
-    own = [texts[item.id] for item in items]
+    encoded = [texts[item.id] for item in items]
     frames = np.minimum(places.frames[index], max_frames)
     mels = np.zeros((len(index), int(frames.max()), prepared.spec.n_mels), dtype=np.float32)
     for row, i, n in zip(mels, index, frames, strict=True):
         start = places.start[i]
         row[:n] = prepared.mel_rows(places.items[places.utterance[i]])[start : start + n]
-    tokens, lengths = collate_tokens(own)
+    tokens, lengths = collate_tokens(encoded)
     vectors = None if speaker is None else np.stack([speaker(item) for item in items]).astype(np.float32)
     return PairBatch(
         tokens=tokens,
         lengths=lengths,
-        pieces=collate_pieces(own),
+        pieces=collate_pieces(encoded),
         speaker=None if vectors is None else torch.from_numpy(vectors),
         rows=torch.from_numpy(rows.reshape(-1)),
         positions=torch.from_numpy(places.position[index]),

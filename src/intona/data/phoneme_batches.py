@@ -1,7 +1,7 @@
-"""Batches of phonemes: one place in one utterance each, of mixed kinds or all of one kind.
+"""Batches of phonemes, each at one place of an utterance, of mixed kinds or all of one kind.
 
-What is drawn depends on (seed, step) alone. The global batch is drawn first and cut by ranks, so that R ranks
-of b draw what one process of R · b draws, and a batch of one phoneme is of one phoneme on all ranks.
+A draw depends only on (seed, step). The global batch is drawn first and then divided over the ranks: R ranks
+with batches of b draw the same as one process with R · b, and a batch of one phoneme is so on all ranks.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ Balance = Literal["places", "phonemes"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhonemePlaces:
-    """Every place that may be drawn, M of them.
+    """All M places that may be drawn.
 
-    utterance: row of `items`; position: phoneme of it; kind: its token id; start, frames: its mel frames.
+    utterance: index into `items`; position: index of the phoneme; kind: its token id; start, frames: its mel
+    frames.
     """
 
     items: tuple[Item, ...]
@@ -39,7 +40,7 @@ class PhonemePlaces:
 
 
 def phoneme_places(prepared: Prepared, split: str = "train", *, min_frames: int = 2) -> PhonemePlaces:
-    """Phones of a split that last `min_frames` or longer, without spaces, signs and unaligned utterances.
+    """Phones of a split of at least `min_frames`, without spaces, punctuation and unaligned utterances.
 
     Raises:
         UserError: nothing is aligned.
@@ -74,7 +75,7 @@ def phoneme_places(prepared: Prepared, split: str = "train", *, min_frames: int 
 
 @dataclass(frozen=True, kw_only=True)
 class Collisions:
-    """Of the wrong pairs of a batch (i, j), i != j: which share is of one phoneme, utterance, speaker."""
+    """Shares of the negative pairs (i, j), i != j, of a batch with the same phoneme, utterance, speaker."""
 
     pairs: int
     same_phoneme: float
@@ -83,18 +84,18 @@ class Collisions:
 
 
 def collisions(places: PhonemePlaces, batches: Sequence[Sequence[int]]) -> Collisions:
-    """Over some global batches of places."""
+    """The collisions in some global batches."""
     speaker = np.array([item.speaker for item in places.items])
-    total, found = 0, np.zeros(3)
+    total, same = 0, np.zeros(3)
     for batch in batches:
         index = np.asarray(batch)
         total += len(index) * (len(index) - 1)
         utterance = places.utterance[index]
         for i, of in enumerate((places.kind[index], utterance, speaker[utterance])):
             counts = np.unique(of, return_counts=True)[1]
-            found[i] += int((counts * (counts - 1)).sum())
-    phoneme, same, voice = (found / max(total, 1)).tolist()
-    return Collisions(pairs=total, same_phoneme=phoneme, same_utterance=same, same_speaker=voice)
+            same[i] += int((counts * (counts - 1)).sum())
+    shares = (same / max(total, 1)).tolist()
+    return Collisions(pairs=total, same_phoneme=shares[0], same_utterance=shares[1], same_speaker=shares[2])
 
 
 class _PhonemeSampler:
@@ -124,15 +125,15 @@ class _PhonemeSampler:
         raise NotImplementedError
 
     def collisions(self, steps: int = 100) -> Collisions:
-        """Of the first batches; moves nothing."""
+        """The collisions in the first batches; does not advance the sampler."""
         return collisions(self.places, [self.draw(s) for s in range(steps)])
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the sampler stands, the same on every rank."""
+        """The position of the sampler, the same on every rank."""
         return {"step": self.step, "identity": self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken.
+        """Continue from `state`.
 
         Raises:
             UserError: the state belongs to other data, sizes, seed or number of ranks.
@@ -159,16 +160,17 @@ class _PhonemeSampler:
 
 
 class MixedPhonemeSampler(_PhonemeSampler):
-    """Each utterance of a batch brings places of any kind (stage 2).
+    """Batches of phonemes of any kind (stage 2).
 
-    Utterances come in shuffled epochs, none twice in a batch; the remainder of an epoch that fills no batch
-    is left out of it.
+    Utterances come in shuffled epochs, none twice in a batch. The rest of an epoch that does not fill a batch
+    is left out.
 
     Args:
-        batch: places of this rank's batch.
-        per_utterance: places of each utterance (the paper: 1); more cost little, since the text is encoded
-            whole anyway.
-        balance: "places" draws each place of an utterance alike; "phonemes" by 1 / how common its kind is.
+        batch: places per batch of this rank.
+        per_utterance: places per utterance (the paper: 1); more cost little, since the whole text is encoded
+            anyway.
+        balance: "places" draws the places of an utterance with equal probability; "phonemes" in inverse
+            proportion to the frequency of their kind.
 
     Raises:
         UserError: fewer utterances than a global batch needs.
@@ -187,7 +189,7 @@ class MixedPhonemeSampler(_PhonemeSampler):
     ) -> None:
         super().__init__(places, batch=batch, seed=seed, rank=rank, world_size=world_size)
         if per_utterance < 1 or batch % per_utterance:
-            raise UserError(f"a batch of {batch} is not a multiple of {per_utterance} places an utterance")
+            raise UserError(f"a batch of {batch} is not a multiple of {per_utterance} places per utterance")
         self.per_utterance, self.balance = per_utterance, balance
         self._first = np.searchsorted(places.utterance, np.arange(len(places.items) + 1))
         self.usable = np.flatnonzero(np.diff(self._first) >= per_utterance)
@@ -221,13 +223,13 @@ class MixedPhonemeSampler(_PhonemeSampler):
 
 
 class SamePhonemeSampler(_PhonemeSampler):
-    """All places of a batch, over all ranks, are of one kind, each in an utterance of its own (stage 3).
+    """Batches of phonemes of one kind, on all ranks, each from a different utterance (stage 3).
 
-    A kind is drawn in proportion to the utterances that hold it; one that fewer utterances hold than a global
-    batch needs is never drawn (`rare`).
+    A kind is drawn in proportion to the number of utterances that contain it. Kinds in fewer utterances than
+    a global batch needs are never drawn (`rare`).
 
     Raises:
-        UserError: no kind stands in enough utterances.
+        UserError: no kind occurs in enough utterances.
     """
 
     def __init__(

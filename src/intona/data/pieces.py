@@ -1,4 +1,4 @@
-"""BPE pieces beside the phonemes of a batch, and the words that join them."""
+"""BPE pieces alongside the phonemes of a batch, and the words that connect them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from intona.text import BpeTokenizer, Utterance, word_map
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """One text as numbers.
+    """One text as ids.
 
-    tokens (N) phoneme ids; pieces (P) BPE ids; piece_words (P) and token_words (N) the word of each, where
-    spaces and signs belong to the word before them; `spans` the phonemes of each word, without spaces.
+    `tokens` are phoneme ids, `pieces` BPE ids. `piece_words` and `token_words` are the index of the word of
+    each, where spaces and punctuation belong to the word before them. `spans` are the ranges of phonemes of
+    each word, without spaces.
     """
 
     tokens: tuple[int, ...]
@@ -41,7 +42,7 @@ class Pieces:
 
 
 def text_of(utterance: Utterance, tokens: Sequence[int], bpe: BpeTokenizer) -> Text:
-    """The numbers of an utterance, whose phonemes are `tokens`.
+    """The ids of an utterance, whose phoneme ids are `tokens`.
 
     Raises:
         UserError: it has phonemes but no letters.
@@ -59,7 +60,7 @@ def text_of(utterance: Utterance, tokens: Sequence[int], bpe: BpeTokenizer) -> T
 
 
 def utterance_of(item: Item) -> Utterance:
-    """An item of a prepared corpus as the front end made it."""
+    """The `Utterance` of the text front end for an item of a prepared corpus."""
     return Utterance(text=item.text, normalized=item.normalized, phonemes=item.phonemes, words=item.words)
 
 
@@ -79,7 +80,7 @@ def collate_tokens(texts: Sequence[Text]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def padded(rows: Sequence[Sequence[int] | np.ndarray], value: int = 0) -> torch.Tensor:
-    """Rows of whole numbers as (B, longest) int64, filled up with `value`."""
+    """Rows of integers as (B, longest) int64, padded with `value`."""
     out = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.int64)
     for target, row in zip(out, rows, strict=True):
         target[: len(row)] = torch.as_tensor(np.asarray(row))

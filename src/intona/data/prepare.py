@@ -1,8 +1,8 @@
-"""`prepare`: a corpus as published to a directory that training reads. Resumable after a kill.
+"""`prepare`: from a published corpus to a directory that training reads. Resumable after a kill.
 
-The parent reads the transcript and phonemizes in batches, workers clean the audio, results are taken in
-order: each mel is appended to `mels.part.bin`, then its row to `journal.jsonl`. After a kill both are cut
-back to the last whole row and the work goes on; the finished directory is the same, byte for byte.
+The parent reads the transcript and phonemizes in batches; workers clean the audio. Results come in order:
+each mel is appended to `mels.part.bin`, then its row to `journal.jsonl`. After a kill both are cut back to the
+last complete row and the work continues; the finished directory is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -13,76 +13,34 @@ import hashlib
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from intona.audio import MelSpec
-from intona.data.clean import CleanConfig
 from intona.data.corpora import BadLine, Record, read_corpus
 from intona.data.finish import finish
+from intona.data.jobs import PrepareConfig, PrepareJob, PrepareResult
 from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_dropped
 from intona.data.prepared import MARK, read_mark, write_durations
 from intona.data.report import Report
-from intona.data.script import LABELS_LEFT_OUT, Job, Script
-from intona.data.selection import of_kept, select
-from intona.data.workers import Outcome, progress, run_jobs
+from intona.data.script import LABELS_LEFT_OUT, Script
+from intona.data.selection import of_kept, select, stand_ins
+from intona.data.workers import progress, run_jobs
 from intona.errors import UserError
 
 
-@dataclass(frozen=True, kw_only=True)
-class PrepareConfig:
-    """How a corpus is prepared."""
-
-    language: str | None = None
-    """Language of the text ("ru", "en", any espeak code); needed where the layout does not say it."""
-    speaker: str | None = None
-    """Name for the speaker of a single-speaker corpus; by default the layout's or the folder's name."""
-    phonemes: Literal["frontend", "corpus"] = "frontend"
-    """Symbols from the text front-end, or the corpus's own phone labels (no espeak needed)."""
-    stress: Literal["auto", "marks", "silero", "none"] = "auto"
-    """Where the text front-end takes stress from."""
-    transcript: str | None = None
-    """The transcript file, where it stands outside the corpus folder."""
-    labels: str | None = None
-    """A folder of phone alignments, ID.lab or ID.TextGrid."""
-    dev: int | None = None
-    """Utterances for validation; by default a twentieth, at most 20. Dropped ones are not replaced."""
-    test: int | None = None
-    """Utterances never trained on; by default a tenth, at most 40. Dropped ones are not replaced."""
-    limit: int | None = None
-    """Take only so many records: of train the first of the transcript, of dev and test as many as a corpus of
-    that size has. An utterance is in the split that it has without a limit."""
-    max_characters: int = 1000
-    """Longer texts are dropped."""
-    min_phonemes_per_second: float = 2.0
-    """Slower recordings are dropped: their text is probably not theirs."""
-    max_phonemes_per_second: float = 35.0
-    """Faster recordings are dropped: their text is probably not theirs."""
-    max_dropped: float = 0.5
-    """Refuse to finish when a larger share of the corpus had to be dropped."""
-    allow_outside: bool = False
-    """Accept recordings outside the corpus folder (links, absolute paths)."""
-    workers: int | None = None
-    """Worker processes; by default one a core, 0 = in this process."""
-    clean: CleanConfig = field(default_factory=CleanConfig)
-    """Limits and levels of the recordings."""
-    spec: MelSpec = field(default_factory=MelSpec)
-    """The mel, HiFi-GAN's by default."""
-
-
 def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> Report:
-    """Prepare a corpus. The same call again continues an interrupted one and returns a finished one's report.
+    """Prepare a corpus.
 
-    One that was refused at its end (nothing kept, too much dropped) is made anew, with what was fixed in the
-    meantime; where only `max_dropped` was raised it is finished. A finished one is made anew where it dropped
-    something and its table has changed since, or left labels out and these have changed, as long as nothing
-    was added to the directory.
+    The same call continues an interrupted preparation and returns the report of a finished one. A preparation
+    that was rejected at its end (nothing kept, too much dropped) starts again, as the corpus may have been
+    corrected; if only `max_dropped` was raised, it is finished. A finished preparation starts again if it
+    dropped something and its transcript has changed, or if it left out labels that have changed, as long as
+    nothing was added to the directory.
 
     Args:
         layout: a name that is registered as a layout.
-        src: the corpus as published.
-        out: a new or empty directory, or one that this same preparation began.
+        src: the published corpus.
+        out: a new or empty directory, or one of the same preparation.
 
     Raises:
         UserError: unknown layout, no corpus there, nothing kept, more dropped than `max_dropped`, a directory
@@ -130,22 +88,22 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
 
 
 def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
-    """A transcript without one usable line is refused before anything is written.
+    """Reject a transcript without a usable line before anything is written.
 
     Raises:
-        UserError: says where the first bad line is, and why.
+        UserError: names the first bad line and its fault.
     """
     bad = [entry for entry in entries if isinstance(entry, BadLine)]
     if bad and len(bad) == len(entries):
         raise UserError(
             f"none of {len(bad)} lines can be used; {bad[0].id}: {bad[0].reason}, {bad[0].detail}",
             where=src,
-            hint="is it the right layout? docs/guide/data.md says what each expects",
+            hint="is it the right layout? docs/guide/data.md describes each",
         )
 
 
 def _is_repaired(out: Path, origin: Any, identity: dict[str, Any], entries: list[Record | BadLine]) -> bool:
-    """Whether a finished preparation with the same settings may lack what the corpus has by now."""
+    """Whether the corpus may have been corrected since it was prepared with the same settings."""
     report = Report.load(out)
     if origin != identity:
         lines = {key: identity[key] for key in ("records", "sha256")}
@@ -160,7 +118,7 @@ def _is_repaired(out: Path, origin: Any, identity: dict[str, Any], entries: list
 def _identity(
     layout: str, entries: list[Record | BadLine], src: Path, config: PrepareConfig
 ) -> dict[str, Any]:
-    """What makes two preparations the same one: the records and the settings, not where the corpus lies."""
+    """What makes two preparations equal: the records and the settings, but not the place of the corpus."""
     fields = dataclasses.asdict(config)
     for name in ("workers", "transcript", "labels", "max_dropped"):
         fields.pop(name)
@@ -173,15 +131,15 @@ def _identity(
     return {"layout": layout, "config": fields, "records": len(entries), "sha256": digest.hexdigest()}
 
 
-def _take(journal: Journal, outcome: Outcome, config: PrepareConfig) -> float:
-    """Book one finished job; returns the seconds of audio it stood for."""
-    job: Job = outcome.job
+def _take(journal: Journal, outcome: PrepareResult, config: PrepareConfig) -> float:
+    """Record one finished job. Returns its seconds of audio, 0 if it was dropped."""
+    job: PrepareJob = outcome.job
     if outcome.reason is None:
         rate = job.n_phones / outcome.seconds
         low, high = config.min_phonemes_per_second, config.max_phonemes_per_second
-        # One phone of grace: a spelled letter is one long phone.
+        # A tolerance of one phone: a spelled letter is one long phone.
         if job.n_phones + 1 < low * outcome.seconds or job.n_phones - 1 > high * outcome.seconds:
-            detail = f"{rate:.1f} phones a second, not in {low:g}..{high:g}"
+            detail = f"{rate:.1f} phones per second, not in {low:g}..{high:g}"
             outcome = dataclasses.replace(outcome, reason="text/duration", detail=detail)
         elif job.corpus_symbols and len(outcome.symbols) > outcome.n_frames:
             outcome = dataclasses.replace(outcome, reason="bad labels", detail="more labels than frames")
@@ -231,7 +189,7 @@ def _complete(
     rows = [{**r, "speaker": number[r["speaker"]]} for r in kept]
     for row in rows:
         del row["labels"], row["durations"]
-    splits = of_kept(splits, {r["id"] for r in rows})
+    whole, splits = splits, of_kept(splits, {r["id"] for r in rows})
     if not splits["train"]:
         journal.refuse()
         held = len(splits["dev"]) + len(splits["test"])
@@ -241,7 +199,7 @@ def _complete(
             hint="lower --dev, --test, or see rejected.jsonl there",
         )
     journal.finish_mels(labels)
-    taken = time.monotonic() - began
+    elapsed = time.monotonic() - began
     report = finish(
         out,
         rows,
@@ -249,13 +207,13 @@ def _complete(
         speakers=speakers,
         splits=splits,
         dropped=dropped,
-        frontends=script.describe(journal),
+        frontends=script.describe({r["language"] for r in rows}),
         origin=identity,
         layout=layout,
         aligned=len(labels),
-        seconds_taken=round(taken, 2),
-        speed=round(cleaned / taken, 1) if taken > 0 else 0.0,
-        warnings=script.warnings,
+        elapsed_seconds=round(elapsed, 2),
+        speed=round(cleaned / elapsed, 1) if elapsed > 0 else 0.0,
+        warnings=script.warnings + stand_ins(whole, splits),
     )
     if durations:
         write_durations(out, durations, CORPUS_DURATIONS)

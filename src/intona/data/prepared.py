@@ -1,10 +1,10 @@
-"""A prepared corpus on disk, opened: items, mels from one memory-mapped file, durations, splits."""
+"""Read access to a prepared corpus: items, mels in one memory-mapped file, durations, splits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,7 +45,7 @@ class Item:
 
     @property
     def name(self) -> str:
-        """The id as a plain file name: that of its audio without the ending, and its row's in test.jsonl."""
+        """The id as a plain file name: that of the audio without suffix, and the id in test.jsonl."""
         return Path(self.file).stem
 
 
@@ -118,11 +118,11 @@ class Prepared:
         return [self._items[i] for i in self._splits[split]]
 
     def mel(self, item: Item) -> np.ndarray:
-        """Natural-log mel, float32 (T, n_mels)."""
+        """The natural-log mel, float32 (T, n_mels)."""
         return self.mel_rows(item).astype(np.float32)
 
     def mel_rows(self, item: Item) -> np.ndarray:
-        """The same as stored: a float16 view into the map, no copy."""
+        """The mel as stored: a float16 view of the memory map, without a copy."""
         if self._map is None:
             shape = (-1, self.spec.n_mels)
             self._map = np.memmap(self.root / "mels.bin", dtype=np.float16, mode="r").reshape(shape)  # type: ignore
@@ -130,27 +130,27 @@ class Prepared:
         return self._map[item.offset : item.offset + item.n_frames]
 
     def audio_path(self, item: Item) -> Path:
-        """The trimmed, levelled recording at `spec.sample_rate`."""
+        """The path of the trimmed, levelled recording at `spec.sample_rate`."""
         return self.root / "audio" / item.file
 
     def tokens(self, item: Item) -> list[int]:
-        """Token ids of the item's phonemes, one a symbol."""
+        """Token ids of the item's phonemes, one per symbol."""
         return list(self.tokenizer.encode(item.phonemes).ids)
 
     def durations(self, item: Item) -> np.ndarray | None:
-        """Frames of each phoneme symbol, int64 (N,), summing to `n_frames`; None where not aligned."""
+        """Frames of each phoneme symbol, int64 (N,), with the sum `n_frames`; None if not aligned."""
         if self._durations is None:
             self._durations, self.durations_source = _read_durations(self.root, self._items)
         return self._durations.get(item.id)
 
     @property
     def alignment(self) -> str:
-        """Fingerprint of the durations ("" for none); `fingerprint` is of what `align` does not change."""
+        """Fingerprint of the durations ("" if there are none), which `fingerprint` does not cover."""
         path = self.root / "durations.jsonl"
         return sha256(path)[:16] if path.is_file() else ""
 
     def labels(self, item: Item) -> list[Label] | None:
-        """The corpus's own phone labels in the time of the trimmed recording; None where it has none."""
+        """The phone labels of the corpus, in the time of the trimmed recording; None if it has none."""
         if self._labels is None:
             path = self.root / "labels.jsonl"
             rows = read_jsonl(path, hint=PREPARE) if path.is_file() else []
@@ -167,7 +167,7 @@ def write_durations(
 
     Args:
         mapping: utterance id -> durations (N,), each >= 0, summing to the item's frames.
-        source: how they were made ("festvox lab", "intona align 1.2"), kept beside them.
+        source: where they come from ("festvox lab", "intona align 1.2"), stored with them.
 
     Raises:
         UserError: an unknown id, a wrong length or sum.
@@ -186,11 +186,11 @@ def write_durations(
 
 
 def read_mark(root: Path) -> dict[str, Any]:
-    """The completion mark, checked for its format."""
+    """The mark of a finished directory, with its format checked."""
     mark = read_json(root / MARK, max_bytes=64 << 20)
     if not isinstance(mark, dict) or mark.get("format") != FORMAT:
-        found = mark.get("format") if isinstance(mark, dict) else None
-        raise UserError(f"prepared format {found!r}, this version reads {FORMAT}", where=root, hint=PREPARE)
+        version = mark.get("format") if isinstance(mark, dict) else None
+        raise UserError(f"prepared format {version!r}, this version reads {FORMAT}", where=root, hint=PREPARE)
     kinds = {"fingerprint": str, "sha256": dict, "frames": int, "speakers": list, "languages": list}
     for key, kind in kinds.items():
         if not isinstance(mark.get(key), kind):
@@ -199,7 +199,7 @@ def read_mark(root: Path) -> dict[str, Any]:
 
 
 def seal(root: Path, **facts: Any) -> str:
-    """Write the completion mark over the finished tables; returns the fingerprint of the corpus."""
+    """Write the mark of a finished directory. Returns the fingerprint of the corpus."""
     sums = {name: sha256_file(root / name) for name in SEALED}
     fingerprint = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
     write_json(root / MARK, {"format": FORMAT, "fingerprint": fingerprint, "sha256": sums, **facts})

@@ -1,4 +1,4 @@
-"""What a preparation kept, dropped and why: `report.json` and the printed table."""
+"""What a preparation kept and dropped, and why: `report.json` and the printed table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from intona.config import from_dict, read_json
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Counts of one prepared directory. Hours are of the trimmed recordings that were kept."""
+    """Counts of one prepared directory. Hours are those of the kept, trimmed recordings."""
 
     layout: str
     kept: int
@@ -25,17 +25,18 @@ class Report:
     aligned: int = 0
     test_texts_in_train: int = 0
     symbols: int = 0
-    seconds_taken: float = 0.0
+    elapsed_seconds: float = 0.0
     speed: float = 0.0
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def found(self) -> int:
+    def total(self) -> int:
+        """Number of records, kept or dropped."""
         return self.kept + sum(self.dropped.values())
 
     def table(self) -> str:
-        """The report as plain text, one fact a line."""
-        share = f" of {self.found} ({100 * self.kept / max(1, self.found):.1f} %)"
+        """The report as plain text, one fact per line."""
+        share = f" of {self.total} ({100 * self.kept / max(1, self.total):.1f} %)"
         rows = [("kept", f"{self.kept}{share}, {self.hours:.2f} h")]
         if self.dropped:
             rows.append(("dropped", str(sum(self.dropped.values()))))
@@ -50,18 +51,22 @@ class Report:
         rows.append(("splits", ", ".join(f"{k} {v}" for k, v in self.splits.items())))
         rows.append(("symbols", str(self.symbols)))
         if self.aligned:
-            rows.append(("aligned", f"{self.aligned} with the corpus's own phone labels"))
+            rows.append(("aligned", f"{self.aligned} with the phone labels of the corpus"))
         if self.test_texts_in_train:
             rows.append(("warning", f"{self.test_texts_in_train} test texts also stand in train"))
         rows += [("warning", w) for w in self.warnings]
         if self.speed:
-            rows.append(("speed", f"{self.speed:.0f} x real time ({self.seconds_taken:.1f} s)"))
+            rows.append(("speed", f"{self.speed:.0f} x real time ({self.elapsed_seconds:.1f} s)"))
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
 
     @classmethod
     def load(cls, directory: Path) -> Report:
-        return from_dict(cls, read_json(directory / "report.json", max_bytes=64 << 20))
+        """The report of a prepared directory, also of an earlier version."""
+        fields = read_json(directory / "report.json", max_bytes=64 << 20)
+        if isinstance(fields, dict) and "seconds_taken" in fields:
+            fields = {"elapsed_seconds": fields.pop("seconds_taken"), **fields}
+        return from_dict(cls, fields)
 
 
 def summarise(

@@ -1,4 +1,4 @@
-"""Batches of like duration: deterministic, exactly resumable, divided over ranks."""
+"""Batches of similar duration: deterministic, exactly resumable, divided over ranks."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ Batches = list[list[int]]
 
 
 class DurationBatchSampler:
-    """An endless iterator over lists of item indices, each at most `max_frames` frames with padding.
+    """An endless iterator over lists of item indices, each with at most `max_frames` frames with padding.
 
-    Every epoch holds each item once over all ranks. Items are sorted by length with a little noise,
-    packed into batches, and `world_size` neighbouring batches make one step, so that ranks get like
-    loads; the steps are shuffled. What is drawn depends on (seed, epoch) only.
+    Each epoch has each item once over all ranks. Items are sorted by length with a little noise and packed
+    into batches. `world_size` neighbouring batches form one step, so that the ranks have similar loads; the
+    steps are shuffled. The order depends only on (seed, epoch).
 
-    The uneven tail: all ranks make the same number of steps, so the number of batches must divide by
-    `world_size`. The largest batches are halved until it does, which keeps every item exactly once.
-    Only where items are too few for that (each batch already holds one item) some batches, fewer than
-    `world_size`, are given twice.
+    All ranks make the same number of steps, so the number of batches must be a multiple of `world_size`. The
+    largest batches are halved until it is, which keeps each item exactly once. Only if there are too few
+    items (each batch already holds one item) some batches, fewer than `world_size`, come twice.
 
-    `shuffle=False` packs in order of length without noise and keeps that order.
+    `shuffle=False` packs the items in order of length, without noise, and keeps that order.
 
     Args:
         lengths: frames of each item (n,).
-        max_frames: items × longest item in a batch never exceeds it.
-        max_items: most items in a batch, where wanted.
+        max_frames: upper limit of items × longest item in a batch.
+        max_items: upper limit of items in a batch; None = no limit.
 
     Raises:
         UserError: no items, or an item longer than `max_frames`.
@@ -49,7 +48,7 @@ class DurationBatchSampler:
     ) -> None:
         self.lengths = np.asarray(lengths, dtype=np.int64)
         if self.lengths.ndim != 1 or not len(self.lengths):
-            raise UserError("nothing to make batches of", hint="look at the corpus's report.json")
+            raise UserError("no items to make batches of", hint="look at report.json of the corpus")
         if (longest := int(self.lengths.max())) > max_frames:
             count = int((self.lengths > max_frames).sum())
             what = f"{count} utterances are longer than max_frames = {max_frames} (longest {longest})"
@@ -77,20 +76,20 @@ class DurationBatchSampler:
         return list(batch)
 
     def steps_in_epoch(self, epoch: int | None = None) -> int:
-        """Batches that each rank draws in an epoch (the current one)."""
+        """Number of batches per rank in an epoch (by default the current one)."""
         plan = self._batches() if epoch is None or epoch == self.epoch else self.plan(epoch)
         return len(plan) // self.world_size
 
     def one_epoch(self) -> Batches:
-        """This rank's batches of the current epoch, without moving: for validation."""
+        """The batches of this rank in the current epoch, for validation; does not advance the sampler."""
         return [list(b) for b in self._batches()[self.rank :: self.world_size]]
 
     def longest_batch(self) -> list[int]:
-        """The batch that needs most memory: the longest items, as many as fit. A dry run starts with it."""
+        """The batch that needs the most memory: the longest items, as many as fit."""
         order = np.argsort(-self.lengths, kind="stable")
         best: list[int] = []
         cost = (-1, -1)
-        # The fullest rectangle may start below the longest item; ties go to the longer one.
+        # The largest rectangle may start after the longest item; of equal ones the longer one is used.
         for start in range(min(len(order), 4096)):
             longest = int(self.lengths[order[start]])
             batch = order[start : start + self._fit(longest)]
@@ -99,12 +98,12 @@ class DurationBatchSampler:
         return best
 
     def plan(self, epoch: int) -> Batches:
-        """All ranks' batches of an epoch; rank r takes r, r + world_size, …"""
+        """The batches of all ranks in an epoch; rank r uses r, r + world_size, …"""
         rng = np.random.default_rng([self.seed, epoch])
         n = len(self.lengths)
         keys = self.lengths.astype(np.float64)
         if self.shuffle:
-            # 5 % noise changes who meets whom each epoch and costs little padding.
+            # 5 % noise mixes the batches differently in each epoch and costs little padding.
             keys = keys * rng.uniform(0.95, 1.05, n)
         order = np.lexsort((rng.permutation(n) if self.shuffle else np.arange(n), keys))
         batches: Batches = []
@@ -126,11 +125,11 @@ class DurationBatchSampler:
         return [batches[s * w + r] for s in steps for r in range(w)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the sampler stands, the same on every rank."""
+        """The position of the sampler, the same on every rank."""
         return {"epoch": self.epoch, "position": self.position, "identity": self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken.
+        """Continue from `state`.
 
         Raises:
             UserError: the state belongs to other data, limits, seed or number of ranks.

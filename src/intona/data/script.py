@@ -1,56 +1,28 @@
-"""The text side of `prepare`, in the parent process: ids, phonemes in batches, the files to be written."""
+"""The text side of `prepare`, in the parent process: ids, phonemes in batches, and names of files."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from intona.data.corpora import BadLine, Record
-from intona.data.labels import Label, is_silence, read_labels, symbols
+from intona.data.jobs import PrepareConfig, PrepareJob
+from intona.data.labels import Label, read_labels, symbols
 from intona.errors import UserError
-
-if TYPE_CHECKING:
-    from intona.data.journal import Journal
-    from intona.data.prepare import PrepareConfig
 
 CHUNK = 256
 LABELS_LEFT_OUT = "labels left out"
 MAX_ID = 200
 Reject = Callable[[str, str, str], None]
-_SPOKEN = re.compile(r"\w")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One utterance for a worker: where its recording is and goes, and what is known of its text."""
-
-    id: str
-    audio: Path
-    target: Path
-    text: str
-    normalized: str
-    phonemes: tuple[str, ...]
-    words: tuple[tuple[str, int, int], ...]
-    speaker: str
-    language: str
-    labels: tuple[Label, ...]
-    corpus_symbols: bool
-
-    @property
-    def n_phones(self) -> int:
-        """Symbols that are spoken: no word boundaries, punctuation or pauses."""
-        return sum(bool(_SPOKEN.search(s)) and not is_silence(s) for s in self.phonemes)
 
 
 class Script:
-    """Turns records into jobs, with one front-end a language."""
+    """Turns records into jobs, with one front end per language."""
 
     def __init__(self, config: PrepareConfig, layout: str) -> None:
         self.config, self.layout = config, layout
@@ -59,8 +31,8 @@ class Script:
 
     def jobs(
         self, entries: Sequence[Record | BadLine], out: Path, *, done: Collection[str], reject: Reject
-    ) -> Iterator[Job]:
-        """Jobs for the records not yet `done`, in order; unusable ones go to `reject` with a reason."""
+    ) -> Iterator[PrepareJob]:
+        """Jobs for the records that are not `done`, in order; unusable ones go to `reject` with a reason."""
         seen: set[str] = set()
         chunk: list[Record] = []
         for entry in entries:
@@ -68,7 +40,7 @@ class Script:
             first, bad = id not in seen, id != entry.id or not id or not id.isprintable()
             seen.add(id)
             if not first:
-                # A second key keeps the journal's rows unique; the person sees the id in the detail.
+                # A second key keeps the rows of the journal unique; the detail shows the id.
                 id = self._again(id, seen)
             if id in done:
                 continue
@@ -87,15 +59,11 @@ class Script:
                 chunk = []
         yield from self._finish(chunk, out, reject)
 
-    def describe(self, journal: Journal) -> dict[str, Any]:
-        """What made the phonemes, by language: kept beside the tokenizer."""
+    def describe(self, languages: Collection[str]) -> dict[str, Any]:
+        """What produced the phonemes of each language; kept beside the tokenizer."""
         if self.config.phonemes == "corpus":
-            languages = sorted({row["language"] for row in journal.kept})
-            return {language: {"backend": "corpus labels", "language": language} for language in languages}
-        return {
-            language: self._frontend(language).describe()
-            for language in sorted({row["language"] for row in journal.kept})
-        }
+            return {name: {"backend": "corpus labels", "language": name} for name in sorted(languages)}
+        return {name: self._frontend(name).describe() for name in sorted(languages)}
 
     @staticmethod
     def _again(id: str, seen: set[str]) -> str:
@@ -114,7 +82,7 @@ class Script:
             return "no text", ""
         return None
 
-    def _finish(self, chunk: list[Record], out: Path, reject: Reject) -> Iterator[Job]:
+    def _finish(self, chunk: list[Record], out: Path, reject: Reject) -> Iterator[PrepareJob]:
         if self.config.phonemes == "corpus":
             for record in chunk:
                 yield from self._from_labels(record, out, reject)
@@ -122,13 +90,13 @@ class Script:
         by_language: dict[str, list[Record]] = {}
         for record in chunk:
             by_language.setdefault(self._language(record), []).append(record)
-        said: dict[str, Any] = {}
+        utterances: dict[str, Any] = {}
         for language, records in by_language.items():
             frontend = self._frontend(language)
             texts = [unicodedata.normalize("NFC", r.text) for r in records]
-            said.update(zip((r.id for r in records), _each(frontend, texts), strict=True))
+            utterances.update(zip((r.id for r in records), _each(frontend, texts), strict=True))
         for record in chunk:
-            utterance = said[record.id]
+            utterance = utterances[record.id]
             if isinstance(utterance, UserError):
                 reject(record.id, "bad text", utterance.what)
                 continue
@@ -141,7 +109,7 @@ class Script:
             else:
                 yield job
 
-    def _from_labels(self, record: Record, out: Path, reject: Reject) -> Iterator[Job]:
+    def _from_labels(self, record: Record, out: Path, reject: Reject) -> Iterator[PrepareJob]:
         if record.labels is None:
             reject(record.id, "no labels", "no phone alignment for this recording")
             return
@@ -153,7 +121,7 @@ class Script:
 
     def _job(
         self, record: Record, out: Path, normalized: str, phonemes: tuple[str, ...], reject: Reject
-    ) -> Job | None:
+    ) -> PrepareJob | None:
         labels: list[Label] = []
         if record.labels is not None:
             try:
@@ -163,7 +131,7 @@ class Script:
                     reject(record.id, "bad labels", e.what)
                     return None
                 self.warnings.append(f"{record.id}: {LABELS_LEFT_OUT}: {e.what}"[:200])
-        return Job(
+        return PrepareJob(
             id=record.id,
             audio=record.audio,
             target=out / "audio" / file_name(record.id),
@@ -191,19 +159,19 @@ class Script:
 
             config = FrontendConfig(language=language, stress=self.config.stress)
             frontend = Frontend(config, inline=False)
-            frontend.describe()  # a missing backend is one error here, not one a text later
+            frontend.describe()  # a missing backend is one error here, not one per text later
             self._frontends[language] = frontend
         return self._frontends[language]
 
 
 def journal_id(id: str) -> str:
-    """An id as the journal has it: valid Unicode; a long one is cut to what no other's whole id can be."""
+    """The id in the journal: valid Unicode; a long one is cut and marked, so that it equals no other id."""
     safe = id.encode("utf-8", "backslashreplace").decode()
     return safe if len(safe) <= MAX_ID else f"{safe[:MAX_ID]}…"
 
 
 def _each(frontend: Any, texts: list[str]) -> list[Any]:
-    """Utterances in one batch; where that fails, one by one with the error in the place of the culprit."""
+    """The utterances of texts in one batch. If that fails, one by one, with errors in place of utterances."""
     try:
         return list(frontend(texts))
     except UserError as e:

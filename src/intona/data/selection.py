@@ -1,8 +1,8 @@
-"""The split of every record of a transcript, and which of them a limited preparation takes.
+"""The split of each record of a transcript, and the records that a limited preparation selects.
 
-The split is that of the whole transcript, whatever is taken of it or dropped later: of a corpus prepared with
-a limit nothing is trained on that the whole corpus tests with, and its dev and test sets are parts of the
-whole ones.
+The split is that of the whole transcript, whatever is selected or dropped later. So a corpus prepared with a
+limit trains on nothing that the whole corpus tests on, and its dev and test sets are subsets of those of the
+whole corpus.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def select(
 ) -> tuple[list[Record | BadLine], dict[str, list[str]]]:
     """The entries to prepare, in their order, and the split of all ids.
 
-    With a limit: as many of dev and test as a corpus of that size has, and the first of train.
+    With a limit: as many of dev and test as a corpus of that size has, and the first records of train.
 
     Args:
         entries: the whole transcript. dev, test: as in `split_ids`.
@@ -43,7 +43,7 @@ def select(
     for entry in entries:
         id = journal_id(entry.id)
         if id in selected:
-            selected.discard(id)  # a second line of this id is no record of its own
+            selected.discard(id)  # a second line with this id is not another record
         elif id in held or not left:
             continue
         else:
@@ -53,7 +53,11 @@ def select(
 
 
 def of_kept(splits: dict[str, list[str]], kept: Collection[str]) -> dict[str, list[str]]:
-    """The splits without what was dropped or not taken; a held set that lost all gets one of the rest."""
+    """The splits without records that were dropped or not selected.
+
+    If all of dev or of test was dropped, one record of train replaces it (`stand_ins` warns about it): with a
+    limit such a set is no subset of that of the whole corpus.
+    """
     parts = {name: [id for id in ids if id in kept] for name, ids in splits.items()}
     for name in HELD:
         if splits[name] and not parts[name] and len(parts["train"]) > 1:
@@ -63,4 +67,13 @@ def of_kept(splits: dict[str, list[str]], kept: Collection[str]) -> dict[str, li
     return parts
 
 
-__all__ = ["of_kept", "select"]
+def stand_ins(whole: dict[str, list[str]], parts: dict[str, list[str]]) -> list[str]:
+    """One warning for each split of `of_kept` that has a record which `whole` trains on."""
+    return [
+        f"all recordings of {name} were dropped; {moved[0]} of train replaces them"
+        for name in HELD
+        if (moved := sorted(set(parts[name]) - set(whole[name])))
+    ]
+
+
+__all__ = ["of_kept", "select", "stand_ins"]

@@ -1,7 +1,7 @@
-"""Phone labels that a corpus brings along (Festvox lab, MFA TextGrid) as frame durations of our symbols.
+"""Phone labels of a corpus (Festvox lab, MFA TextGrid) as durations of phoneme symbols in frames.
 
-The two phone sequences differ in inventory ("rr" against "rʲ") and sometimes in number; the correspondence
-is learnt from the corpus itself (`intona.data.correspondence`).
+The two phone sequences differ in inventory ("rr" and "rʲ") and sometimes in length; the correspondence is
+learnt from the corpus (`intona.data.correspondence`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ Label = tuple[float, float, str]
 
 
 def fit_frames(bounds: np.ndarray, least: np.ndarray) -> np.ndarray | None:
-    """Boundaries (N+1,) in frames, fractional, to durations (N,) int64, each at least `least` (N,).
+    """Fractional boundaries (N+1,) in frames to durations (N,) int64, each at least `least` (N,).
 
-    A symbol that is too short moves its end later, and where that runs over the end of the audio the
-    boundaries before it move earlier: each moves by the least that is needed. None where it cannot fit.
+    The end of a symbol that is too short moves later; if that exceeds the end of the audio, the boundaries
+    before it move earlier. Each moves no further than needed. None if the symbols do not fit.
     """
     edges = np.rint(bounds).astype(np.int64)
     if edges[-1] - edges[0] < least.sum():
@@ -43,17 +43,17 @@ def fit_frames(bounds: np.ndarray, least: np.ndarray) -> np.ndarray | None:
 def spans(
     symbols: Sequence[str], labels: Sequence[Label], matched: Sequence[tuple[int, int]], c: Correspondence
 ) -> np.ndarray:
-    """Boundaries (N+1,) in seconds of the symbols, from the first label's start to the last label's end.
+    """Boundaries (N+1,) of the symbols in seconds, from the start of the first label to the end of the last.
 
-    A label without a symbol is joined to that neighbour which likelier takes it; symbols without a label
-    share the label of the neighbour whose label they likelier take, split evenly; a pause without a label
-    has no width.
+    A label without a symbol is added to the neighbour that matches it with higher probability. Symbols
+    without a label share the label of a neighbour in equal parts, again of the more probable one. A pause
+    without a label has no duration.
     """
     so, sl = {s: i for i, s in enumerate(c.symbols)}, {s: i for i, s in enumerate(c.labels)}
 
     def score(i: int, j: int) -> float:
         value = float(c.take[so[symbols[i]], sl[labels[j][2]]])
-        # Where a pause and a sound meet nothing was learnt: such a silence stays with the sound before.
+        # Pauses never match sounds: such a silence stays with the sound before it.
         return max(value, -50.0)
 
     if not matched:
@@ -94,15 +94,15 @@ def spans(
 
 
 def _split(left: Sequence[float], right: Sequence[float]) -> int:
-    """How many of a run go to the left neighbour so that the summed score is greatest; ties go left."""
+    """How many of a run go to the left neighbour for the highest total score; ties go left."""
     totals = [sum(left[:k]) + sum(right[k:]) for k in range(len(left) + 1)]
     return max(range(len(totals)), key=lambda k: (totals[k], k))
 
 
 def tidy(labels: Iterable[Sequence]) -> list[Label]:
-    """Labels without empty spans, neighbouring silences joined; a gap between two labels is a silence.
+    """Labels without empty ones, with adjacent silences joined; a gap between two labels is a silence.
 
-    A gap of rounded times goes to the label before it.
+    A gap that comes from rounded times is added to the label before it.
     """
     out: list[Label] = []
 
@@ -132,9 +132,9 @@ def frame_durations(
     n_frames: int,
     frames_per_second: float,
 ) -> np.ndarray | None:
-    """Durations (N,) int64 that sum to `n_frames`, each sound at least 1; None where the audio is too short.
+    """Durations (N,) int64 with the sum `n_frames`, each sound at least 1; None if the audio is too short.
 
-    Frame t is centred at (t + 0.5) hops, so it belongs left of a boundary at x hops where t < round(x).
+    Frame t is centred at (t + 0.5) hops, so it is before a boundary at x hops if t < round(x).
     """
     bounds = np.clip(spans(symbols, labels, matched, c) * frames_per_second, 0, n_frames)
     bounds[0], bounds[-1] = 0, n_frames
@@ -145,11 +145,11 @@ def frame_durations(
 class TransferReport:
     """Counts of a transfer.
 
-    matched: share of sounding symbols with a label of their own.
-    labels_matched: share of sounding labels with a symbol.
-    silences_matched: share of silence labels inside the utterance that a pause took; `silences` of them.
-    unmatched: sounding label -> (how often no symbol took it, how often it occurs), the most frequent first.
-    skipped: ids without labels, or with fewer frames than sounding symbols.
+    matched: share of symbols of sounds that match a label.
+    labels_matched: share of labels of sounds that match a symbol.
+    silences_matched: share of the `silences` inside utterances that match a pause.
+    unmatched: label of a sound -> (how often it matches no symbol, how often it occurs), most frequent first.
+    skipped: ids without labels, or with fewer frames than symbols of sounds.
     """
 
     utterances: int
@@ -163,7 +163,7 @@ class TransferReport:
 
 
 def transfer(prepared_dir: Path | str) -> TransferReport:
-    """Write `durations.jsonl` of a prepared directory from the phone labels its corpus brought.
+    """Write `durations.jsonl` of a prepared directory from the phone labels of its corpus.
 
     Raises:
         UserError: the directory holds no labels.
@@ -174,7 +174,7 @@ def transfer(prepared_dir: Path | str) -> TransferReport:
     items = list(prepared)
     labels = {i.id: tidy(stored) for i in items if (stored := prepared.labels(i))}
     if not labels:
-        raise UserError("the corpus brought no phone labels", where=prepared.root, hint="run intona align")
+        raise UserError("the corpus has no phone labels", where=prepared.root, hint="run intona align")
     durations, report = transfer_items(
         {i.id: i.phonemes for i in items},
         labels,
@@ -202,17 +202,17 @@ def transfer_items(
     hit = np.zeros(3)
     of = np.zeros(3)
     for key, (ours, theirs), matched in zip(ids, pairs, c.align(pairs), strict=True):
-        found = frame_durations(
+        frames = frame_durations(
             ours, labels[key], matched, c, n_frames=n_frames[key], frames_per_second=frames_per_second
         )
-        if found is not None:
-            durations[key] = found
+        if frames is not None:
+            durations[key] = frames
         sounding = sum(not is_pause(ours[i]) for i, _ in matched)
         inner = {j for j, s in enumerate(theirs) if is_silence(s) and 0 < j < len(theirs) - 1}
-        taken = {j for _, j in matched}
+        used = {j for _, j in matched}
         occurrences.update(s for s in theirs if not is_silence(s))
-        unmatched.update(s for j, s in enumerate(theirs) if j not in taken and not is_silence(s))
-        hit += [sounding, sounding, len(inner & taken)]
+        unmatched.update(s for j, s in enumerate(theirs) if j not in used and not is_silence(s))
+        hit += [sounding, sounding, len(inner & used)]
         of += [sum(not is_pause(s) for s in ours), sum(not is_silence(s) for s in theirs), len(inner)]
     share = hit / np.maximum(of, 1)
     return durations, TransferReport(

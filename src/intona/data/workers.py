@@ -2,71 +2,48 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
-
-import numpy as np
 
 from intona.audio import MelSpec, encode_audio
 from intona.data.clean import CleanConfig, Rejected, clean
-from intona.data.labels import Label, frames, shift, symbols
-from intona.data.script import Job
+from intona.data.jobs import PrepareJob, PrepareResult
+from intona.data.labels import frames, shift, symbols
 from intona.errors import UserError
 from intona.files import write_whole
-from intona.progress import Lines
 from intona.pool import DeadWorker, default_workers, pooled
+from intona.progress import ProgressMessages, bar_is_shown
 
-IN_FLIGHT = 4  # jobs a worker: enough to keep it busy, few enough to keep mels out of memory
-SMALL = 48  # below this many jobs a pool costs more than it brings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a job. With a `reason` it was dropped, else all other fields are set."""
-
-    job: Job
-    reason: str | None = None
-    detail: str = ""
-    seconds: float = 0.0
-    mel: np.ndarray | None = None  # (T, n_mels) float16
-    labels: tuple[Label, ...] = ()
-    symbols: tuple[str, ...] = ()
-    durations: tuple[int, ...] = ()
-
-    @property
-    def n_frames(self) -> int:
-        return 0 if self.mel is None else len(self.mel)
+IN_FLIGHT = 4  # jobs per worker: enough to keep it busy, few enough to limit the mels in memory
+SMALL = 48  # for fewer jobs a pool costs more than it saves
 
 
-def work(job: Job, config: CleanConfig, spec: MelSpec) -> Outcome:
+def work(job: PrepareJob, config: CleanConfig, spec: MelSpec) -> PrepareResult:
     """Clean one recording and write its trimmed audio."""
     try:
-        made = clean(job.audio, config, spec)
+        cleaned = clean(job.audio, config, spec)
     except Rejected as e:
-        return Outcome(job=job, reason=e.reason, detail=e.detail)
-    labels = shift(job.labels, made.start, made.end)
+        return PrepareResult(job=job, reason=e.reason, detail=e.detail)
+    labels = shift(job.labels, cleaned.start, cleaned.end)
     phones, durations = job.phonemes, ()
     if job.corpus_symbols:
         named = symbols(labels)
         phones = tuple(x.label for x in named)
-        if not 0 < len(named) <= len(made.mel):
-            return Outcome(
-                job=job, reason="bad labels", detail=f"{len(named)} labels, {len(made.mel)} frames"
+        if not 0 < len(named) <= len(cleaned.mel):
+            return PrepareResult(
+                job=job, reason="bad labels", detail=f"{len(named)} labels, {len(cleaned.mel)} frames"
             )
         frame_seconds = spec.hop_length / spec.sample_rate
-        durations = tuple(int(d) for d in frames(named, len(made.mel), frame_seconds))
-    if len(made.mel) == 0:
-        return Outcome(job=job, reason="too short", detail="less than one frame")
+        durations = tuple(int(d) for d in frames(named, len(cleaned.mel), frame_seconds))
+    if len(cleaned.mel) == 0:
+        return PrepareResult(job=job, reason="too short", detail="less than one frame")
     # After a power cut the whole preparation is checked against its journal anyway.
-    write_whole(job.target, encode_audio(made.audio, format="FLAC"), durable=False)
-    return Outcome(
+    write_whole(job.target, encode_audio(cleaned.audio, format="FLAC"), durable=False)
+    return PrepareResult(
         job=job,
-        seconds=made.audio.duration,
-        mel=made.mel,
+        seconds=cleaned.audio.duration,
+        mel=cleaned.mel,
         labels=tuple(labels),
         symbols=phones,
         durations=durations,
@@ -74,16 +51,16 @@ def work(job: Job, config: CleanConfig, spec: MelSpec) -> Outcome:
 
 
 def run_jobs(
-    jobs: Iterable[Job], config: CleanConfig, spec: MelSpec, workers: int | None
-) -> Iterator[Outcome]:
-    """Outcomes in the order of the jobs.
+    jobs: Iterable[PrepareJob], config: CleanConfig, spec: MelSpec, workers: int | None
+) -> Iterator[PrepareResult]:
+    """Results in the order of the jobs.
 
     Raises:
         UserError: a worker died (out of memory, or a crash inside an audio library).
     """
     workers = default_workers() if workers is None else workers
     iterator = iter(jobs)
-    head: list[Job] = []
+    head: list[PrepareJob] = []
     for job in iterator:
         head.append(job)
         if len(head) >= SMALL:
@@ -108,12 +85,12 @@ def run_jobs(
         ) from None
 
 
-def progress(outcomes: Iterable[Outcome], *, total: int, done: int) -> Iterator[Outcome]:
-    """The outcomes, with a bar on stderr when that is a terminal, else a line now and then."""
-    if not sys.stderr.isatty():
-        lines = Lines("prepare")
+def progress(outcomes: Iterable[PrepareResult], *, total: int, done: int) -> Iterator[PrepareResult]:
+    """The results, with a progress bar on a terminal, elsewhere with a message every half minute."""
+    if not bar_is_shown():
+        show = ProgressMessages("prepare")
         for number, outcome in enumerate(outcomes, done):
-            lines(number, total)
+            show(number, total)
             yield outcome
         return
     from rich.console import Console
@@ -131,6 +108,7 @@ def progress(outcomes: Iterable[Outcome], *, total: int, done: int) -> Iterator[
         seconds = 0.0
         for outcome in outcomes:
             seconds += outcome.seconds
-            taken = bar.tasks[0].elapsed or 0.0
-            bar.update(task, advance=1, speed=f"{seconds / taken:.0f} x real time" if taken > 1 else "")
+            elapsed = bar.tasks[0].elapsed or 0.0
+            speed = f"{seconds / elapsed:.0f} x real time" if elapsed > 1 else ""
+            bar.update(task, advance=1, speed=speed)
             yield outcome

@@ -1,6 +1,6 @@
 """I2SB: a Schrödinger bridge between paired data (Liu et al. 2023, arXiv 2302.05872).
 
-x_0 is the data, x_1 its degraded pair; both ends are given in training, so the bridge has closed forms. Times
+x_0 is the data, x_1 its degraded pair. Both ends are known in training, so the bridge has closed forms. Times
 are indices 0 .. interval - 1. With f = std_fwd and b = std_bwd:
 
     q(x_t | x_0, x_1) = N( (b^2 x_0 + f^2 x_1) / (f^2 + b^2), f^2 b^2 / (f^2 + b^2) )          eq. 11
@@ -14,12 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from intona.diffusion.process import _expand
+from intona.diffusion.process import Batch, expand
 from intona.errors import UserError
 
-Predict = Callable[[Tensor, Tensor], Tensor]
+Steps = Int[Tensor, " batch"]
+Predict = Callable[[Batch, Steps], Batch]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +29,9 @@ class Bridge:
     """The symmetric bridge of I2SB.
 
     Attributes:
-        interval: discrete times.
-        beta_max: of the noise; 0.3 in I2SB, 1.0 in the restyling paper's code.
-        ot_ode: the deterministic limit: the mean of the bridge, no noise in it.
+        interval: number of discrete times.
+        beta_max: the largest beta of the noise schedule; 0.3 in I2SB, 1.0 in the restyling paper's code.
+        ot_ode: the deterministic limit: the mean of the bridge, without noise.
     """
 
     interval: int = 1000
@@ -43,40 +45,42 @@ class Bridge:
             raise ValueError("beta_max must be above 0")
 
     @functools.cached_property
-    def betas(self) -> Tensor:
-        """(interval,) float64: quadratic from 1e-4 towards beta_max / interval, mirrored at the middle."""
+    def betas(self) -> Float64[Tensor, " interval"]:
+        """Quadratic from 1e-4 towards beta_max / interval, mirrored at the middle."""
         ends = 1e-4**0.5, (self.beta_max / self.interval) ** 0.5
         rising = torch.linspace(*ends, self.interval, dtype=torch.float64).square()[: self.interval // 2]
         return torch.cat([rising, rising.flip(0)])
 
     @functools.cached_property
-    def std_fwd(self) -> Tensor:
+    def std_fwd(self) -> Float64[Tensor, " interval"]:
         return self.betas.cumsum(0).sqrt()
 
     @functools.cached_property
-    def std_bwd(self) -> Tensor:
+    def std_bwd(self) -> Float64[Tensor, " interval"]:
         return self.betas.flip(0).cumsum(0).flip(0).sqrt()
 
-    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Weights of x_0 and x_1 and the variance at indices t (any shape)."""
+    def marginal(
+        self, t: Int[Tensor, "*times"]
+    ) -> tuple[Float64[Tensor, "*times"], Float64[Tensor, "*times"], Float64[Tensor, "*times"]]:
+        """Weights of x_0 and x_1, and the variance, at indices t."""
         return product(self.std_fwd[t], self.std_bwd[t])
 
-    def sample(self, x0: Tensor, x1: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """x_t of the bridge; t (B,) indices, the rest (B, ...). `noise` is not used with ot_ode."""
+    def sample(self, x0: Batch, x1: Batch, t: Steps, noise: Batch) -> Batch:
+        """x_t of the bridge. `noise` is not used with ot_ode."""
         w0, w1, var = self.marginal(t.cpu())
-        mean = _expand(w0, x0) * x0 + _expand(w1, x1) * x1
-        return mean if self.ot_ode else mean + _expand(var.sqrt(), noise) * noise
+        mean = expand(w0, x0) * x0 + expand(w1, x1) * x1
+        return mean if self.ot_ode else mean + expand(var.sqrt(), noise) * noise
 
-    def target(self, x0: Tensor, xt: Tensor, t: Tensor) -> Tensor:
+    def target(self, x0: Batch, xt: Batch, t: Steps) -> Batch:
         """What the network learns: (x_t - x_0) / std_fwd."""
-        return (xt - x0) / _expand(self.std_fwd[t.cpu()], xt)
+        return (xt - x0) / expand(self.std_fwd[t.cpu()], xt)
 
-    def data(self, prediction: Tensor, xt: Tensor, t: Tensor) -> Tensor:
-        """The x_0 that a prediction means."""
-        return xt - _expand(self.std_fwd[t.cpu()], xt) * prediction
+    def data(self, prediction: Batch, xt: Batch, t: Steps) -> Batch:
+        """The x_0 that a prediction stands for."""
+        return xt - expand(self.std_fwd[t.cpu()], xt) * prediction
 
-    def posterior(self, previous: int, t: int, x0: Tensor, xt: Tensor, noise: Tensor | None) -> Tensor:
-        """x at index `previous` < t from x_t and a guess of x_0 (eq. 4, DDPM's posterior).
+    def posterior(self, previous: int, t: int, x0: Batch, xt: Batch, noise: Batch | None) -> Batch:
+        """x at index `previous` < t from x_t and an estimate of x_0 (eq. 4, DDPM's posterior).
 
         The last step (previous = 0) adds no noise, as in the authors' code.
         """
@@ -88,21 +92,21 @@ class Bridge:
             return x
         return x + float(var.sqrt()) * noise
 
-    def time(self, t: Tensor) -> Tensor:
+    def time(self, t: Int[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         """Indices as times in [0, 1] for the network's embedding."""
         return t.float() / (self.interval - 1)
 
     def solve(
-        self, predict: Predict, x1: Tensor, steps: int, noise: Callable[[], Tensor] | None = None
-    ) -> Tensor:
+        self, predict: Predict, x1: Batch, steps: int, noise: Callable[[], Batch] | None = None
+    ) -> Batch:
         """From x_1 to data in `steps` evaluations of the network.
 
         Args:
-            predict: (x_t, t (B,) indices) -> the target.
-            noise: draws of the shape of x1, one a step; None adds none.
+            predict: x_t and indices t to the target.
+            noise: returns a draw of the shape of x1, once per step; None adds no noise.
         """
         if not 1 <= steps < self.interval:
-            raise UserError(f"{steps} bridge steps", hint=f"take 1 to {self.interval - 1}")
+            raise UserError(f"{steps} bridge steps", hint=f"use 1 to {self.interval - 1}")
         places = torch.linspace(0, self.interval - 1, steps + 1, dtype=torch.float64).round().long().tolist()
         x = x1
         for t, previous in zip(places[:0:-1], places[-2::-1], strict=True):
@@ -113,7 +117,9 @@ class Bridge:
         return x
 
 
-def product(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of two Gaussians about p and q with deviations a and b: weights of p and q, and the variance."""
+def product(
+    a: Float[Tensor, "*times"], b: Float[Tensor, "*times"]
+) -> tuple[Float[Tensor, "*times"], Float[Tensor, "*times"], Float[Tensor, "*times"]]:
+    """Product of two Gaussians with means p, q and deviations a, b: weights of p and q, and the variance."""
     total = a.square() + b.square()
     return b.square() / total, a.square() / total, a.square() * b.square() / total

@@ -4,46 +4,52 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+Batch = Float[Tensor, " batch *shape"]
+Times = Float[Tensor, " batch"]
 
-def _expand(t: Tensor, like: Tensor) -> Tensor:
+
+def expand(t: Times, like: Batch) -> Float[Tensor, " batch *_"]:
+    """One value per item, shaped so that it broadcasts over `like` and with its dtype and device."""
     return t.to(like).view(-1, *[1] * (like.dim() - 1))
 
 
+@runtime_checkable
 class Schedule(Protocol):
-    """z_t = alpha_t z_0 + sigma_t eps: all that targets and DDIM know of a process."""
+    """z_t = alpha_t z_0 + sigma_t eps: all that targets and DDIM need to know of a process."""
 
-    def alpha(self, t: Tensor) -> Tensor: ...
+    def alpha(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]: ...
 
-    def sigma(self, t: Tensor) -> Tensor: ...
+    def sigma(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]: ...
 
 
 @dataclass(frozen=True)
 class Cosine:
     """v-diffusion: alpha_t = cos(pi t / 2), sigma_t = sin(pi t / 2) (Salimans & Ho 2022, section 4).
 
-    Variance preserving, without a drift towards a mean. alpha_1 is 0: predict the velocity or the data; from
-    the noise, the data at t = 1 cannot be had.
+    Variance preserving, without a drift towards a mean. alpha_1 is 0, so predict the velocity or the data: at
+    t = 1 the data cannot be computed from the noise.
     """
 
-    def alpha(self, t: Tensor) -> Tensor:
+    def alpha(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         # As a sine: exactly 0 at t = 1, where cos(pi / 2) is 6e-17 and may be below 0 in float32.
         return torch.sin(0.5 * math.pi * (1 - t))
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         return torch.sin(0.5 * math.pi * t)
 
     def time(self, ratio: float) -> float:
         """t in [0, 1] at which alpha_t / sigma_t is `ratio`, 0 to infinity."""
         return 2 / math.pi * math.atan2(1.0, ratio)
 
-    def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """x_t = alpha_t x0 + sigma_t noise; t (B,), the rest (B, ...)."""
-        return _expand(self.alpha(t), x0) * x0 + _expand(self.sigma(t), x0) * noise
+    def perturb(self, x0: Batch, t: Times, noise: Batch) -> Batch:
+        """x_t = alpha_t x0 + sigma_t noise."""
+        return expand(self.alpha(t), x0) * x0 + expand(self.sigma(t), x0) * noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,24 +64,24 @@ class MeanReverting:
     beta_start: float = 0.05
     beta_end: float = 20.0
 
-    def beta(self, t: Tensor) -> Tensor:
+    def beta(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         return self.beta_start + (self.beta_end - self.beta_start) * t
 
-    def integral(self, t: Tensor) -> Tensor:
+    def integral(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         """B_t, the integral of beta from 0 to t."""
         return self.beta_start * t + 0.5 * (self.beta_end - self.beta_start) * t.square()
 
-    def alpha(self, t: Tensor) -> Tensor:
+    def alpha(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         return torch.exp(-0.5 * self.integral(t))
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         # expm1: near t = 0, 1 - exp(-B) in float32 is mostly rounding error.
         return torch.sqrt(-torch.expm1(-self.integral(t)))
 
-    def log_snr_half(self, t: Tensor) -> Tensor:
+    def log_snr_half(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         """lambda_t = log(alpha_t / sigma_t), the time of DPM-Solver."""
         return -0.5 * self.integral(t) - torch.log(self.sigma(t))
 
-    def perturb(self, x0: Tensor, mu: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """x_t = mu + (x0 - mu) alpha_t + sigma_t noise; t (B,), the rest (B, ...)."""
-        return mu + (x0 - mu) * _expand(self.alpha(t), x0) + _expand(self.sigma(t), x0) * noise
+    def perturb(self, x0: Batch, mu: Batch, t: Times, noise: Batch) -> Batch:
+        """x_t = mu + (x0 - mu) alpha_t + sigma_t noise."""
+        return mu + (x0 - mu) * expand(self.alpha(t), x0) + expand(self.sigma(t), x0) * noise

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from intona.diffusion.process import Cosine, _expand
+from intona.diffusion.process import Batch, Cosine, Times, expand
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shifted:
     """alpha / sigma of another schedule, times `scale` (Hoogeboom et al. 2023, "simple diffusion", eq. 4).
 
-    Below 1 there is more noise at each time, which suits long and redundant signals; variance preserving.
+    A scale below 1 means more noise at each time, which suits long and redundant signals. Variance
+    preserving.
     """
 
     scale: float = 1.0
@@ -24,19 +26,19 @@ class Shifted:
         if not self.scale > 0:
             raise ValueError(f"scale {self.scale} must be above 0")
 
-    def _norm(self, t: Tensor) -> Tensor:
+    def _norm(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         return torch.hypot(self.scale * self.base.alpha(t), self.base.sigma(t))
 
-    def alpha(self, t: Tensor) -> Tensor:
+    def alpha(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         return self.scale * self.base.alpha(t) / self._norm(t)
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
         return self.base.sigma(t) / self._norm(t)
 
     def time(self, ratio: float) -> float:
         """t in [0, 1] at which alpha_t / sigma_t is `ratio`, 0 to infinity."""
         return self.base.time(ratio / self.scale)
 
-    def perturb(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """x_t = alpha_t x0 + sigma_t noise; t (B,), the rest (B, ...)."""
-        return _expand(self.alpha(t), x0) * x0 + _expand(self.sigma(t), x0) * noise
+    def perturb(self, x0: Batch, t: Times, noise: Batch) -> Batch:
+        """x_t = alpha_t x0 + sigma_t noise."""
+        return expand(self.alpha(t), x0) * x0 + expand(self.sigma(t), x0) * noise

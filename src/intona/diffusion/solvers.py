@@ -1,6 +1,6 @@
 """Probability-flow solvers from t = 1 to 0 in the centred variable z = x - mu.
 
-A solver calls `denoise(z, t) -> (z_0, eps)` once a step.
+A solver calls `denoise(z, t) -> (z_0, eps)` once per step.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from intona.diffusion.process import MeanReverting, Schedule
 from intona.errors import UserError, nearest
 
-Denoise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-Noise = Callable[[], Tensor]
+Latents = Float[Tensor, "batch frames width"]
+Denoise = Callable[[Latents, Float[Tensor, " batch"]], tuple[Latents, Latents]]
+Noise = Callable[[], Latents]
 T_END = 1e-3
 
 
-def _slope(process: MeanReverting, denoise: Denoise, z: Tensor, t: Tensor) -> Tensor:
+def _slope(process: MeanReverting, denoise: Denoise, z: Latents, t: Float[Tensor, " batch"]) -> Latents:
     """dz/dt = -beta/2 (z + score), score = -eps / sigma (Song et al. 2021, eq. 13)."""
     _, eps = denoise(z, t)
     return -0.5 * process.beta(t)[:, None, None] * (z - eps / process.sigma(t)[:, None, None])
 
 
-def euler(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
-    """The sampler of Grad-TTS: step 1/steps, the slope at the middle time of each step, at the old z."""
+def euler(process: MeanReverting, denoise: Denoise, z: Latents, steps: int) -> Latents:
+    """The sampler of Grad-TTS: steps of 1/steps, with the slope at the middle of each step and the old z."""
     h = 1.0 / steps
     for i in range(steps):
         t = torch.full((z.shape[0],), 1.0 - (i + 0.5) * h)
@@ -35,10 +37,12 @@ def euler(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Te
     return z
 
 
-def dpm2m(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): exact in the linear part, multistep in the data
-    prediction, one call a step. Times are even in lambda = log(alpha/sigma) from t = 1 to T_END, the last
-    step goes to the predicted data itself."""
+def dpm2m(process: MeanReverting, denoise: Denoise, z: Latents, steps: int) -> Latents:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2).
+
+    Exact in the linear part, multistep in the data prediction, one call per step. Times are evenly spaced in
+    lambda = log(alpha/sigma) from t = 1 to T_END; the last step returns the predicted data.
+    """
     ends = process.log_snr_half(torch.tensor([1.0, T_END], dtype=torch.float64))
     lambdas = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64)
     times = time_of_lambda(process, lambdas)
@@ -58,27 +62,28 @@ def dpm2m(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Te
 def ddim(
     process: Schedule,
     denoise: Denoise,
-    z: Tensor,
+    z: Latents,
     steps: int,
     *,
     start: float = 1.0,
     eta: float = 0.0,
     noise: Noise | None = None,
-) -> Tensor:
-    """DDIM (Song et al. 2021, eq. 12 and 16): times even from `start`, where z stands, to 0. Any schedule.
+) -> Latents:
+    """DDIM (Song et al. 2021, eq. 12 and 16) for any schedule. Times are evenly spaced from `start` to 0.
 
     z_s = alpha_s z_0 + sqrt(sigma_s^2 - n^2) eps + n noise with the data and the noise predicted at t and
-    n^2 = eta^2 (sigma_s / sigma_t)^2 (1 - alpha_t^2 / alpha_s^2): nothing is drawn at eta 0, and at 1 the
+    n^2 = eta^2 (sigma_s / sigma_t)^2 (1 - alpha_t^2 / alpha_s^2). With eta 0 nothing is drawn; with eta 1 the
     steps are those of the ancestral sampler (Ho et al. 2020).
 
     Args:
-        noise: a standard normal of z's shape at each call; not called at eta 0.
+        start: the time of z.
+        noise: returns a standard normal of the shape of z at each call; not called with eta 0.
 
     Raises:
         UserError: eta above 0 and no noise.
     """
     if eta and noise is None:
-        raise UserError("the ancestral solver draws noise, and this model gives it none", hint="take ddim")
+        raise UserError("the ancestral solver needs noise, which this model does not supply", hint="use ddim")
     times = torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)
     alpha, sigma = process.alpha(times), process.sigma(times)
     for i in range(steps):
@@ -91,7 +96,7 @@ def ddim(
     return z
 
 
-def time_of_lambda(process: MeanReverting, lambdas: Tensor) -> Tensor:
+def time_of_lambda(process: MeanReverting, lambdas: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
     """The t at which log(alpha/sigma) = lambda: exp(-B) = sigmoid(2 lambda), then the quadratic B(t)."""
     b = torch.nn.functional.softplus(-2 * lambdas)  # B = -log sigmoid(2 lambda)
     k, b0 = process.beta_end - process.beta_start, process.beta_start
@@ -104,34 +109,34 @@ SOLVERS: dict[str, Callable[..., Tensor]] = {
     "ddim": ddim,
     "ancestral": partial(ddim, eta=1.0),
 }
-FREE = ("ddim", "ancestral")  # of the process, and of the time to start from
+FREE = ("ddim", "ancestral")  # these work with any process and from any starting time
 
 
 def solve(
     name: str,
     process: Schedule,
     denoise: Denoise,
-    z: Tensor,
+    z: Latents,
     steps: int,
     *,
     start: float = 1.0,
     noise: Noise | None = None,
-) -> Tensor:
-    """Run the named solver. `start`: the time at which z stands; `noise`: what "ancestral" draws.
+) -> Latents:
+    """Run the named solver. `start` is the time of z; `noise` supplies the draws of "ancestral".
 
     Raises:
-        UserError: unknown solver, fewer than one step, a solver that this process does not have, a start
+        UserError: unknown solver, fewer than one step, a solver that does not support this process, a start
             outside (0, 1].
     """
     if name not in SOLVERS:
         raise UserError(f'unknown solver "{name}"', hint=nearest(name, SOLVERS))
     if steps < 1:
-        raise UserError(f"{steps} diffusion steps", hint="take 1 or more")
+        raise UserError(f"{steps} diffusion steps", hint="use 1 or more")
     if name not in FREE and not isinstance(process, MeanReverting):
-        raise UserError(f'solver "{name}" needs the drift of the Grad-TTS process', hint="take ddim")
+        raise UserError(f'solver "{name}" needs the drift of the Grad-TTS process', hint="use ddim")
     if not 0 < start <= 1 or (start < 1 and name not in FREE):
         raise UserError(
-            f"{name} from t = {start:g}", hint="take ddim from a time in (0, 1], the others from 1"
+            f"{name} from t = {start:g}", hint="start ddim at a time in (0, 1], the other solvers at 1"
         )
     if name in FREE:
         return SOLVERS[name](process, denoise, z, steps, start=start, noise=noise)

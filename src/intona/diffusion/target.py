@@ -7,27 +7,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import Tensor
-
-from intona.diffusion.process import Schedule, _expand
+from intona.diffusion.process import Batch, Schedule, Times, expand
 
 Target = Literal["noise", "data", "velocity"]
 
 
-def make(target: Target, process: Schedule, z0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+def make(target: Target, process: Schedule, z0: Batch, noise: Batch, t: Times) -> Batch:
     """The regression target: eps, z_0, or v = alpha eps - sigma z_0 (Salimans & Ho 2022, eq. 10)."""
     if target == "noise":
         return noise
     if target == "data":
         return z0
-    return _expand(process.alpha(t), z0) * noise - _expand(process.sigma(t), z0) * z0
+    return expand(process.alpha(t), z0) * noise - expand(process.sigma(t), z0) * z0
 
 
-def split(
-    target: Target, process: Schedule, prediction: Tensor, z: Tensor, t: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Network output at z_t -> (z_0, eps)."""
-    a, s = _expand(process.alpha(t), z), _expand(process.sigma(t), z)
+def split(target: Target, process: Schedule, prediction: Batch, z: Batch, t: Times) -> tuple[Batch, Batch]:
+    """The data z_0 and the noise eps that a prediction at z_t stands for."""
+    a, s = expand(process.alpha(t), z), expand(process.sigma(t), z)
     if target == "noise":
         return (z - s * prediction) / a, prediction
     if target == "data":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from intona import config as configs
@@ -18,17 +19,21 @@ from intona.data.pieces import Pieces
 class TextEncoder(Protocol):
     """Phonemes, an optional speaker vector and optional BPE pieces in; states and a mask out.
 
-    `dim` is the width D of the states. `forward(tokens, lengths, speaker, pieces)` takes (B, N) int64 ids,
-    (B,) lengths, a (B, S) speaker vector or None, and the same texts as BPE `Pieces` or None, and returns
-    ((B, N, D) states, (B, N) boolean mask). States of an item must not depend on the padding beside it nor on
-    its neighbours in the batch. An encoder that reads phonemes alone ignores the pieces.
+    `dim` is the width of the states. `forward(tokens, lengths, speaker, pieces)` takes int64 ids of phonemes,
+    the number of them in each row, a speaker vector or None, and the same texts as BPE `Pieces` or None. It
+    returns the states and a boolean mask, True = valid. The states of an item must not depend on its padding
+    nor on the rest of the batch. An encoder that reads only phonemes ignores the pieces.
     """
 
     dim: int
 
     def __call__(
-        self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None, pieces: Pieces | None = None
-    ) -> tuple[Tensor, Tensor]: ...
+        self,
+        tokens: Int[Tensor, "batch tokens"],
+        lengths: Int[Tensor, " batch"],
+        speaker: Float[Tensor, "batch speaker_width"] | None = None,
+        pieces: Pieces | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]]: ...
 
 
 class TextEncoderConfig(configs.Part):

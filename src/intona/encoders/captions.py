@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from intona.encoders.style import NAMES
 from intona.errors import UserError
@@ -41,20 +42,22 @@ def corpus_scale(measured: Sequence[Measured]) -> dict[str, tuple[float, float]]
     return {n: (float(c), float(s)) for n, c, s in zip(NAMES, table.mean(axis=0), spread, strict=True)}
 
 
-def deviations(measured: Measured, scale: Mapping[str, tuple[float, float]]) -> np.ndarray:
-    """(K,) attributes in deviations from the corpus's mean, in the order of `encoders.style.NAMES`."""
+def deviations(
+    measured: Measured, scale: Mapping[str, tuple[float, float]]
+) -> Float[np.ndarray, " attributes"]:
+    """Attributes in deviations from the corpus's mean, in the order of `encoders.style.NAMES`."""
     return np.array([(measured[n] - scale[n][0]) / scale[n][1] for n in NAMES])
 
 
 def caption(
-    z: np.ndarray,
+    z: Float[np.ndarray, " attributes"],
     rng: np.random.Generator,
     *,
     mention: float = 0.8,
     speaker: str = "",
     language: str = "",
 ) -> str:
-    """One description of (K,) deviations: each notable attribute with chance `mention`, in any order.
+    """One description of the deviations: each notable attribute with chance `mention`, in any order.
 
     Args:
         speaker, language: named at the end where given ("spoken by NAME in English").

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from intona import hub
 from intona.audio import Audio
@@ -76,8 +77,8 @@ class Clap:
         }
 
     @torch.inference_mode()
-    def of_audio(self, audio: Audio) -> np.ndarray:
-        """(dim,) float32 of norm 1. Raises UserError for silence."""
+    def of_audio(self, audio: Audio) -> Float32[np.ndarray, " width"]:
+        """A vector of norm 1. Raises UserError for silence."""
         if bad := [f for f in faults(audio) if not f.startswith("clipped")]:
             raise UserError(f"no style in it: {bad[0]}", where="style")
         samples = audio.resample(int(self._extractor.sampling_rate)).samples
@@ -92,8 +93,8 @@ class Clap:
         return _unit(np.mean(vectors, axis=0))
 
     @torch.inference_mode()
-    def of_text(self, text: str) -> np.ndarray:
-        """(dim,) float32 of norm 1. Raises UserError for an empty text, or one not in English."""
+    def of_text(self, text: str) -> Float32[np.ndarray, " width"]:
+        """A vector of norm 1. Raises UserError for an empty text, or one not in English."""
         if not re.search(r"\w", text):
             raise UserError("an empty style", where="style", hint='such as "a calm, low voice"')
         letters = [c for c in text if c.isalpha()]
@@ -111,7 +112,7 @@ class Clap:
         return None
 
 
-def windows(samples: np.ndarray, size: int) -> list[np.ndarray]:
+def windows(samples: Float32[np.ndarray, " samples"], size: int) -> list[Float32[np.ndarray, " _"]]:
     """Fixed windows of `size`, half overlapping, that cover all samples; the last ends with the sound."""
     if len(samples) <= size:
         return [samples]

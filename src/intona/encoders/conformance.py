@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from intona.data.pieces import Pieces
@@ -74,11 +75,11 @@ def check(
     return found
 
 
-def _words(lengths: Tensor, size: int) -> Tensor:
+def _words(lengths: Int[Tensor, " batch"], size: int) -> Int[Tensor, "batch {size}"]:
     """Words of up to four positions; -1 in the padding."""
     words = (torch.arange(size) // 4).expand(len(lengths), size)
     return words.masked_fill(~length_mask(lengths, size), -1)
 
 
-def _near(a: Tensor, b: Tensor) -> bool:
+def _near(a: Float[Tensor, "*shape"], b: Float[Tensor, "*shape"]) -> bool:
     return bool(torch.allclose(a, b, atol=TOLERANCE, rtol=TOLERANCE))

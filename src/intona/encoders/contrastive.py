@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid, normalize
 
@@ -45,8 +46,13 @@ class ContrastiveConfig:
 
 
 def sigmoid_loss(
-    text: Tensor, audio: Tensor, scale: Tensor, bias: Tensor, *, over_ranks: bool = True
-) -> Tensor:
+    text: Float[Tensor, "pairs width"],
+    audio: Float[Tensor, "pairs width"],
+    scale: Float[Tensor, ""],
+    bias: Float[Tensor, ""],
+    *,
+    over_ranks: bool = True,
+) -> Float[Tensor, ""]:
     """SigLIP (Zhai et al. 2023, arXiv 2303.15343, algorithm 1): the sum over this rank's texts.
 
     sum_ij -log sigmoid(z_ij (scale x_i · y_j + bias)), z = 1 on the diagonal and -1 elsewhere; i runs over
@@ -54,7 +60,7 @@ def sigmoid_loss(
     published mean.
 
     Args:
-        text, audio: (B, D) of norm 1, pairs in the same row.
+        text, audio: vectors of norm 1, pairs in the same row.
     """
     others = gather_over_ranks(audio) if over_ranks else audio
     logits = scale * text @ others.T + bias
@@ -63,14 +69,14 @@ def sigmoid_loss(
     return -logsigmoid(sign * logits).sum()
 
 
-def balanced_bias(similarities: Sequence[Tensor], scale: float, *, pairs: int) -> float:
+def balanced_bias(similarities: Sequence[Float[Tensor, "_ _"]], scale: float, *, pairs: int) -> float:
     """The bias at which the sigmoid loss of batches of `pairs` pairs is least: its slope there is 0.
 
     There each text expects one right sound: mean sigmoid of the right pairs + (pairs - 1) x that of the wrong
     ones = 1. Between orthogonal vectors that is -log(pairs - 1), where stage 2 starts. (Ours.)
 
     Args:
-        similarities: cosines (B, B) of some batches, right pairs on the diagonal.
+        similarities: cosines of some batches (square), right pairs on the diagonal.
     """
     right = torch.cat([s.diagonal() for s in similarities]).double() * scale
     wrong = torch.cat([s[~torch.eye(len(s), dtype=torch.bool)] for s in similarities]).double() * scale
@@ -86,7 +92,13 @@ def balanced_bias(similarities: Sequence[Tensor], scale: float, *, pairs: int) -
     return (low + high) / 2
 
 
-def softmax_loss(text: Tensor, audio: Tensor, scale: Tensor, *, over_ranks: bool = True) -> Tensor:
+def softmax_loss(
+    text: Float[Tensor, "pairs width"],
+    audio: Float[Tensor, "pairs width"],
+    scale: Float[Tensor, ""],
+    *,
+    over_ranks: bool = True,
+) -> Float[Tensor, ""]:
     """CLIP (Radford et al. 2021, figure 3): the mean of both directions, summed over this rank's rows."""
     target = _own(len(text), over_ranks).to(text.device)
     texts = gather_over_ranks(text) if over_ranks else text
@@ -96,7 +108,7 @@ def softmax_loss(text: Tensor, audio: Tensor, scale: Tensor, *, over_ranks: bool
     return (forth + back) / 2
 
 
-def _own(size: int, over_ranks: bool) -> Tensor:
+def _own(size: int, over_ranks: bool) -> Int[Tensor, " {size}"]:
     """Columns of this rank's pairs among those of all."""
     return torch.arange(size) + (rank() * size if over_ranks else 0)
 
@@ -109,8 +121,8 @@ class ContrastiveModel(nn.Module):
         pairs: pairs of a batch over all ranks, for the bias at the start.
     """
 
-    mel_mean: Tensor
-    mel_std: Tensor
+    mel_mean: Float[Tensor, " mels"]
+    mel_std: Float[Tensor, " mels"]
 
     def __init__(self, config: ContrastiveConfig, *, pairs: int) -> None:
         super().__init__()
@@ -127,31 +139,35 @@ class ContrastiveModel(nn.Module):
         self.register_buffer("mel_mean", torch.zeros(config.audio.n_mels))
         self.register_buffer("mel_std", torch.ones(config.audio.n_mels))
 
-    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+    def set_statistics(self, mean: Float[Tensor, " mels"], std: Float[Tensor, " mels"]) -> None:
         """Corpus mean and deviation of each mel bin."""
         self.mel_mean.copy_(mean)
         self.mel_std.copy_(std)
 
     def embed_text(
         self,
-        tokens: Tensor,
-        lengths: Tensor,
+        tokens: Int[Tensor, "texts tokens"],
+        lengths: Int[Tensor, " texts"],
         pieces: Pieces,
-        speaker: Tensor | None,
-        rows: Tensor,
-        positions: Tensor,
-        known: Tensor | None = None,
-    ) -> Tensor:
-        """(U, N) texts -> (B, out) of norm 1: the states at `positions` (B,) of the texts `rows` (B,)."""
+        speaker: Float[Tensor, "texts speaker_width"] | None,
+        rows: Int[Tensor, " batch"],
+        positions: Int[Tensor, " batch"],
+        known: Bool[Tensor, " texts"] | None = None,
+    ) -> Float[Tensor, "batch width"]:
+        """Vectors of norm 1: the states at `positions` of the texts `rows`."""
         states, _ = self.encoder(tokens, lengths, speaker, pieces, known)
         return normalize(states[rows, positions].float(), dim=-1)
 
-    def embed_audio(self, mels: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T, n_mels) log mels of spans, (B,) frames -> (B, out) of norm 1."""
+    def embed_audio(
+        self, mels: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch width"]:
+        """Log mels of spans to vectors of norm 1."""
         vectors = self.audio((mels - self.mel_mean) / self.mel_std, lengths)
         return normalize(self.audio_head(vectors).float(), dim=-1)
 
-    def parts(self, text: Tensor, audio: Tensor) -> dict[str, Part]:
+    def parts(
+        self, text: Float[Tensor, "pairs width"], audio: Float[Tensor, "pairs width"]
+    ) -> dict[str, Part]:
         """The loss of a batch, and what is good to know of it with weight 0.
 
         In evaluation every rank sees the same batches: there the pairs are this process's alone.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from intona.data.pieces import Pieces
@@ -81,7 +82,12 @@ class Stack(nn.Module):
             for _ in range(layers)
         )
 
-    def forward(self, x: Tensor, mask: Tensor, condition: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x: Float[Tensor, "batch length width"],
+        mask: Bool[Tensor, "batch length"],
+        condition: Float[Tensor, "batch condition"] | None,
+    ) -> Float[Tensor, "batch length width"]:
         for block in self.blocks:
             x = block(x, mask, condition)
         return x
@@ -99,8 +105,12 @@ class Stream(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.stack = Stack(config, config.stream_layers)
 
-    def forward(self, ids: Tensor, mask: Tensor, condition: Tensor | None) -> Tensor:
-        """(B, L) ids -> (B, L, D)."""
+    def forward(
+        self,
+        ids: Int[Tensor, "batch length"],
+        mask: Bool[Tensor, "batch length"],
+        condition: Float[Tensor, "batch condition"] | None,
+    ) -> Float[Tensor, "batch length width"]:
         return self.stack(self.dropout(self.embedding(ids) * self.scale), mask, condition)
 
 
@@ -118,12 +128,17 @@ class DualStreamEncoder(nn.Module):
         # Learned: the speaker nobody knows. It stands in when no audio is at hand, and by dropout.
         self.nobody = nn.Parameter(torch.zeros(config.speaker_dim)) if config.adaln else None
 
-    def condition(self, speaker: Tensor | None, size: int, known: Tensor | None = None) -> Tensor | None:
-        """What the blocks are conditioned on: (B, S), or None without AdaLN.
+    def condition(
+        self,
+        speaker: Float[Tensor, "{size} speaker_width"] | None,
+        size: int,
+        known: Bool[Tensor, " {size}"] | None = None,
+    ) -> Float[Tensor, "{size} condition"] | None:
+        """What the blocks are conditioned on, or None without AdaLN.
 
         Args:
-            speaker: (B, S) vectors of norm 1, or None for nobody.
-            known: (B,) False where nobody's vector stands in; it does for a vector of zeros too.
+            speaker: vectors of norm 1, or None for nobody.
+            known: False where nobody's vector stands in; it does for a vector of zeros too.
         """
         if self.nobody is None:
             return None
@@ -136,13 +151,13 @@ class DualStreamEncoder(nn.Module):
 
     def forward(
         self,
-        tokens: Tensor,
-        lengths: Tensor,
-        speaker: Tensor | None = None,
+        tokens: Int[Tensor, "batch tokens"],
+        lengths: Int[Tensor, " batch"],
+        speaker: Float[Tensor, "batch speaker_width"] | None = None,
         pieces: Pieces | None = None,
-        known: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """(B, N) ids -> (B, N, out) states and (B, N) mask; `known` as in `condition`."""
+        known: Bool[Tensor, " batch"] | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]]:
+        """States and their mask; `known` as in `condition`."""
         if pieces is None:
             raise ValueError("the dual-stream encoder needs the BPE pieces of the text")
         mask = length_mask(lengths, tokens.shape[1])
@@ -154,8 +169,10 @@ class DualStreamEncoder(nn.Module):
         return self.project(self.norm(x), mask) * mask[..., None], mask
 
 
-def words_to_phonemes(states: Tensor, pieces: Pieces) -> Tensor:
-    """Mean of the piece states of each word, given to each of its phonemes: (B, P, D) -> (B, N, D).
+def words_to_phonemes(
+    states: Float[Tensor, "batch pieces width"], pieces: Pieces
+) -> Float[Tensor, "batch tokens width"]:
+    """Mean of the piece states of each word, repeated for each of its phonemes.
 
     One product with a matrix of who belongs to whom; zeros where a phoneme has no word.
     """

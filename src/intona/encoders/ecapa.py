@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
 from intona.nn.conv import Conv
@@ -43,8 +44,8 @@ class MaskedBatchNorm(nn.Module):
     `frozen`: running statistics in training too, and they stay as they are.
     """
 
-    mean: Tensor
-    var: Tensor
+    mean: Float[Tensor, " channels"]
+    var: Float[Tensor, " channels"]
     frozen: bool = False
 
     def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
@@ -55,7 +56,9 @@ class MaskedBatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("var", torch.ones(channels))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch frames channels"], mask: Bool[Tensor, "batch frames"]
+    ) -> Float[Tensor, "batch frames channels"]:
         mean, var = self.mean, self.var
         if self.training and not self.frozen:
             valid = mask[..., None].float()
@@ -79,7 +82,9 @@ class Layer(nn.Module):
         self.conv = nn.Linear(c_in, c_out) if kernel == 1 else Conv(c_in, c_out, kernel, dilation=dilation)
         self.norm = MaskedBatchNorm(c_out)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch frames c_in"], mask: Bool[Tensor, "batch frames"]
+    ) -> Float[Tensor, "batch frames c_out"]:
         x = self.conv(x) if isinstance(self.conv, nn.Linear) else self.conv(x, mask)
         return self.norm(torch.relu(x), mask)
 
@@ -97,7 +102,9 @@ class Block(nn.Module):
         self.squeeze = nn.Linear(c, config.bottleneck)
         self.excite = nn.Linear(config.bottleneck, c)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch frames channels"], mask: Bool[Tensor, "batch frames"]
+    ) -> Float[Tensor, "batch frames channels"]:
         first, *rest = self.enter(x, mask).chunk(self.scale, dim=-1)
         parts, last = [first], None
         for layer, part in zip(self.groups, rest, strict=True):
@@ -118,8 +125,9 @@ class AttentiveStatistics(nn.Module):
         self.down = Layer(3 * channels, bottleneck)
         self.up = nn.Linear(bottleneck, channels)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, C) -> (B, 2 C)."""
+    def forward(
+        self, x: Float[Tensor, "batch frames channels"], mask: Bool[Tensor, "batch frames"]
+    ) -> Float[Tensor, "batch 2*channels"]:
         valid = mask[..., None]
         mean, deviation = _moments(x, valid / valid.sum(1, keepdim=True).clamp(min=1))
         context = torch.cat([mean, deviation], dim=-1)[:, None, :].expand(-1, x.shape[1], -1)
@@ -128,8 +136,10 @@ class AttentiveStatistics(nn.Module):
         return torch.cat(_moments(x, weights), dim=-1)
 
 
-def _moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and deviation over time, float32: (B, T, C) and weights that sum to 1 -> (B, C) twice."""
+def _moments(
+    x: Float[Tensor, "batch frames channels"], weights: Float[Tensor, "batch frames #channels"]
+) -> tuple[Float32[Tensor, "batch channels"], Float32[Tensor, "batch channels"]]:
+    """Mean and deviation over time, weighted; the weights of each channel sum to 1."""
     x = x.float()
     mean = (x * weights).sum(1)
     variance = ((x - mean[:, None, :]).square() * weights).sum(1)
@@ -137,7 +147,7 @@ def _moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Ecapa(nn.Module):
-    """(B, T, n_mels) normalised log mels and (B,) lengths -> (B, dim)."""
+    """One vector for each row of normalised log mels."""
 
     def __init__(self, config: EcapaConfig) -> None:
         super().__init__()
@@ -156,7 +166,9 @@ class Ecapa(nn.Module):
             if isinstance(module, MaskedBatchNorm):
                 module.frozen = True
 
-    def forward(self, mels: Tensor, lengths: Tensor) -> Tensor:
+    def forward(
+        self, mels: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch width"]:
         mask = length_mask(lengths, mels.shape[1])
         total = self.enter(mels, mask)
         outs = []

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from intona import config as configs
@@ -93,9 +94,13 @@ class FrozenTextEncoder(nn.Module):
         return self
 
     def forward(
-        self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None, pieces: Pieces | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """(B, N) ids -> (B, N, dim) states and (B, N) mask.
+        self,
+        tokens: Int[Tensor, "batch tokens"],
+        lengths: Int[Tensor, " batch"],
+        speaker: Float[Tensor, "batch speaker_width"] | None = None,
+        pieces: Pieces | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]]:
+        """States and their mask.
 
         Raises:
             UserError: more pieces than the model has positions.
@@ -110,8 +115,8 @@ class FrozenTextEncoder(nn.Module):
         return x * mask[..., None], mask
 
     @torch.no_grad()
-    def read(self, pieces: Pieces) -> Tensor:
-        """The frozen model's states of the pieces alone, (B, P, hidden)."""
+    def read(self, pieces: Pieces) -> Float[Tensor, "batch pieces hidden"]:
+        """The frozen model's states of the pieces alone."""
         b, p = pieces.ids.shape
         if p + 2 > self.config.positions:
             raise UserError(

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from intona.audio import Audio, MelSpec
@@ -41,14 +42,14 @@ VAD_DB = -40.0  # below the loudest window
 
 
 class Net(nn.Module):
-    """(B, T, 40) mel power -> (B, 256) of norm 1, not negative. Parameter names are the published ones."""
+    """Mel power to a vector of norm 1 without negative entries. Parameter names are the published ones."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lstm = nn.LSTM(SPEC.n_mels, DIM, 3, batch_first=True)
         self.linear = nn.Linear(DIM, DIM)
 
-    def forward(self, mels: Tensor) -> Tensor:
+    def forward(self, mels: Float[Tensor, "batch frames 40"]) -> Float[Tensor, "batch 256"]:
         hidden = self.lstm(mels)[1][0]
         return nn.functional.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
 
@@ -92,8 +93,8 @@ class GE2E:
         }
 
     @torch.inference_mode()
-    def embed(self, audio: Audio) -> np.ndarray:
-        """The speaker vector of a recording: (256,) float32, norm 1.
+    def embed(self, audio: Audio) -> Float32[np.ndarray, " 256"]:
+        """The speaker vector of a recording, of norm 1.
 
         Raises:
             UserError: no sound in it.
@@ -116,7 +117,7 @@ def weights_path() -> Path | None:
     return None
 
 
-def speech_of(audio: Audio) -> np.ndarray:
+def speech_of(audio: Audio) -> Float32[np.ndarray, " samples"]:
     """Samples at 16 kHz on one level, pauses longer than a fifth of a second cut."""
     samples = audio.resample(RATE).samples
     power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
@@ -145,8 +146,8 @@ def window_starts(n_samples: int) -> list[int]:
     return starts[:-1] if covered < LEAST_COVERAGE and len(starts) > 1 else starts
 
 
-def mel_power(samples: np.ndarray) -> np.ndarray:
-    """(S,) -> (T, 40) float32: mel bands of the power spectrum, centred frames, zeros beyond the ends."""
+def mel_power(samples: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, "frames 40"]:
+    """Mel bands of the power spectrum, centred frames, zeros beyond the ends."""
     n = SPEC.n_fft
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, n // 2), n)[:: SPEC.hop_length]
     hann, filters = _tables()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -81,7 +82,7 @@ class Head(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, vocabulary)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch vocabulary"]:
         return self.out(self.norm(x))
 
 
@@ -97,12 +98,17 @@ class MaskedModel(nn.Module):
             part.requires_grad_(False)
 
     def parts(
-        self, ids: Tensor, lengths: Tensor, target: Tensor, chosen: Tensor, stream: str
+        self,
+        ids: Int[Tensor, "batch length"],
+        lengths: Int[Tensor, " batch"],
+        target: Int[Tensor, "batch length"],
+        chosen: Bool[Tensor, "batch length"],
+        stream: str,
     ) -> dict[str, Part]:
         """Cross-entropy at the chosen positions of "phonemes" or "pieces", and how many are right.
 
         Args:
-            ids, target: (B, L) after and before masking. lengths: (B,). chosen: (B, L) boolean.
+            ids, target: after and before masking.
         """
         net: Stream = getattr(self.encoder, stream)
         head = self.phoneme_head if stream == "phonemes" else self.piece_head

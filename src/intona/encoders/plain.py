@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from intona import config as configs
@@ -59,7 +60,9 @@ class Prenet(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]
+    ) -> Float[Tensor, "batch tokens width"]:
         h = x
         for conv, norm in zip(self.convs, self.norms, strict=True):
             h = self.dropout(torch.relu(norm(conv(h, mask))))
@@ -96,8 +99,12 @@ class PlainEncoder(nn.Module):
         )
 
     def forward(
-        self, tokens: Tensor, lengths: Tensor, speaker: Tensor | None = None, pieces: Pieces | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        tokens: Int[Tensor, "batch tokens"],
+        lengths: Int[Tensor, " batch"],
+        speaker: Float[Tensor, "batch speaker_width"] | None = None,
+        pieces: Pieces | None = None,
+    ) -> tuple[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]]:
         mask = length_mask(lengths, tokens.shape[1])
         x = self.embedding(tokens) * math.sqrt(self.dim)
         if self.prenet is not None:

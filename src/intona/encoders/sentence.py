@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from intona import hub
 from intona.errors import UserError
@@ -69,8 +70,8 @@ class SentenceEncoder:
         return {"sentences": self.name, "sha256": self._digest}
 
     @torch.inference_mode()
-    def of_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(len(texts), dim) float32 of norm 1.
+    def of_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts width"]:
+        """One vector of norm 1 per text.
 
         Raises:
             UserError: an empty text, or one not in Latin letters: the model was trained on English.

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
-import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import safetensors.numpy
+from jaxtyping import Float32
 from safetensors import SafetensorError
 
 from intona.audio import Audio, read_audio
@@ -25,27 +26,33 @@ from intona.files import write_whole
 from intona.progress import track
 
 FILE = "speaker-{}.safetensors"
+logger = logging.getLogger(__name__)
 
 
+@runtime_checkable
 class SpeakerEncoder(Protocol):
-    """A recording in, a vector (dim,) of norm 1 out."""
+    """A recording in, a vector of norm 1 out."""
 
     name: str
 
     def describe(self) -> dict[str, Any]: ...
 
-    def embed(self, audio: Audio) -> np.ndarray: ...
+    def embed(self, audio: Audio) -> Float32[np.ndarray, " width"]: ...
 
 
 class SpeakerVectors:
     """A vector an utterance, and the rule of the other one.
 
     Args:
-        vectors: utterance id -> (S,). made_by: what made them (`SpeakerEncoder.describe`).
+        vectors: utterance id -> vector. made_by: what made them (`SpeakerEncoder.describe`).
     """
 
     def __init__(
-        self, prepared: Prepared, vectors: dict[str, np.ndarray], *, made_by: dict[str, Any] | None = None
+        self,
+        prepared: Prepared,
+        vectors: dict[str, Float32[np.ndarray, " width"]],
+        *,
+        made_by: dict[str, Any] | None = None,
     ) -> None:
         self.vectors, self.made_by = vectors, dict(made_by or {})
         self.dim = len(next(iter(vectors.values())))
@@ -56,7 +63,7 @@ class SpeakerVectors:
             if item.id in vectors:
                 self._peers[item.speaker, self._split[item.id]].append(item.id)
 
-    def other(self, item: Item, rng: np.random.Generator) -> np.ndarray:
+    def other(self, item: Item, rng: np.random.Generator) -> Float32[np.ndarray, " width"]:
         """The vector of another utterance of the same speaker, in its split or in train; zeros if none is."""
         for split in (self._split[item.id], "train"):
             peers = [i for i in self._peers.get((item.speaker, split), ()) if i != item.id]
@@ -64,7 +71,7 @@ class SpeakerVectors:
                 return self.vectors[peers[int(rng.integers(len(peers)))]]
         return np.zeros(self.dim, np.float32)
 
-    def mean(self, speaker: int, *, without: str | None = None) -> np.ndarray:
+    def mean(self, speaker: int, *, without: str | None = None) -> Float32[np.ndarray, " width"]:
         """Normalised mean over the speaker's training utterances, for synthesis; zeros if there is none."""
         own = [self.vectors[i] for i in self._peers.get((speaker, "train"), ()) if i != without]
         if not own:
@@ -137,4 +144,4 @@ def _write(path: Path, prepared: Prepared, vectors: dict[str, np.ndarray], ident
     try:
         write_whole(path, content)
     except OSError:
-        print(f"speaker vectors not kept: {path.parent} cannot be written", file=sys.stderr)
+        logger.warning("speaker vectors not kept: %s cannot be written", path.parent)

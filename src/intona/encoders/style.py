@@ -11,9 +11,10 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float32
 
 from intona.audio import Audio
 from intona.audio.io import faults
@@ -23,6 +24,7 @@ from intona.errors import UserError, nearest
 SOUND = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a")
 
 
+@runtime_checkable
 class StyleEncoder(Protocol):
     """What the restyling models are conditioned on.
 
@@ -36,9 +38,9 @@ class StyleEncoder(Protocol):
 
     def describe(self) -> dict[str, Any]: ...
 
-    def of_audio(self, audio: Audio) -> np.ndarray: ...
+    def of_audio(self, audio: Audio) -> Float32[np.ndarray, " width"]: ...
 
-    def of_text(self, text: str) -> np.ndarray: ...
+    def of_text(self, text: str) -> Float32[np.ndarray, " width"]: ...
 
     def rate(self, style: np.ndarray) -> float | None: ...
 
@@ -108,11 +110,11 @@ class ProsodyStyle:
     def describe(self) -> dict[str, Any]:
         return {**measuring(), "version": 2, "scale": {n: list(v) for n, v in self.scale.items()}}
 
-    def of_audio(self, audio: Audio) -> np.ndarray:
+    def of_audio(self, audio: Audio) -> Float32[np.ndarray, " width"]:
         """Raises UserError for a recording without speech."""
         return self.of_measured(measure(audio))
 
-    def of_measured(self, measured: Mapping[str, float]) -> np.ndarray:
+    def of_measured(self, measured: Mapping[str, float]) -> Float32[np.ndarray, " width"]:
         """The same of what `measure` has found before."""
         values = [(measured[n] - centre) / spread for n, (centre, spread) in self.scale.items()]
         return np.array([*np.clip(values, -4, 4), *np.ones(len(NAMES))], np.float32)
@@ -128,7 +130,7 @@ class ProsodyStyle:
             return None
         return float(np.clip((centre + float(style[k]) * spread) / centre, SLOWEST, FASTEST))
 
-    def of_text(self, text: str) -> np.ndarray:
+    def of_text(self, text: str) -> Float32[np.ndarray, " width"]:
         """Raises UserError for an empty description, and for words that are no style (nearest offered)."""
         tokens = re.findall(r"\w+", text.lower())
         if not tokens:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -51,8 +52,8 @@ class StyleNetConfig:
 class StyleNet(nn.Module):
     """Log mels and sentence vectors into one space of norm 1."""
 
-    mel_mean: Tensor
-    mel_std: Tensor
+    mel_mean: Float[Tensor, " mels"]
+    mel_std: Float[Tensor, " mels"]
 
     def __init__(self, config: StyleNetConfig) -> None:
         super().__init__()
@@ -68,15 +69,19 @@ class StyleNet(nn.Module):
         self.register_buffer("mel_mean", torch.zeros(config.audio.n_mels))
         self.register_buffer("mel_std", torch.ones(config.audio.n_mels))
 
-    def embed_audio(self, mels: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T, n_mels) log mels, (B,) frames -> (B, dim)."""
+    def embed_audio(
+        self, mels: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch width"]:
+        """Log mels to vectors of norm 1."""
         return normalize(self.audio_head(self.audio((mels - self.mel_mean) / self.mel_std, lengths)), dim=-1)
 
-    def embed_text(self, vectors: Tensor) -> Tensor:
-        """(B, text_dim) of the tower -> (B, dim)."""
+    def embed_text(self, vectors: Float[Tensor, "batch text_width"]) -> Float[Tensor, "batch width"]:
+        """Vectors of the tower to vectors of norm 1."""
         return normalize(self.text_head(vectors), dim=-1)
 
-    def parts(self, text: Tensor, audio: Tensor) -> dict[str, Part]:
+    def parts(
+        self, text: Float[Tensor, "pairs width"], audio: Float[Tensor, "pairs width"]
+    ) -> dict[str, Part]:
         """The loss of a batch of pairs; how often a text's own sound is its nearest, with weight 0.
 
         Two recordings with the same caption count as strangers, as in every such loss.
@@ -90,6 +95,7 @@ class StyleNet(nn.Module):
         return {"contrastive": Part(total=total, count=count), "r1": told}
 
 
+@runtime_checkable
 class Tower(Protocol):
     """What turns a description into a vector, itself not trained."""
 
@@ -97,7 +103,7 @@ class Tower(Protocol):
 
     def describe(self) -> dict[str, Any]: ...
 
-    def of_texts(self, texts: list[str]) -> np.ndarray: ...
+    def of_texts(self, texts: list[str]) -> Float[np.ndarray, "texts width"]: ...
 
 
 class WordTower:
@@ -108,7 +114,7 @@ class WordTower:
     def describe(self) -> dict[str, Any]:
         return {"sentences": "words", "version": 1}
 
-    def of_texts(self, texts: list[str]) -> np.ndarray:
+    def of_texts(self, texts: list[str]) -> Float[np.ndarray, "texts width"]:
         words = ProsodyStyle()
         return np.stack([words.of_text(t) for t in texts])
 
@@ -153,8 +159,8 @@ class StyleEmbedding:
         return {"style": NAME, "weights": self.identity, "tower": self._tower_is, "version": 1}
 
     @torch.inference_mode()
-    def of_audio(self, audio: Audio) -> np.ndarray:
-        """(dim,) float32 of norm 1: the mean over windows of ten seconds. Raises UserError for silence."""
+    def of_audio(self, audio: Audio) -> Float32[np.ndarray, " width"]:
+        """A vector of norm 1: the mean over windows of ten seconds. Raises UserError for silence."""
         from intona.encoders.clap import windows
 
         if bad := [f for f in faults(audio) if not f.startswith("clipped")]:
@@ -167,8 +173,8 @@ class StyleEmbedding:
         return normalize(torch.stack(found).mean(0), dim=0).numpy().astype(np.float32)
 
     @torch.inference_mode()
-    def of_text(self, text: str) -> np.ndarray:
-        """(dim,) float32 of norm 1. Raises UserError for what its text tower cannot read."""
+    def of_text(self, text: str) -> Float32[np.ndarray, " width"]:
+        """A vector of norm 1. Raises UserError for what its text tower cannot read."""
         if not text.strip():
             raise UserError("an empty style", where="style", hint='such as "calm, low, slow"')
         if self._tower is None:

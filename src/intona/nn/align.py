@@ -1,9 +1,9 @@
 """Monotonic alignment of tokens to frames: the sum over all paths (a loss) and the best path (durations).
 
-Both take `log_p` (B,N,T): log-likelihood of frame t under token n. A path gives each frame one token,
-starts at the first, ends at the last and never goes back. Each token takes at least one frame, except
-tokens marked `optional`, which may be skipped: a pause that was not made. `enter` (B,N), where given, is a
-log-probability counted once for each token on the path: what it costs to make that pause.
+Both take `log_p`, the log-likelihood of frame t under token n. A path assigns one token to each frame, starts
+at the first token, ends at the last and never goes back. Each token takes at least one frame, except tokens
+marked `optional`, which may be skipped: a pause that the speaker left out. `enter`, if any, is a
+log-probability counted once for each token on the path: the cost of that pause.
 
 Forward sum: Shih et al., RAD-TTS, 2021, and Badlani et al., One TTS Alignment To Rule Them All, 2022.
 Search: Kim et al., Glow-TTS, 2020, algorithm 1.
@@ -15,16 +15,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int64
 from torch import Tensor
 
-NEVER = -1e9  # stands for log 0: finite, so that a sum of two stays comparable and no NaN can come of it
+NEVER = -1e9  # stands for log 0: finite, so that the sum of two stays comparable and cannot become NaN
 
 
-def beta_binomial_prior(n_tokens: int, n_frames: int, *, scaling: float = 1.0) -> Tensor:
-    """Log prior (N,T) that frame t belongs to token n: wide in the middle, narrow at both ends.
+def beta_binomial_prior(
+    n_tokens: int, n_frames: int, *, scaling: float = 1.0
+) -> Float32[Tensor, "{n_tokens} {n_frames}"]:
+    """Log prior that frame t belongs to token n: wide in the middle, narrow at both ends.
 
     Frame t = 1..T: n - 1 ~ BetaBinomial(N - 1, scaling t, scaling (T - t + 1)); each column sums to one
-    (Shih et al. 2021, section 3). Larger `scaling` is narrower about the diagonal.
+    (Shih et al. 2021, section 3). A larger `scaling` is narrower around the diagonal.
     """
     t = torch.arange(1, n_frames + 1, dtype=torch.float64)[None, :]
     k = torch.arange(n_tokens, dtype=torch.float64)[:, None]
@@ -38,7 +41,7 @@ def beta_binomial_prior(n_tokens: int, n_frames: int, *, scaling: float = 1.0) -
 
 
 def _skips(optional: Any, xp: Any) -> list[Any]:
-    """Masks (B,N), one a number k = 1, 2, ..: the k tokens before n are optional, n may follow n-1-k."""
+    """One mask (B,N) per k = 1, 2, ..: the k tokens before n are optional, so n may follow n-1-k."""
     out, run = [], optional
     count = optional.shape[1]
     while True:
@@ -66,10 +69,15 @@ def _edges(optional: Any, lengths: Any, xp: Any, place: Any) -> tuple[Any, Any]:
     return first & (place < lengths[:, None]), last
 
 
-def _alpha(log_p: Tensor, first: Tensor, skips: list[Tensor], enter: Tensor) -> tuple[Tensor, Tensor]:
-    """(T,B,N) log sum over paths that end at token n in frame t, its own score counted, less a shift (T,B).
+def _alpha(
+    log_p: Float[Tensor, "batch tokens frames"],
+    first: Bool[Tensor, "batch tokens"],
+    skips: list[Tensor],
+    enter: Float[Tensor, "batch tokens"],
+) -> tuple[Float[Tensor, "frames batch tokens"], Float64[Tensor, "frames batch"]]:
+    """Log sum over paths that end at token n in frame t, including that score, minus a shift; and the shift.
 
-    The shift keeps the greatest at 0, so that single precision is enough for 1,000 frames.
+    The shift keeps the maximum at 0, so that single precision is enough for 1,000 frames.
     """
     frames = log_p.shape[2]
     score = log_p.permute(2, 0, 1).contiguous()
@@ -95,7 +103,7 @@ def _alpha(log_p: Tensor, first: Tensor, skips: list[Tensor], enter: Tensor) -> 
 
 
 class _ForwardSum(torch.autograd.Function):
-    """log Z (B,) of all paths; the gradient is the posterior that token n holds frame t."""
+    """log Z of all paths; the gradient is the posterior probability that frame t belongs to token n."""
 
     @staticmethod
     def forward(
@@ -107,7 +115,7 @@ class _ForwardSum(torch.autograd.Function):
         first, last = _edges(optional, tokens, torch, place)
         valid = place < tokens[:, None]
         score = log_p.masked_fill(~valid[:, :, None], NEVER)
-        # Backwards is forwards on the reversed tokens and frames of each row: both go in one batch.
+        # The backward pass is the forward pass on reversed tokens and frames: both run in one batch.
         token_at = (tokens[:, None] - 1 - place) % log_p.shape[1]
         frame_at = (frames[:, None] - 1 - time) % log_p.shape[2]
         flip = score.gather(1, token_at[:, :, None].expand_as(score))
@@ -136,20 +144,20 @@ class _ForwardSum(torch.autograd.Function):
 
 
 def forward_sum(
-    log_p: Tensor,
-    token_lengths: Tensor,
-    mel_lengths: Tensor,
-    optional: Tensor | None = None,
-    enter: Tensor | None = None,
-) -> Tensor:
-    """log of the sum over all monotonic paths (B,), differentiable in `log_p` (B,N,T).
+    log_p: Float[Tensor, "batch tokens frames"],
+    token_lengths: Int[Tensor, " batch"],
+    mel_lengths: Int[Tensor, " batch"],
+    optional: Bool[Tensor, "batch tokens"] | None = None,
+    enter: Float[Tensor, "batch tokens"] | None = None,
+) -> Float[Tensor, " batch"]:
+    """Log of the sum over all monotonic paths, differentiable in `log_p`.
 
     Args:
-        optional: boolean (B,N), True = the token may be skipped; None = none may.
-        enter: (B,N) log-probability of taking the token at all; no gradient flows into it.
+        optional: True = the token may be skipped; None = no token may.
+        enter: log-probability of taking the token at all; no gradient flows into it.
 
     Raises:
-        ValueError: more tokens that must sound than frames.
+        ValueError: more tokens that are not optional than frames.
     """
     optional = _checked(log_p, token_lengths, mel_lengths, optional)
     enter = log_p.new_zeros(log_p.shape[:2]) if enter is None else enter.to(log_p)
@@ -157,42 +165,42 @@ def forward_sum(
 
 
 def forward_sum_loss(
-    log_p: Tensor,
-    token_lengths: Tensor,
-    mel_lengths: Tensor,
-    optional: Tensor | None = None,
-    enter: Tensor | None = None,
-) -> Tensor:
+    log_p: Float[Tensor, "batch tokens frames"],
+    token_lengths: Int[Tensor, " batch"],
+    mel_lengths: Int[Tensor, " batch"],
+    optional: Bool[Tensor, "batch tokens"] | None = None,
+    enter: Float[Tensor, "batch tokens"] | None = None,
+) -> Float[Tensor, ""]:
     """Mean over frames of the negative `forward_sum`: a scalar that does not grow with the batch."""
     return -forward_sum(log_p, token_lengths, mel_lengths, optional, enter).sum() / mel_lengths.sum()
 
 
 @torch.no_grad()
 def monotonic_search(
-    log_p: Tensor,
-    token_lengths: Tensor,
-    mel_lengths: Tensor,
-    optional: Tensor | None = None,
-    enter: Tensor | None = None,
-) -> Tensor:
-    """Durations (B,N) int64 of the likeliest path through `log_p` (B,N,T); row b sums to `mel_lengths[b]`.
+    log_p: Float[Tensor, "batch tokens frames"],
+    token_lengths: Int[Tensor, " batch"],
+    mel_lengths: Int[Tensor, " batch"],
+    optional: Bool[Tensor, "batch tokens"] | None = None,
+    enter: Float[Tensor, "batch tokens"] | None = None,
+) -> Int64[Tensor, "batch tokens"]:
+    """Durations of the most likely path through `log_p`, in frames; row b sums to `mel_lengths[b]`.
 
-    Without optional tokens the package `monotonic-alignment-search` does it where it is installed, else
-    `search_numpy`; the device of `log_p` is kept.
+    Without optional tokens the search is that of the package `monotonic-alignment-search` if installed, else
+    `search_numpy`. The result is on the device of `log_p`.
 
     Raises:
-        ValueError: more tokens that must sound than frames.
+        ValueError: more tokens that are not optional than frames.
     """
     checked = _checked(log_p, token_lengths, mel_lengths, optional)
     score = log_p.detach().float().cpu().numpy()
     n, t = token_lengths.cpu().numpy(), mel_lengths.cpu().numpy()
-    found = None
+    durations = None
     if optional is None and enter is None:
-        found = _search_package(score, n, t)
-    if found is None:
+        durations = _search_package(score, n, t)
+    if durations is None:
         cost = None if enter is None else enter.detach().cpu().numpy()
-        found = search_numpy(score, n, t, checked.cpu().numpy(), cost)
-    return torch.from_numpy(found).to(log_p.device)
+        durations = search_numpy(score, n, t, checked.cpu().numpy(), cost)
+    return torch.from_numpy(durations).to(log_p.device)
 
 
 def _search_package(log_p: np.ndarray, tokens: np.ndarray, frames: np.ndarray) -> np.ndarray | None:
@@ -208,13 +216,13 @@ def _search_package(log_p: np.ndarray, tokens: np.ndarray, frames: np.ndarray) -
 
 
 def search_numpy(
-    log_p: np.ndarray,
-    tokens: np.ndarray,
-    frames: np.ndarray,
-    optional: np.ndarray,
-    enter: np.ndarray | None = None,
-) -> np.ndarray:
-    """`monotonic_search` in NumPy: one step a frame, all rows and tokens at once. Durations (B,N) int64."""
+    log_p: Float[np.ndarray, "batch tokens frames"],
+    tokens: Int[np.ndarray, " batch"],
+    frames: Int[np.ndarray, " batch"],
+    optional: Bool[np.ndarray, "batch tokens"],
+    enter: Float[np.ndarray, "batch tokens"] | None = None,
+) -> Int64[np.ndarray, "batch tokens"]:
+    """`monotonic_search` in NumPy: one step per frame, all rows and tokens at once."""
     size, n, t_max = log_p.shape
     place = np.arange(n)[None, :]
     first, last = _edges(optional, tokens, np, place)
@@ -250,7 +258,12 @@ def search_numpy(
     return durations
 
 
-def _checked(log_p: Tensor, tokens: Tensor, frames: Tensor, optional: Tensor | None) -> Tensor:
+def _checked(
+    log_p: Float[Tensor, "batch tokens frames"],
+    tokens: Int[Tensor, " batch"],
+    frames: Int[Tensor, " batch"],
+    optional: Bool[Tensor, "batch tokens"] | None,
+) -> Bool[Tensor, "batch tokens"]:
     if optional is None:
         optional = torch.zeros(log_p.shape[:2], dtype=torch.bool, device=log_p.device)
     valid = torch.arange(log_p.shape[1], device=log_p.device)[None] < tokens[:, None]

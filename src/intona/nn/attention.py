@@ -1,27 +1,34 @@
-"""Attention: the product that networks share, and the windowed kind of Shaw et al. (2018)."""
+"""Scaled dot-product attention, and attention with relative positions (Shaw et al. 2018)."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-# Pairs of a head up to which plain products beat the fused kernel's way back in bf16 on a CPU
-# (docs/notebook/speed.md); the scores of more no longer stay near the processor.
+# Number of query-key pairs per head up to which plain matrix products are faster than the fused kernel's
+# backward pass in bf16 on a CPU (docs/notebook/speed.md); the scores of more pairs do not fit into the cache.
 FEW_PAIRS = 640 * 640
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
-    """softmax(q k^T / sqrt(D) + mask) v, (B, H, L, D) as q.
+def attend(
+    q: Float[Tensor, "batch heads queries width"],
+    k: Float[Tensor, "batch heads keys width"],
+    v: Float[Tensor, "batch heads keys width"],
+    mask: Shaped[Tensor, "*#batch_heads_queries_keys"] | None = None,
+    *,
+    causal: bool = False,
+) -> Float[Tensor, "batch heads queries width"]:
+    """softmax(q k^T / sqrt(width) + mask) v.
 
-    Torch's fused kernel, except where it is to learn in bf16 on a CPU: there it takes three to five times
-    the time of the products themselves.
+    Torch's fused kernel, except when training in bf16 on a CPU, where its backward pass takes three to five
+    times as long as plain matrix products.
 
     Args:
-        q: (B, H, L, D). k, v: (B, H, S, D).
-        mask: True = may be looked at, at least one in each row, or numbers to add to scores; any shape that
-            broadcasts to (B, H, L, S).
-        causal: row i sees keys up to i alone; without a mask, L = S.
+        mask: boolean, True = attend, with at least one True per row; or numbers to add to the scores. Any
+            shape that broadcasts to (batch, heads, queries, keys).
+        causal: query i attends only to keys up to i; without a mask and with as many queries as keys.
     """
     n, s = q.shape[2], k.shape[2]
     learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
@@ -36,13 +43,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causa
     rows = n if added.dim() > 1 and added.shape[-2] > 1 else 1
     added = added.expand(b, h, rows, s).reshape(b * h, rows, s)
     q, k, v = (x.reshape(b * h, -1, d) for x in (q, k, v))
-    # Softmax sums in float32 whatever it is given, and what it is given is rounded by the product already.
+    # Softmax sums in float32 for any input, and its input is already rounded by the product.
     weights = torch.baddbmm(added, q, k.transpose(1, 2), alpha=d**-0.5).softmax(-1)
     return torch.bmm(weights, v).view(b, h, n, d)
 
 
 class RelativeAttention(nn.Module):
-    """Multi-head self-attention whose keys and values carry learned offsets within a window.
+    """Multi-head self-attention with learned relative positions of keys and values within a window.
 
     score(i, j) = q_i (k_j + a_{j-i}) / sqrt(d), out_i = sum_j p_ij (v_j + b_{j-i}); a and b are zero
     outside |j - i| <= window and shared by the heads (Shaw et al., eq. 3 and 4).
@@ -50,7 +57,7 @@ class RelativeAttention(nn.Module):
     Args:
         dim: D, a multiple of heads.
         heads: number of heads.
-        window: largest distance with an offset of its own.
+        window: largest distance that has a learned vector.
         dropout: on the attention probabilities.
     """
 
@@ -66,8 +73,10 @@ class RelativeAttention(nn.Module):
         self.key_offsets = nn.Parameter(torch.randn(2 * window + 1, head) * head**-0.5)
         self.value_offsets = nn.Parameter(torch.randn(2 * window + 1, head) * head**-0.5)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, N, D) and a (B, N) mask -> (B, N, D); masked keys are never looked at."""
+    def forward(
+        self, x: Float[Tensor, "batch length width"], mask: Bool[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length width"]:
+        """No query attends to masked positions."""
         b, n, d = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         scale = (d // self.heads) ** -0.5

@@ -1,16 +1,17 @@
-"""Convolutions over (B, T, C), channels last: no transpose between them and the linears around them."""
+"""Convolutions with channels last: no transpose between them and the linear layers around them."""
 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 
 class Conv(nn.Conv1d):
-    """1-D convolution of (B, T, C_in) -> (B, T, C_out), same length; masked positions read as zero.
+    """1-D convolution that keeps the length; masked positions are read as zero.
 
-    A (B, T, C) tensor seen as (B, C, 1, T) is already in channels-last memory order, so the 2-D kernel
-    runs without a copy.
+    A tensor (batch, frames, channels) viewed as (batch, channels, 1, frames) is already in channels-last
+    memory order, so the 2-D kernel runs without a copy.
     """
 
     def __init__(self, c_in: int, c_out: int, kernel: int, *, groups: int = 1, dilation: int = 1) -> None:
@@ -20,7 +21,9 @@ class Conv(nn.Conv1d):
             c_in, c_out, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=groups
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "batch frames c_in"], mask: Shaped[Tensor, "batch frames"] | None = None
+    ) -> Float[Tensor, "batch frames c_out"]:
         if mask is not None:
             x = x * mask[..., None]
         x = x.transpose(1, 2)[:, :, None, :]

@@ -1,10 +1,11 @@
-"""ConvNeXt blocks at frame rate on (B, T, C), modulated by a condition (time, speaker)."""
+"""ConvNeXt blocks at frame rate, modulated by a condition (time, speaker)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from intona.nn.conv import Conv
@@ -17,7 +18,7 @@ class ConvNeXtBlock(nn.Module):
     identity.)
 
     Args:
-        gelu: "tanh" approximates it; "none" is exact, and a fifth of the time on a CPU (torch 2.13).
+        gelu: "tanh" approximates it; "none" is exact and takes a fifth of the time on a CPU (torch 2.13).
     """
 
     def __init__(
@@ -39,8 +40,13 @@ class ConvNeXtBlock(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, condition: Tensor, mask: Tensor | None) -> Tensor:
-        """x (B, T, C), condition (B, D), mask (B, T) or None for all -> (B, T, C)."""
+    def forward(
+        self,
+        x: Float[Tensor, "batch frames width"],
+        condition: Float[Tensor, "batch condition"],
+        mask: Bool[Tensor, "batch frames"] | None,
+    ) -> Float[Tensor, "batch frames width"]:
+        """A mask of None means that all frames are valid."""
         shift, scale, gate = self.modulation(condition)[:, None, :].chunk(3, dim=-1)
         h = self.norm(self.depthwise(x, mask)) * (1 + scale) + shift
         h = self.down(nn.functional.gelu(self.up(h), approximate=self.gelu))
@@ -63,7 +69,12 @@ class ConvNeXtStack(nn.Module):
         nn.init.zeros_(self.outlet.weight)
         nn.init.zeros_(self.outlet.bias)
 
-    def forward(self, x: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Float[Tensor, "batch frames c_in"],
+        condition: Float[Tensor, "batch condition"],
+        mask: Bool[Tensor, "batch frames"],
+    ) -> Float[Tensor, "batch frames c_out"]:
         x = self.inlet(x, mask)
         condition = torch.nn.functional.silu(condition)
         for block in self.blocks:

@@ -1,15 +1,16 @@
-"""Sinusoidal embedding of diffusion time, in float32 (in bf16 neighbouring times collapse)."""
+"""Sinusoidal embedding of diffusion time, in float32 (in bf16 neighbouring times become equal)."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from jaxtyping import Float32, Real
 from torch import Tensor, nn
 
 
-def sinusoid(t: Tensor, dim: int, *, scale: float = 1000.0) -> Tensor:
-    """(B,) times in [0, 1] -> (B, dim) float32: sines, then cosines of scale * t * 10000^(-i/(dim/2-1))."""
+def sinusoid(t: Real[Tensor, " batch"], dim: int, *, scale: float = 1000.0) -> Float32[Tensor, "batch {dim}"]:
+    """Sines, then cosines, of scale * t * 10000^(-i/(dim/2-1)) for times t in [0, 1]."""
     half = dim // 2
     frequency = torch.exp(torch.arange(half, device=t.device) * (-math.log(10_000.0) / (half - 1)))
     angle = scale * t.float()[:, None] * frequency[None, :]
@@ -17,7 +18,7 @@ def sinusoid(t: Tensor, dim: int, *, scale: float = 1000.0) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """sinusoid -> linear -> activation (SiLU if None) -> linear, float32 whatever the autocast around it."""
+    """sinusoid -> linear -> activation (SiLU if None) -> linear, in float32 even under autocast."""
 
     def __init__(self, dim: int, out: int | None = None, *, activation: nn.Module | None = None) -> None:
         super().__init__()
@@ -26,6 +27,6 @@ class TimeEmbedding(nn.Module):
             nn.Linear(dim, 4 * dim), activation or nn.SiLU(), nn.Linear(4 * dim, out or dim)
         )
 
-    def forward(self, t: Tensor) -> Tensor:
+    def forward(self, t: Real[Tensor, " batch"]) -> Float32[Tensor, "batch width"]:
         with torch.autocast(t.device.type, enabled=False):
             return self.net(sinusoid(t, self.dim))

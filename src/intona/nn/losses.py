@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
@@ -13,29 +14,29 @@ from torch import Tensor
 class Part:
     """One loss term: `total` summed over `count` elements, entering the objective with `weight`."""
 
-    total: Tensor
-    count: Tensor
+    total: Shaped[Tensor, ""]
+    count: Shaped[Tensor, ""]
     weight: float = 1.0
 
     @property
-    def mean(self) -> Tensor:
+    def mean(self) -> Float[Tensor, ""]:
         return self.total / self.count.clamp(min=1)
 
 
 class Losses:
-    """What a task returns for a batch. A mean is formed only after the counts of all ranks are added.
+    """What a task returns for a batch. Means are formed only after the counts of all ranks are added.
 
-    No dataclass: Fabric would walk into one and copy it.
+    Not a dataclass: Fabric would traverse and copy it.
     """
 
     def __init__(self, *, parts: dict[str, Part]) -> None:
         self.parts = parts
 
     @property
-    def total(self) -> Tensor:
-        """The weighted sum of the means over this batch alone."""
+    def total(self) -> Float[Tensor, ""]:
+        """The weighted sum of the means over this batch."""
         return torch.stack([p.weight * p.mean for p in self.parts.values()]).sum()
 
     def with_counts(self, counts: dict[str, Tensor]) -> Losses:
-        """The same sums over other counts (those of all ranks together)."""
+        """The same sums with other counts, such as those of all ranks together."""
         return Losses(parts={k: dataclasses.replace(p, count=counts[k]) for k, p in self.parts.items()})

@@ -1,32 +1,28 @@
-"""The one home of length masks: boolean, True = valid."""
+"""Masks of valid positions, and token states repeated by their durations."""
 
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-def length_mask(lengths: Tensor, size: int | None = None) -> Tensor:
-    """(B,) lengths -> (B, L) boolean mask, True where the position is inside the sequence.
-
-    Args:
-        lengths: (B,) integers.
-        size: L; the longest length if None.
-    """
+def length_mask(lengths: Int[Tensor, " batch"], size: int | None = None) -> Bool[Tensor, "batch size"]:
+    """True where the position is inside the sequence. `size` is the longest length if None."""
     size = int(lengths.max()) if size is None else size
     return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
 
 
-def expand_by_durations(x: Tensor, durations: Tensor, size: int | None = None) -> Tensor:
-    """Repeat each token state for its number of frames.
+def expand_by_durations(
+    x: Float[Tensor, "batch tokens width"],
+    durations: Int[Tensor, "batch tokens"],
+    size: int | None = None,
+) -> Float[Tensor, "batch frames width"]:
+    """Repeat each token state for its number of frames; zeros after the last frame of an item.
 
     Args:
-        x: (B, N, D) token states.
-        durations: (B, N) non-negative integer frames a token; 0 on padding.
-        size: T, the number of frames out; the longest sum if None.
-
-    Returns:
-        (B, T, D); zeros after the last frame of an item.
+        durations: frames per token, not below 0; 0 on padding.
+        size: number of frames of the result; the longest sum if None.
     """
     ends = durations.cumsum(1)
     size = int(ends[:, -1].max()) if size is None else size

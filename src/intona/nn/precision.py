@@ -1,4 +1,4 @@
-"""Which arithmetic is fast on this processor: measured once, not guessed from its name."""
+"""Which arithmetic is fast on this processor: measured once, not inferred from its name."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Precision = Literal["auto", "bf16", "fp32"]
 
 @functools.cache
 def bf16_wins(device: str = "cpu") -> bool:
-    """True where a bf16 product beats a float32 one on this kind of device ("cpu", "cuda").
+    """True if a bf16 matrix product is faster than a float32 one on this kind of device ("cpu", "cuda").
 
-    A CPU without AVX512-BF16 or AMX emulates it at a third to half of float32's speed
-    (docs/notebook/speed.md), which no flag of torch tells reliably. float16 is never a choice.
+    A CPU without AVX512-BF16 or AMX emulates bf16 at a third to half of the speed of float32
+    (docs/notebook/speed.md), and no flag of torch shows this reliably. float16 is never an option.
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device != "cpu":
         return False
-    a, b = torch.ones(512, 512), torch.ones(512, 512)  # ones: the global random state stays as it was
+    a, b = torch.ones(512, 512), torch.ones(512, 512)  # ones: does not touch the global random state
     low_a, low_b = a.bfloat16(), b.bfloat16()
 
     def fastest(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -37,16 +37,16 @@ def bf16_wins(device: str = "cpu") -> bool:
 
 
 def wants_bf16(precision: Precision, device: str = "cpu") -> bool:
-    """Resolve "auto"."""
+    """Whether to use bf16; "auto" uses it where it is faster."""
     return bf16_wins(device) if precision == "auto" else precision == "bf16"
 
 
 @functools.cache
 def set_fast_matmul() -> bool:
-    """Let float32 products use oneDNN's faster kernels where they keep float32 error; True if so.
+    """Let float32 products use oneDNN's faster kernels where these keep float32 accuracy; True if they do.
 
-    "medium" picks other kernels on some CPUs at no loss of precision, but with AMX it really rounds to bf16:
-    probed against float64 once. What it brings is measured by `make bench`.
+    "medium" selects other kernels on some CPUs without loss of precision, but with AMX it rounds to bf16. One
+    product is compared with float64 to find out. `make bench` measures the speed.
     """
     if torch.cuda.is_available():
         return False
@@ -63,5 +63,5 @@ def set_fast_matmul() -> bool:
 
 
 def autocast(precision: Precision = "auto", device: str = "cpu") -> torch.autocast:
-    """bf16 autocast where it wins (or was asked for), else nothing."""
+    """Autocast to bf16 where it is faster or requested; otherwise a context without effect."""
     return torch.autocast(device, dtype=torch.bfloat16, enabled=wants_bf16(precision, device))

@@ -1,7 +1,7 @@
-"""Random numbers that belong to an utterance and a step, not to a place in a batch.
+"""Random numbers that depend on the utterance and the step, not on the place in a batch.
 
-Drawn so, the noise of an item is the same on one rank or on eight, alone or padded beside others, and
-after a resume: that is what makes those equalities testable to the bit.
+The noise of an item is the same on one rank or on eight, alone or in a padded batch, and after a resume. So
+tests can compare these cases bit by bit.
 """
 
 from __future__ import annotations
@@ -11,41 +11,45 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
 def derive_seed(*keys: object) -> int:
-    """A 63-bit seed from any keys, stable over processes and versions (unlike hash())."""
+    """A 63-bit seed from any keys, the same in every process and version (unlike hash())."""
     digest = hashlib.blake2b("\x1f".join(map(str, keys)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 @contextmanager
 def drawn_apart(name: str) -> Iterator[None]:
-    """Weights made inside come from a stream of their own, so that what is made after does not depend on
-    how many there were: models that differ in one part start alike in all others."""
+    """Initialise the weights inside from a separate random stream.
+
+    The weights initialised afterwards then do not depend on how many there are inside: models that differ in
+    one part start equal in all others.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(torch.initial_seed(), name))
         yield
 
 
 class ItemRandom:
-    """A generator an item, seeded from (seed, step, id); draws are made in call order."""
+    """One generator per item, seeded from (seed, step, id); draws follow the order of the calls."""
 
     def __init__(self, seed: int, step: int, ids: Sequence[str]) -> None:
         self._shared = torch.Generator().manual_seed(derive_seed(seed, step, "all"))
         self._generators = [torch.Generator().manual_seed(derive_seed(seed, step, i)) for i in ids]
 
-    def shared(self) -> Tensor:
-        """() in [0, 1): one draw for the step, whatever is in the batch."""
+    def shared(self) -> Float[Tensor, ""]:
+        """One draw in [0, 1) for the step; it does not depend on the batch."""
         return torch.rand((), generator=self._shared)
 
-    def uniform(self) -> Tensor:
-        """(B,) in [0, 1)."""
+    def uniform(self) -> Float[Tensor, " batch"]:
+        """One draw in [0, 1) per item."""
         return torch.stack([torch.rand((), generator=g) for g in self._generators])
 
-    def normal(self, lengths: Sequence[int], dim: int) -> Tensor:
-        """(B, max(lengths), dim) standard normal, zero after each length."""
+    def normal(self, lengths: Sequence[int], dim: int) -> Float[Tensor, "batch length {dim}"]:
+        """Standard normal, as long as the longest of `lengths`, zero after each length."""
         out = torch.zeros(len(lengths), max(lengths), dim)
         for row, n, g in zip(out, lengths, self._generators, strict=True):
             row[:n] = torch.randn(n, dim, generator=g)

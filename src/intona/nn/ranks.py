@@ -1,7 +1,7 @@
-"""Sums and gathers over ranks that gradients pass through; in one process they are the identity.
+"""Differentiable sums and gathers over ranks; with one process they are the identity.
 
-The convention is the training loop's: the objective is the sum of what each rank computes, and each rank
-calls backward on its own part.
+The convention is that of the training loop: the objective is the sum over the ranks, and each rank calls
+backward on its part.
 """
 
 from __future__ import annotations
@@ -9,27 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 from torch import distributed as dist
 
 
 def world() -> int:
-    """Number of processes that train together."""
+    """Number of processes of this training."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def sum_over_ranks(x: Tensor) -> Tensor:
-    """The same sum on every rank."""
+def sum_over_ranks(x: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
+    """The sum over all ranks, on every rank."""
     return x if world() == 1 else _Sum.apply(x)  # type: ignore[return-value]
 
 
-def gather_over_ranks(x: Tensor) -> Tensor:
-    """(B, …) of each rank -> (ranks · B, …) in order of rank; every rank must bring the same shape."""
+def gather_over_ranks(x: Shaped[Tensor, " batch *shape"]) -> Shaped[Tensor, " all *shape"]:
+    """The rows of all ranks in order of rank; `x` must have the same shape on every rank."""
     return x if world() == 1 else _Gather.apply(x)  # type: ignore[return-value]
 
 
 def rank() -> int:
-    """This process among them, from 0."""
+    """Number of this process, from 0."""
     return dist.get_rank() if world() > 1 else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -12,9 +13,9 @@ from torch import Tensor
 class SamplingConfig:
     """MELD's decoding (arXiv 2605.29859, section 5.2).
 
-    `penalty` is taken off the logits of the codes that were candidates one step before; 0 = none.
-    `temperature` 0 takes the likeliest code, and its candidates are those of temperature 1; `top_k` 0 and
-    `top_p` 1 switch a filter off. In order: penalty, temperature, top k, top p of what is left.
+    `penalty` is subtracted from the logits of the codes that were candidates one step before; 0 = none.
+    `temperature` 0 selects the most likely code, and its candidates are those of temperature 1. `top_k` 0 and
+    `top_p` 1 turn a filter off. The order is penalty, temperature, top k, then top p of the remaining codes.
     """
 
     top_p: float = 0.9
@@ -29,31 +30,30 @@ class SamplingConfig:
             raise ValueError("top_k, penalty and temperature must not be below 0")
 
 
-def top_p_set(logits: Tensor, p: float) -> Tensor:
-    """(V,) -> boolean (V,): the fewest likeliest entries whose probabilities reach p; at least one."""
+def top_p_set(logits: Float[Tensor, " codes"], p: float) -> Bool[Tensor, " codes"]:
+    """The smallest set of most likely entries whose probabilities reach p; at least one."""
     ordered, index = logits.softmax(-1).sort(descending=True)
     before = ordered.cumsum(-1) - ordered
     return torch.zeros_like(logits, dtype=torch.bool).scatter_(-1, index, before < p)
 
 
 def choose(
-    logits: Tensor,
+    logits: Float[Tensor, " codes"],
     config: SamplingConfig,
     uniform: float,
     *,
-    before: Tensor | None = None,
-) -> tuple[int, Tensor]:
+    before: Bool[Tensor, " codes"] | None = None,
+) -> tuple[int, Bool[Tensor, " codes"]]:
     """Draw one entry.
 
     Args:
-        logits: (V,).
-        uniform: in [0, 1): decides the draw.
-        before: boolean (V,), the candidates of the step before, which are penalised.
+        uniform: in [0, 1), decides the draw.
+        before: the candidates of the previous step, which are penalised.
 
     Returns:
-        the index, and this step's candidates: the top-p set of what was penalised and cut to the top k.
+        the index, and the candidates of this step: the top-p set after the penalty and the top-k filter.
     """
-    logits = logits.float().cpu()  # a handful of numbers: one copy beats many small kernels
+    logits = logits.float().cpu()  # few numbers: one copy is faster than many small kernels
     if before is not None and config.penalty:
         logits = logits - config.penalty * before
     if config.temperature not in (0, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from intona.nn.attention import RelativeAttention
@@ -10,7 +11,7 @@ from intona.nn.conv import Conv
 
 
 class ConvFeedForward(nn.Module):
-    """Conv k -> ReLU -> dropout -> conv k over (B, N, D); padding is zeroed before each convolution."""
+    """Convolution -> ReLU -> dropout -> convolution; padding is zeroed before each convolution."""
 
     def __init__(self, dim: int, hidden: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -18,17 +19,19 @@ class ConvFeedForward(nn.Module):
         self.down = Conv(hidden, dim, kernel)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch length width"], mask: Bool[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length width"]:
         return self.down(self.dropout(torch.relu(self.up(x, mask))), mask)
 
 
 class EncoderBlock(nn.Module):
-    """Attention and convolutional feed-forward, each with a residual.
+    """Attention and convolutional feed-forward, each with a residual connection.
 
-    condition = 0: LayerNorm after each residual (post-LN, as Grad-TTS).
+    condition = 0: LayerNorm after each residual (post-LN, as in Grad-TTS).
     condition > 0: AdaLN-Zero (Peebles & Xie 2023, section 3.2, DiT): LayerNorm without weights before each
-    part, scaled and shifted by the conditioning vector, and a gate on its result. All six come from one
-    linear map that starts at zero: the block starts as the identity.
+    part, scaled and shifted by the conditioning vector, and a gate on the output. All six vectors come from
+    one linear map that is initialised with zeros: the block starts as the identity.
     """
 
     def __init__(
@@ -55,8 +58,13 @@ class EncoderBlock(nn.Module):
             nn.init.zeros_(self.modulation.weight)
             nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, mask: Tensor, condition: Tensor | None = None) -> Tensor:
-        """(B, N, D), (B, N) and, with AdaLN, a (B, condition) vector -> (B, N, D)."""
+    def forward(
+        self,
+        x: Float[Tensor, "batch length width"],
+        mask: Bool[Tensor, "batch length"],
+        condition: Float[Tensor, "batch condition"] | None = None,
+    ) -> Float[Tensor, "batch length width"]:
+        """A block with AdaLN needs the `condition`."""
         if self.modulation is None:
             x = self.norm1(x + self.dropout(self.attention(x, mask)))
             return self.norm2(x + self.dropout(self.feed_forward(x, mask)))

@@ -6,45 +6,48 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import group_norm, mish, pad
 
 from intona.nn.embedding import TimeEmbedding
 
 Activation = Literal["mish", "silu"]
+Maps = Float[Tensor, "batch channels frames bins"]
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Which frames of a padded batch are real: `mask` (B, 1, T, 1) of 0 and 1, and the same as `lengths`."""
+    """Which frames of a padded batch are valid: `mask` of 0 and 1, and the same as `lengths`."""
 
-    mask: Tensor
+    mask: Float[Tensor, "batch 1 frames 1"]
     lengths: tuple[int, ...]
 
     @classmethod
-    def of(cls, mask: Tensor, dtype: torch.dtype) -> Frames:
-        """mask (B, T), True = valid, the valid ones first."""
+    def of(cls, mask: Bool[Tensor, "batch frames"], dtype: torch.dtype) -> Frames:
+        """From a mask, True = valid, with the valid frames first."""
         return cls(mask[:, None, :, None].to(dtype), tuple(mask.sum(1).tolist()))
 
     def halved(self) -> Frames:
-        """At half the frame rate; a last frame without a neighbour stays."""
+        """At half the frame rate; an odd last frame stays."""
         return Frames(self.mask[:, :, ::2], tuple((n + 1) // 2 for n in self.lengths))
 
 
 class FrameGroupNorm(nn.GroupNorm):
-    """GroupNorm of (B, C, T, F) over each item's own frames, so that padding has no part in its statistics.
+    """GroupNorm over the valid frames of each item, so that padding does not enter its statistics.
 
-    What it returns for padding means nothing. The fused kernel over each item's frames is faster than masked
-    sums over all.
+    The output at padded frames is undefined. The fused kernel per item is faster than masked sums.
     """
 
-    def forward(self, x: Tensor, frames: Frames) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, x: Maps, frames: Frames
+    ) -> Maps:
         t, lengths = x.shape[2], frames.lengths
         if len(set(lengths)) == 1:
             return self._over(x, lengths[0], t)
         return torch.cat([self._over(row, n, t) for row, n in zip(x.split(1), lengths, strict=True)])
 
-    def _over(self, x: Tensor, n: int, size: int) -> Tensor:
+    def _over(self, x: Maps, n: int, size: int) -> Maps:
         y = group_norm(x[:, :, :n], self.num_groups, self.weight, self.bias, self.eps)
         return y if n == size else pad(y, (0, 0, 0, size - n))
 
@@ -57,7 +60,9 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(c_in, c_out, 3, padding=1)
         self.norm = FrameGroupNorm(8, c_out)
 
-    def forward(self, x: Tensor, frames: Frames) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch c_in frames bins"], frames: Frames
+    ) -> Float[Tensor, "batch c_out frames bins"]:
         return mish(self.norm(self.conv(x * frames.mask), frames)) * frames.mask
 
 
@@ -68,13 +73,18 @@ class ResNetBlock(nn.Module):
         self.condition = nn.Linear(condition, c_out)
         self.skip = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
-    def forward(self, x: Tensor, condition: Tensor, frames: Frames) -> Tensor:
+    def forward(
+        self,
+        x: Float[Tensor, "batch c_in frames bins"],
+        condition: Float[Tensor, "batch condition"],
+        frames: Frames,
+    ) -> Float[Tensor, "batch c_out frames bins"]:
         h = self.first(x, frames) + self.condition(mish(condition))[:, :, None, None]
         return self.second(h, frames) + self.skip(x * frames.mask)
 
 
 class LinearAttention2d(nn.Module):
-    """Attention with softmaxed keys and no N x N matrix (Shen et al. 2021), 4 heads of 32; gated residual."""
+    """Linear attention with softmax over keys (Shen et al. 2021), 4 heads of 32; gated residual."""
 
     def __init__(self, channels: int, heads: int = 4, head_dim: int = 32) -> None:
         super().__init__()
@@ -83,10 +93,10 @@ class LinearAttention2d(nn.Module):
         self.out = nn.Conv2d(heads * head_dim, channels, 1)
         self.gate = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Tensor, frames: Frames) -> Tensor:
+    def forward(self, x: Maps, frames: Frames) -> Maps:
         b, _, height, width = x.shape
         q, k, v = self.qkv(x).reshape(b, 3, self.heads, -1, height * width).unbind(1)
-        # A padded position must not take part in the softmax over positions.
+        # Padding must not enter the softmax over positions.
         valid = frames.mask.expand(b, 1, height, width).reshape(b, 1, 1, -1).bool()
         k = k.float().masked_fill(~valid, -torch.inf).softmax(-1).to(v.dtype)
         context = k @ v.transpose(-1, -2)  # (B, H, d, d)
@@ -101,18 +111,23 @@ class Level(nn.Module):
         self.second = ResNetBlock(c_out, c_out, condition)
         self.attention = LinearAttention2d(c_out)
 
-    def forward(self, x: Tensor, condition: Tensor, frames: Frames) -> Tensor:
+    def forward(
+        self,
+        x: Float[Tensor, "batch c_in frames bins"],
+        condition: Float[Tensor, "batch condition"],
+        frames: Frames,
+    ) -> Float[Tensor, "batch c_out frames bins"]:
         return self.attention(self.second(self.first(x, condition, frames), condition, frames), frames)
 
 
 class UNet2d(nn.Module):
-    """(B, C_in, T, F) -> (B, T, F). T is padded inside to a multiple of 2^(levels-1); F must be one.
+    """Frames are padded inside to a multiple of 2^(levels-1); the number of bins must be such a multiple.
 
     Args:
         c_in: input channels (noisy mel, mean, optionally a speaker plane).
         dim: channels of the first level.
         mults: width of each level as a multiple of dim.
-        time_activation: of the network that embeds the time.
+        time_activation: activation of the network that embeds the time.
     """
 
     def __init__(
@@ -145,8 +160,13 @@ class UNet2d(nn.Module):
         self.last = ConvNorm(widths[0], widths[0])
         self.outlet = nn.Conv2d(widths[0], 1, 1)
 
-    def forward(self, x: Tensor, t: Tensor, mask: Tensor) -> Tensor:
-        """x (B, C, T, F), t (B,) in [0, 1], mask (B, T) -> (B, T, F)."""
+    def forward(
+        self,
+        x: Float[Tensor, "batch c_in frames bins"],
+        t: Float[Tensor, " batch"],
+        mask: Bool[Tensor, "batch frames"],
+    ) -> Float[Tensor, "batch frames bins"]:
+        """The prediction at times `t` in [0, 1]."""
         length = x.shape[2]
         extra = -length % self.factor
         x = pad(x, (0, 0, 0, extra)).to(memory_format=torch.channels_last)

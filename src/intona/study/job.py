@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from intona import logs
 from intona.config import read_json, write_json
 from intona.errors import UserError
 from intona.jsonl import whole_rows
@@ -126,7 +127,8 @@ def main() -> int:
     limit = float(sys.argv[3]) if len(sys.argv) > 3 else None
     exit_on_sigterm()  # what an interrupted attempt took counts too: `perform` writes it down
     try:
-        perform(out, name, limit)
+        with logs.on_stderr():
+            perform(out, name, limit)
     except UserError as e:
         write_json(folder(out, name) / FAILED, {"reason": str(e)})
         print(f"error: {e}", file=sys.stderr)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class EMA:
     """shadow <- d shadow + (1 - d) weight with d = min(decay, (1 + step) / (10 + step)).
 
-    The ramp lets the average forget the random start; buffers are copied.
+    The ramp lets the average forget the random initial weights; buffers are copied.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -33,7 +33,7 @@ class EMA:
 
     @contextmanager
     def swapped_in(self, module: nn.Module) -> Iterator[None]:
-        """The averaged weights inside the block, the raw ones again after it."""
+        """Use the averaged weights inside the block and restore the raw ones after it."""
         raw = {k: v.detach().clone() for k, v in module.state_dict().items()}
         module.load_state_dict(self.shadow)
         try:

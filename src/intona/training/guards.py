@@ -1,4 +1,4 @@
-"""Non-finite losses and gradients stop every rank before the update, with the batch written down."""
+"""Non-finite losses and gradients stop every rank before the update; the batch is recorded."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from intona.errors import UserError
 
 
 def refuse_non_finite(values: dict[str, float], *, step: int, rank: int, batch: Any, run: Path) -> None:
-    """Raise if any value is not finite; writes RUN/nonfinite-STEP-rankR.json first.
+    """Raise if any value is not finite, after writing RUN/nonfinite-STEP-rankR.json.
 
-    `values` must already be the same on all ranks (sums over ranks), so that all of them stop together.
+    `values` must be the same on all ranks (sums over ranks), so that all of them stop together.
+
+    Raises:
+        UserError: names the values and the file.
     """
     bad = {k: str(v) for k, v in values.items() if not math.isfinite(v)}
     if not bad:

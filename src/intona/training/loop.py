@@ -1,4 +1,4 @@
-"""The loop. It knows a task, a feed and a config, and nothing of speech."""
+"""The training loop. It knows a task, a feed and a config, and nothing about speech."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
-    """How long, how precise, how often.
+    """Length, precision and intervals of a training.
 
-    `precision` "auto" is bf16 where it is measured faster (`nn.precision`).
+    `precision` "auto" is bf16 where that is faster (`nn.precision`).
     `accumulate` micro-batches make one update; their mean losses are averaged.
-    `best`: a term of the dev loss, or several as "kl+text"; the averaged weights that had it lowest are kept
-    in RUN/best, a model of its own ("" = nothing is).
+    `best` is a term of the dev loss, or a sum such as "kl+text": the averaged weights with the lowest value
+    are kept in RUN/best, a separate model ("" keeps none).
     """
 
     steps: int = 10_000
@@ -54,7 +54,7 @@ class LoopConfig:
         configs.at_least(self, steps=0, seed=0, accumulate=1, ema=0, demo_every=0, keep=1)
         configs.at_least(self, log_every=1, validate_every=1, save_every=1)
         if self.ema >= 1:
-            raise ValueError(f"ema is {self.ema}: below 1, or nothing is ever learnt")
+            raise ValueError(f"ema is {self.ema}: it must be below 1, or nothing is learnt")
 
 
 def fit(
@@ -68,19 +68,23 @@ def fit(
     limit_minutes: float | None = None,
     fabric: Fabric | None = None,
 ) -> Path:
-    """Train to `config.steps`, or resume RUN and go on.
+    """Train up to `config.steps`, or resume a run.
 
     Args:
-        task: built with the run's own seed; its weights are replaced by the checkpoint's on a resume.
-        config, optim: how long and how.
-        run: run directory; holding a checkpoint of the same `run_config` means resume.
+        task: built with the seed of the run; on a resume its weights are replaced by those of the checkpoint.
+        config, optim: length of the training, and the optimizer.
+        run: run directory; it is resumed if it holds a checkpoint of the same `run_config`.
         feed: (rank, world size) -> Feed.
-        run_config: the whole resolved config, saved and compared.
-        limit_minutes: stop after this wall time, with a checkpoint; so do Ctrl-C and SIGTERM (`StopSignals`).
+        run_config: the whole resolved config, which is saved and compared.
+        limit_minutes: stop after this wall time, with a checkpoint, as on Ctrl-C or SIGTERM (`StopSignals`).
         fabric: a launched Fabric for several processes; one process if None.
 
     Returns:
         the newest checkpoint directory.
+
+    Raises:
+        UserError: the run was started with another config, another process of the run has ended, or a loss
+            or gradient is not finite.
     """
     from lightning.fabric import Fabric as _Fabric
 
@@ -99,7 +103,7 @@ def fit(
     device = fabric.device
 
     def lower() -> torch.autocast:
-        # Our own autocast: Fabric's would cast what forward returns, and cannot see into `Losses`.
+        # Not Fabric's autocast: it would cast the result of forward and cannot look into `Losses`.
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
 
     def save() -> None:
@@ -178,7 +182,7 @@ def fit(
                         task.demonstrate(run / "demo" / f"step-{done:08d}", done)
                         task.train()
                 late = limit_minutes is not None and time.monotonic() - started > 60 * limit_minutes
-                late = bool(_sum_over_ranks(torch.tensor(float(late or signals.asked)), world) > 0)
+                late = bool(_sum_over_ranks(torch.tensor(float(late or signals.requested)), world) > 0)
                 if done % config.save_every == 0 or done == config.steps or late:
                     save()
                 if late and done < config.steps:
@@ -192,7 +196,7 @@ def fit(
                 raise UserError(
                     f"another of the {world} processes of this run has ended, at step {done}",
                     where=run,
-                    hint="see what it said, and start the same command again: it resumes",
+                    hint="see its messages, then start the same command again: it resumes",
                 ) from None
             raise
         finally:
@@ -201,10 +205,10 @@ def fit(
 
 
 def _is_a_lost_rank(error: RuntimeError) -> bool:
-    """Whether a collective failed for want of a peer; gloo says so in words only."""
+    """Whether a collective failed because a peer is gone; gloo reports it only in the message."""
     kinds = (torch.distributed.DistBackendError, torch.distributed.DistNetworkError)
-    said = str(error).lower()
-    return isinstance(error, kinds) or "gloo" in said or "connection closed by peer" in said
+    message = str(error).lower()
+    return isinstance(error, kinds) or "gloo" in message or "connection closed by peer" in message
 
 
 def _global(losses: Losses, world: int) -> Losses:
@@ -227,7 +231,7 @@ def _gather(state: dict[str, Any], world: int) -> list[dict[str, Any]]:
 
 
 def _rehearse(model: Any, fabric: Any, batches: Feed, device: torch.device) -> float:
-    """Forward and backward of the longest batch: out of memory shows now, not after hours."""
+    """Forward and backward of the longest batch: a lack of memory shows at once. Peak memory in GiB."""
     import resource
 
     losses: Losses = model(batches.longest().to(device), -1)
@@ -240,7 +244,7 @@ def _rehearse(model: Any, fabric: Any, batches: Feed, device: torch.device) -> f
 
 @torch.no_grad()
 def _validate(task: Task, batches: Feed, device: torch.device, lower: Any) -> dict[str, float]:
-    """Sums and counts over the whole dev set; the same noise every time (step -2)."""
+    """Mean losses over the whole dev set, with the same noise every time (step -2)."""
     task.eval()
     totals: dict[str, list[float]] = {}
     for batch in batches.validation():
@@ -276,19 +280,18 @@ def _save(
 
 
 def _keep_best(
-    run: Path, step: int, task: Task, ema: EMA, wanted: str, values: dict[str, float], run_config: Any
+    run: Path, step: int, task: Task, ema: EMA, measure: str, values: dict[str, float], run_config: Any
 ) -> None:
-    """The averaged weights as RUN/best/step-N, if none before did as well on the dev set."""
-    missing = [k for k in wanted.split("+") if k not in values]
+    """Save the averaged weights as RUN/best/step-N if they are better on the dev set than all before."""
+    missing = [k for k in measure.split("+") if k not in values]
     if missing:
         raise UserError(
             f'no dev loss "{missing[0]}"', where="--loop.best", hint=f"one of {', '.join(values)}"
         )
-    value, best = sum(values[k] for k in wanted.split("+")), run / "best"
-    found = checkpoint.steps(best)
-    if found:
-        before = configs.read_json(best / f"step-{found[-1]:08d}" / "best.json")
-        # A run that was killed comes by the same steps again, and finds the same values.
+    value, best = sum(values[k] for k in measure.split("+")), run / "best"
+    if saved := checkpoint.steps(best):
+        before = configs.read_json(best / f"step-{saved[-1]:08d}" / "best.json")
+        # A killed run passes the same steps again, with the same values.
         if before["value"] <= value:
             return
     checkpoint.save(
@@ -298,7 +301,7 @@ def _keep_best(
         files={
             "config.json": configs.to_dict(run_config),
             "provenance.json": provenance.describe(),
-            "best.json": {"measure": wanted, "value": value, "step": step},
+            "best.json": {"measure": measure, "value": value, "step": step},
             **task.extra_files(),
         },
     )
@@ -306,10 +309,10 @@ def _keep_best(
 
 
 def _bf16(precision: Precision, run: Path) -> bool:
-    """What "auto" means is measured once, when the run starts; a resumed run goes on as it began."""
-    found = checkpoint.steps(run)
-    if precision == "auto" and found:
-        state = configs.read_json(run / f"step-{found[-1]:08d}" / "state" / "loop.json", max_bytes=64 << 20)
+    """Whether to use bf16. "auto" is measured once, when the run starts; a resumed run keeps the result."""
+    saved = checkpoint.steps(run)
+    if precision == "auto" and saved:
+        state = configs.read_json(run / f"step-{saved[-1]:08d}" / "state" / "loop.json", max_bytes=64 << 20)
         if isinstance(state.get("bf16"), bool):
             return state["bf16"]
     return wants_bf16(precision, "cuda" if torch.cuda.is_available() else "cpu")
@@ -318,31 +321,31 @@ def _bf16(precision: Precision, run: Path) -> bool:
 def _resume(
     task: Task, ema: EMA, optimizer: Any, batches: Feed, run: Path, run_config: Any, rank: int
 ) -> int:
-    """Load the newest checkpoint if there is one; the number of updates done."""
-    found = checkpoint.steps(run)
-    if not found:
+    """Load the newest checkpoint if there is one. Returns the number of updates done."""
+    saved = checkpoint.steps(run)
+    if not saved:
         return 0
-    path = run / f"step-{found[-1]:08d}"
+    path = run / f"step-{saved[-1]:08d}"
     checkpoint.verify(path)
     before = configs.load(type(run_config), path / "config.json")
-    # More steps or another logging rhythm are the same run; all else is another one.
+    # A run may continue with more steps or other intervals, but with no other change.
     changed = [d for d in configs.diff(before, run_config) if not d.startswith(_FREE)]
     if changed:
         raise UserError(
             f"the run was started with another config: {'; '.join(changed[:5])}",
             where=run,
-            hint="take another --out, or the config it was started with",
+            hint="choose another --out, or use the config it was started with",
         )
     checkpoint.load_weights(task, checkpoint.read_tensors(path / "model.safetensors"), where=path)
     ema.load_state_dict(checkpoint.read_tensors(path / "ema.safetensors"))
     moments = checkpoint.read_tensors(path / "state" / "optimizer.safetensors")
     for name, p in task.named_parameters():
-        own = {k.rsplit(":", 1)[1]: v for k, v in moments.items() if k.rsplit(":", 1)[0] == name}
-        if own:
-            optimizer.state[p] = {k: v.to(p.device) if v.dim() else v for k, v in own.items()}
+        state = {k.rsplit(":", 1)[1]: v for k, v in moments.items() if k.rsplit(":", 1)[0] == name}
+        if state:
+            optimizer.state[p] = {k: v.to(p.device) if v.dim() else v for k, v in state.items()}
     loop = configs.read_json(path / "state" / "loop.json", max_bytes=64 << 20)
     feeds = loop["feeds"]
-    # Another number of ranks: weights are exact, the order of data starts from the first rank's place.
+    # With another number of ranks the weights are exact; the order of data starts from rank 0's place.
     batches.load_state_dict(feeds[rank] if rank < len(feeds) else feeds[0])
     return int(loop["step"])
 

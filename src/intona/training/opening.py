@@ -1,4 +1,4 @@
-"""What a run says before its first step: ten lines for people; the whole config at log level DEBUG."""
+"""What a run prints before its first step: about ten lines; at log level DEBUG the whole config too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITS = ("batch", "max_")  # how the fields that bound a batch begin
 
 
 def print_opening(config: Any, out: Path, facts: Mapping[str, Any]) -> None:
-    """On stderr: `opening_lines`, and all fields of the config where the log level is DEBUG."""
+    """Print `opening_lines` on stderr, and all fields of the config if the log level is DEBUG."""
     print("\n".join(opening_lines(config, out, facts)), file=sys.stderr)
     if log.isEnabledFor(logging.DEBUG):
         print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
@@ -27,8 +27,8 @@ def opening_lines(config: Any, out: Path, facts: Mapping[str, Any]) -> list[str]
     """Stage, corpus, sizes, steps, and where the whole config is.
 
     Args:
-        config: the resolved config of a run; one with `loop` and `optim` says how long and how it learns.
-        facts: name -> value of what else is worth knowing before hours are spent.
+        config: the resolved config of a run, with or without `loop` and `optim`.
+        facts: name -> value of other facts about the model.
     """
     steps = checkpoint.steps(out)
     where = f"{out}, which goes on at step {steps[-1]}" if steps else f"{out}, new"
@@ -53,5 +53,5 @@ def opening_lines(config: Any, out: Path, facts: Mapping[str, Any]) -> list[str]
 
 
 def table(rows: Mapping[str, str]) -> list[str]:
-    """Aligned lines `name  value`, without those of an empty value."""
+    """Aligned lines `name  value`; empty values are left out."""
     return [f"{name:<12}  {value}" for name, value in rows.items() if value]

@@ -1,4 +1,4 @@
-"""Optimizer and learning rate. The rate is a pure function of the step, so a resume cannot lose it."""
+"""Optimizer and learning rate. The rate is a pure function of the step, so a resume needs no state of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from intona import config as configs
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """AdamW (weight_decay 0 = Adam). `total_steps` 0 = constant after the warm-up.
+    """AdamW (weight_decay 0 = Adam) and its schedule after the warm-up.
 
-    `schedule`: "constant" (the papers' Grad-TTS), "cosine" or "linear" down to `final` x lr.
+    `schedule`: "constant" (as in the Grad-TTS paper), "cosine" or "linear" down to `final` x lr.
     """
 
     lr: float = 1e-4
@@ -32,9 +32,9 @@ class OptimConfig:
     def __post_init__(self) -> None:
         configs.at_least(self, lr=0, eps=0, weight_decay=0, warmup=0, final=0)
         if not self.clip > 0:
-            raise ValueError(f"clip is {self.clip}: above 0")
+            raise ValueError(f"clip is {self.clip}: it must be above 0")
         if not all(0 <= b < 1 for b in self.betas):
-            raise ValueError(f"betas are {self.betas}: from 0, below 1")
+            raise ValueError(f"betas are {self.betas}: they must be at least 0 and below 1")
 
 
 def lr_at(config: OptimConfig, step: int, total: int) -> float:
@@ -51,11 +51,11 @@ def lr_at(config: OptimConfig, step: int, total: int) -> float:
 def build_optimizer(
     config: OptimConfig, module: nn.Module, *, rates: Mapping[str, float] | None = None
 ) -> torch.optim.AdamW:
-    """Matrices decay; biases, norms and embeddings of one axis do not.
+    """AdamW with weight decay on matrices, but not on biases, norms and other vectors.
 
     Args:
-        rates: prefix of a parameter's name -> factor on the learning rate (first match); each group of the
-            optimizer carries it as "rate".
+        rates: prefix of a parameter's name -> factor of its learning rate (first match); stored as "rate" in
+            the parameter groups.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, p in module.named_parameters():

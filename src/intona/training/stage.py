@@ -1,4 +1,4 @@
-"""What every stage does once its task stands: say what is about to be trained, and train it."""
+"""What every stage does with its task: print what is about to be trained, and train it."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ def fit_stage(
     limit_minutes: float | None = None,
     fabric: Any = None,
 ) -> Path:
-    """`fit`, with what is about to be trained on stderr before it (`print_opening`).
+    """Print what is about to be trained on stderr (`print_opening`), then `fit`.
 
     Args:
-        config: the whole resolved config; its `loop` and `optim` are how long and how.
-        facts: name -> value of what is worth knowing before hours are spent. The parameters that learn are
-            counted here, unless `facts` counts them by part.
-        init: the model that a new run starts from; the config of the run names it by its hash.
-        start: (task, init), copies what it has of its weights.
+        config: the whole resolved config; `loop` and `optim` of it are passed to `fit`.
+        facts: name -> value of other facts to print. The number of trainable parameters is added, unless
+            `facts` has it by part.
+        init: the model that a new run starts from; the config of the run records its hash.
+        start: called with (task, init), copies the weights of `init`.
     """
     if init is not None:
         config = dataclasses.replace(config, init=checkpoint.identity_of(init))
         start(task, init)
     millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
-    said = {"parameters": f"{millions:.2f} M"} | dict(facts)
-    print_opening(config, out, said)
+    print_opening(config, out, {"parameters": f"{millions:.2f} M"} | dict(facts))
     return fit(
         task,
         config.loop,

@@ -1,28 +1,31 @@
-"""Ctrl-C and SIGTERM while training: the step is finished and saved first."""
+"""Ctrl-C and SIGTERM during training: the current step is finished and saved first."""
 
 from __future__ import annotations
 
+import logging
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import Any
 
+logger = logging.getLogger(__name__)
+
 
 class StopSignals:
-    """Within it the first SIGINT or SIGTERM is only noted in `asked`; the second one counts as ever.
+    """A context in which the first SIGINT or SIGTERM only sets `requested`; a second one acts as usual.
 
-    On leaving, the noted one is delivered after all: what is around ends as it would have without us. A
-    signal that is ignored stays so, as SIGINT is in what a shell runs in the background. In another thread
-    than the main one, which gets no signals, it does nothing.
+    On exit the first signal is delivered, so that the surrounding program ends as it would have without this
+    context. A signal that is ignored stays ignored, such as SIGINT in a background job of a shell. Outside
+    the main thread, which alone receives signals, the context does nothing.
     """
 
     def __init__(self) -> None:
-        self._number = 0  # of the signal that was noted
+        self._number = 0  # of the first signal
         self._before: dict[int, Any] = {}
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
+        """Whether a signal has arrived."""
         return self._number != 0
 
     def __enter__(self) -> StopSignals:
@@ -40,7 +43,7 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._restore()
         self._number = number
-        print("stopping after this step, with a checkpoint; again: at once", file=sys.stderr, flush=True)
+        logger.warning("stopping after this step, with a checkpoint; again: at once")
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

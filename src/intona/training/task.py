@@ -1,4 +1,4 @@
-"""What the loop knows of a model: `forward(batch, step) -> Losses`, and where its batches come from."""
+"""What the loop knows about a model: `forward(batch, step) -> Losses`, and the source of its batches."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from intona.nn.losses import Losses
 
 
 class Task(nn.Module):
-    """A model with its objective. Everything random in `forward` comes from (seed, step, utterance id)."""
+    """A model with its objective. All randomness in `forward` is a function of (seed, step, utterance id)."""
 
     def forward(self, batch: Any, step: int) -> Losses:
         raise NotImplementedError
 
     def demonstrate(self, out: Path, step: int) -> None:
-        """Write fixed demo sentences (audio, spectrogram) into `out`; by default nothing."""
+        """Write fixed demo sentences (audio, spectrogram) to `out`; by default nothing."""
 
     def rates(self) -> dict[str, float]:
-        """Prefix of a parameter's name -> factor on the learning rate; 1 for all that is not named."""
+        """Prefix of a parameter's name -> factor of its learning rate; 1 for all other parameters."""
         return {}
 
     def extra_files(self) -> dict[str, Any]:
-        """JSON files that make the checkpoint whole (name -> value): tokenizer.json, features.json …"""
+        """Further JSON files of the checkpoint (name -> value): tokenizer.json, features.json …"""
         return {}
 
 
 class Feed(Protocol):
-    """Batches with state. `next` never ends; `validation` is the same fixed pass each time."""
+    """Batches with a state. `next` never ends; `validation` is the same pass over the dev set each time."""
 
     def next(self) -> Any: ...
 

@@ -1,18 +1,21 @@
-"""Where the figures go: metrics.jsonl, TensorBoard if installed, a progress bar on a terminal."""
+"""Where metrics go: metrics.jsonl, TensorBoard if installed, a progress bar on a terminal or messages."""
 
 from __future__ import annotations
 
 import json
-import sys
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
 from intona.jsonl import whole_rows, write_jsonl
+from intona.progress import bar_is_shown
+
+logger = logging.getLogger(__name__)
 
 
 class Tracker:
-    """Rank 0 writes; the others are silent.
+    """Writes metrics on rank 0 and nothing on other ranks.
 
     Args:
         run: run directory.
@@ -35,7 +38,7 @@ class Tracker:
             self._board = SummaryWriter(str(run / "tensorboard"), purge_step=start)
         except ImportError:
             pass
-        if sys.stderr.isatty():
+        if bar_is_shown():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -67,12 +70,11 @@ class Tracker:
         if self._bar is not None:
             self._bar.update(self._id, completed=step, note=note if kind == "train" else "")
         if self._bar is None or kind != "train":
-            # A log file gets a line now and then, not a bar.
-            print(f"step {step}/{self.total} {kind}: {note}", file=sys.stderr, flush=True)
+            logger.info("step %d/%d %s: %s", step, self.total, kind, note)
 
     def message(self, text: str) -> None:
         if self.active:
-            print(text, file=sys.stderr, flush=True)
+            logger.info(text)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -84,7 +86,7 @@ class Tracker:
 
 
 def _drop_after(path: Path, step: int) -> None:
-    """A resume continues at `step`: lines that a killed run wrote after it would be told twice."""
+    """A resume continues at `step`: remove later lines, or they would be there twice."""
     if not path.is_file():
         return
     write_jsonl(path, [row for row in whole_rows(path) if row.get("step", step + 1) <= step])

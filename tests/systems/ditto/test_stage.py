@@ -491,7 +491,7 @@ def test_options_that_this_model_lacks_are_refused(voice: ditto.DittoVoice) -> N
         ({"guidance": float("nan")}, "--guidance"),
         ({"steps": 0}, "0 diffusion steps"),
         ({"solver": "ddmi"}, 'did you mean "ddim"'),
-        ({"solver": "euler"}, "take ddim"),
+        ({"solver": "euler"}, "use ddim"),
         ({"rate": 0.0}, "--rate"),
         ({"length": -1.0}, "--length"),
         ({"length": float("nan")}, "--length"),

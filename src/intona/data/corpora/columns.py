@@ -1,7 +1,6 @@
-"""Columns that stand in the wrong place: speakers or files where the text should be.
+"""Columns in the wrong place: speakers or files where the text should be.
 
-A wrong column is read aloud without a complaint, so what no corpus of sentences looks like
-is refused.
+A voice would learn a wrong column without any error, so tables that do not look like sentences are rejected.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from intona.errors import UserError
 
 _SENTENCE_WORDS = 5
 _AFTER_NAMES = frozenset({"jr", "sr", "dr", "phd", "ph.d", "md", "esq", "st", "мл", "ст", "др"})
-_TOO_MANY_SHARED = 0.3  # of the texts; a written-out text is as good as one to one with its text
+_TOO_MANY_SHARED = 0.3  # share of the texts; normalized texts correspond almost one to one to the texts
 
 
 def is_file_name(text: str) -> bool:
-    """A path or name of audio: one word, or with a slash in it, that ends like audio."""
+    """Whether a text is the name or path of an audio file: one word, or several with a slash."""
     return text.lower().endswith(AUDIO_SUFFIXES) and (len(text.split()) == 1 or bool(set("/\\") & set(text)))
 
 
 def is_sentence(text: str) -> bool:
-    """Too long for a name, or words that end like a sentence ("Jr." and "Dr." do not)."""
+    """Whether a text is too long for a name or ends like a sentence ("Jr." and "Dr." do not)."""
     words = text.split()
     if len(words) >= _SENTENCE_WORDS:
         return True
@@ -37,11 +36,11 @@ def is_sentence(text: str) -> bool:
 
 
 def check_speakers(table: Table) -> None:
-    """Refuse a table whose speakers and texts are swapped.
+    """Reject a table whose speakers and texts are swapped.
 
     Raises:
-        UserError: most "speakers" are sentences and most "texts" are not, or the texts are few names that
-            return while every "speaker" is another and longer.
+        UserError: most "speakers" are sentences and most "texts" are not, or the texts are few and repeated
+            while all "speakers" differ and are longer.
     """
     rows = [r for r in table.good if r.cells.get("speaker") and r.cells.get("text")]
     if not rows:
@@ -60,7 +59,7 @@ def check_speakers(table: Table) -> None:
 
 
 def check_normalized(table: Table) -> None:
-    """Refuse a table `id|text|normalized` whose second or third column holds speakers.
+    """Reject a table `id|text|normalized` whose second or third column holds speakers.
 
     Raises:
         UserError: different texts have the same normalized text, or the reverse, throughout.
@@ -80,12 +79,12 @@ def check_normalized(table: Table) -> None:
 
 
 def normalized_fault(text: str, normalized: str) -> str | None:
-    """Why `normalized` cannot be the text written out: much shorter, or without most of its words."""
+    """Why `normalized` cannot be the written-out text, or None: it is much shorter, or lacks most words."""
     if not normalized or not text:
         return None
     if 2 * sum(map(str.isalnum, normalized)) < sum(map(str.isalnum, text)):
         return f'the normalized text "{normalized[:40]}" is much shorter than the text'
-    # Words that nothing is to be written out of: no figure, no acronym, no abbreviation.
+    # Words that need no writing out: no numbers, acronyms or abbreviations.
     plain = [w for w in re.findall(r"[^\W\d_]{3,}(?![\w.])", _letters(text)) if not w.isupper()]
     written = set(re.findall(r"\w+", _letters(normalized).lower()))
     if plain and 2 * sum(w.lower() in written for w in plain) < len(plain):
@@ -94,7 +93,7 @@ def normalized_fault(text: str, normalized: str) -> str | None:
 
 
 def _letters(text: str) -> str:
-    """Without accents and stress marks, which are often set in one of the two only."""
+    """Without accents and stress marks, which are often in only one of the two texts."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return plain.replace("+", "")
 
@@ -104,7 +103,7 @@ def known_speakers(table: Table) -> Counter[str]:
 
 
 def text_fault(text: str, speaker: str, speakers: Counter[str]) -> str | None:
-    """Why a cell cannot be the text of its line: it names a file, or a speaker of the other lines."""
+    """Why a cell cannot be the text of its line, or None: it names a file, or a speaker of other lines."""
     if is_file_name(text):
         return f'the text "{text[:60]}" is the name of a file'
     if not speaker:

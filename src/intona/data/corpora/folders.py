@@ -1,4 +1,4 @@
-"""Layouts with one transcript a folder or a file: LibriTTS, VCTK, ESD."""
+"""Layouts with one transcript per folder or per recording: LibriTTS, VCTK, ESD."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _one(
 
 def libritts(source: Source) -> Rows:
     """`[SUBSET/]SPEAKER/CHAPTER/SPEAKER_CHAPTER_*.wav` beside `.normalized.txt` (or `.original.txt`)."""
-    found = False
+    empty = True
     for audio in sorted([*source.root.rglob("*_*_*_*.wav"), *source.root.rglob("*_*_*_*.flac")]):
-        found = True
+        empty = False
         texts = [audio.with_name(f"{audio.stem}.{kind}.txt") for kind in ("normalized", "original")]
         text = next((t for t in texts if t.is_file()), texts[0])
         yield _one(source, audio, text, clean_id(audio.parent.parent.name), "en")
-    if not found:
+    if empty:
         raise UserError(
             "holds no SPEAKER/CHAPTER/*.wav", where=source.root, hint="is this the folder of LibriTTS?"
         )

@@ -1,4 +1,4 @@
-"""What a reader yields, and the safe ways from a transcript's names to files under the corpus root."""
+"""What a reader yields, and how names in a transcript safely become files under the corpus root."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One utterance of a corpus as published: nothing has been opened yet.
+    """One utterance of a published corpus. No file has been opened yet.
 
-    `labels` is the file of its phone alignment, where the corpus has one.
+    `labels` is the file of its phone alignment, if there is one.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class BadLine:
-    """A transcript line that gives no record: listed in `rejected.jsonl`, never dropped silently."""
+    """A line of a transcript that cannot be used; it is listed in `rejected.jsonl`."""
 
     id: str
     reason: str
@@ -45,15 +45,15 @@ class BadLine:
 
 
 class Refused(ValueError):
-    """A path in a transcript that must not be opened; the text is the reason's detail."""
+    """A path in a transcript that must not be opened; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A corpus folder with the rule for what may be opened in its name.
+    """A corpus folder, and the rules for files that may be opened.
 
-    A name is looked for as it is written, then with `/` for `\\`, in the other Unicode normal form (composed
-    or decomposed) and with an ending in other letters (`.WAV`): table and folder often come from two systems.
+    A name is searched as written, then with `/` for `\\`, in the other Unicode normal form (composed or
+    decomposed) and with a suffix in upper or lower case: table and folder often come from different systems.
     """
 
     root: Path
@@ -87,7 +87,7 @@ class Source:
 
     @staticmethod
     def _as_written(name: str, base: Path) -> Path:
-        """With `/` for `\\`, unless a file of that very name is there."""
+        """With `/` for `\\`, unless there is a file with exactly this name."""
         path = base / name
         return path if "\\" not in name or os.path.lexists(path) else base / name.replace("\\", "/")
 
@@ -102,7 +102,7 @@ class Source:
             raise Refused("outside the corpus folder (--allow-outside accepts it)")
 
     def _on_disk(self, path: Path) -> Path:
-        """The same path as the disk spells it; parts that are not there stay as they are."""
+        """The path in the spelling of the disk; parts that do not exist stay unchanged."""
         if os.path.lexists(path) or path.parent == path:
             return path
         if path.parent not in self._folders:
@@ -131,7 +131,7 @@ class Source:
         Raises:
             Refused: see `inside`.
         """
-        self.inside(name)  # judged as written, before a folder in front hides an address or a `..`
+        self.inside(name)  # checked as written, before a folder in front of it hides an address or `..`
         stem = audio_stem(name)
         endings = (*((name[len(stem) :],) if stem != name else ()), *AUDIO_SUFFIXES)
         candidates = [
@@ -151,7 +151,7 @@ def _real_folder(root: Path) -> str:
 def lines(path: Path, *, encodings: tuple[str, ...] = ("utf-8-sig",)) -> Iterator[tuple[int, str]]:
     """Numbered non-empty lines of a (gzipped) text file; only `\\n` ends a line.
 
-    Bytes that fit no encoding become U+FFFD, so that one bad byte costs its own line only.
+    Bytes that fit no encoding become U+FFFD, so that one bad byte affects only its line.
 
     Raises:
         UserError: not a plain readable file, or larger than `MAX_TRANSCRIPT_BYTES`.
@@ -182,15 +182,15 @@ def lines(path: Path, *, encodings: tuple[str, ...] = ("utf-8-sig",)) -> Iterato
 
 
 def first_existing(root: Path, *names: str) -> Path:
-    """The first of several published names of a transcript.
+    """The first existing file of several possible names of a transcript.
 
     Raises:
-        UserError: none of them is there.
+        UserError: none of them exists.
     """
     for name in names:
-        found = sorted(root.glob(name)) if "*" in name else [root / name] * (root / name).is_file()
-        if found:
-            return found[0]
+        matches = sorted(root.glob(name)) if "*" in name else [root / name] * (root / name).is_file()
+        if matches:
+            return matches[0]
     raise UserError(f"holds no {' or '.join(names)}", where=root, hint="is this the right layout and folder?")
 
 
@@ -200,11 +200,11 @@ def clean_id(name: str) -> str:
 
 
 def audio_stem(name: str) -> str:
-    """A path without its ending, where that is one of audio."""
+    """A path without its suffix, if that is a suffix of audio files."""
     return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in AUDIO_SUFFIXES else name
 
 
 def _spelling(name: str) -> str:
-    """What is the same for all spellings of a file name."""
+    """A key that is equal for all spellings of a file name."""
     stem, dot, suffix = unicodedata.normalize("NFC", name).rpartition(".")
     return f"{stem}.{suffix.lower()}" if dot else suffix

@@ -1,4 +1,4 @@
-"""Tables of a corpus as rows of named cells: fields between pipes, or separated otherwise with a header."""
+"""Tables of a corpus as rows of named cells: separated by pipes, or with a header by others too."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 _NAMES = {name: column for column, names in COLUMNS.items() for name in names}
 _SEPARATORS = {"|": "pipes", "\t": "tabs", ",": "commas", ";": "semicolons"}
-_LONGEST_QUOTE = 20  # lines that one quoted field may span: a stray quote must not swallow a table
+_LONGEST_QUOTE = 20  # maximum lines of a quoted field: a stray quote must not swallow the table
 
 Numbered = list[tuple[int, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a table: column -> cell, without blanks around it.
+    """One line of a table: column -> stripped cell.
 
-    uneven: a blank follows the separator behind the text and none the separator before it, as where a text
-        holds a separator itself ("a|left | right").
+    uneven: there is a space after the separator that follows the text, but none after the one before it, as
+        in a text that contains a separator ("a|left | right").
     """
 
     number: int
@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """`columns` as they stand in the file, in words that an error can show ("id|text|speaker")."""
+    """The rows of a table. `columns` describes its columns for errors ("id|text|speaker")."""
 
     path: Path
     columns: str
@@ -60,25 +60,24 @@ def bad_line(path: Path, number: int, why: str, line: str = "") -> BadLine:
 
 
 def read_piped(path: Path, columns: Sequence[str], *, optional: int = 0) -> Table:
-    """A table without a header whose fields stand between pipes; quotes are part of the text.
+    """A table without a header, with pipes as separators; quotes are part of the text.
 
     Args:
-        optional: how many of the last columns a line may leave out. Where most lines do, a line with more
-            fields is refused: its text probably holds a pipe and would be cut there.
+        optional: how many of the last columns a line may leave out. If most lines do, a line with more fields
+            is rejected: its text probably contains a pipe and would be cut there.
     """
     return _piped(path, list(lines(path)), columns, optional)
 
 
 def read_table(path: Path, columns: Sequence[str], *, optional: int = 0) -> Table:
-    """A table whose first line names its columns, separated by pipes, tabs, commas or semicolons; or, without
-    such a line, `read_piped`.
+    """A table with a header, separated by pipes, tabs, commas or semicolons; without a header, `read_piped`.
 
-    Between tabs, commas and semicolons a field may be quoted (RFC 4180) and then hold separators and line
-    breaks. Columns with other names are left alone, but for one that is nearly a known name.
+    In tables with tabs, commas or semicolons a field may be quoted (RFC 4180) and then contain separators and
+    line breaks. Columns with unknown names are ignored, unless the name is close to a known one.
 
     Raises:
-        UserError: a header without a text or without an id, a column twice, or a table that has neither pipes
-            nor a header.
+        UserError: a header without a text or an id, a repeated column, or a table with neither pipes nor a
+            header.
     """
     numbered = list(lines(path))
     if not numbered:
@@ -179,14 +178,14 @@ def _row(
 def _cells(
     path: Path, numbered: Numbered, separator: str, width: int
 ) -> Iterator[tuple[int, list[str] | str]]:
-    """(number, cells) of each line, or (number, what is wrong with it)."""
+    """Yields (number, cells) of each line, or (number, problem)."""
     at = 0
     while at < len(numbered):
         number, line = numbered[at]
         cells = _split(line, separator)
         used = 1
         while cells is None and separator != "|" and used < min(_LONGEST_QUOTE, len(numbered) - at):
-            # A quoted field may go on in the next lines.
+            # A quoted field may continue in the next lines.
             used += 1
             joined = "\n".join(part for _, part in numbered[at : at + used])
             cells = _split(joined, separator)
@@ -206,7 +205,7 @@ def _cells(
 
 
 def _split(line: str, separator: str) -> list[str] | None:
-    """Cells of one line; None where its quotes do not enclose whole fields."""
+    """The cells of a line; None if its quotes do not enclose whole fields."""
     if separator == "|":
         return line.split("|")
     try:

@@ -92,7 +92,7 @@ def _text_fault(
     folders: tuple[str, ...],
     speakers: Counter[str] | None = None,
 ) -> str | None:
-    """Why the text of a line cannot be one, or None."""
+    """Why the text of a line cannot be its text, or None."""
     text = row.cells.get("text", "")
     speaker, speakers = row.cells.get("speaker", ""), speakers or Counter()
     fault = text_fault(text, speaker, speakers)
@@ -156,14 +156,14 @@ def festvox(source: Source) -> Rows:
         name, text = match[1], re.sub(r"\\(.)", r"\1", match[2])
         try:
             audio = source.find_audio(name, "wav")
-            own = source.inside(f"lab/{name}.lab")
+            default = source.inside(f"lab/{name}.lab")
         except Refused as e:
             yield _refused(number, name, e)
             continue
         if fault := text_fault(text, "", Counter()):
             yield bad_line(table, number, f'{fault}, expected ( ID "text" )', line)
             continue
-        labels = source.labels_for(name) or (own if own.is_file() else None)
+        labels = source.labels_for(name) or (default if default.is_file() else None)
         yield Record(id=_id(name), audio=audio, text=text, speaker=speaker, labels=labels)
 
 
@@ -205,11 +205,11 @@ def asterisk(source: Source) -> Rows:
 
 
 def csv(source: Source) -> Rows:
-    """`metadata.csv` with `id|text|speaker` (the speaker may be left out), any audio type.
+    """`metadata.csv` with `id|text|speaker` (the speaker may be left out), with any type of audio.
 
-    A first line that names its columns (`separated.COLUMNS`) sets their order; such a table may be separated
-    by commas, tabs or semicolons too. The id is a path with or without suffix, looked for beside the table
-    and in `wavs/ wav/ audio/ clips/`.
+    A first line that names the columns (`separated.COLUMNS`) sets their order; such a table may also use
+    commas, tabs or semicolons. The id is a path with or without suffix, searched beside the table and in
+    `wavs/ wav/ audio/ clips/`.
     """
     root = source.root if source.root.is_dir() else source.root.parent
     path = source.transcript or (
