@@ -6,7 +6,7 @@ Grad-TTS, the latent diffusion model and any outsider's model take anything that
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -56,7 +56,7 @@ class TextEncoderConfig(configs.Part):
         """Width of the pretrained speaker vector that the encoder is conditioned on; 0 for none."""
         return 0
 
-    def sized(self, *, n_tokens: int, n_pieces: int) -> Self:
+    def sized(self, *, n_tokens: int, n_pieces: int) -> TextEncoderConfig:
         """This config for vocabularies of these sizes; itself, unless it keeps them."""
         return self
 

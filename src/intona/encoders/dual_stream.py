@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -55,7 +55,7 @@ class DualStreamConfig(TextEncoderConfig):
     def condition_dim(self) -> int:
         return self.speaker_dim if self.adaln else 0
 
-    def sized(self, *, n_tokens: int, n_pieces: int) -> Self:
+    def sized(self, *, n_tokens: int, n_pieces: int) -> DualStreamConfig:
         return dataclasses.replace(self, n_tokens=n_tokens, n_pieces=n_pieces)
 
     def build(self, *, n_tokens: int, speaker_dim: int = 0) -> DualStreamEncoder:
