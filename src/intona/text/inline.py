@@ -148,7 +148,7 @@ def _settled(
         if known is not None and phone not in known:
             raise PhonemeError(f'unknown phoneme "{phone}"', where=where, hint=_nearest(phone, known))
         if known is None and not _IPA_PHONE.fullmatch(_letters(phone.lstrip(ipa.PRIMARY))):
-            raise PhonemeError(f'"{phone}" is not written in IPA', where=where, hint=f"write {EXAMPLE}")
+            raise PhonemeError(f'"{phone}" is not written in IPA', where=where, hint="write [[h ə l ˈoʊ]]")
     return tuple(out)
 
 

@@ -78,7 +78,7 @@ def fitting(text: str, languages: Sequence[str]) -> list[str]:
     if script is None:
         return list(languages)
     fit = [n for n in languages if _writes(n, script)]
-    # A script that none of them declares: those in Cyrillic have said that it is not theirs.
+    # No language declares this script. It may be that of any language but those in Cyrillic.
     fit = fit or [n for n in languages if script != CYRILLIC and CYRILLIC not in get(n).scripts]
     return fit or list(languages)
 

@@ -92,7 +92,7 @@ class Language:
         return sentences.split(paragraph)
 
     def phonemizer(self, *, stress: str, g2p: str) -> phonemize.Phonemizer:
-        """What turns tokens into phones, newly made; options as in `FrontendConfig`."""
+        """A new phonemizer; options as in `FrontendConfig`."""
         return phonemize.EspeakPhonemizer(self.voice or self.code, stressed=stress != "none")
 
     def phones(self, g2p: str) -> frozenset[str] | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import pickle
 import re
 import threading
 import types
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from intona.errors import UserError
 from intona.text.once import once
@@ -91,7 +90,7 @@ def _shared() -> SileroStress:
     path = Path(spec.origin).parent / "data" / "accentor.pt"
     try:
         return SileroStress(read_accentor(path), version)
-    except (AttributeError, ImportError, KeyError, OSError, RuntimeError, pickle.UnpicklingError) as e:
+    except Exception as e:  # third-party code, which has no errors of its own
         reason = str(e).partition("\n")[0]
         raise UserError(
             f"the model of silero-stress {version} cannot be read ({reason})",
@@ -103,10 +102,9 @@ def _shared() -> SileroStress:
 def read_accentor(path: Path) -> Any:
     """The accentor from the package's archive, as `silero_stress.load_accentor("ru")` returns it.
 
-    Differs from that function in three ways. It has no effect on the process: importing silero_stress sets
-    torch to one thread, and the archive's code does so again and turns gradients off. The archive is read
-    with the pickle module in C. The 1,485 regular expressions are compiled when they are first used: a
-    sentence needs some 15, and compiling all of them took four seconds.
+    Unlike that function, it has no effect on the process: importing silero_stress limits torch to one thread,
+    and the code of the archive does so again and turns gradients off. And it compiles the 1,485 regular
+    expressions only when they are used: a sentence needs about 15, and all of them would take four seconds.
     """
     import torch
     from torch.package import PackageImporter  # pyright: ignore[reportPrivateImportUsage]
@@ -115,7 +113,6 @@ def read_accentor(path: Path) -> Any:
     # The importer's table of modules is its alone: what stands here is seen by the code of the archive only.
     importer.modules["re"] = _copy(re, _compile=LazyPattern)
     importer.modules["torch"] = _copy(torch, set_num_threads=_ignore, set_grad_enabled=_ignore)
-    importer.Unpickler = lambda file: _Unpickler(file, importer)  # type: ignore[assignment]
     accentor = importer.load_pickle("accentor_models", "accentor")
     bert = accentor.homosolver.model.bert
     weight = bert.embeddings.word_embeddings.weight
@@ -141,17 +138,6 @@ class LazyPattern:
         if pattern is None:
             pattern = self._pattern = re.compile(*self._arguments)
         return getattr(pattern, name)
-
-
-class _Unpickler(pickle.Unpickler):
-    """Takes classes from the archive or, where the archive says so, from installed modules."""
-
-    def __init__(self, file: BinaryIO, importer: Any) -> None:
-        super().__init__(file)
-        self._importer = importer
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        return getattr(self._importer.import_module(module), name)
 
 
 def _copy(module: types.ModuleType, **changes: Any) -> types.ModuleType:

@@ -65,7 +65,7 @@ def _stretches(tokens: list[str]) -> list[list[str]]:
 
 @lru_cache(maxsize=65536)
 def leans(letters: str) -> bool:
-    """True for a word (or each part of a hyphenated one: "из-за") with no stress of its own."""
+    """True for a clitic, or a word with hyphens made up of clitics ("из-за")."""
     return all(part in PROCLITICS or part in ENCLITICS for part in letters.split("-"))
 
 
