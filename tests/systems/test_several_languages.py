@@ -15,7 +15,7 @@ from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.evaluation.manifest import read_manifest
 from intona.sets.prompts import read_columns
-from intona.study import common, stages
+from intona.studies.engine import common, stages
 from intona.synth.ditto import DittoVoice
 
 pytestmark = pytest.mark.trains

@@ -10,16 +10,20 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from intona.errors import UserError, unknown
-from intona.study.catalog import STUDIES
+from intona.errors import UserError
+from intona.studies.engine import catalog
 
-OPTIONS = ("texts", "vits", "voice_minutes")  # that not every study has
-_LISTED = "Which study. " + " ".join(f"{name}: {entry.what}." for name, entry in STUDIES.items())
+OPTIONS = ("texts", "vits", "voice_minutes")  # options that not every study has
+_LISTED = "Which study. " + " ".join(f"{name}: {catalog.get(name).what}." for name in catalog.names())
 
 
-def _of(option: str, what: str) -> str:
+def _studies_with(option: str) -> list[str]:
+    return [name for name in catalog.names() if option in catalog.get(name).options]
+
+
+def _help(option: str, text: str) -> str:
     """The help of an option, with the studies that have it."""
-    return f"({', '.join(n for n, entry in STUDIES.items() if option in entry.options)}) {what}"
+    return f"({', '.join(_studies_with(option))}) {text}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,7 @@ class Study:
     Planned minutes and warm-up follow the steps.
     """
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="|".join(STUDIES), help=_LISTED)]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="|".join(catalog.names()), help=_LISTED)]
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A prepared corpus; aligned, where the study trains a voice that needs durations."""
     out: Annotated[Path, tyro.conf.arg(metavar="OUT")]
@@ -50,20 +54,20 @@ class Study:
         Path | None,
         tyro.conf.arg(
             metavar="PATH",
-            help=_of(
+            help=_help(
                 "texts", "text for pretraining beside the corpus's own: a file, or a directory of *.txt"
             ),
         ),
     ] = None
     vits: Annotated[
         str | None,
-        tyro.conf.arg(metavar="NAME|DIR", help=_of("vits", "the frozen VITS whose latents are moved")),
+        tyro.conf.arg(metavar="NAME|DIR", help=_help("vits", "the frozen VITS whose latents are moved")),
     ] = None
     voice_minutes: Annotated[
         float | None,
         tyro.conf.arg(
             metavar="M",
-            help=_of("voice_minutes", "minutes of a core for each voice, as planned; fewer are a look"),
+            help=_help("voice_minutes", "minutes of a core for each voice, as planned; fewer are a look"),
         ),
     ] = None
     asr: Annotated[str, tyro.conf.arg(metavar="offline|none|DIR")] = "offline"
@@ -76,19 +80,17 @@ class Study:
     """Print the plan and its budget, and do nothing."""
 
     def check(self) -> None:
-        if self.name not in STUDIES:
-            unknown("study", self.name, STUDIES)
+        entry = catalog.get(self.name)
         if not self.data.is_dir():
             raise UserError("no such directory", where=self.data, hint="make it with `intona prepare`")
         if self.out.is_file():
             raise UserError("is a file, not a folder", where=self.out)
         for option in OPTIONS:
-            if getattr(self, option) is not None and option not in STUDIES[self.name].options:
-                having = [n for n, entry in STUDIES.items() if option in entry.options]
+            if getattr(self, option) is not None and option not in entry.options:
                 raise UserError(
                     f"study {self.name} has no such option",
                     where=f"--{option.replace('_', '-')}",
-                    hint=f"it belongs to: {', '.join(having) or 'no study here'}",
+                    hint=f"it belongs to: {', '.join(_studies_with(option)) or 'no study here'}",
                 )
         if self.texts is not None and not self.texts.exists():
             raise UserError("no such file or directory", where=self.texts)
@@ -117,7 +119,7 @@ class Study:
             arms=_names(self.arms, module.DEFAULT_ARMS, module.ARMS),
             repeat=_names(self.repeat, module.REPEATED, module.ARMS),
             asr=self.asr,
-            **{name: getattr(self, name) for name in STUDIES[self.name].options},
+            **{name: getattr(self, name) for name in catalog.get(self.name).options},
         )
 
 
@@ -162,12 +164,11 @@ def main(arguments: list[str]) -> int:
     options, fields = split(arguments)
     request = tyro.cli(Study, prog="intona study", args=options)
     request.check()
-    from intona import study
-    from intona.study import job, needs
-    from intona.study.account import left_lines, plan_lines
-    from intona.study.overrides import override
+    from intona.studies.engine import job, needs, runner
+    from intona.studies.engine.account import left_lines, plan_lines
+    from intona.studies.engine.overrides import override
 
-    entry = STUDIES[request.name]
+    entry = catalog.get(request.name)
     declares, writes = importlib.import_module(entry.plan), importlib.import_module(entry.page)
     plan = request.declare(declares)
     if fields:
@@ -183,7 +184,7 @@ def main(arguments: list[str]) -> int:
     if request.dry_run:
         return 0
     job.exit_on_sigterm()  # trainings save before they end
-    outcome = study.run(
+    outcome = runner.run(
         plan,
         request.out,
         workers=request.workers,

@@ -1,0 +1,327 @@
+"""The page of `intona study ditto`: encoders, latents, lengths, steps and guidance, speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intona.config import read_json
+from intona.evaluation.finished import Finished
+from intona.evaluation.html import Html, Section, join, parts, tag
+from intona.evaluation.stats import ratio_interval
+from intona.jsonl import whole_rows
+from intona.sets.record import read_times
+from intona.studies.ditto.copy_synthesis import FOUND
+from intona.studies.ditto.plan import (
+    ARMS,
+    JUDGE_SWEEP,
+    MAIN,
+    NOBODY,
+    ONE_PACE,
+    RECORDED,
+    SWEEP,
+    voice_steps,
+)
+from intona.studies.engine import claims, page, speech
+from intona.studies.engine.claims import Claim, Value
+from intona.studies.engine.job import folder, is_done
+from intona.studies.engine.plan import Plan
+from intona.studies.engine.runner import Outcome
+from intona.studies.engine.stages import RUN, WAVS
+
+Cells = list[str | Html | None]
+SENTENCES = 3
+MEASURES = ("wer", "cer", "sim_o", "distillmos", "f0_sd", "f0_rmse", "duration_ratio")
+SWEPT = (
+    ("cer", "CER", 3),
+    ("sim_o", "SIM-o", 3),
+    ("distillmos", "DistillMOS", 2),
+    ("f0_sd", "F0 sd, st", 2),
+    ("rtf", "RTF", 2),
+)
+NAMES = {"wer": "WER", "cer": "CER", "sim_o": "SIM-o", "distillmos": "DistillMOS"}
+
+# arXiv 2604.01247, its DiTTo and Grad-TTS voices on the encoder 1+2.
+PUBLISHED = {
+    MAIN: {"wer": "0.125", "sim_o": "0.838"},
+    "gradtts": {"wer": "0.176", "cer": "0.067", "sim_o": "0.862"},
+}
+# arXiv 2406.11427: what -> WER %, SIM-o, note.
+DITTO = (
+    (
+        "XL, continuation",
+        "1.78",
+        ".577",
+        "740 M, 55,000 h, LibriSpeech; 10 s in 1.6 s on a GPU",
+    ),
+    ("XL, across sentences", "2.56", ".627", "the same"),
+    ("50 h alone", "9.25", "–", "LibriTTS"),
+    ("a predicted length", "5.36 to 5.58", "–", "ablation, smaller models"),
+    ("a fixed length", "6.81 to 8.89", "–", "the same: every text in a canvas of one length"),
+)
+CLAIMS = (
+    Claim(
+        said="latent diffusion is understood better than Grad-TTS on the same encoder",
+        measure="wer",
+        arm=MAIN,
+        other="gradtts",
+        sign=-1,
+        published=".125 / .176",
+    ),
+    Claim(
+        said="and is less like the speaker",
+        measure="sim_o",
+        arm=MAIN,
+        other="gradtts",
+        sign=-1,
+        published=".838 / .862",
+    ),
+    Claim(said="pretraining (1+2) helps speech", measure="cer", arm=MAIN, other="random", sign=-1),
+    Claim(said="stage 3 harms speech", measure="cer", arm="1+2+3", other=MAIN, sign=1),
+    Claim(said="a trained VAE beats patches (asked here)", measure="cer", arm="vae", other=MAIN, sign=-1),
+    Claim(said="latents beat mel frames (asked here)", measure="cer", arm=MAIN, other="frames", sign=-1),
+    Claim(
+        said="a predicted length is no worse than the recording's (asked here)",
+        measure="cer",
+        arm=MAIN,
+        other=f"{MAIN}-{RECORDED}",
+        sign=-1,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What stands on disk: the evaluations that are whole, and what the latents alone lose."""
+
+    plan: Plan
+    out: Path
+    speech: Finished | None
+    latents: Finished | None
+    sweep: Finished | None
+    copies: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({j.seed for j in self.plan.jobs if j.name.startswith("voice/") and j.seed is not None})
+
+    def value(self, arm: str, seed: int, measure: str) -> Mapping[str, Any] | None:
+        return speech.value(self.speech, arm, seed, measure)
+
+
+def read(plan: Plan, out: Path) -> Results:
+    copies = {
+        j.name.split("/")[1]: read_json(folder(out, j.name) / FOUND)
+        for j in plan.jobs
+        if j.name.startswith("copy/") and is_done(out, plan, j.name)
+    }
+    return Results(
+        plan=plan,
+        out=out,
+        speech=speech.read(out),
+        latents=speech.read(out, "judge-latents"),
+        sweep=next((speech.read(out, j.name) for j in plan.jobs if j.name.startswith(JUDGE_SWEEP)), None),
+        copies=copies,
+    )
+
+
+def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
+    """`out/report.html` from all that is done so far; the rest is named on it."""
+    results = read(plan, out)
+    steps = voice_steps(plan)
+    voices = sum(j.name.startswith("voice/") for j in plan.jobs)
+    sections = [
+        _claims(results),
+        page.state(plan, outcome),
+        speech.voices(
+            results.speech,
+            MEASURES,
+            title="The voices",
+            published=PUBLISHED,
+            columns=("wer",),
+            source=(
+                "Published: arXiv 2604.01247, another corpus, recognizer, size and scale of SIM: for the "
+                "order only. SIM-o: to another utterance of the speaker, which all but Grad-TTS are given. "
+                "RTF: seconds of processor for one of speech, text to wav with the vocoder, beside the "
+                "study's other jobs; intervals over utterances, of Grad-TTS over batches."
+            ),
+            more=_cells(_factors(results, "said/")),
+        ),
+        speech.differences(results.speech, MEASURES),
+        _learning(results),
+        _latents(results),
+        _sweep(results),
+        speech.audio(results.speech, SENTENCES),
+        _published(),
+        page.budget(plan, out),
+        _reading(results, steps),
+    ]
+    return page.write(
+        sections,
+        out,
+        title="Study: latent diffusion on the prosody encoder",
+        subtitle=page.subtitle(plan, outcome, f"{voices} voices of the same minutes each"),
+    )
+
+
+def _claims(results: Results) -> Section:
+    tests = claims.judged(results.speech, CLAIMS, results.seeds)
+    rows = claims.answers(CLAIMS, tests, results.value, results.seeds, names=NAMES)
+    return claims.section(rows, published="arXiv 2604.01247, other data, sizes and scales.", lead=claims.RULE)
+
+
+def _learning(results: Results) -> Section | None:
+    """Losses on the dev split of the voices whose latents are the same: only those compare."""
+    lines: dict[str, list[page.Curve]] = {"diffusion": [], "length": []}
+    for job in results.plan.jobs:
+        if not job.name.startswith("voice/") or ARMS[job.arm].latents != ARMS[MAIN].latents:
+            continue
+        path = folder(results.out, job.name) / RUN / "metrics.jsonl"
+        rows = [r for r in whole_rows(path) if r.get("kind") == "dev_ema" and "diffusion" in r]
+        for name, curves in lines.items():
+            if rows:
+                values = [{"estimate": float(r[name]), "low": None, "high": None} for r in rows]
+                places = [float(r["step"]) for r in rows]
+                curves.append(page.Curve(name=f"{job.arm}@{job.seed}", places=places, values=values))
+    plots = [
+        page.curves(title, "steps", lines[name], [])
+        for name, title in (("diffusion", "Squared error of the velocity"), ("length", "Length, nats"))
+        if lines[name]
+    ]
+    if not plots:
+        return None
+    lead = (
+        "Losses on the dev split, averaged weights. They tell encoders apart long before anything can be "
+        "understood; voices over other latents are left out, for their errors are on other scales."
+    )
+    return Section(
+        id="learning", title="While they learned", lead=lead, body=parts.grid(plots, class_="plots")
+    )
+
+
+def _latents(results: Results) -> Section | None:
+    """Errors of the mel and what the judges say of it, beside the vocoder alone."""
+    if not results.copies:
+        return None
+    rows: list[Cells] = [
+        [
+            name,
+            f"{found['rate']:.2f} Hz x {found['dim']}",
+            parts.interval(found["nats"], digits=3),
+            parts.interval(found["deviations"], digits=3),
+            str(found["nats"]["n"]),
+        ]
+        for name, found in results.copies.items()
+    ]
+    heads: Cells = ["latents", "rate x width", "mel L1, nats", "in deviations of the bin", "N"]
+    caption = "Recordings through the latents, mean absolute error of the log mel; intervals over utterances."
+    body: list[Html] = [parts.table(caption, heads, rows, label="latents", tight=True)]
+    if results.latents is not None:
+        body.append(speech.voices(results.latents, MEASURES, title="").body)
+        if (lost := speech.differences(results.latents, MEASURES)) is not None:
+            body += [tag("h3", "Lost beside the vocoder alone"), lost.body]
+    lead = (
+        "What the latents lose before anything is predicted: recording, mel, latents, mel, vocoder, against "
+        "copy synthesis, which leaves the latents out. Plain mel frames lose nothing."
+    )
+    return Section(id="latents", title="The latents alone", lead=lead, body=join(body))
+
+
+def _sweep(results: Results) -> Section | None:
+    title = "Steps, guidance, temperature, length and reference"
+    ways = {j.arm: j for j in results.plan.jobs if j.name.startswith(SWEEP)}
+    if not ways:
+        return None
+    if results.sweep is None:
+        return Section(id="sweep", title=title, body=tag("p", "Not judged yet: see what is unfinished."))
+    seed = next(iter(ways.values())).seed or 0
+    default = ways[RECORDED].arguments["settings"]
+    middle = f"steps-{default['steps']}"
+    factors = _factors(results, SWEEP)
+    plots = []
+    for axis in ("steps", "guidance", "temperature"):
+        near = [n for n in ways if n.startswith(f"{axis}-") or n == middle]
+        near.sort(key=lambda n: ways[n].arguments["settings"][axis])
+        places = [float(ways[n].arguments["settings"][axis]) for n in near]
+        for measure, name, digits in SWEPT:
+            values = [
+                factors.get(f"{n}@{seed}")
+                if measure == "rtf"
+                else speech.value(results.sweep, n, seed, measure)
+                for n in near
+            ]
+            if any(v is not None for v in values):
+                line = page.Curve(name=name, places=places, values=values)
+                plots.append(page.curves(f"{name} over {axis}", axis, [line], [], digits=digits))
+    body = [
+        parts.grid(plots, class_="plots"),
+        speech.voices(results.sweep, MEASURES, title="", more=_cells(factors)).body,
+    ]
+    if (differ := speech.differences(results.sweep, MEASURES)) is not None:
+        body += [tag("h3", f"Paired differences from {middle}"), differ.body]
+    lead = (
+        f"One voice on dev sentences, so that nothing is chosen on the test: {_named(default)} where nothing "
+        f"else is said. {RECORDED}: as long as the recording "
+        f"instead of the predicted length. {ONE_PACE}: as long as so many symbols take in the mean, whatever "
+        "they are: a fixed length, where the published ablation had one for every text. "
+        f"{NOBODY}: no reference is given."
+    )
+    return Section(id="sweep", title=title, lead=lead, body=join(body))
+
+
+def _factors(results: Results, prefix: str) -> dict[str, Value]:
+    """Row of the table -> seconds of processor for a second of speech, intervals over what was timed."""
+    found: dict[str, Value] = {}
+    for job in results.plan.jobs:
+        if job.name.startswith(prefix) and (rows := read_times(folder(results.out, job.name) / WAVS)):
+            ratio = ratio_interval([r["processor"] for r in rows], [r["speech"] for r in rows])
+            found[f"{job.arm}@{job.seed}"] = vars(ratio)
+    return found
+
+
+def _cells(factors: Mapping[str, Value]) -> dict[str, dict[str, str | Html]]:
+    return {"RTF ↓": {row: parts.interval(value, digits=2) for row, value in factors.items()}}
+
+
+def _published() -> Section:
+    heads: Cells = ["DiTTo-TTS", "WER, %", "SIM-o (WavLM)", "with"]
+    body = parts.table(
+        "arXiv 2406.11427, for orientation: English, other judges; our SIM-o has another embedder.",
+        heads,
+        [list(row) for row in DITTO],
+        label="published",
+        tight=True,
+    )
+    return Section(id="published", title="What DiTTo-TTS reports", body=body)
+
+
+def _settings(plan: Plan) -> list[str]:
+    """How the voices of the first table were spoken."""
+    said = [
+        j.arguments["settings"] for j in plan.jobs if j.name.startswith("said/") and "settings" in j.arguments
+    ]
+    return list(dict.fromkeys(_named(s) for s in said))
+
+
+def _named(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def _reading(results: Results, steps: Mapping[str, int]) -> Section:
+    lines: list[tuple[str, str]] = [
+        (
+            "Minutes, not steps",
+            "are the same for every voice: " + ", ".join(f"{a} {n}" for a, n in steps.items()) + " steps.",
+        ),
+        ("1, 1+2, 1+2+3, random", "differ in the first weights of their text encoder, and in nothing else."),
+        ("vae, frames", "differ from 1+2 in what is predicted; the VAE's own training is paid beside."),
+        ("Latents of the test", "the VAE and the patches have seen the training split alone."),
+        (
+            "Settings",
+            "; ".join(_settings(results.plan)) + ": chosen on dev sentences, before the test was spoken.",
+        ),
+        ("Intervals", "95 %, over test sentences: not over training runs, which the seeds show."),
+    ]
+    return page.reading(results.plan, lines)

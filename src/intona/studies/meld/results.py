@@ -1,0 +1,141 @@
+"""What a study of meld has found so far: its figures by arm, seed and measure, and the tests of claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intona.config import read_json
+from intona.evaluation.finished import Finished
+from intona.evaluation.normalize import normalizer
+from intona.evaluation.stats import choose_clusters, ratio_interval
+from intona.evaluation.wer import character_edits
+from intona.studies.engine import claims, speech
+from intona.studies.engine.claims import Claim, Sums, Test, Value
+from intona.studies.engine.job import folder, is_done
+from intona.studies.engine.plan import Plan
+from intona.studies.engine.stages import RECORDINGS
+from intona.studies.meld.jobs import ENDINGS, FOUND, by_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What stands on disk.
+
+    Args:
+        speech: the evaluation, if it is whole. heard: (arm, seed) -> kind -> id -> counts of errors.
+        endings: (arm, seed) -> id -> how the row ended. seconds: of the recordings, by id.
+        baselines: name -> id -> counts, and the constant sentence.
+    """
+
+    plan: Plan
+    out: Path
+    speech: Finished | None
+    heard: dict[tuple[str, int], Mapping[str, Mapping[str, Mapping[str, Any]]]]
+    endings: dict[tuple[str, int], Mapping[str, Mapping[str, Any]]]
+    seconds: Mapping[str, float]
+    baselines: Mapping[str, Any]
+
+    def seeds(self) -> list[int]:
+        return sorted({j.seed for j in self.plan.jobs if j.seed is not None})
+
+    def runs(self) -> list[tuple[str, int]]:
+        return [(j.arm, j.seed) for j in self.plan.jobs if j.name.startswith("said/") and j.seed is not None]
+
+    def sums(self, arm: str, seed: int, measure: str) -> Sums:
+        """What is added up for a measure, sentence by sentence; empty where it was not measured."""
+        if measure in COUNTS:
+            return counted(self.heard.get((arm, seed), {}).get("recordings", {}), measure)
+        if measure == "length":
+            rows = self.endings.get((arm, seed), {})
+            return {i: (rows[i]["seconds"], s) for i, s in self.seconds.items() if i in rows}
+        return claims.sums(self.speech, f"{arm}@{seed}", measure) if self.speech else {}
+
+    def value(self, arm: str, seed: int, measure: str) -> Value | None:
+        if measure in COUNTS or measure == "length":
+            return interval(self.sums(arm, seed, measure))
+        return speech.value(self.speech, arm, seed, measure)
+
+    def test(self, claim: Claim) -> Test | None:
+        sides = [
+            {s: found for s in self.seeds() if (found := self.sums(name, s, claim.measure))}
+            for name in (claim.arm, claim.other)
+        ]
+        clusters = None
+        if self.speech is not None:
+            rows = self.speech.rows
+            labels = choose_clusters([rows[i].speaker for i in rows])
+            clusters = dict(zip(rows, labels, strict=True))
+        return claims.compare(sides[0], sides[1], clusters)
+
+
+COUNTS = {"stt_wer": ("word_errors", "words"), "stt_cer": ("character_errors", "characters")}
+
+
+def counted(rows: Mapping[str, Mapping[str, Any]], measure: str) -> Sums:
+    """Errors of transcripts and what they are counted over, by id."""
+    errors, of = COUNTS[measure]
+    return {i: (float(r[errors]), float(r[of])) for i, r in rows.items()}
+
+
+def interval(found: Sums) -> Value | None:
+    """Of the ratio of the sums; None of nothing."""
+    if not found:
+        return None
+    return vars(ratio_interval([n for n, _ in found.values()], [d for _, d in found.values()]))
+
+
+def read(plan: Plan, out: Path) -> Results:
+    """All that is done so far."""
+    heard, endings, baselines = {}, {}, {}
+    for job in plan.jobs:
+        kind = job.name.partition("/")[0]
+        if kind not in ("heard", "said", "baselines") or not is_done(out, plan, job.name):
+            continue
+        own = folder(out, job.name)
+        if kind == "baselines":
+            baselines = read_json(own / FOUND, max_bytes=1 << 26)
+        elif job.seed is not None and kind == "heard":
+            heard[job.arm, job.seed] = read_json(own / FOUND, max_bytes=1 << 26)
+        elif job.seed is not None:
+            endings[job.arm, job.seed] = by_id(own / ENDINGS)
+    return Results(
+        plan=plan,
+        out=out,
+        speech=speech.read(out),
+        heard=heard,
+        endings=endings,
+        seconds=_seconds(folder(out, "test") / RECORDINGS) if is_done(out, plan, "test") else {},
+        baselines=baselines,
+    )
+
+
+def _seconds(recordings: Path) -> dict[str, float]:
+    import soundfile
+
+    files = [p for p in sorted(recordings.iterdir()) if p.suffix in (".wav", ".flac", ".ogg", ".mp3")]
+    infos = {p.stem: soundfile.info(str(p)) for p in files}
+    return {i: info.frames / info.samplerate for i, info in infos.items()}
+
+
+def understood(results: Results) -> float | None:
+    """CER of the joint model's speech over all its seeds, failures counted."""
+    pairs = [p for s in results.seeds() for p in results.sums("joint", s, "cer").values()]
+    return sum(n for n, _ in pairs) / sum(d for _, d in pairs) if pairs else None
+
+
+def agreement(
+    own: Mapping[str, Mapping[str, Any]], theirs: Mapping[str, str | None], language: str | None
+) -> Sums:
+    """Character errors of the model's transcripts, the recognizer's taken as right; empty ones left out."""
+    if language is None:
+        return {}
+    normalize, found = normalizer(language), {}
+    for i, row in own.items():
+        reference = normalize(theirs.get(i) or "")
+        if reference.strip():
+            edits = character_edits(reference, normalize(row["text"]))
+            found[i] = (float(edits.errors), float(edits.reference))
+    return found
