@@ -18,10 +18,10 @@ def write(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, tex
 
 
 def in_parts(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, parts: int) -> bool:
-    made = out / "made.txt"
-    with open(made, "a", encoding="utf-8") as f:
+    path = out / "made.txt"
+    with open(path, "a", encoding="utf-8") as f:
         f.write("x")
-    return len(made.read_text()) >= parts
+    return len(path.read_text()) >= parts
 
 
 def die(*, out: Path, needs: dict[str, Path], limit_minutes: float | None, times: int) -> None:

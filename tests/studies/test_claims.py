@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from intona.studies.engine.claims import Claim, Sums, Test, adjusted, answers, compare, decide, pairs, section
-from intona.studies.engine.claims import Pair as P
+from intona.studies.engine.claims import SeedPair as P
 
-LOWER = Claim(said="a is below b", measure="wer", arm="a", other="b", sign=-1)
+LOWER = Claim(text="a is below b", measure="wer", arm="a", other="b", sign=-1)
 
 
 def sums(values: np.ndarray, words: float = 10.0) -> Sums:
@@ -30,8 +30,8 @@ def test_the_difference_is_of_ratios_and_a_sentence_is_one_cluster() -> None:
 
 
 def test_only_what_both_have_is_compared() -> None:
-    found = compare({0: {"x": (1, 1), "y": (0, 1)}, 1: {"x": (5, 1)}}, {0: {"y": (1, 1), "z": (9, 1)}})
-    assert found is not None and found.paired.n == 1 and found.by_seed == {0: -1.0}
+    test = compare({0: {"x": (1, 1), "y": (0, 1)}, 1: {"x": (5, 1)}}, {0: {"y": (1, 1), "z": (9, 1)}})
+    assert test is not None and test.paired.n == 1 and test.by_seed == {0: -1.0}
     assert compare({0: {"x": (1, 1)}}, {1: {"x": (1, 1)}}) is None
     speakers = {f"s{i}": i % 2 for i in range(20)}
     grouped = compare({0: sums(np.ones(20))}, {0: sums(np.zeros(20))}, speakers)
@@ -47,7 +47,7 @@ def outcome(by_seed: dict[int, float], p: float | None) -> Test:
 
 
 @pytest.mark.parametrize(
-    ("by_seed", "p", "said"),
+    ("by_seed", "p", "verdict"),
     [
         ({0: -0.1, 1: -0.2}, 0.001, "holds"),
         ({0: 0.1, 1: 0.2}, 0.001, "the reverse"),
@@ -58,16 +58,16 @@ def outcome(by_seed: dict[int, float], p: float | None) -> Test:
         ({0: -0.1, 1: -0.2}, None, "open: no clear difference"),
     ],
 )
-def test_the_rule(by_seed: dict[int, float], p: float | None, said: str) -> None:
-    assert decide(LOWER, outcome(by_seed, p)) == said
+def test_the_rule(by_seed: dict[int, float], p: float | None, verdict: str) -> None:
+    assert decide(LOWER, outcome(by_seed, p)) == verdict
 
 
 def test_nothing_measured_is_no_verdict_and_holm_counts_what_was_tested() -> None:
     assert decide(LOWER, None) == "not measured"
-    found = adjusted([outcome({0: -1, 1: -1}, 0.03), None, outcome({0: -1, 1: -1}, 0.04)])
-    assert found[1] is None
-    assert [t.p_holm for t in found if t] == [pytest.approx(0.06), pytest.approx(0.06)]
-    assert decide(LOWER, found[0]) == "open: no clear difference"  # alone .03 would do
+    test = adjusted([outcome({0: -1, 1: -1}, 0.03), None, outcome({0: -1, 1: -1}, 0.04)])
+    assert test[1] is None
+    assert [t.p_holm for t in test if t] == [pytest.approx(0.06), pytest.approx(0.06)]
+    assert decide(LOWER, test[0]) == "open: no clear difference"  # alone .03 would do
 
 
 def test_a_row_shows_the_seeds_that_both_have() -> None:
@@ -77,12 +77,12 @@ def test_a_row_shows_the_seeds_that_both_have() -> None:
         centre = {"a": 0.1, "b": 0.4 if seed else 0.15}[arm]
         return {"estimate": centre, "low": centre - 0.1, "high": centre + 0.1}
 
-    found = pairs(LOWER, value, (0, 1, 2))
-    assert [p.seed for p in found] == [0, 1]
-    claim = dataclasses.replace(LOWER, said="<b>")
+    seed_pairs = pairs(LOWER, value, (0, 1, 2))
+    assert [p.seed for p in seed_pairs] == [0, 1]
+    claim = dataclasses.replace(LOWER, text="<b>")
     test = outcome({0: -0.05, 1: -0.3}, 0.001)
     rows = answers([claim, LOWER], [test, None], value, (0, 1, 2), names={"wer": "WER"})
     page = section(rows, published="nowhere.", lead="none").render()
     assert "seed 0: 0.100 / 0.150" in page and "&lt;b&gt;" in page and ">WER<" in page
     assert "<strong>holds</strong>" in page and "<strong>not measured</strong>" in page
-    assert isinstance(found[0], P)
+    assert isinstance(seed_pairs[0], P)

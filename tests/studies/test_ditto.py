@@ -21,13 +21,13 @@ from intona.studies.ditto import page as report
 from intona.studies.ditto import plan as study
 from intona.studies.engine.account import costs
 from intona.studies.engine.job import folder
-from intona.studies.engine.plan import Plan
-from intona.studies.engine.runner import Outcome
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.runner import StudyOutcome
 from intona.studies.prosody import plan as curriculum
 from intona.systems.prosody.ditto_latents import open_latents
 
 
-def plan(data: Path, **how: object) -> Plan:
+def plan(data: Path, **how: object) -> StudyPlan:
     return study.declare(data=data, size="toy", **how)  # type: ignore[arg-type]
 
 
@@ -35,22 +35,22 @@ def test_every_voice_has_the_same_minutes(root: Path, spoken: Path) -> None:
     measured = (root / "docs" / "ditto.md").read_text(encoding="utf-8")
     assert f"a step of the small preset {study.SIZES['small'].seconds['mel8']:g} s" in measured
     for size in ("small", "toy"):
-        wanted = study.declare(
+        declared = study.declare(
             data=spoken, size=size, seeds=(0, 1), arms=tuple(study.ARMS), repeat=tuple(study.ARMS)
         )
-        assert len({c.voice[0] for c in costs(wanted, spoken) if c.voice[0]}) == 1
+        assert len({c.voice[0] for c in costs(declared, spoken) if c.voice[0]}) == 1
         seconds = study.SIZES[size].seconds
-        for arm, steps in study.voice_steps(wanted).items():
-            taken = steps * seconds[study.ARMS[arm].latents] / 60
-            assert taken == pytest.approx(study.SIZES[size].voice, rel=0.02)
+        for arm, steps in study.voice_steps(declared).items():
+            minutes = steps * seconds[study.ARMS[arm].latents] / 60
+            assert minutes == pytest.approx(study.SIZES[size].voice, rel=0.02)
 
 
 def test_encoder_arms_differ_in_their_encoder_alone(spoken: Path) -> None:
-    wanted = plan(spoken, arms=tuple(study.ARMS))
+    declared = plan(spoken, arms=tuple(study.ARMS))
     free = {"encoder_weights"}
     settings = []
     for arm in ("random", "1", "1+2", "1+2+3"):
-        job = wanted.job(f"voice/{arm}/0")
+        job = declared.job(f"voice/{arm}/0")
         assert job.arguments["encoder"] == f"encoder/{arm}/0" and job.arguments["encoder"] in job.needs
         overrides = {k: v for k, v in job.arguments["overrides"].items() if k not in free}
         settings.append(
@@ -58,11 +58,13 @@ def test_encoder_arms_differ_in_their_encoder_alone(spoken: Path) -> None:
         )
     assert all(s == settings[0] for s in settings)
     drawn = [
-        j.arm for j in wanted.jobs if (j.arguments.get("overrides") or {}).get("encoder_weights") == "random"
+        j.arm
+        for j in declared.jobs
+        if (j.arguments.get("overrides") or {}).get("encoder_weights") == "random"
     ]
     assert drawn == ["random"]
     # Of the other latents nothing else differs but how many steps the minutes hold.
-    main, vae, frames = (wanted.job(f"voice/{a}/0").arguments for a in ("1+2", "vae", "frames"))
+    main, vae, frames = (declared.job(f"voice/{a}/0").arguments for a in ("1+2", "vae", "frames"))
     assert vae["runs"] == {"latents": "encoder/vae/0"} and "latents" not in vae["overrides"]
     assert frames["overrides"]["latents"] == "mel" and main["overrides"]["latents"] == "mel8"
     loop = ("loop.", "optim.warmup", "latents")
@@ -87,8 +89,8 @@ def test_encoders_are_the_jobs_of_study_prosody(spoken: Path) -> None:
 
 
 def test_the_sweep_is_on_dev_and_changes_one_thing_at_a_time(spoken: Path) -> None:
-    wanted = plan(spoken)
-    ways = [j for j in wanted.jobs if j.name.startswith("sweep-")]
+    declared = plan(spoken)
+    ways = [j for j in declared.jobs if j.name.startswith("sweep-")]
     assert all(j.needs == ("voice/1+2/0", "dev") and j.arguments["test"] == "dev" for j in ways)
     usual = {"settings": study.TOY_DEFAULTS, "prompts": True, "lengths": False}
     for job in ways:
@@ -102,9 +104,9 @@ def test_the_sweep_is_on_dev_and_changes_one_thing_at_a_time(spoken: Path) -> No
             assert len(changed) == (job.arm != "steps-4")
     lengths = {j.arm: j.arguments.get("lengths", False) for j in ways}
     assert {k: v for k, v in lengths.items() if v} == {"recorded-length": True, "one-pace": "one-pace"}
-    assert wanted.job("dev").arguments["split"] == "dev"
-    assert wanted.job(f"judge-sweep-{study.MAIN}").arguments["against"] == ["steps-4@0"]
-    assert all(j.arguments.get("test", "test") == "test" for j in wanted.jobs if j.name.startswith("said/"))
+    assert declared.job("dev").arguments["split"] == "dev"
+    assert declared.job(f"judge-sweep-{study.MAIN}").arguments["against"] == ["steps-4@0"]
+    assert all(j.arguments.get("test", "test") == "test" for j in declared.jobs if j.name.startswith("said/"))
 
 
 def test_fewer_arms_need_fewer_jobs(spoken: Path) -> None:
@@ -152,8 +154,8 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
     out = tmp_path / "out"
     line = ["study", "ditto", "--data", str(spoken), "--out", str(out), "--dry-run"]
     assert cli.main(line) == 0
-    said = capsys.readouterr().out
-    assert "| gradtts | 0 |" in said and "the same budget for each" in said
+    output = capsys.readouterr().out
+    assert "| gradtts | 0 |" in output and "the same budget for each" in output
     assert not out.exists()
     assert cli.main([*line, "--arms", "vea"]) == 1
     assert 'unknown arm "vea"; did you mean "vae"' in capsys.readouterr().err
@@ -192,40 +194,40 @@ def test_recordings_go_through_the_latents(
     rows = tuple(Row(id=i.name, text=i.text) for i in prepared.items("test"))
     write_manifest(test / "manifest.jsonl", Manifest(rows=rows))
     how = {"data": str(spoken), "corpus": prepared.fingerprint, "latents": "mel8", "run": "", "test": "test"}
-    own = tmp_path / "own"
-    own.mkdir()
-    call = {"out": own, "needs": {"test": test}, **how}
+    out = tmp_path / "own"
+    out.mkdir()
+    call = {"out": out, "needs": {"test": test}, **how}
     assert copy_synthesis.speak_copy(**call, limit_minutes=0) is False  # type: ignore[arg-type]
     assert copy_synthesis.speak_copy(**call, limit_minutes=None)  # type: ignore[arg-type]
     for item in prepared.items("test"):
-        said = read_audio(own / "wavs" / f"{item.name}.wav")
-        assert said.duration == pytest.approx(item.seconds, abs=0.03)
-    found = json.loads((own / "found.json").read_text())
-    assert (found["kind"], found["dim"]) == ("patch", 128) and 0 < found["deviations"]["estimate"] < 0.5
+        copy = read_audio(out / "wavs" / f"{item.name}.wav")
+        assert copy.duration == pytest.approx(item.seconds, abs=0.03)
+    results = json.loads((out / "found.json").read_text())
+    assert (results["kind"], results["dim"]) == ("patch", 128) and 0 < results["deviations"]["estimate"] < 0.5
 
 
 # --- the page -------------------------------------------------------------------------------------------
 
 
 def test_the_page_of_half_a_study_names_what_is_missing(spoken: Path, tmp_path: Path) -> None:
-    wanted = plan(spoken, arms=("1+2", "gradtts"))
-    job = wanted.job("copy/mel8/0")
-    own = folder(tmp_path, job.name)
-    own.mkdir(parents=True)
+    declared = plan(spoken, arms=("1+2", "gradtts"))
+    job = declared.job("copy/mel8/0")
+    directory = folder(tmp_path, job.name)
+    directory.mkdir(parents=True)
     value = {"estimate": 0.1234, "low": 0.11, "high": 0.14, "n": 3}
-    write_json(own / "found.json", {"rate": 10.77, "dim": 128, "nats": value, "deviations": value})
-    write_json(own / "done.json", {"fingerprint": wanted.fingerprints[job.name], "made": 1.0})
+    write_json(directory / "found.json", {"rate": 10.77, "dim": 128, "nats": value, "deviations": value})
+    write_json(directory / "done.json", {"fingerprint": declared.fingerprints[job.name], "made": 1.0})
     wavs = folder(tmp_path, "said/1+2/0") / "wavs"
     wavs.mkdir(parents=True)
     rows = [{"ids": [str(i)], "speech": 2.0, "wall": 1.0, "processor": 1.0 + i} for i in range(3)]
     (wavs / "times.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
-    ended = Outcome(
+    ended = StudyOutcome(
         done=(job.name,), failed={"voice/gradtts/0": "no <b>luck</b>"}, blocked=(), left=("judge",)
     )
-    page = report.write(wanted, tmp_path, ended).read_text(encoding="utf-8")
-    assert "failed: no &lt;b&gt;luck&lt;/b&gt;" in page and "Not judged yet" in page
+    page = report.write(declared, tmp_path, ended).read_text(encoding="utf-8")
+    assert "failed: no &lt;b&gt;luck&lt;/b&gt;" in page and "Not evaluated yet" in page
     assert "0.123" in page and "10.77 Hz x 128" in page
-    factors = report._factors(report.read(wanted, tmp_path), "said")
+    factors = report._factors(report.read(declared, tmp_path), "said")
     assert factors["1+2@0"]["estimate"] == 1.0  # (1 + 2 + 3) s for 6 s of speech
     assert ".125 / .176" in page and "not measured" in page
 

@@ -13,7 +13,7 @@ import pytest
 
 from intona.studies.engine import catalog, common
 from intona.studies.engine.names import HASHED, HASHED_ARGUMENTS, HERE
-from intona.studies.engine.plan import Job, Plan
+from intona.studies.engine.plan import StudyJob, StudyPlan
 from intona.studies.restyle import plan as restyle
 
 # Written by the version whose studies stood under intona.systems, with every arm and two seeds.
@@ -34,12 +34,12 @@ class FakeCorpus:
 
 
 @pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Plan]:
+def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], StudyPlan]:
     monkeypatch.setattr(common, "Prepared", SimpleNamespace(open=lambda data: FakeCorpus()))
     monkeypatch.setattr(restyle, "_require_language", lambda *_: None)
     monkeypatch.setattr(restyle, "text_tower", lambda: "words")
 
-    def declare(name: str) -> Plan:
+    def declare(name: str) -> StudyPlan:
         entry = catalog.get(name)
         module = importlib.import_module(entry.plan)
         options = {option: OPTIONS[option] for option in entry.options}
@@ -51,12 +51,14 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Plan]:
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_jobs_have_the_fingerprints_of_earlier_versions(declare: Callable[[str], Plan], name: str) -> None:
+def test_jobs_have_the_fingerprints_of_earlier_versions(
+    declare: Callable[[str], StudyPlan], name: str
+) -> None:
     assert dict(declare(name).fingerprints) == STORED[name]
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_calls_are_functions_and_take_the_arguments(declare: Callable[[str], Plan], name: str) -> None:
+def test_calls_are_functions_and_take_the_arguments(declare: Callable[[str], StudyPlan], name: str) -> None:
     import inspect
 
     for job in declare(name).jobs:
@@ -75,7 +77,7 @@ def test_every_name_that_is_mapped_exists() -> None:
 
 def test_a_name_that_is_not_mapped_is_hashed_as_it_is() -> None:
     def fingerprint(call: str) -> str:
-        return Plan(study="s", arms=(), jobs=(Job(name="a", call=call),)).fingerprints["a"]
+        return StudyPlan(study="s", arms=(), jobs=(StudyJob(name="a", call=call),)).fingerprints["a"]
 
     assert fingerprint("outside.jobs:train") != fingerprint("outside.jobs:speak")
     new, old = next(iter(HASHED.items()))

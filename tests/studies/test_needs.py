@@ -12,19 +12,19 @@ from intona.errors import UserError
 from intona.evaluation import judges
 from intona.evaluation.judge import Unavailable
 from intona.studies.engine import needs
-from intona.studies.engine.plan import Job, Plan
+from intona.studies.engine.plan import StudyJob, StudyPlan
 
 
-def plan(*jobs: Job) -> Plan:
-    return Plan(study="s", arms=(), jobs=jobs)
+def plan(*jobs: StudyJob) -> StudyPlan:
+    return StudyPlan(study="s", arms=(), jobs=jobs)
 
 
-def judge(*measures: str, asr: str = "none", name: str = "judge") -> Job:
+def judge(*measures: str, asr: str = "none", name: str = "judge") -> StudyJob:
     arguments = {"measures": list(measures), "asr": asr, "language": "ru"}
-    return Job(name=name, call="m:f", arguments=arguments, minutes=1)
+    return StudyJob(name=name, call="m:f", arguments=arguments, minutes=1)
 
 
-def test_a_measure_that_cannot_be_taken_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measure_that_is_not_available_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = Unavailable(name="distillmos", measures=(), reason="not installed", hint="pip install x")
     monkeypatch.setattr(judges, "distillmos", lambda: gone)
     monkeypatch.setattr(ge2e, "weights_path", lambda: None)
@@ -41,23 +41,23 @@ def test_what_its_jobs_cannot_do_without_is_an_error(monkeypatch: pytest.MonkeyP
         needs.lacking(plan(judge("asr", asr=str(tmp_path / "nobody"))))
     monkeypatch.setattr(ge2e, "weights_path", lambda: None)
     with pytest.raises(UserError, match="resemblyzer is not installed; pip install"):
-        needs.lacking(plan(Job(name="speakers", call="m:f", minutes=1)))
+        needs.lacking(plan(StudyJob(name="speakers", call="m:f", minutes=1)))
 
 
 def test_a_study_that_compares_speakers_where_it_can_says_that_it_will_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ge2e, "weights_path", lambda: None)
-    (line,) = needs.lacking(plan(Job(name="people", call="m:f", minutes=1)))
+    (line,) = needs.lacking(plan(StudyJob(name="people", call="m:f", minutes=1)))
     assert "no speaker encoder" in line and ge2e.MEND in line
 
 
 def test_a_frozen_voice_is_looked_for_and_one_that_is_trained_is_not(tmp_path: Path) -> None:
-    trained = Job(name="voice/a/0", call="m:f")
-    needs.lacking(plan(trained, Job(name="said", call="m:f", arguments={"voice": "voice/a/0"})))
+    trained = StudyJob(name="voice/a/0", call="m:f")
+    needs.lacking(plan(trained, StudyJob(name="said", call="m:f", arguments={"voice": "voice/a/0"})))
     missing = str(tmp_path / "nobody")
     with pytest.raises(UserError, match=r"no such directory|transformers"):
-        needs.lacking(plan(Job(name="posterior", call="m:f", arguments={"voice": missing})))
+        needs.lacking(plan(StudyJob(name="posterior", call="m:f", arguments={"voice": missing})))
 
 
 def test_the_command_says_so_at_once(
@@ -65,8 +65,8 @@ def test_the_command_says_so_at_once(
 ) -> None:
     from intona.studies.ditto import plan as ditto_study
 
-    found = plan(Job(name="speakers", call="m:f", minutes=1))
-    monkeypatch.setattr(ditto_study, "declare", lambda **how: found)
+    lines = plan(StudyJob(name="speakers", call="m:f", minutes=1))
+    monkeypatch.setattr(ditto_study, "declare", lambda **how: lines)
     monkeypatch.setattr(ge2e, "weights_path", lambda: None)
     line = ["study", "ditto", "--data", str(tmp_path), "--out", str(tmp_path / "o")]
     assert cli.main([*line, "--dry-run"]) == 0

@@ -9,26 +9,26 @@ import pytest
 from intona.cli.study import preset, split
 from intona.errors import UserError
 from intona.studies.engine.overrides import override
-from intona.studies.engine.plan import Job, Plan
+from intona.studies.engine.plan import StudyJob, StudyPlan
 
 STAGE = "prosody.gradtts"
 
 
-def train(name: str, stage: str = STAGE, **fields: str) -> Job:
+def train(name: str, stage: str = STAGE, **fields: str) -> StudyJob:
     overrides = {"loop.steps": "200", "loop.save_every": "40", "optim.warmup": "20", **fields}
     arguments: dict[str, Any] = {"stage": stage, "size": "toy", "overrides": overrides}
-    return Job(name=name, call="m:f", arguments=arguments, minutes=3)
+    return StudyJob(name=name, call="m:f", arguments=arguments, minutes=3)
 
 
-def plan(*more: Job) -> Plan:
+def plan(*more: StudyJob) -> StudyPlan:
     jobs = (
         train("encoder/random", "prosody.mlm", **{"loop.steps": "0", "loop.save_every": "1"}),
         train("encoder/1", "prosody.mlm"),
         train("voice/a", encoder_rate="1"),
         train("voice/b", encoder_rate="0"),
-        Job(name="judge", call="m:f"),
+        StudyJob(name="judge", call="m:f"),
     )
-    return Plan(study="s", arms=(), jobs=(*jobs, *more))
+    return StudyPlan(study="s", arms=(), jobs=(*jobs, *more))
 
 
 def test_steps_of_a_stage_are_those_of_all_its_arms_and_what_follows_them() -> None:
@@ -42,8 +42,8 @@ def test_steps_of_a_stage_are_those_of_all_its_arms_and_what_follows_them() -> N
         assert changed.fingerprints[name] != plan().fingerprints[name]  # a study of other settings
     for name in ("encoder/1", "judge"):
         assert changed.job(name) == plan().job(name)
-    asked = override(plan(), {f"{STAGE}.loop.steps": "50", f"{STAGE}.loop.save_every": "7"}, preset)
-    assert asked.job("voice/a").arguments["overrides"]["loop.save_every"] == "7"
+    requested = override(plan(), {f"{STAGE}.loop.steps": "50", f"{STAGE}.loop.save_every": "7"}, preset)
+    assert requested.job("voice/a").arguments["overrides"]["loop.save_every"] == "7"
 
 
 def test_an_arm_without_training_stays_without() -> None:
@@ -60,8 +60,8 @@ def test_an_arm_without_training_stays_without() -> None:
         (f"{STAGE}.loop.stepps", "5", 'unknown config key "loop.stepps"; did you mean "steps"'),
         (f"{STAGE}.loop.steps", "few", "expected int"),
         (f"{STAGE}.loop.seed", "5", "--seeds"),
-        (f"{STAGE}.encoder_rate", "0.5", "arms differ in it: 1, 0"),
-        (f"{STAGE}.size", "paper", "is what the study says"),
+        (f"{STAGE}.encoder_rate", "0.5", "arms differ in this field: 1, 0"),
+        (f"{STAGE}.size", "paper", "the study sets this field"),
     ],
 )
 def test_what_a_study_cannot_take_is_explained(field: str, value: str, message: str) -> None:

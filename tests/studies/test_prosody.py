@@ -18,8 +18,8 @@ from intona.studies.engine.account import costs, left_lines
 from intona.studies.engine.claims import decide
 from intona.studies.engine.job import folder
 from intona.studies.engine.page import Point, spearman
-from intona.studies.engine.plan import Plan
-from intona.studies.engine.runner import Outcome
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.runner import StudyOutcome
 from intona.studies.prosody import page as report
 from intona.studies.prosody import plan as study
 from intona.studies.prosody import probe
@@ -32,15 +32,15 @@ FEW = LOOP | {"loop.precision": "fp32"}
 NOBODY = FEW | {"speaker": "none", "batch": "6", "per_utterance": "1"}
 
 
-def plan(data: Path, **how: object) -> Plan:
+def plan(data: Path, **how: object) -> StudyPlan:
     return study.declare(data=data, size="toy", **how)  # type: ignore[arg-type]
 
 
 def test_voices_differ_in_their_encoder_alone(spoken: Path) -> None:
-    wanted = plan(spoken, seeds=(0, 1), arms=tuple(study.ARMS))
-    voices = [j for j in wanted.jobs if j.name.startswith("voice/")]
-    assert study.equal_steps(wanted) == 60
-    assert len({c.voice[0] for c in costs(wanted, spoken)}) == 1
+    declared = plan(spoken, seeds=(0, 1), arms=tuple(study.ARMS))
+    voices = [j for j in declared.jobs if j.name.startswith("voice/")]
+    assert study.equal_steps(declared) == 60
+    assert len({c.voice[0] for c in costs(declared, spoken)}) == 1
     free = {"encoder_rate", "encoder_weights"}
     for seed in (0, 1):
         settings = [
@@ -61,11 +61,11 @@ def test_voices_differ_in_their_encoder_alone(spoken: Path) -> None:
 
 
 def test_seeds_and_arms_expand_and_stages_are_shared(spoken: Path) -> None:
-    wanted = plan(spoken, seeds=(0, 7))
-    names = [j.name for j in wanted.jobs]
+    declared = plan(spoken, seeds=(0, 7))
+    names = [j.name for j in declared.jobs]
     assert sum(n.startswith("voice/") for n in names) == 7 + 5
     assert "voice/2-softmax/0" in names and "voice/2-softmax/7" not in names
-    assert [j.name for j in wanted.chain("voice/1+2+3/7")] == [
+    assert [j.name for j in declared.chain("voice/1+2+3/7")] == [
         "speakers",
         "encoder/1/7",
         "encoder/1+2/7",
@@ -75,12 +75,12 @@ def test_seeds_and_arms_expand_and_stages_are_shared(spoken: Path) -> None:
     assert "retrieval/2-no-adaln/0" in names and "retrieval/1/0" not in names
     assert "retrieval/2-no-adaln/7" in names  # spaces are compared over all seeds
     assert "probe/0" in names and "probe/7" not in names
-    assert wanted.job("judge").wants == tuple(n for n in names if n.startswith("said/"))
-    softmax = wanted.job("encoder/2-softmax/0").arguments["overrides"]
-    assert softmax == wanted.job("encoder/2/0").arguments["overrides"] | {"model.loss": "softmax"}
+    assert declared.job("judge").wants == tuple(n for n in names if n.startswith("said/"))
+    softmax = declared.job("encoder/2-softmax/0").arguments["overrides"]
+    assert softmax == declared.job("encoder/2/0").arguments["overrides"] | {"model.loss": "softmax"}
     # What is asked for later changes nothing of what stands.
     first = plan(spoken, arms=("1", "random"))
-    assert {n: wanted.fingerprints[n] for n in first.fingerprints} == dict(first.fingerprints)
+    assert {n: declared.fingerprints[n] for n in first.fingerprints} == dict(first.fingerprints)
 
 
 def test_the_small_study_fits_seven_hours_of_two_cores(spoken: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_small_study_fits_seven_hours_of_two_cores(spoken: Path) -> None:
         ({"arms": ("1+3",)}, 'unknown arm "1\\+3"'),
         ({"arms": ("1", "1")}, "none of them twice"),
         ({"seeds": (1, 1)}, "none of them twice"),
-        ({"seeds": ()}, "need an arm and a seed"),
+        ({"seeds": ()}, "need at least one arm"),
     ],
 )
 def test_a_bad_request_is_refused(spoken: Path, how: dict[str, object], message: str) -> None:
@@ -107,8 +107,12 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
     out = tmp_path / "out"
     line = ["study", "prosody", "--data", str(spoken), "--out", str(out), "--seeds", "0,1", "--dry-run"]
     assert cli.main(line) == 0
-    said = capsys.readouterr().out
-    assert "| 1+2+3 | 1 |" in said and "| 2-softmax | 1 |" not in said and "the same budget for each" in said
+    output = capsys.readouterr().out
+    assert (
+        "| 1+2+3 | 1 |" in output
+        and "| 2-softmax | 1 |" not in output
+        and "the same budget for each" in output
+    )
     assert not out.exists()
     assert cli.main([*line[:-1], "--arms", "1+2+4", "--dry-run"]) == 1
     assert 'unknown arm "1+2+4"' in capsys.readouterr().err
@@ -152,7 +156,7 @@ def test_every_kept_checkpoint_is_probed(spoken: Path, chain: dict[str, Path], t
     how = {"data": str(spoken), "corpus": corpus, "chain": list(chain), "gallery": 4}
     assert probe.follow(out=tmp_path, needs=chain, limit_minutes=0, **how) is False  # type: ignore[arg-type]
     assert probe.follow(out=tmp_path, needs=chain, limit_minutes=None, **how)  # type: ignore[arg-type]
-    points = json.loads((tmp_path / probe.FOUND).read_text())["points"]
+    points = json.loads((tmp_path / probe.RESULTS).read_text())["points"]
     assert [(p["place"], p["step"]) for p in points] == [(i, s) for i in range(3) for s in (0, 2, 4)]
     assert all("R@1-diff" not in p for p in points[:3])
     assert all(0 <= p["R@1-diff"]["estimate"] <= 1 for p in points[3:])
@@ -179,37 +183,39 @@ def test_heads_that_are_none_and_other_data_are_refused(spoken: Path, chain: dic
 def test_the_page_of_half_a_study_names_what_is_missing(
     spoken: Path, chain: dict[str, Path], tmp_path: Path
 ) -> None:
-    wanted = plan(spoken, arms=("random", "1+2", "1+2+3"))
+    declared = plan(spoken, arms=("random", "1+2", "1+2+3"))
     for name in ("1+2", "1+2+3"):
-        job = wanted.job(f"retrieval/{name}/0")
-        own = folder(tmp_path, job.name)
-        own.mkdir(parents=True)
+        job = declared.job(f"retrieval/{name}/0")
+        directory = folder(tmp_path, job.name)
+        directory.mkdir(parents=True)
         arguments: dict[str, Any] = job.arguments | {"gallery": 4}
-        probe.find_sounds(out=own, needs=chain, limit_minutes=None, **arguments)
-        write_json(own / "done.json", {"fingerprint": wanted.fingerprints[job.name], "made": 1.0})
+        probe.find_sounds(out=directory, needs=chain, limit_minutes=None, **arguments)
+        write_json(directory / "done.json", {"fingerprint": declared.fingerprints[job.name], "made": 1.0})
     bad = "voice/1+2/0"
-    ended = Outcome(
+    ended = StudyOutcome(
         done=("retrieval/1+2/0", "retrieval/1+2+3/0"),
         failed={bad: "no <b>luck</b>"},
         blocked=("said/1+2/0",),
         left=("judge",),
     )
-    page = report.write(wanted, tmp_path, ended).read_text(encoding="utf-8")
+    page = report.write(declared, tmp_path, ended).read_text(encoding="utf-8")
     assert "failed: no &lt;b&gt;luck&lt;/b&gt;" in page and f"waits for {bad}, which failed" in page
-    assert "0.746" in page and "published" in page and "Not judged yet" in page
+    assert "0.746" in page and "published" in page and "Not evaluated yet" in page
     assert "open: 1 seed, 2 needed" in page and "not measured" in page  # R@1 of 1+2+3 beside 1+2; speech
-    lines = left_lines(wanted, tmp_path, ended)
+    lines = left_lines(declared, tmp_path, ended)
     assert f"| {bad} | failed: no <b>luck</b> |" in lines and "| judge | left |" in lines
 
 
 def test_a_claim_of_a_space_is_judged_on_paired_queries(spoken: Path, tmp_path: Path) -> None:
-    def found(rate: float, seed: int) -> dict[str, Any]:
+    def retrieval(rate: float, seed: int) -> dict[str, Any]:
         rng = np.random.default_rng(seed)
         hits = {f"u{i}": (int(rng.binomial(50, rate)), 50) for i in range(40)}
         return {"encoder": {"R@1-sim text-audio": {"hits": hits}}, "speaker_of": dict.fromkeys(hits, "s")}
 
-    space = {(arm, seed): found(rate, seed) for arm, rate in (("1+2", 0.5), ("2", 0.4)) for seed in (0, 1)}
-    results = report.Results(
+    space = {
+        (arm, seed): retrieval(rate, seed) for arm, rate in (("1+2", 0.5), ("2", 0.4)) for seed in (0, 1)
+    }
+    results = report.ProsodyResults(
         plan=plan(spoken, seeds=(0, 1)), out=tmp_path, space=space, speech=None, chain=()
     )
     claim = next(c for c in CLAIMS if (c.arm, c.other, c.measure) == ("1+2", "2", "R@1-sim"))

@@ -22,12 +22,12 @@ from intona.evaluation.judge import Score
 from intona.latents import vits
 from intona.studies.engine.account import costs
 from intona.studies.engine.job import folder
-from intona.studies.engine.runner import Outcome
+from intona.studies.engine.runner import StudyOutcome
 from intona.studies.restyle import conditions as trial
-from intona.studies.restyle import gate, jobs, metrics, probes, verdict
+from intona.studies.restyle import gate, jobs, metrics, probes, speakers, speech, verdict
 from intona.studies.restyle import page as report
 from intona.studies.restyle import plan as study
-from intona.studies.restyle.conditions import Conditions, Wanted
+from intona.studies.restyle.conditions import Conditions, RowStyle
 from intona.studies.restyle.published import CLAIMS, COMPARISONS
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
@@ -51,25 +51,25 @@ def plan(data: Path, **how: object) -> Any:
 
 
 def test_arms_of_a_comparison_differ_in_what_they_say(spoken: Path) -> None:
-    wanted = plan(spoken, arms=tuple(study.ARMS), seeds=(0, 7))
-    models = {j.name: j.arguments for j in wanted.jobs if j.name.startswith("voice/")}
+    declared = plan(spoken, arms=tuple(study.ARMS), seeds=(0, 7))
+    models = {j.name: j.arguments for j in declared.jobs if j.name.startswith("voice/")}
     same = ("data", "corpus", "size", "voice")
     assert all(len({m[k] for m in models.values()}) == 1 for k in same)
     assert {m["posterior"] for n, m in models.items() if "own" not in n} == {"encoder/posterior"}
     base = models["voice/palette/0"]["overrides"]
     assert models["voice/palette-unaligned/0"]["overrides"] == base | {"align": "none"}
     assert models["voice/bridge/0"]["overrides"] == base
-    own = models["voice/palette-own/0"]["overrides"]
-    assert own == base | {"speech": "own", "sentences": "12"}
-    assert models["voice/palette-own-unaligned/0"]["overrides"] == own | {"align": "none"}
-    assert models["voice/bridge-own/0"]["overrides"] == own
-    assert models["voice/palette-own/7"]["overrides"] == own | {"loop.seed": "7"}
+    synthetic = models["voice/palette-own/0"]["overrides"]
+    assert synthetic == base | {"speech": "own", "sentences": "12"}
+    assert models["voice/palette-own-unaligned/0"]["overrides"] == synthetic | {"align": "none"}
+    assert models["voice/bridge-own/0"]["overrides"] == synthetic
+    assert models["voice/palette-own/7"]["overrides"] == synthetic | {"loop.seed": "7"}
     assert {m["posterior"] for n, m in models.items() if "own" in n} == {""}
     assert "voice/bridge-own/7" not in models and "voice/palette-decoder/0" not in models
     assert not any("words" in n for n in models)
     assert models["voice/palette-embedding/0"]["style"] == "encoder/style"
     # Networks that cost more a step get fewer, in the same minutes.
-    minutes = {c.voice[0] for c in costs(wanted, spoken) if c.voice[0]}
+    minutes = {c.voice[0] for c in costs(declared, spoken) if c.voice[0]}
     assert max(minutes) - min(minutes) < 0.02 * max(minutes)
 
 
@@ -82,16 +82,16 @@ def test_palette_speaks_at_every_scale_and_the_others_where_they_are_compared(sp
     assert scales("palette-own") == {0, 1, 2, 3, 5, 10} and scales("bridge") == {1, 3}
     others = set(study.ARMS) - {"palette-own", "palette", "bridge", "bridge-own"}
     assert all(scales(a) == {verdict.PRIMARY} for a in others)
-    wanted = plan(spoken, arms=("palette", "palette-decoder", "palette-words"), repeat=())
-    assert scales("palette", wanted) == {1, 3, 10}  # toy has fewer
-    tuned, words = (wanted.job(f"said/palette-{n}.g3/0") for n in ("decoder", "words"))
+    declared = plan(spoken, arms=("palette", "palette-decoder", "palette-words"), repeat=())
+    assert scales("palette", declared) == {1, 3, 10}  # toy has fewer
+    tuned, words = (declared.job(f"said/palette-{n}.g3/0") for n in ("decoder", "words"))
     assert tuned.arguments["model"] == "voice/palette/0" and "encoder/decoder-0" in tuned.needs
     assert words.arguments["model"] == "voice/palette/0" and words.arguments["described"] is True
-    assert wanted.job("said/text-rate/0").arguments["paced"] is True
-    assert wanted.job("gate").needs == ("test", "encoder/posterior", "said/text/0")
-    assert wanted.job("judge").arguments["against"] == ["text@0"]
+    assert declared.job("said/text-rate/0").arguments["paced"] is True
+    assert declared.job("gate").needs == ("test", "encoder/posterior", "said/text/0")
+    assert declared.job("judge").arguments["against"] == ["text@0"]
     first = plan(spoken, arms=("palette",))
-    assert {n: wanted.fingerprints[n] for n in first.fingerprints if n != "judge"} == {
+    assert {n: declared.fingerprints[n] for n in first.fingerprints if n != "judge"} == {
         n: f for n, f in first.fingerprints.items() if n != "judge"
     }
 
@@ -136,64 +136,66 @@ def conditions(**ends: tuple[float, float]) -> Conditions:
     for name, pair in ends.items():
         for pole, value in zip(trial.POLES, pair, strict=True):
             z = tuple(value if n == "pitch" else 0.5 for n in NAMES)
-            rows[f"{name}.{pole}"] = Wanted(sentence=name, item=name, pole=pole, reference="r", z=z)
+            rows[f"{name}.{pole}"] = RowStyle(sentence=name, item=name, pole=pole, reference="r", z=z)
     return Conditions(scale={n: (0.0, 1.0) for n in NAMES}, rows=rows)
 
 
-def said(**pitch: float) -> dict[str, dict[str, Any]]:
+def measured_rows(**pitch: float) -> dict[str, dict[str, Any]]:
     return {k.replace("_", "."): {"z": [v if n == "pitch" else 9.0 for n in NAMES]} for k, v in pitch.items()}
 
 
-def test_share_of_the_asked_shift() -> None:
-    asked = conditions(a=(-1, 1), b=(2, 1))
-    exact = said(a_low=-1, a_high=1, b_low=2, b_high=1)
-    whole = metrics.shift(exact, asked)
+def test_share_of_the_requested_shift() -> None:
+    requested = conditions(a=(-1, 1), b=(2, 1))
+    exact = measured_rows(a_low=-1, a_high=1, b_low=2, b_high=1)
+    whole = metrics.shift(exact, requested)
     assert whole is not None and whole.estimate == pytest.approx(1) and whole.n == 2
-    half = said(a_low=0, a_high=1, b_low=0, b_high=-0.5)  # where it lies does not count, only the shift
-    found = metrics.shift(half, asked)
-    assert found is not None and found.estimate == pytest.approx(0.5)
-    back = metrics.shift(said(a_low=1, a_high=-1, b_low=1, b_high=2), asked, ("pitch",))
+    half = measured_rows(
+        a_low=0, a_high=1, b_low=0, b_high=-0.5
+    )  # where it lies does not count, only the shift
+    results = metrics.shift(half, requested)
+    assert results is not None and results.estimate == pytest.approx(0.5)
+    back = metrics.shift(measured_rows(a_low=1, a_high=-1, b_low=1, b_high=2), requested, ("pitch",))
     assert back is not None and back.estimate == pytest.approx(-1)
-    lost = metrics.shift({**exact, "b.low": {"z": None}}, asked)  # what cannot be measured has not moved
+    lost = metrics.shift({**exact, "b.low": {"z": None}}, requested)  # what cannot be measured has not moved
     assert lost is not None and lost.estimate == pytest.approx(2 / 3) and lost.n == 2
-    assert metrics.shift(exact, asked, ("rate",)) is None
+    assert metrics.shift(exact, requested, ("rate",)) is None
 
 
 def test_a_voice_far_from_the_reader_shows_its_shift() -> None:
     """Nine and eleven deviations below every recording: two apart, and as much of what was asked."""
-    asked = conditions(a=(-1, 1), b=(-1, 1))
-    far = said(a_low=-11, a_high=-9, b_low=-11, b_high=-10)
-    found = metrics.shift(far, asked)
-    assert found is not None and found.estimate == pytest.approx(0.75)
+    requested = conditions(a=(-1, 1), b=(-1, 1))
+    far = measured_rows(a_low=-11, a_high=-9, b_low=-11, b_high=-10)
+    results = metrics.shift(far, requested)
+    assert results is not None and results.estimate == pytest.approx(0.75)
     # An octave's slip is ten deviations and counts as four.
-    slip = metrics.shift(said(a_low=-11, a_high=-1, b_low=-11, b_high=-11), asked)
+    slip = metrics.shift(measured_rows(a_low=-11, a_high=-1, b_low=-11, b_high=-11), requested)
     assert slip is not None and slip.estimate == pytest.approx(metrics.FAR / 4)
     # What both styles have in common has no direction; what they differ in has.
-    toward, away = (metrics.direction(r, asked) for r in (far, said(a_low=-9, a_high=-11)))
+    toward, away = (metrics.direction(r, requested) for r in (far, measured_rows(a_low=-9, a_high=-11)))
     assert toward is not None and toward.estimate == pytest.approx(1)
     assert away is not None and away.estimate == pytest.approx(-0.5)  # the other sentence says nothing: 0
 
 
 def test_words_ask_for_what_they_name() -> None:
-    asked = conditions(a=(-1, 1))
+    requested = conditions(a=(-1, 1))
     ends = {"low": [-1.2 if n == "pitch" else 0.0 for n in NAMES], "high": [1.2, *[0.0] * (len(NAMES) - 1)]}
-    found = metrics.shift(said(a_low=0, a_high=1.2), metrics.described(asked, ends))
-    assert found is not None and found.estimate == pytest.approx(0.5)
+    results = metrics.shift(measured_rows(a_low=0, a_high=1.2), metrics.described(requested, ends))
+    assert results is not None and results.estimate == pytest.approx(0.5)
 
 
-def test_the_arms_own_space_is_compared_by_differences() -> None:
-    asked = conditions(a=(-1, 1), b=(-1, 1))
+def test_the_space_of_an_arms_encoder_is_compared_by_differences() -> None:
+    requested = conditions(a=(-1, 1), b=(-1, 1))
     common = np.array([5.0, 5.0])
     rows = {
         f"{s}.{p}": {"own": list(common + k * np.array([0, 1.0])), "asked": list(k * np.array([0, 2.0]))}
         for s in "ab"
         for p, k in (("low", -1), ("high", 1))
     }
-    found = metrics.own_direction(rows, asked)
-    assert found is not None and found.estimate == pytest.approx(1, abs=1e-4)
+    results = metrics.encoder_direction(rows, requested)
+    assert results is not None and results.estimate == pytest.approx(1, abs=1e-4)
     rows["b.low"]["own"] = None
-    found = metrics.own_direction(rows, asked)
-    assert found is not None and found.n == 1
+    results = metrics.encoder_direction(rows, requested)
+    assert results is not None and results.n == 1
 
 
 def test_the_rule_of_the_verdict() -> None:
@@ -214,8 +216,8 @@ def test_the_rule_of_the_verdict() -> None:
         ("kept", "open"): "open",
         ("open", "moved"): "open",
     }
-    for (of_words, of_style), found in table.items():
-        assert verdict.verdict(of_words, of_style) == found  # type: ignore[arg-type]
+    for (of_words, of_style), results in table.items():
+        assert verdict.verdict(of_words, of_style) == results  # type: ignore[arg-type]
 
 
 def test_a_bad_posterior_wins_nothing() -> None:
@@ -231,14 +233,16 @@ def test_a_bad_posterior_wins_nothing() -> None:
 
 
 def test_the_gate_says_so_loudly() -> None:
-    def found(wer: float | None, low: float) -> dict[str, Any]:
+    def results(wer: float | None, low: float) -> dict[str, Any]:
         share = {"estimate": low + 0.1, "low": low, "high": low + 0.2}
         copy = None if wer is None else {"estimate": wer, "low": wer, "high": wer}
         return {"copy wer": copy, "ceiling": {"steered": share}}
 
-    assert gate.told(found(0.2, 0.3)) == gate.told(found(None, 0.3)) == ""
-    assert "WER 0.83" in gate.told(found(0.83, 0.3)) and "BOUNDS" in gate.told(found(0.83, 0.3))
-    assert "0.10 [0.00, 0.20] of their style" in gate.told(found(0.2, 0.0))
+    assert gate.warning_of(results(0.2, 0.3)) == gate.warning_of(results(None, 0.3)) == ""
+    assert "WER 0.83" in gate.warning_of(results(0.83, 0.3)) and "BOUNDS" in gate.warning_of(
+        results(0.83, 0.3)
+    )
+    assert "0.10 [0.00, 0.20] of their style" in gate.warning_of(results(0.2, 0.0))
 
 
 def test_effects_of_the_swap() -> None:
@@ -293,29 +297,29 @@ def probed(rng: np.random.Generator, count: int, *, speakers: int = 2) -> list[p
 
 def test_probes_find_what_lies_there_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
-    found = probes.found_of(probed(rng, 60), probed(rng, 30))
+    results = probes.results_of(probed(rng, 60), probed(rng, 30))
     for kind in ("linear", "nearest"):
         for space in ("Z_text", "Z_audio"):
-            assert found["content"][space][kind]["estimate"] > 0.9
-        assert abs(found["content"]["noise"][kind]["estimate"] - 1 / 3) < 0.15
-        assert found["style"]["Z_audio"][kind]["pitch"]["estimate"] > 0.6
-        assert found["style"]["noise"][kind]["pitch"]["estimate"] < 0.2
-        assert found["style"]["Z_audio"][kind]["rate"]["estimate"] < 0.2
-        assert found["speaker"]["Z_audio"][kind]["estimate"] == 1
-        assert found["speaker"]["noise"][kind]["estimate"] < 0.8
-    assert found["content chance"]["noise"]["estimate"] == pytest.approx(1 / 3, abs=0.1)
-    assert found["correlation"]["another text"]["estimate"] == 0
-    assert found["correlation"]["aligned"]["estimate"] == 1 and found["speakers"] == 2
-    alone = probes.found_of(probed(rng, 20, speakers=1), probed(rng, 8, speakers=1))
+            assert results["content"][space][kind]["estimate"] > 0.9
+        assert abs(results["content"]["noise"][kind]["estimate"] - 1 / 3) < 0.15
+        assert results["style"]["Z_audio"][kind]["pitch"]["estimate"] > 0.6
+        assert results["style"]["noise"][kind]["pitch"]["estimate"] < 0.2
+        assert results["style"]["Z_audio"][kind]["rate"]["estimate"] < 0.2
+        assert results["speaker"]["Z_audio"][kind]["estimate"] == 1
+        assert results["speaker"]["noise"][kind]["estimate"] < 0.8
+    assert results["content chance"]["noise"]["estimate"] == pytest.approx(1 / 3, abs=0.1)
+    assert results["correlation"]["another text"]["estimate"] == 0
+    assert results["correlation"]["aligned"]["estimate"] == 1 and results["speakers"] == 2
+    alone = probes.results_of(probed(rng, 20, speakers=1), probed(rng, 8, speakers=1))
     assert alone["speaker"] == {} and "speaker chance" not in alone
 
 
 def test_explained_variance_and_correlation_are_the_textbook_ones() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal(50), rng.standard_normal(50)
-    found = probes.explained(0.5 * x, x, 0.0)
-    assert found["estimate"] == pytest.approx(1 - ((0.5 * x) ** 2).sum() / (x**2).sum())
-    assert found["low"] <= found["estimate"] <= found["high"]
+    results = probes.explained(0.5 * x, x, 0.0)
+    assert results["estimate"] == pytest.approx(1 - ((0.5 * x) ** 2).sum() / (x**2).sum())
+    assert results["low"] <= results["estimate"] <= results["high"]
     both = probes.correlations(np.stack([x, np.ones(50)], 1), np.stack([y, y], 1))
     assert both == pytest.approx([np.corrcoef(x, y)[0, 1], 0])
 
@@ -335,7 +339,7 @@ def needs(spoken: Path, voice: Path, tmp_path_factory: pytest.TempPathFactory) -
     for path in out.values():
         path.mkdir(parents=True)
     how: dict[str, Any] = {"needs": out, "limit_minutes": None, **at(spoken, voice)}
-    jobs.find_people(out=out["people"], **how)
+    speakers.measure_speakers(out=out["people"], **how)
     trial.declare_test(out=out["test"], sentences=2, **how)
     more = {"stage": "restyle.palette", "size": "toy", "overrides": QUICK}
     assert jobs.train(out=out["voice/palette/0"], posterior="encoder/posterior", style="", **more, **how)
@@ -344,18 +348,18 @@ def needs(spoken: Path, voice: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def test_the_two_styles_of_a_sentence_are_apart(spoken: Path, needs: dict[str, Path]) -> None:
     prepared = Prepared.open(spoken)
-    found, manifest = trial.read(needs["test"]), read_manifest(needs["test"] / "manifest.jsonl")
-    assert len(manifest) == 4 == len(found.rows) and len(manifest.speakers) == 2
+    styles, manifest = trial.read_conditions(needs["test"]), read_manifest(needs["test"] / "manifest.jsonl")
+    assert len(manifest) == 4 == len(styles.rows) and len(manifest.speakers) == 2
     train = {i.id for i in prepared.items("train")}
     pitch = NAMES.index("pitch")
     for row in manifest.rows:
-        wanted = found.rows[row.id]
-        assert wanted.reference in train and prepared[wanted.item].text == row.text
+        row_style = styles.rows[row.id]
+        assert row_style.reference in train and prepared[row_style.item].text == row.text
         assert (needs["test"] / "copy-synthesis" / f"{row.id}.wav").is_file()
     for sentence in manifest.speakers:
-        low, high = (found.rows[f"{sentence}.{p}"].z[pitch] for p in trial.POLES)
+        low, high = (styles.rows[f"{sentence}.{p}"].z[pitch] for p in trial.POLES)
         assert low < high
-    assert found.of[0] == 2 <= found.of[1] <= found.of[2] == len(prepared.items("test"))
+    assert styles.of[0] == 2 <= styles.of[1] <= styles.of[2] == len(prepared.items("test"))
 
 
 def item(id: str, words: int, seconds: float, speaker: int = 0) -> Any:
@@ -387,7 +391,7 @@ def test_poles_are_sentences_that_differ_in_pitch_and_little_else() -> None:
         trial.poles(items[:3], measured)
 
 
-def test_only_sentences_of_some_words_are_said() -> None:
+def test_only_sentences_of_some_words_are_spoken() -> None:
     items = [item(str(n), n, 2.0) for n in (1, 2, 4, 7, 14, 15, 43)]
     chosen, usable = trial.sentences_of(items, 0)
     assert [i.id for i in chosen] == ["4", "7", "14"] and usable == 3
@@ -404,32 +408,32 @@ def test_speaking_goes_on_and_asks_for_both_styles(
     spoken: Path, voice: Path, needs: dict[str, Path], tmp_path: Path
 ) -> None:
     how: dict[str, Any] = {"needs": needs, "model": "voice/palette/0", "steps": 2, **at(spoken, voice)}
-    assert jobs.say(out=tmp_path, guidance=3.0, limit_minutes=0, **how) is False
-    assert jobs.say(out=tmp_path, guidance=3.0, limit_minutes=None, **how)
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert len(found["rows"]) == 4 and found["failures"] == []
+    assert speech.speak(out=tmp_path, guidance=3.0, limit_minutes=0, **how) is False
+    assert speech.speak(out=tmp_path, guidance=3.0, limit_minutes=None, **how)
+    results = json.loads((tmp_path / "found.json").read_text())
+    assert len(results["rows"]) == 4 and results["failures"] == []
     first = {p.name: p.read_bytes() for p in (tmp_path / "wavs").iterdir()}
     (tmp_path / "wavs" / sorted(first)[0]).unlink()
-    assert jobs.say(out=tmp_path, guidance=3.0, limit_minutes=None, **how)
+    assert speech.speak(out=tmp_path, guidance=3.0, limit_minutes=None, **how)
     assert {p.name: p.read_bytes() for p in (tmp_path / "wavs").iterdir()} == first
     # Without a style both poles are one and the same; without a model they are decode(Z_text).
-    assert jobs.say(out=tmp_path / "0", guidance=0.0, limit_minutes=None, **how)
+    assert speech.speak(out=tmp_path / "0", guidance=0.0, limit_minutes=None, **how)
     sounds = {p.name: p.read_bytes() for p in (tmp_path / "0" / "wavs").iterdir()}
     assert len(set(sounds.values())) == 2
     control = {k: v for k, v in how.items() if k != "model"}
-    assert jobs.say(out=tmp_path / "text", limit_minutes=None, **control)
-    told = {n: json.loads((tmp_path / n / "found.json").read_text())["rows"] for n in ("0", "text")}
-    for rows in told.values():  # one sound, one measurement
+    assert speech.speak(out=tmp_path / "text", limit_minutes=None, **control)
+    rows_by_run = {n: json.loads((tmp_path / n / "found.json").read_text())["rows"] for n in ("0", "text")}
+    for rows in rows_by_run.values():  # one sound, one measurement
         assert all(rows[k]["z"] == rows[k.replace(".low", ".high")]["z"] for k in rows)
     # Words in place of references; the text at the reference's rate, whose poles have other lengths.
-    assert jobs.say(out=tmp_path / "words", limit_minutes=None, guidance=3.0, described=True, **how)
+    assert speech.speak(out=tmp_path / "words", limit_minutes=None, guidance=3.0, described=True, **how)
     words = json.loads((tmp_path / "words" / "found.json").read_text())
     assert words["described"]["low"][0] == -words["described"]["high"][0] < 0
-    assert jobs.say(out=tmp_path / "rate", limit_minutes=None, paced=True, **control)
+    assert speech.speak(out=tmp_path / "rate", limit_minutes=None, paced=True, **control)
     sizes = {p.name: p.stat().st_size for p in (tmp_path / "rate" / "wavs").iterdir()}
     assert len(set(sizes.values())) > 2
     with pytest.raises(UserError, match="was planned on"):
-        jobs.say(out=tmp_path, limit_minutes=None, **(control | {"corpus": "other"}))
+        speech.speak(out=tmp_path, limit_minutes=None, **(control | {"corpus": "other"}))
 
 
 def test_the_gate_measures_the_ceiling(
@@ -437,8 +441,8 @@ def test_the_gate_measures_the_ceiling(
 ) -> None:
     where = at(spoken, voice)
     control = tmp_path / "text"
-    assert jobs.say(out=control, needs=needs, limit_minutes=None, **where)
-    gate.look(
+    assert speech.speak(out=control, needs=needs, limit_minutes=None, **where)
+    gate.measure_gate(
         out=tmp_path,
         needs={**needs, "said/text/0": control},
         limit_minutes=None,
@@ -448,11 +452,11 @@ def test_the_gate_measures_the_ceiling(
         sentences=2,
         **where,
     )
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert found["lost"] is None and found["own"]["n"] == found["foreign"]["n"] == 2
-    assert set(found["ceiling"]) == {"steered", *verdict.SHOWN} and found["references"] >= 2
+    results = json.loads((tmp_path / "found.json").read_text())
+    assert results["lost"] is None and results["own"]["n"] == results["foreign"]["n"] == 2
+    assert set(results["ceiling"]) == {"steered", *verdict.SHOWN} and results["references"] >= 2
     # Random weights give no style back: the terminal and the page are told.
-    assert "BOUNDS" in (tmp_path / "note.txt").read_text() and "of their style" in gate.told(found)
+    assert "BOUNDS" in (tmp_path / "note.txt").read_text() and "of their style" in gate.warning_of(results)
 
 
 def test_correlation_of_pitch_and_errors_of_words(tmp_path: Path) -> None:
@@ -462,8 +466,8 @@ def test_correlation_of_pitch_and_errors_of_words(tmp_path: Path) -> None:
         for f in (150 + 50 * t, 250 - 50 * t)
     )
     assert gate.pitch_correlation(rise, rise) == pytest.approx(1)
-    found = gate.pitch_correlation(rise, fall)
-    assert found is not None and found < -0.9
+    results = gate.pitch_correlation(rise, fall)
+    assert results is not None and results < -0.9
     assert gate.pitch_correlation(rise, Audio(np.zeros(44100, np.float32), 22050)) is None
 
     class Judge:
@@ -482,23 +486,23 @@ def test_the_swap_needs_two_speakers(
     spoken: Path, voice: Path, two_voices: Path, needs: dict[str, Path], tmp_path: Path
 ) -> None:
     how: dict[str, Any] = {"limit_minutes": None, "model": "voice/palette/0", "guidance": 2.0, "steps": 1}
-    assert jobs.swap(out=tmp_path, needs=needs, **how, **at(spoken, voice))
+    assert speech.swap(out=tmp_path, needs=needs, **how, **at(spoken, voice))
     assert json.loads((tmp_path / "found.json").read_text())["applicable"] is False
     two = {n: tmp_path / n for n in needs}
     for path in two.values():
         path.mkdir(parents=True)
     where = at(spoken, two_voices)
-    jobs.find_people(out=two["people"], needs=two, limit_minutes=None, **where)
+    speakers.measure_speakers(out=two["people"], needs=two, limit_minutes=None, **where)
     trial.declare_test(out=two["test"], needs=two, limit_minutes=None, sentences=1, **where)
     model = two["voice/palette/0"] / "run"
     systems.train(
         "restyle.palette", size="toy", data=spoken, out=model, overrides={**QUICK, "vits": str(two_voices)}
     )
     (tmp_path / "swap").mkdir()
-    assert jobs.swap(out=tmp_path / "swap", needs=two, **how, **where)
-    found = json.loads((tmp_path / "swap" / "found.json").read_text())
-    assert found["applicable"] and len(found["rows"]) == 4
-    assert {(r["style"], r["speaker"]) for r in found["rows"].values()} == {
+    assert speech.swap(out=tmp_path / "swap", needs=two, **how, **where)
+    results = json.loads((tmp_path / "swap" / "found.json").read_text())
+    assert results["applicable"] and len(results["rows"]) == 4
+    assert {(r["style"], r["speaker"]) for r in results["rows"].values()} == {
         (s, v) for s in trial.POLES for v in "AB"
     }
 
@@ -507,17 +511,17 @@ def test_probes_of_a_corpus(
     spoken: Path, voice: Path, needs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probes, "FRAMES", 10_000)  # all: a few frames of three recordings say little
-    probes.look(out=tmp_path, needs=needs, limit_minutes=None, train=0, test=0, **at(spoken, voice))
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert found["fitted"] == 9 and found["scored"] == 3 and found["speakers"] == 1
-    assert found["left out"] == {}
-    assert set(found["content"]) == {"Z_text", "Z_audio", "prosody vector"}
+    probes.run_probes(out=tmp_path, needs=needs, limit_minutes=None, train=0, test=0, **at(spoken, voice))
+    results = json.loads((tmp_path / "found.json").read_text())
+    assert results["fitted"] == 9 and results["scored"] == 3 and results["speakers"] == 1
+    assert results["left out"] == {}
+    assert set(results["content"]) == {"Z_text", "Z_audio", "prosody vector"}
     # What a frame was made of can be read from Z_text of a voice, however random, better than by chance.
-    chance = found["content chance"]["Z_text"]["estimate"]
-    assert found["content"]["Z_text"]["nearest"]["estimate"] > 1.3 * chance  # 1.7 to 3 measured
-    assert set(found["correlation"]) == {"aligned", "unaligned", "another text"}
+    chance = results["content chance"]["Z_text"]["estimate"]
+    assert results["content"]["Z_text"]["nearest"]["estimate"] > 1.3 * chance  # 1.7 to 3 measured
+    assert set(results["correlation"]) == {"aligned", "unaligned", "another text"}
     # A prosody vector holds what it is: the attributes come back.
-    assert found["style"]["prosody vector"]["linear"]["pitch"]["estimate"] > 0.5
+    assert results["style"]["prosody vector"]["linear"]["pitch"]["estimate"] > 0.5
 
 
 def test_symbols_of_frames_follow_the_alignment(spoken: Path, voice: Path) -> None:
@@ -530,9 +534,9 @@ def test_symbols_of_frames_follow_the_alignment(spoken: Path, voice: Path) -> No
     named = probes.symbols_of(space, item, z, None)
     assert len(named) == len(z)
     ids = [int(i) for i in space.tokens(item.text) if int(i) != 0]
-    heard = [int(n) for i, n in enumerate(named) if (not i or n != named[i - 1]) and n != 0]
+    symbols = [int(n) for i, n in enumerate(named) if (not i or n != named[i - 1]) and n != 0]
     place = 0
-    for symbol in heard:  # in the order of the text
+    for symbol in symbols:  # in the order of the text
         place = ids.index(symbol, place)
 
 
@@ -542,25 +546,27 @@ def test_symbols_of_frames_follow_the_alignment(spoken: Path, voice: Path) -> No
 def test_the_page_of_half_a_study_names_what_is_missing(
     spoken: Path, voice: Path, needs: dict[str, Path], tmp_path: Path
 ) -> None:
-    wanted = plan(spoken, arms=("palette",), vits=str(voice))
+    declared = plan(spoken, arms=("palette",), vits=str(voice))
     done = []
     for name in ("test", "people"):
-        own = folder(tmp_path, name)
-        own.parent.mkdir(parents=True, exist_ok=True)
-        own.symlink_to(needs[name])
-        write_json(own / "done.json", {"fingerprint": wanted.fingerprints[name], "made": 1.0})
+        directory = folder(tmp_path, name)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.symlink_to(needs[name])
+        write_json(directory / "done.json", {"fingerprint": declared.fingerprints[name], "made": 1.0})
         done.append(name)
-    rows = {id: {"z": [0.1] * len(NAMES), "sim voice": 0.5} for id in trial.read(needs["test"]).rows}
-    own = folder(tmp_path, "said/palette.g3/0")
-    own.mkdir(parents=True)
-    write_json(own / "found.json", {"rows": rows, "failures": [], "guidance": 3.0, "style": "prosody"})
+    rows = {
+        id: {"z": [0.1] * len(NAMES), "sim voice": 0.5} for id in trial.read_conditions(needs["test"]).rows
+    }
+    directory = folder(tmp_path, "said/palette.g3/0")
+    directory.mkdir(parents=True)
+    write_json(directory / "found.json", {"rows": rows, "failures": [], "guidance": 3.0, "style": "prosody"})
     name = "said/palette.g3/0"
-    write_json(own / "done.json", {"fingerprint": wanted.fingerprints[name], "made": 1.0})
-    ended = Outcome(
+    write_json(directory / "done.json", {"fingerprint": declared.fingerprints[name], "made": 1.0})
+    ended = StudyOutcome(
         done=(*done, name), failed={"said/palette.g10/0": "no <b>luck</b>"}, blocked=(), left=("judge",)
     )
-    page = report.write(wanted, tmp_path, ended).read_text(encoding="utf-8")
-    assert "failed: no &lt;b&gt;luck&lt;/b&gt;" in page and "Not judged yet" in page
+    page = report.write(declared, tmp_path, ended).read_text(encoding="utf-8")
+    assert "failed: no &lt;b&gt;luck&lt;/b&gt;" in page and "Not evaluated yet" in page
     assert "Does style cost the words?" in page and "not moved" in page and "0.500" in page
     assert "bounded by the posterior" in page  # no gate yet, so that no ceiling is known
     assert "not measured" in page  # claims without the evaluation
@@ -572,8 +578,8 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
     out = tmp_path / "out"
     line = ["study", "restyle", "--data", str(spoken), "--out", str(out), "--seeds", "0,1", "--dry-run"]
     assert cli.main(line) == 0
-    told = capsys.readouterr().out
-    assert "| palette-own | 1 |" in told and "the same budget for each" in told and not out.exists()
+    output = capsys.readouterr().out
+    assert "| palette-own | 1 |" in output and "the same budget for each" in output and not out.exists()
 
 
 def test_a_corpus_in_another_language_is_refused_before_anything_runs(
@@ -591,7 +597,7 @@ def test_a_corpus_in_another_language_is_refused_before_anything_runs(
     assert cli.main([*line, "--vits", str(voice)]) == 0
 
 
-def test_a_voice_that_is_not_there_is_told_before_anything_runs(
+def test_a_missing_voice_is_reported_before_anything_runs(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ["study", "restyle", "--data", str(spoken), "--out", str(tmp_path / "out")]

@@ -1,4 +1,4 @@
-"""What a latent space alone costs: recordings through it and the vocoder, beside the vocoder alone."""
+"""What a latent space alone loses: recordings through it and the vocoder, compared with the vocoder alone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from intona import config as configs
 from intona.audio import Audio
 from intona.data.prepared import Prepared
 from intona.evaluation import read_manifest
-from intona.studies.engine.stages import MANIFEST, RUN, WAVS, TimeIsUp, require_corpus, until
+from intona.studies.engine.stages import MANIFEST, RESULTS, RUN, WAVS, TimeIsUp, require_corpus, until
 from intona.systems.prosody.ditto_latents import open_latents
 from intona.systems.prosody.melvae import mel_errors, there_and_back
 from intona.vocoder import load_vocoder
-
-FOUND = "found.json"
 
 
 def speak_copy(
@@ -29,28 +27,29 @@ def speak_copy(
     run: str,
     test: str,
 ) -> bool:
-    """The test's recordings through the latents and the vocoder into `out/wavs`; errors in `out/found.json`.
+    """The recordings of the test set through latents and vocoder into `out/wavs`; errors in RESULTS.
 
-    `latents`: a name that `--latents` takes, or with `run` whatever stands in that job's run.
+    Args:
+        latents: a name that `--latents` accepts. run: a job whose trained latents are used instead.
     """
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
     space = open_latents(str(needs[run] / RUN) if run else latents, prepared)
     vocoder = load_vocoder("hifigan")
-    wanted = {row.id for row in read_manifest(needs[test] / MANIFEST).rows}
-    items = [i for i in prepared.items("test") if i.name in wanted]
+    names = {row.id for row in read_manifest(needs[test] / MANIFEST).rows}
+    items = [i for i in prepared.items("test") if i.name in names]
     (out / WAVS).mkdir(parents=True, exist_ok=True)
-    tell = until(limit_minutes)
+    check_time = until(limit_minutes)
     try:
         for number, item in enumerate(items):
             target = out / WAVS / f"{item.name}.wav"
             if target.exists():
                 continue
-            tell(number, len(items), "")
+            check_time(number, len(items), "")
             mel = there_and_back(space, torch.from_numpy(prepared.mel(item))[None])
             Audio(vocoder.decode(mel)[0].float().numpy().clip(-1, 1), prepared.spec.sample_rate).write(target)
     except TimeIsUp:
         return False
     facts = {"rate": space.rate, "dim": space.dim, "kind": space.kind}
-    configs.write_json(out / FOUND, facts | mel_errors(space, prepared, items))
+    configs.write_json(out / RESULTS, facts | mel_errors(space, prepared, items))
     return True

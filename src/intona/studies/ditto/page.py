@@ -13,7 +13,6 @@ from intona.evaluation.html import Html, Section, join, parts, tag
 from intona.evaluation.stats import ratio_interval
 from intona.jsonl import whole_rows
 from intona.sets.record import read_times
-from intona.studies.ditto.copy_synthesis import FOUND
 from intona.studies.ditto.plan import (
     ARMS,
     JUDGE_SWEEP,
@@ -27,9 +26,9 @@ from intona.studies.ditto.plan import (
 from intona.studies.engine import claims, page, speech
 from intona.studies.engine.claims import Claim, Value
 from intona.studies.engine.job import folder, is_done
-from intona.studies.engine.plan import Plan
-from intona.studies.engine.runner import Outcome
-from intona.studies.engine.stages import RUN, WAVS
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.runner import StudyOutcome
+from intona.studies.engine.stages import RESULTS, RUN, WAVS
 
 Cells = list[str | Html | None]
 SENTENCES = 3
@@ -63,7 +62,7 @@ DITTO = (
 )
 CLAIMS = (
     Claim(
-        said="latent diffusion is understood better than Grad-TTS on the same encoder",
+        text="latent diffusion is understood better than Grad-TTS on the same encoder",
         measure="wer",
         arm=MAIN,
         other="gradtts",
@@ -71,19 +70,19 @@ CLAIMS = (
         published=".125 / .176",
     ),
     Claim(
-        said="and is less like the speaker",
+        text="and is less like the speaker",
         measure="sim_o",
         arm=MAIN,
         other="gradtts",
         sign=-1,
         published=".838 / .862",
     ),
-    Claim(said="pretraining (1+2) helps speech", measure="cer", arm=MAIN, other="random", sign=-1),
-    Claim(said="stage 3 harms speech", measure="cer", arm="1+2+3", other=MAIN, sign=1),
-    Claim(said="a trained VAE beats patches (asked here)", measure="cer", arm="vae", other=MAIN, sign=-1),
-    Claim(said="latents beat mel frames (asked here)", measure="cer", arm=MAIN, other="frames", sign=-1),
+    Claim(text="pretraining (1+2) helps speech", measure="cer", arm=MAIN, other="random", sign=-1),
+    Claim(text="stage 3 harms speech", measure="cer", arm="1+2+3", other=MAIN, sign=1),
+    Claim(text="a trained VAE beats patches (added here)", measure="cer", arm="vae", other=MAIN, sign=-1),
+    Claim(text="latents beat mel frames (added here)", measure="cer", arm=MAIN, other="frames", sign=-1),
     Claim(
-        said="a predicted length is no worse than the recording's (asked here)",
+        text="a predicted length is no worse than the recording's (added here)",
         measure="cer",
         arm=MAIN,
         other=f"{MAIN}-{RECORDED}",
@@ -93,10 +92,10 @@ CLAIMS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results:
-    """What stands on disk: the evaluations that are whole, and what the latents alone lose."""
+class DittoResults:
+    """Results on disk: complete evaluations, and the errors of the latents alone (`copies`)."""
 
-    plan: Plan
+    plan: StudyPlan
     out: Path
     speech: Finished | None
     latents: Finished | None
@@ -111,13 +110,13 @@ class Results:
         return speech.value(self.speech, arm, seed, measure)
 
 
-def read(plan: Plan, out: Path) -> Results:
+def read(plan: StudyPlan, out: Path) -> DittoResults:
     copies = {
-        j.name.split("/")[1]: read_json(folder(out, j.name) / FOUND)
+        j.name.split("/")[1]: read_json(folder(out, j.name) / RESULTS)
         for j in plan.jobs
         if j.name.startswith("copy/") and is_done(out, plan, j.name)
     }
-    return Results(
+    return DittoResults(
         plan=plan,
         out=out,
         speech=speech.read(out),
@@ -127,8 +126,8 @@ def read(plan: Plan, out: Path) -> Results:
     )
 
 
-def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
-    """`out/report.html` from all that is done so far; the rest is named on it."""
+def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
+    """Write `out/report.html` from the jobs that are done so far; it lists the others."""
     results = read(plan, out)
     steps = voice_steps(plan)
     voices = sum(j.name.startswith("voice/") for j in plan.jobs)
@@ -142,10 +141,10 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
             published=PUBLISHED,
             columns=("wer",),
             source=(
-                "Published: arXiv 2604.01247, another corpus, recognizer, size and scale of SIM: for the "
-                "order only. SIM-o: to another utterance of the speaker, which all but Grad-TTS are given. "
-                "RTF: seconds of processor for one of speech, text to wav with the vocoder, beside the "
-                "study's other jobs; intervals over utterances, of Grad-TTS over batches."
+                "Published: arXiv 2604.01247, with another corpus, recognizer, size and SIM scale; only the "
+                "order compares. SIM-o: similarity to another utterance of the speaker, which is the prompt "
+                "of every voice but Grad-TTS. RTF: processor seconds per second of speech, from text to wav, "
+                "measured while other jobs ran; intervals over utterances, for Grad-TTS over batches."
             ),
             more=_cells(_factors(results, "said/")),
         ),
@@ -162,18 +161,20 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
         sections,
         out,
         title="Study: latent diffusion on the prosody encoder",
-        subtitle=page.subtitle(plan, outcome, f"{voices} voices of the same minutes each"),
+        subtitle=page.subtitle(plan, outcome, f"{voices} voices, trained for the same minutes each"),
     )
 
 
-def _claims(results: Results) -> Section:
+def _claims(results: DittoResults) -> Section:
     tests = claims.judged(results.speech, CLAIMS, results.seeds)
     rows = claims.answers(CLAIMS, tests, results.value, results.seeds, names=NAMES)
-    return claims.section(rows, published="arXiv 2604.01247, other data, sizes and scales.", lead=claims.RULE)
+    return claims.section(
+        rows, published="arXiv 2604.01247, with other data, sizes and scales.", lead=claims.RULE
+    )
 
 
-def _learning(results: Results) -> Section | None:
-    """Losses on the dev split of the voices whose latents are the same: only those compare."""
+def _learning(results: DittoResults) -> Section | None:
+    """Dev losses of the voices with the main arm's latents, because only those compare."""
     lines: dict[str, list[page.Curve]] = {"diffusion": [], "length": []}
     for job in results.plan.jobs:
         if not job.name.startswith("voice/") or ARMS[job.arm].latents != ARMS[MAIN].latents:
@@ -193,27 +194,27 @@ def _learning(results: Results) -> Section | None:
     if not plots:
         return None
     lead = (
-        "Losses on the dev split, averaged weights. They tell encoders apart long before anything can be "
-        "understood; voices over other latents are left out, for their errors are on other scales."
+        "Losses on the dev split with averaged weights. They separate the encoders long before the speech is "
+        "intelligible. Voices with other latents are left out, because their errors have other scales."
     )
     return Section(
-        id="learning", title="While they learned", lead=lead, body=parts.grid(plots, class_="plots")
+        id="learning", title="Losses during training", lead=lead, body=parts.grid(plots, class_="plots")
     )
 
 
-def _latents(results: Results) -> Section | None:
-    """Errors of the mel and what the judges say of it, beside the vocoder alone."""
+def _latents(results: DittoResults) -> Section | None:
+    """Errors of the mel, and the evaluation of its speech compared with the vocoder alone."""
     if not results.copies:
         return None
     rows: list[Cells] = [
         [
             name,
-            f"{found['rate']:.2f} Hz x {found['dim']}",
-            parts.interval(found["nats"], digits=3),
-            parts.interval(found["deviations"], digits=3),
-            str(found["nats"]["n"]),
+            f"{errors['rate']:.2f} Hz x {errors['dim']}",
+            parts.interval(errors["nats"], digits=3),
+            parts.interval(errors["deviations"], digits=3),
+            str(errors["nats"]["n"]),
         ]
-        for name, found in results.copies.items()
+        for name, errors in results.copies.items()
     ]
     heads: Cells = ["latents", "rate x width", "mel L1, nats", "in deviations of the bin", "N"]
     caption = "Recordings through the latents, mean absolute error of the log mel; intervals over utterances."
@@ -221,21 +222,21 @@ def _latents(results: Results) -> Section | None:
     if results.latents is not None:
         body.append(speech.voices(results.latents, MEASURES, title="").body)
         if (lost := speech.differences(results.latents, MEASURES)) is not None:
-            body += [tag("h3", "Lost beside the vocoder alone"), lost.body]
+            body += [tag("h3", "Differences from the vocoder alone"), lost.body]
     lead = (
-        "What the latents lose before anything is predicted: recording, mel, latents, mel, vocoder, against "
-        "copy synthesis, which leaves the latents out. Plain mel frames lose nothing."
+        "What the latents lose before anything is predicted: recording, mel, latents, mel, vocoder. Copy "
+        "synthesis leaves the latents out. Plain mel frames lose nothing."
     )
     return Section(id="latents", title="The latents alone", lead=lead, body=join(body))
 
 
-def _sweep(results: Results) -> Section | None:
+def _sweep(results: DittoResults) -> Section | None:
     title = "Steps, guidance, temperature, length and reference"
     ways = {j.arm: j for j in results.plan.jobs if j.name.startswith(SWEEP)}
     if not ways:
         return None
     if results.sweep is None:
-        return Section(id="sweep", title=title, body=tag("p", "Not judged yet: see what is unfinished."))
+        return Section(id="sweep", title=title, body=tag("p", "Not evaluated yet: see the unfinished jobs."))
     seed = next(iter(ways.values())).seed or 0
     default = ways[RECORDED].arguments["settings"]
     middle = f"steps-{default['steps']}"
@@ -262,23 +263,22 @@ def _sweep(results: Results) -> Section | None:
     if (differ := speech.differences(results.sweep, MEASURES)) is not None:
         body += [tag("h3", f"Paired differences from {middle}"), differ.body]
     lead = (
-        f"One voice on dev sentences, so that nothing is chosen on the test: {_named(default)} where nothing "
-        f"else is said. {RECORDED}: as long as the recording "
-        f"instead of the predicted length. {ONE_PACE}: as long as so many symbols take in the mean, whatever "
-        "they are: a fixed length, where the published ablation had one for every text. "
-        f"{NOBODY}: no reference is given."
+        "One voice on dev sentences, so that no setting is chosen on the test set. Settings that are not "
+        f"varied: {_named(default)}. {RECORDED}: the length of the recording instead of the predicted one. "
+        f"{ONE_PACE}: the mean duration of a symbol times the number of symbols; the published ablation used "
+        f"one fixed length for every text. {NOBODY}: without a reference."
     )
     return Section(id="sweep", title=title, lead=lead, body=join(body))
 
 
-def _factors(results: Results, prefix: str) -> dict[str, Value]:
-    """Row of the table -> seconds of processor for a second of speech, intervals over what was timed."""
-    found: dict[str, Value] = {}
+def _factors(results: DittoResults, prefix: str) -> dict[str, Value]:
+    """Row of the table -> processor seconds per second of speech, with its interval."""
+    factors: dict[str, Value] = {}
     for job in results.plan.jobs:
         if job.name.startswith(prefix) and (rows := read_times(folder(results.out, job.name) / WAVS)):
             ratio = ratio_interval([r["processor"] for r in rows], [r["speech"] for r in rows])
-            found[f"{job.arm}@{job.seed}"] = vars(ratio)
-    return found
+            factors[f"{job.arm}@{job.seed}"] = vars(ratio)
+    return factors
 
 
 def _cells(factors: Mapping[str, Value]) -> dict[str, dict[str, str | Html]]:
@@ -288,7 +288,7 @@ def _cells(factors: Mapping[str, Value]) -> dict[str, dict[str, str | Html]]:
 def _published() -> Section:
     heads: Cells = ["DiTTo-TTS", "WER, %", "SIM-o (WavLM)", "with"]
     body = parts.table(
-        "arXiv 2406.11427, for orientation: English, other judges; our SIM-o has another embedder.",
+        "arXiv 2406.11427, for orientation: English, other judges, and another embedder for SIM-o.",
         heads,
         [list(row) for row in DITTO],
         label="published",
@@ -297,31 +297,33 @@ def _published() -> Section:
     return Section(id="published", title="What DiTTo-TTS reports", body=body)
 
 
-def _settings(plan: Plan) -> list[str]:
-    """How the voices of the first table were spoken."""
-    said = [
+def _settings(plan: StudyPlan) -> list[str]:
+    """The settings with which the voices of the first table spoke."""
+    settings = [
         j.arguments["settings"] for j in plan.jobs if j.name.startswith("said/") and "settings" in j.arguments
     ]
-    return list(dict.fromkeys(_named(s) for s in said))
+    return list(dict.fromkeys(_named(s) for s in settings))
 
 
 def _named(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-def _reading(results: Results, steps: Mapping[str, int]) -> Section:
+def _reading(results: DittoResults, steps: Mapping[str, int]) -> Section:
     lines: list[tuple[str, str]] = [
         (
-            "Minutes, not steps",
-            "are the same for every voice: " + ", ".join(f"{a} {n}" for a, n in steps.items()) + " steps.",
+            "Steps",
+            "Every voice trained for the same minutes, not the same steps: "
+            + ", ".join(f"{a} {n}" for a, n in steps.items())
+            + " steps.",
         ),
-        ("1, 1+2, 1+2+3, random", "differ in the first weights of their text encoder, and in nothing else."),
-        ("vae, frames", "differ from 1+2 in what is predicted; the VAE's own training is paid beside."),
-        ("Latents of the test", "the VAE and the patches have seen the training split alone."),
+        ("1, 1+2, 1+2+3, random", "Voices that differ only in the first weights of their text encoder."),
+        ("vae, frames", "Voices that differ from 1+2 in what is predicted; the VAE's training is extra."),
+        ("Latents", "The VAE and the statistics of the patches come from the training split alone."),
         (
             "Settings",
-            "; ".join(_settings(results.plan)) + ": chosen on dev sentences, before the test was spoken.",
+            "; ".join(_settings(results.plan)) + ": chosen on dev sentences before the test set was spoken.",
         ),
-        ("Intervals", "95 %, over test sentences: not over training runs, which the seeds show."),
+        ("Intervals", "95 %, over test sentences. The spread over training runs is shown by the seeds."),
     ]
     return page.reading(results.plan, lines)

@@ -1,13 +1,14 @@
 """`intona study ditto`: latent diffusion on the encoders of the curriculum, over three kinds of latents.
 
-An arm is a voice. Some differ in their text encoder alone (the weights it starts from, as in `study
-prosody`, whose encoder jobs these are), some in what is predicted: patches of mel frames, a trained mel VAE,
-mel frames; and Grad-TTS stands on the same encoder, recordings and minutes beside them. One voice is spoken
-in many ways on dev sentences: steps, guidance, temperature, solver, length, with and without a reference.
+An arm is a voice. Some arms differ only in the first weights of their text encoder; the encoders are jobs of
+`study prosody`. Others differ in what is predicted: patches of mel frames, latents of a trained mel VAE, or
+plain mel frames. Grad-TTS, with the same encoder, recordings and minutes, is the baseline. One voice speaks
+the dev sentences with various steps, guidance scales, temperatures, solvers and lengths, and with and without
+a reference.
 
-Every voice gets the same minutes of a core, so that a step that costs more is taken less often. Three arms of
-145 minutes rather than many of an hour: text reaches a voice without durations late, and before that no arm
-says anything.
+Every voice trains for the same minutes of one core, so a voice whose steps cost more takes fewer of them. The
+study has three arms of 145 minutes rather than many of an hour, because a voice without durations learns to
+follow the text late, and nothing can be compared before that.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from intona.studies.engine import common
-from intona.studies.engine.plan import Arm, Job, Plan
+from intona.studies.engine.plan import Arm, StudyJob, StudyPlan
 from intona.studies.prosody import plan as curriculum
 
 COPY_PY = "intona.studies.ditto.copy_synthesis"
@@ -27,16 +28,16 @@ JUDGES = ("asr", "speaker", "distillmos", "f0", "against_reference")
 FAMILY = ("cer", "sim_o", "distillmos")
 LATENT_JUDGES = ("asr", "distillmos", "against_reference")
 LATENT_FAMILY = ("cer", "distillmos", "f0_rmse")
-SWEEP, JUDGE_SWEEP = "sweep-", "judge-sweep-"  # of names of jobs, before the arm
-MAIN = "1+2"  # whose encoder the other latents and Grad-TTS take, and who speaks the sweep
+SWEEP, JUDGE_SWEEP = "sweep-", "judge-sweep-"  # prefixes of job names, before the arm
+MAIN = "1+2"  # the other latents and Grad-TTS use its encoder, and it speaks the sweep
 PATCHES = "mel8"
-VAE = "encoder/vae"  # the job; its minutes are pretraining, as those of a text encoder
+VAE = "encoder/vae"  # the job; its minutes count as pretraining, like those of a text encoder
 RECORDED, ONE_PACE, NOBODY = "recorded-length", "one-pace", "no-reference"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Voiced:
-    """An arm. `encoder` "": the plain one of the preset. `latents`: "vae", "mel", "mel8"; "" is Grad-TTS."""
+class DittoArm:
+    """An arm. `encoder`: "" = the preset's. `latents`: "vae", "mel" or "mel8"; "" = Grad-TTS."""
 
     what: str
     encoder: str = MAIN
@@ -46,48 +47,49 @@ class Voiced:
 
 
 ARMS = {
-    "random": Voiced(what="random text encoder, learned with the voice", encoder="random", repeated=True),
-    "1": Voiced(what="masked text", encoder="1", optional=True),
-    "1+2": Voiced(what="masked text, then text and sound", repeated=True),
-    "1+2+3": Voiced(what="and batches of one phoneme", encoder="1+2+3", optional=True),
-    "vae": Voiced(what="1+2, over the latents of a mel VAE", latents="vae", optional=True),
-    "frames": Voiced(what="1+2, over plain mel frames", latents="mel", optional=True),
-    "gradtts": Voiced(what="1+2 in Grad-TTS, which has phoneme durations", latents="", repeated=True),
-    "plain": Voiced(what="the preset's own encoder, phonemes alone", encoder="", optional=True),
+    "random": DittoArm(what="random text encoder, learned with the voice", encoder="random", repeated=True),
+    "1": DittoArm(what="masked text", encoder="1", optional=True),
+    "1+2": DittoArm(what="masked text, then text and audio", repeated=True),
+    "1+2+3": DittoArm(what="and batches of one phoneme", encoder="1+2+3", optional=True),
+    "vae": DittoArm(what="1+2, over the latents of a mel VAE", latents="vae", optional=True),
+    "frames": DittoArm(what="1+2, over plain mel frames", latents="mel", optional=True),
+    "gradtts": DittoArm(what="1+2 in Grad-TTS, which has phoneme durations", latents="", repeated=True),
+    "plain": DittoArm(what="the preset's encoder, phonemes alone", encoder="", optional=True),
 }
 DEFAULT_ARMS = tuple(n for n, a in ARMS.items() if not a.optional)
 REPEATED = tuple(n for n, a in ARMS.items() if a.repeated)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class DittoSize:
     """A study's size.
 
     Args:
-        voice: minutes of a core for each voice, whatever a step costs.
-        seconds: of a step, by what is predicted ("" is Grad-TTS); `warmup`: share of the steps.
-        vae: steps and seconds a step. model: overrides of every prosody.ditto.
-        sweep: values of each setting, and temperatures of the ancestral solver; the voice's defaults are the
-            middle that all share.
-        sentences: of test and of dev, 0 = all. minutes: of the other jobs; "said" by what is predicted.
+        voice: minutes of one core for each voice, whatever a step costs.
+        seconds: per step, by what is predicted ("" = Grad-TTS). warmup: share of the steps.
+        vae: steps, and seconds per step. model: overrides of every prosody.ditto.
+        sweep: values of each setting, and temperatures of the ancestral solver. Every setting that is not
+            varied has the voice's default.
+        sentences: of the test and dev splits, 0 = all.
+        speech: minutes to speak the test set, by what is predicted. minutes: of the other jobs.
     """
 
     voice: float
     seconds: dict[str, float]
-    vae: curriculum.Work
+    vae: curriculum.StageBudget
     model: dict[str, str]
     sweep: dict[str, tuple[float, ...]]
     sentences: tuple[int, int]
-    said: dict[str, float]
+    speech: dict[str, float]
     minutes: dict[str, float]
     warmup: float = 0.06
 
 
 SIZES = {
-    "small": Size(
+    "small": DittoSize(
         voice=145,
         seconds={"mel8": 1.6, "vae": 1.6, "mel": 7.5, "": 1.08},
-        vae=curriculum.Work(steps=3600, warmup=100, seconds=0.75),
+        vae=curriculum.StageBudget(steps=3600, warmup=100, seconds=0.75),
         model={},
         sweep={
             "steps": (5, 10, 25, 50),
@@ -96,21 +98,21 @@ SIZES = {
             "ancestral": (0.5,),
         },
         sentences=(0, 10),
-        said={"mel8": 4, "vae": 4, "mel": 8, "": 3},
+        speech={"mel8": 4, "vae": 4, "mel": 8, "": 3},
         minutes={"test": 4, "dev": 1, "copy": 3, "sweep": 1, "judge": 3, "judge-sweep": 0.8},
     ),
-    "toy": Size(
+    "toy": DittoSize(
         voice=0.5,
         seconds={"mel8": 0.3, "vae": 0.3, "mel": 1.0, "": 0.4},
-        vae=curriculum.Work(steps=60, warmup=10, seconds=0.3),
+        vae=curriculum.StageBudget(steps=60, warmup=10, seconds=0.3),
         model={},
         sweep={"steps": (2, 4), "guidance": (1.0, 2.0), "temperature": (0.5, 1.0), "ancestral": (0.8,)},
         sentences=(3, 2),
-        said={"mel8": 0.4, "vae": 0.4, "mel": 0.4, "": 0.4},
+        speech={"mel8": 0.4, "vae": 0.4, "mel": 0.4, "": 0.4},
         minutes={"test": 0.3, "dev": 0.2, "copy": 0.2, "sweep": 0.2, "judge": 0.3, "judge-sweep": 0.2},
     ),
 }
-# Of prosody.ditto, said so that no later default changes a study.
+# The defaults of prosody.ditto, repeated here so that a later change of them does not change the study.
 DEFAULTS = {"steps": 25, "guidance": 3.0, "temperature": 0.2, "solver": "ddim"}
 TOY_DEFAULTS = {"steps": 4, "guidance": 2.0, "temperature": 1.0, "solver": "ddim"}
 
@@ -125,18 +127,19 @@ def declare(
     texts: Path | None = None,
     voice_minutes: float | None = None,
     asr: str = "offline",
-) -> Plan:
+) -> StudyPlan:
     """The jobs of the study, the whole first seed before the second.
 
     Args:
-        voice_minutes: of a core for each voice, instead of the size's. The rest as in `study prosody`.
+        voice_minutes: minutes of one core for each voice, instead of the size's. The others as in
+            `study prosody`.
 
     Raises:
-        UserError: an unknown arm or size, a seed given twice, data that is not prepared and aligned.
+        UserError: an unknown arm or size, a repeated seed, data that is not prepared and aligned.
     """
     chosen = common.chosen("ditto", ARMS, arms=arms, repeat=repeat, seeds=seeds, size=size, sizes=SIZES)
     corpus = common.corpus(data, aligned=True)
-    builder = _Builder(
+    builder = _DittoPlanner(
         name=size,
         size=dataclasses.replace(SIZES[size], voice=voice_minutes or SIZES[size].voice),
         corpus=corpus,
@@ -161,7 +164,8 @@ def declare(
             prompts=True,
         )
     )
-    return Plan(study="ditto", arms=tuple(Arm(name=n, what=ARMS[n].what) for n in chosen), jobs=tuple(jobs))
+    described = tuple(Arm(name=n, what=ARMS[n].what) for n in chosen)
+    return StudyPlan(study="ditto", arms=described, jobs=tuple(jobs))
 
 
 def _curriculum(
@@ -171,8 +175,8 @@ def _curriculum(
     chosen: Sequence[str],
     repeat: Sequence[str],
     texts: Path | None,
-) -> dict[str, Job]:
-    """Jobs of `study prosody` by name: encoders that these arms stand on, and Grad-TTS voices on them."""
+) -> dict[str, StudyJob]:
+    """Jobs of `study prosody` by name: the encoders that these arms build on, and Grad-TTS voices on them."""
 
     def behind(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(ARMS[n].encoder for n in names if ARMS[n].encoder))
@@ -188,15 +192,15 @@ def _curriculum(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Builder:
+class _DittoPlanner:
     name: str
-    size: Size
-    corpus: common.Corpus
-    encoders: dict[str, Job]
+    size: DittoSize
+    corpus: common.StudyCorpus
+    encoders: dict[str, StudyJob]
     defaults: dict[str, Any]
 
-    def shared(self, arms: Sequence[str], seed: int, asr: str) -> list[Job]:
-        """The test, the mel VAE, and what latents alone lose, judged against the vocoder alone."""
+    def shared(self, arms: Sequence[str], seed: int, asr: str) -> list[StudyJob]:
+        """The test set, the mel VAE, and copy synthesis through the latents with its evaluation."""
         minutes, latents = self.size.minutes, {ARMS[n].latents for n in arms}
         jobs = [self.encoders["speakers"]] if self.encoders else []
         jobs.append(
@@ -210,7 +214,7 @@ class _Builder:
         for latent in copies:
             run = f"{VAE}/{seed}" if latent == "vae" else ""
             jobs.append(
-                Job(
+                StudyJob(
                     name=f"copy/{latent}/{seed}",
                     call=f"{COPY_PY}:speak_copy",
                     arguments={**self.corpus.at, "latents": latent, "run": run, "test": common.TEST},
@@ -233,25 +237,25 @@ class _Builder:
             )
         return jobs
 
-    def seed(self, arms: Sequence[str], seed: int, first: int) -> list[Job]:
-        """The encoders that these arms need, then each voice and its speech."""
-        wanted: set[str] = set()
+    def seed(self, arms: Sequence[str], seed: int, first: int) -> list[StudyJob]:
+        """The encoders that these arms need, then every voice and its speech."""
+        names: set[str] = set()
         for arm in arms:
             if ARMS[arm].encoder:
-                plan = Plan(study="", arms=(), jobs=tuple(self.encoders.values()))
-                wanted.update(j.name for j in plan.chain(f"encoder/{ARMS[arm].encoder}/{seed}"))
-        jobs = [j for n, j in self.encoders.items() if n in wanted and n.startswith("encoder/")]
+                plan = StudyPlan(study="", arms=(), jobs=tuple(self.encoders.values()))
+                names.update(j.name for j in plan.chain(f"encoder/{ARMS[arm].encoder}/{seed}"))
+        jobs = [j for n, j in self.encoders.items() if n in names and n.startswith("encoder/")]
         for arm in arms:
             jobs.append(self._voice(arm, seed, first))
-            jobs.append(self._said(arm, seed, arm))
+            jobs.append(self._speech(arm, seed, arm))
         if MAIN in arms and seed == first:
-            jobs.append(self._said(f"{MAIN}-{RECORDED}", seed, MAIN, lengths=True))
+            jobs.append(self._speech(f"{MAIN}-{RECORDED}", seed, MAIN, lengths=True))
         return jobs
 
-    def sweep(self, arm: str, seed: int, asr: str) -> list[Job]:
-        """One voice spoken with other steps, other guidance, the recordings' lengths, and no reference.
+    def sweep(self, arm: str, seed: int, asr: str) -> list[StudyJob]:
+        """One voice speaking with other settings, with the recordings' lengths, and without a reference.
 
-        The names hold the arm: a study that gets more arms may have another one here.
+        Job names contain the arm, because a study that is extended may sweep another one.
         """
         dev = common.test_job(
             self.corpus,
@@ -277,8 +281,8 @@ class _Builder:
         jobs = [dev]
         for name, how in ways.items():
             where = {"name": f"{SWEEP}{arm}/{name}/{seed}", "test": "dev"}
-            said = self._said(name, seed, arm, minutes=self.size.minutes["sweep"], **where, **how)
-            jobs.append(said)
+            speech = self._speech(name, seed, arm, minutes=self.size.minutes["sweep"], **where, **how)
+            jobs.append(speech)
         judge = common.judge_job(
             self.corpus,
             tuple(j.name for j in jobs[1:]),
@@ -293,9 +297,9 @@ class _Builder:
         )
         return [*jobs, judge]
 
-    def _vae(self, seed: int) -> Job:
+    def _vae(self, seed: int) -> StudyJob:
         work = self.size.vae
-        return Job(
+        return StudyJob(
             name=f"{VAE}/{seed}",
             call=f"{common.STAGES}:train",
             arguments={
@@ -308,7 +312,7 @@ class _Builder:
             minutes=work.steps * work.seconds / 60,
         )
 
-    def _voice(self, name: str, seed: int, first: int) -> Job:
+    def _voice(self, name: str, seed: int, first: int) -> StudyJob:
         arm = ARMS[name]
         steps = max(1, round(60 * self.size.voice / self.size.seconds[arm.latents]))
         loop = _overrides(steps, max(1, round(self.size.warmup * steps)), seed)
@@ -335,7 +339,7 @@ class _Builder:
             needs.append(f"{VAE}/{first}")
         else:
             overrides["latents"] = arm.latents
-        return Job(
+        return StudyJob(
             name=f"voice/{name}/{seed}",
             call=f"{common.STAGES}:train",
             arguments=arguments | {"overrides": overrides},
@@ -345,12 +349,12 @@ class _Builder:
             minutes=self.size.voice,
         )
 
-    def _said(self, arm: str, seed: int, voice: str, **how: Any) -> Job:
-        """`voice` speaking as the row `arm`; Grad-TTS has no reference and its own settings."""
+    def _speech(self, arm: str, seed: int, voice: str, **how: Any) -> StudyJob:
+        """The arm `voice` speaking as the row `arm`; Grad-TTS has no reference and no such settings."""
         latents = ARMS[voice].latents
         more: dict[str, Any] = {"settings": self.defaults, "prompts": True} if latents else {}
-        more["minutes"] = self.size.said[latents]
-        return common.said_job(arm, seed, voice=f"voice/{voice}/{seed}", **more | how)
+        more["minutes"] = self.size.speech[latents]
+        return common.speech_job(arm, seed, voice=f"voice/{voice}/{seed}", **more | how)
 
 
 def _overrides(steps: int, warmup: int, seed: int) -> dict[str, str]:
@@ -364,8 +368,8 @@ def _overrides(steps: int, warmup: int, seed: int) -> dict[str, str]:
     }
 
 
-def voice_steps(plan: Plan) -> dict[str, int]:
-    """Steps of each voice by arm."""
+def voice_steps(plan: StudyPlan) -> dict[str, int]:
+    """Arm -> steps of its voice."""
     return {
         j.arm: int(j.arguments["overrides"]["loop.steps"]) for j in plan.jobs if j.name.startswith("voice/")
     }

@@ -1,4 +1,4 @@
-"""What a study will cost and has cost, and what is left of it: rows for the terminal and for its page."""
+"""What a study will cost, what it has cost and what is left to do: rows for the terminal and its page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intona.studies.engine import job as jobs
-from intona.studies.engine.plan import Job, Plan
-from intona.studies.engine.runner import Outcome
+from intona.studies.engine.plan import StudyJob, StudyPlan
+from intona.studies.engine.runner import StudyOutcome
 
 PRETRAINING, VOICE = "encoder/", "voice/"
 
@@ -16,7 +16,7 @@ PRETRAINING, VOICE = "encoder/", "voice/"
 class Cost:
     """Minutes of one core for one arm and seed, planned and spent.
 
-    `pretraining` counts all stages behind the voice, those that other arms stand on too.
+    `pretraining` counts every stage that the voice builds on, stages shared with other arms included.
     """
 
     arm: str
@@ -26,12 +26,12 @@ class Cost:
     other: tuple[float, float]
 
 
-def costs(plan: Plan, out: Path) -> list[Cost]:
-    """One row for each voice of the plan, and for each arm that speaks with another one's voice."""
+def costs(plan: StudyPlan, out: Path) -> list[Cost]:
+    """One row for each voice of the plan, and for each arm that speaks with another arm's voice."""
     voices = {(j.arm, j.seed): j for j in plan.jobs if j.name.startswith(VOICE)}
     spoken = {j.name for j in voices.values()}
     rows = []
-    # What is made of a voice and of nothing else: its speech, what it hears.
+    # Jobs that build on a voice directly: its speech, its transcripts.
     beside = [j for j in plan.jobs if spoken.intersection(j.needs)]
     for arm, seed in dict.fromkeys([*voices, *((j.arm, j.seed) for j in beside)]):
         voice = voices.get((arm, seed))
@@ -48,21 +48,21 @@ def costs(plan: Plan, out: Path) -> list[Cost]:
     return rows
 
 
-def total(plan: Plan, out: Path) -> tuple[float, float]:
+def total(plan: StudyPlan, out: Path) -> tuple[float, float]:
     """Minutes of one core over all jobs, each counted once: planned, spent."""
     return _minutes(list(plan.jobs), out)
 
 
-def _minutes(some: list[Job], out: Path) -> tuple[float, float]:
+def _minutes(some: list[StudyJob], out: Path) -> tuple[float, float]:
     return sum(j.minutes for j in some), sum(jobs.spent(out, j.name)[1] for j in some) / 60
 
 
-def plan_lines(plan: Plan, out: Path, workers: int) -> list[str]:
+def plan_lines(plan: StudyPlan, out: Path, workers: int) -> list[str]:
     """The plan as a Markdown table with its budget, before anything runs."""
     planned, _ = total(plan, out)
     lines = [
-        f"study {plan.study}: {len(plan.arms)} arms, {len(plan.jobs)} jobs, about {_span(planned)} of a core"
-        + (f", {_span(planned / workers)} with {workers} workers" if workers > 1 else ""),
+        f"study {plan.study}: {len(plan.arms)} arms, {len(plan.jobs)} jobs, about {_span(planned)} of one "
+        "core" + (f", {_span(planned / workers)} with {workers} workers" if workers > 1 else ""),
         "",
         "| arm | seed | pretraining, min | voice, min | its speech, min | what it is |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -78,14 +78,14 @@ def plan_lines(plan: Plan, out: Path, workers: int) -> list[str]:
     lines += [
         "",
         f"Minutes of one core. Voices: {'the same budget for each' if equal else 'budgets that DIFFER'}. "
-        "Stages that several arms stand on run once. None: nothing is trained for it, or another arm has its "
-        "voice.",
+        "Stages that several arms build on run once. None: nothing is trained for this arm, or it speaks "
+        "with another arm's voice.",
     ]
     return lines
 
 
 def _shown(minutes: float) -> str:
-    """A time of seconds is not 0, and what is not done at all is "none"."""
+    """Minutes; a time of seconds is not shown as 0, and no work at all is "none"."""
     if not minutes:
         return "none"
     if minutes < 0.05:
@@ -93,20 +93,20 @@ def _shown(minutes: float) -> str:
     return f"{minutes:.1f}" if minutes < 9.95 else f"{minutes:.0f}"
 
 
-def left_lines(plan: Plan, out: Path, outcome: Outcome) -> list[str]:
-    """What is not done, and why; one line when everything is."""
+def left_lines(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> list[str]:
+    """What is not done, and why; one line when everything is done."""
     _, spent = total(plan, out)
-    done = f"{len(outcome.done)} of {len(plan.jobs)} jobs done, {_span(spent)} of a processor"
+    done = f"{len(outcome.done)} of {len(plan.jobs)} jobs done, {_span(spent)} of processor time"
     if outcome.complete:
         return [done]
     lines = [done, "", "| job | state |", "| --- | --- |"]
     for job in plan.jobs:
         if (state := state_of(plan, outcome, job.name)) != "done":
             lines.append(f"| {job.name} | {state} |")
-    return [*lines, "", "The same command goes on and tries again what failed."]
+    return [*lines, "", "Run the same command again to continue and to retry what failed."]
 
 
-def state_of(plan: Plan, outcome: Outcome, name: str) -> str:
+def state_of(plan: StudyPlan, outcome: StudyOutcome, name: str) -> str:
     """ "done", "failed: REASON", "waits for JOB, which failed", or "left"."""
     if name in outcome.done:
         return "done"

@@ -1,4 +1,4 @@
-"""A paper's claims beside what was measured here, and the rule, written before a run, that judges them."""
+"""A paper's claims beside what was measured here, and the rule that judges them, set before any run."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ Lookup = Callable[[str, int, str], Value | None]  # (arm, seed, measure)
 ALPHA = 0.05
 SEEDS = 2
 RULE = (
-    f"Verdict, by a rule set before anything ran: a claim holds when the difference has the claimed sign in "
-    f"each of at least {SEEDS} seeds and the paired test (sentences swapped as wholes, all their seeds "
-    f"together) gives p < {ALPHA:g} after Holm over the claims of this table. The same against it: the "
-    "reverse. All else is open."
+    f"The verdict follows a rule set before anything ran. A claim holds when the difference has the claimed "
+    f"sign in each of at least {SEEDS} seeds and the paired test (each sentence swapped with all its seeds) "
+    f"gives p < {ALPHA:g} after Holm's adjustment over the claims of this table. It is reversed when the "
+    "same is true of the opposite sign. Otherwise it is open."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """The paper says that `arm` is above (sign 1) or below (-1) `other` in `measure`."""
+    """The paper states that `arm` is above (sign 1) or below (-1) `other` in `measure`.
 
-    said: str
+    Args:
+        text: the claim in words.
+        published: the paper's figures for both arms.
+    """
+
+    text: str
     measure: str
     arm: str
     other: str
@@ -37,7 +42,7 @@ class Claim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class SeedPair:
     """Both sides of a claim in one seed."""
 
     seed: int
@@ -47,20 +52,20 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A row of the table of claims; `here` has a line for each seed."""
+    """A row of the table of claims; `here` has one line per seed."""
 
     arms: str
-    said: str
+    claim: str
     measure: str
     published: str
     here: Sequence[str]
     verdict: str | Html
 
 
-def pairs(claim: Claim, value: Lookup, seeds: Sequence[int]) -> list[Pair]:
+def pairs(claim: Claim, value: Lookup, seeds: Sequence[int]) -> list[SeedPair]:
     """The seeds in which both sides were measured."""
-    found = [(s, value(claim.arm, s, claim.measure), value(claim.other, s, claim.measure)) for s in seeds]
-    return [Pair(seed=s, a=a, b=b) for s, a, b in found if a is not None and b is not None]
+    values = [(s, value(claim.arm, s, claim.measure), value(claim.other, s, claim.measure)) for s in seeds]
+    return [SeedPair(seed=s, a=a, b=b) for s, a, b in values if a is not None and b is not None]
 
 
 def answers(
@@ -71,17 +76,17 @@ def answers(
     *,
     names: Mapping[str, str] | None = None,
 ) -> list[Answer]:
-    """A row for each claim and its adjusted test. `names`: measure -> what to print."""
+    """One row per claim, with its adjusted test. `names`: measure -> what to print."""
     out = []
     for claim, test in zip(claims, tests, strict=True):
-        found = pairs(claim, value, seeds)
+        measured = pairs(claim, value, seeds)
         out.append(
             Answer(
                 arms=f"{claim.arm} / {claim.other}",
-                said=claim.said,
+                claim=claim.text,
                 measure=(names or {}).get(claim.measure, claim.measure),
                 published=claim.published,
-                here=[f"seed {p.seed}: {p.a['estimate']:.3f} / {p.b['estimate']:.3f}" for p in found],
+                here=[f"seed {p.seed}: {p.a['estimate']:.3f} / {p.b['estimate']:.3f}" for p in measured],
                 verdict=shown(claim, test),
             )
         )
@@ -103,8 +108,8 @@ def section(
     cells: list[list[str | Html | None]] = []
     for r in rows:
         here = join([tag("span", line) for line in r.here], tag("br")) if r.here else "–"
-        said, verdict = tag("span", r.said, class_="wrap"), tag("span", r.verdict, class_="wrap")
-        cells.append([r.arms, said, r.measure, r.published, here, verdict])
+        text, verdict = tag("span", r.claim, class_="wrap"), tag("span", r.verdict, class_="wrap")
+        cells.append([r.arms, text, r.measure, r.published, here, verdict])
     caption = f"The first arm / the second. Published: {published}"
     return Section(
         id="claims", title=title, lead=lead, body=parts.table(caption, heads, cells, label="claims")
@@ -113,7 +118,7 @@ def section(
 
 # --- the rule -----------------------------------------------------------------------------------------
 
-Sums = Mapping[str, tuple[float, float]]  # sentence -> what is added up above and below the line
+Sums = Mapping[str, tuple[float, float]]  # sentence -> its part of the numerator and of the denominator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,16 +129,19 @@ class Test:
     by_seed: Mapping[int, float]
     p_holm: float | None = None
 
-    __test__ = False  # no test of pytest
+    __test__ = False  # not a test for pytest to collect
 
 
 def compare(
     arm: Mapping[int, Sums], other: Mapping[int, Sums], clusters: Mapping[str, Hashable] | None = None
 ) -> Test | None:
-    """Seed -> sums, of both: arm - other over the sentences and seeds that both have; None for none.
+    """Paired test of arm - other over the sentences and seeds that both have; None if there are none.
 
-    What two seeds say of one sentence is not independent: a sentence is resampled and swapped with all its
-    seeds. `clusters`: sentence -> what it belongs to, such as its speaker; the sentence itself if None.
+    Two seeds of one sentence are not independent, so a sentence is resampled and swapped with all its seeds.
+
+    Args:
+        arm: seed -> sums of each sentence; `other` likewise.
+        clusters: sentence -> what it belongs to, such as its speaker; None = the sentence itself.
     """
     a, b, labels = [], [], []
     by_seed = {}
@@ -159,43 +167,43 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
 
 
 def sums(finished: Finished, system: str, measure: str) -> Sums:
-    """A measure of each sentence of a system, failures at their worst value; without those that have none."""
+    """A measure for each sentence of a system where it is defined; failures count at the worst value."""
     m = next((m for m in finished.measures if m["name"] == measure), None)
-    found = {}
+    out = {}
     for i in finished.rows if m is not None else ():
         record = finished.records.get((system, i), {}).get(measure)
         if m is None or record is None or record.value is None:
             continue
         pooled = (record.numerator or 0.0, record.denominator or 1.0)
-        found[i] = pooled if m["pooled"] else (record.value, 1.0)
-    return found
+        out[i] = pooled if m["pooled"] else (record.value, 1.0)
+    return out
 
 
 def compare_voices(
     finished: Finished, arm: str, other: str, seeds: Sequence[int], measure: str
 ) -> Test | None:
-    """`compare` on a measure of the evaluation; speakers are the clusters where there are several."""
+    """`compare` on a measure of the evaluation, clustered by speaker where there are several."""
     ids = list(finished.rows)
     clusters = dict(zip(ids, choose_clusters([finished.rows[i].speaker for i in ids]), strict=True))
     sides = [
-        {seed: found for seed in seeds if (found := sums(finished, f"{name}@{seed}", measure))}
+        {seed: values for seed in seeds if (values := sums(finished, f"{name}@{seed}", measure))}
         for name in (arm, other)
     ]
     return compare(sides[0], sides[1], clusters)
 
 
 def judged(finished: Finished | None, claims: Sequence[Claim], seeds: Sequence[int]) -> list[Test | None]:
-    """The tests of claims about speech, adjusted over all of them; None for each where nothing is judged."""
+    """Tests of claims about speech, adjusted over all of them; each None where nothing is evaluated yet."""
     if finished is None:
         return [None for _ in claims]
     return adjusted([compare_voices(finished, c.arm, c.other, seeds, c.measure) for c in claims])
 
 
-def adjusted(found: Sequence[Test | None]) -> list[Test | None]:
-    """The tests of one table, each p adjusted by Holm over all of them."""
-    family = {str(i): t.paired.p for i, t in enumerate(found) if t is not None and t.paired.p is not None}
+def adjusted(tests: Sequence[Test | None]) -> list[Test | None]:
+    """The tests of one table, with every p adjusted by Holm's method over the table."""
+    family = {str(i): t.paired.p for i, t in enumerate(tests) if t is not None and t.paired.p is not None}
     ps = holm(family)
-    return [t and dataclasses.replace(t, p_holm=ps.get(str(i))) for i, t in enumerate(found)]
+    return [t and dataclasses.replace(t, p_holm=ps.get(str(i))) for i, t in enumerate(tests)]
 
 
 def decide(claim: Claim, test: Test | None) -> str:
@@ -215,12 +223,12 @@ def decide(claim: Claim, test: Test | None) -> str:
 
 def shown(claim: Claim, test: Test | None, *, digits: int = 3) -> Html:
     """The verdict with the difference, its interval and its adjusted p."""
-    said = tag("strong", decide(claim, test))
+    decision = tag("strong", decide(claim, test))
     if test is None:
-        return said
+        return decision
     difference = parts.interval(vars(test.paired), digits=digits, signed=True, key="difference")
     p = parts.p_value(test.p_holm if test.p_holm is not None else test.paired.p)
-    return join([said, tag("br"), difference, f" p {p}"])
+    return join([decision, tag("br"), difference, f" p {p}"])
 
 
 def against(
@@ -230,10 +238,10 @@ def against(
     if finished is None:
         return None
     titles = {m["name"]: m for m in finished.table["measures"]}
-    asked = [(a, m) for a in arms if a != other for m in measures if m in titles]
-    tests = adjusted([compare_voices(finished, a, other, seeds, m) for a, m in asked])
+    comparisons = [(a, m) for a in arms if a != other for m in measures if m in titles]
+    tests = adjusted([compare_voices(finished, a, other, seeds, m) for a, m in comparisons])
     rows: list[list[str | Html | None]] = []
-    for (arm, measure), test in zip(asked, tests, strict=True):
+    for (arm, measure), test in zip(comparisons, tests, strict=True):
         if test is None:
             continue
         m, p = titles[measure], test.p_holm if test.p_holm is not None else test.paired.p

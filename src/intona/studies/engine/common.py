@@ -1,4 +1,4 @@
-"""What the plans of all studies declare alike: checked requests, the corpus, the test, speech, the judge."""
+"""What the plans of all studies share: checked requests, the corpus, the test set, speech, evaluation."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from typing import Any
 
 from intona.data.prepared import Prepared
 from intona.errors import UserError, unknown
-from intona.studies.engine.plan import Job
+from intona.studies.engine.plan import StudyJob
 
 STAGES = "intona.studies.engine.stages"
 TEST = "test"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """Prepared data; `at` is what every job that reads it gets: other data at the place is another job.
+class StudyCorpus:
+    """Prepared data.
 
-    `language` is what is judged; `several`: the data has others too, which are trained on alone.
+    Args:
+        at: arguments of every job that reads the data: its directory and fingerprint. Other data in the same
+            directory makes another job.
+        language: the language whose speech is judged.
+        several: the data has further languages, which voices are trained on but not judged in.
     """
 
     prepared: Prepared
@@ -39,10 +43,10 @@ def chosen(
     size: str,
     sizes: Collection[str],
 ) -> list[str]:
-    """The arms asked for, in the order of the study.
+    """The requested arms, in the order of the study.
 
     Raises:
-        UserError: an unknown arm or size, no arm, no seed, one of them twice.
+        UserError: an unknown arm or size, no arm, no seed, an arm or seed twice.
     """
     where = f"study {study}"
     if size not in sizes:
@@ -51,12 +55,12 @@ def chosen(
         if name not in every:
             unknown("arm", name, every, where=where)
     if not arms or not seeds or len(set(seeds)) != len(seeds) or len(set(arms)) != len(arms):
-        raise UserError("need an arm and a seed, none of them twice", where=where)
+        raise UserError("need at least one arm and one seed, none of them twice", where=where)
     return [n for n in every if n in arms]
 
 
-def corpus(data: Path, *, aligned: bool) -> Corpus:
-    """Prepared data with something in each split.
+def corpus(data: Path, *, aligned: bool) -> StudyCorpus:
+    """Open prepared data and check that each split has utterances.
 
     Raises:
         UserError: not prepared, an empty split, no phone durations where they are needed.
@@ -68,7 +72,7 @@ def corpus(data: Path, *, aligned: bool) -> Corpus:
         if aligned and any(prepared.durations(i) is None for i in items):
             raise UserError("utterances without phone durations", where=data, hint="run `intona align DATA`")
     spoken = Counter(i.language for i in prepared.items("test"))
-    return Corpus(
+    return StudyCorpus(
         prepared=prepared,
         at={"data": str(Path(data).resolve()), "corpus": prepared.fingerprint},
         language=spoken.most_common(1)[0][0],
@@ -76,18 +80,20 @@ def corpus(data: Path, *, aligned: bool) -> Corpus:
     )
 
 
-def test_job(found: Corpus, *, sentences: int, minutes: float, name: str = TEST, **more: Any) -> Job:
-    """Fix N before anything is spoken. `more`: arguments of `stages.declare_test`."""
-    only = {"language": found.language} if found.several else {}
-    return Job(
+def test_job(
+    corpus: StudyCorpus, *, sentences: int, minutes: float, name: str = TEST, **more: Any
+) -> StudyJob:
+    """Fix the test set before anything is spoken. `more`: arguments of `stages.declare_test`."""
+    only = {"language": corpus.language} if corpus.several else {}
+    return StudyJob(
         name=name,
         call=f"{STAGES}:declare_test",
-        arguments={**found.at, "sentences": sentences, **only, **more},
+        arguments={**corpus.at, "sentences": sentences, **only, **more},
         minutes=minutes,
     )
 
 
-def said_job(
+def speech_job(
     arm: str,
     seed: int,
     *,
@@ -97,9 +103,14 @@ def said_job(
     test: str = TEST,
     call: str = f"{STAGES}:speak",
     **more: Any,
-) -> Job:
-    """A test spoken by the voice of a job; `name` instead of said/ARM/SEED. `more`: arguments of `call`."""
-    return Job(
+) -> StudyJob:
+    """The test set spoken by the voice of job `voice`.
+
+    Args:
+        name: of the job, said/ARM/SEED by default.
+        more: arguments of `call`.
+    """
+    return StudyJob(
         name=name or f"said/{arm}/{seed}",
         call=call,
         arguments={"voice": voice, "test": test, "seed": 0, **more},
@@ -111,8 +122,8 @@ def said_job(
 
 
 def judge_job(
-    found: Corpus,
-    said: Sequence[str],
+    corpus: StudyCorpus,
+    speech: Sequence[str],
     *,
     measures: Sequence[str],
     family: Sequence[str],
@@ -122,21 +133,27 @@ def judge_job(
     name: str = "judge",
     test: str = TEST,
     **more: Any,
-) -> Job:
-    """All that was spoken, judged together. `minutes`: of each row. `more`: arguments of `stages.judge`."""
-    return Job(
+) -> StudyJob:
+    """One evaluation of all speech.
+
+    Args:
+        speech: the jobs that speak.
+        minutes: per row of the evaluation.
+        more: arguments of `stages.judge`.
+    """
+    return StudyJob(
         name=name,
         call=f"{STAGES}:judge",
         arguments={
             "test": test,
             "measures": list(measures),
             "family": list(family),
-            "language": found.language,
+            "language": corpus.language,
             "asr": asr,
             "against": list(against),
             **more,
         },
         needs=(test,),
-        wants=tuple(said),
-        minutes=minutes * (len(said) + 2),
+        wants=tuple(speech),
+        minutes=minutes * (len(speech) + 2),
     )

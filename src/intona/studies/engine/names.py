@@ -25,16 +25,16 @@ HASHED = {
     "meld.jobs:listen": "intona.systems.meld.study_jobs:listen",
     "meld.silence:SilenceJudge": "intona.systems.meld.silence:SilenceJudge",
     "restyle.jobs:train": "intona.systems.restyle.sweep:train",
-    "restyle.jobs:speak_own": "intona.systems.restyle.sweep:speak_own",
-    "restyle.jobs:find_people": "intona.systems.restyle.sweep:find_people",
-    "restyle.jobs:say": "intona.systems.restyle.sweep:say",
-    "restyle.jobs:swap": "intona.systems.restyle.sweep:swap",
+    "restyle.jobs:synthesize_corpus": "intona.systems.restyle.sweep:speak_own",
+    "restyle.speakers:measure_speakers": "intona.systems.restyle.sweep:find_people",
+    "restyle.speech:speak": "intona.systems.restyle.sweep:say",
+    "restyle.speech:swap": "intona.systems.restyle.sweep:swap",
     "restyle.conditions:declare_test": "intona.systems.restyle.trial:declare_test",
-    "restyle.gate:look": "intona.systems.restyle.gate:look",
-    "restyle.probes:look": "intona.systems.restyle.probes:look",
+    "restyle.gate:measure_gate": "intona.systems.restyle.gate:look",
+    "restyle.probes:run_probes": "intona.systems.restyle.probes:look",
 }
 # Call, without HERE -> argument -> its name in the hash.
-HASHED_ARGUMENTS: dict[str, dict[str, str]] = {}
+HASHED_ARGUMENTS = {"meld.jobs:listen": {"speech": "said"}}
 
 
 def hashed(call: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

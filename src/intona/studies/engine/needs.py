@@ -1,4 +1,4 @@
-"""What a study needs beside this package, looked for before hours are spent."""
+"""What a study needs besides this package, checked before it spends hours."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from collections.abc import Collection, Iterator
 
 from intona.encoders import ge2e
 from intona.latents.vits import language_of
-from intona.studies.engine.plan import Plan
+from intona.studies.engine.plan import StudyPlan
 
-SPEAKERS = "speakers"  # the job whose vectors the stages after the first learn on
-PEOPLE = "people"  # the job of study restyle that compares speakers, where it can
+SPEAKERS = "speakers"  # the job that computes the speaker vectors for the stages after the first
+PEOPLE = "people"  # the job of study restyle that compares speakers if an encoder is installed
 NO_ASR = "none"
 
 
-def lacking(plan: Plan) -> list[str]:
-    """Measures whose columns will stay empty, one line each, with a hint.
+def lacking(plan: StudyPlan) -> list[str]:
+    """Measures that will be missing from the page, one line each, with a hint.
 
     Raises:
-        UserError: the recognizer, the speaker encoder that stages learn on, or the frozen voice that is
-            restyled cannot be had.
+        UserError: the recognizer, the speaker encoder that stages are trained with, or the frozen voice to
+            restyle is not available.
     """
     for voice in _frozen_voices(plan):
         language_of(voice)
     if any(job.name == SPEAKERS for job in plan.jobs):
         ge2e.GE2E()
-    wanted: dict[tuple[str, str], dict[str, None]] = {}  # measures of all that is judged alike: loaded once
+    by_settings: dict[tuple[str, str], dict[str, None]] = {}  # judges with the same settings are loaded once
     for job in plan.jobs:
         if "measures" in job.arguments:
-            alike = wanted.setdefault((job.arguments["asr"], job.arguments["language"]), {})
+            alike = by_settings.setdefault((job.arguments["asr"], job.arguments["language"]), {})
             alike.update(dict.fromkeys(job.arguments["measures"]))
-    lines = [line for how, measures in wanted.items() for line in _lacking(*how, measures)]
+    lines = [line for how, measures in by_settings.items() for line in _lacking(*how, measures)]
     if any(job.name == PEOPLE for job in plan.jobs) and ge2e.weights_path() is None:
         lines.append(f"speakers of the voice and of the corpus: no speaker encoder; {ge2e.MEND}")
     return list(dict.fromkeys(lines))
 
 
-def _frozen_voices(plan: Plan) -> list[str]:
-    """Of jobs on a frozen VITS; elsewhere the argument names the job that trains the voice."""
+def _frozen_voices(plan: StudyPlan) -> list[str]:
+    """Voices of the jobs on a frozen VITS; other jobs name the job that trains their voice."""
     jobs = {job.name for job in plan.jobs}
     voices = dict.fromkeys(str(job.arguments.get("voice", "")) for job in plan.jobs)
     return [voice for voice in voices if voice and voice not in jobs]
@@ -46,7 +46,7 @@ def _lacking(asr: str, language: str, measures: Collection[str]) -> Iterator[str
     from intona.evaluation.judge import Unavailable
     from intona.evaluation.judges import all_judges
 
-    # The prompts of similarity are made by the study: it is looked at apart.
+    # Similarity needs the prompts that the study chooses, so it is checked separately below.
     left_out = ("speaker", "asr", "failures") if asr == NO_ASR else ("speaker",)
     judges = all_judges(
         language=language,

@@ -1,4 +1,4 @@
-"""Fields of a stage's config that a study is given: the same for every arm, and part of the plan."""
+"""Overrides of a stage's config from the command line: the same for every arm, and part of the plan."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 from intona import config as configs
 from intona.errors import UserError, unknown
-from intona.studies.engine.plan import Job, Plan
+from intona.studies.engine.plan import StudyJob, StudyPlan
 
 STEPS, SEED = "loop.steps", "loop.seed"
-# What the plans set as a share of the steps.
+# Fields that the plans set as a share of the steps.
 SHARES = ("loop.save_every", "loop.validate_every", "optim.warmup")
 SET_BY_THE_STUDY = ("stage", "size", "corpus", "init")
 
 
-def override(plan: Plan, assignments: Mapping[str, str], preset: Callable[[str, str], Any]) -> Plan:
+def override(plan: StudyPlan, assignments: Mapping[str, str], preset: Callable[[str, str], Any]) -> StudyPlan:
     """The plan with `{"prosody.gradtts.loop.steps": "100"}` applied to every job that trains that stage.
 
-    A stage of other steps keeps its shares of them (warm-up, how often it saves and validates), and its
-    planned minutes follow. A stage that is left untrained, with 0 steps, stays so.
+    When the steps change, the fields that are a share of them (warm-up, how often it saves and validates) and
+    the planned minutes change with them. A stage that an arm leaves untrained, with 0 steps, stays untrained.
 
     Args:
         preset: (stage, size) -> the config that the overrides of a job start from.
 
     Raises:
-        UserError: no stage of the study, no field of its config, a value that the field does not take; a
-            field in which the arms differ, or that the study has an option for.
+        UserError: not a stage of the study, not a field of its config, a bad value; a field in which the arms
+            differ, or which the study sets by itself.
     """
     stages = list(dict.fromkeys(j.arguments["stage"] for j in plan.jobs if "stage" in j.arguments))
     by_stage: dict[str, dict[str, str]] = {}
@@ -39,9 +39,9 @@ def override(plan: Plan, assignments: Mapping[str, str], preset: Callable[[str, 
             if system in {s.partition(".")[0] for s in stages}:
                 unknown("stage", stage, stages, where=f"study {plan.study}")
             raise UserError(
-                "a study trains several stages: name the one that is meant",
+                "a study trains several stages: name one of them",
                 where=f"--{name}",
-                hint=f"such as --{stages[-1]}.{name}; stages: {', '.join(stages)}",
+                hint=f"for example --{stages[-1]}.{name}; stages: {', '.join(stages)}",
             )
         _require_free(plan, stage, field, where=f"--{name}")
         by_stage.setdefault(stage, {})[field] = value
@@ -49,23 +49,25 @@ def override(plan: Plan, assignments: Mapping[str, str], preset: Callable[[str, 
     return dataclasses.replace(plan, jobs=tuple(jobs))
 
 
-def _require_free(plan: Plan, stage: str, field: str, *, where: str) -> None:
+def _require_free(plan: StudyPlan, stage: str, field: str, *, where: str) -> None:
     if field == SEED:
-        raise UserError("a study has seeds of its own", where=where, hint="--seeds 0,1")
+        raise UserError("a study sets the seeds", where=where, hint="use --seeds 0,1")
     if not field or field in SET_BY_THE_STUDY:
-        raise UserError("is what the study says", where=where)
+        raise UserError("the study sets this field", where=where)
     trained = [j for j in plan.jobs if j.arguments.get("stage") == stage and not _is_untrained(j)]
     values = dict.fromkeys(j.arguments["overrides"].get(field) for j in trained)
     if len(values) > 1:
         shown = ", ".join("the preset's" if v is None else v for v in values)
-        raise UserError(f"arms differ in it: {shown}", where=where, hint="name one of them with --arms")
+        raise UserError(
+            f"the arms differ in this field: {shown}", where=where, hint="choose one of them with --arms"
+        )
 
 
-def _is_untrained(job: Job) -> bool:
+def _is_untrained(job: StudyJob) -> bool:
     return job.arguments["overrides"].get(STEPS) == "0"
 
 
-def _overridden(job: Job, fields: Mapping[str, str], preset: Callable[[str, str], Any]) -> Job:
+def _overridden(job: StudyJob, fields: Mapping[str, str], preset: Callable[[str, str], Any]) -> StudyJob:
     if not fields:
         return job
     before, minutes = job.arguments["overrides"], job.minutes

@@ -1,4 +1,4 @@
-"""Parts of a study's page: the state of its arms, what they cost, points against points, curves of steps."""
+"""Parts of a study's page: the state of its jobs, their cost, scatter plots, curves over steps."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 from intona.evaluation.html import Html, Page, Section, join, parts, tag
 from intona.evaluation.html.figures import FAINT, INK, MARKS, _figure, svg
 from intona.studies.engine.account import costs, state_of, total
-from intona.studies.engine.plan import Plan
-from intona.studies.engine.runner import Outcome
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.runner import StudyOutcome
 
 Value = Mapping[str, Any]  # an interval: estimate, low, high, n
 
 
 def write(sections: Sequence[Section | None], out: Path, *, title: str, subtitle: str) -> Path:
-    """`out/report.html`; sections that are None are left out."""
+    """Write `out/report.html`; sections that are None are left out."""
     whole = Page(
         title=title,
         subtitle=subtitle,
         sections=[s for s in sections if s is not None],
-        footer="This page holds everything it shows: it opens without a network.",
+        footer="This page is self-contained: it opens without a network.",
     )
     return whole.write(out / "report.html")
 
 
-def subtitle(plan: Plan, outcome: Outcome, voices: str) -> str:
-    """How large the study is and how much of it is done. `voices` says how many and how long."""
+def subtitle(plan: StudyPlan, outcome: StudyOutcome, voices: str) -> str:
+    """The size of the study and how much of it is done. `voices`: how many, and how long they train."""
     seeds = len({j.seed for j in plan.jobs if j.seed is not None})
     return (
         f"{len(plan.arms)} arms, {seeds} seed{'s' if seeds != 1 else ''}, {voices}, "
@@ -36,21 +36,23 @@ def subtitle(plan: Plan, outcome: Outcome, voices: str) -> str:
     )
 
 
-def state(plan: Plan, outcome: Outcome) -> Section:
-    """What is missing from the page, with the reason."""
+def state(plan: StudyPlan, outcome: StudyOutcome) -> Section:
+    """Jobs whose results are missing from the page, with the reason."""
     missing: list[list[str | Html | None]] = [
         [j.name, state_of(plan, outcome, j.name)] for j in plan.jobs if j.name not in outcome.done
     ]
     if not missing:
         body: Html = tag("p", f"All {len(plan.jobs)} jobs are done; no arm failed.")
     else:
-        caption = f"{len(missing)} of {len(plan.jobs)} jobs. What builds on them is missing on this page."
+        caption = (
+            f"{len(missing)} of {len(plan.jobs)} jobs. Results that build on them are missing from this page."
+        )
         body = parts.table(caption, ["job", "state"], missing, label="failed and unfinished")
     return Section(id="state", title="Failed or unfinished", body=body)
 
 
-def reading(plan: Plan, lines: Sequence[tuple[str, str]]) -> Section:
-    """What the words of the page mean, and each arm in a sentence."""
+def reading(plan: StudyPlan, lines: Sequence[tuple[str, str]]) -> Section:
+    """What the terms of the page mean, and each arm in a sentence."""
     body = [
         parts.definitions(lines, class_="reading"),
         tag("h3", "Arms"),
@@ -59,7 +61,7 @@ def reading(plan: Plan, lines: Sequence[tuple[str, str]]) -> Section:
     return Section(id="reading", title="How to read it", body=join(body))
 
 
-def budget(plan: Plan, out: Path) -> Section:
+def budget(plan: StudyPlan, out: Path) -> Section:
     """Planned and spent time of each arm."""
 
     def cell(pair: tuple[float, float]) -> str | Html:
@@ -72,8 +74,8 @@ def budget(plan: Plan, out: Path) -> Section:
     ]
     planned, spent = total(plan, out)
     caption = (
-        f"Minutes of processor spent, of those planned. In all {spent:.0f} of {planned:.0f}, each job "
-        "counted once: a stage that several arms stand on is shown with each of them."
+        f"Minutes of processor time spent, of those planned; {spent:.0f} of {planned:.0f} in total, with "
+        "each job counted once. A stage that several arms build on is shown with each of them."
     )
     heads: list[str | Html | None] = ["arm@seed", "pretraining", "voice", "its speech"]
     return Section(
@@ -94,7 +96,7 @@ class Point:
 
 
 def tradeoff(title: str, across: str, upward: str, points: Sequence[Point]) -> Html:
-    """A point with both intervals for each run, and how the ranks of the two agree (Spearman)."""
+    """One point per run with both intervals, and Spearman's rank correlation of the two measures."""
     figure, axes = _figure(4.6, 3.7)
     arms = list(dict.fromkeys(p.arm for p in points))
     colours = {arm: MARKS[(i + 1) % 8] for i, arm in enumerate(arms)}
@@ -120,13 +122,13 @@ def tradeoff(title: str, across: str, upward: str, points: Sequence[Point]) -> H
     axes.grid(color=FAINT, linewidth=0.4)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.12)
-    said = spearman(points)
-    axes.set_title(f"{title}: {said}", loc="left", fontsize=9, parse_math=False)
-    return svg(figure, f"{title}: {said}. " + "; ".join(_spoken(p) for p in points))
+    correlation = spearman(points)
+    axes.set_title(f"{title}: {correlation}", loc="left", fontsize=9, parse_math=False)
+    return svg(figure, f"{title}: {correlation}. " + "; ".join(_point_as_text(p) for p in points))
 
 
 def spearman(points: Sequence[Point]) -> str:
-    """Rank correlation of the estimates with its n; nothing below three points or without a spread."""
+    """Rank correlation of the estimates with its n; none below three points or without variation."""
     from scipy.stats import spearmanr
 
     xs, ys = [p.x["estimate"] for p in points], [p.y["estimate"] for p in points]
@@ -136,13 +138,13 @@ def spearman(points: Sequence[Point]) -> str:
     return f"Spearman {result.statistic:+.2f}, n = {len(points)}"
 
 
-def _spoken(p: Point) -> str:
+def _point_as_text(p: Point) -> str:
     return f"{p.label} {p.x['estimate']:.3f}, {p.y['estimate']:.3f}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Values over the steps of a chain of runs; None where there is none. `level`: a line to compare with."""
+    """Values over the steps of a chain of runs; None = not measured. `level`: a horizontal reference line."""
 
     name: str
     places: Sequence[float]
@@ -153,7 +155,7 @@ class Curve:
 def curves(
     title: str, across: str, lines: Sequence[Curve], ends: Sequence[tuple[str, float]], *, digits: int = 3
 ) -> Html:
-    """Curves with bands of their intervals; a vertical line and a name where each run of the chain ends."""
+    """Curves with bands for their intervals; a vertical line and a name mark the end of each run."""
     figure, axes = _figure(4.6, 3.1)
     for i, line in enumerate(lines):
         colour = MARKS[(i + 1) % 8]
@@ -194,10 +196,10 @@ def curves(
         legend = axes.legend(fontsize=7, frameon=False, **(below if len(lines) > 6 else {}))
         for words in legend.get_texts():
             words.set_color(INK)
-    return svg(figure, f"{title}. " + "; ".join(_told(line, digits) for line in lines))
+    return svg(figure, f"{title}. " + "; ".join(_values_as_text(line, digits) for line in lines))
 
 
-def _told(line: Curve, digits: int) -> str:
+def _values_as_text(line: Curve, digits: int) -> str:
     shown = [
         f"{v['estimate']:.{digits}f} at {x:g}"
         for x, v in zip(line.places, line.values, strict=True)

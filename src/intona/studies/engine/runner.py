@@ -1,4 +1,4 @@
-"""Runs the jobs of a plan, several at once, each a process of its own; goes on where it was killed."""
+"""Runs the jobs of a plan, several at once, each in a separate process; continues after an interruption."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from pathlib import Path
 from intona.config import read_json
 from intona.errors import UserError
 from intona.studies.engine import job as jobs
-from intona.studies.engine.plan import Plan
+from intona.studies.engine.plan import StudyPlan
 
 LOG = "log.txt"
-SAVING_SECONDS = 60  # for a training to end its step and save
-NOTE = "note.txt"  # what a job has found that must be known before the others are waited for
+SAVING_SECONDS = 60  # time for a training run to finish its step and save
+NOTE = "note.txt"  # a result of a job that the user should see before the other jobs are done
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a call of `run` ended. `failed`: job -> reason; `blocked`: jobs that build on a failed one."""
+class StudyOutcome:
+    """How a call of `run` ended.
+
+    Args:
+        failed: job -> reason. blocked: jobs that build on a failed one. left: jobs not done yet.
+    """
 
     done: tuple[str, ...]
     failed: dict[str, str]
@@ -37,27 +41,26 @@ class Outcome:
 
 
 def run(
-    plan: Plan,
+    plan: StudyPlan,
     out: Path,
     *,
     workers: int = 1,
     limit_minutes: float | None = None,
     report: Report | None = None,
-) -> Outcome:
-    """Do what is left of the plan.
+) -> StudyOutcome:
+    """Run the jobs of the plan that are not done yet.
 
-    Jobs already finished are not repeated; one that was killed is called again and goes on as its own
-    checkpoint allows. A failed job stops those that build on it and nothing else; the next call tries it
-    again.
+    Finished jobs are not repeated. A job that was killed is called again and continues from its last
+    checkpoint. A failed job stops those that build on it and no others; the next call retries it.
 
     Args:
-        workers: jobs at once. Each gets one thread when there are several: two one-thread processes do more
+        workers: jobs at once. With several, each job gets one thread: two processes of one thread do more
             than one process of two threads.
-        limit_minutes: after so long no job is started, and those that run are told to end.
-        report: gets a line for each thing that happens.
+        limit_minutes: after this time no job is started, and running jobs are asked to stop.
+        report: called with one line per event.
 
     Raises:
-        UserError: `out` cannot be written; a finished job was made with other settings.
+        UserError: `out` cannot be written; a finished job ran with other settings.
     """
     report = report or (lambda line: None)
     try:
@@ -66,7 +69,7 @@ def run(
     except OSError as e:
         raise UserError(f"cannot be written ({e.strerror})", where=out) from None
     finished = [j.name for j in plan.jobs if jobs.is_done(out, plan, j.name)]
-    # What wants others is looked at again when they are settled.
+    # A job that uses others where they are done is checked again once those are settled.
     done = [n for n in finished if not plan.job(n).wants]
     waiting = [j.name for j in plan.jobs if j.name not in done]
     if finished:
@@ -98,20 +101,20 @@ def run(
             if not running:
                 if current:
                     continue
-                break  # nothing can start: late, or all that is left builds on a failed job
+                break  # nothing can start: time is up, or every job left builds on a failed one
             time.sleep(0.2)
             for name in [n for n, p in running.items() if p.poll() is not None]:
                 process = running.pop(name)
                 if process.returncode == 0 and jobs.is_done(out, plan, name):
                     done.append(name)
                     wall, processor = jobs.spent(out, name)
-                    report(f"{name} done: {wall / 60:.1f} min, {processor / 60:.1f} of a processor")
+                    report(f"{name} done: {wall / 60:.1f} min, {processor / 60:.1f} min of processor time")
                     note = jobs.folder(out, name) / NOTE
                     if note.is_file():
                         report(note.read_text(encoding="utf-8").strip())
                 elif process.returncode == 0:
                     stopped.append(name)
-                    report(f"{name} stopped at the time limit; the same command goes on")
+                    report(f"{name} stopped at the time limit; run the same command again to continue")
                 else:
                     failed[name] = _reason(out, name, process.returncode)
                     report(f"{name} failed: {failed[name]}")
@@ -119,19 +122,19 @@ def run(
         _end(running)
     left = [n for n in waiting if not _builds_on(plan, n, failed)]
     blocked = [n for n in waiting if n not in left]
-    return Outcome(done=tuple(done), failed=failed, blocked=tuple(blocked), left=(*stopped, *left))
+    return StudyOutcome(done=tuple(done), failed=failed, blocked=tuple(blocked), left=(*stopped, *left))
 
 
 def _start(out: Path, name: str, minutes: float | None, workers: int) -> subprocess.Popen[bytes]:
-    own = jobs.folder(out, name)
-    own.mkdir(parents=True, exist_ok=True)
+    directory = jobs.folder(out, name)
+    directory.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "OMP_WAIT_POLICY": "passive", jobs.WORKERS: str(workers)}
     if workers > 1:
         env["OMP_NUM_THREADS"] = "1"
     command = [sys.executable, "-m", "intona.studies.engine", str(out), name]
     if minutes is not None:
         command.append(f"{minutes:.4f}")
-    with open(own / LOG, "ab") as log:
+    with open(directory / LOG, "ab") as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
         )
@@ -145,12 +148,12 @@ def _reason(out: Path, name: str, code: int) -> str:
     return f"{died}; see {jobs.folder(out, name) / LOG}"
 
 
-def _builds_on(plan: Plan, name: str, failed: dict[str, str]) -> bool:
+def _builds_on(plan: StudyPlan, name: str, failed: dict[str, str]) -> bool:
     return any(n in failed or _builds_on(plan, n, failed) for n in plan.job(name).needs)
 
 
 def _end(running: dict[str, subprocess.Popen[bytes]]) -> None:
-    """Ctrl-C, or an error of our own: no job is left behind; trainings save first."""
+    """After Ctrl-C or an error, stop every job; training runs save first."""
     for process in running.values():
         try:
             os.killpg(process.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Sections of a study's page from the evaluation of its voices: table, differences, trade-offs, audio."""
+"""Sections of a study's page about the evaluation: table, differences, trade-offs, audio."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ ARROWS = {"lower": " ↓", "higher": " ↑"}
 
 
 def read(out: Path, job: str = "judge") -> Finished | None:
-    """The evaluation of job `judge`, if it is whole."""
+    """The evaluation by job `judge`; None if it is not complete."""
     report = folder(out, job) / REPORT
     return read_report(report) if (report / "table.json").is_file() else None
 
 
 def value(finished: Finished | None, arm: str, seed: int, measure: str) -> Value | None:
-    """The interval of a measure of `arm@seed`, failures counted where they have a worst value."""
+    """The interval of a measure of `arm@seed`; failures count where the measure has a worst value."""
     for row in finished.table["rows"] if finished else ():
         if row["name"] == f"{arm}@{seed}" and measure in row["cells"]:
             cell = row["cells"][measure]
@@ -44,15 +44,15 @@ def voices(
     source: str = "",
     more: Mapping[str, Mapping[str, str | Html]] | None = None,
 ) -> Section:
-    """All voices and controls, their intervals, the published figures beside, and the training seeds.
+    """All voices and controls with their intervals, the published figures, and the spread over seeds.
 
     Args:
-        measures: those shown. published: arm -> measure -> figure, in a column after each of `columns`.
-        source: where the published figures come from, and how they differ from ours.
+        measures: those to show. published: arm -> measure -> figure, in a column after each of `columns`.
+        source: where the published figures come from, and how their setting differs.
         more: further columns, title -> name of the row -> cell.
     """
     if finished is None:
-        return Section(id=id, title=title, body=tag("p", "Not judged yet: see what is unfinished."))
+        return Section(id=id, title=title, body=tag("p", "Not evaluated yet: see the unfinished jobs."))
     shown = [m for m in finished.table["measures"] if m["name"] in measures]
     heads: Cells = ["arm@seed", "scored/N"]
     for m in shown:
@@ -71,7 +71,7 @@ def voices(
         cells += [column.get(row["name"], "–") for column in (more or {}).values()]
         rows.append(cells)
     missing = [f"{n}: {u['reason']} ({u['hint']})" for n, u in finished.table["unavailable"].items()]
-    caption = f"Failed outputs count at the worst value. {source}".strip()
+    caption = f"Failed outputs count as the worst value. {source}".strip()
     notes = [tag("p", "Not measured: " + "; ".join(missing))] if missing else []
     body = join([parts.table(caption, heads, rows, label="voices"), *notes, *over_seeds(finished, measures)])
     return Section(id=id, title=title, body=body)
@@ -90,17 +90,19 @@ def _cell(finished: Finished, row: Mapping[str, Any], m: Mapping[str, Any]) -> s
 
 
 def over_seeds(finished: Finished, measures: Sequence[str]) -> list[Html]:
-    """Mean and deviation over training seeds, beside the intervals over sentences."""
+    """Mean and standard deviation over training seeds."""
     titles = {m["name"]: m for m in finished.table["measures"]}
     rows: list[Cells] = []
-    for found in finished.table.get("seeds") or ():
-        m, over = titles[found["measure"]], found["spread"]
+    for entry in finished.table.get("seeds") or ():
+        m, over = titles[entry["measure"]], entry["spread"]
         if m["name"] in measures:
             mean = f"{over['mean']:.{m['digits']}f}"
-            rows.append([found["system"], m["title"], mean, f"{over['sd']:.{m['digits']}f}", str(over["k"])])
+            rows.append([entry["system"], m["title"], mean, f"{over['sd']:.{m['digits']}f}", str(over["k"])])
     if not rows:
         return []
-    caption = "Over training seeds, beside the intervals over sentences and never pooled with them."
+    caption = (
+        "Spread over training seeds; the intervals above are over sentences, and the two are never pooled."
+    )
     heads: Cells = ["arm", "measure", "mean of runs", "sd over seeds", "runs"]
     return [
         tag("h3", "Training seeds"),
@@ -111,7 +113,7 @@ def over_seeds(finished: Finished, measures: Sequence[str]) -> list[Html]:
 def differences(
     finished: Finished | None, measures: Sequence[str], *, id: str = "differences", title: str = ""
 ) -> Section | None:
-    """Each voice minus the one that the plan compares with, paired, with Holm's adjustment."""
+    """Each voice minus the plan's baseline voice, paired, with Holm's adjustment."""
     if finished is None or not finished.table["differences"]:
         return None
     table = finished.table
@@ -120,7 +122,7 @@ def differences(
     for d in table["differences"]:
         m = titles[d["measure"]]
         if m["name"] not in measures or d["p_holm"] is None:
-            continue  # controls, and what has no better side
+            continue  # controls, and measures where neither direction is better
         adjusted = parts.p_value(d["p_holm"])
         rows.append(
             [
@@ -135,7 +137,7 @@ def differences(
     against = table["differences"][0]["against"]
     caption = (
         f"Arm minus {against} on the same sentences. Bold: below 0.05 after Holm's adjustment over the "
-        f"{len(rows)} comparisons declared before anything was judged."
+        f"{len(rows)} comparisons declared before the evaluation."
     )
     heads: Cells = ["arm@seed", "measure", "difference", "p", "p (Holm)", "n"]
     body = parts.table(caption, heads, rows, label="paired differences", tight=True)
@@ -153,12 +155,12 @@ def tradeoffs(
     lower: Sequence[str] = ("wer", "cer"),
     missing: str = "Not measured yet.",
 ) -> Section:
-    """A plot for each (measure across, measure upward), with a point for each (arm, seed).
+    """One plot per (measure on x, measure on y), with one point per (arm, seed).
 
     Args:
-        names: measure -> what to print. lower: those that are better when lower.
+        names: measure -> its title. lower: measures that are better when lower.
     """
-    runs, said, plots = list(runs), names or {}, []
+    runs, titles, plots = list(runs), names or {}, []
     for across, upward in pairs:
         points = []
         for arm, seed in runs:
@@ -166,7 +168,7 @@ def tradeoffs(
             if x is not None and y is not None:
                 points.append(page.Point(label=f"{arm}@{seed}", arm=arm, x=x, y=y))
         if points:
-            x_name, y_name = said.get(across, across), said.get(upward, upward)
+            x_name, y_name = titles.get(across, across), titles.get(upward, upward)
             x_side, y_side = (ARROWS["lower" if m in lower else "higher"] for m in (across, upward))
             plots.append(
                 page.tradeoff(f"{y_name} against {x_name}", x_name + x_side, y_name + y_side, points)
@@ -176,7 +178,7 @@ def tradeoffs(
 
 
 def audio(finished: Finished | None, sentences: int) -> Section | None:
-    """Some sentences, chosen by rule, with all voices side by side."""
+    """Some sentences, chosen by a fixed rule, with all voices side by side."""
     if finished is None:
         return None
     wavs = {n: f for n, f in recall_wavs(finished.directory).items() if n in finished.systems}

@@ -1,4 +1,4 @@
-"""Jobs that any study of voices declares: train a stage, fix the test, speak it, judge all together."""
+"""Jobs of any study of voices: train a stage, fix the test set, speak it, evaluate all voices together."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from intona import config as configs
 from intona.errors import UserError
 from intona.studies.engine.job import WORKERS
 
+RESULTS = "found.json"  # the figures of a job, under the file name that studies have always used
 RUN, WAVS, MANIFEST, RECORDINGS, COPY, PROMPTS, REPORT = (
     "run",
     "wavs",
@@ -40,10 +41,12 @@ def train(
     encoder: str = "",
     runs: dict[str, str] | None = None,
 ) -> bool:
-    """A stage into `out/run`; `init` and `encoder` name the jobs whose runs it starts from or builds on.
+    """Train a stage into `out/run`.
 
-    `runs`: field of the stage's config -> job whose run it names (`latents` of prosody.ditto).
-    `corpus` is the fingerprint of the data at `data`: the same place with other data is another job.
+    Args:
+        corpus: the fingerprint of the data at `data`; other data in the same directory makes another job.
+        init: the job whose run the stage starts from. encoder: the job whose text encoder it builds on.
+        runs: field of the stage's config -> job whose run it names (`latents` of prosody.ditto).
     """
     require_corpus(data, corpus)
     newest = systems.train(
@@ -56,17 +59,17 @@ def train(
         init=needs[init] / RUN if init else None,
         encoder=needs[encoder] / RUN if encoder else None,
     )
-    wanted = configs.read_json(newest / "config.json")["loop"]["steps"]
-    return checkpoint.steps(out / RUN)[-1] >= wanted
+    steps = configs.read_json(newest / "config.json")["loop"]["steps"]
+    return checkpoint.steps(out / RUN)[-1] >= steps
 
 
 def require_corpus(data: str, corpus: str) -> None:
-    """Raises: UserError: other data stands there now."""
+    """Raises: UserError: the directory holds other data by now."""
     from intona.data.prepared import Prepared
 
-    found = Prepared.open(data).fingerprint
-    if found != corpus:
-        raise UserError(f"holds the corpus {found}, and the study was planned on {corpus}", where=data)
+    current = Prepared.open(data).fingerprint
+    if current != corpus:
+        raise UserError(f"the corpus is {current}, but the study was planned on {corpus}", where=data)
 
 
 def declare_test(
@@ -81,11 +84,12 @@ def declare_test(
     prompts: bool = False,
     language: str = "",
 ) -> None:
-    """Fix N before anything is spoken: manifest, recordings and copy synthesis of the test split.
+    """Write the test set before anything is spoken: manifest, recordings and their copy synthesis.
 
-    `sentences`: at most so many, at even steps through the split; 0 takes all. With `prompts` another
-    recording of each row's speaker too, for voices that take one and for SIM-o. `language`: what is judged of
-    a corpus of several, for a recognizer and a table have one.
+    Args:
+        sentences: how many at most, evenly spaced through the split; 0 = all.
+        prompts: also choose another recording of each row's speaker, for voices that need one and for SIM-o.
+        language: use only sentences in this language, because a recognizer and a table have one; "" = all.
     """
     from intona.data.prepared import Prepared
     from intona.evaluation import Manifest, Row, write_manifest
@@ -123,19 +127,22 @@ def speak(
     prompts: bool = False,
     lengths: bool | Literal["one-pace"] = False,
 ) -> bool:
-    """The test manifest spoken by the voice of job `voice` into `out/wavs`; a killed one goes on.
+    """Speak the test manifest with the voice of job `voice` into `out/wavs`; resumes where it stopped.
 
-    `settings`: fields of `SetConfig`. `prompts`: with the voices of the test's prompts. `lengths`: each row
-    as long as its recording, or with "one-pace" as its symbols at the pace that all of the training had.
+    Args:
+        settings: fields of `SetConfig`.
+        prompts: speak with the voices of the test set's prompts.
+        lengths: True = each row as long as its recording; "one-pace" = as long as its symbols take at the
+            average pace of the training data.
     """
     from intona import synth
     from intona.evaluation import read_manifest
     from intona.sets.prompts import durations, kept, languages_of, read_columns
     from intona.sets.speak import SetConfig, synthesize_set
 
-    own = needs[test]
-    manifest = read_manifest(own / MANIFEST)
-    languages = languages_of(read_columns(own / MANIFEST))
+    test_folder = needs[test]
+    manifest = read_manifest(test_folder / MANIFEST)
+    languages = languages_of(read_columns(test_folder / MANIFEST))
     speaker = synth.load(checkpoint.resolve(needs[voice] / RUN))
     seconds: dict[str, float] | None = None
     if lengths == "one-pace":
@@ -143,14 +150,14 @@ def speak(
             row.id: speaker.at_one_pace(row.text, language=languages.get(row.id)) for row in manifest.rows
         }
     elif lengths:
-        seconds = durations(own / RECORDINGS, manifest)
+        seconds = durations(test_folder / RECORDINGS, manifest)
     try:
         spoken = synthesize_set(
             speaker,
             manifest,
             out / WAVS,
             SetConfig(seed=seed, **(settings or {})),
-            prompts=kept(own / PROMPTS) if prompts else None,
+            prompts=kept(test_folder / PROMPTS) if prompts else None,
             lengths=seconds,
             languages=languages,
             progress=until(limit_minutes),
@@ -176,28 +183,31 @@ def judge(
     prompts: bool = False,
     extra: list[str] | None = None,
 ) -> bool:
-    """One report over all voices that are spoken, with recording and copy synthesis, into `out/report`.
+    """Evaluate all voices that have spoken, with recordings and copy synthesis, into `out/report`.
 
-    The jobs it wants are named PREFIX/ARM/SEED. `against`: the first of these rows that is there is what the
-    others are compared with. `prompts`: similarity to the test's prompts can be measured ("speaker").
-    `extra`: judges of the study's own, "module:class", after the evaluation's.
+    The jobs whose speech it evaluates are named PREFIX/ARM/SEED.
+
+    Args:
+        against: rows in order of preference; the others are compared with the first one that is present.
+        prompts: the test set has prompts, so that similarity to them ("speaker") can be measured.
+        extra: further judges, as "module:class".
     """
     from intona.evaluation import EvaluationConfig, System, evaluate
     from intona.evaluation.finished import remember_wavs
     from intona.evaluation.manifest import read_manifest
     from intona.evaluation.run import default_judges
 
-    own = needs[test]
+    test_folder = needs[test]
     systems = [
-        System(name="recording", folder=own / RECORDINGS, role="recording"),
-        System(name="copy synthesis", folder=own / COPY, role="copy"),
+        System(name="recording", folder=test_folder / RECORDINGS, role="recording"),
+        System(name="copy synthesis", folder=test_folder / COPY, role="copy"),
     ]
     for name, folder in needs.items():
         if name != test:
             _, arm, seed = name.rsplit("/", 2)
             systems.append(System(name=arm, seed=seed, folder=folder / WAVS))
     if len(systems) == 2:
-        raise UserError("no voice was spoken", where=out)
+        raise UserError("no voice has spoken", where=out)
     labels = [s.label for s in systems]
     config = EvaluationConfig(
         language=language,
@@ -205,24 +215,24 @@ def judge(
         measures=tuple(measures),
         family=tuple(family),
         against=next((a for a in against if a in labels), None),
-        prompts=own / PROMPTS if prompts else None,
+        prompts=test_folder / PROMPTS if prompts else None,
     )
     judges = None
     if extra:
-        judges = default_judges(config, reference=True, manifest=read_manifest(own / MANIFEST))
+        judges = default_judges(config, reference=True, manifest=read_manifest(test_folder / MANIFEST))
         for name in extra:
             module, _, kind = name.partition(":")
             judges.append(getattr(importlib.import_module(module), kind)())
     try:
         evaluate(
             systems,
-            own / MANIFEST,
+            test_folder / MANIFEST,
             out=out / REPORT,
-            reference=own / RECORDINGS,
+            reference=test_folder / RECORDINGS,
             config=config,
             judges=judges,
             progress=until(limit_minutes),
-            # It waits for all voices, so that the study's other workers have little left to do.
+            # This job runs after all voices have spoken: the other workers are idle by then.
             workers=int(os.environ.get(WORKERS, "1")),
         )
     except TimeIsUp:
@@ -232,15 +242,15 @@ def judge(
 
 
 class TimeIsUp(Exception):
-    """Ends work that keeps what it has made and goes on when it is called again."""
+    """The time limit has passed; work that is done is kept, and the next call continues."""
 
 
 def until(limit_minutes: float | None) -> Callable[[int, int, str], None]:
-    """A progress callback that raises `TimeIsUp` when the limit has passed and something is left to do."""
+    """A progress callback that raises `TimeIsUp` when the limit has passed and work is left."""
     end = None if limit_minutes is None else time.monotonic() + 60 * limit_minutes
 
-    def tell(done: int, of: int, what: str) -> None:
+    def check(done: int, of: int, what: str) -> None:
         if end is not None and done < of and time.monotonic() > end:
             raise TimeIsUp
 
-    return tell
+    return check

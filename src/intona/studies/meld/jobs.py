@@ -1,4 +1,4 @@
-"""Jobs that only the study of system meld has: speech and how it ends, listening, baselines."""
+"""Jobs of `study meld` alone: speech and how it ends, transcripts, baselines."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from intona.studies.engine.stages import (
     MANIFEST,
     PROMPTS,
     RECORDINGS,
+    RESULTS,
     RUN,
     WAVS,
     TimeIsUp,
@@ -38,17 +39,17 @@ from intona.synth import speech_lm
 from intona.synth.speech_lm import LanguageVoice
 from intona.synth.voice import PAUSE_SECONDS
 
-ENDINGS, HEARD, FOUND = "endings.jsonl", "heard.jsonl", "found.json"
+ENDINGS, TRANSCRIPTS = "endings.jsonl", "heard.jsonl"
 MOST_CANDIDATES = 1000
-AT_ONCE_SECONDS = 0.3  # speech shorter than this ended at once
+AT_ONCE_SECONDS = 0.3  # speech shorter than this counts as "ended at once"
 
 
-class Witness:
-    """A language voice that writes down how each row ended: `synthesize_set` takes it as a voice.
+class EndingRecorder:
+    """A voice for `synthesize_set` that also records how each row ended.
 
     Args:
-        notes: gets a line for each row spoken. names: seed of `say` -> id of the row.
-        penalty: of repetition, in place of the run's own.
+        notes: a file that gets one line per row. names: seed of `say` -> id of the row.
+        penalty: the repetition penalty; None = the voice's default.
     """
 
     def __init__(
@@ -66,9 +67,9 @@ class Witness:
     def vocoder(self) -> Any:
         return self.voice.vocoder
 
-    def settled(self, **given: Any) -> dict[str, Any]:
-        """For the record of the set."""
-        return {**given, "sampling": configs.to_dict(self.voice.sampling)}
+    def settled(self, **options: Any) -> dict[str, Any]:
+        """The settings as they are stored beside the wavs."""
+        return {**options, "sampling": configs.to_dict(self.voice.sampling)}
 
     def say(
         self,
@@ -81,7 +82,7 @@ class Witness:
         language: str | None = None,
         **others: Any,
     ) -> Audio:
-        """As `LanguageVoice.say`, written down; a row that was cut, or a silence, is a failure.
+        """As `LanguageVoice.say`, but a row that was cut or that is silent is a failure.
 
         Raises:
             UserError: nothing to say; a sentence that did not end by itself or ended at once; an option that
@@ -129,7 +130,7 @@ class Witness:
 
 
 def trained(job: Path) -> Path:
-    """The weights that a voice is judged by: those that did best on the dev set, in every arm alike."""
+    """The weights that every arm is evaluated with: the best ones on the dev set."""
     run = job / RUN
     return run / "best" if (run / "best").is_dir() else run
 
@@ -145,13 +146,13 @@ def speak(
     penalty: float | None = None,
     prompts: bool = False,
 ) -> bool:
-    """The test manifest spoken by the voice of job `voice`, into `out/wavs`, with `out/endings.jsonl`."""
+    """Speak the test manifest with the voice of job `voice` into `out/wavs`, and write ENDINGS."""
     manifest = read_manifest(needs[test] / MANIFEST)
     names = {row_seed(seed, row.id): row.id for row in manifest.rows}
-    witness = Witness(speech_lm.load(trained(needs[voice])), out / ENDINGS, names, penalty)
+    recorder = EndingRecorder(speech_lm.load(trained(needs[voice])), out / ENDINGS, names, penalty)
     try:
         spoken = synthesize_set(
-            witness,
+            recorder,
             manifest,
             out / WAVS,
             SetConfig(seed=seed),
@@ -161,14 +162,14 @@ def speak(
         )
     except TimeIsUp:
         return False
-    # That every row was cut is a result; that none could be tried is an error.
+    # It is a result that every row was cut, but an error that no row could be attempted.
     if len(spoken.failures) == spoken.n and not by_id(out / ENDINGS):
         raise UserError(f"none of {spoken.n} sentences could be spoken: {spoken.failures[0].reason}")
     return True
 
 
 def by_id(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a growing file by their id, the last of each."""
+    """Rows of an append-only file by id; the last row of an id counts."""
     return {row["id"]: row for row in whole_rows(path)}
 
 
@@ -178,46 +179,50 @@ def listen(
     needs: dict[str, Path],
     limit_minutes: float | None,
     voice: str,
-    said: str,
+    speech: str,
     test: str,
     recordings: bool,
     language: str,
 ) -> bool:
-    """What the model hears of held-out recordings (`recordings`) and of its own speech, greedily.
+    """Transcribe the model's speech, and with `recordings` the recordings of the test set, greedily.
 
-    `out/found.json`: "recordings" and "own", each id -> text heard and its edits.
+    Args:
+        speech: the job that spoke the test set.
+
+    RESULTS holds "recordings" and "own" (the model's speech), each id -> transcript and its errors.
     """
     manifest = read_manifest(needs[test] / MANIFEST)
-    sources = {"own": index_folder(needs[said] / WAVS, manifest)[0]}
+    sources = {"own": index_folder(needs[speech] / WAVS, manifest)[0]}
     if recordings:
         sources["recordings"] = index_folder(needs[test] / RECORDINGS, manifest)[0]
     model = speech_lm.load(trained(needs[voice]))
-    tell, done = until(limit_minutes), 0
+    check_time, done = until(limit_minutes), 0
     total = len(manifest) * len(sources)
-    kept_lines = out / HEARD
-    heard = by_id(kept_lines)
+    path = out / TRANSCRIPTS
+    transcripts = by_id(path)
     try:
         for kind, files in sources.items():
             for row in manifest.rows:
-                tell(done, total, "")
+                check_time(done, total, "")
                 done += 1
                 key = f"{kind}/{row.id}"
-                if key in heard:
+                if key in transcripts:
                     continue
-                heard[key] = {"id": key, "text": _heard(model, files.get(row.id))}
-                with open(kept_lines, "a", encoding="utf-8") as f:
-                    f.write(json.dumps(heard[key], ensure_ascii=False) + "\n")
+                transcripts[key] = {"id": key, "text": _transcribe(model, files.get(row.id))}
+                with open(path, "a", encoding="utf-8") as f:
+                    f.write(json.dumps(transcripts[key], ensure_ascii=False) + "\n")
     except TimeIsUp:
         return False
     texts = {
-        kind: {row.id: str(heard[f"{kind}/{row.id}"]["text"]) for row in manifest.rows} for kind in sources
+        kind: {row.id: str(transcripts[f"{kind}/{row.id}"]["text"]) for row in manifest.rows}
+        for kind in sources
     }
-    configs.write_json(out / FOUND, {kind: scored(manifest, t, language) for kind, t in texts.items()})
+    configs.write_json(out / RESULTS, {kind: scored(manifest, t, language) for kind, t in texts.items()})
     return True
 
 
-def _heard(model: LanguageVoice, path: Path | None) -> str:
-    """The transcript; empty where there is nothing to hear."""
+def _transcribe(model: LanguageVoice, path: Path | None) -> str:
+    """The transcript; empty for a missing or silent file."""
     clip = read_clip(path)
     if clip.audio is None:
         return ""
@@ -227,15 +232,15 @@ def _heard(model: LanguageVoice, path: Path | None) -> str:
         return ""
 
 
-def scored(manifest: Manifest, heard: Mapping[str, str], language: str) -> dict[str, dict[str, Any]]:
-    """Id -> the text heard, word and character errors against the manifest's text, and their counts."""
+def scored(manifest: Manifest, transcripts: Mapping[str, str], language: str) -> dict[str, dict[str, Any]]:
+    """Id -> transcript, its word and character errors against the manifest's text, reference counts."""
     normalize = normalizer(language)
     out = {}
     for row in manifest.rows:
-        said, got = normalize(row.text), normalize(heard[row.id])
-        words, letters = word_edits(said, got), character_edits(said, got)
+        reference, hypothesis = normalize(row.text), normalize(transcripts[row.id])
+        words, letters = word_edits(reference, hypothesis), character_edits(reference, hypothesis)
         out[row.id] = {
-            "text": heard[row.id],
+            "text": transcripts[row.id],
             "word_errors": words.errors,
             "words": words.reference,
             "character_errors": letters.errors,
@@ -254,25 +259,25 @@ def baselines(
     test: str,
     language: str,
 ) -> None:
-    """What one scores on the test without listening: nothing said, and always the same training sentence.
+    """Scores of two transcribers that do not listen: no transcript, and always the same training sentence.
 
-    That sentence is the most frequent of the training texts; among equally frequent ones the one with the
-    fewest word errors as the answer to every dev text.
+    That sentence is the most frequent of the training texts; among equally frequent ones, the one with the
+    fewest word errors as the transcript of every dev text.
     """
     require_corpus(data, corpus)
     prepared, manifest = Prepared.open(data), read_manifest(needs[test] / MANIFEST)
     sentence = frequent(
         [i.text for i in prepared.items("train")], [i.text for i in prepared.items("dev")], language
     )
-    found = {
+    scores = {
         name: scored(manifest, {row.id: text for row in manifest.rows}, language)
         for name, text in (("nothing", ""), ("frequent", sentence))
     }
-    configs.write_json(out / FOUND, {"sentence": sentence, **found})
+    configs.write_json(out / RESULTS, {"sentence": sentence, **scores})
 
 
 def frequent(train: list[str], dev: list[str], language: str) -> str:
-    """The most frequent normalized training text; of several the best constant answer to `dev`."""
+    """The most frequent normalized training text; among several, the best constant transcript of `dev`."""
     normalize = normalizer(language)
     count = Counter(normalize(t) for t in train)
     most = max(count.values())

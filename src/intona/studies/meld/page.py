@@ -1,4 +1,4 @@
-"""`report.html` of the study: the paper's claims, speech, how it ends, what is heard; published beside."""
+"""The page of `intona study meld`: the paper's claims, speech, how it ends, recognition."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from intona.evaluation.html import Html, Section, join, parts, tag
 from intona.studies.engine import claims, page, speech
 from intona.studies.engine.claims import RULE, Answer
-from intona.studies.engine.plan import Plan
-from intona.studies.engine.runner import Outcome
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.runner import StudyOutcome
 from intona.studies.meld.jobs import AT_ONCE_SECONDS
 from intona.studies.meld.plan import FAMILY
 from intona.studies.meld.published import (
@@ -22,7 +22,7 @@ from intona.studies.meld.published import (
     PUBLISHED_STT,
     headline,
 )
-from intona.studies.meld.results import Results, agreement, counted, interval, read, understood
+from intona.studies.meld.results import MeldResults, agreement, counted, interval, read, understood
 
 Cells = list[str | Html | None]
 SENTENCES = 3
@@ -49,8 +49,8 @@ NAMES = {
 RECORDING = "recording"
 
 
-def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
-    """`out/report.html` from all that is done so far; the rest is named on it."""
+def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
+    """Write `out/report.html` from the jobs that are done so far; it lists the others."""
     results = read(plan, out)
     steps = {j.arguments["overrides"]["loop.steps"] for j in plan.jobs if j.name.startswith("voice/")}
     voices = sum(j.name.startswith("voice/") for j in plan.jobs)
@@ -66,8 +66,8 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
                 columns=("wer", "sim_o"),
                 source=(
                     "Published: arXiv 2605.29859, LibriSpeech test-clean, 960 hours, some 200 M parameters, "
-                    "WER of Whisper; its SIM is of another embedder and does not compare. Its joint row is "
-                    "the model of both tasks; the others only speak."
+                    "WER of Whisper; SIM does not compare, because its embedder is another one. The joint "
+                    "row is the model of both tasks; the others only speak."
                 ),
             ),
             _endings(results),
@@ -84,8 +84,8 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
                 [("stt_wer", "wer"), ("long_silence", "omission")],
                 results.runs(),
                 results.value,
-                title="Runs against one another",
-                lead="A point is a run. Runs of one arm are not independent: a rank correlation without a p.",
+                title="Trade-offs between measures",
+                lead="Each point is a run. Runs of one arm are not independent, so there is no p value.",
                 names=NAMES,
                 lower=("wer", "stt_wer", "long_silence", "omission"),
             ),
@@ -99,14 +99,14 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
     )
 
 
-def _claims(results: Results) -> Section:
-    """The claims, each by its test, and above them the main one by its own rule."""
+def _claims(results: MeldResults) -> Section:
+    """The claims with their tests; above them the main claim, which has a rule of its own."""
     tests = claims.adjusted([results.test(c) for c in CLAIMS])
     verdicts = {(c.measure, c.other): claims.decide(c, t) for c, t in zip(CLAIMS, tests, strict=True)}
     cer = understood(results)
     main = Answer(
         arms="joint / codes, codec",
-        said=HEADLINE,
+        claim=HEADLINE,
         measure=f"CER of joint {'–' if cer is None else f'{cer:.2f}'}",
         published="the abstract",
         here=(),
@@ -115,27 +115,27 @@ def _claims(results: Results) -> Section:
     rows = claims.answers(CLAIMS, tests, results.value, results.seeds(), names=NAMES)
     return claims.section(
         [main, *rows],
-        published="arXiv 2605.29859; it counts neither silences nor omissions.",
+        published="arXiv 2605.29859, which counts neither silences nor omissions.",
         lead=[RULE, f"{HEADLINE}: {HEADLINE_RULE}"],
     )
 
 
-def _endings(results: Results) -> Section | None:
+def _endings(results: MeldResults) -> Section | None:
     rows: list[Cells] = []
     if results.seconds:
         total = sum(results.seconds.values()) / 60
         rows.append([RECORDING, "–", "–", f"{total:.1f}", "1.00", PUBLISHED_MINUTES[RECORDING]])
-    for (arm, seed), found in results.endings.items():
-        if not found:
+    for (arm, seed), rows_by_id in results.endings.items():
+        if not rows_by_id:
             continue
-        short = sum(r["empty"] > 0 or r["seconds"] < AT_ONCE_SECONDS for r in found.values())
+        short = sum(r["empty"] > 0 or r["seconds"] < AT_ONCE_SECONDS for r in rows_by_id.values())
         length = results.value(arm, seed, "length")
         rows.append(
             [
                 f"{arm}@{seed}",
-                f"{sum(r['capped'] > 0 for r in found.values())} of {len(found)}",
-                f"{short} of {len(found)}",
-                f"{sum(r['seconds'] for r in found.values()) / 60:.1f}",
+                f"{sum(r['capped'] > 0 for r in rows_by_id.values())} of {len(rows_by_id)}",
+                f"{short} of {len(rows_by_id)}",
+                f"{sum(r['seconds'] for r in rows_by_id.values()) / 60:.1f}",
                 parts.interval(length),
                 PUBLISHED_MINUTES.get(arm, "–"),
             ]
@@ -151,34 +151,34 @@ def _endings(results: Results) -> Section | None:
         "published min",
     ]
     caption = (
-        "Cut at the cap: a sentence did not end by itself in twice its expected time and a second. Ended at "
-        f"once: a sentence without a frame, or less than {AT_ONCE_SECONDS:g} s in all. Published minutes: "
-        "arXiv 2605.29859, table 5."
+        "Cut at the cap: a sentence did not end by itself within twice its expected time plus one second. "
+        f"Ended at once: a sentence without a frame, or a row of less than {AT_ONCE_SECONDS:g} s. Published "
+        "minutes: arXiv 2605.29859, table 5."
     )
     body = parts.table(caption, heads, rows, label="endings", tight=True)
-    return Section(id="endings", title="How it ends", body=body)
+    return Section(id="endings", title="How the speech ends", body=body)
 
 
-def _listening(results: Results) -> Section:
+def _listening(results: MeldResults) -> Section:
     title = "Table 2: listening"
-    found = {k: v["recordings"] for k, v in results.heard.items() if "recordings" in v}
+    transcripts = {k: v["recordings"] for k, v in results.transcripts.items() if "recordings" in v}
     rows: list[Cells] = []
     names = {"nothing": "an empty transcript", "frequent": "always the same training sentence"}
     for key, name in names.items():
         if key in results.baselines:
             wer, cer = (interval(counted(results.baselines[key], m)) for m in ("stt_wer", "stt_cer"))
             rows.append([name, parts.interval(wer, digits=3), "–", parts.interval(cer, digits=3), "–", "–"])
-    for (arm, seed), heard in found.items():
-        wer, cer = (interval(counted(heard, m)) for m in ("stt_wer", "stt_cer"))
-        whole = sum(r["character_errors"] == 0 for r in heard.values())
+    for (arm, seed), rows_by_id in transcripts.items():
+        wer, cer = (interval(counted(rows_by_id, m)) for m in ("stt_wer", "stt_cer"))
+        whole = sum(r["character_errors"] == 0 for r in rows_by_id.values())
         rows.append(
             [
                 f"{arm}@{seed}",
                 parts.interval(wer, digits=3),
                 PUBLISHED_STT.get(arm, "–"),
                 parts.interval(cer, digits=3),
-                f"{whole} of {len(heard)}",
-                _beats(results, heard),
+                f"{whole} of {len(rows_by_id)}",
+                _beats(results, rows_by_id),
             ]
         )
     if not rows:
@@ -194,17 +194,17 @@ def _listening(results: Results) -> Section:
     sentence = results.baselines.get("sentence")
     same = f' The constant sentence: "{sentence}".' if sentence else ""
     caption = (
-        "What the models write down of the recordings of the test split, greedily. Published: arXiv "
-        f"2605.29859, test-clean / test-other, joint of both tasks, codes of listening alone.{same}"
+        "Greedy transcripts of the recordings of the test split. Published: arXiv 2605.29859, test-clean / "
+        f"test-other; joint is the model of both tasks, codes the model of recognition alone.{same}"
     )
-    lead = "A model that does not listen can still score: the first rows say how much."
+    lead = "The first rows show what a transcriber that does not listen would score."
     body = parts.table(caption, heads, rows, label="listening")
     return Section(id="listening", title=title, lead=lead, body=body)
 
 
-def _beats(results: Results, heard: Mapping[str, Mapping[str, Any]]) -> str | Html:
-    """CER minus that of the better trivial baseline, paired over sentences."""
-    mine = counted(heard, "stt_cer")
+def _beats(results: MeldResults, transcripts: Mapping[str, Mapping[str, Any]]) -> str | Html:
+    """CER minus that of the better baseline, paired over sentences."""
+    mine = counted(transcripts, "stt_cer")
     trivial = [
         counted(results.baselines[n], "stt_cer") for n in ("nothing", "frequent") if n in results.baselines
     ]
@@ -218,51 +218,52 @@ def _beats(results: Results, heard: Mapping[str, Mapping[str, Any]]) -> str | Ht
     return join([shown, f" p {parts.p_value(test.paired.p)}"])
 
 
-def _consistency(results: Results) -> Section | None:
-    """Its own speech, heard by itself and by the recognizer."""
-    if not results.heard or results.speech is None:
+def _consistency(results: MeldResults) -> Section | None:
+    """The model's speech, transcribed by itself and by the recognizer."""
+    if not results.transcripts or results.speech is None:
         return None
     finished = results.speech
     language = finished.table["judges"].get("asr", {}).get("language")
     rows: list[Cells] = []
-    for (arm, seed), heard in results.heard.items():
-        own = heard.get("own", {})
+    for (arm, seed), by_kind in results.transcripts.items():
+        self_transcripts = by_kind.get("own", {})
         name = f"{arm}@{seed}"
-        theirs = {i: finished.hypothesis(name, i) for i in own} if language else {}
+        asr_transcripts = {i: finished.hypothesis(name, i) for i in self_transcripts} if language else {}
         rows.append(
             [
                 name,
-                parts.interval(interval(counted(own, "stt_cer")), digits=3),
+                parts.interval(interval(counted(self_transcripts, "stt_cer")), digits=3),
                 parts.interval(interval(claims.sums(finished, name, "cer")), digits=3),
-                parts.interval(interval(agreement(own, theirs, language)), digits=3),
-                str(len(own)),
+                parts.interval(interval(agreement(self_transcripts, asr_transcripts, language)), digits=3),
+                str(len(self_transcripts)),
             ]
         )
     if not rows:
         return None
     heads: Cells = [
         "arm@seed",
-        "CER, heard by itself",
-        "CER, heard by Whisper",
+        "CER by itself",
+        "CER by Whisper",
         "itself against Whisper",
         "N",
     ]
     caption = (
-        "The model's own speech against its text; last, its transcript against Whisper's. A model that hears "
-        "in its own speech what nobody else does has learnt a code of its own."
+        "Transcripts of the model's speech against its text; in the last column the model's transcript "
+        "against Whisper's. A model that understands its speech better than Whisper does has learned a "
+        "private code."
     )
     body = parts.table(caption, heads, rows, label="self-consistency", tight=True)
     return Section(id="consistency", title="Does it understand itself?", body=body)
 
 
-def _reading(results: Results) -> Section:
+def _reading(results: MeldResults) -> Section:
     lines: Sequence[tuple[str, str]] = [
-        ("Arms", "each trained from nothing; same seed, updates, batches and learning rates."),
-        ("joint", "one model of both tasks: the first 40 % of the updates speak, then half listen."),
-        ("codes, codec", "the separately made encoder: codes of a frozen codebook are all that is seen."),
-        ("Prolonged silence", "a second or more that is 35 dB below the loudest, wherever it stands."),
-        ("Omission", "three words in a row that the recognizer did not hear."),
-        ("Intervals", "95 %, over test sentences: not over training runs, which the seeds show."),
-        ("Published", "another corpus of many speakers and far more data: for the order only."),
+        ("Arms", "Each is trained from scratch with the same seed, updates, batches and learning rates."),
+        ("joint", "One model of both tasks: speech alone for the first 40 % of the updates, then both."),
+        ("codes, codec", "A separately trained encoder: the model sees only codes of a frozen codebook."),
+        ("Prolonged silence", "A second or more at 35 dB below the loudest part, anywhere in the output."),
+        ("Omission", "Three consecutive words that the recognizer did not recognize."),
+        ("Intervals", "95 %, over test sentences. The spread over training runs is shown by the seeds."),
+        ("Published", "Another corpus with many speakers and far more data: only the order compares."),
     ]
     return page.reading(results.plan, lines)

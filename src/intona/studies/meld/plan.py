@@ -1,12 +1,12 @@
-"""`intona study meld`: what joint training of encoder and language model does to speaking and listening.
+"""`intona study meld`: what joint training of encoder and language model does to speech and recognition.
 
-An arm is one of the paper's controls. Each is trained from nothing as `meld.joint` with the same seed, steps,
-batches, draws and learning rates, so that arms differ in that control and in nothing else; no arm starts from
-another's weights, which would have been made for that one's encoder. `no-penalty` is the joint model,
-sampled without the repetition penalty. All speak the test split and are judged together; all listen to the
-recordings of the test split and to their own speech.
+An arm is one of the paper's controls. Each is trained from scratch as `meld.joint` with the same seed, steps,
+batches, random draws and learning rates, so that arms differ only in that control. No arm starts from the
+weights of another, which were trained for that arm's encoder. `no-penalty` is the joint model sampled without
+the repetition penalty. All arms speak the test split and are evaluated together. All transcribe the
+recordings of the test split and the speech that they synthesized.
 
-Size small: see SIZES and docs/meld.md for its cost and for what it can tell. Size toy: a smoke run.
+Size small: its cost and its limits are in SIZES and docs/meld.md. Size toy: a smoke test.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intona.studies.engine import common
-from intona.studies.engine.plan import Arm, Job, Plan
+from intona.studies.engine.plan import Arm, StudyJob, StudyPlan
 
 JOBS_PY = "intona.studies.meld.jobs"
 JUDGES = ("asr", "failures", "speaker")
@@ -26,7 +26,7 @@ FAMILY = ("wer", "cer", "sim_o", "omission", "long_silence")
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """An arm: its preset (`presets.ARMS`), or the arm whose voice it speaks with and how it samples."""
+    """An arm: a preset (`presets.ARMS`), or another arm's voice with other sampling."""
 
     what: str
     preset: str = ""
@@ -39,12 +39,12 @@ class Control:
 ARMS = {
     "joint": Control(what="encoder and language model trained together, soft latent", repeated=True),
     "codes": Control(
-        what="the past is seen as nearest codes of the frozen codebook; how they are read is learnt",
+        what="the model sees past frames as nearest codes of a frozen codebook; its input layers are trained",
         preset="codes",
         repeated=True,
     ),
     "codec": Control(
-        what="as codes, and the layers that read them stay as drawn: nothing of the encoder learns",
+        what="as codes, with random input layers that are not trained",
         preset="codec",
         optional=True,
         repeated=True,
@@ -62,7 +62,7 @@ ARMS = {
         repeated=True,
     ),
     "frozen-prenet": Control(
-        what="sees frames through layers that stay as drawn", preset="frozen-prenet", optional=True
+        what="sees frames through random layers that are not trained", preset="frozen-prenet", optional=True
     ),
 }
 DEFAULT_ARMS = tuple(n for n, a in ARMS.items() if not a.optional)
@@ -70,11 +70,14 @@ REPEATED = tuple(n for n, a in ARMS.items() if a.repeated)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """`steps` of every arm, of which the first 40 % only speak; `seconds` of one core a step.
+class MeldSize:
+    """A study's size.
 
-    `overrides` of the run's config; `sentences` of the test split, 0 = all; `minutes` of the other jobs,
-    `judge` of each voice.
+    Args:
+        steps: of every arm; the first 40 % train speech alone. seconds: of one core per step.
+        overrides: of the config of `meld.joint`.
+        sentences: of the test split, 0 = all.
+        minutes: of the other jobs; "judge" is per voice.
     """
 
     steps: int
@@ -85,13 +88,13 @@ class Size:
 
 
 SIZES = {
-    "small": Size(
-        # Less than half of the preset's parameters, for twice as many passes; one rival, so that four models
-        # of two seeds are told apart in the time that ten would take to babble.
+    "small": MeldSize(
+        # Less than half of the preset's parameters for twice as many epochs, and one rival: four models of
+        # two seeds can be compared in the time in which ten models would not become intelligible.
         steps=5600,
         seconds=1.0,
         overrides=(
-            ("model.ctc", "0"),  # listening as published
+            ("model.ctc", "0"),  # recognition as published
             ("model.dim", "192"),
             ("model.layers", "4"),
             ("model.hidden", "768"),
@@ -101,14 +104,14 @@ SIZES = {
             ("loop.ema", "0.998"),
         ),
         sentences=0,
-        minutes={"test": 4, "said": 6, "heard": 1.5, "baselines": 0.2, "judge": 3},
+        minutes={"test": 4, "speech": 6, "transcripts": 1.5, "baselines": 0.2, "judge": 3},
     ),
-    "toy": Size(
+    "toy": MeldSize(
         steps=40,
         seconds=0.5,
         overrides=(("model.ctc", "0"), ("optim.warmup", "4"), ("loop.ema", "0.9")),
         sentences=4,
-        minutes={"test": 0.3, "said": 0.5, "heard": 0.2, "baselines": 0.2, "judge": 0.3},
+        minutes={"test": 0.3, "speech": 0.5, "transcripts": 0.2, "baselines": 0.2, "judge": 0.3},
     ),
 }
 
@@ -121,24 +124,24 @@ def declare(
     arms: Sequence[str] = DEFAULT_ARMS,
     repeat: Sequence[str] = REPEATED,
     asr: str = "offline",
-) -> Plan:
+) -> StudyPlan:
     """The jobs of the study, the whole first seed before the second.
 
     Args:
-        seeds: of all training; every arm has the first, those in `repeat` all.
+        seeds: of all training. Every arm is trained with the first seed, those in `repeat` with all.
         asr: the recognizer of WER, CER and omissions, "none" for none.
 
     Raises:
-        UserError: an unknown arm or size, a seed given twice, data that is not prepared; several speakers of
-            whom one has a single test sentence, for each row is spoken with another recording of its speaker.
+        UserError: an unknown arm or size, a repeated seed, data that is not prepared; several speakers one of
+            whom has a single test sentence, because each row is spoken with another recording of its speaker.
     """
     chosen = common.chosen("meld", ARMS, arms=arms, repeat=repeat, seeds=seeds, size=size, sizes=SIZES)
     corpus, s = common.corpus(data, aligned=False), SIZES[size]
-    # With one speaker there is nobody else to sound like; with several the voice is asked for by a recording.
+    # Data of one speaker needs no prompt; with several speakers a recording selects the voice.
     prompted = len(corpus.prepared.speakers) > 1
     jobs = [
         common.test_job(corpus, sentences=s.sentences, minutes=s.minutes["test"], prompts=True),
-        Job(
+        StudyJob(
             name="baselines",
             call=f"{JOBS_PY}:baselines",
             arguments={**corpus.at, "test": common.TEST, "language": corpus.language},
@@ -154,39 +157,39 @@ def declare(
             arm = ARMS[name]
             voice = f"voice/{arm.voice or name}/{seed}"
             jobs.append(
-                common.said_job(
+                common.speech_job(
                     name,
                     seed,
                     voice=voice,
-                    minutes=s.minutes["said"],
+                    minutes=s.minutes["speech"],
                     call=f"{JOBS_PY}:speak",
                     penalty=arm.penalty,
                     prompts=prompted,
                 )
             )
             jobs.append(
-                Job(
+                StudyJob(
                     name=f"heard/{name}/{seed}",
                     call=f"{JOBS_PY}:listen",
                     arguments={
                         "voice": voice,
-                        "said": f"said/{name}/{seed}",
+                        "speech": f"said/{name}/{seed}",
                         "test": common.TEST,
-                        # Of another arm's voice the recordings are heard once.
+                        # Another arm's voice has transcribed the recordings already.
                         "recordings": not arm.voice,
                         "language": corpus.language,
                     },
                     needs=(voice, f"said/{name}/{seed}", common.TEST),
                     arm=name,
                     seed=seed,
-                    minutes=s.minutes["heard"] * (0.5 if arm.voice else 1),
+                    minutes=s.minutes["transcripts"] * (0.5 if arm.voice else 1),
                 )
             )
-    said = tuple(j.name for j in jobs if j.name.startswith("said/"))
+    speech = tuple(j.name for j in jobs if j.name.startswith("said/"))
     jobs.append(
         common.judge_job(
             corpus,
-            said,
+            speech,
             measures=JUDGES,
             family=FAMILY,
             asr=asr,
@@ -196,10 +199,12 @@ def declare(
             extra=[SILENCE],
         )
     )
-    return Plan(study="meld", arms=tuple(Arm(name=n, what=ARMS[n].what) for n in chosen), jobs=tuple(jobs))
+    return StudyPlan(
+        study="meld", arms=tuple(Arm(name=n, what=ARMS[n].what) for n in chosen), jobs=tuple(jobs)
+    )
 
 
-def _voice(name: str, seed: int, s: Size, preset: str, corpus: common.Corpus) -> Job:
+def _voice(name: str, seed: int, s: MeldSize, preset: str, corpus: common.StudyCorpus) -> StudyJob:
     every = str(max(1, s.steps // 5))
     overrides = {
         **({"arm": ARMS[name].preset} if ARMS[name].preset else {}),
@@ -209,7 +214,7 @@ def _voice(name: str, seed: int, s: Size, preset: str, corpus: common.Corpus) ->
         "loop.validate_every": str(max(1, s.steps // 20)),
         **dict(s.overrides),
     }
-    return Job(
+    return StudyJob(
         name=f"voice/{name}/{seed}",
         call=f"{common.STAGES}:train",
         arguments={**corpus.at, "stage": "meld.joint", "size": preset, "overrides": overrides},

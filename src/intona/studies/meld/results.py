@@ -1,4 +1,4 @@
-"""What a study of meld has found so far: its figures by arm, seed and measure, and the tests of claims."""
+"""Results of `study meld` so far: figures by arm, seed and measure, and the tests of the claims."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from intona.evaluation.wer import character_edits
 from intona.studies.engine import claims, speech
 from intona.studies.engine.claims import Claim, Sums, Test, Value
 from intona.studies.engine.job import folder, is_done
-from intona.studies.engine.plan import Plan
-from intona.studies.engine.stages import RECORDINGS
-from intona.studies.meld.jobs import ENDINGS, FOUND, by_id
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.stages import RECORDINGS, RESULTS
+from intona.studies.meld.jobs import ENDINGS, by_id
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results:
-    """What stands on disk.
+class MeldResults:
+    """Results on disk.
 
     Args:
-        speech: the evaluation, if it is whole. heard: (arm, seed) -> kind -> id -> counts of errors.
+        speech: the evaluation, if it is complete.
+        transcripts: (arm, seed) -> "recordings" or "own" (the model's speech) -> id -> transcript and errors.
         endings: (arm, seed) -> id -> how the row ended. seconds: of the recordings, by id.
-        baselines: name -> id -> counts, and the constant sentence.
+        baselines: name -> id -> transcript and errors; and the constant sentence.
     """
 
-    plan: Plan
+    plan: StudyPlan
     out: Path
     speech: Finished | None
-    heard: dict[tuple[str, int], Mapping[str, Mapping[str, Mapping[str, Any]]]]
+    transcripts: dict[tuple[str, int], Mapping[str, Mapping[str, Mapping[str, Any]]]]
     endings: dict[tuple[str, int], Mapping[str, Mapping[str, Any]]]
     seconds: Mapping[str, float]
     baselines: Mapping[str, Any]
@@ -45,9 +46,9 @@ class Results:
         return [(j.arm, j.seed) for j in self.plan.jobs if j.name.startswith("said/") and j.seed is not None]
 
     def sums(self, arm: str, seed: int, measure: str) -> Sums:
-        """What is added up for a measure, sentence by sentence; empty where it was not measured."""
+        """The sums of a measure for each sentence; empty if it was not measured."""
         if measure in COUNTS:
-            return counted(self.heard.get((arm, seed), {}).get("recordings", {}), measure)
+            return counted(self.transcripts.get((arm, seed), {}).get("recordings", {}), measure)
         if measure == "length":
             rows = self.endings.get((arm, seed), {})
             return {i: (rows[i]["seconds"], s) for i, s in self.seconds.items() if i in rows}
@@ -60,7 +61,7 @@ class Results:
 
     def test(self, claim: Claim) -> Test | None:
         sides = [
-            {s: found for s in self.seeds() if (found := self.sums(name, s, claim.measure))}
+            {s: sums for s in self.seeds() if (sums := self.sums(name, s, claim.measure))}
             for name in (claim.arm, claim.other)
         ]
         clusters = None
@@ -75,37 +76,37 @@ COUNTS = {"stt_wer": ("word_errors", "words"), "stt_cer": ("character_errors", "
 
 
 def counted(rows: Mapping[str, Mapping[str, Any]], measure: str) -> Sums:
-    """Errors of transcripts and what they are counted over, by id."""
+    """Errors of transcripts and the reference counts, by id."""
     errors, of = COUNTS[measure]
     return {i: (float(r[errors]), float(r[of])) for i, r in rows.items()}
 
 
-def interval(found: Sums) -> Value | None:
-    """Of the ratio of the sums; None of nothing."""
-    if not found:
+def interval(sums: Sums) -> Value | None:
+    """The interval of the ratio of sums; None without sums."""
+    if not sums:
         return None
-    return vars(ratio_interval([n for n, _ in found.values()], [d for _, d in found.values()]))
+    return vars(ratio_interval([n for n, _ in sums.values()], [d for _, d in sums.values()]))
 
 
-def read(plan: Plan, out: Path) -> Results:
-    """All that is done so far."""
-    heard, endings, baselines = {}, {}, {}
+def read(plan: StudyPlan, out: Path) -> MeldResults:
+    """The results of all jobs that are done so far."""
+    transcripts, endings, baselines = {}, {}, {}
     for job in plan.jobs:
         kind = job.name.partition("/")[0]
         if kind not in ("heard", "said", "baselines") or not is_done(out, plan, job.name):
             continue
-        own = folder(out, job.name)
+        directory = folder(out, job.name)
         if kind == "baselines":
-            baselines = read_json(own / FOUND, max_bytes=1 << 26)
+            baselines = read_json(directory / RESULTS, max_bytes=1 << 26)
         elif job.seed is not None and kind == "heard":
-            heard[job.arm, job.seed] = read_json(own / FOUND, max_bytes=1 << 26)
+            transcripts[job.arm, job.seed] = read_json(directory / RESULTS, max_bytes=1 << 26)
         elif job.seed is not None:
-            endings[job.arm, job.seed] = by_id(own / ENDINGS)
-    return Results(
+            endings[job.arm, job.seed] = by_id(directory / ENDINGS)
+    return MeldResults(
         plan=plan,
         out=out,
         speech=speech.read(out),
-        heard=heard,
+        transcripts=transcripts,
         endings=endings,
         seconds=_seconds(folder(out, "test") / RECORDINGS) if is_done(out, plan, "test") else {},
         baselines=baselines,
@@ -120,22 +121,24 @@ def _seconds(recordings: Path) -> dict[str, float]:
     return {i: info.frames / info.samplerate for i, info in infos.items()}
 
 
-def understood(results: Results) -> float | None:
-    """CER of the joint model's speech over all its seeds, failures counted."""
+def understood(results: MeldResults) -> float | None:
+    """CER of the joint model's speech over all its seeds, with failures counted."""
     pairs = [p for s in results.seeds() for p in results.sums("joint", s, "cer").values()]
     return sum(n for n, _ in pairs) / sum(d for _, d in pairs) if pairs else None
 
 
 def agreement(
-    own: Mapping[str, Mapping[str, Any]], theirs: Mapping[str, str | None], language: str | None
+    transcripts: Mapping[str, Mapping[str, Any]],
+    references: Mapping[str, str | None],
+    language: str | None,
 ) -> Sums:
-    """Character errors of the model's transcripts, the recognizer's taken as right; empty ones left out."""
+    """Character errors of the model's transcripts against the recognizer's, by id, without empty ones."""
     if language is None:
         return {}
-    normalize, found = normalizer(language), {}
-    for i, row in own.items():
-        reference = normalize(theirs.get(i) or "")
+    normalize, edits_by_id = normalizer(language), {}
+    for i, row in transcripts.items():
+        reference = normalize(references.get(i) or "")
         if reference.strip():
             edits = character_edits(reference, normalize(row["text"]))
-            found[i] = (float(edits.errors), float(edits.reference))
-    return found
+            edits_by_id[i] = (float(edits.errors), float(edits.reference))
+    return edits_by_id

@@ -1,4 +1,4 @@
-"""Prolonged silence, wherever it stands: before the speech, inside it, behind it."""
+"""Prolonged silence anywhere in a recording: before, within or after the speech."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ PROLONGED = 1.0  # seconds
 class SilenceJudge:
     """The longest stretch more than 35 dB below the loudest 25 ms, and whether it lasts a second.
 
-    A rate of the recordings above 0 is the reader's own pauses: read a voice's beside it. A failed output
-    counts as prolonged silence; it has no longest stretch.
+    Recordings have pauses too, so compare a voice with the rate of the recordings. A failed output counts as
+    prolonged silence and has no longest stretch.
     """
 
     name = "silence"
@@ -51,7 +51,7 @@ class SilenceJudge:
 
 
 def longest_silence(audio: Audio) -> float:
-    """Seconds of the longest silent stretch; of a sound too short to have a level, all of it."""
+    """Seconds of the longest silent stretch; the whole duration if the audio is too short to have a level."""
     level = energy(audio.resample(RATE), HOP, win_seconds=WINDOW)
     if not len(level):
         return audio.duration

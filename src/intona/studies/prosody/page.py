@@ -1,4 +1,4 @@
-"""`report.html` of the study: ours beside the published figures, the trade-off, and what a stage forgets."""
+"""The page of `intona study prosody`: measured and published figures, the trade-off, forgetting."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from intona.evaluation.finished import Finished
 from intona.evaluation.html import Html, Section, parts, tag
 from intona.studies.engine import claims, page, speech
 from intona.studies.engine.job import folder, is_done
-from intona.studies.engine.plan import Plan
-from intona.studies.engine.runner import Outcome
-from intona.studies.engine.stages import RUN
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.runner import StudyOutcome
+from intona.studies.engine.stages import RESULTS, RUN
 from intona.studies.prosody.plan import ARMS, FAMILY, equal_steps
-from intona.studies.prosody.probe import FOUND
 from intona.studies.prosody.published import CLAIMS, PUBLISHED_SPACE, PUBLISHED_SPEECH
 
 Cells = Sequence[str | Html | None]
@@ -27,10 +26,10 @@ MEASURES = ("wer", "cer", "distillmos", "f0_rmse", "f0_corr", "duration_ratio")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results:
-    """What stands on disk. `space`: (arm, seed) -> the retrieval; `speech` the evaluation, if it is whole."""
+class ProsodyResults:
+    """Results on disk. `space`: (arm, seed) -> retrieval; `chain`: points of the probe of `follow`."""
 
-    plan: Plan
+    plan: StudyPlan
     out: Path
     space: dict[tuple[str, int], Mapping[str, Any]]
     speech: Finished | None
@@ -40,14 +39,14 @@ class Results:
         return [(j.arm, j.seed) for j in self.plan.jobs if j.name.startswith("voice/") and j.seed is not None]
 
     def value(self, arm: str, seed: int, measure: str) -> Mapping[str, Any] | None:
-        """An interval: of a recall, text to sound, or of a measure of the speech with failures counted."""
+        """The interval of a recall (text to audio), or of a measure of the speech with failures counted."""
         if measure.startswith("R@"):
-            found = self.space.get((encoder_of(arm), seed))
-            return None if found is None else found["encoder"][f"{measure} text-audio"]["recall"]
+            retrieval = self.space.get((encoder_of(arm), seed))
+            return None if retrieval is None else retrieval["encoder"][f"{measure} text-audio"]["recall"]
         return speech.value(self.speech, arm, seed, measure)
 
     def test(self, claim: claims.Claim, seeds: Sequence[int]) -> claims.Test | None:
-        """The paired test of a claim: on sentences, or on the queries of each utterance."""
+        """The paired test of a claim, over sentences or over the retrieval queries of each utterance."""
         if not claim.measure.startswith("R@"):
             if self.speech is None:
                 return None
@@ -56,10 +55,10 @@ class Results:
         for arm in (claim.arm, claim.other):
             side = {}
             for seed in seeds:
-                if (found := self.space.get((encoder_of(arm), seed))) is not None:
-                    hits = found["encoder"][f"{claim.measure} text-audio"]["hits"]
+                if (retrieval := self.space.get((encoder_of(arm), seed))) is not None:
+                    hits = retrieval["encoder"][f"{claim.measure} text-audio"]["hits"]
                     side[seed] = {u: (float(n), float(of)) for u, (n, of) in hits.items()}
-                    clusters |= found["speaker_of"]
+                    clusters |= retrieval["speaker_of"]
             sides.append(side)
         several = len(set(clusters.values())) > 1
         return claims.compare(sides[0], sides[1], clusters if several else None)
@@ -69,21 +68,21 @@ def encoder_of(arm: str) -> str:
     return ARMS[arm].encoder if arm in ARMS else arm
 
 
-def read(plan: Plan, out: Path) -> Results:
+def read(plan: StudyPlan, out: Path) -> ProsodyResults:
     space, chain = {}, []
     for job in plan.jobs:
         kind, _, rest = job.name.partition("/")
         if kind in ("retrieval", "probe") and is_done(out, plan, job.name) and job.seed is not None:
-            found = read_json(folder(out, job.name) / FOUND, max_bytes=1 << 26)
+            results = read_json(folder(out, job.name) / RESULTS, max_bytes=1 << 26)
             if kind == "retrieval":
-                space[rest.rsplit("/", 1)[0], job.seed] = found
+                space[rest.rsplit("/", 1)[0], job.seed] = results
             else:
-                chain = found["points"]
-    return Results(plan=plan, out=out, space=space, speech=speech.read(out), chain=chain)
+                chain = results["points"]
+    return ProsodyResults(plan=plan, out=out, space=space, speech=speech.read(out), chain=chain)
 
 
-def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
-    """`out/report.html` from all that is done so far; the rest is named on it."""
+def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
+    """Write `out/report.html` from the jobs that are done so far; it lists the others."""
     results = read(plan, out)
     seeds = sorted({s for _, s in results.voices()})
     listeners = "; ".join(
@@ -103,8 +102,8 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
             published=PUBLISHED_SPEECH,
             columns=("wer", "cer"),
             source=(
-                "Published: Grad-TTS of arXiv 2604.01247, another corpus, recognizer and size. Its "
-                f"listeners: {listeners}; DistillMOS, a predictor, is no substitute."
+                "Published: Grad-TTS of arXiv 2604.01247, with another corpus, recognizer and size. Its "
+                f"listening test: {listeners}; DistillMOS, which predicts such scores, does not replace it."
             ),
         ),
         claims.against(
@@ -116,12 +115,12 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
             results.value,
             title="Does a better space give better speech?",
             lead=(
-                "A point is a run: across, what its encoder finds; upward, what its voice is worth. Bars: "
-                "95 % intervals. Runs of one arm are not independent, so the rank correlation comes without "
-                "a p."
+                "Each point is a run: the recall of its encoder on the x axis, the quality of its voice on "
+                "the y axis. Bars: 95 % intervals. Runs of one arm are not independent, so the rank "
+                "correlation has no p value."
             ),
             names={"wer": "WER", "distillmos": "DistillMOS"},
-            missing="Needs retrieval and judged voices.",
+            missing="Needs the retrieval and the evaluation of the voices.",
         ),
         _forgetting(results),
         _directions(results),
@@ -139,26 +138,26 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
     )
 
 
-def _claims(results: Results, seeds: Sequence[int]) -> Section:
+def _claims(results: ProsodyResults, seeds: Sequence[int]) -> Section:
     tests = claims.adjusted([results.test(c, seeds) for c in CLAIMS])
     rows = claims.answers(CLAIMS, tests, results.value, seeds, names={"wer": "WER"})
     return claims.section(
-        rows, published="arXiv 2604.01247, other data, sizes and galleries.", lead=claims.RULE
+        rows, published="arXiv 2604.01247, with other data, sizes and galleries.", lead=claims.RULE
     )
 
 
 _RECALLS = ("R@1-diff", "R@1-sim", "R@1-sim-spk")
 
 
-def _space(results: Results) -> Section:
+def _space(results: ProsodyResults) -> Section:
     rows: list[Cells] = []
     galleries: dict[str, None] = {}
-    for (arm, seed), found in results.space.items():
+    for (arm, seed), retrieval in results.space.items():
         published = PUBLISHED_SPACE.get(arm)
         cells: list[str | Html | None] = [f"{arm}@{seed}"]
         for i, name in enumerate(_RECALLS):
-            recall = found["encoder"][f"{name} text-audio"]
-            blind = found["baselines"]["speaker and phoneme"][f"{name} text-audio"]["recall"]
+            recall = retrieval["encoder"][f"{name} text-audio"]
+            blind = retrieval["baselines"]["speaker and phoneme"][f"{name} text-audio"]["recall"]
             galleries[f"{name} M = {recall['gallery']}, N = {recall['queries']}"] = None
             cells.append(parts.interval(recall["recall"], digits=3))
             if i < 2:
@@ -170,21 +169,21 @@ def _space(results: Results) -> Section:
     for i, name in enumerate(_RECALLS):
         heads += [name, *(["published"] if i < 2 else []), "chance", "mean"]
     caption = (
-        f"Text to sound on the test split; 95 % intervals over utterances. {'; '.join(galleries)}: M sounds "
-        "in a gallery, N queries. Published: arXiv 2604.01247, table 3; its M is not known, and its speakers "
-        "are many. Mean: queries that know who speaks and which phoneme, and no more."
+        "Text to audio on the test split; 95 % intervals over utterances. "
+        f"{'; '.join(galleries)}: M sounds per gallery, N queries. Published: arXiv 2604.01247, table 3, "
+        "with unknown M and many speakers. Mean: queries that know only the speaker and the phoneme."
     )
     body = parts.table(caption, heads, rows, label="retrieval") if rows else tag("p", "Nothing measured yet.")
     return Section(id="space", title="Table 1: the embedding space", body=body)
 
 
-def _forgetting(results: Results) -> Section:
+def _forgetting(results: ProsodyResults) -> Section:
     points = results.chain
     lead = (
-        "One frozen probe set (the test split) at each kept checkpoint of the chain. Above each stretch the "
-        "stage; dotted: chance, the commonest phoneme, a unigram's loss. Phoneme is near 1 before any "
-        "training and can only fall; phoneme ahead is the one four places on; duration is the R² of a "
-        "phoneme's log length. The masked loss is under the heads of stage 1."
+        "One fixed probe set (the test split) at each kept checkpoint of the chain, with the stages named "
+        "above. Dotted: chance, the commonest phoneme, the loss of a unigram model. Phoneme is near 1 before "
+        "any training and can only fall. Phoneme ahead is the phoneme four positions later. Duration is the "
+        "R² of a phoneme's log length. The masked loss uses the heads of stage 1."
     )
     title = "What a stage forgets"
     if not points:
@@ -226,13 +225,13 @@ def _forgetting(results: Results) -> Section:
     return Section(id="forgetting", title=title, lead=lead, body=parts.grid(plots, class_="plots"))
 
 
-def _directions(results: Results) -> Section | None:
+def _directions(results: ProsodyResults) -> Section | None:
     rows: list[Cells] = []
-    for (arm, seed), found in results.space.items():
-        for name, recall in found["encoder"].items():
+    for (arm, seed), retrieval in results.space.items():
+        for name, recall in retrieval["encoder"].items():
             if recall["recall"] is None:
                 continue
-            blind = [(b.get(name) or {}).get("recall") for b in found["baselines"].values()]
+            blind = [(b.get(name) or {}).get("recall") for b in retrieval["baselines"].values()]
             rows.append(
                 [
                     f"{arm}@{seed}",
@@ -249,7 +248,7 @@ def _directions(results: Results) -> Section | None:
     heads: list[str | Html | None] = [
         "encoder@seed",
         "recall",
-        "found",
+        "measured",
         "chance",
         "speaker",
         "and phoneme",
@@ -257,39 +256,42 @@ def _directions(results: Results) -> Section | None:
         "N",
     ]
     caption = (
-        "Both directions and every k. Speaker: queries that are the speaker's mean training sound; and "
-        "phoneme: the mean of that phoneme as he says it. sim-mix: the queries of sim-spk among all speakers."
+        "Both directions and every k. Speaker: the query is the speaker's mean training sound; and phoneme: "
+        "the speaker's mean sound of that phoneme. sim-mix: the queries of sim-spk among all speakers."
     )
     inner = parts.table(caption, heads, rows, label="all recalls", tight=True)
     body = tag("details", tag("summary", f"{len(rows)} recalls"), inner)
     return Section(id="recalls", title="All recalls", body=body)
 
 
-FREE = ("encoder", "model.encoder.", "loop.seed")  # in which the voices' configs may differ
+FREE = ("encoder", "model.encoder.", "loop.seed")  # fields in which the configs of the voices may differ
 
 
-def _alike(results: Results) -> str:
-    """What the finished voices' own configs say: presets and data may change between two calls."""
-    found = []
+def _compare_configs(results: ProsodyResults) -> str:
+    """Whether the configs of the finished voices agree: presets may change between two calls."""
+    voices = []
     for job in results.plan.jobs:
         if job.name.startswith("voice/") and is_done(results.out, results.plan, job.name):
             path = checkpoint.resolve(folder(results.out, job.name) / RUN)
-            found.append(configs.flat(configs.read_json(path / "config.json")))
-    keys = sorted({k for c in found for k in c if not k.startswith(FREE)})
-    unlike = [k for k in keys if any(c.get(k) != found[0].get(k) for c in found)]
+            voices.append(configs.flat(configs.read_json(path / "config.json")))
+    keys = sorted({k for c in voices for k in c if not k.startswith(FREE)})
+    unlike = [k for k in keys if any(c.get(k) != voices[0].get(k) for c in voices)]
     if unlike:
         return f"NOT COMPARABLE: the voices differ in {', '.join(unlike)}. Train them again with one version."
-    return "differ in the weights that their text encoder starts from, and in nothing else."
+    return "The voices differ only in the first weights of their text encoder."
 
 
-def _reading(results: Results) -> Section:
+def _reading(results: ProsodyResults) -> Section:
     lines: list[tuple[str, str]] = [
-        ("Arms", _alike(results)),
-        ("random", "has the sizes and the pieces of stage 1 and none of its weights."),
-        ("frozen-, slow-", "controls: the encoder never moves, or at a tenth of the voice's rate."),
-        ("R@1-diff, R@1-sim", "the gallery holds other phonemes, or the same phoneme of other utterances."),
-        ("Mean", "what R@1-sim gives to someone who knows speaker and phoneme and hears no prosody."),
-        ("Intervals", "95 %, over test sentences, or speakers where there are several: never over seeds."),
-        ("Published", "another corpus of many speakers, other sizes, unknown galleries: for the order only."),
+        ("Arms", _compare_configs(results)),
+        ("random", "The sizes and the BPE pieces of stage 1, with random weights."),
+        ("frozen-, slow-", "Controls: the encoder is frozen, or trained at a tenth of the learning rate."),
+        ("R@1-diff, R@1-sim", "The gallery has other phonemes, or the same phoneme in other utterances."),
+        ("Mean", "R@1-sim of a query that knows the speaker and the phoneme but not the prosody."),
+        ("Intervals", "95 %, over test sentences, or speakers where there are several; never over seeds."),
+        (
+            "Published",
+            "Another corpus with many speakers, other sizes and galleries: only the order compares.",
+        ),
     ]
     return page.reading(results.plan, lines)

@@ -1,12 +1,12 @@
 """`intona study prosody`: what each stage of the text encoder's curriculum does to its space and to speech.
 
-An arm is a text encoder; each gets a voice (`prosody.gradtts`) of the same seed, steps and learning rates,
-so that voices differ in the encoder's first weights and in nothing else. All voices speak the test split, and
-one evaluation judges them together.
+An arm is a text encoder. Each gets a voice (`prosody.gradtts`) with the same seed, steps and learning rates:
+the voices differ only in the first weights of their encoder. All voices speak the test split, and one
+evaluation compares them.
 
 Size small: 400 steps of stage 1, 300 of stage 2, 120 of stage 3 and 2,400 of the voice, with warm-ups to
-match. With two seeds of the five arms that matter 14 hours of one core (docs/prosody.md).
-Size toy: a smoke run.
+match. With two seeds of the five main arms it takes 14 hours of one core (docs/prosody.md).
+Size toy: a smoke test.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from intona.evaluation.retrieval import KNOWN
 from intona.studies.engine import common
 from intona.studies.engine.common import STAGES as STAGES_PY
-from intona.studies.engine.plan import Arm, Job, Plan
+from intona.studies.engine.plan import Arm, StudyJob, StudyPlan
 
 PROBE_PY = "intona.studies.prosody.probe"
 JUDGES = ("asr", "distillmos", "against_reference")
@@ -28,7 +28,7 @@ CHAIN = ("1", "1+2", "1+2+3")
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """One encoder: its stage, what it starts from, how its config differs from the preset."""
+    """One encoder: its stage, the encoder it starts from, and how its config differs from the preset."""
 
     stage: str
     init: str = ""
@@ -36,8 +36,8 @@ class Encoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Voiced:
-    """An arm: an encoder and its learning rate in the voice, in parts of the voice's own (0: frozen)."""
+class ProsodyArm:
+    """An arm: an encoder, and its learning rate in the voice relative to the voice's (0 = frozen)."""
 
     what: str
     encoder: str
@@ -57,23 +57,25 @@ ENCODERS = {
     "1+2+3": Encoder(stage="prosody.refine", init="1+2"),
 }
 ARMS = {
-    "random": Voiced(
-        what="random weights, all of it learned with the voice", encoder="random", repeated=True
+    "random": ProsodyArm(
+        what="random weights, trained with the voice alone", encoder="random", repeated=True
     ),
-    "1": Voiced(what="masked text", encoder="1", repeated=True),
-    "2": Voiced(what="text and sound, SigLIP", encoder="2", repeated=True),
-    "2-softmax": Voiced(what="stage 2 with CLIP's softmax", encoder="2-softmax"),
-    "2-no-adaln": Voiced(
+    "1": ProsodyArm(what="masked text", encoder="1", repeated=True),
+    "2": ProsodyArm(what="text and audio, SigLIP", encoder="2", repeated=True),
+    "2-softmax": ProsodyArm(what="stage 2 with CLIP's softmax", encoder="2-softmax"),
+    "2-no-adaln": ProsodyArm(
         what="stage 2 without AdaLN: plain post-norm blocks, no speaker", encoder="2-no-adaln"
     ),
-    "2-nobody": Voiced(what="stage 2 with AdaLN and nobody's vector", encoder="2-nobody", optional=True),
-    "1+2": Voiced(what="masked text, then text and sound", encoder="1+2", repeated=True),
-    "1+2+3": Voiced(what="and batches of one phoneme", encoder="1+2+3", repeated=True),
+    "2-nobody": ProsodyArm(
+        what="stage 2 with AdaLN and no speaker vector", encoder="2-nobody", optional=True
+    ),
+    "1+2": ProsodyArm(what="masked text, then text and audio", encoder="1+2", repeated=True),
+    "1+2+3": ProsodyArm(what="as 1+2, then batches of one phoneme", encoder="1+2+3", repeated=True),
     **{
-        f"{how}-{name}": Voiced(what=what.format(name), encoder=name, rate=rate, optional=True)
+        f"{how}-{name}": ProsodyArm(what=what.format(name), encoder=name, rate=rate, optional=True)
         for how, rate, what in (
-            ("frozen", 0.0, "{}, never moved by the voice"),
-            ("slow", 0.1, "{}, at a tenth of the voice's rate"),
+            ("frozen", 0.0, "{}, not trained with the voice"),
+            ("slow", 0.1, "{}, at a tenth of the voice's learning rate"),
         )
         for name in ("random", "1", "2", "1+2", "1+2+3")
     },
@@ -83,8 +85,8 @@ REPEATED = tuple(n for n, a in ARMS.items() if a.repeated)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """Steps and warm-up of a stage, and seconds of one core that a step takes."""
+class StageBudget:
+    """Steps and warm-up of a stage, and seconds of one core per step."""
 
     steps: int
     warmup: int
@@ -93,11 +95,17 @@ class Work:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
-    """A study's size. `points`: checkpoints that the chain of the forgetting curve keeps of each stage;
-    `sentences` of the test split, 0 = all; `minutes` of the other jobs, `judge` of each voice."""
+class ProsodySize:
+    """A study's size.
 
-    stages: dict[str, Work]
+    Args:
+        points: checkpoints of each stage that are kept for the forgetting curve.
+        gallery: sounds in a gallery of the retrieval.
+        sentences: of the test split, 0 = all.
+        minutes: of the other jobs; "judge" is per voice.
+    """
+
+    stages: dict[str, StageBudget]
     points: int
     gallery: int
     sentences: int
@@ -105,29 +113,29 @@ class Size:
 
 
 SIZES = {
-    "small": Size(
+    "small": ProsodySize(
         stages={
-            "prosody.mlm": Work(steps=400, warmup=40, seconds=1.7),
-            "prosody.contrastive": Work(steps=300, warmup=30, seconds=3.0),
-            "prosody.refine": Work(steps=120, warmup=12, seconds=7.5),
-            "prosody.gradtts": Work(steps=2400, warmup=200, seconds=1.08),
+            "prosody.mlm": StageBudget(steps=400, warmup=40, seconds=1.7),
+            "prosody.contrastive": StageBudget(steps=300, warmup=30, seconds=3.0),
+            "prosody.refine": StageBudget(steps=120, warmup=12, seconds=7.5),
+            "prosody.gradtts": StageBudget(steps=2400, warmup=200, seconds=1.08),
         },
         points=4,
         gallery=64,
         sentences=0,
-        minutes={"speakers": 1, "test": 5.5, "said": 5.3, "retrieval": 1, "probe": 8, "judge": 4},
+        minutes={"speakers": 1, "test": 5.5, "speech": 5.3, "retrieval": 1, "probe": 8, "judge": 4},
     ),
-    "toy": Size(
+    "toy": ProsodySize(
         stages={
-            "prosody.mlm": Work(steps=20, warmup=4, seconds=0.5),
-            "prosody.contrastive": Work(steps=20, warmup=4, seconds=0.5),
-            "prosody.refine": Work(steps=10, warmup=2, seconds=0.5, overrides=(("batch", "4"),)),
-            "prosody.gradtts": Work(steps=60, warmup=10, seconds=0.4),
+            "prosody.mlm": StageBudget(steps=20, warmup=4, seconds=0.5),
+            "prosody.contrastive": StageBudget(steps=20, warmup=4, seconds=0.5),
+            "prosody.refine": StageBudget(steps=10, warmup=2, seconds=0.5, overrides=(("batch", "4"),)),
+            "prosody.gradtts": StageBudget(steps=60, warmup=10, seconds=0.4),
         },
         points=2,
         gallery=16,
         sentences=4,
-        minutes={"speakers": 1, "test": 0.3, "said": 0.4, "retrieval": 0.1, "probe": 1, "judge": 0.3},
+        minutes={"speakers": 1, "test": 0.3, "speech": 0.4, "retrieval": 0.1, "probe": 1, "judge": 0.3},
     ),
 }
 
@@ -141,20 +149,21 @@ def declare(
     repeat: Sequence[str] = REPEATED,
     texts: Path | None = None,
     asr: str = "offline",
-) -> Plan:
+) -> StudyPlan:
     """The jobs of the study, the whole first seed before the second.
 
     Args:
-        seeds: of all training; every encoder has all, every voice the first, those in `repeat` all.
-        texts: text for stage 1 beside the corpus's own (see `prosody.mlm`).
+        seeds: of all training. Every encoder is trained with all seeds, every voice with the first, the
+            voices in `repeat` with all.
+        texts: text for stage 1 besides that of the corpus (see `prosody.mlm`).
         asr: the recognizer of WER and CER, "none" for none.
 
     Raises:
-        UserError: an unknown arm or size, a seed given twice, data that is not prepared and aligned.
+        UserError: an unknown arm or size, a repeated seed, data that is not prepared and aligned.
     """
     chosen = common.chosen("prosody", ARMS, arms=arms, repeat=repeat, seeds=seeds, size=size, sizes=SIZES)
     corpus = common.corpus(data, aligned=True)
-    builder = _Builder(
+    builder = _ProsodyPlanner(
         size=SIZES[size],
         preset=size,
         corpus=corpus,
@@ -162,36 +171,39 @@ def declare(
     )
     jobs = builder.shared()
     for number, seed in enumerate(seeds):
-        # An encoder costs a fifth of its voice: all have every seed, and so has what is claimed of spaces.
+        # An encoder costs a fifth of its voice, so all encoders have every seed: the claims about the
+        # embedding space are tested over all seeds.
         voiced = [n for n in chosen if not number or n in repeat]
         jobs += builder.seed(chosen, voiced, seed, probe=not number)
-    said = tuple(j.name for j in jobs if j.name.startswith("said/"))
+    speech = tuple(j.name for j in jobs if j.name.startswith("said/"))
     jobs.append(
         common.judge_job(
             corpus,
-            said,
+            speech,
             measures=JUDGES,
             family=FAMILY,
             asr=asr,
-            # The arm without pretraining is what the others must beat.
+            # The arm without pretraining is the baseline.
             against=[f"random@{seeds[0]}"],
             minutes=SIZES[size].minutes["judge"],
         )
     )
-    return Plan(study="prosody", arms=tuple(Arm(name=n, what=ARMS[n].what) for n in chosen), jobs=tuple(jobs))
+    return StudyPlan(
+        study="prosody", arms=tuple(Arm(name=n, what=ARMS[n].what) for n in chosen), jobs=tuple(jobs)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Builder:
-    size: Size
+class _ProsodyPlanner:
+    size: ProsodySize
     preset: str
-    corpus: common.Corpus
+    corpus: common.StudyCorpus
     texts: str
 
-    def shared(self) -> list[Job]:
+    def shared(self) -> list[StudyJob]:
         minutes = self.size.minutes
         return [
-            Job(
+            StudyJob(
                 name="speakers",
                 call=f"{PROBE_PY}:find_speakers",
                 arguments=dict(self.corpus.at),
@@ -200,25 +212,27 @@ class _Builder:
             common.test_job(self.corpus, sentences=self.size.sentences, minutes=minutes["test"]),
         ]
 
-    def seed(self, arms: Sequence[str], voiced: Sequence[str], seed: int, *, probe: bool) -> list[Job]:
-        """Encoders of the arms in the order of the curriculum, voices, and what looks at them."""
-        wanted = {ARMS[n].encoder for n in arms}
+    def seed(self, arms: Sequence[str], voiced: Sequence[str], seed: int, *, probe: bool) -> list[StudyJob]:
+        """Encoders of the arms in the order of the curriculum, their retrieval, voices, speech, the probe."""
+        encoders = {ARMS[n].encoder for n in arms}
         for name in reversed(ENCODERS):
-            if name in wanted and ENCODERS[name].init:
-                wanted.add(ENCODERS[name].init)
-        # Kept whether the chain is whole or not: another arm may complete it later.
-        jobs = [self._encoder(n, seed, keep=probe and n in CHAIN) for n in ENCODERS if n in wanted]
+            if name in encoders and ENCODERS[name].init:
+                encoders.add(ENCODERS[name].init)
+        # Checkpoints are kept even if the chain is incomplete: another arm may complete it later.
+        jobs = [self._encoder(n, seed, keep=probe and n in CHAIN) for n in ENCODERS if n in encoders]
         jobs += [
-            self._retrieval(n, seed) for n in ENCODERS if n in wanted and ENCODERS[n].stage != "prosody.mlm"
+            self._retrieval(n, seed) for n in ENCODERS if n in encoders and ENCODERS[n].stage != "prosody.mlm"
         ]
         for name in voiced:
             jobs.append(self._voice(name, seed))
             jobs.append(
-                common.said_job(name, seed, voice=f"voice/{name}/{seed}", minutes=self.size.minutes["said"])
+                common.speech_job(
+                    name, seed, voice=f"voice/{name}/{seed}", minutes=self.size.minutes["speech"]
+                )
             )
-        if probe and wanted.issuperset(CHAIN):
+        if probe and encoders.issuperset(CHAIN):
             jobs.append(
-                Job(
+                StudyJob(
                     name=f"probe/{seed}",
                     call=f"{PROBE_PY}:follow",
                     arguments={
@@ -233,7 +247,7 @@ class _Builder:
             )
         return jobs
 
-    def _encoder(self, name: str, seed: int, *, keep: bool) -> Job:
+    def _encoder(self, name: str, seed: int, *, keep: bool) -> StudyJob:
         encoder = ENCODERS[name]
         work = self.size.stages[encoder.stage]
         steps = 0 if name == "random" else work.steps
@@ -244,7 +258,7 @@ class _Builder:
         if encoder.stage == "prosody.mlm" and self.texts:
             overrides["texts"] = self.texts
         init = f"encoder/{encoder.init}/{seed}" if encoder.init else ""
-        return Job(
+        return StudyJob(
             name=f"encoder/{name}/{seed}",
             call=f"{STAGES_PY}:train",
             arguments={
@@ -260,13 +274,13 @@ class _Builder:
             minutes=steps * work.seconds / 60,
         )
 
-    def _voice(self, name: str, seed: int) -> Job:
+    def _voice(self, name: str, seed: int) -> StudyJob:
         arm, work = ARMS[name], self.size.stages["prosody.gradtts"]
         base = f"encoder/{arm.encoder}/{seed}"
         overrides = self._overrides(work, work.steps, seed, saves=5) | {"encoder_rate": f"{arm.rate:g}"}
         if arm.encoder == "random":
             overrides["encoder_weights"] = "random"
-        return Job(
+        return StudyJob(
             name=f"voice/{name}/{seed}",
             call=f"{STAGES_PY}:train",
             arguments={
@@ -282,7 +296,7 @@ class _Builder:
             minutes=work.steps * work.seconds / 60,
         )
 
-    def _overrides(self, work: Work, steps: int, seed: int, *, saves: int) -> dict[str, str]:
+    def _overrides(self, work: StageBudget, steps: int, seed: int, *, saves: int) -> dict[str, str]:
         every = str(max(1, steps // saves))
         return {
             "loop.steps": str(steps),
@@ -293,9 +307,9 @@ class _Builder:
             **dict(work.overrides),
         }
 
-    def _retrieval(self, name: str, seed: int) -> Job:
+    def _retrieval(self, name: str, seed: int) -> StudyJob:
         run = f"encoder/{name}/{seed}"
-        return Job(
+        return StudyJob(
             name=f"retrieval/{name}/{seed}",
             call=f"{PROBE_PY}:find_sounds",
             arguments={**self.corpus.at, "run": run, "gallery": self.size.gallery, "known": KNOWN},
@@ -306,13 +320,13 @@ class _Builder:
         )
 
 
-def equal_steps(plan: Plan) -> int:
-    """Steps of every voice.
+def equal_steps(plan: StudyPlan) -> int:
+    """The steps of every voice.
 
     Raises:
-        ValueError: they are not the same for all.
+        ValueError: not all voices have the same steps.
     """
-    found = {j.arguments["overrides"]["loop.steps"] for j in plan.jobs if j.name.startswith("voice/")}
-    if len(found) != 1:
-        raise ValueError(f"voices of {sorted(found)} steps")
-    return int(found.pop())
+    steps = {j.arguments["overrides"]["loop.steps"] for j in plan.jobs if j.name.startswith("voice/")}
+    if len(steps) != 1:
+        raise ValueError(f"voices of {sorted(steps)} steps")
+    return int(steps.pop())

@@ -1,7 +1,7 @@
-"""What an encoder holds, looked at without training it: retrieval, linear probes, the heads of stage 1.
+"""What a text encoder has learned: retrieval, linear probes, and the heads of stage 1.
 
-`follow` walks the checkpoints of the chain 1 -> 1+2 -> 1+2+3 with one frozen probe set: what does a stage
-forget of what the stages before it learned?
+`follow` probes every checkpoint of the chain 1 -> 1+2 -> 1+2+3 on one fixed set. It shows what each stage
+forgets of what the earlier stages learned.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ from intona.errors import UserError
 from intona.evaluation.shares import share_interval
 from intona.evaluation.stats import ratio_interval
 from intona.nn.random import derive_seed
-from intona.studies.engine.stages import RUN, TimeIsUp, require_corpus, until
+from intona.studies.engine.stages import RESULTS, RUN, TimeIsUp, require_corpus, until
 from intona.systems.prosody.pretrain import texts_of
 from intona.systems.prosody.retrieve import retrieve
 from intona.text import BpeTokenizer, PhonemeTokenizer
 
-FOUND = "found.json"
 POINTS = "points.json"
 TRAIN_TEXTS = 96  # of the linear probe
-AHEAD = 4  # the phoneme itself and its neighbours can be read out of untrained convolutions
+AHEAD = 4  # untrained convolutions already reveal the phoneme itself and its neighbours
 RIDGE = 1.0
 AT_ONCE = 8
 
@@ -41,7 +40,7 @@ AT_ONCE = 8
 def find_speakers(
     *, out: Path, needs: dict[str, Path], limit_minutes: float | None, data: str, corpus: str
 ) -> None:
-    """Speaker vectors of the corpus, made once before several jobs ask for them at the same time."""
+    """Compute the speaker vectors of the corpus once, before several jobs need them at the same time."""
     require_corpus(data, corpus)
     speaker_vectors(Prepared.open(data))
 
@@ -57,11 +56,11 @@ def find_sounds(
     gallery: int,
     known: int,
 ) -> None:
-    """Recalls of the encoder of job `run` on the test split, into `out/found.json` (see `retrieve`)."""
+    """Recalls of the encoder of job `run` on the test split (see `retrieve`)."""
     require_corpus(data, corpus)
     ks = tuple(k for k in (1, 5, 10) if k < gallery)
-    found = retrieve(needs[run] / RUN, data, gallery=gallery, ks=ks, known=known)
-    configs.write_json(out / FOUND, dataclasses.asdict(found))
+    recalls = retrieve(needs[run] / RUN, data, gallery=gallery, ks=ks, known=known)
+    configs.write_json(out / RESULTS, dataclasses.asdict(recalls))
 
 
 def follow(
@@ -74,43 +73,45 @@ def follow(
     chain: list[str],
     gallery: int,
 ) -> bool:
-    """Every kept checkpoint of the runs of `chain`, whose first is of stage 1, into `out/found.json`.
+    """Probe every kept checkpoint of the runs of `chain`, the first of which is a run of stage 1.
 
     The probe set is the test split. Each point has the run's place in the chain, its step, and:
-    R@1-diff and R@1-sim, text to sound, where there is an audio side; what a linear map reads out of the
-    text states (`linear_probe`); the masked loss of both streams under the heads of stage 1, which are the
-    run's own during stage 1 and its last ones afterwards.
+
+    - R@1-diff and R@1-sim, text to audio, for runs with an audio encoder;
+    - the accuracy of linear probes of the text states (`linear_probe`);
+    - the masked loss of both streams under the heads of stage 1: those of the same checkpoint during stage 1,
+      those of its last checkpoint afterwards.
     """
     require_corpus(data, corpus)
     runs = [needs[name] / RUN for name in chain]
     heads = checkpoint.resolve(runs[0])
     places = [(i, s, run / f"step-{s:08d}") for i, run in enumerate(runs) for s in checkpoint.steps(run)]
-    tell = until(limit_minutes)
+    check_time = until(limit_minutes)
     kept = out / POINTS
     points = configs.read_json(kept) if kept.is_file() else []
     try:
         for number, (place, step, path) in enumerate(places):
             if number < len(points):
                 continue
-            tell(number, len(places), "")
+            check_time(number, len(places), "")
             point: dict[str, Any] = {"run": chain[place], "place": place, "step": step}
             point |= point_of(path, Path(data), heads=path if place == 0 else heads, gallery=gallery)
             points.append(point)
             configs.write_json(kept, points)
     except TimeIsUp:
         return False
-    configs.write_json(out / FOUND, {"points": points})
+    configs.write_json(out / RESULTS, {"points": points})
     kept.unlink()
     return True
 
 
 def point_of(path: Path, data: Path, *, heads: Path, gallery: int) -> dict[str, Any]:
-    """The figures of one checkpoint: name -> Interval as a dict (see `follow`)."""
+    """The figures of one checkpoint: name -> Interval as a dictionary (see `follow`)."""
     out: dict[str, Any] = {}
     if configs.read_json(path / "config.json")["stage"] != "prosody.mlm":
-        found = retrieve(path, data, gallery=gallery, ks=(1,), known=0).encoder
+        recalls = retrieve(path, data, gallery=gallery, ks=(1,), known=0).encoder
         for name in ("R@1-diff", "R@1-sim"):
-            recall = found[f"{name} text-audio"]
+            recall = recalls[f"{name} text-audio"]
             out[name] = None if recall.recall is None else dataclasses.asdict(recall.recall)
             out[f"{name} chance"] = recall.chance
     prepared = Prepared.open(data)
@@ -120,12 +121,14 @@ def point_of(path: Path, data: Path, *, heads: Path, gallery: int) -> dict[str, 
 
 @torch.inference_mode()
 def linear_probe(path: Path, prepared: Prepared) -> dict[str, Any]:
-    """Ridge regression out of the text states, fitted on training texts, scored on the test's.
+    """Ridge regression from the text states, fitted on training texts and scored on test texts.
 
-    phoneme: the share of test phonemes named; near 1 before any training, it can only show a loss. phoneme
-    ahead: the one `AHEAD` places on, which a state must have learnt to look at. duration: R2 of log(1 +
-    frames), 0 for always saying the mean of the training texts. Nobody's vector stands for the speaker.
-    `majority` is what always naming the commonest would score.
+    - "phoneme": share of test phonemes classified correctly. It is near 1 before any training.
+    - "phoneme ahead": the same for the phoneme `AHEAD` positions later, which needs learned context.
+    - "duration": R² of log(1 + frames); 0 = always predicting the mean of the training texts.
+    - "... majority": the share that always predicting the commonest phoneme would score.
+
+    The states are computed without a speaker vector.
 
     Raises:
         UserError: the corpus has no durations.
@@ -161,7 +164,7 @@ def linear_probe(path: Path, prepared: Prepared) -> dict[str, Any]:
         commonest = np.bincount(y[:, column]).argmax()
         out[f"{name} majority"] = float((test_y[:, column] == commonest).mean())
     error = test_lasts - test_x @ np.linalg.solve(gram, x.T @ lasts)
-    # A share of squares that is left, and its complement: the interval's ends change places.
+    # R² is one minus the residual share, so the ends of the interval change places.
     square = (test_lasts - lasts.mean()) ** 2 + 1e-12
     left = ratio_interval((error**2).tolist(), square.tolist(), groups.tolist())
     ends = (left.high, left.low)
@@ -188,17 +191,20 @@ def _encoded(encoder: torch.nn.Module, texts: Sequence[Text]) -> Iterator[tuple[
 
 @torch.inference_mode()
 def masked_loss(path: Path, heads: Path, prepared: Prepared) -> dict[str, Any]:
-    """Cross-entropy, nats a masked symbol, of the test texts: streams of `path`, heads of `heads`.
+    """Cross-entropy of the test texts in nats per masked symbol, with the encoder of `path` and other heads.
 
-    Each text has the same masks at every checkpoint. `unigram`: the same symbols by their frequency in the
-    training texts alone, which a model that reads no context comes down to.
+    Each text has the same masks at every checkpoint. "... unigram" is the cross-entropy of the same symbols
+    under their frequencies in the training texts, which a model without context reaches at best.
+
+    Args:
+        heads: a checkpoint of stage 1, whose prediction heads are used.
 
     Raises:
-        UserError: `heads` is no run of stage 1.
+        UserError: `heads` is not a checkpoint of stage 1.
     """
     config = configs.read_json(heads / "config.json")
     if config.get("stage") != "prosody.mlm":
-        raise UserError("the heads are those of a run of prosody.mlm", where=heads)
+        raise UserError("the heads must be those of a run of prosody.mlm", where=heads)
     tokenizer, bpe = pretrained.phonemes(heads), pretrained.pieces(heads)
     if bpe.to_json() != pretrained.pieces(path).to_json():
         raise UserError("other pieces than stage 1's", where=path)
@@ -242,7 +248,7 @@ def masked_loss(path: Path, heads: Path, prepared: Prepared) -> dict[str, Any]:
 def _frequencies(
     prepared: Prepared, tokenizer: PhonemeTokenizer, bpe: BpeTokenizer, **sizes: int
 ) -> dict[str, np.ndarray]:
-    """Stream -> probability of each symbol in the training texts, one added to each count."""
+    """Stream -> probability of each symbol in the training texts, with add-one smoothing."""
     counts = {stream: np.ones(n) for stream, n in sizes.items()}
     for text in texts_of(prepared, prepared.items("train"), tokenizer, bpe).values():
         np.add.at(counts["phonemes"], list(text.tokens), 1)

@@ -1,10 +1,10 @@
-"""What the paper of the prosody system says: its figures, and its claims as a study can test them."""
+"""The paper of the prosody system: its figures, and its claims in a form that a study can test."""
 
 from __future__ import annotations
 
 from intona.studies.engine.claims import Claim
 
-# arXiv 2604.01247: encoder -> R@1-diff, R@1-sim; and its Grad-TTS voices.
+# arXiv 2604.01247: encoder -> (R@1-diff, R@1-sim), and the figures of its Grad-TTS voices.
 PUBLISHED_SPACE = {
     "2": (0.933, 0.690),
     "2-softmax": (0.926, 0.650),
@@ -19,13 +19,13 @@ PUBLISHED_SPEECH = {
 
 
 CLAIMS = (
-    Claim(said="pretraining (1+2) helps speech", measure="wer", arm="1+2", other="random", sign=-1),
-    Claim(said="1+2 speaks better than 2 alone", measure="wer", arm="1+2", other="2", sign=-1),
+    Claim(text="pretraining (1+2) helps speech", measure="wer", arm="1+2", other="random", sign=-1),
+    Claim(text="1+2 speaks better than 2 alone", measure="wer", arm="1+2", other="2", sign=-1),
     Claim(
-        said="stage 3 harms speech", measure="wer", arm="1+2+3", other="1+2", sign=1, published=".429 / .176"
+        text="stage 3 harms speech", measure="wer", arm="1+2+3", other="1+2", sign=1, published=".429 / .176"
     ),
     Claim(
-        said="stage 1 before 2 raises R@1-sim",
+        text="stage 1 before 2 raises R@1-sim",
         measure="R@1-sim",
         arm="1+2",
         other="2",
@@ -33,7 +33,7 @@ CLAIMS = (
         published=".746 / .690",
     ),
     Claim(
-        said="stage 3 raises R@1-sim",
+        text="stage 3 raises R@1-sim",
         measure="R@1-sim",
         arm="1+2+3",
         other="1+2",
@@ -41,7 +41,7 @@ CLAIMS = (
         published=".770 / .746",
     ),
     Claim(
-        said="stage 3 lowers R@1-diff",
+        text="stage 3 lowers R@1-diff",
         measure="R@1-diff",
         arm="1+2+3",
         other="1+2",
@@ -49,7 +49,7 @@ CLAIMS = (
         published=".893 / .926",
     ),
     Claim(
-        said="SigLIP beats softmax in R@1-sim",
+        text="SigLIP beats softmax in R@1-sim",
         measure="R@1-sim",
         arm="2",
         other="2-softmax",
@@ -57,7 +57,7 @@ CLAIMS = (
         published=".690 / .650",
     ),
     Claim(
-        said="AdaLN raises R@1-sim",
+        text="AdaLN raises R@1-sim",
         measure="R@1-sim",
         arm="2",
         other="2-no-adaln",

@@ -1,4 +1,4 @@
-"""The arms of the study: what each differs in, and at which guidance scales it speaks."""
+"""The arms of the study: how each differs, and the guidance scales at which it speaks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from intona.studies.restyle.published import CLAIMS
 from intona.studies.restyle.verdict import PRIMARY
 
-POSTERIOR, STYLE, GATE = "encoder/posterior", "encoder/style", "gate"  # jobs that arms stand on
+POSTERIOR, STYLE, GATE = "encoder/posterior", "encoder/style", "gate"  # jobs that arms build on
 GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 10.0)
-DECIDING = (1.0, PRIMARY, 10.0)  # what the verdict and the claims are about
+DECIDING = (1.0, PRIMARY, 10.0)  # the scales of the verdict and the claims
 PAPER_NETWORK = (
     ("align", "none"),
     ("model.network.kind", "unet2d"),
@@ -22,17 +22,18 @@ PAPER_NETWORK = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restyled:
-    """An arm: its stage, how its config differs, what else it stands on, at which scales it speaks.
+class RestyleArm:
+    """An arm: its stage, how its config differs, what it builds on, and the scales at which it speaks.
 
     Attributes:
-        of: it has no model of its own and speaks with this arm's.
-        tuned: a decoder tuned to the recordings speaks in place of the voice's.
-        described: the styles are the words "low" and "high" in place of recordings.
         embedding: the condition is the style embedding.
-        own: trained on the voice's own speech, without a posterior.
-        scales: of guidance, in the first seed; further seeds speak at those that a claim is about.
-        slower: a step takes so many times that of the others, so that it gets fewer in the same minutes.
+        tuned: speaks with a decoder tuned to the recordings instead of the voice's.
+        described: the styles are the words "low" and "high" instead of recordings.
+        synthetic: trained on synthetic speech of the voice, without a posterior.
+        of: has no model, but speaks with that of this arm.
+        scales: of guidance in the first seed; further seeds speak at the scales of the claims.
+        slower: a step takes so many times as long, so the arm gets fewer steps in the same minutes.
+        swapped: runs the style-speaker swap.
     """
 
     what: str
@@ -41,7 +42,7 @@ class Restyled:
     embedding: bool = False
     tuned: bool = False
     described: bool = False
-    own: bool = False
+    synthetic: bool = False
     of: str = ""
     scales: tuple[float, ...] = (PRIMARY,)
     slower: float = 1.0
@@ -54,61 +55,71 @@ UNALIGNED = (("align", "none"),)
 UNMASKED = (("model.masked", "false"), ("model.segment", "384"))
 CANVAS_COSTS = 1.7  # times a step on real frames
 BRIDGE: dict[str, Any] = {"stage": "restyle.bridge"}
-# Towards the voice's own speech nothing is estimated: what an arm loses there its own choice has lost.
+# With synthetic targets no latent is estimated: whatever such an arm loses is due to its own choices.
 ARMS = {
-    "palette-own": Restyled(
-        what="v-diffusion, aligned, 1-D, real frames, towards the voice's own speech: z known, one speaker",
-        own=True,
+    "palette-own": RestyleArm(
+        what="v-diffusion, aligned, 1-D, real frames alone; targets: synthetic speech of the voice (z known)",
+        synthetic=True,
         scales=GUIDANCES,
     ),
-    "palette-own-unaligned": Restyled(
-        what="palette-own from a sentence with other durations", overrides=UNALIGNED, own=True
+    "palette-own-unaligned": RestyleArm(
+        what="palette-own from a source with other durations", overrides=UNALIGNED, synthetic=True
     ),
-    "palette-own-unmasked": Restyled(
-        what="palette-own on the paper's canvas of 384 frames, padding learned like any frame",
+    "palette-own-unmasked": RestyleArm(
+        what="palette-own on the paper's canvas of 384 frames, with padding trained like any frame",
         overrides=UNMASKED,
         slower=CANVAS_COSTS,
-        own=True,
+        synthetic=True,
     ),
-    "palette-own-2d": Restyled(what="palette-own with latents as an image", overrides=TWO_D, own=True),
-    "palette-own-words": Restyled(
-        what='palette-own told "low" and "high" in place of recordings', described=True, of="palette-own"
+    "palette-own-2d": RestyleArm(
+        what="palette-own with latents as an image", overrides=TWO_D, synthetic=True
     ),
-    "bridge-own": Restyled(what="I2SB, otherwise as palette-own", scales=(1.0, PRIMARY), own=True, **BRIDGE),
-    "palette": Restyled(
-        what="as palette-own, towards the recordings, through the posterior", scales=DECIDING, swapped=True
+    "palette-own-words": RestyleArm(
+        what='palette-own with the words "low" and "high" instead of recordings',
+        described=True,
+        of="palette-own",
     ),
-    "palette-unaligned": Restyled(what="palette on the voice's own durations", overrides=UNALIGNED),
-    "palette-decoder": Restyled(
-        what="palette, its sound by a tuned copy of the decoder", tuned=True, of="palette"
+    "bridge-own": RestyleArm(
+        what="I2SB, otherwise as palette-own", scales=(1.0, PRIMARY), synthetic=True, **BRIDGE
     ),
-    "palette-words": Restyled(
-        what='palette told "low" and "high" in place of recordings',
+    "palette": RestyleArm(
+        what="as palette-own; targets: recordings, through the posterior", scales=DECIDING, swapped=True
+    ),
+    "palette-unaligned": RestyleArm(
+        what="palette with the durations that the voice predicts", overrides=UNALIGNED
+    ),
+    "palette-decoder": RestyleArm(
+        what="palette, decoded by a tuned copy of the decoder", tuned=True, of="palette"
+    ),
+    "palette-words": RestyleArm(
+        what='palette with the words "low" and "high" instead of recordings',
         described=True,
         of="palette",
         optional=True,
     ),
-    "palette-embedding": Restyled(what="palette under the style embedding", embedding=True, optional=True),
-    "palette-2d": Restyled(what="palette with latents as an image", overrides=TWO_D, optional=True),
-    "bridge": Restyled(
+    "palette-embedding": RestyleArm(
+        what="palette, conditioned on the style embedding", embedding=True, optional=True
+    ),
+    "palette-2d": RestyleArm(what="palette with latents as an image", overrides=TWO_D, optional=True),
+    "bridge": RestyleArm(
         what="I2SB, otherwise as palette", scales=(1.0, PRIMARY), swapped=True, optional=True, **BRIDGE
     ),
-    "bridge-unaligned": Restyled(
-        what="bridge on the voice's own durations", overrides=UNALIGNED, optional=True, **BRIDGE
+    "bridge-unaligned": RestyleArm(
+        what="bridge with the durations that the voice predicts", overrides=UNALIGNED, optional=True, **BRIDGE
     ),
-    "palette-unmasked": Restyled(
-        what="palette on the paper's canvas of 384 frames, padding learned like any frame",
+    "palette-unmasked": RestyleArm(
+        what="palette on the paper's canvas of 384 frames, with padding trained like any frame",
         overrides=UNMASKED,
         slower=CANVAS_COSTS,
         optional=True,
     ),
-    "paper-palette": Restyled(
-        what="the paper's choices: unaligned image, whole canvas, latents as they are",
+    "paper-palette": RestyleArm(
+        what="the paper's choices: unaligned image, whole canvas, latents not standardized",
         overrides=PAPER_NETWORK,
         optional=True,
     ),
-    "paper-bridge": Restyled(
-        what="the same, I2SB with noise on x_1 and OT-ODE",
+    "paper-bridge": RestyleArm(
+        what="as paper-palette, I2SB with noise on x_1 and OT-ODE",
         overrides=(
             *PAPER_NETWORK,
             ("model.x1_noise", "true"),
@@ -118,26 +129,26 @@ ARMS = {
         optional=True,
         **BRIDGE,
     ),
-    "palette-uniform": Restyled(
-        what="palette trained with uniform noise, as the authors' later code",
+    "palette-uniform": RestyleArm(
+        what="palette trained with uniform noise, as in the authors' later code",
         overrides=(("model.noise", "uniform"),),
         optional=True,
     ),
-    "bridge-2d": Restyled(what="bridge with latents as an image", overrides=TWO_D, optional=True, **BRIDGE),
-    "bridge-embedding": Restyled(
-        what="bridge under the style embedding", embedding=True, optional=True, **BRIDGE
+    "bridge-2d": RestyleArm(what="bridge with latents as an image", overrides=TWO_D, optional=True, **BRIDGE),
+    "bridge-embedding": RestyleArm(
+        what="bridge, conditioned on the style embedding", embedding=True, optional=True, **BRIDGE
     ),
 }
 DEFAULT_ARMS = tuple(n for n, a in ARMS.items() if not a.optional)
 
 
 def claimed() -> dict[str, tuple[float, ...]]:
-    """Arm -> the scales at which a claim is about it: what every seed trains, and speaks."""
-    found: dict[str, set[float]] = {}
+    """Arm -> scales of its claims; every seed trains these arms and speaks at these scales."""
+    scales: dict[str, set[float]] = {}
     for row in (r for c in CLAIMS for r in (c.arm, c.other)):
         arm, guidance = row.rsplit(".g", 1)
-        found.setdefault(arm, {PRIMARY}).add(float(guidance))
-    return {n: tuple(sorted(found[n])) for n in ARMS if n in found}
+        scales.setdefault(arm, {PRIMARY}).add(float(guidance))
+    return {n: tuple(sorted(scales[n])) for n in ARMS if n in scales}
 
 
 REPEATED = tuple(claimed())

@@ -1,12 +1,12 @@
-"""The test of the study, fixed before anything is trained: sentences, each in two opposite styles.
+"""The test set of the study, fixed before anything is trained: sentences, each in two opposite styles.
 
-Sentences are those of the test split with 4 to 14 words: single words tell a recognizer little, and one long
-sentence must not weigh as much as ten. A sentence with a sign such as "#" is none of them: nobody knows how
-it is read. A style is that of a real recording of the train split. Of each speaker's recordings with enough
-words and seconds the tenth that is lowest in pitch and the tenth that is highest are the two poles, ranked by
-pitch alone, so that they differ in style and not in what they say; they are paired so that everything else is
-as alike as can be. A sentence gets such a pair, of its own speaker. A row of the manifest is a sentence in a
-style, and its `speaker` is the sentence, so that intervals resample sentences and never halves of them.
+Sentences are those of the test split with 4 to 14 words, because single words say little about WER and one
+long sentence must not weigh as much as ten short ones. Sentences with signs such as "#" are left out: their
+reading is ambiguous. A style is that of a recording of the train split. Among the recordings of a speaker
+with enough words and seconds, the tenth with the lowest pitch and the tenth with the highest are the two
+poles. They are paired so that all other attributes are as similar as possible. Each sentence gets one pair,
+of the same speaker. A row of the manifest is a sentence in one style; its `speaker` is the sentence, so that
+intervals resample whole sentences.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ Pole = Literal["low", "high"]
 POLES: tuple[Pole, Pole] = ("low", "high")
 TAIL, LEAST = 0.1, 4
 CONDITIONS = "conditions.json"
-WORDS = (4, 14)  # of a test sentence; the first also of a reference
+WORDS = (4, 14)  # of a test sentence; the minimum holds for references too
 _SIGN = re.compile(r"[^\w\s.,;:!?'’\"«»…()–—-]")
 MIN_SECONDS = 1.5  # of a reference
-ALIKE = ("range", "energy", "dynamics", "rate", "voiced")  # in which a pair of poles is matched
+ALIKE = ("range", "energy", "dynamics", "rate", "voiced")  # attributes that the two poles of a pair share
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What a row asks for: `z` are the reference's attributes in deviations of the corpus (NAMES)."""
+class RowStyle:
+    """The style that a row requests. `z`: attributes (NAMES) of the reference in deviations of the corpus."""
 
     sentence: str
     item: str
@@ -58,20 +58,22 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """`scale`: attribute -> mean and deviation over the train split; `rows` by id.
+    """The styles of the test set.
 
-    `of`: sentences said, those with `WORDS` words, all of the test split.
+    Args:
+        scale: attribute -> mean and standard deviation over the train split. rows: by id.
+        of: number of sentences in the test set, of those with `WORDS` words, of all in the test split.
     """
 
     scale: dict[str, tuple[float, float]]
-    rows: dict[str, Wanted]
+    rows: dict[str, RowStyle]
     of: tuple[int, int, int] = (0, 0, 0)
 
     def deviations(self, measured: Mapping[str, float]) -> np.ndarray:
         return deviations(measured, self.scale)
 
 
-def read(folder: Path) -> Conditions:
+def read_conditions(folder: Path) -> Conditions:
     return configs.from_dict(
         Conditions, configs.read_json(folder / CONDITIONS, max_bytes=1 << 28), where=str(folder / CONDITIONS)
     )
@@ -84,10 +86,10 @@ def words_in(item: Item) -> int:
 def poles(
     items: Sequence[Item], measured: Mapping[str, Mapping[str, float]]
 ) -> dict[int, list[tuple[str, str]]]:
-    """Speaker -> (low, high) pairs of ids of its recordings, the furthest apart first.
+    """Speaker -> (low, high) pairs of ids of recordings, the farthest apart first.
 
     Raises:
-        UserError: no speaker has `LEAST` recordings that are long enough.
+        UserError: no speaker has `LEAST` recordings of sufficient length.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -97,28 +99,28 @@ def poles(
             by_speaker.setdefault(item.speaker, []).append(item)
     out: dict[int, list[tuple[str, str]]] = {}
     columns, pitch = [NAMES.index(n) for n in ALIKE], NAMES.index("pitch")
-    for speaker, own in by_speaker.items():
-        if len(own) < LEAST:
+    for speaker, recordings in by_speaker.items():
+        if len(recordings) < LEAST:
             continue
-        scale = corpus_scale([measured[i.id] for i in own])
-        z = np.stack([deviations(measured[i.id], scale) for i in own])
+        scale = corpus_scale([measured[i.id] for i in recordings])
+        z = np.stack([deviations(measured[i.id], scale) for i in recordings])
         order = np.argsort(z[:, pitch], kind="stable")
-        count = max(1, round(TAIL * len(own)))
+        count = max(1, round(TAIL * len(recordings)))
         low, high = order[:count], order[::-1][:count]
         unlike = np.square(z[low][:, None, columns] - z[high][None][:, :, columns]).sum(-1)
         pairs = [(low[i], high[j]) for i, j in zip(*linear_sum_assignment(unlike), strict=True)]
         pairs.sort(key=lambda p: z[p[0], pitch] - z[p[1], pitch])
-        out[speaker] = [(own[i].id, own[j].id) for i, j in pairs]
+        out[speaker] = [(recordings[i].id, recordings[j].id) for i, j in pairs]
     if not out:
         raise UserError(
             f"no speaker has {LEAST} recordings of {WORDS[0]} words and {MIN_SECONDS:g} s",
-            hint="take more data",
+            hint="use more data",
         )
     return out
 
 
 def sentences_of(items: Sequence[Item], most: int) -> tuple[list[Item], int]:
-    """At most `most` items (0: all) with `WORDS` words and no signs, at even steps, and how many there are.
+    """At most `most` items (0 = all) with `WORDS` words and no signs, evenly spaced; and how many have both.
 
     Raises:
         UserError: there is none.
@@ -144,9 +146,9 @@ def declare_test(
     voice: str,
     sentences: int,
 ) -> None:
-    """Manifest, conditions, recordings, and decode(Z_audio) as their copy synthesis.
+    """Write manifest, conditions, recordings, and decode(Z_audio) as their copy synthesis.
 
-    `sentences`: see `sentences_of`.
+    `sentences`: at most so many, 0 = all (see `sentences_of`).
     """
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
@@ -157,26 +159,26 @@ def declare_test(
     ends = poles(train, measured)
     most = max(ends, key=lambda s: len(ends[s]))
     scale = corpus_scale([measured[i.id] for i in train if i.id in measured])
-    rows: dict[str, Wanted] = {}
+    rows: dict[str, RowStyle] = {}
     for number, item in enumerate(items):
         choices = ends.get(item.speaker, ends[most])
         for pole, reference in zip(POLES, choices[number % len(choices)], strict=True):
             z = tuple(float(v) for v in deviations(measured[reference], scale))
-            rows[f"{item.name}.{pole}"] = Wanted(
+            rows[f"{item.name}.{pole}"] = RowStyle(
                 sentence=item.name, item=item.id, pole=pole, reference=reference, z=z
             )
     conditions = Conditions(scale=scale, rows=rows, of=(len(items), usable, len(everything)))
     fresh(out / RECORDINGS, {"corpus": corpus, "ids": list(rows)})
     space = vits.load(voice)
-    net, speaker = own_posterior(space, needs), space.speaker(None)
+    net, speaker = trained_posterior(space, needs), space.speaker(None)
     copies = out / COPY
     copies.mkdir(parents=True, exist_ok=True)
-    for id, wanted in rows.items():
-        source = prepared.audio_path(prepared[wanted.item])
+    for id, row in rows.items():
+        source = prepared.audio_path(prepared[row.item])
         shutil.copyfile(source, out / RECORDINGS / f"{id}{source.suffix}")
         if (copies / f"{id}.wav").exists():
             continue
-        twin = copies / f"{wanted.sentence}.low.wav"
+        twin = copies / f"{row.sentence}.low.wav"
         if twin.exists():  # a recording is the same for both styles
             shutil.copyfile(twin, copies / f"{id}.wav")
         else:
@@ -191,6 +193,6 @@ def declare_test(
     )
 
 
-def own_posterior(space: vits.VitsSpace, needs: Mapping[str, Path]) -> Any:
-    """The posterior that the study has trained, or None where the voice has its own."""
+def trained_posterior(space: vits.VitsSpace, needs: Mapping[str, Path]) -> Any:
+    """The posterior that the study trained; None if the voice has one."""
     return None if space.facts.has_posterior else posteriors.load(needs[POSTERIOR] / RUN, space)

@@ -1,10 +1,10 @@
-"""What the posterior leaves to be gained, found before any model is trained.
+"""What the posterior allows a model to reach, measured before any model is trained.
 
-A model is taught to give decode(Z_audio). If that has no words, no model will have them; if a reference's own
-latents do not give its style back, no model can take it from there. So: WER of copy synthesis beside that of
-decode(Z_text); the share of the asked shift that the references show once they went through posterior and
-decoder, with the correlation of their pitch; and how well the posterior gives back the voice's own speech
-and recordings. A gate that is shut stops nothing, and says so: a line for the terminal, and the page.
+The targets of a model are decode(Z_audio). If these are not intelligible, no model will be; if the latents of
+a reference do not reproduce its style, no model can. Measured are the WER of copy synthesis and of
+decode(Z_text); the share of the requested shift that the references show after posterior and decoder, and the
+correlation of their pitch; and the reconstruction error of synthetic and recorded speech. A failed gate stops
+nothing: it prints one line and is shown on the page.
 """
 
 from __future__ import annotations
@@ -32,18 +32,16 @@ from intona.latents import vits
 from intona.latents.vits import posterior as posteriors
 from intona.latents.vits.posterior import at_level, latents_of, mel_distance, mel_spec
 from intona.studies.engine.runner import NOTE
-from intona.studies.engine.stages import COPY, MANIFEST, WAVS, require_corpus
-from intona.studies.restyle import conditions as trial
+from intona.studies.engine.stages import COPY, MANIFEST, RESULTS, WAVS, require_corpus
 from intona.studies.restyle import metrics, verdict
-from intona.studies.restyle.conditions import Conditions, own_posterior
+from intona.studies.restyle.conditions import Conditions, read_conditions, trained_posterior
 from intona.studies.restyle.verdict import BAD_COPY
 from intona.systems.restyle.latents import z_text_of
 
-FOUND = "found.json"
 FEWEST = 10  # voiced frames that a correlation needs
 
 
-def look(
+def measure_gate(
     *,
     out: Path,
     needs: dict[str, Path],
@@ -56,15 +54,16 @@ def look(
     control: str,
     sentences: int,
 ) -> None:
-    """All of it into `out/found.json`, and one line into `out/note.txt` where the gate is shut.
+    """Measure the gate; if it fails, also write one line to `out/note.txt`.
 
     Args:
-        control: job of decode(Z_text). sentences: of the test, for the posterior's own error.
+        control: the job that spoke decode(Z_text).
+        sentences: of the test set, for the reconstruction error of the posterior.
     """
     require_corpus(data, corpus)
     prepared, space = Prepared.open(data), vits.load(voice)
-    conditions = trial.read(needs["test"])
-    net, speaker = own_posterior(space, needs), space.speaker(None)
+    conditions = read_conditions(needs["test"])
+    net, speaker = trained_posterior(space, needs), space.speaker(None)
 
     def decoded(audio: Audio) -> Audio:
         return space.sound(latents_of(space, net, audio, speaker=speaker), speaker=speaker)
@@ -73,33 +72,33 @@ def look(
     references: dict[str, dict[str, Any]] = {}
     for id in sorted({w.reference for w in conditions.rows.values()}):
         audio = read_audio(prepared.audio_path(prepared[id])).resample(space.sample_rate)
-        heard = decoded(audio)
+        output = decoded(audio)
         references[id] = {
-            "z": deviations_of(heard, conditions),
-            "f0": pitch_correlation(audio, heard),
-            "mel": mel_distance(at_level(net, audio), heard, spec),
+            "z": deviations_of(output, conditions),
+            "f0": pitch_correlation(audio, output),
+            "mel": mel_distance(at_level(net, audio), output, spec),
         }
     rows = {id: references[w.reference] for id, w in conditions.rows.items()}
-    found: dict[str, Any] = {"references": len(references), "ceiling": ceiling(rows, conditions)}
+    results: dict[str, Any] = {"references": len(references), "ceiling": ceiling(rows, conditions)}
     for name in ("f0", "mel"):
-        found[name] = _interval([r[name] for r in references.values() if r[name] is not None])
+        results[name] = _interval([r[name] for r in references.values() if r[name] is not None])
 
     items = [prepared[i] for i in dict.fromkeys(w.item for w in conditions.rows.values())][:sentences]
-    own = []
+    synthetic = []
     for item in items:
         z = z_text_of(space, item.text, item.id, seed=1, speaker=speaker)
-        own.append(space.sound(z, speaker=speaker))
-    foreign = [read_audio(prepared.audio_path(i)) for i in items]
+        synthetic.append(space.sound(z, speaker=speaker))
+    recorded = [read_audio(prepared.audio_path(i)) for i in items]
     recall = posteriors.reconstruction
-    found["own"] = _interval(recall(space, net, own, speaker=speaker, own=True))
-    found["foreign"] = _interval(recall(space, net, foreign, speaker=speaker))
-    found["unlike"] = _interval([mel_distance(a, b, spec) for a, b in pairwise(own)])
-    found |= words_of(needs["test"], needs[control], language, asr)
-    configs.write_json(out / FOUND, found)
+    results["own"] = _interval(recall(space, net, synthetic, speaker=speaker, synthetic=True))
+    results["foreign"] = _interval(recall(space, net, recorded, speaker=speaker))
+    results["unlike"] = _interval([mel_distance(a, b, spec) for a, b in pairwise(synthetic)])
+    results |= words_of(needs["test"], needs[control], language, asr)
+    configs.write_json(out / RESULTS, results)
     (out / NOTE).unlink(missing_ok=True)
-    if said := told(found):
-        (out / NOTE).write_text(said + "\n", encoding="utf-8")
-        print(said, file=sys.stderr)
+    if warning := warning_of(results):
+        (out / NOTE).write_text(warning + "\n", encoding="utf-8")
+        print(warning, file=sys.stderr)
 
 
 def deviations_of(audio: Audio, conditions: Conditions) -> list[float] | None:
@@ -110,14 +109,14 @@ def deviations_of(audio: Audio, conditions: Conditions) -> list[float] | None:
 
 
 def ceiling(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions) -> dict[str, Any]:
-    """Share of the asked shift in the decoded references: of what is steered, and of each attribute."""
+    """Share of the requested shift in the decoded references: of STEERED together, and of each attribute."""
     out = {"steered": metrics.shift(rows, conditions)}
     out |= {a: metrics.shift(rows, conditions, (a,)) for a in verdict.SHOWN}
     return {k: None if v is None else asdict(v) for k, v in out.items()}
 
 
 def pitch_correlation(a: Audio, b: Audio) -> float | None:
-    """Pearson's r of log F0 over the frames that are voiced in both; None where there are too few."""
+    """Pearson's r of log F0 over the frames that are voiced in both; None if there are too few."""
     hop = 0.01
     x, y = (f0_contour(audio, hop).f0 for audio in (a, b))
     n = min(len(x), len(y))
@@ -129,7 +128,7 @@ def pitch_correlation(a: Audio, b: Audio) -> float | None:
 
 
 def words_of(test: Path, control: Path, language: str, asr: str) -> dict[str, Any]:
-    """WER of copy synthesis and of decode(Z_text), a row a sentence, and their paired difference."""
+    """WER of copy synthesis and of decode(Z_text), with one row per sentence, and their paired difference."""
     blank = {"copy wer": None, "text wer": None, "lost": None}
     if asr == "none":
         return blank
@@ -149,7 +148,7 @@ def words_of(test: Path, control: Path, language: str, asr: str) -> dict[str, An
 
 
 def errors_of(judge: Any, rows: Sequence[Row], folder: Path) -> tuple[list[float], list[float]]:
-    """Errors and words of each row; one that was not spoken has lost all its words."""
+    """Errors and words of each row; a row that was not spoken counts all words as errors."""
     errors, words = [], []
     for row in rows:
         path = folder / f"{row.id}.wav"
@@ -161,24 +160,24 @@ def errors_of(judge: Any, rows: Sequence[Row], folder: Path) -> tuple[list[float
     return errors, words
 
 
-def told(found: Mapping[str, Any]) -> str:
-    """One line where the posterior bounds what can be found, "" where it does not."""
-    what = []
-    wer = found["copy wer"]
+def warning_of(results: Mapping[str, Any]) -> str:
+    """One line if the posterior limits the results of the study, else ""."""
+    reasons = []
+    wer = results["copy wer"]
     if wer is not None and wer["estimate"] > BAD_COPY:
-        what.append(
-            f"copy synthesis has WER {wer['estimate']:.2f}, above {BAD_COPY:g}: what every model is taught "
-            "to say is not understood"
+        reasons.append(
+            f"copy synthesis has WER {wer['estimate']:.2f}, above {BAD_COPY:g}: the targets of every model "
+            "are hardly intelligible"
         )
-    share = found["ceiling"]["steered"]
+    share = results["ceiling"]["steered"]
     if share is not None and verdict.style(share) != "moved":
-        what.append(
-            f"references decoded from their own latents show {share['estimate']:.2f} "
+        reasons.append(
+            f"references decoded from their latents show {share['estimate']:.2f} "
             f"[{share['low']:.2f}, {share['high']:.2f}] of their style"
             if share["low"] is not None
-            else f"references decoded from their own latents show {share['estimate']:.2f} of their style"
+            else f"references decoded from their latents show {share['estimate']:.2f} of their style"
         )
-    return "" if not what else f"THE POSTERIOR BOUNDS THIS STUDY: {'; '.join(what)}"
+    return "" if not reasons else f"THE POSTERIOR BOUNDS THIS STUDY: {'; '.join(reasons)}"
 
 
 def _interval(values: Sequence[float]) -> dict[str, Any] | None:

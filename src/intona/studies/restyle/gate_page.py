@@ -1,4 +1,4 @@
-"""The section of what the posterior leaves to be gained (`gate.py`)."""
+"""The section about what the posterior allows a model to reach (`gate.py`)."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from intona.evaluation.html import Html, Section, join, parts, tag
 from intona.studies.restyle import gate
 
 Cells = list[str | Html | None]
-TITLE = "The posterior: what any model could reach"
+TITLE = "The posterior: what a model could reach"
 
 
-def section(found: Mapping[str, Any] | None) -> Section:
-    if found is None:
-        return Section(id="gate", title=TITLE, body=tag("p", "Not measured, or not yet."))
+def section(results: Mapping[str, Any] | None) -> Section:
+    if results is None:
+        return Section(id="gate", title=TITLE, body=tag("p", "Not measured yet."))
     words: list[Cells] = [
-        ["copy synthesis, WER", parts.interval(found["copy wer"], digits=3)],
-        ["decode(Z_text), WER", parts.interval(found["text wer"], digits=3)],
-        ["difference, paired", parts.interval(found["lost"], digits=3, signed=True)],
+        ["copy synthesis, WER", parts.interval(results["copy wer"], digits=3)],
+        ["decode(Z_text), WER", parts.interval(results["text wer"], digits=3)],
+        ["difference, paired", parts.interval(results["lost"], digits=3, signed=True)],
     ]
     style: list[Cells] = [
         [f"share of {name}", parts.interval(value, digits=2, signed=True)]
-        for name, value in found["ceiling"].items()
+        for name, value in results["ceiling"].items()
     ]
-    style.append(["correlation of log F0", parts.interval(found["f0"], digits=2)])
-    style.append(["log-mel L1", parts.interval(found["mel"], digits=3)])
+    style.append(["correlation of log F0", parts.interval(results["f0"], digits=2)])
+    style.append(["log-mel L1", parts.interval(results["mel"], digits=3)])
     recall: list[Cells] = [
-        [name, parts.interval(found[key], digits=3)]
+        [name, parts.interval(results[key], digits=3)]
         for name, key in (
-            ("the voice's own speech", "own"),
-            ("recordings of the test", "foreign"),
-            ("two unlike sentences", "unlike"),
+            ("speech of the voice", "own"),
+            ("recordings of the test set", "foreign"),
+            ("two different sentences", "unlike"),
         )
     ]
     tables = [
         parts.table(
-            "Words of what models are taught to give.", ["row", "found"], words, label="words", tight=True
+            "Words of the targets of the models.", ["row", "measured"], words, label="words", tight=True
         ),
         parts.table(
-            f"Style of the {found['references']} references, decoded from their own latents: the share of "
-            "the asked shift that they show themselves.",
-            ["of", "found"],
+            f"Style of the {results['references']} references decoded from their latents: the share of the "
+            "requested shift that they show.",
+            ["of", "measured"],
             style,
             label="ceiling of style",
             tight=True,
         ),
         parts.table(
-            "decode(posterior(sound)): mean absolute difference of log mels, natural log.",
-            ["of", "found"],
+            "decode(posterior(audio)): mean absolute difference of log mels, natural log.",
+            ["of", "measured"],
             recall,
             label="reconstruction",
             tight=True,
         ),
     ]
-    lead = "Measured before any model was trained. 95 % over sentences, references or recordings."
-    if said := gate.told(found):
-        lead += f" {said}."
+    lead = "Measured before any model was trained; 95 % intervals over sentences, references or recordings."
+    if warning := gate.warning_of(results):
+        lead += f" {warning}."
     return Section(id="gate", title=TITLE, lead=lead, body=join(tables))

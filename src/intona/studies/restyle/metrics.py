@@ -19,30 +19,30 @@ FAR = 4.0  # deviations of which no difference counts more
 def shift(
     rows: Mapping[str, Mapping[str, Any]], conditions: Conditions, attributes: Iterable[str] = STEERED
 ) -> Interval | None:
-    """Share of the asked shift over sentences; None where nothing was asked for.
+    """Share of the requested shift over sentences; None if no shift was requested.
 
     Args:
-        rows: manifest id -> what `sweep.say` found, of which "z" counts: unclipped deviations (NAMES).
+        rows: manifest id -> `speech.figures`, of which "z" is used: deviations (NAMES), not clipped.
     """
     places = [NAMES.index(a) for a in attributes]
-    got, asked = [], []
+    realized, requested = [], []
     for d, e in differences(rows, conditions):
         if (size := float(np.abs(d[places]).sum())) >= 1e-6:
-            asked.append(size)
-            got.append(float((np.sign(d) * e)[places].sum()))
-    return ratio_interval(got, asked) if got else None
+            requested.append(size)
+            realized.append(float((np.sign(d) * e)[places].sum()))
+    return ratio_interval(realized, requested) if realized else None
 
 
 def differences(
     rows: Mapping[str, Mapping[str, Any]], conditions: Conditions
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(d, e) of each sentence, high minus low: what was asked for and what was heard, at most `FAR`."""
+    """(d, e) of each sentence, high minus low: the requested and the measured difference, e within `FAR`."""
     out = []
-    for id, wanted in conditions.rows.items():
-        if wanted.pole != "high":
+    for id, style in conditions.rows.items():
+        if style.pole != "high":
             continue
-        low = f"{wanted.sentence}.low"
-        d = np.subtract(wanted.z, conditions.rows[low].z)
+        low = f"{style.sentence}.low"
+        d = np.subtract(style.z, conditions.rows[low].z)
         first, last = (rows.get(key, {}).get("z") for key in (low, id))
         if first is None or last is None:
             e = np.zeros(len(d))
@@ -53,24 +53,24 @@ def differences(
 
 
 def direction(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions) -> Interval | None:
-    """Cosine of what was heard with what was asked for, all attributes: 1 is the same direction, 0 none.
+    """Cosine of measured and requested difference over all attributes: 1 = the same direction.
 
-    Of the differences between a sentence's two styles: what both have in common, the voice against the
-    reader and whatever a model does to every sentence, is not in it.
+    The differences are between the two styles of a sentence, so whatever both have in common cancels out,
+    such as the distance between the voice and the recorded speaker.
     """
-    found = [cosine(e, d) for d, e in differences(rows, conditions) if np.linalg.norm(d) > 1e-6]
-    return ratio_interval(found) if found else None
+    cosines = [cosine(e, d) for d, e in differences(rows, conditions) if np.linalg.norm(d) > 1e-6]
+    return ratio_interval(cosines) if cosines else None
 
 
-def own_direction(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions) -> Interval | None:
-    """The same in the arm's own style space, between the vectors "own" and "asked" of the two rows."""
-    found = []
-    for id, wanted in conditions.rows.items():
-        pair = [rows.get(key, {}) for key in (f"{wanted.sentence}.low", id)]
-        if wanted.pole == "high" and all(r.get("own") and r.get("asked") for r in pair):
+def encoder_direction(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions) -> Interval | None:
+    """`direction` in the space of the arm's style encoder, from "own" and "asked" of both rows."""
+    cosines = []
+    for id, style in conditions.rows.items():
+        pair = [rows.get(key, {}) for key in (f"{style.sentence}.low", id)]
+        if style.pole == "high" and all(r.get("own") and r.get("asked") for r in pair):
             e, d = (np.subtract(pair[1][k], pair[0][k]) for k in ("own", "asked"))
-            found.append(cosine(e, d))
-    return ratio_interval(found) if found else None
+            cosines.append(cosine(e, d))
+    return ratio_interval(cosines) if cosines else None
 
 
 def described(conditions: Conditions, ends: Mapping[str, Sequence[float]]) -> Conditions:
@@ -88,6 +88,6 @@ def cosine(a: Any, b: Any) -> float:
 
 
 def mean_of(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions, name: str) -> Interval | None:
-    """Mean of a figure of `sweep.figures` where it is defined; rows of a sentence are resampled together."""
-    found = [(r[name], conditions.rows[id].sentence) for id, r in rows.items() if r.get(name) is not None]
-    return ratio_interval([v for v, _ in found], None, [s for _, s in found]) if found else None
+    """Mean of a figure of `speech.figures` where it is defined; rows of a sentence are resampled together."""
+    values = [(r[name], conditions.rows[id].sentence) for id, r in rows.items() if r.get(name) is not None]
+    return ratio_interval([v for v, _ in values], None, [s for _, s in values]) if values else None

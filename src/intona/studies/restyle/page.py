@@ -12,27 +12,27 @@ from intona.evaluation.finished import recall_wavs
 from intona.evaluation.html import Html, Section, parts, tag
 from intona.evaluation.html.cards import cards, choose
 from intona.studies.engine import claims, page, speech
-from intona.studies.engine.plan import Plan
-from intona.studies.engine.runner import Outcome
-from intona.studies.restyle import conditions as trial
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.runner import StudyOutcome
 from intona.studies.restyle import gate, gate_page, probes_page
+from intona.studies.restyle.conditions import POLES, WORDS
 from intona.studies.restyle.plan import CONTROL, PACED, PUSHED, STYLE, at_guidance
 from intona.studies.restyle.published import CLAIMS, COMPARISONS, SOURCE
-from intona.studies.restyle.results import COPY, MEASURES, Results, Value, read
+from intona.studies.restyle.results import COPY, MEASURES, RestyleResults, Value, read
 from intona.studies.restyle.verdict import LOST, MOVED, PRIMARY, RULE, SHOWN, STEERED, style, words
 
 Cells = list[str | Html | None]
 SHOWN_SENTENCES = 2
 MEANS = {
-    "cosine": "cosine of the shift of all prosody with the asked one",
-    "own cosine": "the same in the arm's own style space",
+    "cosine": "cosine of the measured and the requested shift of all attributes",
+    "encoder cosine": "the same in the space of the arm's style encoder",
     "sim voice": "SIM with the frozen voice (GE2E)",
     "sim recorded": "SIM with the recorded speaker (GE2E)",
 }
 
 
-def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
-    """`out/report.html` from all that is done so far; the rest is named on it."""
+def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
+    """Write `out/report.html` from the jobs that are done so far; it lists the others."""
     results = read(plan, out)
     sections = [
         _verdict(results),
@@ -60,11 +60,11 @@ def write(plan: Plan, out: Path, outcome: Outcome) -> Path:
     )
 
 
-def _verdict(results: Results) -> Section:
+def _verdict(results: RestyleResults) -> Section:
     copied, ceiling = results.copy_lost(), results.ceiling()
     rows: list[Cells] = [
         [
-            "what the posterior leaves",
+            "limits by the posterior",
             parts.interval(copied, digits=3, signed=True),
             words(copied),
             "–",
@@ -101,30 +101,30 @@ def _verdict(results: Results) -> Section:
     ]
     caption = (
         f"Guidance {PRIMARY:g}. WER lost: minus that of decode(Z_text), paired; beyond copy synthesis: minus "
-        "that of decode(Z_audio), which models are taught to give. At other scales: those at which words "
-        "would be kept and the style moved; they were not the question and decide nothing."
+        "that of decode(Z_audio), the target of the models. At other scales: the scales at which words would "
+        "be kept and the style moved; they decide nothing."
     )
     lead = [RULE]
-    if results.gate is not None and (told := gate.told(results.gate)):
-        lead.insert(0, f"{told}.")
+    if results.gate is not None and (warning := gate.warning_of(results.gate)):
+        lead.insert(0, f"{warning}.")
     body = parts.table(caption, heads, rows, label="verdict")
     return Section(id="verdict", title="Does style cost the words?", lead=lead, body=body)
 
 
-def _elsewhere(results: Results, arm: str, seed: int) -> str:
+def _elsewhere(results: RestyleResults, arm: str, seed: int) -> str:
     others = [g for g in results.scales() if g != PRIMARY]
     return ", ".join(f"{g:g}" for g in others if results.verdict(arm, seed, g) == "refuted") or "none"
 
 
-def _claims(results: Results) -> Section:
+def _claims(results: RestyleResults) -> Section:
     seeds = sorted({s for _, s in results.arms()})
     tests = claims.judged(results.speech, CLAIMS, seeds)
     rows = claims.answers(CLAIMS, tests, results.value, seeds, names={"wer": "WER"})
-    lead = [claims.RULE, f"An arm stands with its guidance scale: .g{PRIMARY:g}."]
-    return claims.section(rows, published=SOURCE, lead=lead, title="What the paper suspects, and what we add")
+    lead = [claims.RULE, f"Arms are named with their guidance scale, such as .g{PRIMARY:g}."]
+    return claims.section(rows, published=SOURCE, lead=lead, title="Claims of the paper, and ours")
 
 
-def _comparisons(results: Results) -> Section | None:
+def _comparisons(results: RestyleResults) -> Section | None:
     rows: list[Cells] = []
     for c in COMPARISONS:
         seed = min((s for _, s in results.arms()), default=0)
@@ -132,19 +132,19 @@ def _comparisons(results: Results) -> Section | None:
         if difference is None:
             continue
         shares = [parts.interval(results.value(r, seed, "shift"), digits=2) for r in (c.arm, c.other)]
-        said = tag("span", c.said, class_="wrap")
+        text = tag("span", c.text, class_="wrap")
         rows.append(
-            [f"{c.arm} / {c.other}", said, parts.interval(difference, digits=3, signed=True), *shares]
+            [f"{c.arm} / {c.other}", text, parts.interval(difference, digits=3, signed=True), *shares]
         )
     if not rows:
         return None
     heads: Cells = ["arms", "the question", "WER, first minus second", "share of the first", "of the second"]
-    caption = "One seed: described, not judged. Paired over sentences, 95 %."
+    caption = "One seed, so there is no verdict. Paired over sentences, with 95 % intervals."
     body = parts.table(caption, heads, rows, label="comparisons")
-    return Section(id="comparisons", title="Other comparisons, of one seed", body=body)
+    return Section(id="comparisons", title="Other comparisons, in one seed", body=body)
 
 
-def _curves(results: Results) -> Section:
+def _curves(results: RestyleResults) -> Section:
     scales = results.scales()
 
     def plot(title: str, measure: str) -> Html | None:
@@ -163,29 +163,29 @@ def _curves(results: Results) -> Section:
             lines.append(page.Curve(name=name, places=scales, values=level, level=control["estimate"]))
         return page.curves(title, "guidance", lines, ())
 
-    wanted = {
+    titles = {
         "wer": "Content: WER",
         "cer": "Content: CER",
-        "shift": "Style: share of the asked shift",
+        "shift": "Style: share of the requested shift",
         "shift pitch": "Style: share of pitch",
         "shift range": "Style: share of range",
         "shift energy": "Style: share of level (decides nothing)",
         "shift rate": "Style: share of rate (decides nothing)",
         "cosine": "Style: " + MEANS["cosine"],
-        "own cosine": "Style: " + MEANS["own cosine"],
+        "encoder cosine": "Style: " + MEANS["encoder cosine"],
         "sim voice": "Speaker: " + MEANS["sim voice"],
         "sim recorded": "Speaker: " + MEANS["sim recorded"],
     }
-    plots = [p for measure, title in wanted.items() if (p := plot(title, measure)) is not None]
+    plots = [p for measure, title in titles.items() if (p := plot(title, measure)) is not None]
     lead = (
-        "0 hears no style, 1 is as trained. Bands: 95 % over sentences. The first point of decode(Z_text), "
-        "dotted across, is the voice without restyling."
+        "Guidance 0 ignores the style, 1 is as trained. Bands: 95 % over sentences. The first point of "
+        "decode(Z_text), continued as a dotted line, is the voice without restyling."
     )
-    body = parts.grid(plots, class_="plots") if plots else tag("p", "Nothing has been said yet.")
+    body = parts.grid(plots, class_="plots") if plots else tag("p", "Nothing has been spoken yet.")
     return Section(id="guidance", title="Content, style and speaker over guidance", lead=lead, body=body)
 
 
-def _moved(results: Results) -> Section | None:
+def _moved(results: RestyleResults) -> Section | None:
     heads: Cells = ["arm@seed", "guidance", "WER lost", *(f"share {a}" for a in SHOWN), *MEANS, "failed"]
     rows: list[Cells] = []
     named = [(name, 0, name, "–") for name in (CONTROL, PACED, PUSHED)]
@@ -195,33 +195,33 @@ def _moved(results: Results) -> Section | None:
         for g in results.scales()
     ]
     for row, seed, name, guidance in named:
-        found = results.said.get((row, seed))
-        if found is None:
+        figures = results.figures.get((row, seed))
+        if figures is None:
             continue
         cells: Cells = [name, guidance, parts.interval(results.lost(row, seed), digits=3, signed=True)]
         for a in SHOWN:
             share = results.value(row, seed, f"shift {a}")
             cells.append(parts.interval(share, digits=2, signed=True))
         cells += [parts.interval(results.value(row, seed, m), digits=3) for m in MEANS]
-        cells.append(f"{len(found['failures'])}/{len(found['rows'])}")
+        cells.append(f"{len(figures['failures'])}/{len(figures['rows'])}")
         rows.append(cells)
     if not rows:
         return None
     meaning = "; ".join(f"{k}: {v}" for k, v in MEANS.items() if k != v)
     caption = (
-        f"Share: of the shift that was asked for between a sentence's two styles. {meaning}. "
+        f"Share: of the shift that was requested between the two styles of a sentence. {meaning}. "
         f"{results.people.get('reason', '')}".strip()
     )
     inner = parts.table(caption, heads, rows, label="what moved", tight=True)
-    lead = "What moves pitch and range most per lost word is at the upper left of the plots below."
-    return Section(id="moved", title="What moved, at which price", lead=lead, body=inner)
+    lead = "In the plots below, the best trade-off of style against words is at the upper left."
+    return Section(id="moved", title="Measured shifts and their cost", lead=lead, body=inner)
 
 
-def _tradeoff(results: Results) -> Section:
+def _tradeoff(results: RestyleResults) -> Section:
     rows = [(PUSHED, 0, PUSHED, PUSHED)]
     for arm, seed in results.arms():
         for g in results.scales():
-            label = f"{arm}@{seed}" if g == PRIMARY else f"{g:g}"  # its colour says the rest
+            label = f"{arm}@{seed}" if g == PRIMARY else f"{g:g}"  # the colour shows the arm
             rows.append((at_guidance(arm, g), seed, label, arm))
     plots = []
     for measure, title in (("shift", "Style"), ("shift pitch", "Pitch"), ("shift range", "Range")):
@@ -233,23 +233,23 @@ def _tradeoff(results: Results) -> Section:
         if points:
             plots.append(page.tradeoff(f"{title} against words", "WER lost ↓", "share moved ↑", points))
     lead = (
-        f"Bars: 95 %. The rule asks for less than {LOST:g} across and more than {MOVED:g} upward. A name "
-        f"stands at guidance {PRIMARY:g}, the other scales as numbers in its colour. Points of one arm are "
-        "not independent, so the rank correlation comes without a p."
+        f"Bars: 95 %. The rule requires less than {LOST:g} on the x axis and more than {MOVED:g} on the y "
+        f"axis. Points at guidance {PRIMARY:g} are labelled with the arm, the others with their scale. Points"
+        "  of one arm are not independent, so the rank correlation has no p value."
     )
-    body = parts.grid(plots, class_="plots") if plots else tag("p", "Needs judged voices.")
+    body = parts.grid(plots, class_="plots") if plots else tag("p", "Needs the evaluation.")
     return Section(id="tradeoff", title="Style against words", lead=lead, body=body)
 
 
-def _swap(results: Results) -> Section:
+def _swap(results: RestyleResults) -> Section:
     title = "Swap: style {low, high} x speaker {A, B}"
     rows: list[Cells] = []
     why = "Not run yet."
-    for (arm, seed), found in results.swaps.items():
-        if not found["applicable"]:
-            why = f"Not applicable: {found['why']}."
+    for (arm, seed), swap in results.swaps.items():
+        if not swap["applicable"]:
+            why = f"Not applicable: {swap['why']}."
             continue
-        for name, value in swap_effects(found["rows"]).items():
+        for name, value in swap_effects(swap["rows"]).items():
             rows.append([f"{arm}@{seed}", name, *(parts.interval(v, digits=2, signed=True) for v in value)])
     if not rows:
         return Section(id="swap", title=title, body=tag("p", why))
@@ -260,7 +260,7 @@ def _swap(results: Results) -> Section:
 
 
 def swap_effects(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Value | None, Value | None]]:
-    """Measure -> main effects of style and of speaker, over the sentences of which all four were measured."""
+    """Measure -> main effects of style and speaker, over sentences with all four combinations measured."""
     from intona.evaluation.stats import ratio_interval
 
     cells: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {}
@@ -285,59 +285,60 @@ def swap_effects(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Value
     return out
 
 
-def _audio(results: Results) -> Section | None:
+def _audio(results: RestyleResults) -> Section | None:
     finished = results.speech
     if finished is None:
         return None
-    wanted = {at_guidance(arm, PRIMARY) for arm, _ in results.arms()} | {CONTROL}
+    names_shown = {at_guidance(arm, PRIMARY) for arm, _ in results.arms()} | {CONTROL}
     rows = [
         r
         for r in finished.table["rows"]
-        if r.get("role") in ("recording", "copy") or (r.get("system") or r["name"].split("@")[0]) in wanted
+        if r.get("role") in ("recording", "copy")
+        or (r.get("system") or r["name"].split("@")[0]) in names_shown
     ]
     shown = dataclasses.replace(finished, table={**finished.table, "rows": rows})
     names = {r["name"] for r in rows}
     wavs = {n: f for n, f in recall_wavs(finished.directory).items() if n in names}
     chosen, rule = choose(shown, SHOWN_SENTENCES)
-    both = [f"{i.rsplit('.', 1)[0]}.{pole}" for i in chosen for pole in trial.POLES]
+    both = [f"{i.rsplit('.', 1)[0]}.{pole}" for i in chosen for pole in POLES]
     rule += f" Each in both styles, at guidance {PRIMARY:g}."
     return cards(shown, wavs, list(dict.fromkeys(i for i in both if i in finished.rows)), rule)
 
 
-def _reading(results: Results) -> Section:
+def _reading(results: RestyleResults) -> Section:
     lines: list[tuple[str, str]] = [
-        ("Arms", "have the same voice, recordings, seed and minutes of training; their name says the rest."),
-        ("A 2-D network", "takes longer a step, so it gets fewer steps in the same minutes."),
+        ("Arms", "All have the same voice, recordings, seed and minutes of training."),
+        ("2-D networks", "Their steps take longer, so they get fewer steps in the same minutes."),
         ("Sentences", _sentences(results)),
-        ("Rows", "a sentence is said in two styles: of recordings of the train split that are lowest and "
-         "highest in pitch within their speaker, all else as alike as can be. Intervals resample sentences."),
-        ("decode(Z_text)", f"the row {CONTROL}: the frozen voice without any restyling; asked for nothing. "
-         f"{PACED}: the same at the reference's rate, a control that must move the rate and nothing else. "
-         f"{PUSHED}: its noise pushed along the voice's pitch axis to the pitch asked for, without a model."),
-        ("decode(Z_audio)", f"the row {COPY}: the recording through the posterior and the decoder."),
-        ("Wrong speaker", "SIM of the recording with the frozen voice is what two strangers have; with a "
-         "voice of several speakers the swap changes the speaker itself."),
-        ("Share", f"1 is the whole shift that was asked for, 0 none; below 0 it moved the other way. Of "
-         f"{' and '.join(STEERED)}. Level and rate are shown and decide nothing: the level of a prepared "
-         "recording is the share of pauses in it, and the rate of a fixed number of frames cannot move."),
-        ("Own", "an arm with -own in its name: the shift stands in deviations of the voice's own speech, "
-         "which it was trained on."),
-        ("Words", "an arm with -words in its name: the share is of what the words ask for, pitch alone."),
-        ("Style embedding", f"its text tower is {_tower(results)!r}."),
-        ("Lengths", "are the text's own: a model moves what is heard within them, never how many frames."),
+        ("Rows", "Each sentence is spoken in two styles: of the recordings of the train split with the "
+         "lowest and highest pitch of a speaker and otherwise similar prosody. Intervals resample "
+         "sentences."),
+        ("decode(Z_text)", f"The row {CONTROL}: the frozen voice without restyling. {PACED}: the same at the "
+         f"rate of the reference, a control in which only the rate changes. {PUSHED}: its noise pushed along "
+         "the pitch axis of the voice to the requested pitch, without a model."),
+        ("decode(Z_audio)", f"The row {COPY}: the recording through the posterior and the decoder."),
+        ("Wrong speaker", "The SIM of recordings with the frozen voice is that of two speakers. With "
+         "a voice of several speakers, the swap changes the speaker itself."),
+        ("Share", f"1 is the whole requested shift, 0 none, below 0 the opposite direction; of "
+         f"{' and '.join(STEERED)}. Level and rate decide nothing: the level of a prepared recording depends "
+         "on its pauses, and a fixed number of frames has a fixed rate."),
+        ("-own", "Arms trained on synthetic speech of the voice: shifts are in deviations of that speech."),
+        ("-words", "Arms with described styles: the share is of what the words request, pitch alone."),
+        ("Style embedding", f"Its text tower is {_tower(results)!r}."),
+        ("Durations", "Those that the voice predicts; a model changes frames, but not their number."),
     ]  # fmt: skip
     return page.reading(results.plan, lines)
 
 
-def _sentences(results: Results) -> str:
+def _sentences(results: RestyleResults) -> str:
     if results.conditions is None:
-        return "not chosen yet."
-    said, usable, whole = results.conditions.of
-    low, high = trial.WORDS
-    return f"{said} of the {usable} with {low} to {high} words among {whole} of the test split."
+        return "Not chosen yet."
+    chosen, usable, whole = results.conditions.of
+    low, high = WORDS
+    return f"{chosen} of the {usable} with {low} to {high} words among {whole} of the test split."
 
 
-def _tower(results: Results) -> str:
+def _tower(results: RestyleResults) -> str:
     for job in results.plan.jobs:
         if job.name == STYLE:
             return str(job.arguments["overrides"].get("tower", ""))

@@ -1,18 +1,18 @@
-"""What can be read out of Z_text, Z_audio and style vectors: content, style and speaker, beside chance.
+"""Probes of Z_text, Z_audio and style vectors: what they tell about content, style and speaker.
 
-Fitted on recordings of train, scored on those of test. Two kinds of probe: ridge regression (what lies there
-in a line) and the five nearest neighbours (what lies there at all). Questions:
+Probes are fitted on recordings of train and scored on those of test. There are two kinds: ridge regression
+(information that is linear) and the five nearest neighbours (any information). Questions:
 
-- *content*: the symbol of a frame. Of Z_audio by the voice's own alignment. Of Z_text on the voice's own
-  durations, where it is known what every frame was made of: on the recording's frames Z_text would be made
-  from the very alignment that names them. A style vector is the same for all frames of its recording, so
-  that it can only name the commonest. Chance: always the commonest symbol of train.
-- *style*: each measured attribute, and the length in seconds, from the mean over the frames. R², chance 0.
-- *speaker*: from the mean over the frames; chance: always the commonest. Only where the corpus has several.
+- *content*: the symbol of a frame. For Z_audio it follows from the alignment of the voice. Z_text has the
+  durations that the voice predicts, so that the symbol of every frame is known; on the frames of the
+  recording it would come from the same alignment as the labels. A style vector is the same for all frames of
+  its recording. Chance: always the commonest symbol of train.
+- *style*: each measured attribute, and the length in seconds, from the mean over the frames. R²; chance is 0.
+- *speaker*: from the mean over the frames; chance: always the commonest. Only if the corpus has several.
 
-For style and speaker Z_text is taken on the recording's own frames. Beside it the correlation of Z_text with
-Z_audio a channel: aligned, as the paper has it (the voice's own durations, cut or padded), and, for a chance
-level, of the text of another recording of like length, aligned to this one in the same way.
+For style and speaker, Z_text is aligned to the recording. The correlation of Z_text with Z_audio per channel
+is measured aligned, as in the paper (predicted durations, cut or padded), and for a chance level with the
+text of another recording of similar length, aligned to this one.
 """
 
 from __future__ import annotations
@@ -38,22 +38,21 @@ from intona.latents import vits
 from intona.latents.vits import VitsSpace
 from intona.latents.vits.posterior import latents_of
 from intona.nn.random import ItemRandom
-from intona.studies.engine.stages import RUN, require_corpus
-from intona.studies.restyle.conditions import own_posterior
+from intona.studies.engine.stages import RESULTS, RUN, require_corpus
+from intona.studies.restyle.conditions import trained_posterior
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.measured import measured_of
 
-FOUND = "found.json"
 RIDGE, NEIGHBOURS = 1.0, 5
-FRAMES = 16  # of each recording, at even steps
+FRAMES = 16  # of each recording, evenly spaced
 Z_TEXT, Z_AUDIO = "Z_text", "Z_audio"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """One recording: frames (F, C) and symbols (F,) of each space, pooled vectors, figures of the recording.
+    """One recording: frames (F, C) and symbols (F,) of each space, pooled vectors, style and correlations.
 
-    A space without frames of its own has the symbols of Z_AUDIO.
+    A space without frames uses the symbols of Z_AUDIO.
     """
 
     id: str
@@ -65,7 +64,7 @@ class Probed:
     correlation: dict[str, np.ndarray]
 
 
-def look(
+def run_probes(
     *,
     out: Path,
     needs: dict[str, Path],
@@ -77,10 +76,10 @@ def look(
     test: int,
     embedding: str = "",
 ) -> None:
-    """All probes into `out/found.json`; `train` and `test` recordings at most, at even steps."""
+    """Run all probes, on at most `train` and `test` recordings of the two splits, evenly spaced."""
     require_corpus(data, corpus)
     prepared, space = Prepared.open(data), vits.load(voice)
-    net = own_posterior(space, needs)
+    net = trained_posterior(space, needs)
     encoders: dict[str, StyleEncoder] = {"prosody vector": styles.load("prosody")}
     if embedding:
         encoders["style embedding"] = styles.load(f"style:{needs[embedding] / RUN}")
@@ -92,22 +91,22 @@ def look(
         items = prepared.items(split)
         if 0 < most < len(items):
             items = [items[k * len(items) // most] for k in range(most)]
-        others, found = like_in_length(items), []
+        others, probed = like_in_length(items), []
         for item in items:
             try:
-                found.append(_probed(item, others[item.id], prepared, space, net, encoders, measured))
-            except (UserError, ValueError) as e:  # nothing to say, or more symbols than frames
+                probed.append(_probed(item, others[item.id], prepared, space, net, encoders, measured))
+            except (UserError, ValueError) as e:  # no text to speak, or more symbols than frames
                 left_out[item.id] = str(e)
-        return found
+        return probed
 
     fit, held = gather("train", train), gather("test", test)
     if len(fit) <= NEIGHBOURS or len(held) < 2:
         raise UserError(f"{len(fit)} and {len(held)} recordings are too few to probe", where=data)
-    configs.write_json(out / FOUND, found_of(fit, held) | {"left out": left_out})
+    configs.write_json(out / RESULTS, results_of(fit, held) | {"left out": left_out})
 
 
 def like_in_length(items: Sequence[Item]) -> dict[str, str]:
-    """Id -> another text, of the item next in length that says something else; its own where all say one."""
+    """Id -> the text of another item of similar length; the same text if all items have one."""
     order = sorted(items, key=lambda i: (len(i.phonemes), i.id))
     out = {}
     for k, item in enumerate(order):
@@ -134,7 +133,7 @@ def _probed(
     aligned = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, speaker=speaker)
     cut = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, align="none", speaker=speaker)
     chance = z_text_of(space, other, item.id, seed=0, z_audio=z_audio, speaker=speaker)
-    free, named = said_freely(space, item, speaker)
+    free, named = predicted_frames(space, item, speaker)
     pooled = {name: e.of_audio(audio) for name, e in encoders.items()}
     pooled["prosody vector"] = pooled["prosody vector"][: len(NAMES)]
     spaces = {Z_TEXT: aligned.numpy(), Z_AUDIO: z_audio.numpy()}
@@ -158,8 +157,8 @@ def _probed(
     )
 
 
-def said_freely(space: VitsSpace, item: Item, speaker: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Z_text (T, C) on the voice's own durations, and the symbol (T,) that each frame was made of."""
+def predicted_frames(space: VitsSpace, item: Item, speaker: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Z_text (T, C) with predicted durations, and the symbol (T,) of each frame."""
     ids = space.tokens(item.text)
     rows = None if speaker is None else torch.tensor([speaker])
     random = ItemRandom(0, 0, [item.id])
@@ -170,7 +169,7 @@ def said_freely(space: VitsSpace, item: Item, speaker: int | None) -> tuple[np.n
 
 
 def symbols_of(space: VitsSpace, item: Item, z_audio: torch.Tensor, speaker: int | None) -> np.ndarray:
-    """(T,) id of the symbol that the voice's alignment gives each frame; a pad counts to what it follows."""
+    """(T,) symbol ids of the frames by the alignment of the voice; a pad counts as the symbol before it."""
     ids = space.tokens(item.text)
     rows = None if speaker is None else torch.tensor([speaker])
     prior = space.prior_of(ids, ItemRandom(0, 0, [item.id]), speakers=rows)
@@ -179,7 +178,7 @@ def symbols_of(space: VitsSpace, item: Item, z_audio: torch.Tensor, speaker: int
 
 
 def _named(ids: np.ndarray) -> np.ndarray:
-    """A pad, the commonest id, takes the name of what it follows."""
+    """Replace each pad (the commonest id) by the symbol before it."""
     named, pad = ids.copy(), np.bincount(ids).argmax()
     for i in range(1, len(named)):
         if named[i] == pad:
@@ -188,14 +187,14 @@ def _named(ids: np.ndarray) -> np.ndarray:
 
 
 def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson's r of each channel over time, (T, C) twice -> (C,); 0 where a channel does not move."""
+    """Pearson's r of each channel over time, (T, C) each -> (C,); 0 for a constant channel."""
     a, b = a - a.mean(0), b - b.mean(0)
     norm = np.sqrt((a * a).sum(0) * (b * b).sum(0))
     return np.where(norm > 1e-9, (a * b).sum(0) / np.maximum(norm, 1e-9), 0.0)
 
 
-def found_of(fit: Sequence[Probed], held: Sequence[Probed]) -> dict[str, Any]:
-    """All figures, as JSON types: intervals over the recordings of `held`."""
+def results_of(fit: Sequence[Probed], held: Sequence[Probed]) -> dict[str, Any]:
+    """All figures as JSON types, with intervals over the recordings of `held`."""
     spaces = list(fit[0].pooled)
     out: dict[str, Any] = {"fitted": len(fit), "scored": len(held), "content": {}, "style": {}, "speaker": {}}
     out["content chance"] = {}
@@ -210,7 +209,7 @@ def found_of(fit: Sequence[Probed], held: Sequence[Probed]) -> dict[str, Any]:
             for some in (fit, held)
         )  # fmt: skip
         out["content"][name] = {
-            kind: _share(found == test_y, groups) for kind, found in classified(x, y, test_x).items()
+            kind: _share(predicted == test_y, groups) for kind, predicted in classified(x, y, test_x).items()
         }
         out["content chance"][name] = _share(test_y == np.bincount(y).argmax(), groups)
     attributes = [*NAMES, "seconds"]
@@ -225,14 +224,15 @@ def found_of(fit: Sequence[Probed], held: Sequence[Probed]) -> dict[str, Any]:
         x, test_x = (np.stack([p.pooled[name] for p in some]) for some in (fit, held))
         out["style"][name] = {
             kind: {
-                a: explained(found[:, k], test_truth[:, k], truth[:, k].mean())
+                a: explained(predicted[:, k], test_truth[:, k], truth[:, k].mean())
                 for k, a in enumerate(attributes)
             }
-            for kind, found in regressed(x, truth, test_x).items()
+            for kind, predicted in regressed(x, truth, test_x).items()
         }
         if several:
             out["speaker"][name] = {
-                kind: _share(found == test_who, each) for kind, found in classified(x, who, test_x).items()
+                kind: _share(predicted == test_who, each)
+                for kind, predicted in classified(x, who, test_x).items()
             }
     out["correlation"] = {
         how: dataclasses.asdict(ratio_interval([float(p.correlation[how].mean()) for p in held]))
@@ -283,12 +283,12 @@ def _share(right: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     return dataclasses.asdict(share_interval(right.astype(float).tolist(), groups.tolist()))
 
 
-def explained(found: np.ndarray, truth: np.ndarray, guess: float) -> dict[str, Any]:
+def explained(predicted: np.ndarray, truth: np.ndarray, guess: float) -> dict[str, Any]:
     """R² against always guessing train's mean: 1 - sum of squares / sum of squares of that guess.
 
     Below 0 the probe is worse than the mean.
     """
-    left, whole = (found - truth) ** 2, np.maximum((truth - guess) ** 2, 1e-12)
+    left, whole = (predicted - truth) ** 2, np.maximum((truth - guess) ** 2, 1e-12)
     ratio = ratio_interval(left.tolist(), whole.tolist())
     ends = (None, None) if ratio.low is None or ratio.high is None else (1 - ratio.high, 1 - ratio.low)
     return {

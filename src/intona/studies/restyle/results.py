@@ -1,4 +1,4 @@
-"""What stands on disk of a restyle study, and the figures of its page."""
+"""Results of a restyle study on disk, and the figures of its page."""
 
 from __future__ import annotations
 
@@ -13,79 +13,85 @@ from intona.evaluation.finished import Finished
 from intona.evaluation.stats import choose_clusters
 from intona.studies.engine import claims, speech
 from intona.studies.engine.job import folder, is_done
-from intona.studies.engine.plan import Plan
-from intona.studies.restyle import conditions as trial
-from intona.studies.restyle import gate, metrics, verdict
-from intona.studies.restyle.conditions import Conditions
+from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.stages import RESULTS
+from intona.studies.restyle import metrics, verdict
+from intona.studies.restyle.conditions import Conditions, read_conditions
 from intona.studies.restyle.plan import ARMS, CONTROL, GATE
+from intona.studies.restyle.speakers import PEOPLE
 from intona.studies.restyle.verdict import STEERED, Verdict, at_guidance
 
 Value = Mapping[str, Any]
-FOUND = "found.json"
 MEASURES = ("wer", "cer", "distillmos")
 COPY = "copy synthesis"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Results:
-    """What stands on disk. `said`: (row name such as "palette.g3", seed) -> found.json of its speech."""
+class RestyleResults:
+    """Results on disk.
 
-    plan: Plan
+    Args:
+        figures: (row such as "palette.g3", seed) -> figures of its speech (`speech.speak`); `swaps` likewise.
+        people: speaker vectors (`speakers.measure_speakers`).
+        speech: the evaluation, if it is complete. cache: paired differences, computed once.
+    """
+
+    plan: StudyPlan
     out: Path
-    said: dict[tuple[str, int], Mapping[str, Any]]
+    figures: dict[tuple[str, int], Mapping[str, Any]]
     swaps: dict[tuple[str, int], Mapping[str, Any]]
     gate: Mapping[str, Any] | None
     probes: Mapping[str, Any] | None
     people: Mapping[str, Any]
     conditions: Conditions | None
     speech: Finished | None
-    known: dict[tuple[str, str, str], Value | None] = field(default_factory=dict)  # resampled once
+    cache: dict[tuple[str, str, str], Value | None] = field(default_factory=dict)
 
     def arms(self) -> list[tuple[str, int]]:
-        """(arm, seed) of which at least one scale was planned."""
+        """(arm, seed) with at least one scale in the plan."""
         names = (j for j in self.plan.jobs if j.name.startswith("said/") and j.seed is not None)
         return list(dict.fromkeys((j.arm, int(j.seed or 0)) for j in names))
 
     def scales(self) -> tuple[float, ...]:
         """Guidance scales of the plan, ascending."""
-        given = (j.arguments.get("guidance") for j in self.plan.jobs if j.name.startswith("said/"))
-        return tuple(sorted({float(g) for g in given if g is not None}))
+        scales = (j.arguments.get("guidance") for j in self.plan.jobs if j.name.startswith("said/"))
+        return tuple(sorted({float(g) for g in scales if g is not None}))
 
     def value(self, row: str, seed: int, measure: str) -> Value | None:
-        """Interval of a measure of the evaluation, of "shift", "shift pitch", or a figure of the speech."""
+        """The interval of a measure of the evaluation, of "shift" or "shift pitch", or of a figure."""
         if measure in MEASURES:
             return speech.value(self.speech, row, seed, measure)
-        found = self.said.get((row, seed))
-        if found is None or self.conditions is None:
+        results = self.figures.get((row, seed))
+        if results is None or self.conditions is None:
             return None
-        asked = self.conditions
-        if ends := found.get("described"):  # what its words asked for, not what the references would
-            asked = metrics.described(asked, ends)
+        conditions = self.conditions
+        if ends := results.get("described"):  # the request of the words, not of the references
+            conditions = metrics.described(conditions, ends)
         if measure.startswith("shift"):
             name = measure.removeprefix("shift").strip()
-            value = metrics.shift(found["rows"], asked, (name,) if name else STEERED)
+            value = metrics.shift(results["rows"], conditions, (name,) if name else STEERED)
         elif measure == "cosine":
-            value = metrics.direction(found["rows"], asked)
-        elif measure == "own cosine":
-            value = metrics.own_direction(found["rows"], asked)
+            value = metrics.direction(results["rows"], conditions)
+        elif measure == "encoder cosine":
+            value = metrics.encoder_direction(results["rows"], conditions)
         else:
-            value = metrics.mean_of(found["rows"], asked, measure)
+            value = metrics.mean_of(results["rows"], conditions, measure)
         return None if value is None else dataclasses.asdict(value)
 
     def lost(self, row: str, seed: int, measure: str = "wer") -> Value | None:
-        """Paired difference from decode(Z_text), as an interval."""
+        """Paired difference from decode(Z_text) with its interval."""
         return self.paired(f"{row}@{seed}", f"{CONTROL}@0", measure)
 
     def beyond_copy(self, row: str, seed: int, measure: str = "wer") -> Value | None:
-        """Paired difference from copy synthesis, which models are taught to give."""
+        """Paired difference from copy synthesis, the target of the models."""
         return self.paired(f"{row}@{seed}", COPY, measure)
 
     def paired(self, system: str, other: str, measure: str) -> Value | None:
-        """Over the sentences of both rows of the evaluation; None where it does not stand."""
+        """Paired difference of two rows over the sentences of both; None if not measured."""
         key = (system, other, measure)
-        if key not in self.known:
-            self.known[key] = self._paired(*key)
-        return self.known[key]
+        if key not in self.cache:
+            self.cache[key] = self._paired(*key)
+        return self.cache[key]
 
     def _paired(self, system: str, other: str, measure: str) -> Value | None:
         finished = self.speech
@@ -100,49 +106,49 @@ class Results:
         return None if test is None else {**vars(test.paired), "estimate": test.paired.difference}
 
     def copy_lost(self) -> Value | None:
-        """WER of copy synthesis minus that of decode(Z_text): the evaluation's or, before it, the gate's."""
-        found = self.paired(COPY, f"{CONTROL}@0", "wer")
-        return found if found is not None or self.gate is None else self.gate["lost"]
+        """WER of copy synthesis minus that of decode(Z_text), from the evaluation or earlier the gate."""
+        difference = self.paired(COPY, f"{CONTROL}@0", "wer")
+        return difference if difference is not None or self.gate is None else self.gate["lost"]
 
     def ceiling(self) -> Value | None:
-        """Share of the asked shift that the references show once they went through the posterior."""
+        """Share of the requested shift that the references show after the posterior."""
         return None if self.gate is None else self.gate["ceiling"]["steered"]
 
     def verdict(self, arm: str, seed: int, guidance: float) -> Verdict:
-        """Of an arm at a scale; one without a posterior behind it is bounded by none."""
+        """The verdict of an arm at a guidance scale; the posterior bounds only the arms that build on it."""
         row = at_guidance(arm, guidance)
         of_words, of_style = (
             verdict.words(self.lost(row, seed)),
             verdict.style(self.value(row, seed, "shift")),
         )
-        if ARMS[ARMS[arm].of or arm].own:
+        if ARMS[ARMS[arm].of or arm].synthetic:
             return verdict.verdict(of_words, of_style)
         copy, ceiling = verdict.words(self.copy_lost()), verdict.style(self.ceiling())
         return verdict.verdict(of_words, of_style, copy=copy, ceiling=ceiling)
 
 
-def read(plan: Plan, out: Path) -> Results:
-    said, swaps, probed, gated, people, conditions = {}, {}, None, None, {}, None
+def read(plan: StudyPlan, out: Path) -> RestyleResults:
+    figures, swaps, probed, gated, people, conditions = {}, {}, None, None, {}, None
     for job in plan.jobs:
         if not is_done(out, plan, job.name):
             continue
         kind, _, rest = job.name.partition("/")
-        own = folder(out, job.name)
+        directory = folder(out, job.name)
         if kind in ("said", "swap"):
             name, seed = rest.rsplit("/", 1)
-            (said if kind == "said" else swaps)[name, int(seed)] = _json(own / FOUND)
+            (figures if kind == "said" else swaps)[name, int(seed)] = _json(directory / RESULTS)
         elif kind == "probes":
-            probed = _json(own / FOUND)
+            probed = _json(directory / RESULTS)
         elif kind == GATE:
-            gated = _json(own / gate.FOUND)
+            gated = _json(directory / RESULTS)
         elif kind == "people":
-            people = _json(own / "people.json")
+            people = _json(directory / PEOPLE)
         elif kind == "test":
-            conditions = trial.read(own)
-    return Results(
+            conditions = read_conditions(directory)
+    return RestyleResults(
         plan=plan,
         out=out,
-        said=said,
+        figures=figures,
         swaps=swaps,
         gate=gated,
         probes=probed,

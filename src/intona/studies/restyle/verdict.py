@@ -1,23 +1,23 @@
-"""The rule of the verdict, fixed before any run of the study, and the figures it is a rule about.
+"""The rule of the verdict, fixed before any run of the study.
 
-The paper (arXiv 2311.10804) says that style comes at the price of the words, and gives no figure. Here an
-arm is judged at one guidance scale, `PRIMARY`, named before anything was trained; all others are shown and
-decide nothing. Two intervals decide, both over test sentences:
+The paper (arXiv 2311.10804) states that style costs intelligible words, without figures. Here an arm is
+judged at one guidance scale, `PRIMARY`, chosen before anything was trained; the other scales are shown and
+decide nothing. Two intervals over test sentences decide:
 
-- *words*: WER of the arm minus WER of decode(Z_text), the same voice without restyling, paired. Lost where
-  the whole interval lies above `LOST`, kept where it lies below.
-- *style*: the share of the asked shift that was realised. A sentence is said in two styles, of recordings
-  that differ by d in an attribute; the speech differs by e. The share is sum(e sign d) / sum |d| over
-  sentences and over `STEERED`. Moved where the whole interval lies above `MOVED`, not moved where it lies
-  below. What could not be said or measured has e = 0.
+- *words*: WER of the arm minus WER of decode(Z_text), the same voice without restyling, paired. Lost if the
+  whole interval lies above `LOST`, kept if it lies below.
+- *style*: the realized share of the requested shift. A sentence is spoken in two styles, of recordings that
+  differ by d in an attribute; the speech differs by e. The share is sum(e sign d) / sum |d| over sentences
+  and over `STEERED`. Moved if the whole interval lies above `MOVED`, not moved if it lies below. What could
+  not be spoken or measured has e = 0.
 
-Both differences are in deviations of the speech that the model was trained on. It does not matter how far
-from it the voice lies: only what the two styles make different counts, and at most `FAR` of it, so that a
-slip of an octave is one large difference and not ten.
+Both differences are in deviations of the speech that the model was trained on. The distance of the voice from
+that speech does not matter: only the difference between the two styles counts, and at most `metrics.FAR` of
+it, so that one octave error of the pitch tracker does not count as ten differences.
 
-Two ceilings bound what a model can do, for it is taught to give decode(Z_audio): the words of copy
-synthesis, and the style of the references through posterior and decoder. Where the ceiling itself fails, the
-arm's failure is the posterior's.
+Two ceilings limit every model, because its targets are decode(Z_audio): the words of copy synthesis, and the
+style of the references after posterior and decoder. If a ceiling fails, the failure of an arm is due to the
+posterior.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-# What a frozen voice can be made to do frame by frame. Rate cannot move (the frames are the text's), and the
-# level of prepared recordings is the share of pauses in them: both are shown and decide nothing.
+# Attributes that a model can change frame by frame. The rate is fixed by the frames of the text, and the
+# level of prepared recordings depends on their pauses: both are shown and decide nothing.
 STEERED = ("pitch", "range")
 SHOWN = ("pitch", "range", "energy", "rate")
 PRIMARY = 3.0
 LOST = 0.10  # of the words: one in ten
-MOVED = 0.10  # of the asked shift
-BAD_COPY = 0.5  # WER of copy synthesis from which on the study says so at once
+MOVED = 0.10  # of the requested shift
+BAD_COPY = 0.5  # if the WER of copy synthesis is higher, the study reports it at once
 
 Words = Literal["lost", "kept", "open"]
 Style = Literal["moved", "not moved", "open"]
@@ -41,28 +41,29 @@ Verdict = Literal[
 ]
 
 RULE = (
-    f"At guidance {PRIMARY:g}, with 95 % intervals over sentences. Words lost: WER minus that of "
-    f"decode(Z_text) wholly above {LOST:.2f}; kept: wholly below. Style moved: share of the asked shift of "
-    f"{' and '.join(STEERED)} wholly above {MOVED:.2f}; not moved: wholly below. Where words are lost and "
-    "copy synthesis does not keep them either, or the style has not moved and the references decoded from "
-    "their own latents do not show it either, the arm is bounded by the posterior. Else the paper's result "
-    "is reproduced where words are lost and the style has moved, refuted where words are kept and the style "
-    "has moved; words kept or lost with no style moved is no steering; anything else is open."
+    f"At guidance {PRIMARY:g}, with 95 % intervals over sentences. Words are lost if the whole interval of "
+    f"the WER minus that of decode(Z_text) is above {LOST:.2f}, kept if it is below. The style has moved if "
+    f"the whole interval of the share of the requested shift of {' and '.join(STEERED)} is above "
+    f"{MOVED:.2f}, not moved if it is below. The arm is bounded by the posterior if words are lost and copy "
+    "synthesis does not keep them either, or if the style has not moved and the references decoded from "
+    "their latents do not show it either. Otherwise the paper's result is reproduced if words are lost and "
+    "the style has moved, and refuted if words are kept and the style has moved. If the style has not moved "
+    "there is no steering. Anything else is open."
 )
 
 
 def at_guidance(arm: str, guidance: float) -> str:
-    """The name of an arm's row in the tables: "palette.g3"."""
+    """The row of an arm in the tables, such as "palette.g3"."""
     return f"{arm}.g{guidance:g}"
 
 
 def words(difference: Mapping[str, Any] | None) -> Words:
-    """Of a paired difference of WER with its interval."""
+    """The verdict on words, from the paired difference of WER with its interval."""
     return _side(difference, LOST, "lost", "kept")  # type: ignore[return-value]
 
 
 def style(share: Mapping[str, Any] | None) -> Style:
-    """Of a share of the asked shift with its interval."""
+    """The verdict on style, from the share of the requested shift with its interval."""
     return _side(share, MOVED, "moved", "not moved")  # type: ignore[return-value]
 
 
@@ -73,11 +74,11 @@ def _side(value: Mapping[str, Any] | None, bar: float, above: str, below: str) -
 
 
 def verdict(of_words: Words, of_style: Style, *, copy: Words = "kept", ceiling: Style = "moved") -> Verdict:
-    """RULE.
+    """The verdict by RULE.
 
     Args:
-        copy: of copy synthesis against decode(Z_text); ceiling: of the references through the posterior.
-            Their defaults are those of an arm that no posterior stands behind.
+        copy: words of copy synthesis against decode(Z_text). ceiling: style of the references through the
+            posterior. The defaults are for arms without a posterior.
     """
     if (of_words == "lost" and copy != "kept") or (of_style == "not moved" and ceiling != "moved"):
         return "bounded by the posterior"
