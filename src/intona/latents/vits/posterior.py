@@ -77,9 +77,7 @@ class PosteriorNet(nn.Module):
         """Standardized: multiply by `std` and add `mean` for z (`latents`)."""
         # Log magnitudes about 0 with deviation about 1 for speech at full scale.
         x = (torch.log(spectrograms.clamp(min=1e-5)) + 4.0) / 3.0
-        nothing = x.new_zeros(
-            len(x), 1
-        )  # the blocks need a condition; with zeros only their biases are learned
+        nothing = x.new_zeros(len(x), 1)  # the blocks need a condition; zeros leave only their biases
         return self.net(x * mask[..., None], nothing, mask)
 
     @torch.no_grad()
@@ -161,7 +159,7 @@ def load(run: Path, space: VitsSpace) -> PosteriorNet:
 
 
 def load_for(space: VitsSpace, run: str) -> PosteriorNet | None:
-    """The posterior of a run, or with "" None: the voice has a posterior encoder.
+    """The trained posterior of a run; None if no run is named (""), for a voice that has a posterior.
 
     Raises:
         UserError: as `load`; the voice has none and no run is named.

@@ -32,8 +32,8 @@ def costs(plan: StudyPlan, out: Path) -> list[Cost]:
     spoken = {j.name for j in voices.values()}
     rows = []
     # Jobs that build on a voice directly: its speech, its transcripts.
-    beside = [j for j in plan.jobs if spoken.intersection(j.needs)]
-    for arm, seed in dict.fromkeys([*voices, *((j.arm, j.seed) for j in beside)]):
+    following = [j for j in plan.jobs if spoken.intersection(j.needs)]
+    for arm, seed in dict.fromkeys([*voices, *((j.arm, j.seed) for j in following)]):
         voice = voices.get((arm, seed))
         chain = plan.chain(voice.name) if voice else ()
         rows.append(
@@ -42,7 +42,7 @@ def costs(plan: StudyPlan, out: Path) -> list[Cost]:
                 seed=seed,
                 pretraining=_minutes([j for j in chain if j.name.startswith(PRETRAINING)], out),
                 voice=_minutes([voice] if voice else [], out),
-                other=_minutes([j for j in beside if (j.arm, j.seed) == (arm, seed)], out),
+                other=_minutes([j for j in following if (j.arm, j.seed) == (arm, seed)], out),
             )
         )
     return rows

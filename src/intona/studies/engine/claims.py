@@ -1,4 +1,4 @@
-"""A paper's claims beside what was measured here, and the rule that judges them, set before any run."""
+"""The claims of a paper, the measurements here, and the rule that judges them, set before any run."""
 
 from __future__ import annotations
 

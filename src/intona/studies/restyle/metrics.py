@@ -1,4 +1,4 @@
-"""Figures of restyled speech beside what each row of the test requested."""
+"""Figures of restyled speech, compared with the style that each row of the test set requests."""
 
 from __future__ import annotations
 

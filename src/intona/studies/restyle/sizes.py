@@ -27,11 +27,12 @@ class RestyleSize:
     """A study's size.
 
     Args:
-        image: the budget of an arm with a 2-D network, whose steps cost more: fewer steps in the same
-        minutes. sentences: of the test split, 0 = all. synthetic: sentences that the voice speaks as training
-        data. probed: recordings of train and of test. minutes: of the other jobs. "say": one arm at one
-        scale; "drawn": one with a 2-D network; "same": a row
-            whose two styles are the same audio; "judge", "judge same": per row.
+        image: the budget of an arm with a 2-D network, whose steps cost more: fewer in the same minutes.
+        sentences: of the test split, 0 = all.
+        synthetic: sentences that the voice speaks as training data.
+        probed: recordings of train and of test.
+        minutes: of the other jobs. "say": one arm at one scale; "drawn": one with a 2-D network; "same": a
+            row whose two styles are the same audio; "judge", "judge same": per row.
         guidances: all scales that a model may speak at.
     """
 
@@ -52,9 +53,8 @@ SIZES = {
         posterior=RestyleBudget(
             steps=1500, warmup=50, seconds=1.2, before=10, overrides=(("pairs", "1008"),)
         ),
-        style=RestyleBudget(
-            steps=600, warmup=30, seconds=1.0, before=6
-        ),  # before: prosody of the corpus, once
+        # Before the first step the prosody of the corpus is measured.
+        style=RestyleBudget(steps=600, warmup=30, seconds=1.0, before=6),
         decoder=RestyleBudget(steps=500, warmup=20, seconds=1.3),
         # Half the width of the preset, for three times as many steps in the same minutes.
         model=RestyleBudget(

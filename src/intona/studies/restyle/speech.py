@@ -1,7 +1,7 @@
 """Jobs that speak the test set: arms at their guidance scales, controls without restyling, and the swap.
 
-`speak` writes `wavs/ROW.wav` for each row of the test set, and the figures of each row beside those that were
-requested. A row that cannot be spoken has no wav and no figures, but it is counted.
+`speak` writes `wavs/ROW.wav` for each row of the test set, and its measured and requested figures. A row that
+cannot be spoken has no wav and no figures, but it is counted.
 
 Figures are in deviations of the speech that the model was trained on: the recordings of the train split, or
 synthetic speech of the voice. Requests are in deviations too, so that "higher than usual by one" means the

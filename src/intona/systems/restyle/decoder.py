@@ -28,7 +28,7 @@ from intona.latents.vits.posterior import PosteriorNet, at_level, latents_of
 from intona.latents.vits.space import magnitudes
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom
-from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.frozen import fit_on_voice
 from intona.systems.restyle.pairs import FrameBatch, FramePair
 from intona.systems.restyle.posterior import texts_of
 from intona.training.loop import LoopConfig
@@ -199,7 +199,7 @@ def train(
     torch.manual_seed(config.loop.seed)
     facts = {"version": VERSION, "voice": space.facts.name, "voice_hash": before}
     task = DecoderTask(config, space, facts)
-    return fit_beside(
+    return fit_on_voice(
         space,
         task,
         config,

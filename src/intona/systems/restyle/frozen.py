@@ -13,7 +13,7 @@ from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 
-def fit_beside(
+def fit_on_voice(
     space: VitsSpace,
     task: Task,
     config: Any,

@@ -82,9 +82,8 @@ def synthetic_pairs(
         except OSError:
             print(f"latents are not kept: {path.parent} cannot be written", file=sys.stderr)
         else:
-            measured_pairs = (
-                read(path, identity) or measured_pairs
-            )  # the same half-precision values as in later calls
+            # The same half-precision values as in later calls.
+            measured_pairs = read(path, identity) or measured_pairs
     if align == "none":
         measured_pairs = _apart(measured_pairs, prepared, space, count, seed, speaker)
     # The file holds raw attributes: their deviations are known only when all sentences are measured.

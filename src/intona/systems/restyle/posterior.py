@@ -36,7 +36,7 @@ from intona.latents.vits.space import magnitudes
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom, derive_seed
-from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.frozen import fit_on_voice
 from intona.systems.restyle.pairs import FrameBatch, FramePair, make_in_parts, read, remove_parts, write
 from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
@@ -308,7 +308,7 @@ def train(
     task.net.level.fill_(float(np.mean([level_of(x) for x in spectrograms])))
     if edge:
         task.net.share.fill_(float(np.median([share_of(x, edge) for x in spectrograms])))
-    return fit_beside(
+    return fit_on_voice(
         space,
         task,
         config,

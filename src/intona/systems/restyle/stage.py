@@ -19,7 +19,7 @@ from intona.latents import vits
 from intona.latents.vits import posterior as posteriors
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
-from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.frozen import fit_on_voice
 from intona.systems.restyle.latents import corpus_pairs
 from intona.systems.restyle.measured import train_scale
 from intona.systems.restyle.own import synthetic_pairs
@@ -187,7 +187,7 @@ def train(
     torch.manual_seed(config.loop.seed)
     task = RestyleTask(config, facts_of(space, style))
     task.model.set_statistics(*statistics(pairs["train"]))
-    return fit_beside(
+    return fit_on_voice(
         space,
         task,
         config,
