@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from intona.studies.engine import catalog, common
-from intona.studies.engine.names import HASHED, HASHED_ARGUMENTS, HERE
+from intona.studies.engine.names import HASHED, HASHED_ARGUMENTS, HERE, hashed
 from intona.studies.engine.plan import StudyJob, StudyPlan
 from intona.studies.restyle import plan as restyle
 
@@ -80,5 +80,6 @@ def test_a_name_that_is_not_mapped_is_hashed_as_it_is() -> None:
         return StudyPlan(study="s", arms=(), jobs=(StudyJob(name="a", call=call),)).fingerprints["a"]
 
     assert fingerprint("outside.jobs:train") != fingerprint("outside.jobs:speak")
+    assert hashed("meld.jobs:listen", {"speech": "a"}) == ("meld.jobs:listen", {"speech": "a"})
     new, old = next(iter(HASHED.items()))
     assert fingerprint(HERE + new) == fingerprint(old)

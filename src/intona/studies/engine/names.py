@@ -39,7 +39,7 @@ HASHED_ARGUMENTS = {"meld.jobs:listen": {"speech": "said"}}
 
 def hashed(call: str, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The call and the arguments of a job under the names that its hash is made of."""
-    renamed = HASHED_ARGUMENTS.get(call.removeprefix(HERE), {})
+    renamed = HASHED_ARGUMENTS.get(call.removeprefix(HERE), {}) if call.startswith(HERE) else {}
     return _value(call), {renamed.get(k, k): _value(v) for k, v in arguments.items()}
 
 
