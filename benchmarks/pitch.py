@@ -41,7 +41,7 @@ def told(value: Interval) -> str:
 def steered(out: Path) -> None:
     """Semitones between a sentence's high and low style, row by row, by Praat and by our tracker."""
     from intona.encoders.style import contour_of
-    from intona.systems.restyle import trial
+    from intona.studies.restyle import conditions as trial
 
     asked = trial.read(out / "jobs" / "test")
     sentences = sorted({w.sentence for w in asked.rows.values()})

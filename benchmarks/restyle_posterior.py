@@ -46,7 +46,7 @@ def main() -> None:
     items = [i for i in prepared.items("test") if i.seconds >= 1][: arguments.sentences]
     latents = [z_text_of(space, i.text, i.id, seed=1) for i in items]
     own = [space.audio(z[None], torch.tensor([len(z)]))[0] for z in latents]
-    show("own speech, log-mel L1", posteriors.reconstruction(space, net, own, own=True))
+    show("own speech, log-mel L1", posteriors.reconstruction(space, net, own, synthetic=True))
     foreign = [read_audio(prepared.audio_path(i)) for i in items]
     show("foreign recordings, log-mel L1", posteriors.reconstruction(space, net, foreign))
     mels = [log_mel(a, MelSpec(sample_rate=space.sample_rate)) for a in own]
@@ -54,7 +54,7 @@ def main() -> None:
     show("two unlike sentences, log-mel L1", [float(np.abs(a - b).mean()) for a, b in pairs])
     same, error = [], []
     for z, audio in zip(latents, own, strict=True):
-        x = posteriors.latents_of(space, net, audio, own=True).numpy().ravel()
+        x = posteriors.latents_of(space, net, audio, synthetic=True).numpy().ravel()
         y = z.numpy().ravel()
         n = min(len(x), len(y))
         same.append(float(np.corrcoef(x[:n], y[:n])[0, 1]))

@@ -14,7 +14,7 @@ from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.evaluation.manifest import read_manifest
-from intona.study import common, stages
+from intona.studies.engine import common, stages
 from intona.synth.prompts import read_columns
 from intona.systems.ditto.voice import DittoVoice
 

@@ -10,85 +10,88 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from intona.errors import UserError, unknown
-from intona.study.catalog import STUDIES
+from intona.errors import UserError
+from intona.studies.engine import catalog
 
-OPTIONS = ("texts", "vits", "voice_minutes")  # that not every study has
-_LISTED = "Which study. " + " ".join(f"{name}: {entry.what}." for name, entry in STUDIES.items())
+OPTIONS = ("texts", "vits", "voice_minutes")  # options that not every study has
+_LISTED = "Which study. " + " ".join(f"{name}: {catalog.get(name).what}." for name in catalog.names())
 
 
-def _of(option: str, what: str) -> str:
+def _studies_with(option: str) -> list[str]:
+    return [name for name in catalog.names() if option in catalog.get(name).options]
+
+
+def _help(option: str, text: str) -> str:
     """The help of an option, with the studies that have it."""
-    return f"({', '.join(n for n, entry in STUDIES.items() if option in entry.options)}) {what}"
+    return f"({', '.join(_studies_with(option))}) {text}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """Run a study: train every arm, measure, judge all voices together, and write OUT/report.html.
 
-    The plan is printed first, with the budget of each arm. The same command goes on where it stopped and
-    tries again what failed; more --arms or --seeds extend it. What is left stands in a table at the end.
+    The plan is printed first, with the budget of each arm. Run the same command again to continue after an
+    interruption and to retry failed jobs; further --arms or --seeds extend the study. Unfinished jobs are
+    listed at the end.
 
-    A field of the config of a stage is a flag too, for all arms alike: `--prosody.gradtts.loop.steps 1000`.
-    Planned minutes and warm-up follow the steps.
+    The fields of the config of a stage are flags too, for all arms: `--prosody.gradtts.loop.steps 1000`.
+    Planned minutes and warm-up change with the steps.
     """
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="|".join(STUDIES), help=_LISTED)]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="|".join(catalog.names()), help=_LISTED)]
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """A prepared corpus; aligned, where the study trains a voice that needs durations."""
+    """A prepared corpus; it must be aligned if the study trains a voice that needs durations."""
     out: Annotated[Path, tyro.conf.arg(metavar="OUT")]
     """The folder of the study."""
     size: Literal["small", "toy"] = "small"
-    """small: hours. toy: a smoke run of minutes that says nothing."""
+    """small: hours. toy: a smoke test of minutes without meaningful results."""
     seeds: Annotated[str, tyro.conf.arg(metavar="0,1")] = "0"
-    """Seeds of all training; the first is that of every arm."""
+    """Seeds of training; every arm is trained with the first."""
     arms: Annotated[str, tyro.conf.arg(metavar="A,B")] = ""
-    """Names, or those of the paper if not given; "all" adds the controls."""
+    """Names of arms, by default those of the paper; "all" adds the controls."""
     repeat: Annotated[str, tyro.conf.arg(metavar="A,B")] = ""
-    """Arms that get every seed; if not given those that the question needs, "all" for all."""
+    """Arms that are trained with every seed; by default those that the claims need, "all" for all."""
     texts: Annotated[
         Path | None,
         tyro.conf.arg(
             metavar="PATH",
-            help=_of(
-                "texts", "text for pretraining beside the corpus's own: a file, or a directory of *.txt"
-            ),
+            help=_help("texts", "further text for pretraining: a file, or a directory of *.txt"),
         ),
     ] = None
     vits: Annotated[
         str | None,
-        tyro.conf.arg(metavar="NAME|DIR", help=_of("vits", "the frozen VITS whose latents are moved")),
+        tyro.conf.arg(metavar="NAME|DIR", help=_help("vits", "the frozen VITS whose latents are restyled")),
     ] = None
     voice_minutes: Annotated[
         float | None,
         tyro.conf.arg(
             metavar="M",
-            help=_of("voice_minutes", "minutes of a core for each voice, as planned; fewer are a look"),
+            help=_help(
+                "voice_minutes", "planned minutes of one core for each voice, instead of those of --size"
+            ),
         ),
     ] = None
     asr: Annotated[str, tyro.conf.arg(metavar="offline|none|DIR")] = "offline"
     """The recognizer of WER and CER."""
     workers: int = 2
-    """Jobs at once, of one thread each; with 1, one job of all threads."""
+    """How many jobs run at once, with one thread each; with 1, one job with all threads."""
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
-    """Stop after so many minutes, with everything saved."""
+    """Save everything and stop after so many minutes."""
     dry_run: bool = False
     """Print the plan and its budget, and do nothing."""
 
     def check(self) -> None:
-        if self.name not in STUDIES:
-            unknown("study", self.name, STUDIES)
+        entry = catalog.get(self.name)
         if not self.data.is_dir():
-            raise UserError("no such directory", where=self.data, hint="make it with `intona prepare`")
+            raise UserError("no such directory", where=self.data, hint="create it with `intona prepare`")
         if self.out.is_file():
             raise UserError("is a file, not a folder", where=self.out)
         for option in OPTIONS:
-            if getattr(self, option) is not None and option not in STUDIES[self.name].options:
-                having = [n for n, entry in STUDIES.items() if option in entry.options]
+            if getattr(self, option) is not None and option not in entry.options:
                 raise UserError(
                     f"study {self.name} has no such option",
                     where=f"--{option.replace('_', '-')}",
-                    hint=f"it belongs to: {', '.join(having) or 'no study here'}",
+                    hint=f"studies with it: {', '.join(_studies_with(option)) or 'none'}",
                 )
         if self.texts is not None and not self.texts.exists():
             raise UserError("no such file or directory", where=self.texts)
@@ -106,7 +109,7 @@ class Study:
             seeds = tuple(int(s) for s in self.seeds.split(","))
         except ValueError:
             raise UserError(
-                f'"{self.seeds}" is no list of seeds', where="--seeds", hint="such as 0,1"
+                f'"{self.seeds}" is not a list of seeds', where="--seeds", hint="for example 0,1"
             ) from None
         if any(not 0 <= s < 2**31 for s in seeds):
             raise UserError("a seed is between 0 and 2^31 - 1", where="--seeds")
@@ -117,21 +120,21 @@ class Study:
             arms=_names(self.arms, module.DEFAULT_ARMS, module.ARMS),
             repeat=_names(self.repeat, module.REPEATED, module.ARMS),
             asr=self.asr,
-            **{name: getattr(self, name) for name in STUDIES[self.name].options},
+            **{name: getattr(self, name) for name in catalog.get(self.name).options},
         )
 
 
-def _names(given: str, default: tuple[str, ...], every: Any) -> tuple[str, ...]:
-    if given == "all":
+def _names(names: str, default: tuple[str, ...], every: Any) -> tuple[str, ...]:
+    if names == "all":
         return tuple(every)
-    return tuple(n.strip() for n in given.split(",") if n.strip()) or default
+    return tuple(n.strip() for n in names.split(",") if n.strip()) or default
 
 
 def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Part the flags of the verb, which have no dot, from fields of the stages' configs.
+    """Separate the flags of the verb, which have no dot, from fields of the configs of stages.
 
     Raises:
-        UserError: a field given twice.
+        UserError: a repeated field.
     """
     options: list[str] = []
     fields: dict[str, str] = {}
@@ -162,14 +165,13 @@ def main(arguments: list[str]) -> int:
     options, fields = split(arguments)
     request = tyro.cli(Study, prog="intona study", args=options)
     request.check()
-    from intona import study
-    from intona.study import job, needs
-    from intona.study.account import left_lines, plan_lines
-    from intona.study.overrides import override
+    from intona.studies.engine import job, needs, runner
+    from intona.studies.engine.account import left_lines, plan_lines
+    from intona.studies.engine.overrides import override
 
-    entry = STUDIES[request.name]
-    declares, writes = importlib.import_module(entry.plan), importlib.import_module(entry.page)
-    plan = request.declare(declares)
+    entry = catalog.get(request.name)
+    plan_module, page_module = importlib.import_module(entry.plan), importlib.import_module(entry.page)
+    plan = request.declare(plan_module)
     if fields:
         plan = override(plan, fields, preset)
     print("\n".join(plan_lines(plan, request.out, request.workers)), flush=True)
@@ -182,15 +184,15 @@ def main(arguments: list[str]) -> int:
         print(f"intona: warning: the study cannot run here: {e}", file=sys.stderr)
     if request.dry_run:
         return 0
-    job.exit_on_sigterm()  # trainings save before they end
-    outcome = study.run(
+    job.exit_on_sigterm()  # training runs save before they end
+    outcome = runner.run(
         plan,
         request.out,
         workers=request.workers,
         limit_minutes=request.limit_minutes,
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    page = writes.write(plan, request.out, outcome)
+    page = page_module.write(plan, request.out, outcome)
     print()
     print("\n".join(left_lines(plan, request.out, outcome)))
     print(f"report: {page}")

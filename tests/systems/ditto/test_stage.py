@@ -389,7 +389,7 @@ def test_a_study_speaks_at_one_pace(
 ) -> None:
     from intona import synth
     from intona.evaluation import Manifest, Row, write_manifest
-    from intona.study import stages
+    from intona.studies.engine import stages
 
     monkeypatch.setattr(synth, "load", lambda path: voice)  # with the quick vocoder
     rows = tuple(Row(id=i.name, text=i.text) for i in Prepared.open(spoken).items("test")[:2])

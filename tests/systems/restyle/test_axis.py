@@ -56,7 +56,7 @@ def test_a_mute_voice_has_none() -> None:
         fit_axis(Singer(loud=0.0), [("a", "abc")])  # type: ignore[arg-type]
 
 
-def test_a_push_moves_what_is_read_by_what_was_asked(voice: Path) -> None:
+def test_a_push_moves_the_reading_by_the_requested_amount(voice: Path) -> None:
     """To first order, through prior and flow of a real architecture; in one direction for all frames."""
     space = vits.load(str(voice))
     ids = space.tokens("добрый день")

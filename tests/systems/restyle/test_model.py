@@ -27,11 +27,11 @@ CONFIGS = {
 @pytest.fixture(params=CONFIGS, ids=list(CONFIGS))
 def model(request: pytest.FixtureRequest) -> Restyle:
     torch.manual_seed(0)
-    made = Restyle(CONFIGS[request.param])
+    network = Restyle(CONFIGS[request.param])
     with torch.no_grad():  # past the zero initialisation, which would hide everything
-        for p in made.parameters():
+        for p in network.parameters():
             p.add_(0.05 * torch.randn_like(p))
-    return made.eval()
+    return network.eval()
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -97,11 +97,11 @@ def test_guidance_one_is_the_condition_and_zero_is_none(model: Restyle) -> None:
 @pytest.fixture(params=CONFIGS, ids=list(CONFIGS))
 def whole(request: pytest.FixtureRequest) -> Restyle:
     torch.manual_seed(0)
-    made = Restyle(dataclasses.replace(CONFIGS[request.param], masked=False))
+    network = Restyle(dataclasses.replace(CONFIGS[request.param], masked=False))
     with torch.no_grad():
-        for p in made.parameters():
+        for p in network.parameters():
             p.add_(0.05 * torch.randn_like(p))
-    return made.eval()
+    return network.eval()
 
 
 def test_unmasked_padding_is_learned(whole: Restyle) -> None:
@@ -109,7 +109,7 @@ def test_unmasked_padding_is_learned(whole: Restyle) -> None:
     text, audio, frames, style = batch()
     seen: list[torch.Tensor] = []
 
-    def keep(module: torch.nn.Module, given: object, out: torch.Tensor) -> None:
+    def keep(module: torch.nn.Module, padded: object, out: torch.Tensor) -> None:
         out.retain_grad()
         seen.append(out)
 
@@ -130,12 +130,12 @@ def test_unmasked_padding_is_learned(whole: Restyle) -> None:
 def test_unmasked_samples_are_walked_on_the_canvas(whole: Restyle) -> None:
     text, _, frames, style = batch()
     how = {"steps": 3, "guidance": 2.0}
-    found = whole.sample(text, frames, style, noise=ItemRandom(0, 0, ["a", "b"]), **how)  # type: ignore
-    assert found.shape == text.shape and bool((found[1, 13:] == 0).all())
-    assert bool(found[1, :13].abs().sum() > 0)
+    sampled = whole.sample(text, frames, style, noise=ItemRandom(0, 0, ["a", "b"]), **how)  # type: ignore
+    assert sampled.shape == text.shape and bool((sampled[1, 13:] == 0).all())
+    assert bool(sampled[1, :13].abs().sum() > 0)
     # Cut by hand to fewer frames of padding, it is the same canvas.
     one = whole.sample(text[1:, :13], frames[1:], style[1:], noise=ItemRandom(0, 0, ["b"]), **how)  # type: ignore
-    assert torch.allclose(found[1:, :13], one, atol=1e-5)
+    assert torch.allclose(sampled[1:, :13], one, atol=1e-5)
 
 
 @pytest.mark.parametrize(("noise", "square"), [("gaussian", 1.0), ("uniform", 1 / 3)])
@@ -208,14 +208,14 @@ def test_it_learns_one_pair(process: str, kind: str) -> None:
         optimizer.step()
     model.eval()
     draws = 16  # of each style: a single one may go astray
-    found = model.sample(
+    sampled = model.sample(
         text[:1].expand(2 * draws, -1, -1),
         torch.full((2 * draws,), 12),
         style.repeat_interleave(draws, dim=0),
         steps=10,
         noise=ItemRandom(0, 0, [str(i) for i in range(2 * draws)]),
     )
-    means = (found - 0.3 * text[:1]).view(2, -1).mean(1)
+    means = (sampled - 0.3 * text[:1]).view(2, -1).mean(1)
     assert float(means[0]) > 0.25 and float(means[1]) < -0.25  # .56 to 1.07 measured, of 1
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 
 from intona import checkpoint, cli, synth, systems
@@ -24,8 +25,8 @@ from intona.systems.restyle import pairs as pairs_module
 from intona.systems.restyle.axis import PitchAxis
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.measured import measured_of
-from intona.systems.restyle.own import own_pairs, twice
-from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed, collate, read, write
+from intona.systems.restyle.own import synthetic_pairs, two_renditions
+from intona.systems.restyle.pairs import FrameBatch, FrameFeed, FramePair, collate, read, write
 from intona.systems.restyle.posterior import SIZES, PosteriorTask, order_of, texts_of
 from intona.systems.restyle.stage import paper_of
 from intona.systems.restyle.vits import posterior as posteriors
@@ -57,10 +58,10 @@ def test_a_step_of_the_paper_holds_64_windows_of_384_frames() -> None:
     config = paper_of("restyle.palette", "palette")
     frames = np.random.default_rng(0).integers(150, 1500, 200)
     pairs = [
-        Pair(id=str(i), given=np.zeros((n, 2)), wanted=np.zeros((n, 2)), style=np.zeros(1))
+        FramePair(id=str(i), source=np.zeros((n, 2)), target=np.zeros((n, 2)), style=np.zeros(1))
         for i, n in enumerate(frames)
     ]
-    feed = PairFeed(
+    feed = FrameFeed(
         pairs,
         pairs[:3],
         max_frames=config.max_frames,
@@ -88,14 +89,14 @@ def runs(spoken: Path, voice: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.mark.parametrize("name", ["palette", "bridge"])
 def test_a_run_speaks_and_says_the_same_again(runs: dict[str, Path], name: str) -> None:
-    made = speak.load(runs[name])
-    first = made.say("добрый день", "calm, low", guidance=3, steps=3, seed=4)
+    restyler = speak.load(runs[name])
+    first = restyler.say("добрый день", "calm, low", guidance=3, steps=3, seed=4)
     again = speak.load(runs[name]).say("добрый день", "calm, low", guidance=3, steps=3, seed=4)
     assert np.array_equal(first.audio.samples, again.audio.samples)
-    assert len(first.audio) == len(first.z) * made.space.hop and torch.isfinite(first.z).all()
-    other = made.say("добрый день", "calm, low", guidance=3, steps=3, seed=5)
+    assert len(first.audio) == len(first.z) * restyler.space.hop and torch.isfinite(first.z).all()
+    other = restyler.say("добрый день", "calm, low", guidance=3, steps=3, seed=5)
     assert len(other.z) != len(first.z) or not torch.equal(other.z, first.z)
-    assert len(made.say("добрый день", None, rate=0.5).z) > 1.3 * len(made.say("добрый день", None).z)
+    assert len(restyler.say("добрый день", None, rate=0.5).z) > 1.3 * len(restyler.say("добрый день", None).z)
 
 
 def test_it_is_opened_and_spoken_like_any_voice(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_checkpoints_hold_nothing_of_the_voice(runs: dict[str, Path]) -> None:
     assert names and all(k.startswith(("model.network.", "model.mean", "model.std")) for k in names)
 
 
-def test_alignment_gives_the_recording_its_own_frames(spoken: Path, voice: Path) -> None:
+def test_alignment_gives_the_frames_of_the_recording(spoken: Path, voice: Path) -> None:
     space = vits.load(str(voice))
     prepared = Prepared.open(spoken)
     item = prepared.items("train")[0]
@@ -152,8 +153,8 @@ def test_alignment_gives_the_recording_its_own_frames(spoken: Path, voice: Path)
     def away(align: str) -> float:
         z = z_text_of(space, item.text, item.id, seed=0, z_audio=z_audio, align=align, scale=0.0)  # type: ignore
         frames = torch.tensor([len(z_audio)])
-        means, own = (space.to_prior(x[None], frames) for x in (z, z_audio))
-        return float((means - own).square().mean())
+        means, durations = (space.to_prior(x[None], frames) for x in (z, z_audio))
+        return float((means - durations).square().mean())
 
     assert away("mas") < away("none")
 
@@ -171,7 +172,7 @@ def test_posterior_of_a_voice_without_one(spoken: Path, mute: Path, voice: Path,
     assert len(speak.load(trained).say("да", None).audio) > 0
     with pytest.raises(UserError, match="trained for the voice"):
         posteriors.load(run, vits.load(str(voice)))
-    with pytest.raises(UserError, match="of its own"):
+    with pytest.raises(UserError, match="has a posterior encoder already"):
         _train("restyle.posterior", spoken, tmp_path / "again", vits=str(voice))
 
 
@@ -180,12 +181,12 @@ def test_posterior_learns_what_can_be_known() -> None:
     torch.manual_seed(0)
     config = dataclasses.replace(SIZES["toy"](), model=PosteriorConfig(bins=9, channels=4, dim=32, depth=2))
     task = PosteriorTask(config, None)  # type: ignore[arg-type]
-    given = torch.rand(3, 12, 9) + 0.1
-    wanted = torch.log(given) @ torch.randn(9, 4)
-    batch = PairBatch(
+    source = torch.rand(3, 12, 9) + 0.1
+    target = torch.log(source) @ torch.randn(9, 4)
+    batch = FrameBatch(
         ids=("a", "b", "c"),
-        given=given,
-        wanted=wanted,
+        source=source,
+        target=target,
         frames=torch.tensor([12, 9, 4]),
         style=torch.zeros(3, 1),
     )
@@ -198,7 +199,7 @@ def test_posterior_learns_what_can_be_known() -> None:
         optimizer.step()
         losses.append(float(part.mean.detach()))
     assert losses[-1] < 0.1 * losses[0]
-    batch.given[2, 4:], batch.wanted[2, 4:] = 99.0, -99.0  # padding
+    batch.source[2, 4:], batch.target[2, 4:] = 99.0, -99.0  # padding
     assert task(batch, 150).parts.keys() == {"latent"}
     assert float(task(batch, 149).parts["latent"].mean.detach()) < 0.1 * losses[0]
 
@@ -219,20 +220,20 @@ def test_padding_never_enters_the_sound(which: str, request: pytest.FixtureReque
     task = PosteriorTask(config, space)
     for p in task.parameters():
         p.data.add_(0.05 * torch.randn_like(p))
-    given, wanted = torch.rand(2, 40, 513) + 0.1, torch.randn(2, 40, 16)
+    source, target = torch.rand(2, 40, 513) + 0.1, torch.randn(2, 40, 16)
     rows = {"ids": ("a", "b"), "frames": torch.tensor([40, 20]), "style": torch.zeros(2, 1)}
-    first = task(PairBatch(given=given.clone(), wanted=wanted.clone(), **rows), 3).parts["sound"]
-    given[1, 20:], wanted[1, 20:] = 50.0, -9.0
-    second = task(PairBatch(given=given, wanted=wanted, **rows), 3).parts["sound"]
+    first = task(FrameBatch(source=source.clone(), target=target.clone(), **rows), 3).parts["sound"]
+    source[1, 20:], target[1, 20:] = 50.0, -9.0
+    second = task(FrameBatch(source=source, target=target, **rows), 3).parts["sound"]
     assert torch.equal(first.total, second.total) and int(first.count) == (32 + 20) * 513
-    wanted[1, 19] += 1
-    third = task(PairBatch(given=given, wanted=wanted, **rows), 3).parts["sound"]
+    target[1, 19] += 1
+    third = task(FrameBatch(source=source, target=target, **rows), 3).parts["sound"]
     assert not torch.equal(first.total, third.total)
     second.total.backward()
     assert all(p.grad is not None for p in task.parameters())
     if speaker:  # the window is decoded in the speaker's own voice
         task.config = dataclasses.replace(config, speaker="0")
-        other = task(PairBatch(given=given, wanted=wanted, **rows), 3).parts["sound"]
+        other = task(FrameBatch(source=source, target=target, **rows), 3).parts["sound"]
         assert not torch.equal(third.total, other.total)
 
 
@@ -242,18 +243,20 @@ def test_half_of_the_training_items_end_at_8_khz() -> None:
     config = dataclasses.replace(SIZES["toy"](), model=PosteriorConfig(bins=513, channels=4, edge=edge))
     task = PosteriorTask(config, None)  # type: ignore[arg-type]
     names = tuple(str(i) for i in range(64))
-    batch = PairBatch(
+    batch = FrameBatch(
         ids=names,
-        given=torch.ones(64, 5, 513),
-        wanted=torch.zeros(64, 5, 4),
+        source=torch.ones(64, 5, 513),
+        target=torch.zeros(64, 5, 4),
         frames=torch.full((64,), 5),
         style=torch.zeros(64, 1),
     )
-    heard = task._heard(batch, 0)
-    cut = (heard[:, 0, edge:] < 0.01).all(1)
-    assert 16 < int(cut.sum()) < 48 and bool((heard[..., :edge] == 1).all())
-    assert torch.equal(heard, task._heard(batch, 0)) and not torch.equal(heard, task._heard(batch, 1))
-    assert torch.equal(task.eval()._heard(batch, 0), batch.given)
+    limited = task._limit_band(batch, 0)
+    cut = (limited[:, 0, edge:] < 0.01).all(1)
+    assert 16 < int(cut.sum()) < 48 and bool((limited[..., :edge] == 1).all())
+    assert torch.equal(limited, task._limit_band(batch, 0)) and not torch.equal(
+        limited, task._limit_band(batch, 1)
+    )
+    assert torch.equal(task.eval()._limit_band(batch, 0), batch.source)
 
 
 def test_a_recording_is_brought_to_the_voices_level_and_band() -> None:
@@ -267,14 +270,14 @@ def test_a_recording_is_brought_to_the_voices_level_and_band() -> None:
     net.share.fill_(posteriors.share_of(specs[0], edge))
     net.level.fill_(-29.0)
     assert net.gain == pytest.approx(10 ** (-6 / 20))
-    assert torch.equal(net.as_heard(specs[0]), specs[0])
-    found = net.as_heard(specs[1])
-    assert bool((found[:, edge:] == posteriors.SILENT).all()) and torch.equal(
-        found[:, :edge], specs[1][:, :edge]
+    assert torch.equal(net.match_band(specs[0]), specs[0])
+    matched = net.match_band(specs[1])
+    assert bool((matched[:, edge:] == posteriors.SILENT).all()) and torch.equal(
+        matched[:, :edge], specs[1][:, :edge]
     )
 
 
-def test_all_texts_are_said_before_one_is_said_again() -> None:
+def test_all_texts_are_used_before_one_is_repeated() -> None:
     texts = [(f"{i:02d}", f"text {i}") for i in range(10)]
     order = order_of(texts, 25, seed=3)
     assert sorted(id for _, id, _ in order[:10]) == [id for id, _ in texts] != [id for _, id, _ in order[:10]]
@@ -283,37 +286,37 @@ def test_all_texts_are_said_before_one_is_said_again() -> None:
     assert {text for _, id, text in order if id == "07"} == {"text 7"}
 
 
-def test_a_model_of_the_voices_own_speech(spoken: Path, voice: Path, tmp_path: Path) -> None:
+def test_a_model_of_synthetic_speech(spoken: Path, voice: Path, tmp_path: Path) -> None:
     space = vits.load(str(voice))
     axis = PitchAxis(weights=torch.ones(space.channels), fit=1.0)
-    given, wanted = twice(space, axis, "добрый день", "a#0", seed=0)
-    again = twice(space, axis, "добрый день", "a#0", seed=0)
-    assert given.shape == wanted.shape and torch.equal(given, again[0]) and torch.equal(wanted, again[1])
-    assert not torch.equal(given, wanted)
-    pairs, style = own_pairs(Prepared.open(spoken), space, count=14, seed=0, max_frames=2400)
+    source, target = two_renditions(space, axis, "добрый день", "a#0", seed=0)
+    again = two_renditions(space, axis, "добрый день", "a#0", seed=0)
+    assert source.shape == target.shape and torch.equal(source, again[0]) and torch.equal(target, again[1])
+    assert not torch.equal(source, target)
+    pairs, style = synthetic_pairs(Prepared.open(spoken), space, count=14, seed=0, max_frames=2400)
     vectors = np.stack([p.style for p in pairs["train"]])
     assert 10 <= len(pairs["train"]) + len(pairs["dev"]) <= 14 and vectors.shape[1] == 2 * len(NAMES)
     varied = np.array([style.scale[n][1] > 0.01 for n in NAMES])  # a random voice has one pitch
     assert varied.any()
     assert np.allclose(vectors.mean(0)[: len(NAMES)], 0, atol=0.05)
     assert np.allclose(vectors.std(0)[: len(NAMES)][varied], 1, atol=0.1)
-    assert all(p.given.shape == p.wanted.shape for p in pairs["train"])
+    assert all(p.source.shape == p.target.shape for p in pairs["train"])
     # Unaligned: the same sentences are wanted, from ones with durations of their own, cut or padded.
-    apart, _ = own_pairs(Prepared.open(spoken), space, count=14, seed=0, max_frames=2400, align="none")
+    apart, _ = synthetic_pairs(Prepared.open(spoken), space, count=14, seed=0, max_frames=2400, align="none")
     for one, other in zip(pairs["train"], apart["train"], strict=True):
-        assert one.id == other.id and np.array_equal(one.wanted, other.wanted)
-        assert other.given.shape == one.given.shape and not np.array_equal(one.given, other.given)
-    padded = [p for p in apart["train"] if not p.given[-1].any()]
+        assert one.id == other.id and np.array_equal(one.target, other.target)
+        assert other.source.shape == one.source.shape and not np.array_equal(one.source, other.source)
+    padded = [p for p in apart["train"] if not p.source[-1].any()]
     assert 0 < len(padded) < len(apart["train"])
     run = _train("restyle.palette", spoken, tmp_path / "own", vits=str(voice), speech="own", sentences="14")
-    made = speak.load(run)
-    assert made.style.describe() == style.describe()
-    assert len(made.say("да", "тихо", steps=1).audio) > 0
-    with pytest.raises(UserError, match="is measured"):
+    restyler = speak.load(run)
+    assert restyler.style.describe() == style.describe()
+    assert len(restyler.say("да", "тихо", steps=1).audio) > 0
+    with pytest.raises(UserError, match="needs measured prosody"):
         _train("restyle.palette", spoken, tmp_path / "x", vits=str(voice), speech="own", style=f"style:{run}")
 
 
-def test_speech_of_its_own_goes_on_where_it_was_interrupted(
+def test_synthetic_speech_continues_after_an_interruption(
     spoken: Path,
     voice: Path,
     tmp_path: Path,
@@ -324,7 +327,7 @@ def test_speech_of_its_own_goes_on_where_it_was_interrupted(
     shutil.copytree(spoken, data, ignore=shutil.ignore_patterns("latents-*"))
     prepared, space = Prepared.open(data), vits.load(str(voice))
     texts: list[str] = []
-    say_twice = own.twice
+    say_twice = own.two_renditions
 
     def count_sentences(*args: Any, **kwargs: Any) -> Any:
         if len(texts) == 5:
@@ -332,15 +335,15 @@ def test_speech_of_its_own_goes_on_where_it_was_interrupted(
         texts.append(args[2])
         return say_twice(*args, **kwargs)
 
-    def speak_all() -> dict[str, list[Pair]]:
-        return own_pairs(prepared, space, count=8, seed=1, max_frames=2400)[0]
+    def speak_all() -> dict[str, list[FramePair]]:
+        return synthetic_pairs(prepared, space, count=8, seed=1, max_frames=2400)[0]
 
     monkeypatch.setattr(pairs_module, "PART", 2)
-    monkeypatch.setattr(own, "twice", count_sentences)
+    monkeypatch.setattr(own, "two_renditions", count_sentences)
     with pytest.raises(KeyboardInterrupt):
         speak_all()
     errors = capsys.readouterr().err
-    assert "says 8 sentences of the corpus" in errors and "kept in" in errors
+    assert "speaks 8 sentences of the corpus" in errors and "kept in" in errors
     assert not list(data.glob("latents-" + "[0-9a-f]" * 16 + ".safetensors"))
     texts[:] = [""] * 6
     resumed = speak_all()
@@ -352,7 +355,7 @@ def test_speech_of_its_own_goes_on_where_it_was_interrupted(
         assert [p.id for p in resumed[split]] == [p.id for p in pairs]
         for one, other in zip(resumed[split], pairs, strict=True):
             assert all(
-                np.array_equal(getattr(one, n), getattr(other, n)) for n in ("given", "wanted", "style")
+                np.array_equal(getattr(one, n), getattr(other, n)) for n in ("source", "target", "style")
             )
 
 
@@ -362,20 +365,20 @@ def test_styles_are_in_deviations_of_the_train_split_and_kept(runs: dict[str, Pa
     facts = json.loads((runs["palette"] / "restyle.json").read_text())
     rows = [measured[i.id]["pitch"] for i in prepared.items("train")]
     assert facts["style"]["scale"]["pitch"] == pytest.approx([np.mean(rows), np.std(rows)], abs=1e-5)
-    made = speak.load(runs["palette"])
-    vectors = [made.style.of_measured(measured[i.id]) for i in prepared.items("train")]  # type: ignore
+    restyler = speak.load(runs["palette"])
+    vectors = [restyler.style.of_measured(measured[i.id]) for i in prepared.items("train")]  # type: ignore
     assert np.mean([v[0] for v in vectors]) == pytest.approx(0, abs=1e-3)
 
 
 def test_a_style_that_knows_the_rate_sets_it(runs: dict[str, Path]) -> None:
-    made = speak.load(runs["palette"])
-    plain = len(made.say("добрый день", "тихо", steps=1).z)
-    assert len(made.say("добрый день", "очень медленно", steps=1).z) > plain
-    assert len(made.say("добрый день", "очень медленно", steps=1, rate=1.0).z) == plain
-    assert len(made.say("добрый день", "очень медленно", steps=1, guidance=0).z) == plain
+    restyler = speak.load(runs["palette"])
+    plain = len(restyler.say("добрый день", "тихо", steps=1).z)
+    assert len(restyler.say("добрый день", "очень медленно", steps=1).z) > plain
+    assert len(restyler.say("добрый день", "очень медленно", steps=1, rate=1.0).z) == plain
+    assert len(restyler.say("добрый день", "очень медленно", steps=1, guidance=0).z) == plain
 
 
-def test_what_an_earlier_version_has_made_is_refused_in_a_line(
+def test_a_model_of_an_earlier_version_is_refused_in_a_line(
     runs: dict[str, Path], spoken: Path, mute: Path, tmp_path: Path
 ) -> None:
     old = tmp_path / "old"
@@ -383,7 +386,7 @@ def test_what_an_earlier_version_has_made_is_refused_in_a_line(
     facts = json.loads((old / "restyle.json").read_text())
     facts.pop("version")
     _put(old / "restyle.json", facts)
-    with pytest.raises(UserError, match=r"of version 1, and this one reads 2.*train it again"):
+    with pytest.raises(UserError, match=r"of version 1, but this version reads 2.*train it again"):
         speak.load(old)
     post = _train("restyle.posterior", spoken, tmp_path / "post", vits=str(mute), pairs="4")
     facts = json.loads((post / "posterior.json").read_text())
@@ -429,10 +432,10 @@ def test_another_voice_is_refused(runs: dict[str, Path], voice: Path, tmp_path: 
 def test_pairs_survive_a_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [
-        Pair(
+        FramePair(
             id=f"a/ё {i}",
-            given=rng.standard_normal((n, 3)).astype(np.float32),
-            wanted=rng.standard_normal((n, 2)).astype(np.float32),
+            source=rng.standard_normal((n, 3)).astype(np.float32),
+            target=rng.standard_normal((n, 2)).astype(np.float32),
             style=np.ones(4, np.float32),
         )
         for i, n in enumerate((5, 9))
@@ -441,9 +444,13 @@ def test_pairs_survive_a_file(tmp_path: Path) -> None:
     assert read(tmp_path / "p", "y") is None and read(tmp_path / "q", "x") is None
     back = read(tmp_path / "p", "x")
     assert back is not None and [p.id for p in back["train"]] == ["a/ё 0", "a/ё 1"] and len(back["dev"]) == 1
-    assert np.allclose(back["train"][1].given, rows[1].given, atol=2e-3)
+    assert np.allclose(back["train"][1].source, rows[1].source, atol=2e-3)
     batch = collate(back["train"])
-    assert batch.given.shape == (2, 9, 3) and bool((batch.wanted[0, 5:] == 0).all())
+    assert batch.source.shape == (2, 9, 3) and bool((batch.target[0, 5:] == 0).all())
+    # Files have the names that earlier versions gave to source and target.
+    with safetensors.safe_open(tmp_path / "p", "numpy") as f:
+        names = {key.rsplit("/", 1)[1] for key in f.keys()}  # noqa: SIM118
+    assert names == {"given", "wanted", "style", "id"}
     (tmp_path / "p").write_bytes(b"no tensors")
     assert read(tmp_path / "p", "x") is None
 
@@ -545,14 +552,14 @@ def test_the_posterior_never_trains_on_the_test(spoken: Path, voice: Path) -> No
     assert ids.isdisjoint(i.id for i in prepared.items("test")) and prepared.items("test")
 
 
-def test_a_name_in_a_models_own_file_does_not_ask_the_hub(
+def test_a_name_in_the_config_of_a_model_is_not_fetched(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     huggingface = pytest.importorskip("huggingface_hub")
-    asked: list[bool] = []
+    requests: list[bool] = []
 
     def download(name: str, *, local_files_only: bool, **_: object) -> str:
-        asked.append(not local_files_only)
+        requests.append(not local_files_only)
         raise OSError("not cached")
 
     monkeypatch.setattr(huggingface, "snapshot_download", download)
@@ -565,4 +572,4 @@ def test_a_name_in_a_models_own_file_does_not_ask_the_hub(
     )
     with pytest.raises(UserError, match="some/body: is not on this machine"):
         speak.load(copy)
-    assert asked == [False]
+    assert requests == [False]

@@ -17,7 +17,7 @@ from intona.encoders import style as styles
 from intona.errors import UserError
 from intona.systems.restyle import decoder, speak, vits
 from intona.systems.restyle.measured import measured_of
-from intona.systems.restyle.pairs import PairBatch
+from intona.systems.restyle.pairs import FrameBatch
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 
@@ -30,8 +30,8 @@ def _train(stage: str, data: Path, out: Path, **more: str) -> Path:
 
 
 def _hashes(step: Path) -> dict[str, str]:
-    found = json.loads((step / "files.json").read_text())
-    return {k: v["sha256"] for k, v in found.items() if k != "provenance.json"}
+    hashes = json.loads((step / "files.json").read_text())
+    return {k: v["sha256"] for k, v in hashes.items() if k != "provenance.json"}
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +65,18 @@ def test_the_embedding_is_a_condition_like_any_other(
         encoder.of_text(" ")
     with pytest.raises(UserError, match="langsam"):
         encoder.of_text("langsam")
-    made = _train("restyle.palette", spoken, tmp_path / "p", vits=str(voice), style=f"style:{run}")
-    spoken_so = speak.load(made).say("добрый день", "low, calm", guidance=2, steps=2)
+    checkpoint = _train("restyle.palette", spoken, tmp_path / "p", vits=str(voice), style=f"style:{run}")
+    spoken_so = speak.load(checkpoint).say("добрый день", "low, calm", guidance=2, steps=2)
     assert torch.isfinite(spoken_so.z).all()
     other = tmp_path / "other"
     shutil.copytree(run, other)
     _train("restyle.style", spoken, tmp_path / "again", **{"loop.seed": "3"})
     shutil.rmtree(run.parent / "kept", ignore_errors=True)
     with pytest.raises(UserError, match="style encoder differs"):
-        speak.load(made, style=f"style:{tmp_path / 'again'}")
-    assert speak.load(made, style=f"style:{other}").style.dim == encoder.dim
+        speak.load(checkpoint, style=f"style:{tmp_path / 'again'}")
+    assert speak.load(checkpoint, style=f"style:{other}").style.dim == encoder.dim
     with pytest.raises(UserError, match=r"not a run of restyle\.style"):
-        styles.load(f"style:{made}")
+        styles.load(f"style:{checkpoint}")
 
 
 def test_exact_resume_of_the_embedding(run: Path, spoken: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_decoder_is_a_copy_and_the_voice_stays(spoken: Path, voice: Path, tm
         assert not torch.allclose(space.decode(z), space.decode(z, decoder=tuned))
     changed = vits.load(str(voice))
     changed.model.text_encoder.project.bias.data += 1
-    with pytest.raises(UserError, match="not a decoder tuned"):
+    with pytest.raises(UserError, match="not a decoder for the voice"):
         decoder.load(out, changed)
     old = tmp_path / "old"
     shutil.copytree(step, old)
@@ -129,20 +129,20 @@ def test_the_decoder_is_a_copy_and_the_voice_stays(spoken: Path, voice: Path, tm
 def test_a_tuned_decoder_speaks_for_a_model(spoken: Path, voice: Path, tmp_path: Path) -> None:
     _train("restyle.decoder", spoken, tmp_path / "d", vits=str(voice), **{"optim.lr": "1e-2"})
     model = _train("restyle.bridge", spoken, tmp_path / "b", vits=str(voice))
-    own, tuned = (speak.load(model, decoder=d).say("да", "тихо", steps=1) for d in (None, tmp_path / "d"))
-    assert torch.equal(own.z, tuned.z) and not np.allclose(own.audio.samples, tuned.audio.samples)
+    default, tuned = (speak.load(model, decoder=d).say("да", "тихо", steps=1) for d in (None, tmp_path / "d"))
+    assert torch.equal(default.z, tuned.z) and not np.allclose(default.audio.samples, tuned.audio.samples)
 
 
 def test_windows_are_the_same_frames_of_both() -> None:
     frames = torch.tensor([30, 24])
     z = torch.arange(30.0)[None, :, None].expand(2, 30, 3)
     sound = z[..., :1].expand(2, 30, 256)
-    batch = PairBatch(ids=("a", "b"), given=sound, wanted=z, frames=frames, style=torch.zeros(2, 1))
+    batch = FrameBatch(ids=("a", "b"), source=sound, target=z, frames=frames, style=torch.zeros(2, 1))
     config = decoder.SIZES["toy"]()
     places = set()
     for step in range(20):
-        cut, heard = decoder.window(batch, config, step, validating=False)
-        assert torch.equal(heard.view(2, config.segment, 256)[..., 0], cut[..., 0])
+        cut, samples = decoder.window(batch, config, step, validating=False)
+        assert torch.equal(samples.view(2, config.segment, 256)[..., 0], cut[..., 0])
         assert bool((cut[:, -1, 0] < frames).all()) and float(cut[1, 0, 0]) == 0
         places.add(float(cut[0, 0, 0]))
     assert places == set(range(7))

@@ -180,7 +180,7 @@ def test_alignment_maximises_the_likelihood(directory: Path) -> None:
     ids = space.tokens("ab")[:4][None]
     prior = space.prior(ids, torch.tensor([4]), torch.zeros(1, 2, 4), speakers=rows)
     z = torch.randn(1, 9, 8)
-    found = space.align(prior, z, torch.tensor([9]), speakers=rows)[0]
+    durations = space.align(prior, z, torch.tensor([9]), speakers=rows)[0]
     z_p = space.to_prior(z, torch.tensor([9]), speakers=rows)[0]
     density = torch.distributions.Normal(prior.m[0][:, None], prior.log_s[0].exp()[:, None])
     scores = density.log_prob(z_p[None]).sum(-1)  # (N, T)
@@ -190,7 +190,7 @@ def test_alignment_maximises_the_likelihood(directory: Path) -> None:
         return float(scores[place, np.arange(9)].sum())
 
     best = max((d for d in itertools.product(range(1, 7), repeat=4) if sum(d) == 9), key=value)
-    assert tuple(found.tolist()) == best
+    assert tuple(durations.tolist()) == best
     with pytest.raises(ValueError, match="cannot be aligned"):
         space.align(prior, z[:, :3], torch.tensor([3]), speakers=rows)
 
@@ -275,7 +275,7 @@ def test_names_that_are_no_voice(name: str) -> None:
         vits.load(name)
 
 
-def test_a_text_that_cannot_be_said() -> None:
+def test_a_text_that_cannot_be_spoken() -> None:
     symbols = Symbols(table={"a": (1,), " ": (2,)}, language="en")
     assert symbols.ids("A a") == [0, 1, 0, 2, 0, 1, 0]
     for text in ("", "...", "привет"):

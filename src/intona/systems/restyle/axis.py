@@ -1,9 +1,9 @@
-"""The pitch axis of a frozen voice: which way its noise must go for all of a sentence to sound higher.
+"""The pitch axis of a frozen voice: the direction of the noise that raises the pitch of a whole sentence.
 
-log F0 of a frame is nearly linear in z, so ridge regression on the voice's own speech reads it; the gradient
-of that reading with respect to noise that all frames have in common is a direction in the prior. A push along
-it moves the pitch of a sentence and leaves its noise, its durations and its words. Nothing is trained but the
-regression. Ours: the paper has no such thing.
+log F0 of a frame is nearly linear in z, so ridge regression on speech of the voice predicts it. The gradient
+of that prediction with respect to an offset of the noise that all frames share is a direction in the prior.
+A push along it changes the pitch of a sentence but not its noise, durations or words. Only the regression is
+fitted. This is our addition; the paper has no such axis.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from intona.systems.restyle.vits import Prior, VitsSpace
 
 SENTENCES = 40
 RIDGE = 100.0  # frames; z is standardised
-FAR = 0.4  # log Hz from the median, beyond which a frame is a slip of the tracker
+FAR = 0.4  # log Hz from the median; a frame farther away is an error of the pitch tracker
 FEWEST = 500  # voiced frames
 
 
 @dataclass(frozen=True, kw_only=True)
 class PitchAxis:
-    """`weights` (C,): log Hz a unit of z; `fit` is R² over the frames it was fitted on."""
+    """`weights` (C,): log Hz per unit of z. `fit`: R² over the frames that it was fitted on."""
 
     weights: Tensor
     fit: float
@@ -44,13 +44,13 @@ class PitchAxis:
         scale: float | None = None,
         speakers: Tensor | None = None,
     ) -> Tensor:
-        """(1, 1, C) to add to `noise` (1, T, C): log F0 rises by `rise`, to first order; at most √C long."""
+        """(1, 1, C), at most √C long: added to `noise` (1, T, C) it raises log F0 by about `rise`."""
         with torch.enable_grad():
             common = torch.zeros(1, 1, noise.shape[2], requires_grad=True)
             z, _ = space.latents(prior, noise + common, durations=durations, scale=scale, speakers=speakers)
             (slope,) = torch.autograd.grad((z[0] @ self.weights).mean(), common)
         push = rise * slope / slope.square().sum().clamp(min=1e-12)
-        # A voice that hardly answers is pushed no farther than the noise itself reaches.
+        # The pitch of some voices hardly changes; the push stays as short as the noise itself.
         return push * min(1.0, float(noise.shape[2] ** 0.5 / push.norm().clamp(min=1e-12)))
 
 
@@ -58,12 +58,12 @@ class PitchAxis:
 def fit_axis(
     space: VitsSpace, texts: Sequence[tuple[str, str]], *, seed: int = 0, speakers: Tensor | None = None
 ) -> PitchAxis:
-    """From the first SENTENCES of `texts` (id, text) that the voice can say.
+    """Fit the axis on speech of the first SENTENCES of `texts` (id, text) that the voice can speak.
 
-    Not to be called in inference mode: nor is `push`, which takes a gradient.
+    Not in inference mode, and neither is `push`, which needs a gradient.
 
     Raises:
-        UserError: too little of it is voiced.
+        UserError: fewer than FEWEST voiced frames.
     """
     row = None if speakers is None else int(speakers[0])
     states, pitches = [], []
@@ -77,13 +77,13 @@ def fit_axis(
             f0 = contour_of(space.sound(z, speaker=row), 1 / space.frame_rate).f0[: len(z)]
         except UserError:
             continue
-        heard = f0 > 0
-        states.append(z.numpy()[: len(f0)][heard])
-        pitches.append(np.log(f0[heard]))
+        voiced = f0 > 0
+        states.append(z.numpy()[: len(f0)][voiced])
+        pitches.append(np.log(f0[voiced]))
     x, y = (np.concatenate(a) if a else np.zeros(0) for a in (states, pitches))
     near = np.abs(y - np.median(y)) < FAR if len(y) else np.zeros(0, bool)
     if near.sum() < FEWEST:
-        raise UserError(f"{int(near.sum())} voiced frames in what the voice said; {FEWEST} are the least")
+        raise UserError(f"{int(near.sum())} voiced frames in the speech of the voice, fewer than {FEWEST}")
     x, y = x[near], y[near]
     centre, spread = x.mean(0), np.maximum(x.std(0), 1e-6)
     a, b = (x - centre) / spread, y - y.mean()

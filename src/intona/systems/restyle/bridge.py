@@ -1,4 +1,4 @@
-"""Stage `restyle.bridge`: an I2SB bridge from Z_text to Z_audio, in a style."""
+"""Stage `restyle.bridge`: an I2SB bridge from Z_text to Z_audio, conditioned on a style."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ SIZES = {
 }
 
 
-def train(*, size: str, **given: Any) -> Path:
+def train(*, size: str, **options: Any) -> Path:
     """See `intona.systems.train`."""
-    return stage.train(SIZES[size](), **given)
+    return stage.train(SIZES[size](), **options)

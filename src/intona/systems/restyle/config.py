@@ -8,14 +8,15 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """`unet2d`: latents as an image of time x channel (the paper); `convnext1d`: a sequence (ours).
+    """Sizes of a network: "unet2d" for latents as an image of time x channel (the paper), or "convnext1d" for
+    a sequence (ours).
 
     Attributes:
-        dim, mults: channels of the U-Net's first level, and of the others as multiples; dim is also the 1-D
-            network's width.
-        attend: how many of the last levels attend to the style (U-Net).
-        tokens: style tokens that are attended to. One, as in the paper, is the same as a bias: a softmax over
-            one entry is 1.
+        dim, mults: channels of the U-Net's first level, and multiples of them at each level; dim is also the
+            width of the 1-D network.
+        attend: how many of the last levels of the U-Net attend to the style.
+        tokens: style tokens to attend to. With one, as in the paper, attention is only a bias, because a
+            softmax over one entry is 1.
         depth, expand, kernel: of the 1-D network.
     """
 
@@ -38,21 +39,21 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RestyleConfig:
-    """A whole restyling model (arXiv 2311.10804).
+    """Config of a whole restyling model (arXiv 2311.10804).
 
     Attributes:
-        process: "palette" = v-diffusion beside Z_text (Palette, Saharia et al. 2022); "bridge" = I2SB from
-            Z_text to Z_audio.
+        process: "palette" = v-diffusion conditioned on Z_text (Palette, Saharia et al. 2022); "bridge" = I2SB
+            from Z_text to Z_audio.
         drop: share of items trained without their style, for guidance.
-        partial: chance that one attribute of a style that knows single ones (encoders.style) is dropped.
-        normalize: standardise latents with the corpus's statistics; the paper does not.
-        masked: network and loss see real frames alone. False is the paper: the whole canvas of `segment`
-            frames is computed, padding is learned and sampled like any frame.
-        segment: frames of the random window of training; 384 in the paper.
-        noise: that Palette is trained with. "uniform" is the authors' code from August 2023 on: in [0, 1),
-            while sampling starts from a Gaussian.
-        see_text: the bridge also sees Z_text beside x_t (the paper's init_image variants).
-        x1_noise: add N(0, 1) to the bridge's start; ot_ode: no noise within it (both in the paper).
+        partial: probability that a single attribute of measured prosody (encoders.style) is dropped.
+        normalize: standardize latents with the statistics of the corpus; the paper does not.
+        masked: network and loss see only real frames. False is the paper: the whole canvas of `segment`
+            frames is computed, and padding is trained and sampled like any frame.
+        segment: frames of the random training window; 384 in the paper.
+        noise: training noise of Palette. "uniform" in [0, 1) is the authors' code since August 2023, while
+            sampling starts from a Gaussian.
+        see_text: the bridge also has Z_text as an input next to x_t (the init_image variants of the paper).
+        x1_noise: add N(0, 1) to the start of the bridge. ot_ode: no noise within it (both in the paper).
     """
 
     channels: int = 192

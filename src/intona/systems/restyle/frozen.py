@@ -1,4 +1,4 @@
-"""What the stages beside a frozen voice share: training on pairs in memory, and the proof that it froze."""
+"""Shared by the stages on a frozen voice: training on pairs in memory, and a check of the voice."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from intona.errors import UserError
-from intona.systems.restyle.pairs import Pair, PairFeed
+from intona.systems.restyle.pairs import FrameFeed, FramePair
 from intona.systems.restyle.vits import VitsSpace
 from intona.training.stage import fit_stage
 from intona.training.task import Task
 
 
-def fit_beside(
+def fit_on_voice(
     space: VitsSpace,
     task: Task,
     config: Any,
-    pairs: Mapping[str, list[Pair]],
+    pairs: Mapping[str, list[FramePair]],
     out: Path,
     *,
     before: str,
@@ -28,21 +28,21 @@ def fit_beside(
     limit_minutes: float | None = None,
     fabric: Any = None,
 ) -> Path:
-    """`fit_stage` over "train" and "dev" pairs; the voice's weights are hashed again at the end.
+    """`fit_stage` on "train" and "dev" pairs; returns the newest checkpoint.
 
     Args:
-        config: of the run; its `max_frames` bounds a batch.
-        before: the voice's hash when the stage began.
+        config: of the run; its `max_frames` limits a batch.
+        before: hash of the voice's weights when the stage began; it must be the same at the end.
         batch, window: of `PairFeed`.
 
     Raises:
         UserError: the voice has changed.
     """
-    found = fit_stage(
+    checkpoint = fit_stage(
         task,
         config,
         out,
-        feed=lambda rank, world: PairFeed(
+        feed=lambda rank, world: FrameFeed(
             pairs["train"],
             pairs["dev"],
             max_frames=config.max_frames,
@@ -60,4 +60,4 @@ def fit_beside(
     )
     if space.weights_hash() != before:
         raise UserError("the frozen voice has changed: this is a bug", where=config.vits)
-    return found
+    return checkpoint

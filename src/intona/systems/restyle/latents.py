@@ -1,8 +1,8 @@
-"""A prepared corpus as pairs of Z_text and Z_audio with a style each, computed once and kept beside it.
+"""Pairs of Z_text and Z_audio with a style for each recording of a corpus, computed once and kept with it.
 
-`align` "mas" expands the prior of the text to the recording's own frames (VITS's alignment), so that frame t
-of both is the same sound; "none" is the paper: the durations are the voice's guess, and Z_text is cut or
-padded with zeros to the recording's length.
+`align` "mas" expands the prior of the text to the frames of the recording by VITS's alignment, so that frame
+t of both is the same sound. "none" is the paper's choice: Z_text has the durations that the voice predicts,
+and is cut or zero-padded to the length of the recording.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from intona.nn.random import ItemRandom
 from intona.progress import track
 from intona.systems.restyle.axis import PitchAxis
 from intona.systems.restyle.measured import measured_of
-from intona.systems.restyle.pairs import Pair, read, write
+from intona.systems.restyle.pairs import FramePair, read, write
 from intona.systems.restyle.vits import VitsSpace
 from intona.systems.restyle.vits.posterior import PosteriorNet, latents_of
 
@@ -43,12 +43,13 @@ def z_text_of(
     scale: float | None = None,
     raised: tuple[PitchAxis, float] | None = None,
 ) -> torch.Tensor:
-    """Z_text (T, C) of a text; its noise belongs to (seed, name).
+    """Z_text (T, C) of a text; its noise is a function of (seed, name).
 
     Args:
         z_audio: (T, C) of the recording. With "mas" the text is aligned to it; with "none" Z_text is cut or
-            padded to its length. None: the voice's own durations, as in synthesis.
-        raised: an axis of the voice and the log Hz that its noise is pushed by along it.
+            padded to its length. None = the durations that the voice predicts, as in synthesis.
+        rate: of speech, for predicted durations. scale: of the noise; None = the voice's.
+        raised: the pitch axis of the voice, and by how much in log Hz to push the noise along it.
 
     Raises:
         UserError: nothing to say. ValueError: more symbols than frames ("mas").
@@ -83,13 +84,16 @@ def corpus_pairs(
     max_frames: int,
     posterior: str,
     speaker: str = "",
-) -> dict[str, list[Pair]]:
-    """Train and dev pairs, from DATA/latents-*.safetensors where it is there and fits.
+) -> dict[str, list[FramePair]]:
+    """Train and dev pairs, from DATA/latents-*.safetensors if that file is up to date.
+
+    Args:
+        posterior: identity of the trained posterior encoder, "" = the voice's. speaker: of the voice.
 
     Raises:
-        UserError: another language than the voice's; no pair left.
+        UserError: no recording could be used.
     """
-    made = {
+    inputs = {
         "corpus": prepared.fingerprint,
         "voice": space.weights_hash(),
         "posterior": posterior,
@@ -100,23 +104,23 @@ def corpus_pairs(
         "speaker": speaker,
         "version": 2,
     }
-    identity = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    identity = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     path = prepared.root / FILE.format(identity[:16])
     known = read(path, identity)
     if known is not None:
         return known
     print(
-        f"latents of the recordings and of their texts, which the model learns to turn into each other; "
+        "computing the latents of the recordings and of their texts, which the model is trained on; "
         f"they are kept in {path}",
         file=sys.stderr,
     )
-    found = _compute(prepared, space, net, style, align, seed, max_frames, space.speaker(speaker or None))
+    pairs = _compute(prepared, space, net, style, align, seed, max_frames, space.speaker(speaker or None))
     try:
-        write(path, found, identity)
+        write(path, pairs, identity)
     except OSError:
-        print(f"latents not kept: {path.parent} cannot be written", file=sys.stderr)
-        return found
-    return read(path, identity) or found  # the same halves on every start
+        print(f"latents are not kept: {path.parent} cannot be written", file=sys.stderr)
+        return pairs
+    return read(path, identity) or pairs  # the same half-precision values as in later calls
 
 
 def _compute(
@@ -128,11 +132,11 @@ def _compute(
     seed: int,
     max_frames: int,
     speaker: int | None,
-) -> dict[str, list[Pair]]:
-    # Prosody is measured once for whatever asks; another encoder hears the sound itself.
-    known = measured_of(prepared) if isinstance(style, ProsodyStyle) else {}
+) -> dict[str, list[FramePair]]:
+    # Measured prosody is shared by all stages; other style encoders read the audio.
+    measured = measured_of(prepared) if isinstance(style, ProsodyStyle) else {}
     items = [(split, item) for split in ("train", "dev") for item in prepared.items(split)]
-    out: dict[str, list[Pair]] = {"train": [], "dev": []}
+    out: dict[str, list[FramePair]] = {"train": [], "dev": []}
     dropped: dict[str, list[str]] = {}
     for split, item in track(items, "latents"):
         audio = read_audio(prepared.audio_path(item))
@@ -143,16 +147,16 @@ def _compute(
             z_text = z_text_of(
                 space, item.text, item.id, seed=seed, z_audio=z_audio, align=align, speaker=speaker
             )
-            known_so = known.get(item.id)
-            if isinstance(style, ProsodyStyle) and known_so is not None:
-                vector = style.of_measured(known_so)
+            attributes = measured.get(item.id)
+            if isinstance(style, ProsodyStyle) and attributes is not None:
+                vector = style.of_measured(attributes)
             else:
                 vector = style.of_audio(audio)
         except (UserError, ValueError) as e:
             why = e.what if isinstance(e, UserError) else "more symbols than frames, or too long or short"
             dropped.setdefault(why, []).append(item.id)
             continue
-        out[split].append(Pair(id=item.id, given=z_text.numpy(), wanted=z_audio.numpy(), style=vector))
+        out[split].append(FramePair(id=item.id, source=z_text.numpy(), target=z_audio.numpy(), style=vector))
     for why, ids in dropped.items():
         print(f"{len(ids)} recordings left out: {why} (first: {ids[0]})", file=sys.stderr)
     if not out["train"]:

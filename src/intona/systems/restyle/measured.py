@@ -1,4 +1,4 @@
-"""Prosody measured on every recording of a corpus, once, kept beside it."""
+"""The measured prosody of every recording of a corpus, computed once and kept with it."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ FILE = "prosody-{}.json"
 
 
 def measured_of(prepared: Prepared) -> dict[str, dict[str, float]]:
-    """Utterance id -> `encoders.style.measure`, from DATA/prosody-*.json where it is there and fits.
+    """Utterance id -> `encoders.style.measure`, from DATA/prosody-*.json if that file is up to date.
 
-    A recording in which nothing can be measured (silence, no voice) is left out.
+    Recordings without measurable speech are left out.
 
     Raises:
-        UserError: nothing can be measured on any.
+        UserError: no recording has measurable speech.
     """
-    made = [prepared.fingerprint, measuring()]
-    identity = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
+    inputs = [prepared.fingerprint, measuring()]
+    identity = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
     path = prepared.root / FILE.format(identity)
     if path.is_file():
         return read_json(path, max_bytes=1 << 28)
-    found = _measure(prepared)
-    if not found:
-        raise UserError("no recording with speech in it", where=prepared.root)
+    prosody = _measure(prepared)
+    if not prosody:
+        raise UserError("no recording has speech in it", where=prepared.root)
     try:
-        write_json(path, found)
+        write_json(path, prosody)
     except OSError:
-        print(f"measured prosody not kept: {path.parent} cannot be written", file=sys.stderr)
-    return found
+        print(f"measured prosody is not kept: {path.parent} cannot be written", file=sys.stderr)
+    return prosody
 
 
 def train_scale(prepared: Prepared) -> dict[str, tuple[float, float]]:
-    """Mean and deviation of each attribute over the train split: what styles are standardised by.
+    """Attribute -> mean and standard deviation over the train split, which standardize a style.
 
     Raises:
-        UserError: fewer than two recordings of it can be measured.
+        UserError: fewer than two recordings have measurable speech.
     """
     measured = measured_of(prepared)
     return corpus_scale([measured[i.id] for i in prepared.items("train") if i.id in measured])
@@ -55,10 +55,10 @@ def _measure(prepared: Prepared) -> dict[str, dict[str, float]]:
     items = list(prepared)
     for item in track(items, "prosody"):
         try:
-            found = measure(read_audio(prepared.audio_path(item)))
+            attributes = measure(read_audio(prepared.audio_path(item)))
         except UserError:
             continue
-        out[item.id] = {k: round(v, 6) for k, v in found.items()}
+        out[item.id] = {k: round(v, 6) for k, v in attributes.items()}
     if lost := len(items) - len(out):
         print(f"{lost} of {len(items)} recordings have no speech to measure", file=sys.stderr)
     return out

@@ -1,8 +1,8 @@
-"""The model: Z_text and a style in, Z_audio out; its loss, and guided sampling.
+"""The restyling model: Z_text and a style to Z_audio; its loss and guided sampling.
 
-Palette (Saharia et al. 2022) predicts v of the noisy Z_audio beside Z_text; the bridge (I2SB) walks from
-Z_text to Z_audio. Both are trained with the style dropped from a tenth of the items, and sampled with
-classifier-free guidance. Processes, targets and solvers are those of `diffusion/`.
+Palette (Saharia et al. 2022) predicts v of the noisy Z_audio given Z_text; the bridge (I2SB) goes from Z_text
+to Z_audio. Both are trained with the style dropped from a tenth of the items and sampled with classifier-free
+guidance. Processes, targets and solvers are those of `diffusion/`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from intona.systems.restyle.config import RestyleConfig
 
 
 class Restyle(nn.Module):
-    """All latents are (B, T, C) in the voice's own units; standardising happens inside."""
+    """See the module. All latents are (B, T, C) in the units of the voice and are standardized inside."""
 
     mean: Tensor
     std: Tensor
@@ -38,8 +38,10 @@ class Restyle(nn.Module):
         self.register_buffer("std", torch.ones(config.channels))
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Of Z_audio, per channel; used only with `normalize`. Z_text goes through the same map: the bridge
-        needs both ends in one space."""
+        """Set the mean and standard deviation (C,) of Z_audio, which are used with `normalize` alone.
+
+        Z_text is standardized by the same statistics, because the bridge needs both ends in one space.
+        """
         if self.config.normalize:
             self.mean.copy_(mean)
             self.std.copy_(std.clamp(min=1e-3))
@@ -50,15 +52,17 @@ class Restyle(nn.Module):
     def losses(
         self, z_text: Tensor, z_audio: Tensor, frames: Tensor, style: Tensor, random: ItemRandom
     ) -> Losses:
-        """One term, "latent": the squared error over the frames that count.
+        """One term, "latent": the squared error over the real frames, or the whole canvas if unmasked.
 
         Args:
-            z_text, z_audio: (B, T, C) of one length an item; what lies after `frames` (B,) never matters.
+            z_text, z_audio: (B, T, C) of equal length per item; values after `frames` (B,) are ignored.
             style: (B, S).
         """
         config = self.config
         z_text, z_audio, frames = _window(z_text, z_audio, frames, random, config.segment)
-        if not config.masked:  # the paper's canvas: zeros to its full width, and the loss on them too
+        if (
+            not config.masked
+        ):  # the paper's canvas: zero-padded to its full width, padding included in the loss
             z_text, z_audio = (_canvas(z, config.segment) for z in (z_text, z_audio))
         valid = length_mask(frames, z_text.shape[1]).to(z_text.device)
         x1, x0 = self._inside(z_text, valid), self._inside(z_audio, valid)
@@ -70,7 +74,7 @@ class Restyle(nn.Module):
         if config.process == "palette":
             t = u.to(x0.device)
             if config.noise == "uniform":
-                noise = torch.special.ndtr(noise)  # what a normal draw is among all: uniform in (0, 1)
+                noise = torch.special.ndtr(noise)  # the normal CDF: uniform in (0, 1)
             x = self.cosine.perturb(x0, t, noise)
             goal = target.make(config.target, self.cosine, x0, noise, t)
             out = self.network(x, x1, t, style, keep, mask, valid)
@@ -85,7 +89,7 @@ class Restyle(nn.Module):
         return Losses(parts={"latent": Part(total=error.sum(), count=count)})
 
     def _partial(self, style: Tensor, random: ItemRandom) -> Tensor:
-        """Values and flags of some attributes set to zero: the style knows less than a recording does."""
+        """Drop some attributes: their values and flags become zero, as in a partial description."""
         if not self.config.partial:
             return style
         half = style.shape[1] // 2
@@ -118,16 +122,16 @@ class Restyle(nn.Module):
     ) -> Tensor:
         """Z_audio for a text and a style.
 
-        Unmasked, the whole canvas is drawn and walked, `segment` frames or the longest text, as in training.
+        Unmasked, the whole canvas is sampled as in training: `segment` frames, or the longest text if longer.
 
         Args:
             z_text: (B, T, C); style (B, S).
             guidance: 0 ignores the style, 1 follows it as trained, more exaggerates it.
             steps: evaluations of the network (twice as many with guidance other than 0 and 1).
-            noise: draws that belong to the items.
+            noise: random numbers of the items.
 
         Returns:
-            (B, T, C), zero after each end.
+            (B, T, C), zero after the end of each item.
 
         Raises:
             UserError: guidance or steps out of range.

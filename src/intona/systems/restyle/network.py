@@ -1,8 +1,8 @@
 """The networks, behind one call: (x_t, Z_text or None, t, style, keep, mask, valid) -> (B, T, C).
 
-`mask` (B, T) is where a network computes: what lies outside neither enters nor leaves it. `valid` (B, T) is
-where frames are real, which a network is told. They are one and the same, except with `masked=False`: the
-whole canvas is then computed, and padding is an input and an output like any other.
+`mask` (B, T) marks the frames that a network computes; other frames neither enter nor leave it. `valid` (B,
+T) marks the real frames and is an input. The two are equal except with `masked=False`: then the whole canvas
+is computed, and padding is input and output like any other frame.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from intona.systems.restyle.config import RestyleConfig
 
 
 class StyleInput(nn.Module):
-    """(B, S) style and (B,) "is given" -> (B, K, D) tokens; a learned token where it is not given."""
+    """(B, S) style -> (B, K, D) tokens; learned null tokens where `keep` (B,) is False."""
 
     def __init__(self, style_dim: int, dim: int, tokens: int) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class StyleInput(nn.Module):
         self.null = nn.Parameter(0.02 * torch.randn(tokens, dim))
 
     def forward(self, style: Tensor, keep: Tensor) -> Tensor:
-        given = self.map(style).view(-1, self.tokens, self.dim)
-        return torch.where(keep[:, None, None], given, self.null)
+        embedded = self.map(style).view(-1, self.tokens, self.dim)
+        return torch.where(keep[:, None, None], embedded, self.null)
 
 
 class CrossAttention2d(nn.Module):
-    """Every place of an image attends to the style tokens; gated residual that starts closed."""
+    """Every position of an image attends to the style tokens; the residual branch starts at zero."""
 
     def __init__(self, channels: int, context: int, heads: int) -> None:
         super().__init__()
@@ -55,9 +55,9 @@ class CrossAttention2d(nn.Module):
 
 
 class StyleUNet2d(nn.Module):
-    """Grad-TTS's U-Net blocks over (time, channel), with cross-attention to the style at the last levels.
+    """U-Net blocks of Grad-TTS over (time, channel), with cross-attention to the style at the last levels.
 
-    Inputs are planes of an image: x_t, `valid` and, where given, Z_text.
+    The inputs are planes of an image: x_t, `valid` and, if used, Z_text.
     """
 
     def __init__(self, config: RestyleConfig, planes: int) -> None:
@@ -70,8 +70,8 @@ class StyleUNet2d(nn.Module):
         self.style = StyleInput(config.style_dim, context, net.tokens)
         attends = [i >= len(widths) - net.attend for i in range(len(widths))]
 
-        def attention(width: int, wanted: bool) -> nn.Module:
-            return CrossAttention2d(width, context, net.heads) if wanted else nn.Identity()
+        def attention(width: int, has_attention: bool) -> nn.Module:
+            return CrossAttention2d(width, context, net.heads) if has_attention else nn.Identity()
 
         self.down, self.reduce, self.down_style = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         previous = planes
@@ -87,9 +87,9 @@ class StyleUNet2d(nn.Module):
         self.middle2 = ResNetBlock(previous, previous, net.dim)
         self.up, self.enlarge, self.up_style = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         pairs = zip(reversed(widths[1:]), reversed(widths[:-1]), reversed(attends[:-1]), strict=True)
-        for w_in, w_out, wanted in pairs:
+        for w_in, w_out, has_attention in pairs:
             self.up.append(Level(2 * w_in, w_out, net.dim))
-            self.up_style.append(attention(w_out, wanted))
+            self.up_style.append(attention(w_out, has_attention))
             self.enlarge.append(nn.ConvTranspose2d(w_out, w_out, 4, stride=2, padding=1))
         self.last = ConvNorm(widths[0], widths[0])
         self.outlet = nn.Conv2d(widths[0], 1, 1)
@@ -135,19 +135,19 @@ def _styled(attention: nn.Module, x: Tensor, tokens: Tensor, frames: Frames) -> 
 
 
 class StyleConvNeXt(nn.Module):
-    """ConvNeXt blocks at frame rate over the 192 channels; time and style modulate them (AdaLN-Zero).
+    """ConvNeXt blocks at frame rate over the 192 channels, modulated by time and style (AdaLN-Zero).
 
-    Unmasked it has one more channel: `valid`.
+    Without masking, `valid` is one more input channel.
     """
 
     def __init__(self, config: RestyleConfig, planes: int) -> None:
         super().__init__()
         net = config.network
-        self.told = not config.masked
+        self.sees_valid = not config.masked
         self.time = TimeEmbedding(net.dim)
         self.style = StyleInput(config.style_dim, net.dim, 1)
         self.net = ConvNeXtStack(
-            (planes - 1) * config.channels + self.told,
+            (planes - 1) * config.channels + self.sees_valid,
             config.channels,
             dim=net.dim,
             depth=net.depth,
@@ -167,7 +167,11 @@ class StyleConvNeXt(nn.Module):
         valid: Tensor,
     ) -> Tensor:
         condition = self.time(t) + self.style(style, keep)[:, 0]
-        seen = [x, *([] if text is None else [text]), *([valid[..., None].to(x.dtype)] if self.told else [])]
+        seen = [
+            x,
+            *([] if text is None else [text]),
+            *([valid[..., None].to(x.dtype)] if self.sees_valid else []),
+        ]
         return self.net(torch.cat(seen, dim=-1), condition, mask)
 
 

@@ -1,7 +1,7 @@
-"""Pairs of the voice's own speech: one sentence, twice, in its own durations and with other noise.
+"""Pairs of synthetic speech: the voice speaks each sentence twice, with the same durations and other noise.
 
-The paper's setting, in which the voice is the recorded speaker, carried to its end: z is known exactly, the
-speaker is the same, and no posterior stands between. The style is measured on what was said.
+In the paper the voice is that of the recorded speaker. Synthetic speech goes further: z is known exactly, the
+speaker is the same, and no posterior encoder is needed. The style is measured on the speech.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from intona.errors import UserError
 from intona.nn.random import ItemRandom
 from intona.systems.restyle.axis import PitchAxis, fit_axis
 from intona.systems.restyle.latents import FILE, Align, z_text_of
-from intona.systems.restyle.pairs import Pair, make_in_parts, read, remove_parts, write
-from intona.systems.restyle.posterior import is_held, order_of, texts_of
+from intona.systems.restyle.pairs import FramePair, make_in_parts, read, remove_parts, write
+from intona.systems.restyle.posterior import is_held_out, order_of, texts_of
 from intona.systems.restyle.vits import VitsSpace
 
-NOISE = (0.3, 1.0)  # of the sentence that is wanted; the given one has the voice's own
-# Log Hz, at most, by which it is pushed up or down along the voice's own pitch axis. Noise of its own in
-# every frame averages out over a sentence: sayings of one text differ by .02 in pitch, sentences by .04.
+NOISE = (0.3, 1.0)  # range of the noise scale of the target; the source has the voice's scale
+# The target is pushed up or down along the pitch axis of the voice by at most so many log Hz. Noise that is
+# independent between frames averages out: renditions of one text differ by .02 in pitch, sentences by .04.
 PUSH = 0.2
 
 
-def own_pairs(
+def synthetic_pairs(
     prepared: Prepared,
     space: VitsSpace,
     *,
@@ -41,19 +41,19 @@ def own_pairs(
     max_frames: int,
     speaker: str = "",
     align: Align = "mas",
-) -> tuple[dict[str, list[Pair]], ProsodyStyle]:
-    """Pairs of `count` sentences of train and dev, and the style in deviations of those that are trained on.
+) -> tuple[dict[str, list[FramePair]], ProsodyStyle]:
+    """Pairs of `count` sentences of train and dev, and their style in deviations of the training pairs.
 
-    Kept in DATA/latents-*.safetensors like those of recordings.
+    They are kept in DATA/latents-*.safetensors like those of recordings.
 
     Args:
-        align: "none" = the given sentence has durations of its own and is cut or padded to the length of the
-            wanted one: the paper's misalignment, and nothing else of it.
+        align: "none" = the source has other durations and is cut or padded to the length of the target: the
+            misalignment of the paper and nothing else of it.
 
     Raises:
-        UserError: another language than the voice's; fewer than two sentences that can be measured.
+        UserError: another language than the voice's; fewer than two sentences with measurable speech.
     """
-    made = {
+    inputs = {
         "own": count,
         "corpus": prepared.fingerprint,
         "voice": space.weights_hash(),
@@ -65,56 +65,65 @@ def own_pairs(
         "speaker": speaker,
         "version": 1,
     }
-    identity = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+    identity = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     path = prepared.root / FILE.format(identity[:16])
-    found = read(path, identity)
-    if found is None:
+    measured_pairs = read(path, identity)
+    if measured_pairs is None:
         texts = texts_of(prepared, space)
         print(
-            f"the voice {space.facts.name} says {count} sentences of the corpus, each twice, for the model "
-            f"to learn from its speech; they are kept in {path}",
+            f"the voice {space.facts.name} speaks {count} sentences of the corpus, each twice, as training "
+            f"data; their latents are kept in {path}",
             file=sys.stderr,
         )
-        found = _speak(texts, space, count, seed, max_frames, speaker, path, identity)
+        measured_pairs = _speak(texts, space, count, seed, max_frames, speaker, path, identity)
         try:
-            write(path, found, identity)
+            write(path, measured_pairs, identity)
             remove_parts(path)
         except OSError:
-            print(f"latents not kept: {path.parent} cannot be written", file=sys.stderr)
+            print(f"latents are not kept: {path.parent} cannot be written", file=sys.stderr)
         else:
-            found = read(path, identity) or found  # the same halves on every start
+            # The same half-precision values as in later calls.
+            measured_pairs = read(path, identity) or measured_pairs
     if align == "none":
-        found = _apart(found, prepared, space, count, seed, speaker)
-    # In the file stands what was measured; what it is in deviations is known when all is.
-    rows = {s: [dict(zip(NAMES, p.style.tolist(), strict=True)) for p in pairs] for s, pairs in found.items()}
+        measured_pairs = _apart(measured_pairs, prepared, space, count, seed, speaker)
+    # The file holds raw attributes: their deviations are known only when all sentences are measured.
+    rows = {
+        s: [dict(zip(NAMES, p.style.tolist(), strict=True)) for p in pairs]
+        for s, pairs in measured_pairs.items()
+    }
     style = ProsodyStyle(corpus_scale(rows["train"]))
     pairs = {
         s: [
-            Pair(id=p.id, given=p.given, wanted=p.wanted, style=style.of_measured(row))
-            for p, row in zip(found[s], rows[s], strict=True)
+            FramePair(id=p.id, source=p.source, target=p.target, style=style.of_measured(row))
+            for p, row in zip(measured_pairs[s], rows[s], strict=True)
         ]
-        for s in found
+        for s in measured_pairs
     }
     return pairs, style
 
 
 @torch.inference_mode()
 def _apart(
-    pairs: dict[str, list[Pair]], prepared: Prepared, space: VitsSpace, count: int, seed: int, speaker: str
-) -> dict[str, list[Pair]]:
-    """The same pairs, the given sentence said anew."""
+    pairs: dict[str, list[FramePair]],
+    prepared: Prepared,
+    space: VitsSpace,
+    count: int,
+    seed: int,
+    speaker: str,
+) -> dict[str, list[FramePair]]:
+    """The same pairs with a source of other durations."""
     row = space.speaker(speaker or None)
     texts = {name: text for name, _, text in order_of(texts_of(prepared, space), count, seed)}
 
-    def given(pair: Pair) -> np.ndarray:
-        wanted = torch.from_numpy(pair.wanted)
-        z = z_text_of(space, texts[pair.id], pair.id, seed=seed, z_audio=wanted, align="none", speaker=row)
+    def source(pair: FramePair) -> np.ndarray:
+        target = torch.from_numpy(pair.target)
+        z = z_text_of(space, texts[pair.id], pair.id, seed=seed, z_audio=target, align="none", speaker=row)
         return z.numpy()
 
-    return {s: [dataclasses.replace(p, given=given(p)) for p in rows] for s, rows in pairs.items()}
+    return {s: [dataclasses.replace(p, source=source(p)) for p in rows] for s, rows in pairs.items()}
 
 
-@torch.no_grad()  # not inference mode: the axis takes a gradient
+@torch.no_grad()  # not inference mode: the axis needs a gradient
 def _speak(
     texts: list[tuple[str, str]],
     space: VitsSpace,
@@ -124,32 +133,34 @@ def _speak(
     speaker: str,
     path: Path,
     identity: str,
-) -> dict[str, list[Pair]]:
-    """Pairs of `count` sentences; what an interrupted call has kept beside `path` is not said again."""
+) -> dict[str, list[FramePair]]:
+    """Pairs of `count` sentences; those that an interrupted call kept beside `path` are not spoken again."""
     row = space.speaker(speaker or None)
     rows = None if row is None else torch.tensor([row])
     axis = fit_axis(space, texts, speakers=rows)
 
-    def say_twice(item: tuple[str, str, str]) -> tuple[str, Pair] | None:
+    def speak_pair(item: tuple[str, str, str]) -> tuple[str, FramePair] | None:
         name, id, text = item
         try:
-            given, wanted = twice(space, axis, text, name, seed=seed, speakers=rows)
-            if not 8 <= len(wanted) <= max_frames:
+            source, target = two_renditions(space, axis, text, name, seed=seed, speakers=rows)
+            if not 8 <= len(target) <= max_frames:
                 raise UserError("too long or too short")
-            found = measure(space.sound(wanted, speaker=row))
+            attributes = measure(space.sound(target, speaker=row))
         except UserError:
             return None
-        values = np.array([found[n] for n in NAMES], np.float32)
-        pair = Pair(id=name, given=given.numpy(), wanted=wanted.numpy(), style=values)
-        return "dev" if is_held(id) else "train", pair
+        values = np.array([attributes[n] for n in NAMES], np.float32)
+        pair = FramePair(id=name, source=source.numpy(), target=target.numpy(), style=values)
+        return "dev" if is_held_out(id) else "train", pair
 
-    out = make_in_parts(path, identity, order_of(texts, count, seed), say_twice, what="speaking")
+    out = make_in_parts(path, identity, order_of(texts, count, seed), speak_pair, what="speaking")
     if lost := count - sum(map(len, out.values())):
-        print(f"{lost} of {count} sentences could not be said or measured, or were too long", file=sys.stderr)
+        print(
+            f"{lost} of {count} sentences could not be spoken or measured, or were too long", file=sys.stderr
+        )
     return out
 
 
-def twice(
+def two_renditions(
     space: VitsSpace,
     axis: PitchAxis,
     text: str,
@@ -158,8 +169,11 @@ def twice(
     seed: int,
     speakers: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(T, C) of a text twice: with the voice's own noise; with another draw of another strength, pushed up or
-    down along the voice's own pitch axis."""
+    """Latents (T, C) of a text twice, with the same durations.
+
+    The first has the noise scale of the voice; the second has other noise of another scale, pushed up or down
+    along the pitch axis of the voice.
+    """
     ids = space.tokens(text)
     random = ItemRandom(seed, -2, [name])
     scale = NOISE[0] + (NOISE[1] - NOISE[0]) * float(random.uniform())
@@ -168,8 +182,8 @@ def twice(
     draws = [random.normal([frames], space.channels) for _ in range(2)]
     rise = PUSH * (2 * float(random.uniform()) - 1)
     draws[1] = draws[1] + axis.push(space, prior, draws[1], rise, scale=scale, speakers=speakers)
-    given, wanted = (
+    source, target = (
         space.latents(prior, draw, scale=of, speakers=speakers)[0][0]
         for draw, of in zip(draws, (None, scale), strict=True)
     )
-    return given, wanted
+    return source, target

@@ -1,4 +1,4 @@
-"""Pairs of frame sequences of one length an item, as batches with state: what all three stages train on."""
+"""Pairs of frame sequences of equal length: in batches with state for training, and in files."""
 
 from __future__ import annotations
 
@@ -20,36 +20,37 @@ from intona.files import write_whole
 from intona.progress import bar
 
 T = TypeVar("T")
-PART = 50  # items: what an interruption costs at most
+PART = 50  # items per part: an interruption loses at most one part
+STORED = {"source": "given", "target": "wanted"}  # field -> its name in a file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
-    """given (T, A) and wanted (T, C) of one item; style (S,)."""
+class FramePair:
+    """Source (T, A), target (T, C) and style (S,) of one item."""
 
     id: str
-    given: np.ndarray
-    wanted: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
     style: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairBatch:
-    """given (B, T, A), wanted (B, T, C), frames (B,), style (B, S)."""
+class FrameBatch:
+    """Source (B, T, A), target (B, T, C), frames (B,), style (B, S)."""
 
     ids: tuple[str, ...]
-    given: Tensor
-    wanted: Tensor
+    source: Tensor
+    target: Tensor
     frames: Tensor
     style: Tensor
 
-    def to(self, device: torch.device | str) -> PairBatch:
-        moved = {k: getattr(self, k).to(device) for k in ("given", "wanted", "style")}
+    def to(self, device: torch.device | str) -> FrameBatch:
+        moved = {k: getattr(self, k).to(device) for k in ("source", "target", "style")}
         return dataclasses.replace(self, **moved)
 
 
-def collate(pairs: Sequence[Pair]) -> PairBatch:
-    size = max(len(p.wanted) for p in pairs)
+def collate(pairs: Sequence[FramePair]) -> FrameBatch:
+    size = max(len(p.target) for p in pairs)
 
     def rows(name: str) -> Tensor:
         first = getattr(pairs[0], name)
@@ -59,27 +60,28 @@ def collate(pairs: Sequence[Pair]) -> PairBatch:
             row[: len(values)] = values
         return torch.from_numpy(out)
 
-    return PairBatch(
+    return FrameBatch(
         ids=tuple(p.id for p in pairs),
-        given=rows("given"),
-        wanted=rows("wanted"),
-        frames=torch.tensor([len(p.wanted) for p in pairs]),
+        source=rows("source"),
+        target=rows("target"),
+        frames=torch.tensor([len(p.target) for p in pairs]),
         style=torch.from_numpy(np.stack([p.style for p in pairs]).astype(np.float32)),
     )
 
 
-class PairFeed:
+class FrameFeed:
     """A `training.task.Feed` over pairs in memory.
 
     Args:
-        max_frames: bounds a batch of whole recordings, with padding.
-        batch, window: a batch is so many windows of at most `window` frames instead, which the model cuts.
+        max_frames: at most so many frames per batch of whole recordings, padding included.
+        batch, window: a batch is `batch` recordings instead, of which the model cuts windows of at most
+            `window` frames.
     """
 
     def __init__(
         self,
-        train: Sequence[Pair],
-        dev: Sequence[Pair],
+        train: Sequence[FramePair],
+        dev: Sequence[FramePair],
         *,
         max_frames: int,
         seed: int,
@@ -97,20 +99,20 @@ class PairFeed:
         self._train = DurationBatchSampler(self._lengths(train), rank=rank, world_size=world, **limits)
         self._dev = DurationBatchSampler(self._lengths(dev), shuffle=False, **limits) if dev else None
 
-    def _lengths(self, pairs: Sequence[Pair]) -> list[int]:
-        return [min(len(p.wanted), self._window or len(p.wanted)) for p in pairs]
+    def _lengths(self, pairs: Sequence[FramePair]) -> list[int]:
+        return [min(len(p.target), self._window or len(p.target)) for p in pairs]
 
-    def next(self) -> PairBatch:
+    def next(self) -> FrameBatch:
         return collate([self._pairs[i] for i in next(self._train)])
 
-    def longest(self) -> PairBatch:
+    def longest(self) -> FrameBatch:
         return collate([self._pairs[i] for i in self._train.longest_batch()])
 
-    def validation(self) -> Iterator[PairBatch]:
+    def validation(self) -> Iterator[FrameBatch]:
         for indices in self._dev.one_epoch() if self._dev is not None else ():
             yield collate([self._held[i] for i in indices])
 
-    def seconds(self, batch: PairBatch) -> float:
+    def seconds(self, batch: FrameBatch) -> float:
         frames = batch.frames if self._window is None else batch.frames.clamp(max=self._window)
         return float(frames.sum()) * self._seconds
 
@@ -121,13 +123,13 @@ class PairFeed:
         self._train.load_state_dict(state)
 
 
-def write(path: Path, pairs: dict[str, list[Pair]], identity: str) -> None:
-    """All splits in one safetensors file, halves; written whole or not at all."""
+def write(path: Path, pairs: dict[str, list[FramePair]], identity: str) -> None:
+    """Write all splits in one safetensors file, in half precision; whole or not at all."""
     flat = [(split, p) for split, rows in pairs.items() for p in rows]
     tensors = {
-        f"{split}/{i:06d}/{name}": np.ascontiguousarray(getattr(p, name), np.float16)
+        f"{split}/{i:06d}/{stored}": np.ascontiguousarray(getattr(p, name), np.float16)
         for i, (split, p) in enumerate(flat)
-        for name in ("given", "wanted")
+        for name, stored in STORED.items()
     }
     tensors |= {f"{s}/{i:06d}/style": p.style.astype(np.float32) for i, (s, p) in enumerate(flat)}
     tensors |= {f"{s}/{i:06d}/id": np.frombuffer(p.id.encode(), np.uint8) for i, (s, p) in enumerate(flat)}
@@ -138,21 +140,20 @@ def make_in_parts(
     path: Path,
     identity: str,
     items: Sequence[T],
-    make: Callable[[T], tuple[str, Pair] | None],
+    make: Callable[[T], tuple[str, FramePair] | None],
     *,
     what: str,
-) -> dict[str, list[Pair]]:
-    """The pairs of all items, with progress, kept beside `path` in parts of PART items until it is written.
+) -> dict[str, list[FramePair]]:
+    """The pairs of all items, with a progress bar; parts of PART items are kept beside `path` meanwhile.
 
-    An interrupted call goes on with the part that it was at. Where the parts cannot be written they are
-    made without.
+    An interrupted call continues with the part that it was working on. If the parts cannot be written, the
+    pairs are only returned.
 
     Args:
-        identity: of what the whole file at `path` will hold. what: the work, for the progress.
-        make: an item -> its split and pair, None for one that gives none. It may not depend on the items
-            before.
+        identity: of the content of the whole file at `path`. what: the work, for the progress bar.
+        make: item -> its split and pair, or None if it has none. It must not depend on earlier items.
     """
-    out: dict[str, list[Pair]] = {"train": [], "dev": []}
+    out: dict[str, list[FramePair]] = {"train": [], "dev": []}
     with bar(what) as show:
         for first in range(0, len(items), PART):
             part, name = _part(path, first // PART), f"{identity}/{first}"
@@ -171,7 +172,7 @@ def make_in_parts(
 
 
 def remove_parts(path: Path) -> None:
-    """After `path` is written."""
+    """Remove the parts once `path` is written."""
     for part in path.parent.glob(f"{path.stem}.part-*{path.suffix}"):
         part.unlink(missing_ok=True)
 
@@ -180,17 +181,18 @@ def _part(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.part-{number:04d}{path.suffix}")
 
 
-def read(path: Path, identity: str) -> dict[str, list[Pair]] | None:
-    """None where there is no such file, or it was made of other things."""
+def read(path: Path, identity: str) -> dict[str, list[FramePair]] | None:
+    """The pairs of a file; None if it is missing, damaged or has another identity."""
     try:
         with safetensors.safe_open(path, "numpy") as f:
             if (f.metadata() or {}).get("identity") != identity:
                 return None
-            out: dict[str, list[Pair]] = {"train": [], "dev": []}
+            out: dict[str, list[FramePair]] = {"train": [], "dev": []}
             for key in sorted({k.rsplit("/", 1)[0] for k in f.keys()}):  # noqa: SIM118
-                parts = {n: f.get_tensor(f"{key}/{n}") for n in ("given", "wanted", "style", "id")}
-                name = parts.pop("id").tobytes().decode()
-                out.setdefault(key.split("/")[0], []).append(Pair(id=name, **parts))
+                fields = {**STORED, "style": "style"}
+                arrays = {name: f.get_tensor(f"{key}/{stored}") for name, stored in fields.items()}
+                name = f.get_tensor(f"{key}/id").tobytes().decode()
+                out.setdefault(key.split("/")[0], []).append(FramePair(id=name, **arrays))
             return out
     except (OSError, SafetensorError, ValueError, KeyError):
         return None

@@ -1,4 +1,4 @@
-"""Stage `restyle.palette`: v-diffusion of Z_audio beside Z_text, in a style."""
+"""Stage `restyle.palette`: v-diffusion of Z_audio, conditioned on Z_text and a style."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ SIZES = {
 }
 
 
-def train(*, size: str, **given: Any) -> Path:
+def train(*, size: str, **options: Any) -> Path:
     """See `intona.systems.train`."""
-    return stage.train(SIZES[size](), **given)
+    return stage.train(SIZES[size](), **options)

@@ -1,7 +1,7 @@
-"""Stage `restyle.posterior`: a posterior encoder for a voice that ships none, from its own speech.
+"""Stage `restyle.posterior`: a posterior encoder for a voice that was published without one.
 
-The voice speaks the texts of a prepared corpus (any number of times, with other noise and rates each time);
-sound and z are known together, and a regression learns z from the sound.
+The voice speaks the texts of a prepared corpus, if needed several times with other noise and rates. Both the
+audio and its z are known, and a regression learns z from the audio.
 """
 
 from __future__ import annotations
@@ -24,8 +24,15 @@ from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle import vits
-from intona.systems.restyle.frozen import fit_beside
-from intona.systems.restyle.pairs import Pair, PairBatch, make_in_parts, read, remove_parts, write
+from intona.systems.restyle.frozen import fit_on_voice
+from intona.systems.restyle.pairs import (
+    FrameBatch,
+    FramePair,
+    make_in_parts,
+    read,
+    remove_parts,
+    write,
+)
 from intona.systems.restyle.vits import VitsSpace
 from intona.systems.restyle.vits.posterior import (
     FACTS,
@@ -43,19 +50,21 @@ from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.task import Task
 
-DEV_SHARE = 20  # every 20th text is kept for validation
-HEARD = 100  # of the voice's own sentences tell its level and its band
+DEV_SHARE = 20  # one text in 20 is held out for validation
+LEVEL_SENTENCES = 100  # sentences that the level and the band of the voice are measured on
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """A whole run. `corpus` and `voice` are fingerprints; `pairs` texts are spoken before training.
+class PosteriorRunConfig:
+    """Config of a whole run.
 
-    `narrow` is the share of training items that are heard without anything above 8 kHz, as recordings of
-    16 kHz are.
-
-    `mel_weight` adds the log-magnitude error of the sound that the frozen decoder makes of the guess: z that
-    differ without being heard then cost nothing more. It costs a decoder pass and its gradient a step.
+    Args:
+        corpus, voice: fingerprints. vits: the frozen voice. speaker: of a voice that has several.
+        pairs: how many texts the voice speaks before training.
+        mel_weight: weight of a second loss, the log-magnitude error of the predicted z decoded by the frozen
+            decoder. It ignores differences of z that are inaudible, and costs a decoder pass with its
+            gradient per step.
+        narrow: share of training items without anything above 8 kHz, like recordings at 16 kHz.
     """
 
     stage: str = "restyle.posterior"
@@ -74,9 +83,9 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def small() -> RunConfig:
+def small() -> PosteriorRunConfig:
     """3.6 M parameters. `intona train restyle.posterior --data DATA --out RUN [--vits NAME]`."""
-    return RunConfig(
+    return PosteriorRunConfig(
         loop=LoopConfig(steps=10_000, ema=0.999, validate_every=500, save_every=500),
         optim=OptimConfig(
             lr=5e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=200, schedule="cosine", final=0.02
@@ -84,17 +93,17 @@ def small() -> RunConfig:
     )
 
 
-def paper() -> RunConfig:
-    """8.0 M parameters; VITS's own posterior encoder has 7.2 M (16 WaveNet layers of 192).
+def paper() -> PosteriorRunConfig:
+    """8.0 M parameters; the posterior encoder of VITS has 7.2 M (16 WaveNet layers of width 192).
 
-    The paper trains none: its voices ship theirs.
+    The paper trains none, because its voices have one.
     """
     base = small()
     model = PosteriorConfig(dim=320, depth=12)
     return dataclasses.replace(base, size="paper", pairs=20_000, model=model)
 
 
-def toy() -> RunConfig:
+def toy() -> PosteriorRunConfig:
     """For tests and first tries."""
     base = small()
     return dataclasses.replace(
@@ -110,48 +119,50 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
 class PosteriorTask(Task):
-    """Squared error of z, in deviations of each channel; and optionally of the sound."""
+    """Squared error of z in standard deviations of each channel, and optionally the error of the audio."""
 
-    def __init__(self, config: RunConfig, space: VitsSpace) -> None:
+    def __init__(self, config: PosteriorRunConfig, space: VitsSpace) -> None:
         super().__init__()
         self.config = config
-        self._space = [space]  # no submodule: nothing of the voice belongs to the run's weights
+        self._space = [space]  # in a list, so that the voice's weights are not among those of the run
         self.net = PosteriorNet(config.model)
 
-    def forward(self, batch: PairBatch, step: int) -> Losses:
-        mask = length_mask(batch.frames, batch.given.shape[1]).to(batch.given.device)
-        found = self.net(self._heard(batch, step), mask)
-        wanted = (batch.wanted - self.net.mean) / self.net.std
-        error = (found.float() - wanted).square() * mask[..., None]
-        count = mask.sum() * wanted.shape[2]
+    def forward(self, batch: FrameBatch, step: int) -> Losses:
+        mask = length_mask(batch.frames, batch.source.shape[1]).to(batch.source.device)
+        prediction = self.net(self._limit_band(batch, step), mask)
+        target = (batch.target - self.net.mean) / self.net.std
+        error = (prediction.float() - target).square() * mask[..., None]
+        count = mask.sum() * target.shape[2]
         parts = {"latent": Part(total=error.sum(), count=count)}
         if self.config.mel_weight:
-            parts["sound"] = self._sound(batch, found, step)
+            parts["sound"] = self._sound(batch, prediction, step)
         return Losses(parts=parts)
 
-    def _heard(self, batch: PairBatch, step: int) -> torch.Tensor:
-        """Some items end at 8 kHz; which ones belongs to (seed, step, item). All are whole in validation."""
+    def _limit_band(self, batch: FrameBatch, step: int) -> torch.Tensor:
+        """Silence some items above 8 kHz, chosen by (seed, step, item); none in validation."""
         edge = self.config.model.edge
         if not (edge and self.config.narrow and self.training):
-            return batch.given
+            return batch.source
         draws = ItemRandom(self.config.loop.seed, step, [f"{i}/band" for i in batch.ids]).uniform()
-        cut = (draws < self.config.narrow).to(batch.given.device)[:, None, None]
-        return torch.where(cut, silence_above(batch.given, edge), batch.given)
+        cut = (draws < self.config.narrow).to(batch.source.device)[:, None, None]
+        return torch.where(cut, silence_above(batch.source, edge), batch.source)
 
-    def _sound(self, batch: PairBatch, found: torch.Tensor, step: int) -> Part:
+    def _sound(self, batch: FrameBatch, prediction: torch.Tensor, step: int) -> Part:
         """Log-magnitude error of a window of 32 frames of each item, through the frozen decoder.
 
-        An item of fewer frames is decoded with its last one repeated, of which nothing is counted.
+        A shorter item is padded with its last frame; the padding does not count.
         """
-        space, size = self._space[0].to(found.device), 32
+        space, size = self._space[0].to(prediction.device), 32
         draws = ItemRandom(self.config.loop.seed, step, batch.ids).uniform()
         first = (draws * (batch.frames - size + 1).clamp(min=1)).long()
         place = first[:, None] + torch.arange(size)
         last = batch.frames[:, None] - 1
-        counted = (place <= last).to(found.device)
-        index = torch.minimum(place, last).to(found.device)
-        z = (found * self.net.std + self.net.mean).gather(1, index[..., None].expand(-1, -1, found.shape[2]))
-        truth = batch.wanted.gather(1, index[..., None].expand(-1, -1, found.shape[2]))
+        counted = (place <= last).to(prediction.device)
+        index = torch.minimum(place, last).to(prediction.device)
+        z = (prediction * self.net.std + self.net.mean).gather(
+            1, index[..., None].expand(-1, -1, prediction.shape[2])
+        )
+        truth = batch.target.gather(1, index[..., None].expand(-1, -1, prediction.shape[2]))
         row = space.speaker(self.config.speaker or None)
         rows = None if row is None else torch.full((len(z),), row, device=z.device)
         waves = [space.decode(x, speakers=rows) for x in (z, truth)]
@@ -172,31 +183,31 @@ class PosteriorTask(Task):
 
 
 def require_language(prepared: Prepared, voice: str, language: str) -> None:
-    """Refuse a corpus in another language than the voice's; "" is a voice that names none.
+    """Refuse a corpus in another language than the voice's; "" = the language of the voice is unknown.
 
     Raises:
-        UserError: says which both are.
+        UserError: the languages differ.
     """
     languages = {vits.language_code(item.language) for item in prepared}
     if language and languages != {language}:
         raise UserError(
             f"the corpus is in {', '.join(sorted(languages))}, the voice {voice} speaks {language}",
             where=prepared.root,
-            hint="take a corpus in its language, or another --vits",
+            hint="choose a corpus in that language, or another --vits",
         )
 
 
 def texts_of(prepared: Prepared, space: VitsSpace) -> list[tuple[str, str]]:
-    """(id, text) of train and dev, refused where the corpus is not in the voice's language.
+    """(id, text) of train and dev; refuses a corpus that is not in the voice's language.
 
-    Never of test: the voice would then be asked to give back sentences that it has trained on.
+    Never of test: models are tested on sentences that they were not trained on.
     """
     require_language(prepared, space.facts.name, space.facts.symbols.language)
     return [(item.id, item.text) for split in ("train", "dev") for item in prepared.items(split)]
 
 
 def order_of(texts: list[tuple[str, str]], count: int, seed: int) -> list[tuple[str, str, str]]:
-    """(name, id, text) of `count` texts: all of them, shuffled, before any is said again."""
+    """(name, id, text) of `count` texts in shuffled order; every text is used before any is repeated."""
     out: list[tuple[str, str, str]] = []
     while len(out) < count:
         number = len(out) // len(texts)
@@ -205,25 +216,25 @@ def order_of(texts: list[tuple[str, str]], count: int, seed: int) -> list[tuple[
     return out[:count]
 
 
-def is_held(id: str) -> bool:
-    """Whether a text is kept for validation, however often it is said."""
+def is_held_out(id: str) -> bool:
+    """Whether a text is held out for validation, however often it is spoken."""
     return int(hashlib.sha256(id.encode()).hexdigest(), 16) % DEV_SHARE == 0
 
 
 @torch.inference_mode()
 def speak_pairs(
-    space: VitsSpace, texts: list[tuple[str, str]], config: RunConfig, path: Path, identity: str
-) -> dict[str, list[Pair]]:
-    """The voice says `config.pairs` texts: spectrogram and z of each.
+    space: VitsSpace, texts: list[tuple[str, str]], config: PosteriorRunConfig, path: Path, identity: str
+) -> dict[str, list[FramePair]]:
+    """Spectrogram and z of `config.pairs` texts spoken by the voice.
 
-    Noise 0.3 to 1 and rate 0.8 to 1.25, drawn anew each time a text is said: recordings lie about the prior
-    more widely than the voice's own setting. What an interrupted call has kept beside `path`, made as
-    `identity` says, is not said again.
+    The noise scale (0.3 to 1) and the rate (0.8 to 1.25) are drawn for each sentence, because recordings
+    spread about the prior more widely than speech at the voice's settings. Sentences that an interrupted call
+    kept beside `path` under `identity` are not spoken again.
     """
     row = space.speaker(config.speaker or None)
     rows = None if row is None else torch.tensor([row])
 
-    def say(item: tuple[str, str, str]) -> tuple[str, Pair] | None:
+    def say(item: tuple[str, str, str]) -> tuple[str, FramePair] | None:
         name, id, text = item
         random = ItemRandom(config.loop.seed, -1, [name])
         scale = 0.3 + 0.7 * float(random.uniform())
@@ -238,16 +249,20 @@ def speak_pairs(
             return None
         z, lengths = space.latents(prior, random.normal([frames], space.channels), scale=scale, speakers=rows)
         audio = space.audio(z, lengths, speakers=rows)[0]
-        given = space.spectrogram(audio).numpy()[:frames]
-        pair = Pair(id=name, given=given, wanted=z[0, : len(given)].numpy(), style=np.zeros(1, np.float32))
-        return "dev" if is_held(id) else "train", pair
+        source = space.spectrogram(audio).numpy()[:frames]
+        pair = FramePair(
+            id=name, source=source, target=z[0, : len(source)].numpy(), style=np.zeros(1, np.float32)
+        )
+        return "dev" if is_held_out(id) else "train", pair
 
     chosen = order_of(texts, config.pairs, config.loop.seed)
     out = make_in_parts(path, identity, chosen, say, what="speaking")
     if mute := config.pairs - sum(map(len, out.values())):
-        print(f"{mute} of {config.pairs} texts could not be said, or were too long", file=sys.stderr)
+        print(f"{mute} of {config.pairs} texts could not be spoken, or were too long", file=sys.stderr)
     if not out["train"]:
-        raise UserError("none of the texts could be said", hint="look at the corpus's texts and the voice")
+        raise UserError(
+            "none of the texts could be spoken", hint="check the texts of the corpus and the voice"
+        )
     return out
 
 
@@ -265,42 +280,42 @@ def train(
     prepared = Prepared.open(data)
     config = configs.override(built_as(SIZES[size](), init), overrides)
     if config.pairs < 1:
-        raise UserError(f"{config.pairs} pairs", where="--pairs", hint="take 1 or more")
+        raise UserError(f"{config.pairs} pairs", where="--pairs", hint="use 1 or more")
     space = vits.load(config.vits)
     if space.facts.has_posterior:
-        raise UserError(f"{space.facts.name} has a posterior encoder of its own", where="--vits")
+        raise UserError(f"{space.facts.name} has a posterior encoder already", where="--vits")
     before = space.weights_hash()
     if not 0 <= config.narrow <= 1:
-        raise UserError(f"{config.narrow:g} is no share", where="--narrow", hint="0 to 1")
+        raise UserError(f"{config.narrow:g} is not a share", where="--narrow", hint="0 to 1")
     edge = edge_of(space.sample_rate, space.n_fft)
     model = dataclasses.replace(config.model, bins=space.n_fft // 2 + 1, channels=space.channels, edge=edge)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16], model=model)
     texts = texts_of(prepared, space)
-    made = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 3]
-    identity = hashlib.sha256(json.dumps(made).encode()).hexdigest()
+    inputs = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 3]
+    identity = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
     path = out / "pairs.safetensors"
     pairs = read(path, identity)
     if pairs is None:
         print(
-            f"the voice {space.facts.name} says {config.pairs} texts of the corpus, for the encoder to learn "
-            f"the latents of a sound that is known; they are kept in {path}",
+            f"the voice {space.facts.name} speaks {config.pairs} texts of the corpus as training data; they "
+            f"are kept in {path}",
             file=sys.stderr,
         )
         pairs = speak_pairs(space, texts, config, path, identity)
         write(path, pairs, identity)
         remove_parts(path)
-        pairs = read(path, identity) or pairs  # the same halves on every start
+        pairs = read(path, identity) or pairs  # the same half-precision values as in later calls
     torch.manual_seed(config.loop.seed)
     task = PosteriorTask(config, space)
     mean, std = statistics(pairs["train"])
     task.net.mean.copy_(mean)
     task.net.std.copy_(std)
-    own = [torch.from_numpy(p.given).float() for p in pairs["train"][:HEARD]]
-    task.net.level.fill_(float(np.mean([level_of(x) for x in own])))
+    spectrograms = [torch.from_numpy(p.source).float() for p in pairs["train"][:LEVEL_SENTENCES]]
+    task.net.level.fill_(float(np.mean([level_of(x) for x in spectrograms])))
     if edge:
-        task.net.share.fill_(float(np.median([share_of(x, edge) for x in own])))
-    return fit_beside(
+        task.net.share.fill_(float(np.median([share_of(x, edge) for x in spectrograms])))
+    return fit_on_voice(
         space,
         task,
         config,
@@ -314,9 +329,9 @@ def train(
     )
 
 
-def statistics(pairs: list[Pair]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation per channel of what is wanted."""
+def statistics(pairs: list[FramePair]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation (C,) of the targets."""
     from intona.latents.base import statistics_of
 
-    mean, std = statistics_of(p.wanted for p in pairs)
+    mean, std = statistics_of(p.target for p in pairs)
     return mean, std.clamp(min=1e-3)

@@ -1,4 +1,4 @@
-"""A trained restyling model as a voice: text and style in, sound out."""
+"""A trained restyling model as a voice: text and style to audio."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from intona.synth.voice import refuse_inline
 from intona.systems.restyle import Restyle, vits
 from intona.systems.restyle import decoder as decoders
 from intona.systems.restyle.latents import z_text_of
-from intona.systems.restyle.stage import FACTS, VERSION, RunConfig
+from intona.systems.restyle.stage import FACTS, VERSION, RestyleRunConfig
 from intona.systems.restyle.vits import VitsSpace
 
 STAGES = ("restyle.palette", "restyle.bridge")
@@ -30,7 +30,7 @@ STAGES = ("restyle.palette", "restyle.bridge")
 
 @dataclass(frozen=True, kw_only=True)
 class Restyled:
-    """What a call made: the sound, and both latents (T, C) for whoever studies them."""
+    """The result of one call: the audio, and the latents (T, C) before and after the model."""
 
     audio: Audio
     z_text: torch.Tensor
@@ -65,11 +65,11 @@ class RestyleVoice:
         """Speak.
 
         Args:
-            style: a description, a sound file, or a vector (S,) of the model's style encoder; None = no
+            style: a description, an audio file, or a vector (S,) of the model's style encoder; None = no
                 style, which is guidance 0.
-            guidance: 0 leaves the style out, 1 is as trained, more exaggerates.
-            rate: of speech. None: what the style says of it, where it does ("slow"); the model itself cannot
-                change lengths.
+            guidance: 0 ignores the style, 1 follows it as trained, more exaggerates it.
+            rate: of speech; None = the rate of the style if it has one ("slow"), else 1. The model itself
+                cannot change durations.
 
         Raises:
             UserError: nothing to say, phonemes in the text, an empty style, silence, numbers out of range.
@@ -97,7 +97,7 @@ class RestyleVoice:
         return Restyled(audio=self.sound(z[0]), z_text=z_text, z=z[0])
 
     def sound(self, z: torch.Tensor) -> Audio:
-        """(T, C) latents as sound: of `say`'s z_text it is the control without any restyling."""
+        """Decode latents (T, C); with `z_text` of `say` this is the voice without restyling."""
         return self.space.sound(z, speaker=self.speaker, decoder=self.decoder)
 
 
@@ -111,8 +111,8 @@ def load(
     """A run or checkpoint of restyle.palette or restyle.bridge.
 
     Args:
-        voice, style: where the frozen VITS and the style encoder are, if not where the run found them.
-        decoder: a run of restyle.decoder that speaks in place of the voice's own.
+        voice, style: where the frozen VITS and the style encoder are, if they have moved since training.
+        decoder: a run of restyle.decoder, in place of the decoder of the voice.
 
     Raises:
         UserError: no such run, another kind of model, another frozen voice or style encoder than it was
@@ -127,33 +127,33 @@ def load(
         )
     facts: dict[str, Any] = configs.read_json(path / FACTS)
     if not isinstance(facts, dict) or facts.get("version") != VERSION:
-        made_by = facts.get("version", 1) if isinstance(facts, dict) else "?"
+        version = facts.get("version", 1) if isinstance(facts, dict) else "?"
         raise UserError(
-            f"a model of version {made_by}, and this one reads {VERSION}: styles are now in deviations of "
-            "the recordings a model was trained on",
+            f"a model of version {version}, but this version reads {VERSION}: styles are now in deviations "
+            "of the training recordings",
             where=path,
             hint=f"train it again: intona train {stage}",
         )
-    config = configs.load(RunConfig, path / "config.json")
+    config = configs.load(RestyleRunConfig, path / "config.json")
     space = vits.load(voice or config.vits, ask=voice is not None)
     if space.weights_hash() != facts.get("voice_hash"):
         raise UserError(
             f"trained on the voice {facts.get('voice')} with other weights than {space.facts.name}",
             where=path,
-            hint="name its voice with --voice",
+            hint="name that voice with --voice",
         )
     try:
         scale = (facts.get("style") or {}).get("scale")
         encoder = styles.load(style or config.style, scale, ask=style is not None)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        raise UserError("its style is not described", where=path / FACTS) from None
+        raise UserError("no valid description of the style encoder", where=path / FACTS) from None
     now = encoder.describe()
-    told = (facts.get("style") or {}).items()
-    # Another version of transformers is the same condition.
-    if changed := [k for k, v in told if k != "transformers" and now.get(k) != v]:
+    trained = (facts.get("style") or {}).items()
+    # Another version of transformers gives the same style.
+    if changed := [k for k, v in trained if k != "transformers" and now.get(k) != v]:
         raise UserError(f"the style encoder differs in {', '.join(changed)}", where=path)
-    made = Restyle(config.model)
-    own = {k.removeprefix("model."): v for k, v in state.items()}
-    checkpoint.load_weights(made, own, where=path)
+    network = Restyle(config.model)
+    weights = {k.removeprefix("model."): v for k, v in state.items()}
+    checkpoint.load_weights(network, weights, where=path)
     tuned = None if decoder is None else decoders.load(Path(decoder), space)
-    return RestyleVoice(made, space, encoder, space.speaker(config.speaker or None), tuned)
+    return RestyleVoice(network, space, encoder, space.speaker(config.speaker or None), tuned)

@@ -1,4 +1,4 @@
-"""What `restyle.palette` and `restyle.bridge` share: the run's config, its task, training."""
+"""Shared by `restyle.palette` and `restyle.bridge`: config, task and training."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.restyle import NetworkConfig, Restyle, RestyleConfig, vits
-from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.frozen import fit_on_voice
 from intona.systems.restyle.latents import corpus_pairs
 from intona.systems.restyle.measured import train_scale
-from intona.systems.restyle.own import own_pairs
-from intona.systems.restyle.pairs import Pair, PairBatch
+from intona.systems.restyle.own import synthetic_pairs
+from intona.systems.restyle.pairs import FrameBatch, FramePair
 from intona.systems.restyle.posterior import statistics, texts_of
 from intona.systems.restyle.vits import posterior as posteriors
 from intona.training.initial import built_as
@@ -30,25 +30,26 @@ from intona.training.optim import OptimConfig
 from intona.training.task import Task
 
 FACTS = "restyle.json"
-VERSION = 2  # 1 had styles in fixed units, not in deviations of its train split
+VERSION = 2  # version 1 had styles in fixed units, not in deviations of the train split
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """A whole run.
+class RestyleRunConfig:
+    """Config of a whole run.
 
     Attributes:
         vits: the frozen voice ("piper", a directory, a hub id); `voice` is its fingerprint.
         posterior: run of `restyle.posterior`, for a voice without a posterior encoder.
-        align: "mas" = Z_text on the recording's own frames (ours); "none" = the paper.
+        align: "mas" = Z_text aligned to the recording (ours); "none" = the paper.
         style: the condition: "prosody"; "style:" and a run of restyle.style; "clap:" and a directory or
             hub id.
-        speech: "recorded" = towards the recordings of the corpus; "own" = towards the voice's own speech of
-            its texts, `sentences` of them, with other noise (no posterior, no alignment).
+        speech: the training targets. "recorded" = recordings of the corpus; "own" = synthetic speech of the
+            voice, `sentences` texts of the corpus with other noise, which needs no posterior encoder and no
+            alignment.
         speaker: of a voice that has several.
-        max_frames: bounds a batch with padding; longer recordings are left out.
-        batch: windows of `model.segment` frames that a step holds; None = as many whole recordings as
-            `max_frames` allow.
+        max_frames: at most so many frames per batch, padding included; longer recordings are left out.
+        batch: windows of `model.segment` frames per batch; None = as many whole recordings as `max_frames`
+            allows.
     """
 
     stage: str = ""
@@ -73,13 +74,16 @@ class RunConfig:
         configs.at_least(self, batch=1)
 
 
-def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
-    """The paper's arm: 2-D U-Net, one style token, unaligned, unmasked, latents as they are; batch 64 of 384
-    frames, 50,000 steps, constant 1e-4 (arXiv 2311.10804). Its training noise is Gaussian here, where the
-    authors' later code drew it uniform. Our U-Net halves three times, not four, and is Grad-TTS's in its
-    blocks. Where their code and paper differ the paper's figure stands. The style is the twelve numbers of
-    `--style prosody`, not the paper's CLAP, which `--style clap:laion/clap-htsat-unfused` takes."""
-    return RunConfig(
+def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRunConfig:
+    """The model of the paper (arXiv 2311.10804).
+
+    2-D U-Net, one style token, unaligned, unmasked, latents that are not standardized; batches of 64 windows
+    of 384 frames, 50,000 steps at a constant 1e-4. Where the paper and the authors' code differ, the paper is
+    followed. Known differences: training noise is Gaussian (uniform in the authors' later code); our U-Net
+    has three downsampling levels instead of four, with the blocks of Grad-TTS; the style is measured prosody
+    (`--style prosody`) instead of CLAP (`--style clap:laion/clap-htsat-unfused`).
+    """
+    return RestyleRunConfig(
         stage=stage,
         size="paper",
         align="none",
@@ -100,9 +104,9 @@ def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
     )
 
 
-def small_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
-    """Ours: 1-D network over 192 channels, 5.6 M parameters, aligned, masked, standardised."""
-    return RunConfig(
+def small_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRunConfig:
+    """Our model: a 1-D network over 192 channels, 5.6 M parameters; aligned, masked, standardized latents."""
+    return RestyleRunConfig(
         stage=stage,
         model=RestyleConfig(process=process, partial=0.3),
         loop=LoopConfig(steps=20_000, ema=0.999, save_every=1000, validate_every=1000),
@@ -112,8 +116,8 @@ def small_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
     )
 
 
-def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
-    """Trains in seconds, says nothing worth hearing. For tests and first tries."""
+def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRunConfig:
+    """Trains in seconds, for tests and first tries; its speech is unintelligible."""
     base = small_of(stage, process)
     network = NetworkConfig(dim=32, depth=2, heads=2, mults=(1, 2))
     return dataclasses.replace(
@@ -125,17 +129,17 @@ def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
 
 
 class RestyleTask(Task):
-    """The model with its loss; noise, times and windows belong to (seed, step, recording)."""
+    """The model with its loss; noise, times and windows are drawn by (seed, step, recording)."""
 
-    def __init__(self, config: RunConfig, facts: dict[str, Any]) -> None:
+    def __init__(self, config: RestyleRunConfig, facts: dict[str, Any]) -> None:
         super().__init__()
         self.config, self.facts = config, facts
         self.model = Restyle(config.model)
 
-    def forward(self, batch: PairBatch, step: int) -> Losses:
+    def forward(self, batch: FrameBatch, step: int) -> Losses:
         return self.model.losses(
-            batch.given,
-            batch.wanted,
+            batch.source,
+            batch.target,
             batch.frames,
             batch.style,
             ItemRandom(self.config.loop.seed, step, batch.ids),
@@ -146,7 +150,7 @@ class RestyleTask(Task):
 
 
 def facts_of(space: vits.VitsSpace, style: styles.StyleEncoder) -> dict[str, Any]:
-    """What a checkpoint must find again when it is loaded."""
+    """What a checkpoint records about the voice and the style encoder, to be checked when it is loaded."""
     return {
         "version": VERSION,
         "voice": space.facts.name,
@@ -159,7 +163,7 @@ def facts_of(space: vits.VitsSpace, style: styles.StyleEncoder) -> dict[str, Any
 
 
 def train(
-    config: RunConfig,
+    config: RestyleRunConfig,
     *,
     data: Path,
     out: Path,
@@ -182,7 +186,7 @@ def train(
     torch.manual_seed(config.loop.seed)
     task = RestyleTask(config, facts_of(space, style))
     task.model.set_statistics(*statistics(pairs["train"]))
-    return fit_beside(
+    return fit_on_voice(
         space,
         task,
         config,
@@ -199,9 +203,9 @@ def train(
 
 
 def _pairs(
-    prepared: Prepared, space: vits.VitsSpace, config: RunConfig
-) -> tuple[dict[str, list[Pair]], styles.StyleEncoder]:
-    """What the config trains on, and the style it is told: prosody in deviations of those very recordings."""
+    prepared: Prepared, space: vits.VitsSpace, config: RestyleRunConfig
+) -> tuple[dict[str, list[FramePair]], styles.StyleEncoder]:
+    """The training pairs, and the style encoder; measured prosody is in deviations of these pairs."""
     prosody = config.style == "prosody"
     how: dict[str, Any] = {
         "seed": config.loop.seed,
@@ -210,10 +214,12 @@ def _pairs(
     }
     if config.speech == "own":
         if not prosody:
-            raise UserError("the style of its own speech is measured", where="--style", hint="prosody")
+            raise UserError(
+                "training on synthetic speech needs measured prosody", where="--style", hint="use prosody"
+            )
         if config.sentences < 2:
-            raise UserError(f"{config.sentences} sentences", where="--sentences", hint="take 2 or more")
-        return own_pairs(prepared, space, count=config.sentences, align=config.align, **how)
+            raise UserError(f"{config.sentences} sentences", where="--sentences", hint="use 2 or more")
+        return synthetic_pairs(prepared, space, count=config.sentences, align=config.align, **how)
     net = posteriors.load_for(space, config.posterior)
     style = styles.load(config.style, train_scale(prepared) if prosody else None)
     pairs = corpus_pairs(

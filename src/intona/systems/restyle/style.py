@@ -1,4 +1,4 @@
-"""Stage `restyle.style`: the style embedding, trained on recordings and captions made from measurements."""
+"""Stage `restyle.style`: a style embedding, trained on recordings and captions of their prosody."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle.measured import measured_of
-from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed
+from intona.systems.restyle.pairs import FrameBatch, FrameFeed, FramePair
 from intona.systems.restyle.posterior import statistics
 from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
@@ -28,14 +28,14 @@ from intona.training.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """A whole run.
+class StyleRunConfig:
+    """Config of a whole run.
 
     Attributes:
-        tower: of the text side, never trained: "minilm", a directory or hub id of a BERT, or "words".
-        captions: of each recording, drawn anew from its measurements; one is taken a step.
+        tower: the frozen text encoder: "minilm", a directory or hub id of a BERT, or "words".
+        captions: how many captions are drawn for each recording; each step uses one of them.
         name_speaker: captions also name the speaker and the language (not with "words").
-        max_frames: bounds a batch with padding; longer recordings are left out.
+        max_frames: at most so many frames per batch, padding included; longer recordings are left out.
     """
 
     stage: str = "restyle.style"
@@ -51,23 +51,23 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def small() -> RunConfig:
+def small() -> StyleRunConfig:
     """0.6 M parameters. `intona train restyle.style --data DATA --out RUN [--tower words]`."""
-    return RunConfig(
+    return StyleRunConfig(
         loop=LoopConfig(steps=2000, ema=0.99, validate_every=250, save_every=500),
         optim=OptimConfig(lr=1e-3, weight_decay=0.01, warmup=60, schedule="cosine", final=0.02),
     )
 
 
-def paper() -> RunConfig:
-    """The paper takes CLAP (153 M); nothing of its size is trained here: ECAPA of 512 channels."""
+def paper() -> StyleRunConfig:
+    """ECAPA of 512 channels, 6.8 M parameters. The paper uses CLAP, which is too large to train here."""
     base = small()
     sizes = dataclasses.replace(base.model.audio, channels=512, hidden=1536, bottleneck=128, dim=192)
     model = dataclasses.replace(base.model, audio=sizes, dim=512)
     return dataclasses.replace(base, size="paper", model=model)
 
 
-def toy() -> RunConfig:
+def toy() -> StyleRunConfig:
     """For tests and first tries."""
     base = small()
     sizes = dataclasses.replace(base.model.audio, channels=32, hidden=64, bottleneck=16, scale=4, dim=32)
@@ -84,30 +84,30 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
 class StyleTask(Task):
-    """Which caption a recording gets belongs to (seed, step, recording)."""
+    """The caption of a recording is drawn by (seed, step, recording)."""
 
-    def __init__(self, config: RunConfig, facts: dict[str, Any]) -> None:
+    def __init__(self, config: StyleRunConfig, facts: dict[str, Any]) -> None:
         super().__init__()
         self.config, self.facts = config, facts
         self.net = StyleNet(config.model)
 
-    def forward(self, batch: PairBatch, step: int) -> Losses:
+    def forward(self, batch: FrameBatch, step: int) -> Losses:
         count = batch.style.shape[1] // self.config.model.text_dim
         captions = batch.style.view(len(batch.ids), count, -1)
         draws = ItemRandom(self.config.loop.seed, step, batch.ids).uniform()
         chosen = (draws * count).long().clamp(max=count - 1).to(captions.device)
         text = captions[torch.arange(len(chosen), device=captions.device), chosen]
-        audio = self.net.embed_audio(batch.wanted, batch.frames)
+        audio = self.net.embed_audio(batch.target, batch.frames)
         return Losses(parts=self.net.parts(self.net.embed_text(text), audio))
 
     def extra_files(self) -> dict[str, Any]:
         return self.facts
 
 
-def pairs_of(prepared: Prepared, config: RunConfig, words: Tower) -> dict[str, list[Pair]]:
-    """Mels and the vectors of `config.captions` captions of each recording of train and dev.
+def pairs_of(prepared: Prepared, config: StyleRunConfig, words: Tower) -> dict[str, list[FramePair]]:
+    """Mels, and the vectors of `config.captions` captions, of each recording of train and dev.
 
-    What "low" means is fixed by the recordings of train.
+    Captions such as "low" are relative to the recordings of train.
     """
     measured = measured_of(prepared)
     usable = {
@@ -119,16 +119,16 @@ def pairs_of(prepared: Prepared, config: RunConfig, words: Tower) -> dict[str, l
     scale = corpus_scale([measured[i.id] for i in usable["train"]])
     named = config.name_speaker and config.tower != "words"
 
-    def said(item: Item) -> list[str]:
+    def captions_of(item: Item) -> list[str]:
         rng = np.random.default_rng(derive_seed(config.loop.seed, "captions", item.id))
         who: dict[str, Any] = {}
         if named:
             who = {"speaker": prepared.speakers[item.speaker], "language": item.language}
         return [caption(deviations(measured[item.id], scale), rng, **who) for _ in range(config.captions)]
 
-    out: dict[str, list[Pair]] = {}
+    out: dict[str, list[FramePair]] = {}
     for split, items in usable.items():
-        texts = [said(i) for i in items]
+        texts = [captions_of(i) for i in items]
         known = sorted({t for row in texts for t in row})
         vectors: dict[str, np.ndarray] = {}
         for start in range(0, len(known), 64):
@@ -138,7 +138,7 @@ def pairs_of(prepared: Prepared, config: RunConfig, words: Tower) -> dict[str, l
         for item, row in zip(items, texts, strict=True):
             mel = prepared.mel(item)
             style = np.concatenate([vectors[t] for t in row]).astype(np.float32)
-            out[split].append(Pair(id=item.id, given=mel[:, :1], wanted=mel, style=style))
+            out[split].append(FramePair(id=item.id, source=mel[:, :1], target=mel, style=style))
     return out
 
 
@@ -156,7 +156,7 @@ def train(
     prepared = Prepared.open(data)
     config = configs.override(built_as(SIZES[size](), init), overrides)
     if config.captions < 1:
-        raise UserError(f"{config.captions} captions", where="--captions", hint="take 1 or more")
+        raise UserError(f"{config.captions} captions", where="--captions", hint="use 1 or more")
     words = tower(config.tower)
     pairs = pairs_of(prepared, config, words)
     audio = dataclasses.replace(config.model.audio, n_mels=prepared.spec.n_mels)
@@ -179,7 +179,7 @@ def train(
         task,
         config,
         out,
-        feed=lambda rank, world: PairFeed(
+        feed=lambda rank, world: FrameFeed(
             pairs["train"],
             pairs["dev"],
             max_frames=config.max_frames,

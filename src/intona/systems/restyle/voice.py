@@ -1,4 +1,4 @@
-"""A restyling model as one of the voices of `intona say`: the same call as any other, with a style."""
+"""A restyling model as a voice of `intona say`: the same call as any other voice, with a style."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StyledVoice:
     def settled(
         self, *, steps: int | None = None, guidance: float | None = None, temperature: float | None = None
     ) -> dict[str, Any]:
-        """What these come to where None. It has no temperature."""
+        """The settings with defaults filled in. This kind of voice has no temperature."""
         return {"steps": steps or STEPS, "guidance": GUIDANCE if guidance is None else guidance}
 
     def say(
@@ -38,26 +38,26 @@ class StyledVoice:
         phonemes: bool = False,
         temperature: float | None = None,
     ) -> Audio:
-        """Speak; without a style the model speaks as it would for none in particular.
+        """Speak; without a style the model speaks unconditionally.
 
-        A rate of 1 is the style's own, where it says one.
+        With a rate of 1 the rate of the style counts, if it has one.
 
         Raises:
-            UserError: as `RestyleVoice.say`; phonemes or a temperature, which a frozen VITS does not take.
+            UserError: as `RestyleVoice.say`; phonemes or a temperature, which this kind of voice lacks.
         """
-        for flag, given in (("--phonemes", phonemes), ("--temperature", temperature is not None)):
-            if given:
+        for flag, is_set in (("--phonemes", phonemes), ("--temperature", temperature is not None)):
+            if is_set:
                 raise UserError("this kind of voice has no such option", where=flag)
         if speaker is not None:
             self.voice.speaker = self.voice.space.speaker(speaker)
-        made = self.voice.say(
+        restyled = self.voice.say(
             text,
             style,
             **self.settled(steps=steps, guidance=guidance),
             rate=None if rate == 1 else rate,
             seed=seed,
         )
-        return made.audio
+        return restyled.audio
 
 
 def load(path: Path | str, **how: Any) -> StyledVoice:

@@ -1,6 +1,6 @@
-"""HiFi-GAN generator of Piper's voices: V3's blocks of one convolution (Kong et al. 2020, section A).
+"""The HiFi-GAN generator of Piper voices, with blocks of single convolutions as in V3 (Kong et al. 2020).
 
-`transformers` has the blocks of V1 and V2 alone. Names of the parts are those of its `VitsHifiGan`.
+`transformers` has only the blocks of V1 and V2. Module names are those of its `VitsHifiGan`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One name for every kind of VITS voice: a hub id, a directory, a Piper voice."""
+"""Load any kind of VITS voice by name: a hub id, a directory, a Piper voice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load(name: str, *, ask: bool = True) -> VitsSpace:
         ask: see `hub.fetch`.
 
     Raises:
-        UserError: not installed, not to be had, files missing or damaged, another kind of model.
+        UserError: not installed, not available, files missing or damaged, another kind of model.
     """
     if not name.strip():
         raise UserError("no VITS voice named", hint="piper, a directory, or a hub id (OWNER/NAME)")
@@ -34,10 +34,10 @@ def load(name: str, *, ask: bool = True) -> VitsSpace:
 
 
 def language_of(name: str, *, ask: bool = True) -> str:
-    """The language of a voice, "en"; "" where its files name none. The weights are not read.
+    """The language of a voice, such as "en"; "" if its files do not name it. Does not read the weights.
 
     Raises:
-        UserError: as `load`, as far as it is seen without the weights.
+        UserError: as `load`, for what can be checked without the weights.
     """
     hub.require_transformers("a VITS voice")
     onnx_file = piper.find(name)
@@ -92,14 +92,16 @@ def _hub(name: str, *, ask: bool) -> VitsSpace:
     vocabulary = published.read_json(directory / "vocab.json")
     if not vocabulary:
         raise UserError("is missing", where=directory / "vocab.json")
-    said = published.read_json(directory / "tokenizer_config.json")
-    phonemes = _phonemes(said)
-    language = _language(said)
+    tokenizer = published.read_json(directory / "tokenizer_config.json")
+    phonemes = _phonemes(tokenizer)
+    language = _language(tokenizer)
     try:
         table = {str(k): (int(v),) for k, v in vocabulary.items()}
     except (TypeError, ValueError, OverflowError):
         raise UserError("not a table of symbols and ids", where=directory / "vocab.json") from None
-    if language == "ron" and "ţ" in table:  # those voices were trained on the cedilla, as transformers knows
+    if (
+        language == "ron" and "ţ" in table
+    ):  # these voices were trained with the cedilla; transformers does the same
         table["ț"] = table["ţ"]
     model, has_posterior = published.build(directory)
     config: Any = model.config
@@ -110,8 +112,8 @@ def _hub(name: str, *, ask: bool) -> VitsSpace:
         symbols=Symbols(
             table=table,
             voice="en-us" if phonemes else "",
-            blank=0 if said.get("add_blank", True) else None,
-            lower=bool(said.get("normalize", True)),
+            blank=0 if tokenizer.get("add_blank", True) else None,
+            lower=bool(tokenizer.get("normalize", True)),
             language=language_code(language),
         ),
         speakers={},

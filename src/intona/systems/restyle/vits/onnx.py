@@ -47,11 +47,11 @@ def read(path: Path) -> Graph:
     """Parse a file.
 
     Raises:
-        UserError: not there, too large, no ONNX, weights kept in another file.
+        UserError: missing, too large, not an ONNX file, weights in a separate file.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise UserError("larger than 2 GB, which no ONNX file is", where=path)
+            raise UserError("larger than 2 GB, the limit of an ONNX file", where=path)
         raw = memoryview(path.read_bytes())
     except OSError as e:
         raise UserError(f"cannot be read ({e.strerror})", where=path) from None
@@ -84,7 +84,7 @@ def _varint(raw: memoryview, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         if shift > 63:
-            raise _Damaged("a number without end")
+            raise _Damaged("an endless number")
 
 
 def _fields(raw: memoryview) -> Iterator[tuple[int, Any]]:
@@ -142,13 +142,13 @@ def _node(raw: memoryview) -> Node:
         elif number == 4:
             kind = _text(value)
         elif number == 5:
-            key, found = "", []
+            key, values = "", []
             for inner, v in _fields(_bytes(value)):
                 if inner == 1:
                     key = _text(v)
                 elif inner == 8:
-                    found += _ints(v)
-            ints[key] = tuple(found)
+                    values += _ints(v)
+            ints[key] = tuple(values)
     return Node(name=name, kind=kind, inputs=tuple(inputs), outputs=tuple(outputs), ints=ints)
 
 
@@ -165,8 +165,8 @@ def _tensor(raw: memoryview) -> tuple[str, np.ndarray | None]:
         elif number in (4, 9):
             pieces.append(_bytes(value))
         elif number == 13:
-            raise _Damaged("its weights lie in another file")
+            raise _Damaged("its weights are in a separate file")
     data = b"".join(pieces)
     if kind not in _TYPES or not data:
-        return name, None  # a constant of another type: no weight
+        return name, None  # a constant of another type is not a weight
     return name, np.frombuffer(data, _TYPES[kind]).reshape(dims)

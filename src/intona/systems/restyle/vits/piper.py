@@ -1,8 +1,8 @@
 """Piper voices: the ONNX file's weights in the modules of `transformers`' VITS.
 
 A Piper voice is a VITS (Kim et al. 2021) exported without its posterior encoder. Its tensors keep the names
-of the original code, except those behind a weight norm (known by the bias that stands beside them) and the
-embedding (known by the Gather that reads it). The ONNX file and `<name>.onnx.json` belong together.
+of the original code, except weights with weight norm (identified by the bias of the same operation) and the
+embedding (identified by the Gather operation that reads it). A voice is the ONNX file and `<name>.onnx.json`.
 """
 
 from __future__ import annotations
@@ -57,22 +57,25 @@ _RENAME = [
 
 
 def find(name: str) -> Path | None:
-    """The .onnx file that a name means: "piper" (the wheel's), a file, or a directory with one in it."""
+    """The .onnx file of a name: "piper" (of the installed wheel), a file, or a directory with one file.
+
+    None for a name of another kind.
+    """
     if name == "piper":
         spec = importlib.util.find_spec(WHEEL)
         roots = (spec.submodule_search_locations or []) if spec else []
-        found = [p for root in roots for p in sorted(Path(root).glob("data/*.onnx"))]
-        if not found:
+        files = [p for root in roots for p in sorted(Path(root).glob("data/*.onnx"))]
+        if not files:
             raise UserError("the Piper voice is not installed", where="piper", hint=MEND)
-        return found[0]
+        return files[0]
     path = hub.local(name)
     if path.suffix == ".onnx":
         return path
     if path.is_dir() and not (path / "config.json").is_file():
-        found = sorted(path.glob("*.onnx"))
-        if len(found) > 1:
-            raise UserError(f"{len(found)} .onnx files in it", where=path, hint="name one of them")
-        return found[0] if found else None
+        files = sorted(path.glob("*.onnx"))
+        if len(files) > 1:
+            raise UserError(f"{len(files)} .onnx files in it", where=path, hint="name one of them")
+        return files[0] if files else None
     return None
 
 
@@ -80,21 +83,21 @@ RATES = (4000, 768_000)  # Hz
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """`<voice>.onnx.json`, checked for what is read of it."""
+    """The fields of `<voice>.onnx.json` that are used, checked."""
     file = path.with_name(path.name + ".json")
     if not file.is_file():
         raise UserError("is missing: a Piper voice is two files", where=file)
-    found = configs.read_json(file)
+    raw = configs.read_json(file)
     try:
-        rate, voice = int(found["audio"]["sample_rate"]), str(found["espeak"]["voice"])
-        table = {str(k): [int(i) for i in v] for k, v in found["phoneme_id_map"].items()}
-        speakers = {str(k): int(v) for k, v in (found.get("speaker_id_map") or {}).items()}
-        scales = {k: float(v) for k, v in (found.get("inference") or {}).items()}
-        n_speakers = int(found.get("num_speakers", 1))
+        rate, voice = int(raw["audio"]["sample_rate"]), str(raw["espeak"]["voice"])
+        table = {str(k): [int(i) for i in v] for k, v in raw["phoneme_id_map"].items()}
+        speakers = {str(k): int(v) for k, v in (raw.get("speaker_id_map") or {}).items()}
+        scales = {k: float(v) for k, v in (raw.get("inference") or {}).items()}
+        n_speakers = int(raw.get("num_speakers", 1))
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         raise UserError("not the config of a Piper voice", where=file) from None
     if not RATES[0] <= rate <= RATES[1]:
-        raise UserError(f"{rate} Hz is no rate of speech", where=file)
+        raise UserError(f"{rate} Hz is not a sample rate of speech", where=file)
     if missing := [s for s in ("_", "^", "$") if s not in table]:
         raise UserError(f"no id for {', '.join(missing)}", where=file)
     return {
@@ -119,18 +122,18 @@ def weights(graph: onnx.Graph, *, where: Path) -> dict[str, np.ndarray]:
             if node.inputs[0] in graph.tensors:
                 named.setdefault(f"{which}.weight", graph.tensors[node.inputs[0]])
     if "dp.flows.0.logs" not in named and "/dp/flows.0/Exp_output_0" in graph.tensors:
-        # The exporter has folded exp(-logs) into a constant.
+        # The exporter folds exp(-logs) into a constant.
         named["dp.flows.0.logs"] = -np.log(graph.tensors["/dp/flows.0/Exp_output_0"])
     if "dec.conv_pre.weight" not in named or "enc_p.emb.weight" not in named:
-        raise UserError("no Piper voice: its weights have other names", where=where)
+        raise UserError("not a Piper voice: its weights have other names", where=where)
     return named
 
 
 def rename(name: str) -> str:
-    """A tensor's name in the original code -> in `transformers`."""
+    """The name of a tensor in `transformers`, from that in the original code."""
     for pattern, to in _RENAME:
         name = re.sub(pattern, to, name)
-    # Flips are modules of the original code: its couplings are 0, 2, 4, 6, its spline flows 1, 3, 5, 7.
+    # The original code counts flips as modules: its couplings are 0, 2, 4, 6, its spline flows 1, 3, 5, 7.
     name = re.sub(r"^flow\.flows\.(\d+)\.", lambda m: f"flow.flows.{int(m[1]) // 2}.", name)
     return re.sub(
         r"^duration_predictor\.flows\.([1-9])\.",
@@ -153,9 +156,9 @@ def sizes(named: dict[str, np.ndarray], graph: onnx.Graph) -> tuple[dict[str, An
     part = "convs" if single else "convs1"
     kernels, dilations = [], []
     for j in range(blocks):
-        own = [k for k in named if re.fullmatch(rf"dec\.resblocks\.{j}\.{part}\.\d+\.bias", k)]
+        biases = [k for k in named if re.fullmatch(rf"dec\.resblocks\.{j}\.{part}\.\d+\.bias", k)]
         kernels.append(named[f"dec.resblocks.{j}.{part}.0.weight"].shape[2])
-        dilations.append(tuple(by_bias[k].ints.get("dilations", (1,))[0] for k in sorted(own)))
+        dilations.append(tuple(by_bias[k].ints.get("dilations", (1,))[0] for k in sorted(biases)))
     speaker = named["emb_g.weight"].shape[1] if "emb_g.weight" in named else 0
     decoder = DecoderSizes(
         channels=named["dec.conv_pre.weight"].shape[0],
@@ -190,7 +193,7 @@ def sizes(named: dict[str, np.ndarray], graph: onnx.Graph) -> tuple[dict[str, An
         "resblock_dilation_sizes": [list(d) for d in dilations],
         "num_speakers": named["emb_g.weight"].shape[0] if speaker else 1,
         "speaker_embedding_size": speaker,
-        "posterior_encoder_num_wavenet_layers": 1,  # there is none
+        "posterior_encoder_num_wavenet_layers": 1,  # not exported: as small as possible
     }
     return more, decoder
 
@@ -211,23 +214,23 @@ def build(path: Path) -> tuple[Any, dict[str, Any]]:
         named = weights(graph, where=path)
         fields, decoder = sizes(named, graph)
     except (KeyError, IndexError, ZeroDivisionError, TypeError, ValueError) as e:
-        raise UserError(f"no Piper voice: {e} is missing", where=path) from None
+        raise UserError(f"not a Piper voice: {e} is missing", where=path) from None
     model = VitsModel(VitsConfig(**fields, sampling_rate=voice["rate"]))
     if decoder.block == 2:
         model.decoder = SingleBlockDecoder(decoder)  # type: ignore[assignment]
     fuse(model)
     state: dict[str, Tensor] = {}
-    own = model.state_dict()
+    expected = model.state_dict()
     for name, value in named.items():
         tensor = torch.from_numpy(np.array(value, np.float32))
         target = rename(name)
-        if target in own and tensor.dim() == own[target].dim() + 1 and tensor.shape[-1] == 1:
-            tensor = tensor[..., 0]  # a 1x1 convolution there, a linear here
+        if target in expected and tensor.dim() == expected[target].dim() + 1 and tensor.shape[-1] == 1:
+            tensor = tensor[..., 0]  # a 1x1 convolution in the file, a linear layer here
         state[target] = tensor
-    # Parts of training alone, which no exported voice has.
+    # Parts that only training needs; no exported voice has them.
     unused = re.compile(r"posterior_encoder\.|duration_predictor\.(post_|flows\.1\.)")
-    missing = [k for k in own if k not in state and not unused.match(k)]
-    wrong = missing + [k for k in state if k not in own or own[k].shape != state[k].shape]
+    missing = [k for k in expected if k not in state and not unused.match(k)]
+    wrong = missing + [k for k in state if k not in expected or expected[k].shape != state[k].shape]
     if wrong:
         raise UserError(f"{len(wrong)} weights do not fit, the first is {wrong[0]}", where=path)
     model.load_state_dict(state, strict=False)

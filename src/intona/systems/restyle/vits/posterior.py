@@ -1,8 +1,8 @@
-"""A posterior encoder for a voice that was published without one, and how good it is.
+"""A posterior encoder for a voice that was published without one, and its reconstruction error.
 
-A recording's linear spectrogram -> the mean of z: ConvNeXt blocks at frame rate, trained on pairs of sound
-and z that the voice itself makes (`restyle.posterior`). VITS's own samples z; a mean is what a regression can
-learn, and what the alignment and the diffusion need.
+ConvNeXt blocks at frame rate map the linear spectrogram of a recording to the mean of z. They are trained on
+audio and z that the voice generates (`restyle.posterior`). The posterior of VITS samples z; a regression
+learns its mean, which is also what the alignment and the diffusion need.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from intona.nn.convnext import ConvNeXtStack
 from intona.systems.restyle.vits.space import VitsSpace
 
 FACTS = "posterior.json"
-VERSION = 2  # 1 knew neither the recordings' band nor their level
-EDGE_HZ = 8000.0  # recordings of 16 kHz hold nothing above it
-SILENT = 1e-3  # magnitude of nothing at all, as `space.magnitudes` has it
-RECORDED_DB = -23.0  # what `intona prepare` levels speech to
-MISSING_DB = 20.0  # so far below the voice's own share above the edge, a recording ends there
+VERSION = 2  # version 1 ignored the band and the level of recordings
+EDGE_HZ = 8000.0  # recordings at 16 kHz have nothing above it
+SILENT = 1e-3  # magnitude of digital silence in `space.magnitudes`
+RECORDED_DB = -23.0  # level of speech after `intona prepare`
+MISSING_DB = 20.0  # a recording ends at the edge if its share above is so far below the voice's
 
 
 @dataclass(frozen=True, kw_only=True)
 class PosteriorConfig:
-    """Sizes; `bins` and `channels` are the voice's, `edge` its first bin above EDGE_HZ (0: it has none)."""
+    """Sizes. `bins` and `channels` are the voice's; `edge`: its first bin above EDGE_HZ, 0 = none."""
 
     bins: int = 513
     edge: int = 0
@@ -47,8 +47,8 @@ class PosteriorConfig:
 class PosteriorNet(nn.Module):
     """(B, T, bins) magnitudes, (B, T) mask -> (B, T, C) mean of z.
 
-    `level` dB below full scale and `share` dB above the edge are those of the voice's own speech
-    (`level_of`, `share_of`): a recording is brought to them by `as_heard`.
+    `level` and `share` (`level_of`, `share_of`) are those of the voice. Recordings are brought to them by
+    `at_level` and `match_band`.
     """
 
     mean: Tensor
@@ -74,10 +74,10 @@ class PosteriorNet(nn.Module):
         self.register_buffer("share", torch.tensor(-100.0))
 
     def forward(self, spectrograms: Tensor, mask: Tensor) -> Tensor:
-        """Standardised: multiply by `std` and add `mean` for z (`latents`)."""
+        """Standardized: multiply by `std` and add `mean` for z (`latents`)."""
         # Log magnitudes about 0 with deviation about 1 for speech at full scale.
         x = (torch.log(spectrograms.clamp(min=1e-5)) + 4.0) / 3.0
-        nothing = x.new_zeros(len(x), 1)  # the blocks want a condition; their biases are what is learned
+        nothing = x.new_zeros(len(x), 1)  # the blocks need a condition; zeros leave only their biases
         return self.net(x * mask[..., None], nothing, mask)
 
     @torch.no_grad()
@@ -86,12 +86,15 @@ class PosteriorNet(nn.Module):
 
     @property
     def gain(self) -> float:
-        """One constant for all recordings: from the level of a prepared corpus to the voice's."""
+        """Amplitude factor from the level of a prepared corpus to the level of the voice."""
         return 10.0 ** ((float(self.level) - RECORDED_DB) / 20)
 
-    def as_heard(self, spectrogram: Tensor) -> Tensor:
-        """(T, bins) of a recording at the voice's level; nothing above the edge where its own band ends
-        there: what lies 40 dB down is no sound of the voice, and half of training was without it."""
+    def match_band(self, spectrogram: Tensor) -> Tensor:
+        """(T, bins) of a recording at the voice's level, silenced above the edge if its band ends there.
+
+        What a band-limited recording has above the edge is unlike any speech of the voice; silence is like
+        the half of the training data that was band-limited (`narrow`).
+        """
         edge = self.config.edge
         if edge and share_of(spectrogram, edge) < float(self.share) - MISSING_DB:
             spectrogram = silence_above(spectrogram, edge)
@@ -99,20 +102,20 @@ class PosteriorNet(nn.Module):
 
 
 def edge_of(sample_rate: int, n_fft: int) -> int:
-    """The first bin above EDGE_HZ; 0 where there is next to none."""
+    """The first bin above EDGE_HZ; 0 if hardly any bin is."""
     bin = math.ceil(EDGE_HZ * n_fft / sample_rate)
     return bin if bin < 0.95 * (n_fft // 2 + 1) else 0
 
 
 def silence_above(spectrogram: Tensor, edge: int) -> Tensor:
-    """(..., bins) with nothing from bin `edge` on."""
+    """(..., bins) with silence from bin `edge` on."""
     out = spectrogram.clone()
     out[..., edge:] = SILENT
     return out
 
 
 def level_of(spectrogram: Tensor) -> float:
-    """RMS of the frames with speech (40 dB below the loud ones), dB below full scale, of (T, bins)."""
+    """RMS in dB full scale of the frames of (T, bins) with speech: within 40 dB of the loud ones."""
     n_fft = 2 * (spectrogram.shape[-1] - 1)
     power = (spectrogram.square() - SILENT**2).clamp(min=0).sum(-1) * 2 / (n_fft * 0.375 * n_fft)  # Hann
     loud = power[power > 1e-4 * torch.quantile(power, 0.95)]
@@ -120,7 +123,7 @@ def level_of(spectrogram: Tensor) -> float:
 
 
 def share_of(spectrogram: Tensor, edge: int) -> float:
-    """Power above the edge, dB beside that of the octaves below it, of (T, bins)."""
+    """Power of (T, bins) above the edge, in dB relative to the three octaves below it."""
     power = (spectrogram.square() - SILENT**2).clamp(min=1e-12)
     above, below = power[:, edge:].sum(), power[:, edge // 8 : edge].sum()
     return float(10 * torch.log10(above / below))
@@ -139,7 +142,7 @@ def load(run: Path, space: VitsSpace) -> PosteriorNet:
         raise UserError("not a run of restyle.posterior", where=path)
     if facts.get("version") != VERSION:
         raise UserError(
-            f"made by version {facts.get('version', 1)} of restyle.posterior, and this one reads {VERSION}",
+            f"written by version {facts.get('version', 1)} of restyle.posterior; this one reads {VERSION}",
             where=path,
             hint="train it again: intona train restyle.posterior",
         )
@@ -156,10 +159,10 @@ def load(run: Path, space: VitsSpace) -> PosteriorNet:
 
 
 def load_for(space: VitsSpace, run: str) -> PosteriorNet | None:
-    """The posterior of a run; None for a voice that has its own, where no run is named.
+    """The trained posterior of a run; None if no run is named (""), for a voice that has a posterior.
 
     Raises:
-        UserError: as `load`; the voice has none of its own and none is named.
+        UserError: as `load`; the voice has none and no run is named.
     """
     if run:
         return load(Path(run), space)
@@ -179,19 +182,19 @@ def latents_of(
     audio: Audio,
     *,
     speaker: int | None = None,
-    own: bool = False,
+    synthetic: bool = False,
 ) -> Tensor:
-    """Z_audio (T, C) of a recording: the voice's own posterior mean, or a trained one's.
+    """Z_audio (T, C) of a recording: the mean of the voice's posterior, or of a trained one (`net`).
 
     Args:
-        own: the voice's own speech, which stands at its level already.
+        synthetic: the audio was generated by the voice, so it is at its level already.
 
     Raises:
-        UserError: too short; no posterior of its own and none given.
+        UserError: too short; the voice has no posterior and `net` is None.
     """
     if net is not None:
-        audio = audio if own else at_level(net, audio)
-        spectrogram = net.as_heard(space.spectrogram(audio))[None]
+        audio = audio if synthetic else at_level(net, audio)
+        spectrogram = net.match_band(space.spectrogram(audio))[None]
         return net.latents(spectrogram, torch.ones(1, spectrogram.shape[1], dtype=torch.bool))[0]
     spectrogram = space.spectrogram(audio)[None]
     frames = torch.tensor([spectrogram.shape[1]])
@@ -200,7 +203,7 @@ def latents_of(
 
 
 def at_level(net: PosteriorNet | None, audio: Audio) -> Audio:
-    """A recording at the level at which the posterior hears it."""
+    """A recording at the level of the voice, which a trained posterior expects."""
     return audio if net is None else Audio(audio.samples * np.float32(net.gain), audio.sample_rate)
 
 
@@ -211,21 +214,21 @@ def reconstruction(
     recordings: Sequence[Audio],
     *,
     speaker: int | None = None,
-    own: bool = False,
+    synthetic: bool = False,
 ) -> list[float]:
     """Mean absolute log-mel difference (natural log) of each recording and decode(posterior(recording)).
 
-    Both at the voice's rate and level on the project's mel; 0 is the same sound, two unlike sentences are
-    some 2 apart.
+    Both have the sample rate and level of the voice; the mel is that of the project. 0 = identical; two
+    different sentences are about 2 apart.
     """
     spec = mel_spec(space)
     rows = None if speaker is None else torch.tensor([speaker])
     out = []
     for audio in recordings:
         audio = audio.resample(space.sample_rate)
-        z = latents_of(space, net, audio, speaker=speaker, own=own)
+        z = latents_of(space, net, audio, speaker=speaker, synthetic=synthetic)
         again = space.audio(z[None], torch.tensor([len(z)]), speakers=rows)[0]
-        out.append(mel_distance(audio if own else at_level(net, audio), again, spec))
+        out.append(mel_distance(audio if synthetic else at_level(net, audio), again, spec))
     return out
 
 

@@ -21,14 +21,14 @@ def build(directory: Path) -> tuple[nn.Module, bool]:
     from transformers import VitsModel
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # it would write to a stderr that is no terminal
+    logging.disable_progress_bar()  # it writes even if stderr is not a terminal
     level = logging.get_verbosity()
-    logging.set_verbosity_error()  # what is missing is said below, in one line
+    logging.set_verbosity_error()  # missing weights are reported below, in one line
     try:
         model, info = VitsModel.from_pretrained(  # type: ignore[misc]
             directory, local_files_only=True, weights_only=True, output_loading_info=True
         )
-    except Exception as e:  # transformers raises what its readers raise
+    except Exception as e:  # its readers raise exceptions of many kinds
         reason = " ".join(str(e).split())
         raise UserError(f"the voice cannot be loaded ({reason[:200]})", where=directory) from None
     finally:
@@ -42,15 +42,15 @@ def build(directory: Path) -> tuple[nn.Module, bool]:
 
 
 def fuse(module: nn.Module) -> None:
-    """Weight norm as plain weights, in place: nothing of a frozen voice is trained."""
+    """Replace weight norm by plain weights, in place; a frozen voice is never trained."""
     for part in module.modules():
         if parametrize.is_parametrized(part, "weight"):
             parametrize.remove_parametrizations(part, "weight")  # type: ignore[arg-type]
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON table; {} where there is no file."""
+    """A JSON object; {} if there is no file."""
     if not path.is_file():
         return {}
-    found = configs.read_json(path, max_bytes=64 << 20)
-    return found if isinstance(found, dict) else {}
+    table = configs.read_json(path, max_bytes=64 << 20)
+    return table if isinstance(table, dict) else {}

@@ -1,10 +1,10 @@
-"""A frozen VITS as a latent space (Kim et al. 2021, arXiv 2106.06103): text and sound to z, z to sound.
+"""A frozen VITS as a latent space (Kim et al. 2021, arXiv 2106.06103): text and audio to z, z to audio.
 
     text ─► prior (durations, m, log s) ─► flow⁻¹ ─► Z_text ─┐
-    sound ─► posterior ─────────────────────────► Z_audio ─┴─► decoder ─► sound
+    audio ─► posterior ─────────────────────────► Z_audio ─┴─► decoder ─► audio
 
-Latents are (B, T, C), 192 channels at the voice's frame rate. Nothing here is ever trained: `weights_hash`
-before and after proves it.
+Latents are (B, T, C), 192 channels at the frame rate of the voice. The voice is never trained; stages compare
+`weights_hash` before and after to prove it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from intona.systems.restyle.vits.text import Symbols
 
 @dataclass(frozen=True, kw_only=True)
 class Prior:
-    """What a text says of its latents: m, log_s (B, N, C), durations (B, N) frames, lengths (B,) tokens."""
+    """The prior of the latents of a text: m, log_s (B, N, C), durations (B, N) in frames, lengths (B,)."""
 
     m: Tensor
     log_s: Tensor
@@ -38,7 +38,7 @@ class Prior:
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceFacts:
-    """What the files of a voice say of it."""
+    """What the files of a voice declare, besides the weights."""
 
     name: str
     sample_rate: int
@@ -54,7 +54,7 @@ class VitsSpace(nn.Module):
 
     Args:
         model: `transformers.VitsModel`, weight norm fused; its decoder may be a `SingleBlockDecoder`.
-        facts: the rest.
+        facts: what its files declare.
     """
 
     def __init__(self, model: Any, facts: VoiceFacts) -> None:
@@ -68,7 +68,7 @@ class VitsSpace(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> VitsSpace:
-        """Stays in evaluation mode: it is frozen."""
+        """Stay in evaluation mode: the voice is frozen."""
         return super().train(False)
 
     @property
@@ -76,9 +76,10 @@ class VitsSpace(nn.Module):
         return self.sample_rate / self.hop
 
     def weights_hash(self) -> str:
-        """SHA-256 of all weights that are used, by name.
+        """SHA-256 over the names and values of all weights that are used.
 
-        Parts of training alone, which many published voices lack, are random numbers here and do not count.
+        Parts that only training needs do not count: many published voices lack them, and they are random
+        here.
         """
         digest = hashlib.sha256()
         unused = ("duration_predictor.post_", "duration_predictor.flows.1.")
@@ -91,7 +92,7 @@ class VitsSpace(nn.Module):
         return digest.hexdigest()
 
     def speaker(self, name: str | int | None) -> int | None:
-        """Row of a speaker by name or number; None for a voice of one.
+        """The row of a speaker by name or number; None for a voice with one speaker.
 
         Raises:
             UserError: no such speaker.
@@ -157,7 +158,7 @@ class VitsSpace(nn.Module):
     def prior_of(
         self, ids: Tensor, random: ItemRandom, *, speakers: Tensor | None = None, rate: float = 1.0
     ) -> Prior:
-        """`prior` of one text (N,), its durations drawn from `random` at the voice's own noise."""
+        """`prior` of one text (N,), with durations drawn from `random` at the noise scale of the voice."""
         noise = random.normal([len(ids)], 2).transpose(1, 2) * self.facts.noise_scale_duration
         return self.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=speakers, rate=rate)
 
@@ -174,11 +175,11 @@ class VitsSpace(nn.Module):
 
         Args:
             noise: (B, T, C) standard normal.
-            durations: (B, N) frames a token, the prior's own if None (`align` finds those of a recording).
-            scale: of the noise, the voice's own if None.
+            durations: (B, N) frames per token; None = those of the prior (for a recording, see `align`).
+            scale: of the noise; None = the voice's.
 
         Returns:
-            (B, T, C), zero after each end, and (B,) frames.
+            (B, T, C), zero after the end of each item, and (B,) frames.
         """
         durations = prior.durations if durations is None else durations
         frames = durations.sum(1)
@@ -189,20 +190,20 @@ class VitsSpace(nn.Module):
         return self.from_prior(z_p, frames, speakers=speakers), frames
 
     def from_prior(self, z_p: Tensor, frames: Tensor, *, speakers: Tensor | None = None) -> Tensor:
-        """flow⁻¹: (B, T, C) at the prior's side -> latents."""
+        """flow⁻¹: (B, T, C) in the space of the prior -> latents."""
         mask = length_mask(frames, z_p.shape[1])[:, None].float()
         z = self.model.flow(z_p.transpose(1, 2), mask, self._speaker(speakers), reverse=True)
         return (z * mask).transpose(1, 2)
 
     def to_prior(self, z: Tensor, frames: Tensor, *, speakers: Tensor | None = None) -> Tensor:
-        """flow: latents (B, T, C) -> the prior's side, where `align` compares."""
+        """flow: latents (B, T, C) -> the space of the prior, where `align` compares them."""
         mask = length_mask(frames, z.shape[1])[:, None].float()
         z_p = self.model.flow(z.transpose(1, 2) * mask, mask, self._speaker(speakers))
         return (z_p * mask).transpose(1, 2)
 
     @torch.no_grad()
     def align(self, prior: Prior, z: Tensor, frames: Tensor, *, speakers: Tensor | None = None) -> Tensor:
-        """Durations (B, N) of the text over a recording's latents: VITS's own alignment (section 2.2.2).
+        """Durations (B, N) of a text over the latents of a recording: the alignment of VITS (section 2.2.2).
 
         The path that maximises sum_t log N(flow(z)_t; m_n, s_n); row b sums to frames[b].
 
@@ -222,14 +223,14 @@ class VitsSpace(nn.Module):
     # ----------------------------------------------------------------- sound
 
     def spectrogram(self, audio: Audio) -> Tensor:
-        """(T, n_fft / 2 + 1) magnitudes as VITS was trained on: T = S // hop whole frames."""
+        """(T, n_fft / 2 + 1) magnitudes as in the training of VITS, with T = S // hop whole frames."""
         return magnitudes(torch.from_numpy(audio.resample(self.sample_rate).samples), self.n_fft, self.hop)
 
     @torch.no_grad()
     def posterior(
         self, spectrograms: Tensor, frames: Tensor, *, speakers: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The voice's own q(z | x): mean and log deviation, each (B, T, C).
+        """q(z | x) of the voice: mean and log standard deviation, each (B, T, C).
 
         Raises:
             UserError: the voice was published without a posterior encoder.
@@ -262,9 +263,9 @@ class VitsSpace(nn.Module):
         speakers: Tensor | None = None,
         decoder: nn.Module | None = None,
     ) -> list[Audio]:
-        """Latents (B, T, C) as sound, each decoded at its own length; `decoder` as in `decode`.
+        """Latents (B, T, C) as audio; `decoder` as in `decode`.
 
-        One by one: what lies after an end would be heard in the last frames, as far as the decoder reaches.
+        Items are decoded one by one without padding, which the decoder would mix into the last frames.
         """
         waves = []
         for i, n in enumerate(frames.tolist()):
@@ -274,7 +275,7 @@ class VitsSpace(nn.Module):
         return waves
 
     def sound(self, z: Tensor, *, speaker: int | None = None, decoder: nn.Module | None = None) -> Audio:
-        """One sentence's latents (T, C) as sound within full scale."""
+        """Latents (T, C) of one sentence as audio, clipped to full scale."""
         rows = None if speaker is None else torch.tensor([speaker])
         audio = self.audio(z[None], torch.tensor([len(z)]), speakers=rows, decoder=decoder)[0]
         return Audio(np.clip(audio.samples, -1, 1), audio.sample_rate)
@@ -283,14 +284,14 @@ class VitsSpace(nn.Module):
 def _sampled_durations(
     predictor: Any, states: Tensor, mask: Tensor, g: Tensor | None, noise: Tensor
 ) -> Tensor:
-    """`VitsStochasticDurationPredictor` backwards, with the noise given: (B, 1, N) log frames."""
+    """`VitsStochasticDurationPredictor` in reverse with given noise: (B, 1, N) log frames."""
     h = predictor.conv_pre(states)
     if g is not None:
         h = h + predictor.cond(g)
     h = predictor.conv_proj(predictor.conv_dds(h, mask)) * mask
     flows = list(predictor.flows)[::-1]
     z = noise
-    for flow in [*flows[:-2], flows[-1]]:  # the second flow is never used backwards, in VITS's own code too
+    for flow in [*flows[:-2], flows[-1]]:  # as in VITS, the second flow is not used in reverse
         z, _ = flow(z.flip(1), mask, global_conditioning=h, reverse=True)
     return z[:, :1]
 
@@ -303,7 +304,9 @@ def magnitudes(samples: Tensor, n_fft: int, hop: int) -> Tensor:
     """
     pad = (n_fft - hop) // 2
     if samples.shape[-1] <= pad or samples.shape[-1] < hop:
-        raise UserError(f"{samples.shape[-1]} samples are too short for a frame; {pad + 1} are the least")
+        raise UserError(
+            f"{samples.shape[-1]} samples are too short for a frame; at least {pad + 1} are needed"
+        )
     flat = samples.reshape(-1, samples.shape[-1])
     padded = nn.functional.pad(flat[:, None], (pad, pad), mode="reflect")[:, 0]
     x = torch.stft(padded, n_fft, hop, window=torch.hann_window(n_fft), center=False, return_complex=True)

@@ -10,20 +10,20 @@ from intona.errors import Unspeakable, UserError
 from intona.text import espeak
 
 _CLAUSE = re.compile(r"([.,:;!?…—-]+)")
-MAX_SYMBOLS = 4000  # of one text: some four minutes
+MAX_SYMBOLS = 4000  # per text: about four minutes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Symbols:
-    """How a voice spells.
+    """How a voice maps text to ids.
 
     Attributes:
         table: symbol -> ids.
-        voice: espeak-ng's voice for phonemes, "" = the text's own characters.
-        piper: begin and end marks and a pad after each symbol (Piper); else a blank around each (VITS).
-        blank: id between symbols; None = none.
-        lower: characters that are not in the table are set in lower case first.
-        language: ISO code of what it speaks, "" = not known.
+        voice: espeak-ng voice for phonemes, "" = the characters of the text.
+        piper: begin and end marks and a pad after each symbol (Piper), instead of blanks between symbols.
+        blank: id around each symbol; None = none.
+        lower: convert characters that are not in the table to lower case.
+        language: ISO code, "" = unknown.
     """
 
     table: dict[str, tuple[int, ...]]
@@ -34,17 +34,21 @@ class Symbols:
     language: str = ""
 
     def ids(self, text: str) -> list[int]:
-        """Raises UserError where nothing of the text can be spoken, or it is too long."""
+        """The ids of a text.
+
+        Raises:
+            UserError: nothing in the text can be spoken, or it is too long.
+        """
         spoken = ipa(text, self.voice) if self.voice else self._lower(text) if self.lower else text
         if self.piper:
             spoken = unicodedata.normalize("NFD", spoken)
-        # Stripped after the filter: a mark that the voice does not know leaves the space beside it.
+        # Strip after filtering: dropping an unknown mark at an end leaves the space next to it.
         filtered = "".join(c for c in " ".join(spoken.split()) if c in self.table).strip()
         known = [self.table[c] for c in filtered]
         sounds = [c for c in spoken if c in self.table and c.isalpha()]
         if not sounds:
             hint = f"it speaks {self.language}" if self.language else "write in the voice's language"
-            raise Unspeakable("nothing in the text that this voice can say", where=text[:40], hint=hint)
+            raise Unspeakable("nothing in the text that this voice can speak", where=text[:40], hint=hint)
         if len(known) > MAX_SYMBOLS:
             raise UserError(
                 f"{len(known)} symbols, more than {MAX_SYMBOLS}", hint="give one sentence at a time"
@@ -67,14 +71,14 @@ class Symbols:
 
 
 def ipa(text: str, voice: str) -> str:
-    """espeak-ng's phones with the text's punctuation kept, words apart by a space."""
+    """The phones of espeak-ng, with spaces between words and the punctuation of the text."""
     parts = _CLAUSE.split(" ".join(text.split()))
     spoken = [p for p in parts[::2] if any(c.isalnum() for c in p)]
-    heard = iter(espeak.get().words([p.strip() for p in spoken], voice))
+    words = iter(espeak.get().words([p.strip() for p in spoken], voice))
     out = ""
     for i, part in enumerate(parts):
         if i % 2:
             out = out.rstrip() + ("-" if part == "-" else part[0]) + " "
         elif any(c.isalnum() for c in part):
-            out += " ".join("".join(group) for group in next(heard)) + " "
+            out += " ".join("".join(group) for group in next(words)) + " "
     return out.strip()
