@@ -21,15 +21,15 @@ from intona.errors import UserError, nearest
 HOME = "intona"  # the distribution whose parts need no `pip install` hint
 # Group, without "intona." -> what one of its parts is called, and what the entry point's value is.
 GROUPS: dict[str, tuple[str, str]] = {
-    "voices": ("kind of voice", "a function: checkpoint directory -> synth.voice.Voice"),
+    "voices": ("kind of voice", "a function: (checkpoint directory, device, vocoder) -> synth.voice.Voice"),
     "stages": ("stage", "a training.stage.Stage"),
     "encoders": ("text encoder", "a subclass of encoders.base.TextEncoderConfig"),
     "latents": ("latent space", "a subclass of latents.base.LatentsConfig"),
     "vocoders": ("vocoder", "a subclass of vocoder.base.Vocoder"),
-    "judges": ("judge", "an evaluation.judges.base.JudgeEntry"),
+    "judges": ("judge", "a subclass of evaluation.judges.base.Judge"),
     "layouts": ("layout", "a function: data.corpora.record.Source -> iterable of Record and BadLine"),
     "languages": ("language", "a text.languages.base.Language"),
-    "studies": ("study", "a studies.engine.catalog.Entry"),
+    "studies": ("study", "a studies.engine.entry.StudyEntry"),
 }
 
 
