@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from intona import checkpoint
+from intona.config import override
 from intona.errors import UserError
 from intona.systems.gradtts import stage as gradtts
 from intona.training.ema import EMA
@@ -92,7 +93,7 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with StopSignals() as signals:
         signal.raise_signal(signal.SIGINT)
-        assert not signals.asked and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        assert not signals.received and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
@@ -101,7 +102,7 @@ def test_a_second_signal_ends_at_once_and_another_thread_notes_none() -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), StopSignals() as signals:
         signal.raise_signal(signal.SIGINT)
-        assert signals.asked
+        assert signals.received
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
     worker = threading.Thread(target=lambda: StopSignals().__enter__())
@@ -125,9 +126,8 @@ def test_two_gloo_processes_equal_one_with_the_same_global_batch(corpus: Path, t
     from intona.nn.losses import Losses
 
     prepared = Prepared.open(corpus)
-    config = gradtts.resolve(
-        "toy", prepared, dict(o.split("=") for o in still[1::2]) | {"max_frames": "1100", "max_items": "1"}
-    )
+    overrides = dict(o.split("=") for o in still[1::2]) | {"max_frames": "1100", "max_items": "1"}
+    config = gradtts.fitted(override(gradtts.toy(), overrides), prepared)
     torch.manual_seed(config.loop.seed)
     task = gradtts.GradTTSTask(config, prepared)
     ids = []
@@ -169,8 +169,8 @@ def test_presets_fit_the_corpus(corpus: Path) -> None:
     from intona.data.prepared import Prepared
 
     prepared = Prepared.open(corpus)
-    for size in gradtts.SIZES:
-        config = gradtts.resolve(size, prepared, {})
+    for preset in gradtts.SIZES.values():
+        config = gradtts.fitted(preset(), prepared)
         assert config.model.n_tokens == len(prepared.tokenizer)
         assert config.corpus == prepared.fingerprint
 

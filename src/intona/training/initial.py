@@ -19,35 +19,35 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """A tensor with one row a name (a symbol, a speaker): rows move by name, not by place."""
+    """A tensor with one row per name (a symbol, a speaker): rows move by name, not by place."""
 
     before: Sequence[str]
     now: Sequence[str]
 
 
 def built_as(config: C, init: Path | None, *, stages: Collection[str] = ()) -> C:
-    """A run's config with the `model` of the run that it starts from: its weights fit no other.
+    """A run's config with the `model` of the run that it starts from, whose weights fit no other.
 
-    What the command line says of the model comes after, and is taken.
+    Overrides on the command line are applied after it.
 
     Args:
-        stages: those beside its own whose `model` is of the same kind; any other leaves the config as it is.
+        stages: further stages whose `model` is of the same kind; that of any other stage is not used.
 
     Raises:
         UserError: no such run; a model of other fields.
     """
-    before, own = config_of(init), cast(Any, config)
-    if before.get("stage") not in (own.stage, *stages):
+    before, run = config_of(init), cast(Any, config)
+    if not hasattr(run, "model") or before.get("stage") not in (run.stage, *stages):
         return config
-    model = configs.from_dict(type(own.model), before.get("model"), where=f"{init}: config.json: model")
-    return dataclasses.replace(own, model=model)
+    model = configs.from_dict(type(run.model), before.get("model"), where=f"{init}: config.json: model")
+    return dataclasses.replace(run, model=model)
 
 
 def config_of(init: Path | None) -> dict[str, Any]:
-    """What a run's config.json says; nothing of no run, or of one that has none."""
+    """The config.json of a run as plain JSON types; {} without a run, or of one that has none."""
     path = None if init is None else checkpoint.resolve(init) / "config.json"
-    found = configs.read_json(path) if path is not None and path.is_file() else {}
-    return found if isinstance(found, dict) else {}
+    config = configs.read_json(path) if path is not None and path.is_file() else {}
+    return config if isinstance(config, dict) else {}
 
 
 def start_from(
@@ -60,10 +60,10 @@ def start_from(
     """Copy the weights of `source` into `module`, in place.
 
     Args:
-        module: built and initialised; keeps what it has for names that the source never saw.
+        module: built and initialised; keeps its values for names that the source does not have.
         source: run, checkpoint or published model of the same sizes.
         rows: tensor name -> its row names before and now.
-        added: names of tensors that start anew where the source has none.
+        added: names of tensors that start anew if the source has none.
 
     Returns:
         the row names that the source does not know and that keep their fresh values.
@@ -72,12 +72,12 @@ def start_from(
         UserError: tensors missing or of another shape (the first is named).
     """
     path, state = checkpoint.weights_of(source)
-    own = module.state_dict()
+    current = module.state_dict()
     fresh: list[str] = []
     for name, (before, now) in ((k, (r.before, r.now)) for k, r in (rows or {}).items()):
-        if name in state and name in own:
+        if name in state and name in current:
             place = {symbol: i for i, symbol in enumerate(before)}
-            moved = own[name].clone()
+            moved = current[name].clone()
             known = [(i, place[s]) for i, s in enumerate(now) if s in place]
             if len(place) != state[name].shape[0] or state[name].shape[1:] != moved.shape[1:]:
                 raise UserError(f"{name} does not fit its vocabulary", where=path)
@@ -85,6 +85,6 @@ def start_from(
                 moved[i] = state[name][j]
             fresh += [s for s in now if s not in place]
             state[name] = moved
-    state |= {name: own[name] for name in added if name in own and name not in state}
+    state |= {name: current[name] for name in added if name in current and name not in state}
     checkpoint.load_weights(module, state, where=path)
     return fresh

@@ -1,4 +1,4 @@
-"""What a run says before its first step: ten lines for people; the whole config at log level DEBUG."""
+"""What a run prints before its first step: about ten lines; at log level DEBUG the whole config too."""
 
 from __future__ import annotations
 
@@ -16,25 +16,31 @@ log = logging.getLogger("intona.training")
 LIMITS = ("batch", "max_")  # how the fields that bound a batch begin
 
 
-def print_opening(config: Any, out: Path, facts: Mapping[str, Any]) -> None:
-    """On stderr: `opening_lines`, and all fields of the config where the log level is DEBUG."""
-    print("\n".join(opening_lines(config, out, facts)), file=sys.stderr)
+def print_opening(
+    config: Any, out: Path, facts: Mapping[str, Any], flags: Mapping[str, str] | None = None
+) -> None:
+    """Print `opening_lines` on stderr, and all fields of the config where the log level is DEBUG."""
+    print("\n".join(opening_lines(config, out, facts, flags)), file=sys.stderr)
     if log.isEnabledFor(logging.DEBUG):
         print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
 
 
-def opening_lines(config: Any, out: Path, facts: Mapping[str, Any]) -> list[str]:
+def opening_lines(
+    config: Any, out: Path, facts: Mapping[str, Any], flags: Mapping[str, str] | None = None
+) -> list[str]:
     """Stage, corpus, sizes, steps, and where the whole config is.
 
     Args:
-        config: the resolved config of a run; one with `loop` and `optim` says how long and how it learns.
+        config: the resolved config of a run; `loop` and `optim` are shown if it has them.
         facts: name -> value of what else is worth knowing before hours are spent.
+        flags: name -> value of what stood on the command line; empty values are left out.
     """
     steps = checkpoint.steps(out)
-    where = f"{out}, which goes on at step {steps[-1]}" if steps else f"{out}, new"
+    where = f"{out}, resumed at step {steps[-1]}" if steps else f"{out}, new"
     rows = {
         "stage": f"{config.stage}, size {config.size}",
         "corpus": config.corpus,
+        **(flags or {}),
         "run": where,
         "starts from": getattr(config, "init", ""),
         "model": ", ".join(f"{name} {value}" for name, value in facts.items()),

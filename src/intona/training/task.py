@@ -24,6 +24,10 @@ class Task(nn.Module):
         """Prefix of a parameter's name -> factor on the learning rate; 1 for all that is not named."""
         return {}
 
+    def facts(self) -> dict[str, Any]:
+        """Name -> value of what is worth knowing before hours are spent; the opening of a run prints it."""
+        return {}
+
     def extra_files(self) -> dict[str, Any]:
         """JSON files that make the checkpoint whole (name -> value): tokenizer.json, features.json …"""
         return {}

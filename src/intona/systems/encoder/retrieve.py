@@ -22,7 +22,7 @@ from intona.encoders.speakers import vectors_of
 from intona.errors import UserError
 from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, largest_galleries, retrieval
 from intona.nn.random import derive_seed
-from intona.systems.encoder.contrastive import RunConfig
+from intona.systems.encoder.contrastive import ContrastiveRun
 from intona.systems.encoder.pretrain import texts_of
 
 UTTERANCES = 8  # encoded at once
@@ -45,7 +45,7 @@ class Retrieved:
     largest: dict[str, int] = field(default_factory=dict)
 
 
-def load_model(run: Path) -> tuple[ContrastiveModel, RunConfig]:
+def load_model(run: Path) -> tuple[ContrastiveModel, ContrastiveRun]:
     """Both encoders of a run of stage 2 or 3, averaged weights.
 
     Raises:
@@ -60,7 +60,7 @@ def load_model(run: Path) -> tuple[ContrastiveModel, RunConfig]:
             where=path,
             hint="give a run of prosody.contrastive or prosody.refine",
         )
-    config = configs.load(RunConfig, path / "config.json")
+    config = configs.load(ContrastiveRun, path / "config.json")
     path, state = checkpoint.weights_of(path)
     model = ContrastiveModel(config.model, pairs=config.batch)
     checkpoint.load_weights(model, {k.removeprefix("model."): v for k, v in state.items()}, where=path)
@@ -80,8 +80,8 @@ class Space:
         self.prepared = Prepared.open(data)
         self.prepared.spec.require_same(configs.load(MelSpec, self.path / "features.json"), where=self.path)
         self._tokenizer, self._bpe = pretrained.phonemes(self.path), pretrained.pieces(self.path)
-        adaln = self.config.model.text.adaln
-        self._speakers = vectors_of(self.prepared, self.path) if adaln else None
+        conditioned = self.config.model.text.condition_dim > 0
+        self._speakers = vectors_of(self.prepared, self.path) if conditioned else None
 
     @torch.inference_mode()
     def embed(self, split: str, *, seed: int = 0) -> Embeddings:

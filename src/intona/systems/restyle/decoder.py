@@ -24,7 +24,7 @@ from intona.errors import UserError
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom
 from intona.systems.restyle import vits
-from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.frozen import setup_beside
 from intona.systems.restyle.pairs import Pair, PairBatch
 from intona.systems.restyle.posterior import texts_of
 from intona.systems.restyle.vits import VitsSpace
@@ -33,6 +33,7 @@ from intona.systems.restyle.vits.posterior import PosteriorNet, at_level, latent
 from intona.systems.restyle.vits.space import magnitudes
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 
 FACTS = "decoder.json"
@@ -42,7 +43,7 @@ RESOLUTIONS = ((2048, 512), (1024, 256), (512, 128))  # window and hop, samples
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class DecoderRun:
     """A whole run; `segment` frames of each recording are decoded a step."""
 
     stage: str = "restyle.decoder"
@@ -59,21 +60,21 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def small() -> RunConfig:
+def small() -> DecoderRun:
     """`intona train restyle.decoder --data DATA --out RUN --posterior POST`."""
-    return RunConfig(
+    return DecoderRun(
         loop=LoopConfig(steps=1000, ema=0.99, validate_every=100, save_every=100),
         optim=OptimConfig(lr=1e-4, betas=(0.8, 0.99), warmup=20, schedule="cosine", final=0.1),
     )
 
 
-def paper() -> RunConfig:
+def paper() -> DecoderRun:
     """The paper proposes it and trains none: ten times the steps of ours."""
     base = small()
     return dataclasses.replace(base, size="paper", loop=dataclasses.replace(base.loop, steps=10_000))
 
 
-def toy() -> RunConfig:
+def toy() -> DecoderRun:
     """For tests and first tries."""
     base = small()
     loop = dataclasses.replace(base.loop, steps=20, log_every=5, validate_every=10, save_every=10)
@@ -86,9 +87,9 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 class DecoderTask(Task):
     """Log and linear magnitudes of three resolutions (Yamamoto et al. 2020, arXiv 1910.11480) of a window."""
 
-    def __init__(self, config: RunConfig, space: VitsSpace, facts: dict[str, Any]) -> None:
+    def __init__(self, config: DecoderRun, space: VitsSpace, files: dict[str, Any]) -> None:
         super().__init__()
-        self.config, self.facts = config, facts
+        self.config, self.files = config, files
         self._space = [space]  # no submodule: only the copy belongs to the run's weights
         self.decoder = copy.deepcopy(space.model.decoder).requires_grad_(True)
 
@@ -102,10 +103,10 @@ class DecoderTask(Task):
         return Losses(parts={"sound": spectral_distance(heard[:, cut], truth[:, cut])})
 
     def extra_files(self) -> dict[str, Any]:
-        return {FACTS: self.facts}
+        return self.files
 
 
-def window(batch: PairBatch, config: RunConfig, step: int, *, validating: bool) -> tuple[Tensor, Tensor]:
+def window(batch: PairBatch, config: DecoderRun, step: int, *, validating: bool) -> tuple[Tensor, Tensor]:
     """The same frames of z (B, segment, C) and of the sound (B, segment * hop); the first when validating."""
     draws = ItemRandom(config.loop.seed, step, batch.ids).uniform()
     first = (draws * (batch.frames - config.segment + 1)).long() * (not validating)
@@ -127,7 +128,7 @@ def spectral_distance(heard: Tensor, truth: Tensor) -> Part:
 
 @torch.inference_mode()
 def pairs_of(
-    prepared: Prepared, space: VitsSpace, net: PosteriorNet | None, config: RunConfig
+    prepared: Prepared, space: VitsSpace, net: PosteriorNet | None, config: DecoderRun
 ) -> dict[str, list[Pair]]:
     """Recording (T, hop) samples, at the voice's level, and its Z_audio (T, C).
 
@@ -171,19 +172,9 @@ def load(run: Path, space: VitsSpace) -> nn.Module:
     return made.eval().requires_grad_(False)
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(SIZES[size](), overrides)
+def setup(config: DecoderRun, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     if config.segment <= 2 * EDGE + RESOLUTIONS[0][0] // 256:
         raise UserError(f"{config.segment} frames are too few", where="--segment", hint="take 24 or more")
     space = vits.load(config.vits)
@@ -192,18 +183,15 @@ def train(
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16])
     net = posteriors.load_for(space, config.posterior)
     pairs = pairs_of(prepared, space, net, config)
-    torch.manual_seed(config.loop.seed)
-    facts = {"version": VERSION, "voice": space.facts.name, "voice_hash": before}
-    task = DecoderTask(config, space, facts)
-    return fit_beside(
+    files = {FACTS: {"version": VERSION, "voice": space.facts.name, "voice_hash": before}}
+    return setup_beside(
         space,
-        task,
+        lambda: DecoderTask(config, space, files),
         config,
         pairs,
-        out,
         before=before,
         facts={"recordings": len(pairs["train"])},
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
+
+
+STAGE = Stage(name="restyle.decoder", makes="part", sizes=SIZES, setup=setup)

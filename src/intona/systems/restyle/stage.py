@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from intona import checkpoint
 from intona import config as configs
 from intona.data.prepared import Prepared
@@ -17,16 +15,16 @@ from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.restyle import NetworkConfig, Restyle, RestyleConfig, vits
-from intona.systems.restyle.frozen import fit_beside
+from intona.systems.restyle.frozen import setup_beside
 from intona.systems.restyle.latents import corpus_pairs
 from intona.systems.restyle.measured import train_scale
 from intona.systems.restyle.own import own_pairs
 from intona.systems.restyle.pairs import Pair, PairBatch
 from intona.systems.restyle.posterior import statistics, texts_of
 from intona.systems.restyle.vits import posterior as posteriors
-from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import Request, Setup
 from intona.training.task import Task
 
 FACTS = "restyle.json"
@@ -34,7 +32,7 @@ VERSION = 2  # 1 had styles in fixed units, not in deviations of its train split
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RestyleRun:
     """A whole run.
 
     Attributes:
@@ -73,13 +71,13 @@ class RunConfig:
         configs.at_least(self, batch=1)
 
 
-def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
+def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
     """The paper's arm: 2-D U-Net, one style token, unaligned, unmasked, latents as they are; batch 64 of 384
     frames, 50,000 steps, constant 1e-4 (arXiv 2311.10804). Its training noise is Gaussian here, where the
     authors' later code drew it uniform. Our U-Net halves three times, not four, and is Grad-TTS's in its
     blocks. Where their code and paper differ the paper's figure stands. The style is the twelve numbers of
     `--style prosody`, not the paper's CLAP, which `--style clap:laion/clap-htsat-unfused` takes."""
-    return RunConfig(
+    return RestyleRun(
         stage=stage,
         size="paper",
         align="none",
@@ -100,9 +98,9 @@ def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
     )
 
 
-def small_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
+def small_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
     """Ours: 1-D network over 192 channels, 5.6 M parameters, aligned, masked, standardised."""
-    return RunConfig(
+    return RestyleRun(
         stage=stage,
         model=RestyleConfig(process=process, partial=0.3),
         loop=LoopConfig(steps=20_000, ema=0.999, save_every=1000, validate_every=1000),
@@ -112,7 +110,7 @@ def small_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
     )
 
 
-def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
+def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
     """Trains in seconds, says nothing worth hearing. For tests and first tries."""
     base = small_of(stage, process)
     network = NetworkConfig(dim=32, depth=2, heads=2, mults=(1, 2))
@@ -127,9 +125,9 @@ def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RunConfig:
 class RestyleTask(Task):
     """The model with its loss; noise, times and windows belong to (seed, step, recording)."""
 
-    def __init__(self, config: RunConfig, facts: dict[str, Any]) -> None:
+    def __init__(self, config: RestyleRun, voice: dict[str, Any]) -> None:
         super().__init__()
-        self.config, self.facts = config, facts
+        self.config, self.voice = config, voice
         self.model = Restyle(config.model)
 
     def forward(self, batch: PairBatch, step: int) -> Losses:
@@ -142,7 +140,7 @@ class RestyleTask(Task):
         )
 
     def extra_files(self) -> dict[str, Any]:
-        return {FACTS: self.facts}
+        return {FACTS: self.voice}
 
 
 def facts_of(space: vits.VitsSpace, style: styles.StyleEncoder) -> dict[str, Any]:
@@ -158,19 +156,9 @@ def facts_of(space: vits.VitsSpace, style: styles.StyleEncoder) -> dict[str, Any
     }
 
 
-def train(
-    config: RunConfig,
-    *,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(built_as(config, init), overrides)
+def setup(config: RestyleRun, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     space = vits.load(config.vits)
     before = space.weights_hash()
     texts_of(prepared, space)  # refuses another language
@@ -179,27 +167,26 @@ def train(
     pairs, style = _pairs(prepared, space, config)
     model = dataclasses.replace(config.model, channels=space.channels, style_dim=style.dim, partial=partial)
     config = dataclasses.replace(config, model=model)
-    torch.manual_seed(config.loop.seed)
-    task = RestyleTask(config, facts_of(space, style))
-    task.model.set_statistics(*statistics(pairs["train"]))
-    return fit_beside(
+
+    def task() -> RestyleTask:
+        task = RestyleTask(config, facts_of(space, style))
+        task.model.set_statistics(*statistics(pairs["train"]))
+        return task
+
+    return setup_beside(
         space,
         task,
         config,
         pairs,
-        out,
         before=before,
         facts={"recordings": len(pairs["train"])},
         batch=config.batch,
         window=config.model.segment,
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
 
 
 def _pairs(
-    prepared: Prepared, space: vits.VitsSpace, config: RunConfig
+    prepared: Prepared, space: vits.VitsSpace, config: RestyleRun
 ) -> tuple[dict[str, list[Pair]], styles.StyleEncoder]:
     """What the config trains on, and the style it is told: prosody in deviations of those very recordings."""
     prosody = config.style == "prosody"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,15 +19,14 @@ from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import Pair, PairBatch, PairFeed
 from intona.systems.restyle.posterior import statistics
-from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class StyleRun:
     """A whole run.
 
     Attributes:
@@ -51,15 +49,15 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def small() -> RunConfig:
+def small() -> StyleRun:
     """0.6 M parameters. `intona train restyle.style --data DATA --out RUN [--tower words]`."""
-    return RunConfig(
+    return StyleRun(
         loop=LoopConfig(steps=2000, ema=0.99, validate_every=250, save_every=500),
         optim=OptimConfig(lr=1e-3, weight_decay=0.01, warmup=60, schedule="cosine", final=0.02),
     )
 
 
-def paper() -> RunConfig:
+def paper() -> StyleRun:
     """The paper takes CLAP (153 M); nothing of its size is trained here: ECAPA of 512 channels."""
     base = small()
     sizes = dataclasses.replace(base.model.audio, channels=512, hidden=1536, bottleneck=128, dim=192)
@@ -67,7 +65,7 @@ def paper() -> RunConfig:
     return dataclasses.replace(base, size="paper", model=model)
 
 
-def toy() -> RunConfig:
+def toy() -> StyleRun:
     """For tests and first tries."""
     base = small()
     sizes = dataclasses.replace(base.model.audio, channels=32, hidden=64, bottleneck=16, scale=4, dim=32)
@@ -86,9 +84,9 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 class StyleTask(Task):
     """Which caption a recording gets belongs to (seed, step, recording)."""
 
-    def __init__(self, config: RunConfig, facts: dict[str, Any]) -> None:
+    def __init__(self, config: StyleRun, files: dict[str, Any]) -> None:
         super().__init__()
-        self.config, self.facts = config, facts
+        self.config, self.files = config, files
         self.net = StyleNet(config.model)
 
     def forward(self, batch: PairBatch, step: int) -> Losses:
@@ -101,10 +99,10 @@ class StyleTask(Task):
         return Losses(parts=self.net.parts(self.net.embed_text(text), audio))
 
     def extra_files(self) -> dict[str, Any]:
-        return self.facts
+        return self.files
 
 
-def pairs_of(prepared: Prepared, config: RunConfig, words: Tower) -> dict[str, list[Pair]]:
+def pairs_of(prepared: Prepared, config: StyleRun, words: Tower) -> dict[str, list[Pair]]:
     """Mels and the vectors of `config.captions` captions of each recording of train and dev.
 
     What "low" means is fixed by the recordings of train.
@@ -142,19 +140,9 @@ def pairs_of(prepared: Prepared, config: RunConfig, words: Tower) -> dict[str, l
     return out
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(built_as(SIZES[size](), init), overrides)
+def setup(config: StyleRun, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     if config.captions < 1:
         raise UserError(f"{config.captions} captions", where="--captions", hint="take 1 or more")
     words = tower(config.tower)
@@ -162,7 +150,7 @@ def train(
     audio = dataclasses.replace(config.model.audio, n_mels=prepared.spec.n_mels)
     model = dataclasses.replace(config.model, audio=audio, text_dim=words.dim)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
-    facts = {
+    files = {
         FACTS: {
             "net": configs.to_dict(config.model),
             "tower": config.tower,
@@ -170,15 +158,17 @@ def train(
         },
         "features.json": configs.to_dict(prepared.spec),
     }
-    torch.manual_seed(config.loop.seed)
-    task = StyleTask(config, facts)
-    mean, std = statistics(pairs["train"])
-    task.net.mel_mean.copy_(mean)
-    task.net.mel_std.copy_(std.clamp(min=1e-3))
-    return fit_stage(
-        task,
-        config,
-        out,
+
+    def task() -> StyleTask:
+        task = StyleTask(config, files)
+        mean, std = statistics(pairs["train"])
+        task.net.mel_mean.copy_(mean)
+        task.net.mel_std.copy_(std.clamp(min=1e-3))
+        return task
+
+    return Setup(
+        config=config,
+        task=task,
         feed=lambda rank, world: PairFeed(
             pairs["train"],
             pairs["dev"],
@@ -189,7 +179,7 @@ def train(
             frame_seconds=prepared.spec.hop_length / prepared.spec.sample_rate,
         ),
         facts={"recordings": len(pairs["train"]), "tower": config.tower},
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
+
+
+STAGE = Stage(name="restyle.style", makes="part", sizes=SIZES, setup=setup)
