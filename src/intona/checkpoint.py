@@ -86,7 +86,8 @@ def steps(run: Path) -> list[int]:
     """Complete checkpoints of a run, oldest first."""
     if not run.is_dir():
         return []
-    return sorted(int(m[1]) for p in run.iterdir() if (m := _STEP.match(p.name)) and (p / INDEX).is_file())
+    found = [int(m[1]) for p in run.iterdir() if (m := _STEP.match(p.name)) and (p / INDEX).is_file()]
+    return sorted(found)
 
 
 def resolve(path: Path) -> Path:
@@ -96,23 +97,21 @@ def resolve(path: Path) -> Path:
         UserError: neither; or it has parts of a package that is not installed.
     """
     path = Path(path)
-    if not ((path / "model.safetensors").is_file() or (path / "config.json").is_file()):
-        complete = steps(path)
-        if not path.exists():
-            raise UserError(
-                "no such model directory", where=path, hint="`intona models` lists what is shipped"
-            )
-        if not complete:
-            raise UserError("holds no checkpoint", where=path, hint="name a run directory of `intona train`")
-        path = path / f"step-{complete[-1]:08d}"
-    require_parts(path)
-    return path
+    is_checkpoint = (path / "model.safetensors").is_file() or (path / "config.json").is_file()
+    if not is_checkpoint and (complete := steps(path)):
+        path, is_checkpoint = path / f"step-{complete[-1]:08d}", True
+    if is_checkpoint:
+        require_parts(path)
+        return path
+    if not path.exists():
+        raise UserError("no such model directory", where=path, hint="`intona models` lists what is shipped")
+    raise UserError("holds no checkpoint", where=path, hint="give a run directory of `intona train`")
 
 
 def step_of(path: Path) -> int | None:
     """Updates done when a checkpoint was written, as its name says; None for a published model."""
-    match = _STEP.match(path.name)
-    return None if match is None else int(match[1])
+    found = _STEP.match(path.name)
+    return None if found is None else int(found[1])
 
 
 def prune(run: Path, *, keep: int) -> None:
@@ -247,7 +246,7 @@ def weights(path: Path, prefix: str = "") -> dict[str, Tensor]:
 
 
 def weights_of(source: Path) -> tuple[Path, dict[str, Tensor]]:
-    """The averaged weights of a run, checkpoint or published model, once its files are verified.
+    """The averaged weights of a run, checkpoint or published model, once its files are found whole.
 
     Returns:
         the checkpoint directory, and its float32 tensors by name.
@@ -265,9 +264,9 @@ def identity_of(source: Path) -> str:
 
 def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Path) -> None:
     """Strict load; keys or shapes that differ are named."""
-    current = module.state_dict()
-    missing, extra = current.keys() - state.keys(), state.keys() - current.keys()
-    shapes = [k for k in current.keys() & state.keys() if current[k].shape != state[k].shape]
+    own = module.state_dict()
+    missing, extra = own.keys() - state.keys(), state.keys() - own.keys()
+    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
     if missing or extra or shapes:
         first = sorted(missing or extra or shapes)[0]
         kind = "missing" if missing else "unexpected" if extra else "of another shape"
@@ -278,5 +277,5 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Pa
             hint="use the config it was trained with",
         )
     with torch.no_grad():
-        for k, v in current.items():
+        for k, v in own.items():
             v.copy_(state[k])

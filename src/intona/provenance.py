@@ -1,4 +1,4 @@
-"""How a file came about: versions, git state, machine kind, parts of other packages."""
+"""What made a file: versions, git state, machine kind."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PACKAGES = ("intona", "torch", "numpy", "lightning", "safetensors", "soundfile"
 
 
 def describe(parts: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
-    """Versions, python, machine kind, git revision of an editable install. Never a path or a host name.
+    """Versions, kind of machine, git revision of an editable install. No path and no host name.
 
     Args:
-        parts: (group, name) of the registered parts that were used; those of other packages are recorded, so
+        parts: (group, name) of the registered parts that were used. Those of other packages are recorded, so
             that `require_parts` can name a package that is missing.
     """
     recorded = registry.third_party(parts)
@@ -40,7 +40,7 @@ def describe(parts: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
 def require_parts(directory: Path) -> None:
     """Refuse a checkpoint or model with parts of a package that is not installed here.
 
-    A provenance.json that is missing or damaged is no obstacle: models of others may have none.
+    A provenance.json that is missing or damaged is accepted: a published model may have none.
 
     Raises:
         UserError: names the package, and how to install it.

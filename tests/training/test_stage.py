@@ -61,7 +61,7 @@ class LineTask(Task):
         error = (self.net(batch.x)[:, 0] - 1).square()
         return Losses(parts={"error": Part(total=error.sum(), count=torch.tensor(float(len(error))))})
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         return {"slope": "unknown"}
 
 

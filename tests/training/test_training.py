@@ -93,7 +93,7 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with StopSignals() as signals:
         signal.raise_signal(signal.SIGINT)
-        assert not signals.received and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        assert not signals.asked and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
@@ -102,7 +102,7 @@ def test_a_second_signal_ends_at_once_and_another_thread_notes_none() -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), StopSignals() as signals:
         signal.raise_signal(signal.SIGINT)
-        assert signals.received
+        assert signals.asked
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
     worker = threading.Thread(target=lambda: StopSignals().__enter__())

@@ -32,8 +32,8 @@ MASK = "<mask>"  # the last row of an embedding
 class DualStreamConfig(TextEncoderConfig):
     """Sizes. `n_tokens` and `n_pieces` are vocabulary sizes without the mask symbol.
 
-    `adaln` False takes plain blocks, which are not conditioned on the speaker. `out` is the width of the
-    states (192 is Grad-TTS's).
+    `adaln` False takes plain blocks, which hear nothing of the speaker. `out` is the width of the states
+    (192 is Grad-TTS's).
     """
 
     reads_pieces: ClassVar[bool] = True
@@ -122,7 +122,7 @@ class DualStreamEncoder(nn.Module):
         self.shared = Stack(config, config.shared_layers)
         self.norm = nn.LayerNorm(config.dim)
         self.project = Conv(config.dim, config.out, config.out_kernel)
-        # Learned: an unknown speaker, used where there is no audio, and by dropout.
+        # Learned: the speaker nobody knows. It stands in when no audio is at hand, and by dropout.
         self.nobody = nn.Parameter(torch.zeros(config.speaker_dim)) if config.adaln else None
 
     def condition(self, speaker: Tensor | None, size: int, known: Tensor | None = None) -> Tensor | None:
@@ -162,9 +162,9 @@ class DualStreamEncoder(nn.Module):
 
 
 def words_to_phonemes(states: Tensor, pieces: Pieces) -> Tensor:
-    """Mean of the piece states of each word, copied to each of its phonemes: (B, P, D) -> (B, N, D).
+    """Mean of the piece states of each word, given to each of its phonemes: (B, P, D) -> (B, N, D).
 
-    One product with the matrix of which piece and phoneme share a word; zeros where a phoneme has no word.
+    One product with a matrix of who belongs to whom; zeros where a phoneme has no word.
     """
     same = (pieces.token_words[:, :, None] == pieces.words[:, None, :]) & (pieces.words >= 0)[:, None, :]
     same = same & (pieces.token_words >= 0)[:, :, None]

@@ -19,32 +19,32 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """A tensor with one row per name (a symbol, a speaker): rows move by name, not by place."""
+    """The names of the rows of a tensor (symbols, speakers): rows are matched by name, not by position."""
 
     before: Sequence[str]
     now: Sequence[str]
 
 
 def built_as(config: C, init: Path | None, *, stages: Collection[str] = ()) -> C:
-    """A run's config with the `model` of the run that it starts from, whose weights fit no other.
+    """A config with the `model` of the run that it starts from, since the weights fit no other.
 
-    Overrides on the command line are applied after it.
+    Options of the command line are applied afterwards and override it.
 
     Args:
-        stages: further stages whose `model` is of the same kind; that of any other stage is not used.
+        stages: other stages whose `model` is of the same kind; the config of any other stage is unchanged.
 
     Raises:
-        UserError: no such run; a model of other fields.
+        UserError: no such run; a model with other fields.
     """
-    before, run = config_of(init), cast(Any, config)
-    if not hasattr(run, "model") or before.get("stage") not in (run.stage, *stages):
+    before, now = config_of(init), cast(Any, config)
+    if not hasattr(now, "model") or before.get("stage") not in (now.stage, *stages):
         return config
-    model = configs.from_dict(type(run.model), before.get("model"), where=f"{init}: config.json: model")
-    return dataclasses.replace(run, model=model)
+    model = configs.from_dict(type(now.model), before.get("model"), where=f"{init}: config.json: model")
+    return dataclasses.replace(now, model=model)
 
 
 def config_of(init: Path | None) -> dict[str, Any]:
-    """The config.json of a run as plain JSON types; {} without a run, or of one that has none."""
+    """The config.json of a run; empty without a run or a config."""
     path = None if init is None else checkpoint.resolve(init) / "config.json"
     config = configs.read_json(path) if path is not None and path.is_file() else {}
     return config if isinstance(config, dict) else {}
@@ -60,13 +60,13 @@ def start_from(
     """Copy the weights of `source` into `module`, in place.
 
     Args:
-        module: built and initialised; keeps its values for names that the source does not have.
+        module: built and initialised; rows that the source does not have keep their values.
         source: run, checkpoint or published model of the same sizes.
         rows: tensor name -> its row names before and now.
-        added: names of tensors that start anew if the source has none.
+        added: names of tensors that keep their values if the source does not have them.
 
     Returns:
-        the row names that the source does not know and that keep their fresh values.
+        the names of rows that the source does not have.
 
     Raises:
         UserError: tensors missing or of another shape (the first is named).

@@ -56,7 +56,7 @@ class LoopConfig:
         configs.at_least(self, steps=0, seed=0, accumulate=1, ema=0, demo_every=0, keep=1)
         configs.at_least(self, log_every=1, validate_every=1, save_every=1)
         if self.ema >= 1:
-            raise ValueError(f"ema is {self.ema}: must be below 1, or nothing is learnt")
+            raise ValueError(f"ema is {self.ema}: below 1, or nothing is ever learnt")
 
 
 def fit(
@@ -180,7 +180,7 @@ def fit(
                         task.demonstrate(run / "demo" / f"step-{done:08d}", done)
                         task.train()
                 late = limit_minutes is not None and time.monotonic() - started > 60 * limit_minutes
-                late = bool(_sum_over_ranks(torch.tensor(float(late or signals.received)), world) > 0)
+                late = bool(_sum_over_ranks(torch.tensor(float(late or signals.asked)), world) > 0)
                 if done % config.save_every == 0 or done == config.steps or late:
                     save()
                 if late and done < config.steps:
@@ -194,7 +194,7 @@ def fit(
                 raise UserError(
                     f"another of the {world} processes of this run has ended, at step {done}",
                     where=run,
-                    hint="see its messages, and start the same command again: it resumes",
+                    hint="see what it said, and start the same command again: it resumes",
                 ) from None
             raise
         finally:
@@ -205,8 +205,8 @@ def fit(
 def _is_a_lost_rank(error: RuntimeError) -> bool:
     """Whether a collective failed for want of a peer; gloo says so in words only."""
     kinds = (torch.distributed.DistBackendError, torch.distributed.DistNetworkError)
-    message = str(error).lower()
-    return isinstance(error, kinds) or "gloo" in message or "connection closed by peer" in message
+    said = str(error).lower()
+    return isinstance(error, kinds) or "gloo" in said or "connection closed by peer" in said
 
 
 def _global(losses: Losses, world: int) -> Losses:
@@ -293,19 +293,19 @@ def _save(
 
 
 def _keep_best(
-    run: Path, step: int, task: Task, ema: EMA, measure: str, values: dict[str, float], run_config: Any
+    run: Path, step: int, task: Task, ema: EMA, wanted: str, values: dict[str, float], run_config: Any
 ) -> None:
     """The averaged weights as RUN/best/step-N, if none before did as well on the dev set."""
-    missing = [k for k in measure.split("+") if k not in values]
+    missing = [k for k in wanted.split("+") if k not in values]
     if missing:
         raise UserError(
             f'no dev loss "{missing[0]}"', where="--loop.best", hint=f"one of {', '.join(values)}"
         )
-    value, best = sum(values[k] for k in measure.split("+")), run / "best"
-    earlier = checkpoint.steps(best)
-    if earlier:
-        before = configs.read_json(best / f"step-{earlier[-1]:08d}" / "best.json")
-        # A run that was killed repeats the same steps, and gets the same values.
+    value, best = sum(values[k] for k in wanted.split("+")), run / "best"
+    found = checkpoint.steps(best)
+    if found:
+        before = configs.read_json(best / f"step-{found[-1]:08d}" / "best.json")
+        # A run that was killed comes by the same steps again, and finds the same values.
         if before["value"] <= value:
             return
     checkpoint.save(
@@ -313,7 +313,7 @@ def _keep_best(
         step,
         tensors={"model": ema.state_dict()},
         files={
-            "best.json": {"measure": measure, "value": value, "step": step},
+            "best.json": {"measure": wanted, "value": value, "step": step},
             **files_of(run_config, task.extra_files()),
         },
     )
@@ -322,9 +322,9 @@ def _keep_best(
 
 def _bf16(precision: Precision, run: Path) -> bool:
     """What "auto" means is measured once, when the run starts; a resumed run goes on as it began."""
-    steps = checkpoint.steps(run)
-    if precision == "auto" and steps:
-        state = configs.read_json(run / f"step-{steps[-1]:08d}" / "state" / "loop.json", max_bytes=64 << 20)
+    found = checkpoint.steps(run)
+    if precision == "auto" and found:
+        state = configs.read_json(run / f"step-{found[-1]:08d}" / "state" / "loop.json", max_bytes=64 << 20)
         if isinstance(state.get("bf16"), bool):
             return state["bf16"]
     return wants_bf16(precision, "cuda" if torch.cuda.is_available() else "cpu")
@@ -334,10 +334,10 @@ def _resume(
     task: Task, ema: EMA, optimizer: Any, batches: Feed, run: Path, run_config: Any, rank: int
 ) -> int:
     """Load the newest checkpoint if there is one; the number of updates done."""
-    steps = checkpoint.steps(run)
-    if not steps:
+    found = checkpoint.steps(run)
+    if not found:
         return 0
-    path = run / f"step-{steps[-1]:08d}"
+    path = run / f"step-{found[-1]:08d}"
     checkpoint.verify(path)
     before = configs.load(type(run_config), path / "config.json")
     # More steps or another logging rhythm are the same run; all else is another one.
@@ -346,15 +346,15 @@ def _resume(
         raise UserError(
             f"the run was started with another config: {'; '.join(changed[:5])}",
             where=run,
-            hint="use another --out, or the config it was started with",
+            hint="take another --out, or the config it was started with",
         )
     checkpoint.load_weights(task, checkpoint.read_tensors(path / "model.safetensors"), where=path)
     ema.load_state_dict(checkpoint.read_tensors(path / "ema.safetensors"))
     moments = checkpoint.read_tensors(path / "state" / "optimizer.safetensors")
     for name, p in task.named_parameters():
-        state = {k.rsplit(":", 1)[1]: v for k, v in moments.items() if k.rsplit(":", 1)[0] == name}
-        if state:
-            optimizer.state[p] = {k: v.to(p.device) if v.dim() else v for k, v in state.items()}
+        own = {k.rsplit(":", 1)[1]: v for k, v in moments.items() if k.rsplit(":", 1)[0] == name}
+        if own:
+            optimizer.state[p] = {k: v.to(p.device) if v.dim() else v for k, v in own.items()}
     loop = configs.read_json(path / "state" / "loop.json", max_bytes=64 << 20)
     feeds = loop["feeds"]
     # Another number of ranks: weights are exact, the order of data starts from the first rank's place.

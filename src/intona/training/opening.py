@@ -19,7 +19,7 @@ LIMITS = ("batch", "max_")  # how the fields that bound a batch begin
 def print_opening(
     config: Any, out: Path, facts: Mapping[str, Any], flags: Mapping[str, str] | None = None
 ) -> None:
-    """Print `opening_lines` on stderr, and all fields of the config where the log level is DEBUG."""
+    """Print `opening_lines` on stderr, and all fields of the config if the log level is DEBUG."""
     print("\n".join(opening_lines(config, out, facts, flags)), file=sys.stderr)
     if log.isEnabledFor(logging.DEBUG):
         print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
@@ -31,9 +31,9 @@ def opening_lines(
     """Stage, corpus, sizes, steps, and where the whole config is.
 
     Args:
-        config: the resolved config of a run; `loop` and `optim` are shown if it has them.
-        facts: name -> value of what else is worth knowing before hours are spent.
-        flags: name -> value of what stood on the command line; empty values are left out.
+        config: the resolved config of a run, with or without `loop` and `optim`.
+        facts: name -> value of other facts about the model.
+        flags: name -> value of the flags of the command.
     """
     steps = checkpoint.steps(out)
     where = f"{out}, resumed at step {steps[-1]}" if steps else f"{out}, new"
@@ -59,5 +59,5 @@ def opening_lines(
 
 
 def table(rows: Mapping[str, str]) -> list[str]:
-    """Aligned lines `name  value`, without those of an empty value."""
+    """Aligned lines `name  value`; empty values are left out."""
     return [f"{name:<12}  {value}" for name, value in rows.items() if value]

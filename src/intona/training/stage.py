@@ -73,7 +73,7 @@ class Setup:
         config: resolved; saved in each checkpoint, and compared when the run resumes.
         task: builds the task. The random numbers of its weights follow from `config.loop.seed`.
         feed: (rank, world size) -> batches.
-        facts: name -> value of what is worth knowing before hours are spent.
+        facts: name -> value of facts to print when the run begins. The parameters are counted beside them.
         start: (task, init); copies the weights of the model that a new run starts from.
         finish: is called with the newest checkpoint, by the first process.
         run: for a stage that has no gradients: trains, and returns the newest checkpoint. It then needs no
@@ -197,7 +197,7 @@ def _run(setup: Setup, request: Request, fabric: Any) -> Path:
         config = dataclasses.replace(config, init=checkpoint.identity_of(request.init))
         setup.start(task, request.init)
     millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
-    facts = {"parameters": f"{millions:.2f} M", **setup.facts, **task.facts()}
+    facts = {"parameters": f"{millions:.2f} M", **setup.facts, **task.summary()}
     print_opening(config, request.out, facts, flags)
     return fit(
         task,

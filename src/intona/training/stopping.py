@@ -10,11 +10,11 @@ from typing import Any
 
 
 class StopSignals:
-    """Inside the block the first SIGINT or SIGTERM only sets `received`; the second one acts as usual.
+    """Within it the first SIGINT or SIGTERM is only noted in `asked`; the second one counts as ever.
 
-    At the end of the block the signal is delivered after all, and the program ends as it would have without
-    the block. A signal that is ignored stays so, as SIGINT is in what a shell runs in the background. In
-    another thread than the main one, which gets no signals, it does nothing.
+    On leaving, the noted one is delivered after all: what is around ends as it would have without us. A
+    signal that is ignored stays so, as SIGINT is in what a shell runs in the background. In another thread
+    than the main one, which gets no signals, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     @property
-    def received(self) -> bool:
+    def asked(self) -> bool:
         return self._number != 0
 
     def __enter__(self) -> StopSignals:

@@ -24,8 +24,8 @@ class Task(nn.Module):
         """Prefix of a parameter's name -> factor on the learning rate; 1 for all that is not named."""
         return {}
 
-    def facts(self) -> dict[str, Any]:
-        """Name -> value of what is worth knowing before hours are spent; the opening of a run prints it."""
+    def summary(self) -> dict[str, Any]:
+        """Name -> value of facts about the model, printed when a run begins."""
         return {}
 
     def extra_files(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Tracker:
 
 
 def _drop_after(path: Path, step: int) -> None:
-    """A resume continues at `step`: lines that a killed run wrote after it would appear twice."""
+    """A resume continues at `step`: lines that a killed run wrote after it would be told twice."""
     if not path.is_file():
         return
     write_jsonl(path, [row for row in whole_rows(path) if row.get("step", step + 1) <= step])

@@ -107,7 +107,7 @@ class MelVAETask(Task):
         random = ItemRandom(self.config.loop.seed, step, batch.ids)
         return self.model.losses(batch.mels, batch.mel_lengths, random)
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         return {"latents": f"{self.model.rate:.2f} Hz x {self.config.model.dim}"}
 
     def extra_files(self) -> dict[str, Any]:

@@ -186,7 +186,7 @@ class ContrastiveTask(Task):
         parts["same_phoneme"] = Part(total=same.to(wrong), count=wrong, weight=0.0)
         return Losses(parts=parts)
 
-    def facts(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in self.model.named_children()}
         return {"parameters": f"{millions['encoder']:.2f} M text, {millions['audio']:.2f} M sound"}
 

@@ -43,7 +43,7 @@ RESOLUTIONS = ((2048, 512), (1024, 256), (512, 128))  # window and hop, samples
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderRun:
+class DecoderRunConfig:
     """A whole run; `segment` frames of each recording are decoded a step."""
 
     stage: str = "restyle.decoder"
@@ -60,21 +60,21 @@ class DecoderRun:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def small() -> DecoderRun:
+def small() -> DecoderRunConfig:
     """`intona train restyle.decoder --data DATA --out RUN --posterior POST`."""
-    return DecoderRun(
+    return DecoderRunConfig(
         loop=LoopConfig(steps=1000, ema=0.99, validate_every=100, save_every=100),
         optim=OptimConfig(lr=1e-4, betas=(0.8, 0.99), warmup=20, schedule="cosine", final=0.1),
     )
 
 
-def paper() -> DecoderRun:
+def paper() -> DecoderRunConfig:
     """The paper proposes it and trains none: ten times the steps of ours."""
     base = small()
     return dataclasses.replace(base, size="paper", loop=dataclasses.replace(base.loop, steps=10_000))
 
 
-def toy() -> DecoderRun:
+def toy() -> DecoderRunConfig:
     """For tests and first tries."""
     base = small()
     loop = dataclasses.replace(base.loop, steps=20, log_every=5, validate_every=10, save_every=10)
@@ -87,9 +87,9 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 class DecoderTask(Task):
     """Log and linear magnitudes of three resolutions (Yamamoto et al. 2020, arXiv 1910.11480) of a window."""
 
-    def __init__(self, config: DecoderRun, space: VitsSpace, files: dict[str, Any]) -> None:
+    def __init__(self, config: DecoderRunConfig, space: VitsSpace, facts: dict[str, Any]) -> None:
         super().__init__()
-        self.config, self.files = config, files
+        self.config, self.facts = config, facts
         self._space = [space]  # no submodule: only the copy belongs to the run's weights
         self.decoder = copy.deepcopy(space.model.decoder).requires_grad_(True)
 
@@ -103,10 +103,12 @@ class DecoderTask(Task):
         return Losses(parts={"sound": spectral_distance(heard[:, cut], truth[:, cut])})
 
     def extra_files(self) -> dict[str, Any]:
-        return self.files
+        return {FACTS: self.facts}
 
 
-def window(batch: PairBatch, config: DecoderRun, step: int, *, validating: bool) -> tuple[Tensor, Tensor]:
+def window(
+    batch: PairBatch, config: DecoderRunConfig, step: int, *, validating: bool
+) -> tuple[Tensor, Tensor]:
     """The same frames of z (B, segment, C) and of the sound (B, segment * hop); the first when validating."""
     draws = ItemRandom(config.loop.seed, step, batch.ids).uniform()
     first = (draws * (batch.frames - config.segment + 1)).long() * (not validating)
@@ -128,7 +130,7 @@ def spectral_distance(heard: Tensor, truth: Tensor) -> Part:
 
 @torch.inference_mode()
 def pairs_of(
-    prepared: Prepared, space: VitsSpace, net: PosteriorNet | None, config: DecoderRun
+    prepared: Prepared, space: VitsSpace, net: PosteriorNet | None, config: DecoderRunConfig
 ) -> dict[str, list[Pair]]:
     """Recording (T, hop) samples, at the voice's level, and its Z_audio (T, C).
 
@@ -172,7 +174,7 @@ def load(run: Path, space: VitsSpace) -> nn.Module:
     return made.eval().requires_grad_(False)
 
 
-def setup(config: DecoderRun, request: Request) -> Setup:
+def setup(config: DecoderRunConfig, request: Request) -> Setup:
     """See `training.stage.Stage`."""
     prepared = Prepared.open(request.data)
     if config.segment <= 2 * EDGE + RESOLUTIONS[0][0] // 256:
@@ -183,10 +185,10 @@ def setup(config: DecoderRun, request: Request) -> Setup:
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16])
     net = posteriors.load_for(space, config.posterior)
     pairs = pairs_of(prepared, space, net, config)
-    files = {FACTS: {"version": VERSION, "voice": space.facts.name, "voice_hash": before}}
+    facts = {"version": VERSION, "voice": space.facts.name, "voice_hash": before}
     return setup_beside(
         space,
-        lambda: DecoderTask(config, space, files),
+        lambda: DecoderTask(config, space, facts),
         config,
         pairs,
         before=before,

@@ -44,11 +44,11 @@ from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 
 DEV_SHARE = 20  # every 20th text is kept for validation
-MEASURED = 100  # sentences of the voice, which its level and its band are measured on
+HEARD = 100  # of the voice's own sentences tell its level and its band
 
 
 @dataclass(frozen=True, kw_only=True)
-class VitsPosteriorRun:
+class PosteriorRunConfig:
     """A whole run. `corpus` and `voice` are fingerprints; `pairs` texts are spoken before training.
 
     `narrow` is the share of training items that are heard without anything above 8 kHz, as recordings of
@@ -74,9 +74,9 @@ class VitsPosteriorRun:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def small() -> VitsPosteriorRun:
+def small() -> PosteriorRunConfig:
     """3.6 M parameters. `intona train restyle.posterior --data DATA --out RUN [--vits NAME]`."""
-    return VitsPosteriorRun(
+    return PosteriorRunConfig(
         loop=LoopConfig(steps=10_000, ema=0.999, validate_every=500, save_every=500),
         optim=OptimConfig(
             lr=5e-4, betas=(0.9, 0.98), weight_decay=0.01, warmup=200, schedule="cosine", final=0.02
@@ -84,7 +84,7 @@ def small() -> VitsPosteriorRun:
     )
 
 
-def paper() -> VitsPosteriorRun:
+def paper() -> PosteriorRunConfig:
     """8.0 M parameters; VITS's own posterior encoder has 7.2 M (16 WaveNet layers of 192).
 
     The paper trains none: its voices ship theirs.
@@ -94,7 +94,7 @@ def paper() -> VitsPosteriorRun:
     return dataclasses.replace(base, size="paper", pairs=20_000, model=model)
 
 
-def toy() -> VitsPosteriorRun:
+def toy() -> PosteriorRunConfig:
     """For tests and first tries."""
     base = small()
     return dataclasses.replace(
@@ -112,7 +112,7 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 class PosteriorTask(Task):
     """Squared error of z, in deviations of each channel; and optionally of the sound."""
 
-    def __init__(self, config: VitsPosteriorRun, space: VitsSpace) -> None:
+    def __init__(self, config: PosteriorRunConfig, space: VitsSpace) -> None:
         super().__init__()
         self.config = config
         self._space = [space]  # no submodule: nothing of the voice belongs to the run's weights
@@ -212,7 +212,7 @@ def is_held(id: str) -> bool:
 
 @torch.inference_mode()
 def speak_pairs(
-    space: VitsSpace, texts: list[tuple[str, str]], config: VitsPosteriorRun, path: Path, identity: str
+    space: VitsSpace, texts: list[tuple[str, str]], config: PosteriorRunConfig, path: Path, identity: str
 ) -> dict[str, list[Pair]]:
     """The voice says `config.pairs` texts: spectrogram and z of each.
 
@@ -251,7 +251,7 @@ def speak_pairs(
     return out
 
 
-def setup(config: VitsPosteriorRun, request: Request) -> Setup:
+def setup(config: PosteriorRunConfig, request: Request) -> Setup:
     """See `training.stage.Stage`."""
     prepared = Prepared.open(request.data)
     if config.pairs < 1:
@@ -265,29 +265,10 @@ def setup(config: VitsPosteriorRun, request: Request) -> Setup:
     edge = edge_of(space.sample_rate, space.n_fft)
     model = dataclasses.replace(config.model, bins=space.n_fft // 2 + 1, channels=space.channels, edge=edge)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16], model=model)
-    pairs = _spoken_pairs(prepared, space, config, request.out, before)
-
-    def task() -> PosteriorTask:
-        task = PosteriorTask(config, space)
-        mean, std = statistics(pairs["train"])
-        task.net.mean.copy_(mean)
-        task.net.std.copy_(std)
-        spoken = [torch.from_numpy(p.given).float() for p in pairs["train"][:MEASURED]]
-        task.net.level.fill_(float(np.mean([level_of(x) for x in spoken])))
-        if edge:
-            task.net.share.fill_(float(np.median([share_of(x, edge) for x in spoken])))
-        return task
-
-    return setup_beside(space, task, config, pairs, before=before, facts={"pairs": len(pairs["train"])})
-
-
-def _spoken_pairs(
-    prepared: Prepared, space: VitsSpace, config: VitsPosteriorRun, out: Path, weights_hash: str
-) -> dict[str, list[Pair]]:
-    """What the voice has spoken for this run, kept in RUN/pairs.safetensors."""
     texts = texts_of(prepared, space)
-    key = [config.corpus, weights_hash, config.pairs, config.loop.seed, config.max_frames, config.speaker, 3]
-    identity = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    made = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 3]
+    identity = hashlib.sha256(json.dumps(made).encode()).hexdigest()
+    out = request.out
     out.mkdir(parents=True, exist_ok=True)
     path = out / "pairs.safetensors"
     pairs = read(path, identity)
@@ -301,7 +282,19 @@ def _spoken_pairs(
         write(path, pairs, identity)
         remove_parts(path)
         pairs = read(path, identity) or pairs  # the same halves on every start
-    return pairs
+
+    def task() -> PosteriorTask:
+        task = PosteriorTask(config, space)
+        mean, std = statistics(pairs["train"])
+        task.net.mean.copy_(mean)
+        task.net.std.copy_(std)
+        spoken = [torch.from_numpy(p.given).float() for p in pairs["train"][:HEARD]]
+        task.net.level.fill_(float(np.mean([level_of(x) for x in spoken])))
+        if edge:
+            task.net.share.fill_(float(np.median([share_of(x, edge) for x in spoken])))
+        return task
+
+    return setup_beside(space, task, config, pairs, before=before, facts={"pairs": len(pairs["train"])})
 
 
 STAGE = Stage(name="restyle.posterior", makes="part", sizes=SIZES, setup=setup)

@@ -22,7 +22,7 @@ from intona.synth.voice import refuse_inline
 from intona.systems.restyle import Restyle, vits
 from intona.systems.restyle import decoder as decoders
 from intona.systems.restyle.latents import z_text_of
-from intona.systems.restyle.stage import FACTS, VERSION, RestyleRun
+from intona.systems.restyle.stage import FACTS, VERSION, RestyleRunConfig
 from intona.systems.restyle.vits import VitsSpace
 
 STAGES = ("restyle.palette", "restyle.bridge")
@@ -134,7 +134,7 @@ def load(
             where=path,
             hint=f"train it again: intona train {stage}",
         )
-    config = configs.load(RestyleRun, path / "config.json")
+    config = configs.load(RestyleRunConfig, path / "config.json")
     space = vits.load(voice or config.vits, ask=voice is not None)
     if space.weights_hash() != facts.get("voice_hash"):
         raise UserError(

@@ -32,7 +32,7 @@ VERSION = 2  # 1 had styles in fixed units, not in deviations of its train split
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestyleRun:
+class RestyleRunConfig:
     """A whole run.
 
     Attributes:
@@ -71,13 +71,13 @@ class RestyleRun:
         configs.at_least(self, batch=1)
 
 
-def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
+def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRunConfig:
     """The paper's arm: 2-D U-Net, one style token, unaligned, unmasked, latents as they are; batch 64 of 384
     frames, 50,000 steps, constant 1e-4 (arXiv 2311.10804). Its training noise is Gaussian here, where the
     authors' later code drew it uniform. Our U-Net halves three times, not four, and is Grad-TTS's in its
     blocks. Where their code and paper differ the paper's figure stands. The style is the twelve numbers of
     `--style prosody`, not the paper's CLAP, which `--style clap:laion/clap-htsat-unfused` takes."""
-    return RestyleRun(
+    return RestyleRunConfig(
         stage=stage,
         size="paper",
         align="none",
@@ -98,9 +98,9 @@ def paper_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
     )
 
 
-def small_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
+def small_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRunConfig:
     """Ours: 1-D network over 192 channels, 5.6 M parameters, aligned, masked, standardised."""
-    return RestyleRun(
+    return RestyleRunConfig(
         stage=stage,
         model=RestyleConfig(process=process, partial=0.3),
         loop=LoopConfig(steps=20_000, ema=0.999, save_every=1000, validate_every=1000),
@@ -110,7 +110,7 @@ def small_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
     )
 
 
-def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
+def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRunConfig:
     """Trains in seconds, says nothing worth hearing. For tests and first tries."""
     base = small_of(stage, process)
     network = NetworkConfig(dim=32, depth=2, heads=2, mults=(1, 2))
@@ -125,9 +125,9 @@ def toy_of(stage: str, process: Literal["palette", "bridge"]) -> RestyleRun:
 class RestyleTask(Task):
     """The model with its loss; noise, times and windows belong to (seed, step, recording)."""
 
-    def __init__(self, config: RestyleRun, voice: dict[str, Any]) -> None:
+    def __init__(self, config: RestyleRunConfig, facts: dict[str, Any]) -> None:
         super().__init__()
-        self.config, self.voice = config, voice
+        self.config, self.facts = config, facts
         self.model = Restyle(config.model)
 
     def forward(self, batch: PairBatch, step: int) -> Losses:
@@ -140,7 +140,7 @@ class RestyleTask(Task):
         )
 
     def extra_files(self) -> dict[str, Any]:
-        return {FACTS: self.voice}
+        return {FACTS: self.facts}
 
 
 def facts_of(space: vits.VitsSpace, style: styles.StyleEncoder) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def facts_of(space: vits.VitsSpace, style: styles.StyleEncoder) -> dict[str, Any
     }
 
 
-def setup(config: RestyleRun, request: Request) -> Setup:
+def setup(config: RestyleRunConfig, request: Request) -> Setup:
     """See `training.stage.Stage`."""
     prepared = Prepared.open(request.data)
     space = vits.load(config.vits)
@@ -186,7 +186,7 @@ def setup(config: RestyleRun, request: Request) -> Setup:
 
 
 def _pairs(
-    prepared: Prepared, space: vits.VitsSpace, config: RestyleRun
+    prepared: Prepared, space: vits.VitsSpace, config: RestyleRunConfig
 ) -> tuple[dict[str, list[Pair]], styles.StyleEncoder]:
     """What the config trains on, and the style it is told: prosody in deviations of those very recordings."""
     prosody = config.style == "prosody"

@@ -26,7 +26,7 @@ from intona.training.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class StyleRun:
+class StyleRunConfig:
     """A whole run.
 
     Attributes:
@@ -49,15 +49,15 @@ class StyleRun:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def small() -> StyleRun:
+def small() -> StyleRunConfig:
     """0.6 M parameters. `intona train restyle.style --data DATA --out RUN [--tower words]`."""
-    return StyleRun(
+    return StyleRunConfig(
         loop=LoopConfig(steps=2000, ema=0.99, validate_every=250, save_every=500),
         optim=OptimConfig(lr=1e-3, weight_decay=0.01, warmup=60, schedule="cosine", final=0.02),
     )
 
 
-def paper() -> StyleRun:
+def paper() -> StyleRunConfig:
     """The paper takes CLAP (153 M); nothing of its size is trained here: ECAPA of 512 channels."""
     base = small()
     sizes = dataclasses.replace(base.model.audio, channels=512, hidden=1536, bottleneck=128, dim=192)
@@ -65,7 +65,7 @@ def paper() -> StyleRun:
     return dataclasses.replace(base, size="paper", model=model)
 
 
-def toy() -> StyleRun:
+def toy() -> StyleRunConfig:
     """For tests and first tries."""
     base = small()
     sizes = dataclasses.replace(base.model.audio, channels=32, hidden=64, bottleneck=16, scale=4, dim=32)
@@ -84,9 +84,9 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 class StyleTask(Task):
     """Which caption a recording gets belongs to (seed, step, recording)."""
 
-    def __init__(self, config: StyleRun, files: dict[str, Any]) -> None:
+    def __init__(self, config: StyleRunConfig, facts: dict[str, Any]) -> None:
         super().__init__()
-        self.config, self.files = config, files
+        self.config, self.facts = config, facts
         self.net = StyleNet(config.model)
 
     def forward(self, batch: PairBatch, step: int) -> Losses:
@@ -99,10 +99,10 @@ class StyleTask(Task):
         return Losses(parts=self.net.parts(self.net.embed_text(text), audio))
 
     def extra_files(self) -> dict[str, Any]:
-        return self.files
+        return self.facts
 
 
-def pairs_of(prepared: Prepared, config: StyleRun, words: Tower) -> dict[str, list[Pair]]:
+def pairs_of(prepared: Prepared, config: StyleRunConfig, words: Tower) -> dict[str, list[Pair]]:
     """Mels and the vectors of `config.captions` captions of each recording of train and dev.
 
     What "low" means is fixed by the recordings of train.
@@ -140,7 +140,7 @@ def pairs_of(prepared: Prepared, config: StyleRun, words: Tower) -> dict[str, li
     return out
 
 
-def setup(config: StyleRun, request: Request) -> Setup:
+def setup(config: StyleRunConfig, request: Request) -> Setup:
     """See `training.stage.Stage`."""
     prepared = Prepared.open(request.data)
     if config.captions < 1:
@@ -150,7 +150,7 @@ def setup(config: StyleRun, request: Request) -> Setup:
     audio = dataclasses.replace(config.model.audio, n_mels=prepared.spec.n_mels)
     model = dataclasses.replace(config.model, audio=audio, text_dim=words.dim)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
-    files = {
+    facts = {
         FACTS: {
             "net": configs.to_dict(config.model),
             "tower": config.tower,
@@ -160,7 +160,7 @@ def setup(config: StyleRun, request: Request) -> Setup:
     }
 
     def task() -> StyleTask:
-        task = StyleTask(config, files)
+        task = StyleTask(config, facts)
         mean, std = statistics(pairs["train"])
         task.net.mel_mean.copy_(mean)
         task.net.mel_std.copy_(std.clamp(min=1e-3))

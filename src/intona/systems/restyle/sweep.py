@@ -36,7 +36,7 @@ from intona.systems.restyle.axis import fit_axis
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.own import own_pairs
 from intona.systems.restyle.posterior import texts_of
-from intona.systems.restyle.stage import RestyleRun
+from intona.systems.restyle.stage import RestyleRunConfig
 from intona.systems.restyle.trial import Wanted
 from intona.systems.restyle.verdict import cosine
 from intona.systems.restyle.vits import VitsSpace
@@ -96,7 +96,7 @@ def speak_own(
 ) -> None:
     """The voice's own speech, kept beside the corpus, for the models that are trained on it."""
     require_corpus(data, corpus)
-    frames = RestyleRun().max_frames
+    frames = RestyleRunConfig().max_frames
     pairs, style = own_pairs(
         Prepared.open(data), vits.load(voice), count=sentences, seed=seed, max_frames=frames
     )
