@@ -151,9 +151,9 @@ class MelVAE(LatentSpace):
         mean, log_var = self.moments(mels, lengths)
         after = self.latent_lengths(lengths)
         noise = random.normal(after.tolist(), self.dim).to(mean)
-        found = self.standard_mels(mean + torch.exp(0.5 * log_var) * noise, after).float()
-        lengths, mels = after * self.compression, hold_last(mels, lengths, found.shape[1])
-        error = found - (mels - self.mel_mean) / self.mel_std
+        decoded = self.standard_mels(mean + torch.exp(0.5 * log_var) * noise, after).float()
+        lengths, mels = after * self.compression, hold_last(mels, lengths, decoded.shape[1])
+        error = decoded - (mels - self.mel_mean) / self.mel_std
         error = error * length_mask(lengths, mels.shape[1])[..., None]
         inner = length_mask(lengths - 1, mels.shape[1] - 1)
         moving = (error[:, 1:] - error[:, :-1]).abs() * inner[..., None]

@@ -196,10 +196,10 @@ def test_a_training_batch_is_of_one_kind_where_asked() -> None:
     whole = model.velocity
 
     def spy(*args: Any, **how: Any) -> Tensor:
-        reference, given = how["reference_mask"].any(1), how["given_mask"].any(1)
-        seen.add((bool(reference.any()), bool(given.any())))
+        reference, context = how["reference_mask"].any(1), how["context_mask"].any(1)
+        seen.add((bool(reference.any()), bool(context.any())))
         assert reference.tolist() in ([False] * 3, [True, False, True])
-        assert not (reference.any() and given.any())
+        assert not (reference.any() and context.any())
         assert how["reference"].shape[1] == (7 if reference.any() else 0)
         return whole(*args, **how)
 
@@ -353,17 +353,17 @@ def test_guidance_at_one_is_the_condition_and_at_zero_ignores_text_and_voice() -
     assert not torch.allclose(mel(whole, 1.0), mel(whole, 3.0), atol=1e-2)
 
 
-def test_what_is_masked_or_given_is_where_it_should_be() -> None:
-    """The answer hears the reference and what is given, not the noisy values under what is given."""
+def test_what_is_masked_or_known_is_where_it_should_be() -> None:
+    """The answer depends on the reference and the context, not on the noisy values under the context."""
     model, data = build(), batch([10], [4], [6])
     text = model.read(data["tokens"], data["token_lengths"])
-    given = torch.zeros(1, 10, dtype=torch.bool)
-    given[:, :3] = True
+    known = torch.zeros(1, 10, dtype=torch.bool)
+    known[:, :3] = True
 
     def answer(noisy: Tensor, **changes: Any) -> Tensor:
         how: dict[str, Any] = {
-            "given": data["latents"],
-            "given_mask": given,
+            "context": data["latents"],
+            "context_mask": known,
             "lengths": data["latent_lengths"],
             "reference": data["references"],
             "reference_mask": torch.ones(1, 4, dtype=torch.bool),
@@ -376,7 +376,7 @@ def test_what_is_masked_or_given_is_where_it_should_be() -> None:
     under = noisy.clone()
     under[:, :3] = 9.0
     assert torch.equal(answer(noisy), answer(under))
-    assert not torch.allclose(answer(noisy), answer(noisy, given=data["latents"] + 1), atol=1e-3)
+    assert not torch.allclose(answer(noisy), answer(noisy, context=data["latents"] + 1), atol=1e-3)
     assert not torch.allclose(answer(noisy), answer(noisy, reference=data["references"] + 1), atol=1e-3)
     none = torch.zeros(1, 4, dtype=torch.bool)
     silent = {"reference": data["references"] + 1, "reference_mask": none}

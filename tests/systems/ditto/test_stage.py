@@ -592,7 +592,7 @@ def test_latents_are_named_once(spoken: Path, run: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match="700 numbers for 8 frames are not between 1 and 640"):
         open_latents("mel8x700", prepared)
     for key in ("model.latents.dim", "model.latents"):
-        with pytest.raises(UserError, match=rf"--{key}: the latents are what --latents says.*mel8x64"):
+        with pytest.raises(UserError, match=rf"--{key}: the latents are set by --latents.*mel8x64"):
             resolved("toy", spoken, {"latents": "mel8", key: "32"})
 
 

@@ -177,9 +177,9 @@ class GradTTS(nn.Module):
         else:
             mask_w, mu_w = mask, mu_frames
         x = self.process.perturb(y, mu_w, t, noise)
-        wanted = target.make(self.config.target, self.process, y - mu_w, noise, t)
+        truth = target.make(self.config.target, self.process, y - mu_w, noise, t)
         predicted = self.score(x * mask_w[..., None], mu_w, t, mask_w, state_frames, speaker)
-        diffusion = (predicted.float() - wanted).square() * mask_w[..., None]
+        diffusion = (predicted.float() - truth).square() * mask_w[..., None]
         return Losses(
             parts={
                 "duration": Part(total=error.sum(), count=token_mask.sum()),

@@ -62,7 +62,7 @@ class MeldTask(Task):
         self.listening |= step >= 0 and share > 0
         choice = ItemRandom(derive_seed(c.loop.seed, "task"), step, batch.ids).uniform()
         listens = (choice < share).to(batch.mel_lengths.device)
-        only = batch.only_heard.to(listens.device)
+        only = batch.transcribe_only.to(listens.device)
         listens = listens | only
         speaks = ~listens
         if step < 0 and 0 < c.listen < 1:  # dev: every utterance both ways
@@ -164,7 +164,7 @@ def setup(config: MeldRun, request: Request) -> Setup:
         "group": model.group,
         "context": model.context,
         "pace": pace,
-        "only_heard": _only_heard(config, prepared),
+        "transcribe_only": _transcribe_only(config, prepared),
     }
     train = Corpus(
         prepared,
@@ -203,12 +203,13 @@ def _start(task: Any, source: Path, config: MeldRun, prepared: Prepared) -> None
 
 def _soften(model: Any, config: MeldRun, prepared: Prepared) -> None:
     steps = codebooks.Steps(
-        prepared, config.model.group, model.mean, model.std, without=_only_heard(config, prepared)
+        prepared, config.model.group, model.mean, model.std, without=_transcribe_only(config, prepared)
     )
     codebooks.soften(model.codebook, codebooks.sample(steps, config.kmeans.seed), config.perplexity)
 
 
-def _only_heard(config: MeldRun, prepared: Prepared) -> set[int]:
+def _transcribe_only(config: MeldRun, prepared: Prepared) -> set[int]:
+    """Indices of the speakers of --only-heard."""
     speakers = codebooks.speakers_named(config.only_heard, prepared, where="--only-heard")
     if speakers and not config.listen:
         raise UserError("this stage does not listen", where="--only-heard", hint="train meld.joint")
