@@ -23,9 +23,9 @@ from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.systems.ditto import Ditto, DittoConfig, LengthConfig
 from intona.systems.ditto import presets as presets
-from intona.systems.ditto.dit import Attention, Block
+from intona.systems.ditto.dit import Attention, DiTBlock
 from intona.systems.ditto.length import LengthPredictor
-from intona.systems.ditto.model import SPEAKER_DROPOUT, Text, _outside, places
+from intona.systems.ditto.model import SPEAKER_DROPOUT, TextStates, _outside, places
 
 SIZES = DittoConfig(
     n_tokens=12,
@@ -122,7 +122,7 @@ def test_a_fresh_block_is_the_identity_unless_opened(skip: bool) -> None:
     rest = (length_mask(torch.tensor([5, 3])), text, length_mask(torch.tensor([4, 2])), torch.zeros(2, 6, 16))
 
     def run(opening: float) -> Tensor:
-        block = Block(16, 2, 2, 0.0, skip=skip, opening=opening)
+        block = DiTBlock(16, 2, 2, 0.0, skip=skip, opening=opening)
         return block(x, *rest, turn, (None, None), torch.randn(2, 5, 16) if skip else None)
 
     assert torch.equal(run(0.0), x)
@@ -382,7 +382,7 @@ def test_what_is_masked_or_known_is_where_it_should_be() -> None:
     silent = {"reference": data["references"] + 1, "reference_mask": none}
     assert torch.equal(answer(noisy, **silent), answer(noisy, reference_mask=none))
     null = torch.zeros(1, dtype=torch.bool)
-    strange = Text(states=text.states + 1, mask=text.mask, raw=text.raw, widths=text.widths + 1)
+    strange = TextStates(states=text.states + 1, mask=text.mask, raw=text.raw, widths=text.widths + 1)
     assert torch.equal(answer(noisy, keep=null), answer(noisy, keep=null, text=strange))
 
 

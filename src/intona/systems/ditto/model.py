@@ -37,7 +37,7 @@ SPEAKER_DROPOUT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
+class TextStates:
     """A text as the network reads it.
 
     states (B, N, D), mask (B, N), `raw` states of the encoder, and `widths` (B, N): the relative durations of
@@ -51,7 +51,7 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speech:
+class DittoSpeech:
     """mel (B, T, n_mels) log mel and lengths (B,) frames; latents (B, L, dim) and latent_lengths (B,)."""
 
     mel: Tensor
@@ -119,7 +119,7 @@ class Ditto(nn.Module):
         lengths: Tensor,
         pieces: Pieces | None = None,
         speaker: Tensor | None = None,
-    ) -> Text:
+    ) -> TextStates:
         """A text as the network reads it; computed once for all steps.
 
         Args:
@@ -128,7 +128,7 @@ class Ditto(nn.Module):
         """
         raw, mask = self.encoder(tokens, lengths, speaker if self.speaker_dim else None, pieces)
         widths = self.widths[tokens] * mask
-        return Text(states=self.text(raw), mask=mask, raw=raw, widths=widths)
+        return TextStates(states=self.text(raw), mask=mask, raw=raw, widths=widths)
 
     def velocity(
         self,
@@ -140,7 +140,7 @@ class Ditto(nn.Module):
         lengths: Tensor,
         reference: Tensor,
         reference_mask: Tensor,
-        text: Text,
+        text: TextStates,
         keep: Tensor,
     ) -> Tensor:
         """The predicted velocity of the target, (B, L, dim).
@@ -265,7 +265,7 @@ class Ditto(nn.Module):
 
     @torch.no_grad()
     def predict_lengths(
-        self, text: Text, references: Tensor, reference_mask: Tensor, *, scale: float = 1.0
+        self, text: TextStates, references: Tensor, reference_mask: Tensor, *, scale: float = 1.0
     ) -> Tensor:
         """Latents that a text will take, (B,) at least 1."""
         logits = self.length(text.raw, text.mask, references, reference_mask)
@@ -291,7 +291,7 @@ class Ditto(nn.Module):
         temperature: float = 1.0,
         solver: str = "ddim",
         random: ItemRandom,
-    ) -> Speech:
+    ) -> DittoSpeech:
         """Sample latents and decode them.
 
         Args:
@@ -343,7 +343,7 @@ class Ditto(nn.Module):
         with single_rows() if z.shape[0] * z.shape[1] <= FEW_ROWS else nullcontext():
             z = solvers.solve(solver, self.process, denoise, z, steps, start=start, noise=noise)
         z = z * length_mask(latent_lengths, z.shape[1])[..., None]
-        return Speech(
+        return DittoSpeech(
             mel=self.space.decode(z, latent_lengths),
             lengths=latent_lengths * self.space.compression,
             latents=z,

@@ -26,7 +26,7 @@ T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speech:
+class GradTTSSpeech:
     """What `GradTTS.synthesize` returns.
 
     mel (B, T, n_mels) log mel; lengths (B,) frames; durations (B, N) frames a token.
@@ -210,7 +210,7 @@ class GradTTS(nn.Module):
         durations: Tensor | None = None,
         max_frames: int = 20_000,
         pieces: Pieces | None = None,
-    ) -> Speech:
+    ) -> GradTTSSpeech:
         """Sample mels.
 
         Args:
@@ -250,7 +250,7 @@ class GradTTS(nn.Module):
 
         z = solvers.solve(solver, self.process, denoise, noise(), steps, noise=noise)
         mel = (z + mu_frames) * self.mel_std + self.mel_mean
-        return Speech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
+        return GradTTSSpeech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
 
 
 def duration_error(log_predicted: Tensor, frames: Tensor, loss: Literal["log", "gamma"]) -> Tensor:

@@ -23,7 +23,7 @@ from intona.text import BpeTokenizer
 class SpeechBatch:
     """Padded with 0. Text ids (B, N), natural-log mels (B, T, n_mels), their lengths (B,), names.
 
-    `transcribe_only` (B,): never to be spoken. `spans` (B, N): frames that each piece lasts; None = as expected.
+    `transcribe_only` (B,): never to be spoken. `spans` (B, N): frames of each piece; None = as expected.
     """
 
     text: torch.Tensor

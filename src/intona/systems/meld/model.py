@@ -18,7 +18,7 @@ from intona.nn.masks import length_mask
 from intona.nn.quantize import Codebook, draw, entropy, probabilities
 from intona.nn.random import ItemRandom
 from intona.systems.meld.config import SpeechLMConfig
-from intona.systems.meld.parts import PostNet, Prenet, Reconstruction, gaussian_nats, uniforms
+from intona.systems.meld.parts import MelPrenet, PostNet, Reconstruction, gaussian_nats, uniforms
 
 DROPPED_RUN = 3  # steps that are dropped together: one alone is guessed from its neighbours
 MASKED_TIME, MASKED_BINS = 0.1, 0.2  # most of an utterance, and of the mel bins, that one mask hides
@@ -42,7 +42,7 @@ class SpeechLM(nn.Module):
         # Text pieces and task tokens; codes are no input: the past is read from frames.
         self.embedding = nn.Embedding(c.n_text + 3, c.dim)
         nn.init.normal_(self.embedding.weight, std=0.2)
-        self.prenet = Prenet(c.step_dim, c.prenet, c.dim, c.prenet_dropout)
+        self.prenet = MelPrenet(c.step_dim, c.prenet, c.dim, c.prenet_dropout)
         self.prenet.requires_grad_(c.train_prenet)
         self.trunk = CausalTransformer(
             dim=c.dim, heads=c.heads, layers=c.layers, hidden=c.hidden, dropout=c.dropout
