@@ -50,7 +50,7 @@ class MelVAERun:
 
 
 def paper() -> MelVAERun:
-    """54 M parameters, 8 frames a latent (10.77 Hz, the published rate); widths are not published (ours).
+    """54 M parameters, 8 frames per latent (10.77 Hz, the published rate); widths are not published (ours).
 
     Command: `intona train prosody.melvae --size paper --data DATA --out RUN`. Cost: meant for a GPU; never
     run here. The published Mel-VAE is quantised and adversarial, and its reconstruction is not given in
@@ -66,7 +66,7 @@ def paper() -> MelVAERun:
 
 
 def small() -> MelVAERun:
-    """7.2 M parameters, 64 numbers a latent.
+    """7.2 M parameters, 64 numbers per latent.
 
     Command: `intona train prosody.melvae --data DATA --out RUN`. Cost and figures: docs/ditto.md.
     """
@@ -95,7 +95,7 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
 class MelVAETask(Task):
-    """The VAE with its losses; the noise of a latent belongs to (seed, step, utterance)."""
+    """The VAE with its losses; the noise of a latent follows from (seed, step, utterance)."""
 
     def __init__(self, config: MelVAERun, prepared: Prepared) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class MelVAETask(Task):
         return {"features.json": features, "stats.json": self.prepared.stats}
 
     def demonstrate(self, out: Path, step: int) -> None:
-        """The first dev utterances there and back, as wavs: the vocoder on both mels."""
+        """The first dev utterances as wavs: the vocoder on their mels, and on the mels of their latents."""
         from intona.vocoder import load_vocoder
 
         out.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ def mel_errors(space: LatentSpace, prepared: Prepared, items: Iterable[Item]) ->
 
 
 def report(run: Path, prepared: Prepared) -> None:
-    """RUN/reconstruction.json: what the finished VAE's latents lose of the dev split's mels."""
+    """RUN/reconstruction.json: the error of the dev split's mels through the latents of the finished VAE."""
     items = prepared.items("dev")
     if not items:
         return

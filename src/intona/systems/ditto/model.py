@@ -301,7 +301,7 @@ class Ditto(nn.Module):
             length_scale: > 1 is slower.
             source, start: latents (B, L, dim) of `latent_lengths` to begin from instead of noise alone, as
                 noisy as the process has it at the time `start`, in (0, 1] (Meng et al. 2022, SDEdit).
-            guidance: 1 is the plain conditional model, which takes one network run a step instead of two.
+            guidance: 1 is the plain conditional model, which runs the network once per step instead of twice.
             temperature: the deviation of noise that is drawn: at the start, and by "ancestral" at each step.
             solver: "ddim" or "ancestral".
         """

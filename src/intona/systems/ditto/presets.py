@@ -128,7 +128,7 @@ def small() -> DittoRun:
 
 
 def toy() -> DittoRun:
-    """0.4 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
+    """0.4 M parameters: trains in seconds, for tests and first tries; its speech is unintelligible."""
     whole = small()
     return dataclasses.replace(
         whole,

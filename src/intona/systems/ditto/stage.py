@@ -70,7 +70,7 @@ def feed_of(
 
 
 class DittoTask(Task):
-    """The model with its losses; everything random belongs to (seed, step, utterance)."""
+    """The model with its losses; everything random follows from (seed, step, utterance)."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class DittoTask(Task):
         return (codes - space.mean) / space.std * length_mask(lengths, codes.shape[1])[..., None]
 
     def voices(self) -> dict[str, Any]:
-        """voices.json: what the speaking side must know."""
+        """The voices.json of the checkpoint, which synthesis reads."""
         train = self.prepared.items("train")
         parts = self.corpus.clauses("train")
         units = [*train, *parts]

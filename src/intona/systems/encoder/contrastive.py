@@ -55,9 +55,9 @@ Sampler = MixedPhonemeSampler | SamePhonemeSampler
 class ContrastiveRun:
     """A whole run of stage 2 or 3.
 
-    `batch`: pairs of one rank; `per_utterance` of them from one text ("mixed" batches only; the paper: 1).
-    `batches`: "mixed" draws phonemes of any kind, "same" one kind a batch. `balance`: see the sampler.
-    `min_frames`, `max_frames`: spans shorter are never drawn, longer ones lose their end.
+    `batch`: pairs per rank; `per_utterance` of them from one text ("mixed" batches only; the paper: 1).
+    `batches`: "mixed" draws phonemes of any kind, "same" one kind per batch. `balance`: see the sampler.
+    `min_frames`, `max_frames`: shorter spans are never drawn, longer ones are cut at the end.
     `speaker`: where speaker vectors come from: "ge2e", "none" (nobody's always), or a directory or hub id of
     a WavLM with an x-vector head; with probability `speaker_dropout` nobody's vector stands in.
     `statistics`: what the sound side normalises by in training, the "batch" or, in stage 3, what stage 2 left
@@ -109,10 +109,10 @@ def paper() -> ContrastiveRun:
 
 
 def small() -> ContrastiveRun:
-    """5.7 M parameters of text, 1.6 M of sound (C = 256); eight places an utterance.
+    """5.7 M parameters of text, 1.6 M of sound (C = 256); eight places per utterance.
 
     Command: `intona train prosody.contrastive --size small --data DATA --out RUN`. Cost: 1.3 to 2 s of one
-    CPU core a step, about an hour in all. Expected on festvox-ru: R@1-diff .93 on held-out utterances after
+    CPU core per step, about an hour in all. Expected on festvox-ru: R@1-diff .93 on held-out utterances after
     the first 127 steps (docs/prosody.md).
     """
     return ContrastiveRun(
@@ -152,7 +152,7 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
 class ContrastiveTask(Task):
-    """The loss of a batch of pairs; who is dropped to nobody belongs to (seed, step, utterance)."""
+    """The loss of a batch of pairs; whose speaker vector is dropped follows from (seed, step, utterance)."""
 
     def __init__(
         self,
@@ -315,10 +315,10 @@ def start_from_stage(task: ContrastiveTask, init: Path) -> None:
 
 @torch.no_grad()
 def fit_bias(task: ContrastiveTask, feed: PhonemePairFeed) -> None:
-    """Set SigLIP's bias to what is best for the first batches, all else as it stands.
+    """Set SigLIP's bias to the best value for the first batches; all other weights stay.
 
-    Wrong pairs of one phoneme are far more alike than the mixed ones that stage 2 set its bias by, and at the
-    encoder's rate the bias would take thousands of steps to follow; until then the encoder pays for it.
+    Wrong pairs of one phoneme are far more alike than the mixed ones that the bias of stage 2 was learnt on.
+    At the encoder's learning rate the bias would need thousands of steps, at the expense of the encoder.
     """
     if task.model.bias is None:
         return

@@ -37,11 +37,12 @@ def paper() -> ContrastiveRun:
 
 
 def small() -> ContrastiveRun:
-    """1,000 steps of 64 pairs, each of a text of its own.
+    """1,000 steps of 64 pairs, each of another text.
 
     Command: `intona train prosody.refine --size small --data DATA --init STAGE2 --out RUN`. Cost: 3.5 s of
-    one CPU core a step, about an hour in all. A twentieth of stage 2's rate and a fitted bias: at half of it
-    and with stage 2's bias the first 30 steps take more than half of R@1-sim away (docs/results.md).
+    one CPU core per step, about an hour in all. The learning rate is a twentieth of stage 2's and the bias is
+    fitted: with half the rate and stage 2's bias, R@1-sim falls by more than half in the first 30 steps
+    (docs/results.md).
     """
     return _refined(contrastive.small(), 1000, 5e-5, 64, 12)
 
@@ -52,8 +53,6 @@ def toy() -> ContrastiveRun:
 
 
 SIZES = {"paper": paper, "small": small, "toy": toy}
-
-
 STAGE = Stage(
     name="prosody.refine",
     makes="encoder",

@@ -82,7 +82,7 @@ def paper() -> GradTTSRun:
     """Grad-TTS's own sizes: 14.8 M parameters, 2-D U-Net, MAS, blanks, 2 s windows, 1e-4, batch 16.
 
     Command: `intona train prosody.gradtts --size paper --data DATA --out RUN`. Cost: 1.7 M steps in the
-    paper; on two CPU cores without bf16 308 steps an hour (docs/results.md). Expected: MOS 4.38 on
+    paper; on two CPU cores without bf16 308 steps per hour (docs/results.md). Expected: MOS 4.38 on
     LJSpeech (paper).
     """
     return GradTTSRun(
@@ -97,7 +97,7 @@ def paper() -> GradTTSRun:
 def small() -> GradTTSRun:
     """6.5 M parameters, 1-D ConvNeXt score network, durations from the data, whole utterances.
 
-    Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. About 5,000 steps an hour on
+    Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. About 5,000 steps per hour on
     one CPU core. Figures: docs/results.md.
     """
     return GradTTSRun(
@@ -121,7 +121,7 @@ def small() -> GradTTSRun:
 
 
 def toy() -> GradTTSRun:
-    """0.6 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
+    """0.6 M parameters: trains in seconds, for tests and first tries; its speech is unintelligible."""
     base = small()
     return dataclasses.replace(
         base,
@@ -140,7 +140,7 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
 class GradTTSTask(Task):
-    """Grad-TTS with its losses; noise, times and windows belong to (seed, step, utterance)."""
+    """Grad-TTS with its losses; noise, times and windows follow from (seed, step, utterance)."""
 
     def __init__(
         self,

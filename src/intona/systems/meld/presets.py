@@ -113,7 +113,7 @@ def paper() -> MeldRun:
 
 
 def small() -> MeldRun:
-    """6.4 M parameters, four frames a step, text placed in time: for hours of speech and a CPU.
+    """6.4 M parameters, four frames per step, text placed in time: for hours of speech and a CPU.
 
     Figures and cost: docs/meld.md.
     """

@@ -293,7 +293,7 @@ def make(data: Path, out: Path, *, minutes: float, config: TargetsConfig) -> Pat
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class TargetsRequest:
     """Compute the targets of a vocoder from a prepared corpus."""
 
     data: Annotated[Path, tyro.conf.Positional]
@@ -308,7 +308,7 @@ class Request:
 
 
 def main() -> int:
-    request = tyro.cli(Request, prog="python -m intona.systems.vocoder.targets")
+    request = tyro.cli(TargetsRequest, prog="python -m intona.systems.vocoder.targets")
     torch.set_num_threads(1)
     try:
         make(request.data, request.out, minutes=request.minutes, config=request.config)
