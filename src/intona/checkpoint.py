@@ -24,7 +24,7 @@ from torch import Tensor
 
 from intona import config as configs
 from intona.errors import UserError
-from intona.provenance import sha256
+from intona.provenance import require_parts, sha256
 
 _STEP = re.compile(r"step-(\d{8})$")
 INDEX = "files.json"
@@ -94,13 +94,15 @@ def resolve(path: Path) -> Path:
     """A checkpoint directory itself, or the newest checkpoint of a run directory.
 
     Raises:
-        UserError: neither.
+        UserError: neither; or it has parts of a package that is not installed.
     """
     path = Path(path)
-    if (path / "model.safetensors").is_file() or (path / "config.json").is_file():
+    is_checkpoint = (path / "model.safetensors").is_file() or (path / "config.json").is_file()
+    if not is_checkpoint and (complete := steps(path)):
+        path, is_checkpoint = path / f"step-{complete[-1]:08d}", True
+    if is_checkpoint:
+        require_parts(path)
         return path
-    if saved := steps(path):
-        return path / f"step-{saved[-1]:08d}"
     if not path.exists():
         raise UserError("no such model directory", where=path, hint="`intona models` lists what is shipped")
     raise UserError("holds no checkpoint", where=path, hint="give a run directory of `intona train`")

@@ -17,12 +17,29 @@ from __future__ import annotations
 
 import pytest
 
+from intona import config as configs
 from intona import registry
+from intona.training.stage import stage_of
 
 from .recipes import RECIPES, Runs
 from .store import HERE, compare_figures, compare_keys, keys_of
 
 pytestmark = pytest.mark.trains
+EARLIER = HERE.parent / "assets" / "runs"
+PLACES = tuple(
+    f"{field}:"
+    for field in (
+        "corpus",
+        "alignment",
+        "init",
+        "encoder",
+        "codebook",
+        "latents",
+        "vits",
+        "voice",
+        "posterior",
+    )
+)
 LOSS, GRADIENT = 1e-4, 1e-3  # relative
 NAMES = [pytest.param(n, marks=[pytest.mark.slow] if r.slow else []) for n, r in RECIPES.items()]
 
@@ -41,6 +58,15 @@ def test_names_and_shapes_of_weights_are_unchanged(name: str, runs: Runs, reason
     averages = checkpoint / "ema.safetensors"
     if averages.is_file():
         assert set(keys_of(averages)) <= set(keys)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_run_of_an_earlier_version_is_resumed(name: str, runs: Runs) -> None:
+    """The config is the one that version 0.1.0 wrote, but for what names data and other runs."""
+    stage = stage_of(RECIPES[name].stage)
+    paths = (EARLIER / name / "config.json", runs[name].checkpoint / "config.json")
+    before, now = (configs.load(type(stage.sizes["toy"]()), path) for path in paths)
+    assert [d for d in configs.diff(before, now) if not d.startswith(PLACES)] == []
 
 
 def test_every_stage_is_stored() -> None:

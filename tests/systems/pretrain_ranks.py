@@ -13,19 +13,18 @@ def main() -> None:
     torch.set_num_threads(1)
     from lightning.fabric import Fabric
 
-    from intona.systems.encoder import contrastive, refine
+    from intona.training.stage import stage_of, train
 
     fabric = Fabric(accelerator="cpu", devices=int(ranks), strategy="ddp", precision="32-true")
     fabric.launch()
-    module = {"prosody.contrastive": contrastive, "prosody.refine": refine}[stage]
     settings = dict(o.split("=", 1) for o in overrides)
     init = settings.pop("init", None)
-    module.train(
+    train(
+        stage_of(stage),
         size="toy",
         data=Path(data),
         out=Path(out),
         overrides=settings,
-        limit_minutes=None,
         init=Path(init) if init else None,
         fabric=fabric,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from intona import checkpoint, encoders, registry, systems
+from intona import checkpoint, encoders, systems
 from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.encoders import ge2e, pretrained
@@ -21,6 +21,7 @@ from intona.encoders.conformance import check
 from intona.errors import UserError
 from intona.systems.encoder import contrastive, mlm
 from intona.systems.encoder.retrieve import Space, retrieve
+from intona.training.stage import stage_of
 
 pytestmark = pytest.mark.trains
 
@@ -315,8 +316,7 @@ def test_the_other_arms_train(spoken: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_presets_say_what_they_cost(stage: str) -> None:
-    module = registry.get("stages", stage)
-    for name, preset in module.SIZES.items():
+    for name, preset in stage_of(stage).sizes.items():
         config = preset()
         assert (config.stage, config.size) == (stage, name)
         assert preset.__doc__

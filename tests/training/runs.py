@@ -28,7 +28,7 @@ def main() -> None:
     torch.set_num_threads(1)
 
     from intona.systems.gradtts import stage as gradtts
-    from intona.training import loop
+    from intona.training.stage import train
 
     if a.kill_at or a.nan_at >= 0:
         real = gradtts.GradTTSTask.forward
@@ -57,8 +57,7 @@ def main() -> None:
         "max_frames": "1100",
     }
     overrides |= dict(o.split("=", 1) for o in a.override)
-    del loop
-    gradtts.train(size="toy", data=a.data, out=a.out, overrides=overrides, limit_minutes=None, fabric=fabric)
+    train(gradtts.STAGE, size="toy", data=a.data, out=a.out, overrides=overrides, fabric=fabric)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from intona.errors import UserError
 from intona.systems.encoder import mlm
 from intona.systems.gradtts import stage as gradtts
 from intona.training.initial import Rows, built_as, start_from
+from intona.training.stage import stage_of
 
 pytestmark = pytest.mark.trains
 
@@ -91,11 +92,9 @@ def test_a_run_is_built_as_the_one_that_it_starts_from(tmp_path: Path):
 
 @pytest.mark.parametrize("stage", registry.names("stages"))
 def test_a_stage_that_is_built_as_another_has_a_model(stage: str, tmp_path: Path):
-    module = registry.get("stages", stage)
-    if hasattr(module, "built_as"):
-        toy = module.SIZES["toy"]()
-        config.save(toy, tmp_path / "config.json")
-        assert built_as(toy, tmp_path) == toy
+    toy = stage_of(stage).sizes["toy"]()
+    config.save(toy, tmp_path / "config.json")
+    assert built_as(toy, tmp_path) == toy
 
 
 def test_a_voice_starts_from_another(corpus: Path, tmp_path: Path):

@@ -15,6 +15,7 @@ from intona import config as configs
 from intona.systems.gradtts.stage import SIZES
 from intona.systems.meld.codebook import small as codebook
 from intona.training.opening import log, opening_lines, print_opening
+from intona.training.stage import stage_of
 
 FACTS = {"parameters": "7.10 M", "utterances": 560}
 
@@ -29,7 +30,7 @@ def test_a_run_opens_with_ten_lines(tmp_path: Path) -> None:
         assert part in text
     assert "config.json" in lines[-1]
     checkpoint.save(run, 30, tensors={"model": {"w": torch.zeros(1)}}, files={"config.json": {}})
-    assert "goes on at step 30" in "\n".join(opening_lines(config, run, FACTS))
+    assert "resumed at step 30" in "\n".join(opening_lines(config, run, FACTS))
 
 
 def test_a_config_without_a_loop_opens_too(tmp_path: Path) -> None:
@@ -53,5 +54,5 @@ def test_the_whole_config_is_a_matter_of_the_log_level(
 
 @pytest.mark.parametrize("stage", registry.names("stages"))
 def test_every_stage_says_its_name_and_size(stage: str, tmp_path: Path) -> None:
-    config = registry.get("stages", stage).SIZES["toy"]()
-    assert "size toy" in opening_lines(config, tmp_path / "run", {})[0]
+    config = stage_of(stage).sizes["toy"]()
+    assert opening_lines(config, tmp_path / "run", {})[0].endswith(f"{stage}, size toy")

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from intona import checkpoint
+from intona.config import override
 from intona.errors import UserError
 from intona.systems.gradtts import stage as gradtts
 from intona.training.ema import EMA
@@ -125,9 +126,8 @@ def test_two_gloo_processes_equal_one_with_the_same_global_batch(corpus: Path, t
     from intona.nn.losses import Losses
 
     prepared = Prepared.open(corpus)
-    config = gradtts.resolve(
-        "toy", prepared, dict(o.split("=") for o in still[1::2]) | {"max_frames": "1100", "max_items": "1"}
-    )
+    overrides = dict(o.split("=") for o in still[1::2]) | {"max_frames": "1100", "max_items": "1"}
+    config = gradtts.fitted(override(gradtts.toy(), overrides), prepared)
     torch.manual_seed(config.loop.seed)
     task = gradtts.GradTTSTask(config, prepared)
     ids = []
@@ -169,8 +169,8 @@ def test_presets_fit_the_corpus(corpus: Path) -> None:
     from intona.data.prepared import Prepared
 
     prepared = Prepared.open(corpus)
-    for size in gradtts.SIZES:
-        config = gradtts.resolve(size, prepared, {})
+    for preset in gradtts.SIZES.values():
+        config = gradtts.fitted(preset(), prepared)
         assert config.model.n_tokens == len(prepared.tokenizer)
         assert config.corpus == prepared.fingerprint
 

@@ -1,4 +1,4 @@
-"""`intona publish`: a run as a small model to keep, to send, or to call by name."""
+"""`intona publish`: a run as a small model to keep, to send, or to use by name."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NEXT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Publish:
-    """Make a model of a run: the averaged weights in half precision, no training state, and a card.
+    """Write the model of a run: the averaged weights in half precision, no training state, and a card.
 
     A folder of a sixth or less of the checkpoint's size that speaks as the run does; a lexicon.txt in the run
-    comes with it. A model in a folder that $INTONA_MODELS names is called by its own name: `--model NAME`,
+    comes with it. A model in a folder that $INTONA_MODELS names is used by name: `--model NAME`,
     `--encoder NAME`.
     """
 
@@ -41,7 +41,7 @@ class Publish:
     licence: str | None = None
     """Of the weights and of the recordings."""
     language: str | None = None
-    """Of its texts; a voice knows its own."""
+    """Language of its texts; not needed for a voice."""
     card: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
     """Further fields of the card, such as the steps it speaks with and its figures."""
 
@@ -64,27 +64,27 @@ def main(arguments: list[str]) -> None:
         raise UserError("a card is a table of fields", where=request.card)
     kept = card_fields(out) if out.is_dir() else {}
     flags = ("summary", "trained_on", "licence", "language")
-    said = {k: v for k in flags if (v := getattr(request, k)) is not None}
-    card = {**kept, **facts(source), **further, **said}
+    stated = {k: v for k in flags if (v := getattr(request, k)) is not None}
+    card = {**kept, **facts(source), **further, **stated}
     # A republished model keeps its lexicon as it keeps its card.
-    own = lexicon.in_directory(source) or lexicon.in_directory(out)
-    if own is not None:
-        lexicon.Lexicon.read(own)  # a damaged one is refused here, not by whoever gets the model
-    checkpoint.publish(source, out, card=card, files=[] if own is None else [own], without=TRAINING_ONLY)
+    words = lexicon.in_directory(source) or lexicon.in_directory(out)
+    if words is not None:
+        lexicon.Lexicon.read(words)  # a damaged one is refused here, not when the model is used
+    checkpoint.publish(source, out, card=card, files=[] if words is None else [words], without=TRAINING_ONLY)
     size = sum(p.stat().st_size for p in out.iterdir()) / 1e6
     print(f"{out}: {card['kind']}, {card['parameters'] / 1e6:.2f} M parameters, {size:.1f} MB")
     lacking = [k for k in ("summary", "trained_on", "licence") if not card.get(k)]
     if lacking:
-        told = ", ".join("--" + k.replace("_", "-") for k in lacking)
-        print(f"its card does not say: {', '.join(lacking)} ({told})", file=sys.stderr)
+        options = ", ".join("--" + k.replace("_", "-") for k in lacking)
+        print(f"its card does not say: {', '.join(lacking)} ({options})", file=sys.stderr)
     print(f"use it: {NEXT[card['kind']].format(out=out)}", file=sys.stderr)
 
 
 def facts(source: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself, for its card.
+    """The fields of a card that follow from a checkpoint.
 
     Raises:
-        UserError: what it holds cannot be called by name.
+        UserError: it is no model that can be used by name.
     """
     from intona import checkpoint
     from intona import config as configs
@@ -109,7 +109,7 @@ def facts(source: Path) -> dict[str, Any]:
             t.numel() for k, t in tensors.items() if t.is_floating_point() and not k.startswith(TRAINING_ONLY)
         ),
     }
-    if (step := checkpoint.step_of(source)) is not None:  # none of a model published again
+    if (step := checkpoint.step_of(source)) is not None:  # a model that is published again has none
         out["training"] = {"steps": step, "seed": config["loop"]["seed"], "corpus": config["corpus"]}
     if kind == "voice":
         out["language"] = ", ".join(configs.read_json(source / VOICES).get("languages", []))

@@ -156,9 +156,9 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def preset(stage: str, size: str) -> Any:
     """The config of a stage as `intona train` starts from it."""
-    from intona import registry
+    from intona.training.stage import stage_of
 
-    return registry.get("stages", stage).SIZES[size]()
+    return stage_of(stage).sizes[size]()
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`intona train SYSTEM.STAGE`: a few flags of its own; the rest are fields of the run's config."""
+"""`intona train SYSTEM.STAGE`: a few flags, and the fields of the run's config as further flags."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import inspect
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from intona.errors import UserError
 
+_MAKES = {
+    "voice": "Makes a voice.",
+    "encoder": "Makes a text encoder.",
+    "vocoder": "Makes a vocoder.",
+    "part": "Makes a part of other models.",
+}
 SWITCHES = {"--verbose", "--help", "-h"}  # without a value
-OWN_FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--init", "--encoder"} | SWITCHES
+FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--init", "--encoder"} | SWITCHES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,25 +34,25 @@ class Train:
     stage: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SYSTEM.STAGE")]
     """What to train, such as prosody.gradtts."""
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """A directory made by `intona prepare`."""
+    """A directory written by `intona prepare`."""
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
     """The run directory."""
     verbose: bool = False
     """Print all fields of the resolved config too."""
     size: Annotated[str, tyro.conf.arg(metavar="paper|small|toy")] = "small"
-    """The preset; prosody.ditto has base, large and xl too. `intona train STAGE --help` describes them."""
+    """The preset; prosody.ditto also has base, large and xl. `intona train STAGE --help` describes them."""
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
-    """Stop, with everything saved, after so many minutes."""
+    """Stop after M minutes, with everything saved."""
     init: Annotated[str | None, tyro.conf.arg(metavar="NAME|RUN")] = None
     """Start a new run from this model, its sizes and its weights: fine-tuning, or the next stage."""
     encoder: Annotated[Path | None, tyro.conf.arg(metavar="NAME|RUN")] = None
     """Build the voice on this text encoder: a shipped one, or a run of prosody.mlm, .contrastive or .refine;
-    prosody.ditto also on a published text model, frozen: a directory with a BERT, or minilm."""
+    for prosody.ditto also a published text model, which stays frozen: a directory with a BERT, or minilm."""
 
 
 def main(arguments: list[str]) -> None:
-    own, overrides = split(arguments)
-    request = tyro.cli(Train, prog="intona train", description=_about(own), args=own)
+    flags, overrides = split(arguments)
+    request = tyro.cli(Train, prog="intona train", description=_about(flags), args=flags)
     if request.limit_minutes is not None and not 0 < request.limit_minutes < 1e6:
         raise UserError(f"{request.limit_minutes:g} is not a number of minutes", where="--limit-minutes")
     if request.stage.count(".") != 1 or not all(request.stage.split(".")):
@@ -72,23 +78,26 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def _about(own: list[str]) -> str | None:
-    """The help of one stage: its presets and what its config says; None where no help of one is asked for."""
-    if not {"-h", "--help"} & set(own):
+def _about(flags: list[str]) -> str | None:
+    """The help of one stage: its presets and the docstring of its config; None unless --help names one."""
+    if not {"-h", "--help"} & set(flags):
         return None
     from intona import registry
 
-    stage = next((a for a in own if a in registry.names("stages")), None)
-    if stage is None:
+    name = next((a for a in flags if a in registry.names("stages")), None)
+    if name is None:
         return None
-    sizes: dict[str, Any] = registry.get("stages", stage).SIZES
-    said = []
-    for name, make in sizes.items():
-        about = inspect.getdoc(getattr(make, "func", make)) or "-"  # a partial has no words of its own
+    from intona.training.stage import stage_of
+
+    stage = stage_of(name)
+    paragraphs = []
+    for size, make in stage.sizes.items():
+        about = inspect.getdoc(getattr(make, "func", make)) or "-"  # a partial has no docstring
         first = " ".join(about.split("\n\n")[0].split())
-        said.append(f"{name}: {first.split('. ')[0].rstrip('.')}.")
-    config = type(next(iter(sizes.values()))())
-    return "\n\n".join([inspect.getdoc(Train) or "", f"Sizes of {stage}.", *said, *_fields(config)])
+        paragraphs.append(f"{size}: {first.split('. ')[0].rstrip('.')}.")
+    config = type(next(iter(stage.sizes.values()))())
+    head = [inspect.getdoc(Train) or "", _MAKES[stage.makes], f"Sizes of {name}."]
+    return "\n\n".join([*head, *paragraphs, *_fields(config)])
 
 
 def _fields(config: type) -> list[str]:
@@ -96,24 +105,26 @@ def _fields(config: type) -> list[str]:
     about = inspect.getdoc(config) or ""
     text, _, attributes = about.partition("Attributes:\n")
     _, _, rest = text.partition(".")
-    said = [f"Its config. {' '.join(rest.split())}"] if rest.strip() else []
+    paragraphs = [f"Its config. {' '.join(rest.split())}"] if rest.strip() else []
     for line in attributes.splitlines():
         if line.startswith("    ") and not line.startswith("     "):
-            said.append(f"Flag --{line.split(':')[0].strip().replace('_', '-')}:{line.partition(':')[2]}")
+            field, _, about = line.strip().partition(":")
+            paragraphs.append(f"Flag --{field.replace('_', '-')}:{about}")
         elif line.strip():
-            said[-1] += " " + line.strip()
-    return said
+            paragraphs[-1] += " " + line.strip()
+    return paragraphs
 
 
 def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Part the flags of the verb from overrides of the config.
+    """Separate the flags of the command from overrides of the config.
 
     `--any.field value`, `--any.field=value`, and `--any.field` alone for true.
 
     Raises:
-        UserError: a flag without a dot that looks like a misspelt flag of the verb; a field given twice.
+        UserError: a flag without a dot that looks like a misspelt flag of the command; a field given
+            twice.
     """
-    own: list[str] = []
+    flags: list[str] = []
     overrides: dict[str, str] = {}
     i = 0
     while i < len(arguments):
@@ -121,14 +132,14 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
         i += 1
         flag, equals, value = token.partition("=")
         flag = "--" + flag[2:].replace("_", "-") if flag.startswith("--") else flag
-        if flag in OWN_FLAGS or not token.startswith("--") or token == "--":
-            own.append(flag + equals + value if flag in OWN_FLAGS else token)
-            if flag in OWN_FLAGS - SWITCHES and not equals and i < len(arguments):
-                own.append(arguments[i])
+        if flag in FLAGS or not token.startswith("--") or token == "--":
+            flags.append(flag + equals + value if flag in FLAGS else token)
+            if flag in FLAGS - SWITCHES and not equals and i < len(arguments):
+                flags.append(arguments[i])
                 i += 1
             continue
         key = flag[2:].replace("-", "_")
-        close = difflib.get_close_matches(flag, OWN_FLAGS, n=1, cutoff=0.85)
+        close = difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.85)
         if "." not in key and close:
             raise UserError(f'unknown flag "{flag}"', where="intona train", hint=f"did you mean {close[0]}?")
         if not equals:
@@ -138,4 +149,4 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
         if key in overrides:
             raise UserError("given twice", where=flag)
         overrides[key] = value
-    return own, overrides
+    return flags, overrides

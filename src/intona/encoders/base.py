@@ -6,6 +6,7 @@ Grad-TTS, the latent diffusion model and any outsider's model take anything that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
@@ -57,8 +58,22 @@ class TextEncoderConfig(configs.Part):
         return 0
 
     def sized(self, *, n_tokens: int, n_pieces: int) -> TextEncoderConfig:
-        """This config for vocabularies of these sizes; itself, unless it keeps them."""
+        """This config for vocabularies of these sizes; itself, unless it keeps them.
+
+        Args:
+            n_tokens: phoneme symbols. n_pieces: BPE pieces, 0 unless `reads_pieces`.
+        """
         return self
+
+    def rows(self, symbols: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Tensor of the encoder -> what each of its rows stands for, for tensors with one row per symbol.
+
+        A voice that starts from another one, with other phonemes, takes such rows by name.
+
+        Args:
+            symbols: the phoneme vocabulary.
+        """
+        return {}
 
     def build(self, *, n_tokens: int, speaker_dim: int = 0) -> TextEncoder:
         """An encoder with random weights.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -23,6 +24,9 @@ from intona.encoders.base import TextEncoderConfig
 from intona.nn.conv import Conv
 from intona.nn.masks import length_mask
 from intona.nn.transformer import EncoderBlock
+
+EMBEDDING = "phonemes.embedding.weight"
+MASK = "<mask>"  # the last row of an embedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +62,12 @@ class DualStreamConfig(TextEncoderConfig):
     def sized(self, *, n_tokens: int, n_pieces: int) -> DualStreamConfig:
         return dataclasses.replace(self, n_tokens=n_tokens, n_pieces=n_pieces)
 
+    def rows(self, symbols: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        return {EMBEDDING: (*symbols, MASK)}
+
     def build(self, *, n_tokens: int, speaker_dim: int = 0) -> DualStreamEncoder:
         if self.n_tokens != n_tokens:
-            raise ValueError(f"the encoder has {self.n_tokens} symbols, the voice {n_tokens}")
+            raise ValueError(f"the encoder has {self.n_tokens} symbols, the voice has {n_tokens}")
         return DualStreamEncoder(self)
 
 

@@ -9,9 +9,11 @@ the wheel that `encoders.sentence` names).
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -60,9 +62,15 @@ class FrozenTextConfig(TextEncoderConfig):
     blocks: int = 2
     dropout: float = 0.1
 
+    def sized(self, *, n_tokens: int, n_pieces: int) -> Self:
+        return dataclasses.replace(self, n_tokens=n_tokens)  # the published model keeps its pieces
+
+    def rows(self, symbols: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        return {"embedding.weight": tuple(symbols)}
+
     def build(self, *, n_tokens: int, speaker_dim: int = 0) -> FrozenTextEncoder:
         if self.n_tokens != n_tokens:
-            raise ValueError(f"the encoder has {self.n_tokens} symbols, the voice {n_tokens}")
+            raise ValueError(f"the encoder has {self.n_tokens} symbols, the voice has {n_tokens}")
         return FrozenTextEncoder(self)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -43,6 +44,9 @@ class PlainEncoderConfig(TextEncoderConfig):
             raise ValueError("kernel must be odd")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must lie in 0..1, without 1")
+
+    def rows(self, symbols: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        return {"embedding.weight": tuple(symbols)}
 
     def build(self, *, n_tokens: int, speaker_dim: int = 0) -> PlainEncoder:
         return PlainEncoder(self, n_tokens=n_tokens, speaker_dim=speaker_dim)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from intona import checkpoint, models
 from intona import config as configs
-from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+from intona.encoders.base import TextEncoderConfig
 from intona.errors import UserError
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 
 CONFIG, PHONEMES, PIECES = "encoder.json", "tokenizer.json", "bpe.json"
 PREFIX = "model.encoder."
-EMBEDDING = "phonemes.embedding.weight"
+DEFAULT_KIND = "dual_stream"  # of an encoder.json that names none
 
 
-def load(run: Path | str, *, symbols: Sequence[str] | None = None) -> DualStreamEncoder:
+def load(run: Path | str, *, symbols: Sequence[str] | None = None) -> nn.Module:
     """The encoder of a run, checkpoint or shipped model (averaged weights), in evaluation mode.
 
     Args:
@@ -24,34 +27,42 @@ def load(run: Path | str, *, symbols: Sequence[str] | None = None) -> DualStream
         symbols: the phoneme symbols that token ids will mean, where that is not the run's own vocabulary.
             Rows move by name; symbols that the run never saw keep random rows (`phonemes(run)` tells which).
 
+    Returns:
+        a `TextEncoder`.
+
     Raises:
         UserError: no such run, a damaged one, or one without a text encoder.
     """
     path = _resolve(run)
-    config = configs.load(DualStreamConfig, path / CONFIG)
+    before = config(path)
     state = checkpoint.weights(path, PREFIX)
+    known = phonemes(path).symbols
+    now = known if symbols is None else tuple(symbols)
+    n_pieces = len(pieces(path)) if before.reads_pieces else 0
+    encoder: Any = before.sized(n_tokens=len(now), n_pieces=n_pieces).build(n_tokens=len(now))
     if symbols is not None:
-        before = {s: i for i, s in enumerate(phonemes(path).symbols)}
-        config = configs.from_dict(
-            DualStreamConfig, configs.to_dict(config) | {"n_tokens": len(symbols)}, where=str(path / CONFIG)
-        )
-    encoder = DualStreamEncoder(config)
-    if symbols is not None and EMBEDDING in state:
-        rows = encoder.phonemes.embedding.weight.detach().clone()
-        known = [(i, before[s]) for i, s in enumerate(symbols) if s in before]
-        known.append((len(symbols), len(before)))  # the mask symbol
-        if len(before) + 1 != len(state[EMBEDDING]):
-            raise UserError("the encoder does not fit its vocabulary", where=path)
-        for i, j in known:
-            rows[i] = state[EMBEDDING][j]
-        state[EMBEDDING] = rows
+        old, new = before.rows(known), before.rows(now)
+        fresh = encoder.state_dict()
+        for name in new.keys() & state.keys() & fresh.keys():
+            place = {symbol: i for i, symbol in enumerate(old[name])}
+            if len(place) != len(state[name]):
+                raise UserError("the encoder does not fit its vocabulary", where=path)
+            rows = fresh[name].clone()
+            for i, symbol in enumerate(new[name]):
+                if symbol in place:
+                    rows[i] = state[name][place[symbol]]
+            state[name] = rows
     checkpoint.load_weights(encoder, state, where=path)
     return encoder.eval()
 
 
-def config(run: Path | str) -> DualStreamConfig:
-    """The sizes of a run's text encoder."""
-    return configs.load(DualStreamConfig, _resolve(run) / CONFIG)
+def config(run: Path | str) -> Any:
+    """The sizes of a run's text encoder: a `TextEncoderConfig` of its kind."""
+    path = _resolve(run) / CONFIG
+    raw = configs.read_json(path)
+    if isinstance(raw, dict):
+        raw = {configs.KIND: DEFAULT_KIND, **raw}
+    return configs.from_dict(TextEncoderConfig, raw, where=str(path))
 
 
 def phonemes(run: Path | str) -> PhonemeTokenizer:

@@ -1,4 +1,4 @@
-"""Which speaker vectors a text encoder was trained on: what stands on it must be conditioned on the same."""
+"""The speaker vectors that a text encoder was trained on: a voice built on it needs the same kind."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from intona.encoders.speaker import SpeakerEncoder, SpeakerVectors, speaker_vect
 from intona.errors import UserError
 
 GE2E, NOBODY = "ge2e", "none"
-MADE_BY = "speaker.json"
+FILE = "speaker.json"  # in a checkpoint: what computed the vectors
 
 
 def speaker_encoder(name: str) -> SpeakerEncoder:
-    """What makes the vectors.
+    """The model that computes the vectors.
 
     Args:
         name: "ge2e" (Resemblyzer), or a directory or hub id of a WavLM with an x-vector head.
 
     Raises:
-        UserError: the package or the model cannot be had.
+        UserError: the package or the model is missing.
     """
     if name == GE2E:
         from intona.encoders.ge2e import GE2E as Embedder
@@ -33,15 +33,18 @@ def speaker_encoder(name: str) -> SpeakerEncoder:
     return WavLm(name)
 
 
-def require_same(path: Path, name: str, made_by: dict[str, Any]) -> None:
-    """Refuse vectors of another making than those in a run's speaker.json, if it has one.
+def require_same(path: Path, name: str, origin: dict[str, Any]) -> None:
+    """Refuse vectors that were not computed like those in a run's speaker.json, if it has one.
 
     Args:
-        path: the run or checkpoint. name: what makes vectors now. made_by: its `describe()`.
+        path: the run or checkpoint. name: of the model that computes the vectors. origin: its `describe()`.
+
+    Raises:
+        UserError: names what differs.
     """
-    before = configs.read_json(path / MADE_BY) if (path / MADE_BY).is_file() else None
-    if before is not None and before != made_by:
-        unlike = [k for k in {**before, **made_by} if before.get(k) != made_by.get(k)]
+    before = configs.read_json(path / FILE) if (path / FILE).is_file() else None
+    if before is not None and before != origin:
+        unlike = [k for k in {**before, **origin} if before.get(k) != origin.get(k)]
         raise UserError(
             f'its speaker vectors were made otherwise than "{name}" makes them now ({", ".join(unlike)})',
             where=path,
@@ -50,13 +53,13 @@ def require_same(path: Path, name: str, made_by: dict[str, Any]) -> None:
 
 
 def vectors_by(prepared: Prepared, speaker: str) -> SpeakerVectors | None:
-    """A vector for each utterance of a corpus; None for nobody's.
+    """A vector for each utterance of a corpus; None for "none".
 
     Args:
         speaker: "ge2e" (Resemblyzer), "none", or a directory or hub id of a WavLM with an x-vector head.
 
     Raises:
-        UserError: the package or the model cannot be had.
+        UserError: the package or the model is missing.
     """
     if speaker == NOBODY:
         return None
@@ -66,20 +69,20 @@ def vectors_by(prepared: Prepared, speaker: str) -> SpeakerVectors | None:
 
 
 def kind_of(run: Path, *, default: str = GE2E) -> str:
-    """What made the speaker vectors of a run, "none" where it had nobody's.
+    """The kind of speaker vectors that a run was trained on, "none" if it had none.
 
     Args:
-        default: of a run that names none. An encoder of stage 1 has had no speaker: GE2E, as a stage after it
-            would take.
+        default: for a run that does not say. An encoder of stage 1 has had no speaker: GE2E, the default of
+            the stages after it.
     """
     return configs.read_json(checkpoint.resolve(run) / "config.json").get("speaker", default)
 
 
 def vectors_of(prepared: Prepared, encoder: Path) -> SpeakerVectors | None:
-    """The same kind as the text encoder of a run was trained on; None where it knows nobody.
+    """Vectors of the kind that the text encoder of a run was trained on; None if it had none.
 
     Raises:
-        UserError: the embedder it names gives other vectors by now.
+        UserError: the model that it names computes other vectors in the installed version.
     """
     speaker = kind_of(encoder)
     vectors = vectors_by(prepared, speaker)
@@ -89,5 +92,5 @@ def vectors_of(prepared: Prepared, encoder: Path) -> SpeakerVectors | None:
 
 
 def files(vectors: SpeakerVectors | None) -> dict[str, Any]:
-    """What a checkpoint keeps of it."""
-    return {} if vectors is None else {MADE_BY: vectors.made_by}
+    """The file of a checkpoint that records what computed the vectors."""
+    return {} if vectors is None else {FILE: vectors.made_by}

@@ -1,4 +1,4 @@
-"""The one face of a space that a latent diffusion works in: mel frames in, fewer vectors out, and back."""
+"""The interface of the spaces that a latent diffusion works in: mel frames to fewer vectors, and back."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class LatentSpace(nn.Module, ABC):
     """Log mels (B, T, n_mels) <-> normalised latents (B, L, dim), L = ceil(T / compression).
 
     Latents are the codes standardised with `mean` and `std` (dim,), which belong to a corpus and are set by
-    whoever trains on them; until then they are 0 and 1. An item's latents depend on its own frames alone.
+    whoever trains on them; until then they are 0 and 1. The latents of an item depend on its frames only.
 
     Attributes:
         config: what it was built from.
 
     Args:
-        spec: the mels it takes. dim: width of a latent. compression: mel frames a latent.
+        spec: the mels it takes. dim: width of a latent. compression: mel frames per latent.
     """
 
     kind: str
     config: LatentsConfig
-    version = 1  # counts in the fingerprint: raised where the same weights make other latents
+    version = 1  # part of the fingerprint: raised when the same weights give other latents
     proportion = 0.0  # what is left of the proportions between dimensions, see `scales`
     mean: Tensor
     std: Tensor
@@ -58,11 +58,11 @@ class LatentSpace(nn.Module, ABC):
 
     @property
     def rate(self) -> float:
-        """Latents a second."""
+        """Latents per second."""
         return self.spec.frame_rate / self.compression
 
     def latents(self, frames: int) -> int:
-        """How many latents hold so many mel frames."""
+        """The number of latents for so many mel frames."""
         return math.ceil(frames / self.compression)
 
     def latent_lengths(self, frames: Tensor) -> Tensor:
@@ -98,14 +98,14 @@ class LatentSpace(nn.Module, ABC):
 
         Weights count in half precision: a model published so keeps its fingerprint.
         """
-        digest = hashlib.sha256(f"{self._made()} {self.dim}".encode())
+        digest = hashlib.sha256(f"{self._description()} {self.dim}".encode())
         for name, value in sorted(self.state_dict().items()):
             if name not in STATISTICS:
                 digest.update(name.encode())
                 digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def _made(self) -> str:
+    def _description(self) -> str:
         version = f"{self.version} " if self.version > 1 else ""
         return f"{self.kind} {version}{self.spec.fingerprint()}"
 
@@ -126,7 +126,7 @@ class LatentSpace(nn.Module, ABC):
 def hold_last(mels: Tensor, lengths: Tensor, size: int) -> Tensor:
     """(B, T, n_mels) -> (B, size, n_mels): after its length each item goes on with its last frame.
 
-    Anything else, the mean mel above all, would be learnt and heard as a burst after the last word.
+    Anything else, above all the mean mel, would be learnt, and audible as a burst after the last word.
     """
     index = torch.minimum(torch.arange(size, device=mels.device)[None, :], (lengths - 1)[:, None])
     return mels.gather(1, index[..., None].expand(-1, -1, mels.shape[2]))

@@ -17,12 +17,12 @@ BATCH_FRAMES = 6000
 class LatentCorpus:
     """Codes (L, dim) of each utterance of train and dev, not standardised.
 
-    A compressed space is encoded once and held in memory (at 64 numbers a latent and 10.77 Hz 10 MB an hour);
-    plain mels stay in the corpus's memory map.
+    A compressed space is encoded once and held in memory (10 MB per hour at 10.77 Hz and 64 numbers per
+    latent); plain mels stay in the corpus's memory map.
 
     Args:
         seconds: shortest and longest reference.
-        clauses: whether the clauses of utterances are wanted too, where an alignment says where they end.
+        clauses: whether to encode the clauses of utterances too, where an alignment tells where they end.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LatentCorpus:
         return self._items[id]
 
     def clauses(self, split: str) -> list[Item]:
-        """The clauses of a split, [] without an alignment; an utterance of one clause is its own."""
+        """The clauses of a split, [] without an alignment; an utterance of one clause is that clause."""
         return self._clauses[split]
 
     def pauses(self) -> dict[str, float]:
@@ -71,11 +71,11 @@ class LatentCorpus:
 
     def spread(self) -> torch.Tensor:
         """Deviation of each dimension after that, (dim,)."""
-        own = statistics_of(self.codes(i) for i in self.prepared.items("train"))[1]
-        return own / self.statistics()[1].clamp(min=1e-5)
+        deviations = statistics_of(self.codes(i) for i in self.prepared.items("train"))[1]
+        return deviations / self.statistics()[1].clamp(min=1e-5)
 
     def pace(self) -> float:
-        """Latents a phoneme symbol, over the training split."""
+        """Latents per phoneme symbol, over the training split."""
         items = self.prepared.items("train")
         return sum(self.space.latents(i.n_frames) for i in items) / sum(len(i.phonemes) for i in items)
 

@@ -1,4 +1,4 @@
-"""Mels behind the face of a latent space without any training: frame by frame, or in patches of frames."""
+"""Mels as a latent space without any training: frame by frame, or in patches of frames."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from intona.errors import UserError
 from intona.latents.base import LatentsConfig, LatentSpace, hold_last
 
 PER_FRAME = 16  # numbers of a patch that stand for one of its frames
-PROPORTION = 0.5  # of patches made now: see `PatchLatentsConfig` and docs/notebook/ditto.md
+PROPORTION = 0.5  # of new patches: see `PatchLatentsConfig` and docs/notebook/ditto.md
 
 
 @dataclass(frozen=True, kw_only=True)
 class MelLatentsConfig(LatentsConfig):
-    """Nothing to choose: a latent is a mel frame."""
+    """No settings: a latent is a mel frame."""
 
     kind: Literal["mel"] = "mel"
 
@@ -31,11 +31,11 @@ class MelLatentsConfig(LatentsConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PatchLatentsConfig(LatentsConfig):
-    """`frames` mel frames a latent of `dim` numbers, fitted to the corpus whose fingerprint is `corpus`.
+    """`frames` mel frames per latent of `dim` numbers, fitted to the corpus whose fingerprint is `corpus`.
 
     Of 128 components the first holds two thirds of the variance and the last half 2 %. With `proportion` 1
     they keep that, and most come out of the noise in the last few steps; with 0 each has a deviation of 1,
-    and half of what diffusion learns is noise that nobody hears.
+    and half of what diffusion learns is inaudible noise.
     """
 
     kind: Literal["patch"] = "patch"
@@ -76,8 +76,8 @@ class MelLatents(LatentSpace):
 class PatchLatents(LatentSpace):
     """The first principal components of patches of mel frames: the best that a linear map can keep.
 
-    As many vectors a second as the mel VAE has, for no training: the control that tells what a VAE's own
-    learning is worth (ours; not in the paper).
+    As many vectors per second as the mel VAE has, without training: the control that shows what the training
+    of a VAE is worth (ours; not in the paper).
     """
 
     kind = "patch"
@@ -107,18 +107,18 @@ class PatchLatents(LatentSpace):
     def fingerprint(self) -> str:
         """Over kind, mel spec, sizes and corpus, from which the basis follows up to rounding."""
         c = self.config
-        made = f"{self._made()} {c.frames} {c.dim} {c.corpus}"
-        if c.proportion != 1:  # so that those from before it was a choice keep theirs
-            made += f" {c.proportion:g}"
-        return hashlib.sha256(made.encode()).hexdigest()[:16]
+        description = f"{self._description()} {c.frames} {c.dim} {c.corpus}"
+        if c.proportion != 1:  # so that older ones keep their fingerprint
+            description += f" {c.proportion:g}"
+        return hashlib.sha256(description.encode()).hexdigest()[:16]
 
 
 def fit_patches(mels: Iterable[np.ndarray], config: PatchLatentsConfig, spec: MelSpec) -> PatchLatents:
     """Principal components of whole patches about the mean mel, by the covariance, in float64.
 
     Args:
-        mels: log mels (T, n_mels) of the training split. What is left of each after its whole patches is
-            not looked at.
+        mels: log mels (T, n_mels) of the training split. Frames after the last whole patch are
+            not used.
 
     Raises:
         UserError: fewer patches than a latent has numbers.

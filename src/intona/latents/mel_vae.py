@@ -1,4 +1,4 @@
-"""A variational autoencoder of mels, eight times fewer vectors a second (10.77 Hz at 22.05 kHz, hop 256).
+"""A variational autoencoder of mels, eight times fewer vectors per second (10.77 Hz at 22.05 kHz, hop 256).
 
 DiTTo-TTS (Lee et al. 2024, arXiv 2406.11427) works on such latents; its own Mel-VAE is quantised and trained
 with adversaries. This one is the plain kind (Kingma & Welling 2014), of ConvNeXt blocks (ours).
@@ -30,7 +30,7 @@ class MelVAEConfig(LatentsConfig):
 
     Attributes:
         dim: of a latent. width: of the network. depth: blocks before each halving and after the last.
-        halvings: 3 make 8 frames a latent.
+        halvings: 3 make 8 frames per latent.
         kl: weight of the divergence from the unit normal, a latent's dimension, beside a mean absolute error
             of 1 a standardised mel bin.
         delta: weight of the error of differences between neighbouring frames, against blur.
@@ -151,9 +151,9 @@ class MelVAE(LatentSpace):
         mean, log_var = self.moments(mels, lengths)
         after = self.latent_lengths(lengths)
         noise = random.normal(after.tolist(), self.dim).to(mean)
-        found = self.standard_mels(mean + torch.exp(0.5 * log_var) * noise, after).float()
-        lengths, mels = after * self.compression, hold_last(mels, lengths, found.shape[1])
-        error = found - (mels - self.mel_mean) / self.mel_std
+        decoded = self.standard_mels(mean + torch.exp(0.5 * log_var) * noise, after).float()
+        lengths, mels = after * self.compression, hold_last(mels, lengths, decoded.shape[1])
+        error = decoded - (mels - self.mel_mean) / self.mel_std
         error = error * length_mask(lengths, mels.shape[1])[..., None]
         inner = length_mask(lengths - 1, mels.shape[1] - 1)
         moving = (error[:, 1:] - error[:, :-1]).abs() * inner[..., None]

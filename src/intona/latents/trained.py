@@ -18,7 +18,7 @@ def load(run: Path | str, *, spec: MelSpec | None = None) -> MelVAE:
     """The mel VAE of a run, checkpoint or published model (averaged weights), in evaluation mode, frozen.
 
     Args:
-        spec: the mels that it will be given; others than its own are refused, field by field.
+        spec: the mels that it will encode; others than those of its training are refused, field by field.
 
     Raises:
         UserError: no such run, a damaged one, another kind of run, other features.
@@ -34,11 +34,11 @@ def load(run: Path | str, *, spec: MelSpec | None = None) -> MelVAE:
             hint=f"train it anew: intona train {STAGE}",
         )
     checkpoint.verify(path, state=False)
-    own = MelSpec.load(path / "features.json")
+    features = MelSpec.load(path / "features.json")
     if spec is not None:
-        own.require_same(spec, where=path)
+        features.require_same(spec, where=path)
     model = MelVAE(
-        configs.from_dict(MelVAEConfig, raw.get("model"), where=f"{path / 'config.json'}: model"), own
+        configs.from_dict(MelVAEConfig, raw.get("model"), where=f"{path / 'config.json'}: model"), features
     )
     checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
     return model.eval().requires_grad_(False)

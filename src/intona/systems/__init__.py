@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-
-from intona import models, registry
-from intona.errors import UserError, unknown
-
-TAKE_ENCODER = ("prosody.gradtts", "prosody.ditto")
 
 
 def train(
@@ -25,38 +19,25 @@ def train(
     """Train a stage, or resume it if `out` holds a checkpoint; returns the newest checkpoint.
 
     Args:
+        stage: its registered name, such as "prosody.gradtts". size: a preset of it.
+        data: a directory of `intona prepare`. out: the run directory.
+        overrides: dotted field of the run's config -> value, as text.
+        limit_minutes: wall time after which the run stops, with a checkpoint.
         init: a model (shipped name, run or checkpoint directory) whose weights a new run starts from.
-        encoder: text encoder (shipped name, run or checkpoint directory) to build on, if a stage takes one.
+        encoder: text encoder (shipped name, run or checkpoint directory) to build a voice on.
 
     Raises:
         UserError: unknown stage, size or config field (nearest offered); another config than the run's.
     """
-    module = registry.get("stages", stage)
-    if size not in module.SIZES:
-        unknown("size", size, module.SIZES, where=stage)
-    if Path(out).is_file():
-        raise UserError("is a file, not a run directory", where=out)
-    more = {}
-    if encoder is not None:
-        if stage not in TAKE_ENCODER:
-            raise UserError(f"{stage} takes no --encoder", hint=f"{', '.join(TAKE_ENCODER)} does")
-        known = {card.name for card in models.shipped("encoder")}
-        more["encoder"] = models.find(encoder) if str(encoder) in known else Path(encoder)
-    from intona.training.opening import table  # loads torch, which the help of a verb does without
+    from intona.training import stage as stages  # loads torch, which the help of a command does without
 
-    # Before what may take minutes: the latents of a corpus, the speech of a frozen voice.
-    request = {
-        "data": str(Path(data).resolve()),
-        "encoder": "" if encoder is None else str(encoder),
-        "settings": ", ".join(f"{name} {value}" for name, value in (overrides or {}).items()),
-    }
-    print("\n".join(table(request)), file=sys.stderr)
-    return module.train(
+    return stages.train(
+        stages.stage_of(stage),
         size=size,
         data=data,
         out=out,
-        overrides=overrides or {},
+        overrides=overrides,
         limit_minutes=limit_minutes,
-        init=None if init is None else Path(models.find(init)),
-        **more,
+        init=init,
+        encoder=encoder,
     )

@@ -37,7 +37,7 @@ def built_as(config: C, init: Path | None, *, stages: Collection[str] = ()) -> C
         UserError: no such run; a model with other fields.
     """
     before, now = config_of(init), cast(Any, config)
-    if before.get("stage") not in (now.stage, *stages):
+    if not hasattr(now, "model") or before.get("stage") not in (now.stage, *stages):
         return config
     model = configs.from_dict(type(now.model), before.get("model"), where=f"{init}: config.json: model")
     return dataclasses.replace(now, model=model)

@@ -27,6 +27,8 @@ from intona.training.tracking import Tracker
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
+KINDS = {"voices.json": "voices", "vocoder.json": "vocoders"}  # file with a "kind" -> group of parts
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
@@ -258,6 +260,23 @@ def _validate(task: Task, batches: Feed, device: torch.device, lower: Any) -> di
     return {k: total / max(count, 1.0) for k, (total, count) in totals.items()}
 
 
+def files_of(run_config: Any, extra: dict[str, Any]) -> dict[str, Any]:
+    """The JSON files of a checkpoint: config, provenance, and what the task adds.
+
+    Provenance has the stage, the parts of the config, and the kind of voice or vocoder that `extra` declares.
+    """
+    parts = [("stages", run_config.stage), *configs.parts_of(run_config)]
+    for name, group in KINDS.items():
+        declared = extra.get(name)
+        if isinstance(declared, dict) and isinstance(kind := declared.get("kind"), str):
+            parts.append((group, kind))
+    return {
+        "config.json": configs.to_dict(run_config),
+        provenance.FILE: provenance.describe(parts),
+        **extra,
+    }
+
+
 def _save(
     run: Path, step: int, task: Task, ema: EMA, optimizer: Any, place: dict[str, Any], run_config: Any
 ) -> None:
@@ -271,10 +290,8 @@ def _save(
         step,
         tensors={"model": task.state_dict(), "ema": ema.state_dict(), "state/optimizer": moments},
         files={
-            "config.json": configs.to_dict(run_config),
-            "provenance.json": provenance.describe(),
             "state/loop.json": {"step": step, **place},
-            **task.extra_files(),
+            **files_of(run_config, task.extra_files()),
         },
     )
 
@@ -299,10 +316,8 @@ def _keep_best(
         step,
         tensors={"model": ema.state_dict()},
         files={
-            "config.json": configs.to_dict(run_config),
-            "provenance.json": provenance.describe(),
             "best.json": {"measure": measure, "value": value, "step": step},
-            **task.extra_files(),
+            **files_of(run_config, task.extra_files()),
         },
     )
     checkpoint.prune(best, keep=1)

@@ -16,25 +16,31 @@ log = logging.getLogger("intona.training")
 LIMITS = ("batch", "max_")  # how the fields that bound a batch begin
 
 
-def print_opening(config: Any, out: Path, facts: Mapping[str, Any]) -> None:
+def print_opening(
+    config: Any, out: Path, facts: Mapping[str, Any], flags: Mapping[str, str] | None = None
+) -> None:
     """Print `opening_lines` on stderr, and all fields of the config if the log level is DEBUG."""
-    print("\n".join(opening_lines(config, out, facts)), file=sys.stderr)
+    print("\n".join(opening_lines(config, out, facts, flags)), file=sys.stderr)
     if log.isEnabledFor(logging.DEBUG):
         print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
 
 
-def opening_lines(config: Any, out: Path, facts: Mapping[str, Any]) -> list[str]:
+def opening_lines(
+    config: Any, out: Path, facts: Mapping[str, Any], flags: Mapping[str, str] | None = None
+) -> list[str]:
     """Stage, corpus, sizes, steps, and where the whole config is.
 
     Args:
         config: the resolved config of a run, with or without `loop` and `optim`.
         facts: name -> value of other facts about the model.
+        flags: name -> value of the flags of the command.
     """
     steps = checkpoint.steps(out)
-    where = f"{out}, which goes on at step {steps[-1]}" if steps else f"{out}, new"
+    where = f"{out}, resumed at step {steps[-1]}" if steps else f"{out}, new"
     rows = {
         "stage": f"{config.stage}, size {config.size}",
         "corpus": config.corpus,
+        **(flags or {}),
         "run": where,
         "starts from": getattr(config, "init", ""),
         "model": ", ".join(f"{name} {value}" for name, value in facts.items()),

@@ -24,6 +24,10 @@ class Task(nn.Module):
         """Prefix of a parameter's name -> factor of its learning rate; 1 for all other parameters."""
         return {}
 
+    def summary(self) -> dict[str, Any]:
+        """Name -> value of facts about the model, printed when a run begins."""
+        return {}
+
     def extra_files(self) -> dict[str, Any]:
         """Further JSON files of the checkpoint (name -> value): tokenizer.json, features.json …"""
         return {}

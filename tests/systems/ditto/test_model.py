@@ -23,9 +23,9 @@ from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
 from intona.systems.ditto import Ditto, DittoConfig, LengthConfig
 from intona.systems.ditto import presets as presets
-from intona.systems.ditto.dit import Attention, Block
+from intona.systems.ditto.dit import Attention, DiTBlock
 from intona.systems.ditto.length import LengthPredictor
-from intona.systems.ditto.model import SPEAKER_DROPOUT, Text, _outside, places
+from intona.systems.ditto.model import SPEAKER_DROPOUT, TextStates, _outside, places
 
 SIZES = DittoConfig(
     n_tokens=12,
@@ -122,7 +122,7 @@ def test_a_fresh_block_is_the_identity_unless_opened(skip: bool) -> None:
     rest = (length_mask(torch.tensor([5, 3])), text, length_mask(torch.tensor([4, 2])), torch.zeros(2, 6, 16))
 
     def run(opening: float) -> Tensor:
-        block = Block(16, 2, 2, 0.0, skip=skip, opening=opening)
+        block = DiTBlock(16, 2, 2, 0.0, skip=skip, opening=opening)
         return block(x, *rest, turn, (None, None), torch.randn(2, 5, 16) if skip else None)
 
     assert torch.equal(run(0.0), x)
@@ -196,10 +196,10 @@ def test_a_training_batch_is_of_one_kind_where_asked() -> None:
     whole = model.velocity
 
     def spy(*args: Any, **how: Any) -> Tensor:
-        reference, given = how["reference_mask"].any(1), how["given_mask"].any(1)
-        seen.add((bool(reference.any()), bool(given.any())))
+        reference, context = how["reference_mask"].any(1), how["context_mask"].any(1)
+        seen.add((bool(reference.any()), bool(context.any())))
         assert reference.tolist() in ([False] * 3, [True, False, True])
-        assert not (reference.any() and given.any())
+        assert not (reference.any() and context.any())
         assert how["reference"].shape[1] == (7 if reference.any() else 0)
         return whole(*args, **how)
 
@@ -353,17 +353,17 @@ def test_guidance_at_one_is_the_condition_and_at_zero_ignores_text_and_voice() -
     assert not torch.allclose(mel(whole, 1.0), mel(whole, 3.0), atol=1e-2)
 
 
-def test_what_is_masked_or_given_is_where_it_should_be() -> None:
-    """The answer hears the reference and what is given, not the noisy values under what is given."""
+def test_what_is_masked_or_known_is_where_it_should_be() -> None:
+    """The answer depends on the reference and the context, not on the noisy values under the context."""
     model, data = build(), batch([10], [4], [6])
     text = model.read(data["tokens"], data["token_lengths"])
-    given = torch.zeros(1, 10, dtype=torch.bool)
-    given[:, :3] = True
+    known = torch.zeros(1, 10, dtype=torch.bool)
+    known[:, :3] = True
 
     def answer(noisy: Tensor, **changes: Any) -> Tensor:
         how: dict[str, Any] = {
-            "given": data["latents"],
-            "given_mask": given,
+            "context": data["latents"],
+            "context_mask": known,
             "lengths": data["latent_lengths"],
             "reference": data["references"],
             "reference_mask": torch.ones(1, 4, dtype=torch.bool),
@@ -376,13 +376,13 @@ def test_what_is_masked_or_given_is_where_it_should_be() -> None:
     under = noisy.clone()
     under[:, :3] = 9.0
     assert torch.equal(answer(noisy), answer(under))
-    assert not torch.allclose(answer(noisy), answer(noisy, given=data["latents"] + 1), atol=1e-3)
+    assert not torch.allclose(answer(noisy), answer(noisy, context=data["latents"] + 1), atol=1e-3)
     assert not torch.allclose(answer(noisy), answer(noisy, reference=data["references"] + 1), atol=1e-3)
     none = torch.zeros(1, 4, dtype=torch.bool)
     silent = {"reference": data["references"] + 1, "reference_mask": none}
     assert torch.equal(answer(noisy, **silent), answer(noisy, reference_mask=none))
     null = torch.zeros(1, dtype=torch.bool)
-    strange = Text(states=text.states + 1, mask=text.mask, raw=text.raw, widths=text.widths + 1)
+    strange = TextStates(states=text.states + 1, mask=text.mask, raw=text.raw, widths=text.widths + 1)
     assert torch.equal(answer(noisy, keep=null), answer(noisy, keep=null, text=strange))
 
 

@@ -23,6 +23,7 @@ from intona.encoders import ge2e, speakers
 from intona.encoders.wavlm import WavLm
 from intona.errors import UserError
 from intona.latents import trained
+from intona.latents.base import LatentSpace
 from intona.latents.corpus import LatentCorpus
 from intona.latents.mel import PROPORTION, MelLatents
 from intona.synth.batch import row_seed
@@ -30,6 +31,9 @@ from intona.synth.voice import PAUSE_SECONDS
 from intona.systems.ditto import stage as stage
 from intona.systems.ditto import voice as ditto
 from intona.systems.ditto.latents import open_latents
+from intona.systems.ditto.presets import SIZES, DittoRun
+from intona.training.stage import Request, stage_of
+from intona.training.text_encoder import EncoderSource
 from intona.vocoder import load_vocoder
 
 pytestmark = pytest.mark.trains
@@ -46,6 +50,16 @@ FEW = {
 
 def train(name: str, data: Path, out: Path, **more: str) -> Path:
     return systems.train(f"prosody.{name}", size="toy", data=data, out=out, overrides=FEW | more)
+
+
+def resolved(
+    size: str, data: Path, overrides: dict[str, str], *, init: Path | None = None, encoder: Path | None = None
+) -> tuple[DittoRun, LatentSpace]:
+    """The config of a run on a corpus, and its latents."""
+    source = None if encoder is None else EncoderSource.of(encoder, published=True)
+    request = Request(data=data, out=data / "none", overrides=overrides, init=init, encoder=source)
+    config = stage.resolve(SIZES[size](), request)
+    return stage.fitted(config, Prepared.open(data), request)
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +337,7 @@ def test_a_voice_that_learns_on_keeps_its_speaker_vectors(
 ) -> None:
     prepared = Prepared.open(spoken)
     on_encoder(spoken, encoder[0], tmp_path / "voice")
-    settings, space = stage.resolve("toy", prepared, FEW, encoder[0], init=tmp_path / "voice")
+    settings, space = resolved("toy", spoken, FEW, encoder=encoder[0], init=tmp_path / "voice")
     assert settings.speaker == str(encoder[1])
     vectors = speakers.vectors_by(prepared, settings.speaker)
     assert vectors is not None
@@ -515,7 +529,7 @@ def test_a_damaged_voices_file_is_named(run: Path) -> None:
 
 def test_the_feed_is_a_function_of_its_place(spoken: Path) -> None:
     prepared = Prepared.open(spoken)
-    settings, space = stage.resolve("toy", prepared, FEW | {"latents": "mel", "clauses": "0.5"})
+    settings, space = resolved("toy", spoken, FEW | {"latents": "mel", "clauses": "0.5"})
     corpus = LatentCorpus(prepared, space, seconds=settings.reference, clauses=True)
     first = stage.feed_of(corpus, settings, 0, 1)
     for _ in range(3):
@@ -531,7 +545,7 @@ def test_the_feed_is_a_function_of_its_place(spoken: Path) -> None:
 
 def test_the_feed_mixes_clauses_with_whole_utterances(spoken: Path) -> None:
     prepared = Prepared.open(spoken)
-    settings, space = stage.resolve("toy", prepared, FEW | {"latents": "mel4", "clauses": "0.5"})
+    settings, space = resolved("toy", spoken, FEW | {"latents": "mel4", "clauses": "0.5"})
     corpus = LatentCorpus(prepared, space, seconds=settings.reference, clauses=True)
     feed = stage.feed_of(corpus, settings, 0, 1)
     seen = [feed.next() for _ in range(40)]
@@ -562,7 +576,6 @@ def test_clauses_without_an_alignment_are_whole_utterances(spoken: Path, tmp_pat
 
 
 def test_patches_have_a_schedule_of_their_own(spoken: Path) -> None:
-    prepared = Prepared.open(spoken)
     for size, latents, more, shift in (
         ("small", "mel4", {}, 0.5),
         ("small", "mel", {}, 1.0),
@@ -570,7 +583,7 @@ def test_patches_have_a_schedule_of_their_own(spoken: Path) -> None:
         ("small", "mel4", {"model.noise-shift": "0.7"}, 0.7),
         ("small", "mel4", {"patch_shift": "0.4"}, 0.4),
     ):
-        assert stage.resolve(size, prepared, {"latents": latents} | more)[0].model.noise_shift == shift
+        assert resolved(size, spoken, {"latents": latents} | more)[0].model.noise_shift == shift
 
 
 def test_latents_are_named_once(spoken: Path, run: Path, tmp_path: Path) -> None:
@@ -579,8 +592,8 @@ def test_latents_are_named_once(spoken: Path, run: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match="700 numbers for 8 frames are not between 1 and 640"):
         open_latents("mel8x700", prepared)
     for key in ("model.latents.dim", "model.latents"):
-        with pytest.raises(UserError, match=rf"--{key}: the latents are what --latents says.*mel8x64"):
-            stage.resolve("toy", prepared, {"latents": "mel8", key: "32"})
+        with pytest.raises(UserError, match=rf"--{key}: the latents are set by --latents.*mel8x64"):
+            resolved("toy", spoken, {"latents": "mel8", key: "32"})
 
 
 def test_a_voice_over_patches_goes_on_with_another_corpus(spoken: Path, tmp_path: Path) -> None:
@@ -777,7 +790,7 @@ def test_the_help_of_a_stage_names_and_describes_its_presets(
     assert cli.main(["train", stage, "--help"]) == 0
     said = capsys.readouterr().out
     lines = [line.strip() for line in said[said.index(f"Sizes of {stage}") :].splitlines()]
-    for size in registry.get("stages", stage).SIZES:
+    for size in stage_of(stage).sizes:
         described = [line for line in lines if line.startswith(f"{size}: ")]
         assert len(described) == 1 and "partial(" not in described[0] and len(described[0]) > 20
 
@@ -785,6 +798,6 @@ def test_the_help_of_a_stage_names_and_describes_its_presets(
 def test_the_help_of_train_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--help"]) == 0
     said = capsys.readouterr().out
-    sizes = {n for stage in registry.names("stages") for n in registry.get("stages", stage).SIZES}
+    sizes = {n for name in registry.names("stages") for n in stage_of(name).sizes}
     assert {"paper", "base", "large", "xl", "small", "toy"} <= sizes
     assert [n for n in sizes if n not in said] == []

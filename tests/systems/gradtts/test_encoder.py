@@ -127,7 +127,7 @@ def test_a_voice_on_an_encoder_starts_another_by_the_names_of_symbols_and_speake
     """Symbols in another order and another speaker's vector: rows follow their names."""
     prepared = Prepared.open(spoken)
     config = from_dict(
-        gradtts.RunConfig, json.loads((checkpoint.resolve(talker) / "config.json").read_text())
+        gradtts.GradTTSRun, json.loads((checkpoint.resolve(talker) / "config.json").read_text())
     )
     before = checkpoint.weights_of(talker)[1]
     first, rest = prepared.tokenizer.symbols[:2], prepared.tokenizer.symbols[2:]

@@ -37,7 +37,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(total[n, m] / steps[n, m])
 
 
-def _half() -> presets.RunConfig:
+def _half() -> presets.MeldRun:
     return dataclasses.replace(presets.SIZES["toy"](), listen=0.5)
 
 

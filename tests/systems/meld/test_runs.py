@@ -123,16 +123,16 @@ def test_a_speaker_who_is_only_heard_is_not_spoken(corpus: Path) -> None:
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, n_text=len(tokenizer)))
     task = lm.MeldTask(config, prepared, lm.Pace.of(prepared, tokenizer, config.pace), None)
     task.model.codebook.centroids.normal_()
-    batch = _corpus(corpus, only_heard={0}).batch([0, 1])
+    batch = _corpus(corpus, transcribe_only={0}).batch([0, 1])
     for step in (0, 1, 2, -2):  # in training and on the dev set
         parts = task(batch, step).parts
         assert float(parts["kl"].count) == 0 < float(parts["text"].count)
     name = prepared.speakers[0]
-    assert lm._only_heard(dataclasses.replace(config, only_heard=name), prepared) == {0}
+    assert lm._transcribe_only(dataclasses.replace(config, only_heard=name), prepared) == {0}
     with pytest.raises(UserError, match="unknown speaker"):
-        lm._only_heard(dataclasses.replace(config, only_heard="nobody"), prepared)
+        lm._transcribe_only(dataclasses.replace(config, only_heard="nobody"), prepared)
     with pytest.raises(UserError, match="does not listen"):
-        lm._only_heard(dataclasses.replace(config, only_heard=name, listen=0.0), prepared)
+        lm._transcribe_only(dataclasses.replace(config, only_heard=name, listen=0.0), prepared)
 
 
 def test_a_codebook_has_no_frames_of_who_is_only_heard(corpus: Path, tmp_path: Path) -> None:

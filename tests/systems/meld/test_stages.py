@@ -178,7 +178,7 @@ def test_presets_and_refusals(corpus: Path, codebook: Path, tmp_path: Path) -> N
         presets.resolve("meld.tts", presets.toy(), {"model.positions": "sequence"})
     with pytest.raises(UserError, match='unknown arm "hard"'):
         presets.resolve("meld.tts", presets.toy(), {"arm": "hard"})
-    with pytest.raises(UserError, match="32 codes of 2 frames, the model wants 16 of 2"):
+    with pytest.raises(UserError, match="32 codes of 2 frames, and the model needs 16 of 2"):
         how = {**FAST, "model.codes": "16", "codebook": str(codebook)}
         systems.train("meld.tts", size="toy", data=corpus, out=tmp_path / "a", overrides=how)
     with pytest.raises(UserError, match="context is 64"):

@@ -41,7 +41,7 @@ class Attention(nn.Module):
         return self.out(y.transpose(1, 2).reshape(b, n, d))
 
 
-class Block(nn.Module):
+class DiTBlock(nn.Module):
     """Self-attention, cross-attention, gated GELU feed-forward, each with a residual.
 
     The six scales, shifts and gates are the same for all blocks (global AdaLN), up to a learned table of the
@@ -98,7 +98,7 @@ class DiT(nn.Module):
     With `long_skips`, block depth - 1 - i also reads what block i was given (U-ViT, Bao et al. 2023).
 
     Args:
-        opening: see `Block`. base: of the rotary positions.
+        opening: see `DiTBlock`. base: of the rotary positions.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class DiT(nn.Module):
         self.modulation = nn.Linear(dim, 8 * dim)
         self.first_skip = (depth + 1) // 2 if long_skips else depth
         self.blocks = nn.ModuleList(
-            Block(dim, heads, expand, dropout, skip=i >= self.first_skip, opening=opening)
+            DiTBlock(dim, heads, expand, dropout, skip=i >= self.first_skip, opening=opening)
             for i in range(depth)
         )
         self.norm = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)

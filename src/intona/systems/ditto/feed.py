@@ -67,7 +67,7 @@ class DittoFeed:
         vectors: SpeakerVectors | None = None,
     ) -> None:
         self.corpus, self.seed, self.bpe, self.vectors = corpus, seed, bpe, vectors
-        self.share, self.taken = clauses, 0
+        self.share, self.drawn = clauses, 0
         limits: dict[str, Any] = {"max_frames": max_frames, "max_items": max_items}
         ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world}
 
@@ -82,11 +82,11 @@ class DittoFeed:
             raise UserError('the split "train" is empty', where=corpus.prepared.root)
 
     def next(self) -> DittoBatch:
-        """The kinds of batches follow from (seed, how many were taken), on all ranks alike."""
-        draw = np.random.default_rng(derive_seed("clauses", self.seed, self.taken)).random()
+        """The kind of a batch follows from (seed, number of batches before it), on all ranks alike."""
+        draw = np.random.default_rng(derive_seed("clauses", self.seed, self.drawn)).random()
         units = self._train["clauses" if draw < self.share and "clauses" in self._train else "whole"]
-        self.taken += 1
-        return self._batch(units.at(next(units.sampler)), "train", self.taken)
+        self.drawn += 1
+        return self._batch(units.at(next(units.sampler)), "train", self.drawn)
 
     def longest(self) -> DittoBatch:
         items = [u.at(u.sampler.longest_batch()) for u in self._train.values()]
@@ -101,12 +101,12 @@ class DittoFeed:
         return self.corpus.prepared.spec.seconds(batch.text.frames)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"taken": self.taken} | {k: u.sampler.state_dict() for k, u in self._train.items()}
+        return {"taken": self.drawn} | {k: u.sampler.state_dict() for k, u in self._train.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if "taken" not in state or any(k not in state for k in self._train):
             raise UserError("the order of the data cannot be continued", hint="start the run anew")
-        self.taken = int(state["taken"])
+        self.drawn = int(state["taken"])
         for kind, units in self._train.items():
             units.sampler.load_state_dict(state[kind])
 

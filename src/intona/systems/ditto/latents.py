@@ -1,4 +1,4 @@
-"""The latents that `--latents` names: plain mels, patches of them, a VAE's run, or those of a voice."""
+"""The latents that `--latents` names: plain mels, patches of mels, a run of the VAE, or those of a voice."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def open_latents(name: str, prepared: Prepared, proportion: float = PROPORTION) 
     """The space that `--latents` names; `proportion` is of new patches, see `PatchLatentsConfig`.
 
     Raises:
-        UserError: none named, no such run, or made for other mels than the corpus's.
+        UserError: none named, no such run, or one for other mels than the corpus's.
     """
     if not name:
         raise UserError(
             "no latents named",
             where="--latents",
-            hint="give a run of prosody.melvae, mel for plain mels, mel8 for patches of 8 frames, or a run "
-            "of prosody.ditto whose latents to take",
+            hint="name a run of prosody.melvae, mel for plain mels, mel8 for patches of 8 frames, or a run "
+            "of prosody.ditto for its latents",
         )
     if name == "mel":
         return MelLatents(prepared.spec)
-    if found := re.fullmatch(r"mel(\d{1,2})(?:x(\d{1,4}))?", name):
-        frames, n_mels = int(found[1]), prepared.spec.n_mels
-        dim = int(found[2] or PER_FRAME * frames)
+    if match := re.fullmatch(r"mel(\d{1,2})(?:x(\d{1,4}))?", name):
+        frames, n_mels = int(match[1]), prepared.spec.n_mels
+        dim = int(match[2] or PER_FRAME * frames)
         if not 2 <= frames <= 32:
             raise UserError(f"patches of {frames} frames are not between 2 and 32", where="--latents")
         if not 1 <= dim <= frames * n_mels:
@@ -51,7 +51,7 @@ def open_latents(name: str, prepared: Prepared, proportion: float = PROPORTION) 
 
 
 def _latents_of(path: Path, prepared: Prepared) -> LatentSpace:
-    """The frozen space in a voice's own run, so that it can go on with another corpus."""
+    """The frozen space of a voice's run, so that the voice can continue on another corpus."""
     raw = configs.read_json(path / "config.json")
     require_format(raw, path)
     checkpoint.verify(path, state=False)
@@ -60,8 +60,8 @@ def _latents_of(path: Path, prepared: Prepared) -> LatentSpace:
     config = configs.from_dict(DittoConfig, raw.get("model"), where=f"{path / 'config.json'}: model")
     space = config.latents.build(spec)
     prefix = "model.space."
-    own = {
+    weights = {
         k.removeprefix(prefix): v for k, v in checkpoint.weights_of(path)[1].items() if k.startswith(prefix)
     }
-    checkpoint.load_weights(space, own, where=path)
+    checkpoint.load_weights(space, weights, where=path)
     return space.eval().requires_grad_(False)

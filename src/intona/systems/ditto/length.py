@@ -62,11 +62,10 @@ class LengthPredictor(nn.Module):
         step = 2 * self.span / (len(self.bins) - 1)
         share = torch.expm1((place - low) * step) / math.expm1(step)
         log_p = logits.log_softmax(-1)
-        found = (1 - share) * log_p.gather(1, low[:, None])[:, 0] + share * log_p.gather(1, low[:, None] + 1)[
-            :, 0
-        ]
-        count = torch.tensor(len(found), device=found.device)
-        return Part(total=-found.sum(), count=count, weight=WEIGHT)
+        below, above = (log_p.gather(1, (low + i)[:, None])[:, 0] for i in (0, 1))
+        log_likelihood = (1 - share) * below + share * above
+        count = torch.tensor(len(log_likelihood), device=log_likelihood.device)
+        return Part(total=-log_likelihood.sum(), count=count, weight=WEIGHT)
 
     def lengths(self, logits: Tensor, tokens: Tensor) -> Tensor:
         """The mean of the predicted distribution, (B,) latents, float.

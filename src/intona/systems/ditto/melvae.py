@@ -22,11 +22,10 @@ from intona.latents.base import LatentSpace
 from intona.latents.mel_vae import MelVAE, MelVAEConfig
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
-from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.mel_feed import MelFeed, mel_statistics
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
@@ -34,7 +33,7 @@ REPORT = "reconstruction.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class MelVAERun:
     """A whole run. `corpus` is the fingerprint of the data, `init` the VAE it started from ("" = none);
     `max_frames` bounds a batch with padding; `format` is written by the run."""
 
@@ -50,14 +49,14 @@ class RunConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def paper() -> RunConfig:
-    """54 M parameters, 8 frames a latent (10.77 Hz, the published rate); widths are not published (ours).
+def paper() -> MelVAERun:
+    """54 M parameters, 8 frames per latent (10.77 Hz, the published rate); widths are not published (ours).
 
     Command: `intona train prosody.melvae --size paper --data DATA --out RUN`. Cost: meant for a GPU; never
     run here. The published Mel-VAE is quantised and adversarial, and its reconstruction is not given in
     figures that can be compared.
     """
-    return RunConfig(
+    return MelVAERun(
         size="paper",
         max_frames=32 * 1600,
         model=MelVAEConfig(dim=128, width=512, depth=3, expand=4),
@@ -66,12 +65,12 @@ def paper() -> RunConfig:
     )
 
 
-def small() -> RunConfig:
-    """7.2 M parameters, 64 numbers a latent.
+def small() -> MelVAERun:
+    """7.2 M parameters, 64 numbers per latent.
 
     Command: `intona train prosody.melvae --data DATA --out RUN`. Cost and figures: docs/notebook/ditto.md.
     """
-    return RunConfig(
+    return MelVAERun(
         loop=LoopConfig(steps=6000, ema=0.995),
         optim=OptimConfig(
             lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01, warmup=200, schedule="cosine", final=0.02
@@ -79,7 +78,7 @@ def small() -> RunConfig:
     )
 
 
-def toy() -> RunConfig:
+def toy() -> MelVAERun:
     """0.2 M parameters: trains in seconds. For tests and first tries."""
     base = small()
     return dataclasses.replace(
@@ -96,9 +95,9 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
 class MelVAETask(Task):
-    """The VAE with its losses; the noise of a latent belongs to (seed, step, utterance)."""
+    """The VAE with its losses; the noise of a latent follows from (seed, step, utterance)."""
 
-    def __init__(self, config: RunConfig, prepared: Prepared) -> None:
+    def __init__(self, config: MelVAERun, prepared: Prepared) -> None:
         super().__init__()
         self.config, self.prepared = config, prepared
         self.model = MelVAE(config.model, prepared.spec)
@@ -108,12 +107,15 @@ class MelVAETask(Task):
         random = ItemRandom(self.config.loop.seed, step, batch.ids)
         return self.model.losses(batch.mels, batch.mel_lengths, random)
 
+    def summary(self) -> dict[str, Any]:
+        return {"latents": f"{self.model.rate:.2f} Hz x {self.config.model.dim}"}
+
     def extra_files(self) -> dict[str, Any]:
-        read = json.loads((self.prepared.root / "features.json").read_text(encoding="utf-8"))
-        return {"features.json": read, "stats.json": self.prepared.stats}
+        features = json.loads((self.prepared.root / "features.json").read_text(encoding="utf-8"))
+        return {"features.json": features, "stats.json": self.prepared.stats}
 
     def demonstrate(self, out: Path, step: int) -> None:
-        """The first dev utterances there and back, as wavs: the vocoder on both mels."""
+        """The first dev utterances as wavs: the vocoder on their mels, and on the mels of their latents."""
         from intona.vocoder import load_vocoder
 
         out.mkdir(parents=True, exist_ok=True)
@@ -145,18 +147,18 @@ def mel_errors(space: LatentSpace, prepared: Prepared, items: Iterable[Item]) ->
         error = (there_and_back(space, mel) - mel).abs()
         nats.append(float(error.mean()))
         deviations.append(float((error / std).mean()))
-    found = {"nats": nats, "deviations": deviations}
-    return {name: dataclasses.asdict(ratio_interval(values)) for name, values in found.items()}
+    errors = {"nats": nats, "deviations": deviations}
+    return {name: dataclasses.asdict(ratio_interval(values)) for name, values in errors.items()}
 
 
 def report(run: Path, prepared: Prepared) -> None:
-    """RUN/reconstruction.json: what the finished VAE's latents lose of the dev split's mels."""
+    """RUN/reconstruction.json: the error of the dev split's mels through the latents of the finished VAE."""
     items = prepared.items("dev")
     if not items:
         return
-    found = mel_errors(trained.load(run), prepared, items)
-    configs.write_json(run / REPORT, {"split": "dev", **found})
-    nats = found["nats"]
+    errors = mel_errors(trained.load(run), prepared, items)
+    configs.write_json(run / REPORT, {"split": "dev", **errors})
+    nats = errors["nats"]
     print(
         f"through the latents: mel error {nats['estimate']:.3f} nats "
         f"[{nats['low']:.3f}, {nats['high']:.3f}], {nats['n']} dev utterances ({REPORT})",
@@ -164,27 +166,19 @@ def report(run: Path, prepared: Prepared) -> None:
     )
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(built_as(SIZES[size](), init), overrides)
+def setup(config: MelVAERun, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     model = dataclasses.replace(config.model, n_mels=prepared.spec.n_mels)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model, format=trained.FORMAT)
-    torch.manual_seed(config.loop.seed)
-    task = MelVAETask(config, prepared)
-    newest = fit_stage(
-        task,
-        config,
-        out,
+
+    def finish(newest: Path) -> None:
+        if newest.name == f"step-{config.loop.steps:08d}":
+            report(newest.parent, prepared)
+
+    return Setup(
+        config=config,
+        task=lambda: MelVAETask(config, prepared),
         feed=lambda rank, world: MelFeed(
             prepared,
             seed=config.loop.seed,
@@ -193,15 +187,9 @@ def train(
             rank=rank,
             world=world,
         ),
-        facts={
-            "utterances": len(prepared.items("train")),
-            "latents": f"{task.model.rate:.2f} Hz x {config.model.dim}",
-        },
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
+        facts={"utterances": len(prepared.items("train"))},
+        finish=finish,
     )
-    first = fabric is None or fabric.global_rank == 0
-    if first and newest.name == f"step-{config.loop.steps:08d}":
-        report(newest.parent, prepared)
-    return newest
+
+
+STAGE = Stage(name="prosody.melvae", makes="part", sizes=SIZES, setup=setup)

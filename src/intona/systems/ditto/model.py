@@ -1,8 +1,8 @@
 """The model: text, reference and noise to latents; losses, lengths and sampling.
 
-A sequence is [reference | target]. The reference is another utterance of the speaker (or, with span masking,
-a part of the target itself is given); the text is the target's alone. Target positions start at 0, the
-reference ends at -1.
+A sequence is [reference | target]. The reference is another utterance of the speaker; with span masking, a
+part of the target takes its place as context. The text is that of the target only. Positions of the target
+start at 0, the reference ends at -1.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from intona.systems.ditto.length import LengthPredictor
 # So few rows are a quarter to a third faster without oneDNN's kernels, which reorder the weights each time.
 FEW_ROWS = 256
 SHORTEST_SPAN = 0.7  # of an utterance, masked in span masking
-# Share of references whose speaker vector is dropped: a voice that goes on from its own speech has no
-# recording to take a vector of.
+# Share of references whose speaker vector is dropped: where a voice continues its previous speech there is no
+# recording to compute a vector of.
 SPEAKER_DROPOUT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
-    """A text as the network hears it.
+class TextStates:
+    """A text as the network reads it.
 
-    states (B, N, D), mask (B, N), `raw` as the encoder made them, and `widths` (B, N): how long each symbol
-    is beside the others.
+    states (B, N, D), mask (B, N), `raw` states of the encoder, and `widths` (B, N): the relative durations of
+    the symbols.
     """
 
     states: Tensor
@@ -51,7 +51,7 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speech:
+class DittoSpeech:
     """mel (B, T, n_mels) log mel and lengths (B,) frames; latents (B, L, dim) and latent_lengths (B,)."""
 
     mel: Tensor
@@ -119,8 +119,8 @@ class Ditto(nn.Module):
         lengths: Tensor,
         pieces: Pieces | None = None,
         speaker: Tensor | None = None,
-    ) -> Text:
-        """A text as the network hears it; once for all steps.
+    ) -> TextStates:
+        """A text as the network reads it; computed once for all steps.
 
         Args:
             speaker: (B, speaker_dim) vectors of norm 1, zeros or None = of nobody; for an encoder that takes
@@ -128,37 +128,37 @@ class Ditto(nn.Module):
         """
         raw, mask = self.encoder(tokens, lengths, speaker if self.speaker_dim else None, pieces)
         widths = self.widths[tokens] * mask
-        return Text(states=self.text(raw), mask=mask, raw=raw, widths=widths)
+        return TextStates(states=self.text(raw), mask=mask, raw=raw, widths=widths)
 
     def velocity(
         self,
         noisy: Tensor,
         t: Tensor,
         *,
-        given: Tensor,
-        given_mask: Tensor,
+        context: Tensor,
+        context_mask: Tensor,
         lengths: Tensor,
         reference: Tensor,
         reference_mask: Tensor,
-        text: Text,
+        text: TextStates,
         keep: Tensor,
     ) -> Tensor:
         """The predicted velocity of the target, (B, L, dim).
 
         Args:
             noisy: (B, L, dim). t: (B,). lengths: (B,) latents of the target.
-            given, given_mask: clean latents (B, L, dim) of the target, and where (B, L) they are known.
+            context, context_mask: clean latents (B, L, dim) of the target, and where (B, L) they are known.
             reference: (B, R, dim) clean latents; reference_mask: (B, R).
             keep: (B,) False = without text and without reference.
         """
         b, n, r = noisy.shape[0], noisy.shape[1], reference.shape[1]
         reference_mask = reference_mask & keep[:, None]
-        given_mask = given_mask & keep[:, None]
+        context_mask = context_mask & keep[:, None]
         mask = torch.cat([reference_mask, length_mask(lengths, n)], dim=1)
-        clean = torch.cat([reference * reference_mask[..., None], given * given_mask[..., None]], dim=1)
-        rough = torch.cat([torch.zeros_like(reference), noisy * ~given_mask[..., None]], dim=1)
-        known = torch.cat([reference_mask, given_mask], dim=1).to(noisy)
-        before = torch.cat([reference_mask, torch.zeros_like(given_mask)], dim=1).to(noisy)
+        clean = torch.cat([reference * reference_mask[..., None], context * context_mask[..., None]], dim=1)
+        rough = torch.cat([torch.zeros_like(reference), noisy * ~context_mask[..., None]], dim=1)
+        known = torch.cat([reference_mask, context_mask], dim=1).to(noisy)
+        before = torch.cat([reference_mask, torch.zeros_like(context_mask)], dim=1).to(noisy)
         x = torch.cat([rough, clean, known[..., None], before[..., None]], dim=-1)
 
         index = torch.arange(n, device=noisy.device).expand(b, n)
@@ -170,17 +170,17 @@ class Ditto(nn.Module):
         text_mask = torch.where(keep[:, None], text.mask, first)
         pooled = (states * text_mask[..., None]).sum(1) / text_mask.sum(1, keepdim=True)
         condition = self.time(t) + self.pooled(pooled)
-        where, heard = None, text_mask
+        where, attended = None, text_mask
         if self.config.text_positions == "stretched":
             where = places(text.widths, lengths)
             if self.config.text_widths:
-                heard = self._near(positions, where, text_mask, r)
-        found = self.net(x, mask, positions, states, heard, condition, where)[:, r:]
-        return found + self._guess(t).to(found)[:, None, :] * noisy if self.config.guess else found
+                attended = self._near(positions, where, text_mask, r)
+        output = self.net(x, mask, positions, states, attended, condition, where)[:, r:]
+        return output + self._guess(t).to(output)[:, None, :] * noisy if self.config.guess else output
 
     def _near(self, positions: Tensor, where: Tensor, text_mask: Tensor, r: int) -> Tensor:
-        """(B, heads, L, N) to add to the scores: text far from a latent's time counts less, at each head's
-        own width. The first `r` rows, the reference, have no place in this text."""
+        """(B, heads, L, N) to add to the scores: text far from a latent's time counts less. Each head has its
+        width. The first `r` rows are the reference, which has no position in this text."""
         seconds = torch.tensor(self.config.text_widths, device=where.device) * self.space.rate
         falloff = torch.where(seconds > 0, 0.5 / seconds.clamp(min=1e-6).square(), 0.0)
         falloff = falloff[torch.arange(self.config.heads, device=where.device) % len(falloff)]
@@ -211,7 +211,7 @@ class Ditto(nn.Module):
         pieces: Pieces | None = None,
         speakers: Tensor | None = None,
     ) -> Losses:
-        """Squared error of the velocity where nothing was given, and the cross-entropy of the length.
+        """Squared error of the velocity outside the context, and the cross-entropy of the length.
 
         Args:
             latents: (B, L, dim), latent_lengths (B,).
@@ -226,51 +226,51 @@ class Ditto(nn.Module):
         if self.config.together and self.training:
             u[1:3] = [draw.expand(len(tokens)).to(latents) for draw in (random.shared(), random.shared())]
         spans = u[1] < self.config.spans
-        heard = ~spans & keep_condition(u[2], self.config.drop_reference)
-        if not heard.any():  # rows that none may look at
+        with_reference = ~spans & keep_condition(u[2], self.config.drop_reference)
+        if not with_reference.any():  # rows that no item may attend to
             references = references[:, :0]
-        reference_mask = length_mask(reference_lengths, references.shape[1]) & heard[:, None]
-        given_mask = _outside(u[3], u[4], latent_lengths, valid) & spans[:, None]
+        reference_mask = length_mask(reference_lengths, references.shape[1]) & with_reference[:, None]
+        context_mask = _outside(u[3], u[4], latent_lengths, valid) & spans[:, None]
         keep = keep_condition(u[5], self.config.drop)
         if speakers is not None:
-            known = heard & keep_condition(random.uniform().to(latents), SPEAKER_DROPOUT)
+            known = with_reference & keep_condition(random.uniform().to(latents), SPEAKER_DROPOUT)
             speakers = speakers * known[:, None]
         text = self.read(tokens, token_lengths, pieces, speakers)
-        # Where neither text nor anything else is given, all of the target is to be predicted.
-        wanted_mask = valid & ~(given_mask & keep[:, None])
+        # Without text and context, all of the target is predicted.
+        target_mask = valid & ~(context_mask & keep[:, None])
 
         t = u[0]
         noisy = self.process.perturb(latents, t, noise)
         predicted = self.velocity(
             noisy,
             t,
-            given=latents,
-            given_mask=given_mask,
+            context=latents,
+            context_mask=context_mask,
             lengths=latent_lengths,
             reference=references,
             reference_mask=reference_mask,
             text=text,
             keep=keep,
         )
-        wanted = target.make("velocity", self.process, latents, noise, t)
-        error = (predicted.float() - wanted).square() * wanted_mask[..., None]
+        velocity_target = target.make("velocity", self.process, latents, noise, t)
+        error = (predicted.float() - velocity_target).square() * target_mask[..., None]
         # The length must not pull the states towards itself, as durations must not in Grad-TTS.
         logits = self.length(text.raw.detach(), text.mask, references, reference_mask)
         return Losses(
             parts={
-                "diffusion": Part(total=error.sum(), count=wanted_mask.sum() * self.space.dim),
+                "diffusion": Part(total=error.sum(), count=target_mask.sum() * self.space.dim),
                 "length": self.length.part(logits, token_lengths, latent_lengths),
             }
         )
 
     @torch.no_grad()
     def predict_lengths(
-        self, text: Text, references: Tensor, reference_mask: Tensor, *, scale: float = 1.0
+        self, text: TextStates, references: Tensor, reference_mask: Tensor, *, scale: float = 1.0
     ) -> Tensor:
         """Latents that a text will take, (B,) at least 1."""
         logits = self.length(text.raw, text.mask, references, reference_mask)
-        found = self.length.lengths(logits, text.mask.sum(1)) * scale
-        return found.round().long().clamp(min=1)
+        prediction = self.length.lengths(logits, text.mask.sum(1)) * scale
+        return prediction.round().long().clamp(min=1)
 
     @torch.inference_mode()
     def synthesize(
@@ -291,7 +291,7 @@ class Ditto(nn.Module):
         temperature: float = 1.0,
         solver: str = "ddim",
         random: ItemRandom,
-    ) -> Speech:
+    ) -> DittoSpeech:
         """Sample latents and decode them.
 
         Args:
@@ -301,7 +301,7 @@ class Ditto(nn.Module):
             length_scale: > 1 is slower.
             source, start: latents (B, L, dim) of `latent_lengths` to begin from instead of noise alone, as
                 noisy as the process has it at the time `start`, in (0, 1] (Meng et al. 2022, SDEdit).
-            guidance: 1 is the plain conditional model, which takes one network run a step instead of two.
+            guidance: 1 is the plain conditional model, which runs the network once per step instead of twice.
             temperature: the deviation of noise that is drawn: at the start, and by "ancestral" at each step.
             solver: "ddim" or "ancestral".
         """
@@ -329,8 +329,8 @@ class Ditto(nn.Module):
                 return self.velocity(
                     z,
                     t,
-                    given=z,
-                    given_mask=nothing,
+                    context=z,
+                    context_mask=nothing,
                     lengths=latent_lengths,
                     reference=references,
                     reference_mask=reference_mask,
@@ -343,7 +343,7 @@ class Ditto(nn.Module):
         with single_rows() if z.shape[0] * z.shape[1] <= FEW_ROWS else nullcontext():
             z = solvers.solve(solver, self.process, denoise, z, steps, start=start, noise=noise)
         z = z * length_mask(latent_lengths, z.shape[1])[..., None]
-        return Speech(
+        return DittoSpeech(
             mel=self.space.decode(z, latent_lengths),
             lengths=latent_lengths * self.space.compression,
             latents=z,

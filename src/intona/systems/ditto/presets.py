@@ -15,12 +15,12 @@ from intona.training.optim import OptimConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class DittoRun:
     """A whole run.
 
     `latents` is a run of prosody.melvae, "mel8" for patches of 8 mel frames ("mel8x64": of 64 numbers), "mel"
-    for plain mels, or a run of this stage, whose latents are taken ("" takes those of `init`); their
-    fingerprint later. `reference` is the shortest and longest reference in seconds. `corpus`, `init`,
+    for plain mels, or a run of this stage, for its latents ("" = those of `init`); in a checkpoint, their
+    fingerprint. `reference` is the shortest and longest reference in seconds. `corpus`, `init`,
     `encoder`, `encoder_weights`, `encoder_rate` are those of prosody.gradtts; `speaker` makes the vectors of
     the references, which an encoder with AdaLN is conditioned on: those that it was pretrained with, "none"
     for its vector of nobody. `max_frames` are mel frames of a batch with padding.
@@ -28,7 +28,7 @@ class RunConfig:
     Ours, for little data: `clauses` is the share of batches that hold clauses instead of whole utterances,
     where the corpus is aligned (the paper's is 0); `patch_proportion` how much louder the first numbers of
     new patches are than the rest (`latents.mel.PatchLatentsConfig`), `patch_shift` the noise shift over
-    patches (1 is the paper's; model.noise_shift, if given, is taken instead).
+    patches (1 is the paper's; model.noise_shift, if set, counts instead).
     `format` is written by the run.
     """
 
@@ -63,8 +63,8 @@ class RunConfig:
             raise ValueError("patch_proportion must lie in 0..1")
 
 
-def _published(size: str, dim: int, depth: int, heads: int) -> RunConfig:
-    return RunConfig(
+def _published(size: str, dim: int, depth: int, heads: int) -> DittoRun:
+    return DittoRun(
         size=size,
         max_frames=64 * 1720,
         model=DittoConfig(dim=dim, depth=depth, heads=heads),
@@ -73,7 +73,7 @@ def _published(size: str, dim: int, depth: int, heads: int) -> RunConfig:
     )
 
 
-def paper() -> RunConfig:
+def paper() -> DittoRun:
     """The published S: 40.2 M parameters here (41.89 M in the paper) beside the text encoder.
 
     Command: `intona train prosody.ditto --size paper --latents VAE --data DATA --out RUN`. Cost in the paper:
@@ -83,27 +83,27 @@ def paper() -> RunConfig:
     return _published("paper", 384, 12, 6)
 
 
-def base() -> RunConfig:
+def base() -> DittoRun:
     """The published B: 159 M here, 151.58 M in the paper. As `paper` otherwise."""
     return _published("base", 768, 12, 12)
 
 
-def large() -> RunConfig:
+def large() -> DittoRun:
     """The published L: 548 M here, 507.99 M in the paper. As `paper` otherwise."""
     return _published("large", 1024, 24, 16)
 
 
-def xl() -> RunConfig:
+def xl() -> DittoRun:
     """The published XL: 804 M here, 739.97 M in the paper (LibriSpeech cross WER 2.56 %, 55,000 h)."""
     return _published("xl", 1152, 28, 16)
 
 
-def small() -> RunConfig:
-    """8.6 M parameters beside the VAE, for a few hours of speech: times of the text are told (ours).
+def small() -> DittoRun:
+    """8.6 M parameters beside the VAE, for a few hours of speech; the text is placed in time (ours).
 
     Command: `intona train prosody.ditto --latents VAE --data DATA --out RUN`. Cost: docs/notebook/ditto.md.
     """
-    return RunConfig(
+    return DittoRun(
         clauses=0.7,
         patch_shift=0.5,
         max_frames=4000,
@@ -127,8 +127,8 @@ def small() -> RunConfig:
     )
 
 
-def toy() -> RunConfig:
-    """0.4 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
+def toy() -> DittoRun:
+    """0.4 M parameters: trains in seconds, for tests and first tries; its speech is unintelligible."""
     whole = small()
     return dataclasses.replace(
         whole,

@@ -9,41 +9,47 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from intona import checkpoint, hub
+from intona import checkpoint
 from intona import config as configs
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
-from intona.encoders import frozen, pretrained, speakers
+from intona.encoders import speakers
 from intona.encoders.speaker import SpeakerVectors
-from intona.encoders.speakers import NOBODY, require_same
+from intona.encoders.speakers import GE2E, NOBODY, kind_of
 from intona.errors import UserError
 from intona.latents.base import LatentSpace
 from intona.latents.corpus import LatentCorpus
 from intona.nn.losses import Losses
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom
-from intona.provenance import sha256
 from intona.systems.ditto import Ditto
 from intona.systems.ditto.feed import DittoBatch, DittoFeed
 from intona.systems.ditto.latents import open_latents
-from intona.systems.ditto.presets import SIZES, RunConfig
+from intona.systems.ditto.presets import SIZES, DittoRun
 from intona.systems.ditto.voice import FORMAT, is_ditto_voice, require_format
-from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
+from intona.text import BpeTokenizer
 from intona.training.initial import Rows, built_as, start_from
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
-from intona.training.text_encoder import require_encoder, require_pieces, start_encoder, symbol_rows
+from intona.training.text_encoder import (
+    pieces_for,
+    require_pieces,
+    require_width,
+    symbol_rows,
+    symbols_of,
+    with_encoder,
+    with_rate,
+)
 
 DEMO_SENTENCES = 2
-UNHEARD = (" ", "—")  # symbols that take no time
+SILENT = (" ", "—")  # symbols that take no time
 
 
 def feed_of(
     corpus: LatentCorpus,
-    config: RunConfig,
+    config: DittoRun,
     rank: int,
     world: int,
     bpe: BpeTokenizer | None = None,
@@ -64,11 +70,11 @@ def feed_of(
 
 
 class DittoTask(Task):
-    """The model with its losses; everything random belongs to (seed, step, utterance)."""
+    """The model with its losses; everything random follows from (seed, step, utterance)."""
 
     def __init__(
         self,
-        config: RunConfig,
+        config: DittoRun,
         corpus: LatentCorpus,
         bpe: BpeTokenizer | None = None,
         vectors: SpeakerVectors | None = None,
@@ -81,7 +87,7 @@ class DittoTask(Task):
         self.model.spread.copy_(corpus.spread())
         self.model.length.pace.fill_(corpus.pace())
         for row, symbol in enumerate(corpus.prepared.tokenizer.symbols):
-            self.model.widths[row] = float(symbol not in UNHEARD)
+            self.model.widths[row] = float(symbol not in SILENT)
         if config.encoder_rate == 0:
             self.model.encoder.requires_grad_(False)  # type: ignore[attr-defined]
 
@@ -113,7 +119,7 @@ class DittoTask(Task):
         return (codes - space.mean) / space.std * length_mask(lengths, codes.shape[1])[..., None]
 
     def voices(self) -> dict[str, Any]:
-        """voices.json: what the speaking side must know."""
+        """The voices.json of the checkpoint, which synthesis reads."""
         train = self.prepared.items("train")
         parts = self.corpus.clauses("train")
         units = [*train, *parts]
@@ -155,56 +161,54 @@ class DittoTask(Task):
             spectrogram_of(audio, out / f"{item.id}.png", title=f"{item.id}, step {step}")
 
 
-def resolve(
-    size: str,
-    prepared: Prepared,
-    overrides: dict[str, str],
-    encoder: Path | None = None,
-    init: Path | None = None,
-) -> tuple[RunConfig, LatentSpace]:
-    """The preset or the model of `init`, filled with what corpus, latents and encoder say, and overridden.
+def resolve(preset: DittoRun, request: Request) -> DittoRun:
+    """The preset or the model of --init, with the encoder of --encoder, and overridden.
 
     Raises:
         UserError: latents set in two ways.
     """
-    if set_twice := [k for k in overrides if k.replace("-", "_").startswith("model.latents")]:
+    if set_twice := [k for k in request.overrides if k.replace("-", "_").startswith("model.latents")]:
         raise UserError(
-            "the latents are what --latents says",
+            "the latents are set by --latents",
             where=f"--{set_twice[0]}",
-            hint="--latents mel8x64 names frames and numbers; a run of prosody.melvae has its own",
+            hint="--latents mel8x64 names frames and numbers; those of a run of prosody.melvae are fixed",
         )
-    config = built_as(SIZES[size](), init)
-    require_encoder(config.model.encoder, encoder, init)
-    published = None if encoder is None else frozen.find(encoder)
-    if encoder is not None:
-        n = len(prepared.tokenizer)
-        if published is not None:
-            name = hub.weights_file(published)
-            sizes, identity = frozen.config_of(published, n), sha256(name)[:16]
-        else:
-            sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=n)
-            identity = checkpoint.identity_of(encoder)
-        model = dataclasses.replace(config.model, encoder=sizes)
-        config = dataclasses.replace(config, encoder=identity, model=model)
-    if encoder is not None and getattr(config.model.encoder, "adaln", False):
+    source, init = request.encoder, request.init
+    config = with_encoder(built_as(preset, init), source, init)
+    if source is not None and config.model.encoder.condition_dim:
         # A voice that learns on keeps its kind of vectors; those of earlier versions had nobody's.
-        speaker = speakers.kind_of(encoder) if init is None else speakers.kind_of(init, default=NOBODY)
+        speaker = kind_of(source.path) if init is None else kind_of(init, default=NOBODY)
         config = dataclasses.replace(config, speaker=speaker)
-    config = configs.override(config, overrides)
-    if encoder is not None and config.encoder_rate is None:
-        rate = 0.1 if published is None and config.encoder_weights == "pretrained" else 1.0
-        config = dataclasses.replace(config, encoder_rate=rate)
-    given = {k.replace("-", "_") for k in overrides}
+    config = configs.override(config, request.overrides)
+    if source is None and config.model.encoder.condition_dim and not _is_set("speaker", request):
+        speaker = GE2E if init is None else kind_of(init, default=NOBODY)
+        config = dataclasses.replace(config, speaker=speaker)
+    return with_rate(config, source)
+
+
+def _is_set(name: str, request: Request) -> bool:
+    """Whether the command line sets a field."""
+    return name in {k.replace("-", "_") for k in request.overrides}
+
+
+def fitted(
+    config: DittoRun, prepared: Prepared, request: Request, *, bpe: BpeTokenizer | None = None
+) -> tuple[DittoRun, LatentSpace]:
+    """The config for a corpus, and its latents: vocabularies, latents and the noise shift over them."""
+    init = request.init
     if init is not None and not config.latents:  # weights fit no other latents than those they learned on
         config = dataclasses.replace(config, latents=str(_voice(init)))
     space = open_latents(config.latents, prepared, config.patch_proportion)
-    if space.proportion and "model.noise_shift" not in given and (init is None or "patch_shift" in given):
-        shifted = dataclasses.replace(config.model, noise_shift=config.patch_shift)
-        config = dataclasses.replace(config, model=shifted)
+    shift = config.model.noise_shift
+    if space.proportion and not _is_set("model.noise_shift", request):
+        shift = config.patch_shift if init is None or _is_set("patch_shift", request) else shift
+    n_tokens = len(prepared.tokenizer)
     model = dataclasses.replace(
         config.model,
-        n_tokens=len(prepared.tokenizer),
+        n_tokens=n_tokens,
+        noise_shift=shift,
         latents=space.config,
+        encoder=config.model.encoder.sized(n_tokens=n_tokens, n_pieces=0 if bpe is None else len(bpe)),
     )
     config = dataclasses.replace(
         config, corpus=prepared.fingerprint, latents=space.fingerprint(), model=model, format=FORMAT
@@ -222,7 +226,7 @@ def _voice(source: Path) -> Path:
 
 
 def start_from_voice(task: DittoTask, source: Path) -> None:
-    """Weights of another voice on the same latents; symbols are matched by name.
+    """Copy the weights of another voice on the same latents; symbols are matched by name.
 
     The statistics of the latents stay the source's: its weights are scaled to them.
 
@@ -232,57 +236,50 @@ def start_from_voice(task: DittoTask, source: Path) -> None:
     path = _voice(source)
     voices = configs.read_json(path / "voices.json")
     task.model.space.require(str(voices.get("latents")), where=path)
-    before = load_tokenizer(path / "tokenizer.json")
-    if not isinstance(before, PhonemeTokenizer):
-        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
-    now = task.prepared.tokenizer.symbols
-    rows = symbol_rows(before.symbols, now) | {"model.widths": Rows(before=before.symbols, now=now)}
+    before, now = symbols_of(path), task.prepared.tokenizer.symbols
+    rows = symbol_rows(task.config.model.encoder, before, now)
+    rows |= {"model.widths": Rows(before=before, now=now)}
     require_pieces(path, task.bpe)
     fresh = list(dict.fromkeys(start_from(task, source, rows=rows)))
     if fresh:
         print(f"{len(fresh)} symbols start anew: {' '.join(fresh[:20])}", file=sys.stderr)
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    encoder: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config, space = resolve(size, prepared, overrides, encoder, init)
+def setup(config: DittoRun, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared, source = Prepared.open(request.data), request.encoder
+    bpe = pieces_for(config.model.encoder, prepared, source=source, out=request.out, init=request.init)
+    config, space = fitted(config, prepared, request, bpe=bpe)
     vectors = speakers.vectors_by(prepared, config.speaker)  # first: it may need a package
+    require_width(vectors, config.model.encoder)
+    for run in (None if source is None else source.path, request.init):
+        if vectors is not None and run is not None:
+            speakers.require_same(checkpoint.resolve(run), config.speaker, vectors.made_by)
     corpus = LatentCorpus(prepared, space, seconds=config.reference, clauses=config.clauses > 0)
-    torch.manual_seed(config.loop.seed)
-    published = None if encoder is None else frozen.find(encoder)
-    bpe = None
-    if encoder is not None:
-        bpe = pretrained.pieces(encoder) if published is None else frozen.pieces_of(published)
-    if vectors is not None:
-        for source in (s for s in (encoder, init) if s is not None):
-            require_same(checkpoint.resolve(source), config.speaker, vectors.made_by)
-    task = DittoTask(config, corpus, bpe, vectors)
-    if published is not None:
-        frozen.start(task.model.encoder, published)  # type: ignore[arg-type]
-    elif encoder is not None and config.encoder_weights == "pretrained":
-        start_encoder(task.model.encoder, encoder, prepared.tokenizer)  # type: ignore[arg-type]
-    return fit_stage(
-        task,
-        config,
-        out,
+
+    def task() -> DittoTask:
+        task = DittoTask(config, corpus, bpe, vectors)
+        if source is not None and (source.published or config.encoder_weights == "pretrained"):
+            source.start(task.model.encoder, prepared.tokenizer)  # type: ignore[arg-type]
+        return task
+
+    return Setup(
+        config=config,
+        task=task,
         feed=lambda rank, world: feed_of(corpus, config, rank, world, bpe, vectors),
         facts={
             "utterances": len(prepared.items("train")),
             "latents": f"{space.rate:.2f} Hz x {space.dim}",
         },
-        init=init,
         start=start_from_voice,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
+
+
+STAGE = Stage(
+    name="prosody.ditto",
+    makes="voice",
+    sizes=SIZES,
+    resolve=resolve,
+    setup=setup,
+    encoders=("run", "published"),
+)

@@ -1,4 +1,4 @@
-"""Stage 2, `prosody.contrastive`: each phoneme of a text and its own sound, drawn together.
+"""Stage 2, `prosody.contrastive`: each phoneme of a text and its sound are drawn together.
 
 Stage 3, `prosody.refine` (refine.py), is the same task on batches of one phoneme.
 """
@@ -39,25 +39,25 @@ from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.encoder.mlm import toy_encoder
 from intona.systems.encoder.pretrain import bpe_of, encoder_files, texts_of
 from intona.text import BpeTokenizer
-from intona.training.initial import Rows, built_as, config_of, start_from
+from intona.training.initial import built_as, config_of, start_from
 from intona.training.loop import LoopConfig
 from intona.training.mel_feed import mel_statistics
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
-from intona.training.text_encoder import start_encoder, tell_new_symbols
+from intona.training.text_encoder import report_new_symbols, start_encoder, symbol_rows
 
 VALIDATION_BATCHES = 8
 Sampler = MixedPhonemeSampler | SamePhonemeSampler
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class ContrastiveRun:
     """A whole run of stage 2 or 3.
 
-    `batch`: pairs of one rank; `per_utterance` of them from one text ("mixed" batches only; the paper: 1).
-    `batches`: "mixed" draws phonemes of any kind, "same" one kind a batch. `balance`: see the sampler.
-    `min_frames`, `max_frames`: spans shorter are never drawn, longer ones lose their end.
+    `batch`: pairs per rank; `per_utterance` of them from one text ("mixed" batches only; the paper: 1).
+    `batches`: "mixed" draws phonemes of any kind, "same" one kind per batch. `balance`: see the sampler.
+    `min_frames`, `max_frames`: shorter spans are never drawn, longer ones are cut at the end.
     `speaker`: where speaker vectors come from: "ge2e", "none" (nobody's always), or a directory or hub id of
     a WavLM with an x-vector head; with probability `speaker_dropout` nobody's vector stands in.
     `statistics`: what the sound side normalises by in training, the "batch" or, in stage 3, what stage 2 left
@@ -91,14 +91,14 @@ class RunConfig:
             raise ValueError(f"speaker_dropout is {self.speaker_dropout}: from 0 to 1")
 
 
-def paper() -> RunConfig:
+def paper() -> ContrastiveRun:
     """20,000 steps (published) of 256 pairs, one an utterance; 27 M + 6.2 M parameters; the rest is ours.
 
     Command: `intona train prosody.contrastive --size paper --data DATA --init STAGE1 --out RUN`. The paper
     trains on Russian podcasts and reaches R@1-diff .926 (.933 without stage 1), R@1-sim .746 (.690). Cost:
     days on two CPU cores; meant for a GPU.
     """
-    return RunConfig(
+    return ContrastiveRun(
         size="paper",
         pieces=20_000,
         loop=LoopConfig(steps=20_000),
@@ -108,14 +108,14 @@ def paper() -> RunConfig:
     )
 
 
-def small() -> RunConfig:
-    """5.7 M parameters of text, 1.6 M of sound (C = 256); eight places an utterance.
+def small() -> ContrastiveRun:
+    """5.7 M parameters of text, 1.6 M of sound (C = 256); eight places per utterance.
 
     Command: `intona train prosody.contrastive --size small --data DATA --out RUN`. Cost: 1.3 to 2 s of one
-    CPU core a step, about an hour in all. Expected on festvox-ru: R@1-diff .93 on held-out utterances after
+    CPU core per step, about an hour in all. Expected on festvox-ru: R@1-diff .93 on held-out utterances after
     the first 127 steps (docs/notebook/prosody.md).
     """
-    return RunConfig(
+    return ContrastiveRun(
         size="small",
         batch=128,
         per_utterance=8,
@@ -130,7 +130,7 @@ def small() -> RunConfig:
     )
 
 
-def toy() -> RunConfig:
+def toy() -> ContrastiveRun:
     """0.3 M parameters of text, 0.04 M of sound, seconds: for tests and first tries."""
     base = small()
     return dataclasses.replace(
@@ -152,10 +152,14 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
 class ContrastiveTask(Task):
-    """The loss of a batch of pairs; who is dropped to nobody belongs to (seed, step, utterance)."""
+    """The loss of a batch of pairs; whose speaker vector is dropped follows from (seed, step, utterance)."""
 
     def __init__(
-        self, config: RunConfig, prepared: Prepared, bpe: BpeTokenizer, speakers: SpeakerVectors | None = None
+        self,
+        config: ContrastiveRun,
+        prepared: Prepared,
+        bpe: BpeTokenizer,
+        speakers: SpeakerVectors | None = None,
     ) -> None:
         super().__init__()
         self.config, self.prepared, self.bpe, self.speakers = config, prepared, bpe, speakers
@@ -182,18 +186,22 @@ class ContrastiveTask(Task):
         parts["same_phoneme"] = Part(total=same.to(wrong), count=wrong, weight=0.0)
         return Losses(parts=parts)
 
+    def summary(self) -> dict[str, Any]:
+        millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in self.model.named_children()}
+        return {"parameters": f"{millions['encoder']:.2f} M text, {millions['audio']:.2f} M sound"}
+
     def extra_files(self) -> dict[str, Any]:
         text = encoder_files(self.config.model.text, self.prepared.tokenizer, self.bpe, self.prepared)
         return text | speakers_files(self.speakers)
 
 
-class PairFeed:
+class PhonemePairFeed:
     """Training pairs of one rank, and fixed pairs of the dev set."""
 
     def __init__(
         self,
         prepared: Prepared,
-        config: RunConfig,
+        config: ContrastiveRun,
         texts: dict[str, Text],
         speakers: SpeakerVectors | None,
         rank: int,
@@ -245,9 +253,9 @@ class PairFeed:
         per = self.config.per_utterance if self.config.batches == "mixed" else 1
         out: list[int] = []
         for u in np.argsort(-lengths, kind="stable"):
-            own = np.flatnonzero(self.places.utterance == u)
-            if len(own) >= per and len(out) < self.config.batch:
-                out += own[np.argsort(-self.places.frames[own], kind="stable")[:per]].tolist()
+            places = np.flatnonzero(self.places.utterance == u)
+            if len(places) >= per and len(out) < self.config.batch:
+                out += places[np.argsort(-self.places.frames[places], kind="stable")[:per]].tolist()
         return self._collate(self.places, out, -1)
 
     def validation(self) -> Iterator[PairBatch]:
@@ -263,7 +271,9 @@ class PairFeed:
         self.sampler.load_state_dict(state)
 
 
-def make_sampler(places: PhonemePlaces, config: RunConfig, *, rank: int = 0, world_size: int = 1) -> Sampler:
+def make_sampler(
+    places: PhonemePlaces, config: ContrastiveRun, *, rank: int = 0, world_size: int = 1
+) -> Sampler:
     """The sampler of the config."""
     common: dict[str, Any] = {
         "batch": config.batch,
@@ -276,7 +286,7 @@ def make_sampler(places: PhonemePlaces, config: RunConfig, *, rank: int = 0, wor
     return MixedPhonemeSampler(places, per_utterance=config.per_utterance, balance=config.balance, **common)
 
 
-def capacity(places: PhonemePlaces, config: RunConfig) -> int:
+def capacity(places: PhonemePlaces, config: ContrastiveRun) -> int:
     """The largest batch that the sampler of the config can draw in one process."""
     if config.batches == "same":
         pairs = np.unique(np.stack([places.kind, places.utterance]), axis=1)
@@ -285,7 +295,7 @@ def capacity(places: PhonemePlaces, config: RunConfig) -> int:
     return int(enough.sum()) * config.per_utterance
 
 
-def built_as_stage(config: RunConfig, init: Path | None) -> RunConfig:
+def built_as_stage(config: ContrastiveRun, init: Path | None) -> ContrastiveRun:
     """The text encoder of stage 1; the whole model of stage 2 or 3."""
     if init is None or config_of(init).get("stage") != "prosody.mlm":
         return built_as(config, init, stages=("prosody.contrastive", "prosody.refine"))
@@ -298,53 +308,45 @@ def start_from_stage(task: ContrastiveTask, init: Path) -> None:
     if config_of(path).get("stage") == "prosody.mlm":
         start_encoder(task.model.encoder, path, prepared.tokenizer)
         return
-    before = pretrained.phonemes(path).symbols
-    now = prepared.tokenizer.symbols
-    rows = Rows(before=(*before, "<mask>"), now=(*now, "<mask>"))
-    start_from(task, path, rows={f"{pretrained.PREFIX}{pretrained.EMBEDDING}": rows})
-    tell_new_symbols(path, prepared.tokenizer)
+    before, now = pretrained.phonemes(path).symbols, prepared.tokenizer.symbols
+    start_from(task, path, rows=symbol_rows(task.config.model.text, before, now))
+    report_new_symbols(path, prepared.tokenizer)
 
 
 @torch.no_grad()
-def fit_bias(task: ContrastiveTask, feed: PairFeed) -> None:
-    """Set SigLIP's bias to what is best for the first batches, all else as it stands.
+def fit_bias(task: ContrastiveTask, feed: PhonemePairFeed) -> None:
+    """Set SigLIP's bias to the best value for the first batches; all other weights stay.
 
-    Wrong pairs of one phoneme are far more alike than the mixed ones that stage 2 set its bias by, and at the
-    encoder's rate the bias would take thousands of steps to follow; until then the encoder pays for it.
+    Wrong pairs of one phoneme are far more alike than the mixed ones that the bias of stage 2 was learnt on.
+    At the encoder's learning rate the bias would need thousands of steps, at the expense of the encoder.
     """
     if task.model.bias is None:
         return
     task.eval()
-    found = [task.embed(feed.at(step), step) for step in range(task.config.fit_bias)]
+    embedded = [task.embed(feed.at(step), step) for step in range(task.config.fit_bias)]
     task.train()
     bias = balanced_bias(
-        [text.cpu() @ audio.cpu().T for text, audio in found],
+        [text.cpu() @ audio.cpu().T for text, audio in embedded],
         float(task.model.log_scale.exp()),
         pairs=task.config.batch * ranks.world(),
     )
     task.model.bias.fill_(bias)
 
 
-def run_stage(
-    config: RunConfig,
-    *,
-    data: Path,
-    out: Path,
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """Train a stage whose preset is already overridden."""
-    prepared = Prepared.open(data)
+def resolve(preset: ContrastiveRun, request: Request) -> ContrastiveRun:
+    """The preset with the encoder or the model of --init, and overridden."""
+    return configs.override(built_as_stage(preset, request.init), request.overrides)
+
+
+def setup(config: ContrastiveRun, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     # First: it may need a package that is not installed.
-    speakers = vectors_by(prepared, config.speaker) if config.model.text.adaln else None
-    bpe = bpe_of(out, init, prepared, config.pieces)
-    text = dataclasses.replace(
-        config.model.text,
-        n_tokens=len(prepared.tokenizer),
-        n_pieces=len(bpe),
-        speaker_dim=config.model.text.speaker_dim if speakers is None else speakers.dim,
-    )
+    speakers = vectors_by(prepared, config.speaker) if config.model.text.condition_dim else None
+    bpe = bpe_of(request, prepared, config.pieces)
+    text = config.model.text.sized(n_tokens=len(prepared.tokenizer), n_pieces=len(bpe))
+    if speakers is not None:
+        text = dataclasses.replace(text, speaker_dim=speakers.dim)
     audio = dataclasses.replace(config.model.audio, n_mels=prepared.spec.n_mels)
     config = dataclasses.replace(
         config,
@@ -353,49 +355,29 @@ def run_stage(
     )
     items = [i for split in ("train", "dev") for i in prepared.items(split)]
     texts = texts_of(prepared, items, prepared.tokenizer, bpe)
-    torch.manual_seed(config.loop.seed)
-    task = ContrastiveTask(config, prepared, bpe, speakers)
-    feed = PairFeed(prepared, config, texts, speakers, 0, 1)
+    feed = PhonemePairFeed(prepared, config, texts, speakers, 0, 1)
 
     def start(task: ContrastiveTask, source: Path) -> None:
         start_from_stage(task, source)
-        if config.fit_bias and not checkpoint.steps(out):  # a resume has its own
+        if config.fit_bias and not request.resumes:  # a checkpoint has its own bias
             fit_bias(task, feed)
 
-    met = feed.sampler.collisions(20)
-    millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in task.model.named_children()}
-    return fit_stage(
-        task,
-        config,
-        out,
+    collisions = feed.sampler.collisions(20)
+    return Setup(
+        config=config,
+        task=lambda: ContrastiveTask(config, prepared, bpe, speakers),
         feed=lambda rank, world: (
-            feed if world == 1 else PairFeed(prepared, config, texts, speakers, rank, world)
+            feed if world == 1 else PhonemePairFeed(prepared, config, texts, speakers, rank, world)
         ),
         facts={
-            "parameters": f"{millions['encoder']:.2f} M text, {millions['audio']:.2f} M sound",
             "utterances": len(feed.places.items),
             "phonemes": len(feed.places),
-            "wrong pairs of one phoneme": f"{met.same_phoneme:.1%}",
-            "of one utterance": f"{met.same_utterance:.1%}",
-            "of one speaker": f"{met.same_speaker:.1%}",
+            "wrong pairs of one phoneme": f"{collisions.same_phoneme:.1%}",
+            "of one utterance": f"{collisions.same_utterance:.1%}",
+            "of one speaker": f"{collisions.same_speaker:.1%}",
         },
-        init=init,
         start=start,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    config = configs.override(built_as_stage(SIZES[size](), init), overrides)
-    return run_stage(config, data=data, out=out, limit_minutes=limit_minutes, init=init, fabric=fabric)
+STAGE = Stage(name="prosody.contrastive", makes="encoder", sizes=SIZES, resolve=resolve, setup=setup)

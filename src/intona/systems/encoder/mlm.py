@@ -6,7 +6,6 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,20 +21,19 @@ from intona.nn.losses import Losses
 from intona.nn.random import derive_seed
 from intona.systems.encoder.pretrain import bpe_of, encoder_files, read_texts, text_paths, texts_of
 from intona.text import BpeTokenizer, PhonemeTokenizer
-from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 from intona.training.text_encoder import start_encoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class MlmRun:
     """A whole run.
 
     `texts`: text files beside the corpus's own texts (a file, a list, or a directory of *.txt), read in
-    `language` ("" = the corpus's); `texts_fingerprint` is filled in. `pieces`: BPE vocabulary wanted.
+    `language` ("" = the corpus's); `texts_fingerprint` is filled in. `pieces`: size of the BPE vocabulary.
     `max_tokens` bounds the phonemes of a batch with padding.
     """
 
@@ -58,14 +56,14 @@ class RunConfig:
         configs.at_least(self, pieces=1, max_tokens=1, max_items=1)
 
 
-def paper() -> RunConfig:
+def paper() -> MlmRun:
     """75,000 steps (published), widths of the authors' earlier code, 27 M parameters; the rest is ours.
 
     Command: `intona train prosody.mlm --size paper --data DATA --texts TEXTS --out RUN`. Batches of 192
     sentences at most. The paper takes a corpus of Russian dialogues; a corpus of an hour has too little text
     for this size. Cost: days on two CPU cores; meant for a GPU.
     """
-    return RunConfig(
+    return MlmRun(
         size="paper",
         pieces=20_000,
         max_tokens=32_000,
@@ -77,14 +75,14 @@ def paper() -> RunConfig:
     )
 
 
-def small() -> RunConfig:
+def small() -> MlmRun:
     """5.7 M parameters in the encoder (width 128).
 
     Command: `intona train prosody.mlm --size small --data DATA --texts TEXTS --out RUN`. Cost: 1.1 s of one
-    CPU core a step of 40 sentences, about an hour in all. A corpus of an hour alone is seen 200 times: bring
-    more text.
+    CPU core per step of 40 sentences, about an hour in all. A corpus of an hour alone is seen 200 times:
+    bring more text.
     """
-    return RunConfig(
+    return MlmRun(
         size="small",
         max_tokens=4000,
         model=DualStreamConfig(dim=128, hidden=256, kernel=3),
@@ -95,7 +93,7 @@ def small() -> RunConfig:
     )
 
 
-def toy() -> RunConfig:
+def toy() -> MlmRun:
     """0.3 M parameters, seconds: for tests and first tries."""
     base = small()
     return dataclasses.replace(
@@ -135,7 +133,7 @@ class MlmTask(Task):
     """Both streams' masked losses."""
 
     def __init__(
-        self, config: RunConfig, prepared: Prepared, tokenizer: PhonemeTokenizer, bpe: BpeTokenizer
+        self, config: MlmRun, prepared: Prepared, tokenizer: PhonemeTokenizer, bpe: BpeTokenizer
     ) -> None:
         super().__init__()
         self.config, self.prepared, self.tokenizer, self.bpe = config, prepared, tokenizer, bpe
@@ -172,7 +170,7 @@ class TextFeed:
     """Batches of training texts by length, and the dev texts."""
 
     def __init__(
-        self, train: dict[str, Text], dev: dict[str, Text], config: RunConfig, rank: int, world: int
+        self, train: dict[str, Text], dev: dict[str, Text], config: MlmRun, rank: int, world: int
     ) -> None:
         self.ids, self.texts = list(train), train
         self.dev = dev
@@ -208,7 +206,7 @@ class TextFeed:
                 yield self._batch([ids[i] for i in batch], self.dev)
 
     def seconds(self, batch: TextBatch) -> float:
-        """Text has no seconds; phonemes, at the rate of fluent reading (12 a second), stand for them."""
+        """Text has no seconds; phonemes stand for them, at the rate of fluent reading (12 per second)."""
         return sum(len(t.tokens) for t in batch.texts) / 12
 
     def state_dict(self) -> dict[str, Any]:
@@ -218,7 +216,7 @@ class TextFeed:
         self.sampler.load_state_dict(state)
 
 
-def _short(texts: dict[str, Text], config: RunConfig, which: str) -> dict[str, Text]:
+def _short(texts: dict[str, Text], config: MlmRun, which: str) -> dict[str, Text]:
     """Those that a batch can hold; the others are named."""
     long = [i for i, t in texts.items() if len(t.tokens) > config.max_tokens]
     if long:
@@ -230,55 +228,42 @@ def _short(texts: dict[str, Text], config: RunConfig, which: str) -> dict[str, T
     return {i: t for i, t in texts.items() if len(t.tokens) <= config.max_tokens}
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(built_as(SIZES[size](), init), overrides)
+def setup(config: MlmRun, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     paths = text_paths(config.texts)
     more, fingerprint = read_texts(paths, prepared, config.language)
     tokenizer = PhonemeTokenizer.build(
         [prepared.tokenizer.symbols, *(u.phonemes for u in more)], frontend=prepared.tokenizer.frontend
     )
-    bpe = bpe_of(out, init, prepared, config.pieces, more)
+    bpe = bpe_of(request, prepared, config.pieces, more)
     config = dataclasses.replace(
         config,
         corpus=prepared.fingerprint,
         texts=tuple(p.name for p in paths),  # where they lie is not part of the run
         texts_fingerprint=fingerprint,
-        model=dataclasses.replace(config.model, n_tokens=len(tokenizer), n_pieces=len(bpe)),
+        model=config.model.sized(n_tokens=len(tokenizer), n_pieces=len(bpe)),
     )
     corpus, dev = (
         _short(texts_of(prepared, prepared.items(split), tokenizer, bpe), config, f"of the {split} texts")
         for split in ("train", "dev")
     )
-    given = {f"text-{i}": text_of(u, tokenizer.encode(u.phonemes).ids, bpe) for i, u in enumerate(more)}
-    extra = _short(given, config, "of --texts")
+    added = {f"text-{i}": text_of(u, tokenizer.encode(u.phonemes).ids, bpe) for i, u in enumerate(more)}
+    extra = _short(added, config, "of --texts")
     texts = corpus | extra
     if not texts:
-        raise UserError("no text to train on", where=data)
-    torch.manual_seed(config.loop.seed)
-    task = MlmTask(config, prepared, tokenizer, bpe)
-    return fit_stage(
-        task,
-        config,
-        out,
+        raise UserError("no text to train on", where=request.data)
+    return Setup(
+        config=config,
+        task=lambda: MlmTask(config, prepared, tokenizer, bpe),
         feed=lambda rank, world: TextFeed(texts, dev, config, rank, world),
         facts={
             "texts": f"{len(corpus)} of the corpus and {len(extra)} more",
             "phonemes": len(tokenizer),
             "pieces": len(bpe),
         },
-        init=init,
         start=lambda task, source: start_encoder(task.model.encoder, source, tokenizer),
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
+
+
+STAGE = Stage(name="prosody.mlm", makes="encoder", sizes=SIZES, setup=setup)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from intona import checkpoint
 from intona import config as configs
 from intona.data.pieces import Text, text_of, utterance_of
 from intona.data.prepared import Item, Prepared
@@ -24,21 +23,20 @@ from intona.text import (
     Utterance,
     inventory_differences,
 )
+from intona.training.stage import Request
+from intona.training.text_encoder import train_pieces
 
 CHUNK = 64
 MAX_TEXT_BYTES = 1 << 30
 
 
-def bpe_of(
-    out: Path, init: Path | None, prepared: Prepared, size: int, more: Sequence[Utterance] = ()
-) -> BpeTokenizer:
-    """The run's own when it resumes, that of `init`, or one trained on the training texts."""
-    if checkpoint.steps(out):
-        return pretrained.pieces(out)
-    if init is not None:
-        return pretrained.pieces(init)
-    texts = [utterance_of(item).plain for item in prepared.items("train")] + [u.plain for u in more]
-    return BpeTokenizer.train(texts, size=size, frontend=dict(prepared.tokenizer.frontend))
+def bpe_of(request: Request, prepared: Prepared, size: int, more: Sequence[Utterance] = ()) -> BpeTokenizer:
+    """The pieces of the run that is resumed, those of --init, or new ones trained on the training texts."""
+    if request.resumes:
+        return pretrained.pieces(request.out)
+    if request.init is not None:
+        return pretrained.pieces(request.init)
+    return train_pieces(prepared, size, [u.plain for u in more])
 
 
 def texts_of(
@@ -91,7 +89,7 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
     if not language:
         raise UserError(
             f"the corpus speaks {', '.join(prepared.languages)}",
-            hint=f"say the language of the texts, such as --language={prepared.languages[0]}",
+            hint=f"name the language of the texts, such as --language={prepared.languages[0]}",
         )
     frontend = _frontend_of(prepared, language)
     digest, sentences = hashlib.sha256(), []
@@ -100,7 +98,7 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
         digest.update(hashlib.sha256(raw.encode()).digest())
         sentences += frontend.sentences(raw)
     held = {_key(i.normalized) for split in ("dev", "test") for i in prepared.items(split)}
-    found: list[Utterance] = []
+    usable: list[Utterance] = []
     bad = kept_out = 0
     for utterance in _speak(frontend, list(dict.fromkeys(sentences))):
         if utterance is None:
@@ -108,26 +106,26 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
         elif _key(utterance.normalized) in held:
             kept_out += 1
         else:
-            found.append(utterance)
+            usable.append(utterance)
     print(
-        f"texts: {len(found)} sentences; {bad} cannot be spoken, {kept_out} belong to dev or test",
+        f"texts: {len(usable)} sentences; {bad} cannot be spoken, {kept_out} belong to dev or test",
         file=sys.stderr,
     )
-    return found, digest.hexdigest()[:16]
+    return usable, digest.hexdigest()[:16]
 
 
 def _frontend_of(prepared: Prepared, language: str) -> Frontend:
-    """The front end that makes the corpus's phonemes of a language, whatever stress it was told to take."""
+    """The front end that makes the corpus's phonemes of a language, with the stress marks it was set to."""
     described = prepared.frontends.get(language) or {}
     differences = [f'the corpus has no front end for "{language}"']
     for stress in ("auto", "marks", "none") if described else ():
         frontend = Frontend(FrontendConfig(language=language, stress=stress), inline=False)
-        found = inventory_differences(described, frontend.describe())
-        if not found:
+        now = inventory_differences(described, frontend.describe())
+        if not now:
             return frontend
-        differences = min(differences, found, key=len) if stress != "auto" else found
+        differences = min(differences, now, key=len) if stress != "auto" else now
     raise UserError(
-        f"texts cannot be given the corpus's phonemes: {'; '.join(differences)}",
+        f"texts cannot be read with the corpus's phonemes: {'; '.join(differences)}",
         where=prepared.root,
         hint="prepare the corpus with this version, or train without --texts",
     )
@@ -169,8 +167,8 @@ def text_paths(texts: str | tuple[str, ...]) -> list[Path]:
         if not name:
             continue
         path = Path(name)
-        found = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
-        if not found:
+        files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+        if not files:
             raise UserError("no *.txt in it", where=path)
-        out += found
+        out += files
     return out

@@ -1,22 +1,19 @@
 """Stage 3, `prosody.refine`: the contrastive task on batches of one phoneme (CLAPSpeech's regime).
 
-Told apart is then not which phoneme, but how it is said. The paper finds that it raises R@1-sim, lowers
-R@1-diff, and harms the speech synthesized with the encoder.
+The model then learns to tell how a phoneme is spoken, not which phoneme it is. In the paper this raises
+R@1-sim, lowers R@1-diff, and harms the speech synthesized with the encoder.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import Any
 
-from intona import config as configs
-from intona.errors import UserError
 from intona.systems.encoder import contrastive
-from intona.systems.encoder.contrastive import RunConfig
+from intona.systems.encoder.contrastive import ContrastiveRun
+from intona.training.stage import Stage
 
 
-def _refined(base: RunConfig, steps: int, lr: float, batch: int, fit_bias: int) -> RunConfig:
+def _refined(base: ContrastiveRun, steps: int, lr: float, batch: int, fit_bias: int) -> ContrastiveRun:
     return dataclasses.replace(
         base,
         stage="prosody.refine",
@@ -30,7 +27,7 @@ def _refined(base: RunConfig, steps: int, lr: float, batch: int, fit_bias: int) 
     )
 
 
-def paper() -> RunConfig:
+def paper() -> ContrastiveRun:
     """10,000 steps (published) at half the rate of stage 2.
 
     Command: `intona train prosody.refine --size paper --data DATA --init STAGE2 --out RUN`. Published:
@@ -39,42 +36,28 @@ def paper() -> RunConfig:
     return _refined(contrastive.paper(), 10_000, 5e-5, 256, 12)
 
 
-def small() -> RunConfig:
-    """1,000 steps of 64 pairs, each of a text of its own.
+def small() -> ContrastiveRun:
+    """1,000 steps of 64 pairs, each of another text.
 
     Command: `intona train prosody.refine --size small --data DATA --init STAGE2 --out RUN`. Cost: 3.5 s of
-    one CPU core a step, about an hour in all. A twentieth of stage 2's rate and a fitted bias: at half of it
-    and with stage 2's bias the first 30 steps take more than half of R@1-sim away (docs/notebook/prosody.md).
+    one CPU core per step, about an hour in all. The learning rate is a twentieth of stage 2's and the bias is
+    fitted: with half the rate and stage 2's bias, R@1-sim falls by more than half in the first 30 steps
+    (docs/notebook/prosody.md).
     """
     return _refined(contrastive.small(), 1000, 5e-5, 64, 12)
 
 
-def toy() -> RunConfig:
+def toy() -> ContrastiveRun:
     """Seconds: for tests and first tries."""
     return _refined(contrastive.toy(), 30, 1e-3, 8, 2)
 
 
 SIZES = {"paper": paper, "small": small, "toy": toy}
-
-
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`.
-
-    Raises:
-        UserError: no stage to start from.
-    """
-    if init is None:
-        raise UserError("stage 3 refines an encoder that stands", hint="give the run of stage 2: --init RUN")
-    config = configs.override(contrastive.built_as_stage(SIZES[size](), init), overrides)
-    return contrastive.run_stage(
-        config, data=data, out=out, limit_minutes=limit_minutes, init=init, fabric=fabric
-    )
+STAGE = Stage(
+    name="prosody.refine",
+    makes="encoder",
+    sizes=SIZES,
+    resolve=contrastive.resolve,
+    setup=contrastive.setup,
+    init="required",
+)

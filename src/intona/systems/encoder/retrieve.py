@@ -1,4 +1,4 @@
-"""The embedding space of a contrastive run: vectors of held-out phonemes, and if they find each other."""
+"""The embedding space of a contrastive run: vectors of held-out phonemes, and retrieval between them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from intona.encoders.speakers import vectors_of
 from intona.errors import UserError
 from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, largest_galleries, retrieval
 from intona.nn.random import derive_seed
-from intona.systems.encoder.contrastive import RunConfig
+from intona.systems.encoder.contrastive import ContrastiveRun
 from intona.systems.encoder.pretrain import texts_of
 
 UTTERANCES = 8  # encoded at once
@@ -30,7 +30,7 @@ UTTERANCES = 8  # encoded at once
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieved:
-    """Recalls of the run's encoder, and, text to sound, of queries that know less.
+    """Recalls of the run's encoder, and, text to sound, of baselines that know less.
 
     Args:
         baselines: "speaker" and "speaker and phoneme" -> recalls of the mean training sound of both.
@@ -45,7 +45,7 @@ class Retrieved:
     largest: dict[str, int] = field(default_factory=dict)
 
 
-def load_model(run: Path) -> tuple[ContrastiveModel, RunConfig]:
+def load_model(run: Path) -> tuple[ContrastiveModel, ContrastiveRun]:
     """Both encoders of a run of stage 2 or 3, averaged weights.
 
     Raises:
@@ -60,7 +60,7 @@ def load_model(run: Path) -> tuple[ContrastiveModel, RunConfig]:
             where=path,
             hint="give a run of prosody.contrastive or prosody.refine",
         )
-    config = configs.load(RunConfig, path / "config.json")
+    config = configs.load(ContrastiveRun, path / "config.json")
     path, state = checkpoint.weights_of(path)
     model = ContrastiveModel(config.model, pairs=config.batch)
     checkpoint.load_weights(model, {k.removeprefix("model."): v for k, v in state.items()}, where=path)
@@ -71,7 +71,7 @@ class Space:
     """A run's two encoders, and a corpus to look at through them.
 
     Raises:
-        UserError: no such run, one without an audio side, or features of another kind than the run's.
+        UserError: no such run, one without an audio side, or other features than the run's.
     """
 
     def __init__(self, run: Path | str, data: Path | str) -> None:
@@ -80,8 +80,8 @@ class Space:
         self.prepared = Prepared.open(data)
         self.prepared.spec.require_same(configs.load(MelSpec, self.path / "features.json"), where=self.path)
         self._tokenizer, self._bpe = pretrained.phonemes(self.path), pretrained.pieces(self.path)
-        adaln = self.config.model.text.adaln
-        self._speakers = vectors_of(self.prepared, self.path) if adaln else None
+        conditioned = self.config.model.text.condition_dim > 0
+        self._speakers = vectors_of(self.prepared, self.path) if conditioned else None
 
     @torch.inference_mode()
     def embed(self, split: str, *, seed: int = 0) -> Embeddings:
@@ -117,11 +117,11 @@ class Space:
         names = [self.prepared.speakers[i.speaker] for i in places.items]
         chosen: list[int] = []
         for name in sorted(speakers):
-            own = [u for u, n in enumerate(names) if n == name]
+            candidates = [u for u, n in enumerate(names) if n == name]
             rng = np.random.default_rng(derive_seed(seed, "known", name))
-            chosen += rng.permutation(own)[:most].tolist() if own else []
+            chosen += rng.permutation(candidates)[:most].tolist() if candidates else []
         within = np.flatnonzero(np.isin(places.utterance, chosen))
-        if not len(within):  # none of them is in the split: whatever is there stands for all
+        if not len(within):  # none of them is in the split: all of its speakers stand for them
             return self.hear(split, set(names), most=1, seed=seed)
         audio = [
             self.model.embed_audio(b.mels, b.mel_lengths)
@@ -168,24 +168,25 @@ def retrieve(
     """Recalls of a run on a split, and those of its baselines.
 
     Args:
-        known: training utterances a speaker that the baselines take their means of; 0 = no baselines.
+        known: training utterances per speaker that the baselines average; 0 = no baselines.
     """
     space = Space(run, data)
-    found = space.embed(split, seed=seed)
-    labels = (found.phonemes, found.speakers, found.utterances)
+    embeddings = space.embed(split, seed=seed)
+    labels = (embeddings.phonemes, embeddings.speakers, embeddings.utterances)
     baselines = {}
     if known:
-        audio, heard = space.hear("train", set(found.speakers), most=known, seed=seed)
-        asked = list(zip(found.speakers, found.phonemes, strict=True))
+        audio, known_labels = space.hear("train", set(embeddings.speakers), most=known, seed=seed)
+        queries = list(zip(embeddings.speakers, embeddings.phonemes, strict=True))
         for name, width in (("speaker", 1), ("speaker and phoneme", 2)):
-            blind = known_means(audio, [h[:width] for h in heard], [a[:width] for a in asked])
+            blind = known_means(audio, [h[:width] for h in known_labels], [a[:width] for a in queries])
+            audio_side = ("text-audio",)
             baselines[name] = retrieval(
-                blind, found.audio, *labels, gallery=gallery, ks=ks, seed=seed, directions=("text-audio",)
+                blind, embeddings.audio, *labels, gallery=gallery, ks=ks, seed=seed, directions=audio_side
             )
     return Retrieved(
-        encoder=retrieval(found.text, found.audio, *labels, gallery=gallery, ks=ks, seed=seed),
+        encoder=retrieval(embeddings.text, embeddings.audio, *labels, gallery=gallery, ks=ks, seed=seed),
         baselines=baselines,
-        phonemes=len(found.text),
-        speaker_of=dict(zip(found.utterances, found.speakers, strict=True)),
+        phonemes=len(embeddings.text),
+        speaker_of=dict(zip(embeddings.utterances, embeddings.speakers, strict=True)),
         largest=largest_galleries(*labels),
     )

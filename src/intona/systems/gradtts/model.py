@@ -21,15 +21,15 @@ from intona.nn.random import ItemRandom, drawn_apart
 from intona.systems.gradtts.config import DurationConfig, GradTTSConfig
 from intona.systems.gradtts.score import build_score
 
-USUAL_FRAMES = 7.0  # of a phone in fluent speech at 86 frames a second
+USUAL_FRAMES = 7.0  # of a phone in fluent speech at 86 frames per second
 T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speech:
+class GradTTSSpeech:
     """What `GradTTS.synthesize` returns.
 
-    mel (B, T, n_mels) log mel; lengths (B,) frames; durations (B, N) frames a token.
+    mel (B, T, n_mels) log mel; lengths (B,) frames; durations (B, N) frames per token.
     """
 
     mel: Tensor
@@ -38,7 +38,7 @@ class Speech:
 
 
 class DurationPredictor(nn.Module):
-    """(conv -> ReLU -> LN -> dropout) x 2 -> linear: log(1 + frames) a token.
+    """(conv -> ReLU -> LN -> dropout) x 2 -> linear: log(1 + frames) per token.
 
     The paper takes log(frames); 1 + lets word boundaries without a pause have none (ours).
     """
@@ -95,7 +95,7 @@ class GradTTS(nn.Module):
         self.register_buffer("voices", torch.zeros(config.n_speakers, width) if width else None)
 
     def set_voices(self, vectors: Tensor) -> None:
-        """A pretrained speaker vector a voice, (n_speakers, S); unused where the encoder takes none."""
+        """One pretrained speaker vector per voice, (n_speakers, S); unused where the encoder takes none."""
         if self.voices is not None:
             self.voices.copy_(vectors)
 
@@ -177,9 +177,9 @@ class GradTTS(nn.Module):
         else:
             mask_w, mu_w = mask, mu_frames
         x = self.process.perturb(y, mu_w, t, noise)
-        wanted = target.make(self.config.target, self.process, y - mu_w, noise, t)
+        truth = target.make(self.config.target, self.process, y - mu_w, noise, t)
         predicted = self.score(x * mask_w[..., None], mu_w, t, mask_w, state_frames, speaker)
-        diffusion = (predicted.float() - wanted).square() * mask_w[..., None]
+        diffusion = (predicted.float() - truth).square() * mask_w[..., None]
         return Losses(
             parts={
                 "duration": Part(total=error.sum(), count=token_mask.sum()),
@@ -210,7 +210,7 @@ class GradTTS(nn.Module):
         durations: Tensor | None = None,
         max_frames: int = 20_000,
         pieces: Pieces | None = None,
-    ) -> Speech:
+    ) -> GradTTSSpeech:
         """Sample mels.
 
         Args:
@@ -218,7 +218,7 @@ class GradTTS(nn.Module):
             steps, solver: see `diffusion.solvers`.
             temperature: the deviation of the noise (the paper divides by tau: its 1.5 is our 1/1.5).
             length_scale: > 1 is slower.
-            durations: (B, N) frames a token instead of the predicted ones (without blanks).
+            durations: (B, N) frames per token instead of the predicted ones (without blanks).
             max_frames: a hard cap an item.
             pieces: BPE of the same texts, for an encoder that reads both.
         """
@@ -250,7 +250,7 @@ class GradTTS(nn.Module):
 
         z = solvers.solve(solver, self.process, denoise, noise(), steps, noise=noise)
         mel = (z + mu_frames) * self.mel_std + self.mel_mean
-        return Speech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
+        return GradTTSSpeech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
 
 
 def duration_error(log_predicted: Tensor, frames: Tensor, loss: Literal["log", "gamma"]) -> Tensor:

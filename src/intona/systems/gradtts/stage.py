@@ -17,37 +17,44 @@ from intona import config as configs
 from intona.data.batch import Batch
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
-from intona.encoders import pretrained
-from intona.encoders.dual_stream import DualStreamEncoder
 from intona.encoders.plain import PlainEncoderConfig
 from intona.encoders.speaker import SpeakerVectors
-from intona.encoders.speakers import vectors_of
+from intona.encoders.speakers import GE2E, vectors_by, vectors_of
 from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.gradtts import DecoderConfig, DurationConfig, GradTTS, GradTTSConfig
 from intona.systems.gradtts.voice import GradTTSVoice
-from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
+from intona.text import BpeTokenizer
 from intona.training.initial import Rows, built_as, start_from
 from intona.training.loop import LoopConfig
 from intona.training.mel_feed import MelFeed, mel_statistics
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
-from intona.training.text_encoder import require_encoder, require_pieces, start_encoder, symbol_rows
+from intona.training.text_encoder import (
+    pieces_for,
+    require_pieces,
+    require_width,
+    symbol_rows,
+    symbols_of,
+    with_encoder,
+    with_rate,
+)
 
 DEMO_SENTENCES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class GradTTSRun:
     """A whole run.
 
     `corpus` is the fingerprint of the data, `alignment` that of its durations, `init` the model it started
     from ("" = random weights); `max_frames` bounds a batch with padding. `encoder` is the pretrained text
-    encoder, whose weights are taken or, as a control, drawn anew ("random"); it learns at `encoder_rate` of
-    the learning rate: 0 freezes it, and where none is said pretrained weights take 0.1, random ones 1 (ours).
-    `only` names the one part that learns, such as "duration": all others stay as `init` brought them.
+    encoder, of which the weights are used or, as a control, drawn anew ("random"); it learns at
+    `encoder_rate` of the learning rate: 0 freezes it, and the default is 0.1 for pretrained weights and 1 for
+    random ones (ours). `only` names the one part that learns, such as "duration": all others stay as `init`
+    has them.
     """
 
     stage: str = "prosody.gradtts"
@@ -71,14 +78,14 @@ class RunConfig:
             raise ValueError("only the encoder is to learn, and its rate is 0")
 
 
-def paper() -> RunConfig:
+def paper() -> GradTTSRun:
     """Grad-TTS's own sizes: 14.8 M parameters, 2-D U-Net, MAS, blanks, 2 s windows, 1e-4, batch 16.
 
     Command: `intona train prosody.gradtts --size paper --data DATA --out RUN`. Cost: 1.7 M steps in the
-    paper; on two CPU cores without bf16 308 steps an hour (docs/notebook/speed.md). Expected: MOS 4.38 on
+    paper; on two CPU cores without bf16 308 steps per hour (docs/notebook/speed.md). Expected: MOS 4.38 on
     LJSpeech (paper).
     """
-    return RunConfig(
+    return GradTTSRun(
         size="paper",
         max_frames=16 * 1600,
         max_items=16,
@@ -87,13 +94,13 @@ def paper() -> RunConfig:
     )
 
 
-def small() -> RunConfig:
+def small() -> GradTTSRun:
     """6.5 M parameters, 1-D ConvNeXt score network, durations from the data, whole utterances.
 
-    Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. About 5,000 steps an hour on
+    Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. About 5,000 steps per hour on
     one CPU core. Figures: docs/notebook/voice-ru.md.
     """
-    return RunConfig(
+    return GradTTSRun(
         size="small",
         max_frames=2400,
         model=GradTTSConfig(
@@ -113,8 +120,8 @@ def small() -> RunConfig:
     )
 
 
-def toy() -> RunConfig:
-    """0.6 M parameters: trains in seconds, says nothing worth hearing. For tests and first tries."""
+def toy() -> GradTTSRun:
+    """0.6 M parameters: trains in seconds, for tests and first tries; its speech is unintelligible."""
     base = small()
     return dataclasses.replace(
         base,
@@ -133,11 +140,11 @@ SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
 class GradTTSTask(Task):
-    """Grad-TTS with its losses; noise, times and windows belong to (seed, step, utterance)."""
+    """Grad-TTS with its losses; noise, times and windows follow from (seed, step, utterance)."""
 
     def __init__(
         self,
-        config: RunConfig,
+        config: GradTTSRun,
         prepared: Prepared,
         bpe: BpeTokenizer | None = None,
         speakers: SpeakerVectors | None = None,
@@ -182,13 +189,13 @@ class GradTTSTask(Task):
 
     def extra_files(self) -> dict[str, Any]:
         root = self.prepared.root
-        read = {
+        files = {
             n: json.loads((root / n).read_text(encoding="utf-8")) for n in ("tokenizer.json", "features.json")
         }
         voices = {"speakers": list(self.prepared.speakers), "languages": list(self.prepared.languages)}
         if self.bpe is not None:
-            read["bpe.json"] = self.bpe.to_json()
-        return {**read, "stats.json": self.prepared.stats, "voices.json": voices}
+            files["bpe.json"] = self.bpe.to_json()
+        return {**files, "stats.json": self.prepared.stats, "voices.json": voices}
 
     def demonstrate(self, out: Path, step: int) -> None:
         """The first dev sentences: wav and spectrogram, the same noise every time."""
@@ -208,30 +215,31 @@ class GradTTSTask(Task):
             spectrogram_of(audio, out / f"{item.id}.png", title=f"{item.id}, step {step}")
 
 
-def resolve(
-    size: str,
-    prepared: Prepared,
-    overrides: dict[str, str],
-    encoder: Path | None = None,
-    init: Path | None = None,
-) -> RunConfig:
-    """The preset or the model of `init`, filled with what the corpus and an encoder say, and overridden."""
-    config = built_as(SIZES[size](), init)
-    require_encoder(config.model.encoder, encoder, init)
-    if encoder is not None:
-        sizes = dataclasses.replace(pretrained.config(encoder), n_tokens=len(prepared.tokenizer))
-        # A blank belongs to no word: the dual-stream encoder does without.
-        model = dataclasses.replace(config.model, add_blank=False, encoder=sizes)
-        config = dataclasses.replace(config, encoder=checkpoint.identity_of(encoder), model=model)
-    config = configs.override(config, overrides)
-    if encoder is not None and config.encoder_rate is None:
-        rate = 0.1 if config.encoder_weights == "pretrained" else 1.0
-        config = dataclasses.replace(config, encoder_rate=rate)
+def resolve(preset: GradTTSRun, request: Request) -> GradTTSRun:
+    """The preset or the model of --init, with the encoder of --encoder, and overridden."""
+    config = built_as(preset, request.init)
+    # A blank belongs to no word, which a pretrained encoder needs.
+    config = with_encoder(config, request.encoder, request.init, add_blank=False)
+    config = configs.override(config, request.overrides)
+    return with_rate(config, request.encoder)
+
+
+def fitted(config: GradTTSRun, prepared: Prepared, *, bpe: BpeTokenizer | None = None) -> GradTTSRun:
+    """The config for a corpus: its vocabularies, speakers, mels and durations.
+
+    Raises:
+        UserError: the corpus has no durations, and the model needs them.
+    """
+    n_tokens = len(prepared.tokenizer)
+    encoder = config.model.encoder.sized(
+        n_tokens=n_tokens + config.model.add_blank, n_pieces=0 if bpe is None else len(bpe)
+    )
     model = dataclasses.replace(
         config.model,
-        n_tokens=len(prepared.tokenizer),
+        n_tokens=n_tokens,
         n_speakers=len(prepared.speakers),
         n_mels=prepared.spec.n_mels,
+        encoder=encoder,
     )
     if model.durations == "data":
         bare = [
@@ -248,16 +256,15 @@ def resolve(
 
 
 def start_from_voice(task: GradTTSTask, source: Path) -> None:
-    """Weights of another voice; symbols and speakers are matched by name.
+    """Copy the weights of another voice; symbols and speakers are matched by name.
 
     The mel statistics stay the source's: its weights are scaled to them.
     """
     path, prepared = checkpoint.resolve(source), task.prepared
     voices = configs.read_json(path / "voices.json")
-    before = _tokenizer(load_tokenizer(path / "tokenizer.json"), path).symbols
-    now = _tokenizer(prepared.tokenizer, prepared.root).symbols
     speakers = Rows(before=voices["speakers"], now=prepared.speakers)
-    rows = symbol_rows(before, now, blank=task.config.model.add_blank)
+    model = task.config.model
+    rows = symbol_rows(model.encoder, symbols_of(path), prepared.tokenizer.symbols, blank=model.add_blank)
     rows |= {"model.speakers.weight": speakers, "model.voices": speakers}
     require_pieces(path, task.bpe)
     fresh = start_from(task, source, rows=rows)
@@ -265,39 +272,25 @@ def start_from_voice(task: GradTTSTask, source: Path) -> None:
         print(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}", file=sys.stderr)
 
 
-def _tokenizer(tokenizer: object, where: Path) -> PhonemeTokenizer:
-    if not isinstance(tokenizer, PhonemeTokenizer):
-        raise UserError("a voice needs a phoneme tokenizer", where=where / "tokenizer.json")
-    return tokenizer
-
-
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    encoder: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = resolve(size, prepared, overrides, encoder, init)
-    torch.manual_seed(config.loop.seed)
-    bpe = None if encoder is None else pretrained.pieces(encoder)
+def setup(config: GradTTSRun, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared, source = Prepared.open(request.data), request.encoder
+    bpe = pieces_for(config.model.encoder, prepared, source=source, out=request.out, init=request.init)
+    config = fitted(config, prepared, bpe=bpe)
     speakers = None
-    if encoder is not None and getattr(config.model.encoder, "adaln", False):
-        speakers = vectors_of(prepared, encoder)
-    task = GradTTSTask(config, prepared, bpe, speakers)
-    if encoder is not None and config.encoder_weights == "pretrained":
-        assert isinstance(task.model.encoder, DualStreamEncoder)
-        start_encoder(task.model.encoder, encoder, _tokenizer(prepared.tokenizer, prepared.root))
-    return fit_stage(
-        task,
-        config,
-        out,
+    if config.model.encoder.condition_dim:
+        speakers = vectors_by(prepared, GE2E) if source is None else vectors_of(prepared, source.path)
+        require_width(speakers, config.model.encoder)
+
+    def task() -> GradTTSTask:
+        task = GradTTSTask(config, prepared, bpe, speakers)
+        if source is not None and config.encoder_weights == "pretrained":
+            source.start(task.model.encoder, prepared.tokenizer)  # type: ignore[arg-type]
+        return task
+
+    return Setup(
+        config=config,
+        task=task,
         feed=lambda rank, world: MelFeed(
             prepared,
             seed=config.loop.seed,
@@ -308,8 +301,10 @@ def train(
             bpe=bpe,
         ),
         facts={"utterances": len(prepared.items("train"))},
-        init=init,
         start=start_from_voice,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
+
+
+STAGE = Stage(
+    name="prosody.gradtts", makes="voice", sizes=SIZES, resolve=resolve, setup=setup, encoders=("run",)
+)

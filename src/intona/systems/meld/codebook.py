@@ -20,7 +20,8 @@ from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.errors import UserError, unknown
 from intona.nn.quantize import Codebook, KMeans, KMeansConfig, entropy, require_frames, temperature_for
-from intona.training.opening import print_opening
+from intona.training.loop import files_of
+from intona.training.stage import Request, Setup, Stage
 
 SAVE_EVERY = 50  # iterations
 SAMPLE = 20_000  # steps that the temperature and the report are measured on
@@ -30,8 +31,8 @@ SAMPLE = 20_000  # steps that the temperature and the report are measured on
 class CodebookConfig:
     """A codebook.
 
-    `perplexity` of q, on average, decides its temperature; 1 = the nearest code only. `without`: speakers,
-    names or patterns (`talk*`) with commas, whose frames are left out; of a run, those who are only heard.
+    `perplexity` of q, on average, decides its temperature; 1 = the nearest code only. `without`: speakers
+    whose frames are left out, as names or patterns (`talk*`) separated by commas.
     """
 
     stage: str = "meld.codebook"
@@ -127,16 +128,16 @@ def make(
     steps = Steps(prepared, config.group, mean, std, without=without)
     require_frames(len(steps), config.codes, where=prepared.root)
     kmeans = KMeans(config.codes, config.kmeans, steps)
-    found = checkpoint.steps(out)
-    if found:
-        path = out / f"step-{found[-1]:08d}"
+    earlier = checkpoint.steps(out)
+    if earlier:
+        path = out / f"step-{earlier[-1]:08d}"
         checkpoint.verify(path)
         changed = configs.diff(configs.load(CodebookConfig, path / "config.json"), config)
         if changed:
             raise UserError(
                 f"the codebook was started with another config: {'; '.join(changed[:5])}",
                 where=out,
-                hint="take another --out, or the config it was started with",
+                hint="use another --out, or the config it was started with",
             )
         kmeans.load_state_dict(checkpoint.read_tensors(path / "state" / "kmeans.safetensors"))
     while kmeans.iteration < config.kmeans.iterations:
@@ -186,9 +187,7 @@ def _save(
             "state/kmeans": kmeans.state_dict(),
         },
         files={
-            "config.json": configs.to_dict(config),
-            "features.json": configs.to_dict(prepared.spec),
-            "provenance.json": provenance.describe(),
+            **files_of(config, {"features.json": configs.to_dict(prepared.spec)}),
             "report.json": report,
         },
     )
@@ -197,22 +196,22 @@ def _save(
 
 
 def speakers_named(names: str, prepared: Prepared, *, where: str) -> set[int]:
-    """Indices of the speakers of a list with commas, of names and of patterns as a shell's (`talk*`).
+    """Indices of the speakers that a list names: names or shell patterns (`talk*`), separated by commas.
 
     Raises:
-        UserError: nobody is called so.
+        UserError: no speaker matches one of them.
     """
-    found: set[int] = set()
+    speakers: set[int] = set()
     for name in (n.strip() for n in names.split(",") if n.strip()):
-        fits = {i for i, s in enumerate(prepared.speakers) if s == name or fnmatchcase(s, name)}
-        if not fits:
+        matches = {i for i, s in enumerate(prepared.speakers) if s == name or fnmatchcase(s, name)}
+        if not matches:
             unknown("speaker", name, prepared.speakers, where=where)
-        found |= fits
-    return found
+        speakers |= matches
+    return speakers
 
 
 def sample(steps: Steps, seed: int) -> Tensor:
-    """The steps (n, D) that a temperature is found on."""
+    """The steps (n, D) that a temperature is fitted to."""
     return steps(min(SAMPLE, len(steps)), torch.Generator().manual_seed(seed))
 
 
@@ -266,21 +265,15 @@ def statistics(prepared: Prepared) -> tuple[Tensor, Tensor]:
     return mean, std.clamp(min=1e-3)
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    del fabric
-    if init is not None:
-        raise UserError("a codebook starts from its corpus, not from a model", where="--init")
-    prepared = Prepared.open(data)
-    config = dataclasses.replace(configs.override(SIZES[size](), overrides), corpus=prepared.fingerprint)
-    print_opening(config, Path(out), {"codes": config.codes, "utterances": len(prepared.items("train"))})
-    return make(config, prepared, Path(out), limit_minutes=limit_minutes)
+def setup(config: CodebookConfig, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
+    config = dataclasses.replace(config, corpus=prepared.fingerprint)
+    return Setup(
+        config=config,
+        facts={"codes": config.codes, "utterances": len(prepared.items("train"))},
+        run=lambda: make(config, prepared, request.out, limit_minutes=request.limit_minutes),
+    )
+
+
+STAGE = Stage(name="meld.codebook", makes="part", sizes=SIZES, setup=setup, init="refused")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Prefixes:
-    """Beginnings of a text, one a row.
+    """Beginnings of a text, one per row.
 
     paths (B, T, 2): log-probability of all paths through the steps up to t that spell the row, ending in its
     last piece, or in a blank. scores (B,): of all paths through all steps that spell anything that begins so.
@@ -31,7 +31,7 @@ class Prefixes:
 
 
 class PrefixScorer:
-    """Grows beginnings by a piece.
+    """Extends beginnings by a piece.
 
     Args:
         log_p: (T, V + 1) log-probabilities of the pieces at each step, the blank last; T at least 1.
@@ -54,7 +54,7 @@ class PrefixScorer:
         return (before + self.log_p[None, :, :-1]).logsumexp(1)
 
     def grow(self, prefixes: Prefixes, pieces: Tensor) -> Prefixes:
-        """Each row (B) with its own piece (B,) behind it."""
+        """Each row (B,) with one piece (B,) behind it."""
         before = self._before(prefixes, pieces[:, None])[..., 0]
         here = self.log_p[:, pieces].T
         blank = self.log_p[:, -1]
@@ -72,6 +72,6 @@ class PrefixScorer:
         """
         last = prefixes.last[:, None]
         either, blank = prefixes.paths.logsumexp(-1), prefixes.paths[..., 1]
-        found = torch.where((pieces == last)[:, None, :], blank[..., None], either[..., None])
-        first = torch.where(last < 0, 0.0, -torch.inf)[:, None].expand(-1, 1, pieces.shape[1]).to(found)
-        return torch.cat([first, found[:, :-1]], dim=1)
+        behind = torch.where((pieces == last)[:, None, :], blank[..., None], either[..., None])
+        first = torch.where(last < 0, 0.0, -torch.inf)[:, None].expand(-1, 1, pieces.shape[1]).to(behind)
+        return torch.cat([first, behind[:, :-1]], dim=1)

@@ -23,7 +23,7 @@ from intona.text import BpeTokenizer
 class SpeechBatch:
     """Padded with 0. Text ids (B, N), natural-log mels (B, T, n_mels), their lengths (B,), names.
 
-    `only_heard` (B,): never to be spoken. `spans` (B, N): frames that each piece lasts; None = as expected.
+    `transcribe_only` (B,): never to be spoken. `spans` (B, N): frames of each piece; None = as expected.
     """
 
     text: torch.Tensor
@@ -31,7 +31,7 @@ class SpeechBatch:
     mels: torch.Tensor
     mel_lengths: torch.Tensor
     ids: list[str]
-    only_heard: torch.Tensor
+    transcribe_only: torch.Tensor
     spans: torch.Tensor | None = None
 
     def __len__(self) -> int:
@@ -42,7 +42,7 @@ class SpeechBatch:
         return dataclasses.replace(self, **{k: v.to(device, non_blocking=True) for k, v in tensors.items()})
 
     def rows(self, keep: torch.Tensor) -> SpeechBatch:
-        """The items where `keep` (B,) is True, padded to their own longest."""
+        """The items where `keep` (B,) is True, padded to the longest of them."""
         place = torch.nonzero(keep)[:, 0]
         n, t = self.text_lengths[place], self.mel_lengths[place]
         return SpeechBatch(
@@ -51,7 +51,7 @@ class SpeechBatch:
             mels=self.mels[place, : int(t.max())],
             mel_lengths=t,
             ids=[self.ids[i] for i in place.tolist()],
-            only_heard=self.only_heard[place],
+            transcribe_only=self.transcribe_only[place],
             spans=None if self.spans is None else self.spans[place, : int(n.max())],
         )
 
@@ -63,7 +63,7 @@ class Corpus:
         joined: share of the utterances that are followed by another one of their speaker in one stream, as a
             text follows a reference; together at most half of the context, as much as a reference may take,
             and at most `longest` positions.
-        only_heard: speakers who are transcribed and never spoken.
+        transcribe_only: speakers who are transcribed and never spoken.
 
     Raises:
         UserError: an utterance without text or sound, or longer than the context.
@@ -81,10 +81,10 @@ class Corpus:
         joined: float = 0.0,
         longest: int | None = None,
         seed: int = 0,
-        only_heard: Collection[int] = (),
+        transcribe_only: Collection[int] = (),
     ) -> None:
         self.prepared, self.items, self.pace = prepared, prepared.items(split), pace
-        self.only_heard = frozenset(only_heard)
+        self.transcribe_only = frozenset(transcribe_only)
         encoded = [spelling.encode(tokenizer, i.normalized) for i in self.items]
         self.pieces = [e.ids for e in encoded]
         self.unknown = Counter(ch for e in encoded for ch in e.unknown)
@@ -133,8 +133,8 @@ class Corpus:
         if self.pace is not None and self.pace.kind != "none":
             spans = np.zeros(padded.shape, np.float32)
             for row, k in zip(spans, indices, strict=True):
-                found = [self.pace.frames(self.items[i], self.pieces[i]) for i in self.entries[k]]
-                whole = np.concatenate([x for x in found if x is not None])
+                durations = [self.pace.frames(self.items[i], self.pieces[i]) for i in self.entries[k]]
+                whole = np.concatenate([x for x in durations if x is not None])
                 row[: len(whole)] = whole
         return SpeechBatch(
             text=torch.from_numpy(padded),
@@ -142,7 +142,7 @@ class Corpus:
             mels=torch.from_numpy(mels),
             mel_lengths=torch.tensor(frames),
             ids=["+".join(i.id for i in items) for items in chosen],
-            only_heard=torch.tensor([items[0].speaker in self.only_heard for items in chosen]),
+            transcribe_only=torch.tensor([items[0].speaker in self.transcribe_only for items in chosen]),
             spans=None if spans is None else torch.from_numpy(spans),
         )
 

@@ -1,4 +1,4 @@
-"""Speaking: one step after the other, from a key-value cache, until the model says <EOS>."""
+"""Speaking: one step after the other, from a key-value cache, until the model produces <EOS>."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Generated:
     Args:
         mel: (T, n_mels) natural log.
         codes: (S,) latents.
-        ended: the model said <EOS>; False = it was cut at the cap, which counts as a failure.
+        ended: the model produced <EOS>; False = it was cut at the cap, which counts as a failure.
     """
 
     mel: Tensor
@@ -70,11 +70,11 @@ def steps(
     c, sampling = model.config, sampling or SamplingConfig()
     if not len(text):
         raise UserError("nothing to say")
-    heard = model.normalized(prompt[None]) if prompt is not None else model.mean.new_zeros(1, 0, c.step_dim)
-    given = len(text) + 1 + heard.shape[1]
-    if given + max_steps > c.context:
+    past = model.normalized(prompt[None]) if prompt is not None else model.mean.new_zeros(1, 0, c.step_dim)
+    prefix = len(text) + 1 + past.shape[1]
+    if prefix + max_steps > c.context:
         raise UserError(
-            f"text and reference take {given} positions and the speech may take {max_steps}; "
+            f"text and reference take {prefix} positions and the speech may take {max_steps}; "
             f"the model's context is {c.context}",
             hint="shorten the text or the reference",
         )
@@ -82,15 +82,15 @@ def steps(
     positions = model.speaking_positions(
         text[None],
         torch.tensor([len(text)], device=text.device),
-        heard.shape[1] + max_steps,
+        past.shape[1] + max_steps,
         spans=None if spans is None else spans[None],
     )
-    before = [noise.next() for _ in range(heard.shape[1])]
+    before = [noise.next() for _ in range(past.shape[1])]
     parts = [model.embedding(text[None]), model.embed_task(1, speak=True)]
     if before:
-        parts.append(model.embed_steps(heard, torch.stack(before)[None, :, 1:]))
+        parts.append(model.embed_steps(past, torch.stack(before)[None, :, 1:]))
     stream = torch.cat(parts, dim=1)
-    cache = model.trunk.new_cache(given + max_steps) if cached else None
+    cache = model.trunk.new_cache(prefix + max_steps) if cached else None
     fresh, at = stream, 0
     candidates: Tensor | None = None
     first, codes = model.vocabulary.first_code, c.codes
@@ -200,7 +200,7 @@ def stream(
     left = model.frames(model.normalized(prompt[None]))[0][-reach:] if prompt is not None and reach else None
     rough: list[Tensor] = [] if left is None else [left]
     context = 0 if left is None else len(left)
-    done, total, codes = 0, 0, []  # frames given out, frames there, both after the prompt
+    done, total, codes = 0, 0, []  # frames yielded, frames available, both after the prompt
     ended, size = False, chunk
     for step in steps(
         model,

@@ -7,17 +7,19 @@ set `--listen-from 0`.
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import Any
 
 from intona.systems.meld import lm, presets
+from intona.systems.meld.presets import MeldRun
+from intona.training.stage import Stage
 
-SIZES = presets.SIZES
+NAME = "meld.joint"
 
 
-def train(*, size: str, data: Path, out: Path, overrides: dict[str, str], **how: Any) -> Path:
-    """See `intona.systems.train`."""
-    base = SIZES[size]()
-    loop = dataclasses.replace(base.loop, best="kl+text")
-    base = dataclasses.replace(base, listen=0.5, listen_from=-1, loop=loop)
-    return lm.run("meld.joint", base, data=data, out=out, overrides=overrides, **how)
+def _half_and_half(run: MeldRun) -> MeldRun:
+    loop = dataclasses.replace(run.loop, best="kl+text")
+    return dataclasses.replace(run, listen=0.5, listen_from=-1, loop=loop)
+
+
+STAGE = Stage(
+    name=NAME, makes="voice", sizes=presets.sizes_of(NAME, _half_and_half), resolve=lm.resolve, setup=lm.setup
+)

@@ -21,7 +21,7 @@ CTC_SHARE = 0.5  # of a score; of .5, .6 and .7 the best WER on dev (docs/notebo
 
 @dataclass(frozen=True, kw_only=True)
 class Hypothesis:
-    """Pieces heard, their mean log-probability a piece (nats), and whether <EOS> was reached."""
+    """Pieces of a transcript, their mean log probability per piece (nats), and whether <EOS> was reached."""
 
     pieces: list[int]
     score: float
@@ -45,7 +45,7 @@ def listen(
         max_pieces: the longest text, without its <EOS>; one that does not end there is cut.
         beam: 1 = greedy. Scores are divided by the number of pieces, or short texts would always win.
         random: dropout of the prenet, if it is to stay on. When speaking it hides the model's own errors;
-            what is heard has none, and half of it would be lost.
+            what is transcribed has none, and half of it would be lost.
         ctc: share of the score that is CTC's, in a model that was trained with it: beginnings that the sound
             does not spell in this order are dropped, however likely the text is.
 
@@ -67,7 +67,7 @@ def listen(
     base = torch.cat([model.embed_steps(x, noise), model.embed_task(1, speak=False)], dim=1)
     lengths = torch.tensor([n], device=device)
     beams = torch.zeros(1, 0, dtype=torch.long, device=device)  # (beams, pieces so far)
-    top = scores = torch.zeros(1, device=device)  # all told, and of the text alone
+    top = scores = torch.zeros(1, device=device)  # of text and CTC together, and of the text alone
     cache = model.trunk.new_cache(n + 1 + max_pieces) if cached else None
     finished: list[Hypothesis] = []
     scorer = spelt = None

@@ -1,4 +1,4 @@
-"""What meld.tts, meld.stt and meld.joint share: the task, and how a run starts."""
+"""What meld.tts, meld.stt and meld.joint share: the task, and how a run is set up."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom, derive_seed
-from intona.systems.meld import SpeechLM, spelling
+from intona.systems.meld import SpeechLM, presets, spelling
 from intona.systems.meld import codebook as codebooks
 from intona.systems.meld.feed import Corpus, SpeechBatch, SpeechFeed
 from intona.systems.meld.model import merge_losses
 from intona.systems.meld.pace import Pace, jittered
-from intona.systems.meld.presets import RunConfig, resolve
+from intona.systems.meld.presets import MeldRun
 from intona.text import BpeTokenizer, load_tokenizer
 from intona.training.initial import built_as, config_of, start_from
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup
 from intona.training.task import Task
 
 DEMO_SENTENCES = 2
+STAGES = ("meld.tts", "meld.stt", "meld.joint")  # of one kind of model
 SPEAK_FIRST = 0.4  # of the steps (MELD, section 5.6)
 
 
@@ -35,16 +36,18 @@ class MeldTask(Task):
     Which is which, dropout of the prenet and the draw of z belong to (seed, step, utterance).
     """
 
-    def __init__(self, config: RunConfig, prepared: Prepared, pace: Pace, found: Any) -> None:
+    def __init__(
+        self, config: MeldRun, prepared: Prepared, pace: Pace, codebook: codebooks.Trained | None
+    ) -> None:
         super().__init__()
         self.config, self.prepared, self.tokenizer = config, prepared, pace.tokenizer
         self.model = SpeechLM(config.model)
         self.model.spans.copy_(torch.from_numpy(pace.expected) / config.model.group)
-        if found is not None:
-            self.model.mean.copy_(found.mean)
-            self.model.std.copy_(found.std)
-            self.model.codebook.load_state_dict(found.codebook.state_dict())
-            if found.config.perplexity != config.perplexity:
+        if codebook is not None:
+            self.model.mean.copy_(codebook.mean)
+            self.model.std.copy_(codebook.std)
+            self.model.codebook.load_state_dict(codebook.codebook.state_dict())
+            if codebook.config.perplexity != config.perplexity:
                 _soften(self.model, config, prepared)
         self.listening = False  # whether it has learnt to listen yet
         if config.listen == 1:  # what only speaking uses is not trained, and DDP must not wait for it
@@ -59,7 +62,7 @@ class MeldTask(Task):
         self.listening |= step >= 0 and share > 0
         choice = ItemRandom(derive_seed(c.loop.seed, "task"), step, batch.ids).uniform()
         listens = (choice < share).to(batch.mel_lengths.device)
-        only = batch.only_heard.to(listens.device)
+        only = batch.transcribe_only.to(listens.device)
         listens = listens | only
         speaks = ~listens
         if step < 0 and 0 < c.listen < 1:  # dev: every utterance both ways
@@ -137,40 +140,31 @@ SPEAKING = ("kl", "reconstruction", "slowness", "eos", "entropy")
 LISTENING = ("text",)
 
 
-def run(
-    stage: str,
-    base: RunConfig,
-    *,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """Train or resume a stage. Tokenizer and codebook are the run's, else those of `init`, else made."""
-    prepared, out = Prepared.open(data), Path(out)
-    config = resolve(stage, built_as(base, init, stages=("meld.tts", "meld.stt", "meld.joint")), overrides)
+def resolve(preset: MeldRun, request: Request) -> MeldRun:
+    """The preset or the model of --init, with the overrides of an arm, and overridden."""
+    built = built_as(preset, request.init, stages=STAGES)
+    return presets.resolve(preset.stage, built, request.overrides)
+
+
+def setup(config: MeldRun, request: Request) -> Setup:
+    """See `training.stage.Stage`. Tokenizer and codebook are the run's, else those of --init, else new."""
+    prepared, out = Prepared.open(request.data), request.out
     config = _listen_from(config, out)
-    source = out if checkpoint.steps(out) else init
-    tokenizer = _tokenizer(source, config, prepared)
+    tokenizer = _tokenizer(out if request.resumes else request.init, config, prepared)
     model = dataclasses.replace(config.model, n_text=len(tokenizer), n_mels=prepared.spec.n_mels)
     config = dataclasses.replace(config, corpus=prepared.fingerprint, model=model)
-    found = None
-    if init is not None:
-        if config.codebook:
-            raise UserError("the model of --init brings its own codebook", where="--codebook")
-    else:
-        found = _codebook(config, prepared, out)
-        config = dataclasses.replace(config, codebook=found.identity)
-    torch.manual_seed(config.loop.seed)
+    codebook = None
+    if request.init is None:
+        codebook = _codebook(config, prepared, out)
+        config = dataclasses.replace(config, codebook=codebook.identity)
+    elif config.codebook:
+        raise UserError("the model of --init brings its codebook", where="--codebook")
     pace = Pace.of(prepared, tokenizer, config.pace)
-    task = MeldTask(config, prepared, pace, found)
     limits: dict[str, Any] = {
         "group": model.group,
         "context": model.context,
         "pace": pace,
-        "only_heard": _only_heard(config, prepared),
+        "transcribe_only": _transcribe_only(config, prepared),
     }
     train = Corpus(
         prepared,
@@ -189,43 +183,40 @@ def run(
         facts["characters left out"] = " ".join(
             f"{ch!r} {n} times" for ch, n in train.unknown.most_common(20)
         )
-    return fit_stage(
-        task,
-        config,
-        out,
+    return Setup(
+        config=config,
+        task=lambda: MeldTask(config, prepared, pace, codebook),
         feed=lambda rank, world: SpeechFeed(
             train, dev, max_positions=config.max_positions, seed=config.loop.seed, rank=rank, world=world
         ),
         facts=facts,
-        init=init,
         start=lambda task, source: _start(task, source, config, prepared),
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
 
 
-def _start(task: Any, source: Path, config: RunConfig, prepared: Prepared) -> None:
-    """The weights of `source`; its codebook softened as this run wants it."""
+def _start(task: Any, source: Path, config: MeldRun, prepared: Prepared) -> None:
+    """Copy the weights of `source`; the temperature of its codebook is this run's."""
     start_from(task, source, added=("model.ctc.weight", "model.ctc.bias"))
     if config_of(source).get("perplexity") != config.perplexity:
         _soften(task.model, config, prepared)
 
 
-def _soften(model: Any, config: RunConfig, prepared: Prepared) -> None:
+def _soften(model: Any, config: MeldRun, prepared: Prepared) -> None:
     steps = codebooks.Steps(
-        prepared, config.model.group, model.mean, model.std, without=_only_heard(config, prepared)
+        prepared, config.model.group, model.mean, model.std, without=_transcribe_only(config, prepared)
     )
     codebooks.soften(model.codebook, codebooks.sample(steps, config.kmeans.seed), config.perplexity)
 
 
-def _only_heard(config: RunConfig, prepared: Prepared) -> set[int]:
-    found = codebooks.speakers_named(config.only_heard, prepared, where="--only-heard")
-    if found and not config.listen:
+def _transcribe_only(config: MeldRun, prepared: Prepared) -> set[int]:
+    """Indices of the speakers of --only-heard."""
+    speakers = codebooks.speakers_named(config.only_heard, prepared, where="--only-heard")
+    if speakers and not config.listen:
         raise UserError("this stage does not listen", where="--only-heard", hint="train meld.joint")
-    return found
+    return speakers
 
 
-def _listen_from(config: RunConfig, out: Path) -> RunConfig:
+def _listen_from(config: MeldRun, out: Path) -> MeldRun:
     """-1 becomes a number, once: a resume with more steps does not move it.
 
     Raises:
@@ -233,8 +224,8 @@ def _listen_from(config: RunConfig, out: Path) -> RunConfig:
     """
     if config.listen_from < 0:
         at = int(SPEAK_FIRST * config.loop.steps)
-        if found := checkpoint.steps(out):
-            before = configs.read_json(out / f"step-{found[-1]:08d}" / "config.json")
+        if steps := checkpoint.steps(out):
+            before = configs.read_json(out / f"step-{steps[-1]:08d}" / "config.json")
             at = int(before["listen_from"]) if isinstance(before, dict) and "listen_from" in before else at
         config = dataclasses.replace(config, listen_from=at)
     if config.listen > 0 and config.listen_from >= config.loop.steps:
@@ -246,7 +237,7 @@ def _listen_from(config: RunConfig, out: Path) -> RunConfig:
     return config
 
 
-def _tokenizer(source: Path | None, config: RunConfig, prepared: Prepared) -> BpeTokenizer:
+def _tokenizer(source: Path | None, config: MeldRun, prepared: Prepared) -> BpeTokenizer:
     if source is not None:
         path = checkpoint.resolve(source) / "tokenizer.json"
         tokenizer = load_tokenizer(path)
@@ -257,20 +248,20 @@ def _tokenizer(source: Path | None, config: RunConfig, prepared: Prepared) -> Bp
     return spelling.train_tokenizer(texts, size=config.bpe, language=prepared.languages[0])
 
 
-def _codebook(config: RunConfig, prepared: Prepared, out: Path) -> codebooks.Trained:
-    """The codebook named, or one made from the corpus inside the run."""
+def _codebook(config: MeldRun, prepared: Prepared, out: Path) -> codebooks.Trained:
+    """The codebook that the config names, or one made from the corpus inside the run."""
     if config.codebook:
-        found = codebooks.load(Path(config.codebook))
-        wanted = (config.model.codes, config.model.group)
-        if (found.config.codes, found.config.group) != wanted:
+        codebook = codebooks.load(Path(config.codebook))
+        sizes = (config.model.codes, config.model.group)
+        if (codebook.config.codes, codebook.config.group) != sizes:
             raise UserError(
-                f"{found.config.codes} codes of {found.config.group} frames, the model wants "
-                f"{wanted[0]} of {wanted[1]}",
+                f"{codebook.config.codes} codes of {codebook.config.group} frames, and the model needs "
+                f"{sizes[0]} of {sizes[1]}",
                 where=config.codebook,
                 hint="make one with the same --codes and --group, or leave --codebook out",
             )
-        return found
-    wanted = codebooks.CodebookConfig(
+        return codebook
+    request = codebooks.CodebookConfig(
         size=config.size,
         corpus=prepared.fingerprint,
         codes=config.model.codes,
@@ -279,4 +270,4 @@ def _codebook(config: RunConfig, prepared: Prepared, out: Path) -> codebooks.Tra
         without=config.only_heard if config.listen < 1 else "",
         kmeans=config.kmeans,
     )
-    return codebooks.load(codebooks.make(wanted, prepared, out / "codebook"))
+    return codebooks.load(codebooks.make(request, prepared, out / "codebook"))

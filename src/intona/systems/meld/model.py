@@ -1,7 +1,7 @@
 """The speech language model and its bound.
 
 One stream an utterance: `text <TTS> frames` to speak, `frames <STT> text` to listen. What stands after the
-task token is predicted, and after its last element <EOS>: there is no stop head and no length is given.
+task token is predicted, and after its last element <EOS>: there is no stop head and no known length.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from intona.nn.masks import length_mask
 from intona.nn.quantize import Codebook, draw, entropy, probabilities
 from intona.nn.random import ItemRandom
 from intona.systems.meld.config import SpeechLMConfig
-from intona.systems.meld.parts import PostNet, Prenet, Reconstruction, gaussian_nats, uniforms
+from intona.systems.meld.parts import MelPrenet, PostNet, Reconstruction, gaussian_nats, uniforms
 
 DROPPED_RUN = 3  # steps that are dropped together: one alone is guessed from its neighbours
 MASKED_TIME, MASKED_BINS = 0.1, 0.2  # most of an utterance, and of the mel bins, that one mask hides
@@ -42,7 +42,7 @@ class SpeechLM(nn.Module):
         # Text pieces and task tokens; codes are no input: the past is read from frames.
         self.embedding = nn.Embedding(c.n_text + 3, c.dim)
         nn.init.normal_(self.embedding.weight, std=0.2)
-        self.prenet = Prenet(c.step_dim, c.prenet, c.dim, c.prenet_dropout)
+        self.prenet = MelPrenet(c.step_dim, c.prenet, c.dim, c.prenet_dropout)
         self.prenet.requires_grad_(c.train_prenet)
         self.trunk = CausalTransformer(
             dim=c.dim, heads=c.heads, layers=c.layers, hidden=c.hidden, dropout=c.dropout
@@ -84,7 +84,7 @@ class SpeechLM(nn.Module):
         return self.embedding(torch.full((batch, 1), index, device=self.mean.device))
 
     def text_positions(self, text: Tensor, *, at: str, spans: Tensor | None = None) -> Tensor:
-        """Where pieces (B, N) sound, in steps: their "middle" (text is given) or "end" (text is asked)."""
+        """Times of pieces (B, N), in steps: their "middle" (text is read) or "end" (text is predicted)."""
         spans = self.spans[text] if spans is None else spans
         ends = spans.cumsum(1)
         return ends if at == "end" else ends - 0.5 * spans
@@ -106,12 +106,12 @@ class SpeechLM(nn.Module):
     def listening_positions(self, step_lengths: Tensor, steps: int, text: Tensor) -> Tensor:
         """Positions (B, S + 1 + N) of `steps <STT> text`, for rows stored as steps (padded), task, text."""
         b, n = text.shape
-        heard = torch.arange(steps, device=text.device).expand(b, -1).float()
+        frames_at = torch.arange(steps, device=text.device).expand(b, -1).float()
         if self.config.positions == "time":
             begin = torch.zeros(b, 1, device=text.device)
-            return torch.cat([heard, begin, self.text_positions(text, at="end")], dim=1)
+            return torch.cat([frames_at, begin, self.text_positions(text, at="end")], dim=1)
         start = step_lengths[:, None] + torch.arange(n + 1, device=text.device)
-        return torch.cat([heard, start.float()], dim=1)
+        return torch.cat([frames_at, start.float()], dim=1)
 
     # --- losses --------------------------------------------------------------------------------------
 
@@ -313,13 +313,13 @@ class SpeechLM(nn.Module):
 
 def _after(states: Tensor, first_lengths: Tensor, size: int) -> Tensor:
     """The states from the task token on, (B, size + 1, D)."""
-    wanted = first_lengths[:, None] + torch.arange(size + 1, device=states.device)
-    wanted = wanted.clamp(max=states.shape[1] - 1)
-    return states.gather(1, wanted[..., None].expand(-1, -1, states.shape[2]))
+    index = first_lengths[:, None] + torch.arange(size + 1, device=states.device)
+    index = index.clamp(max=states.shape[1] - 1)
+    return states.gather(1, index[..., None].expand(-1, -1, states.shape[2]))
 
 
 def kl_nats(log_q: Tensor, log_p: Tensor) -> Tensor:
-    """KL(q || p), (..., K) -> (...), for p over more than the K entries given; 0 log 0 = 0."""
+    """KL(q || p), (..., K) -> (...), for p over more entries than these K; 0 log 0 = 0."""
     return (probabilities(log_q) * (log_q.clamp(min=-1e9) - log_p)).sum(-1)
 
 

@@ -1,8 +1,8 @@
 """How long each piece of text lasts: as expected of it, scaled to its utterance, or as aligned.
 
 With `positions` "time" a piece stands in the stream where it sounds. Expected durations alone drift by half a
-second within a sentence, so training on them teaches the model to look elsewhere. What it is told in training
-is therefore the truth, as near as it is known, and when speaking the pace is set, not guessed.
+second within a sentence, so training on them teaches the model to look elsewhere. In training the durations
+are therefore the true ones, as nearly as they are known; when speaking the pace is set, not predicted.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Pace:
             raise UserError(f'unknown pace "{kind}"', where="--pace", hint=f"one of {', '.join(KINDS)}")
         aligned: dict[str, list[tuple[str, float]]] = {}
         if kind == "words":
-            found = {i.id: _parts(prepared, i) for i in prepared}
-            aligned = {k: v for k, v in found.items() if v is not None}
+            timed = {i.id: _parts(prepared, i) for i in prepared}
+            aligned = {k: v for k, v in timed.items() if v is not None}
         rows: list[tuple[str, float]] = []
         for item in prepared.items("train"):
             whole = [(spelling.marked(item.normalized), float(item.n_frames))]

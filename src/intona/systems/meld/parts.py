@@ -19,7 +19,7 @@ def uniforms(random: ItemRandom, lengths: Sequence[int], dim: int) -> Tensor:
     return torch.special.ndtr(random.normal(lengths, dim))
 
 
-class Prenet(nn.Module):
+class MelPrenet(nn.Module):
     """g_Mel: three linears with GELU between them (MELD, section 3.2).
 
     Dropout 0.5 after the first two, at inference as well: it hides the past enough that the model must read

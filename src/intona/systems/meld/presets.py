@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,11 +16,11 @@ from intona.systems.meld import SpeechLMConfig
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 
-MIN_PIECES = 3  # two special pieces and one that can be said
+MIN_PIECES = 3  # two special pieces and one of text
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class MeldRun:
     """A whole run.
 
     `corpus` is the fingerprint of the data, `init` the model it started from, `codebook` the codebook: a
@@ -95,12 +97,12 @@ ARMS: dict[str, dict[str, str]] = {
 }
 
 
-def paper() -> RunConfig:
+def paper() -> MeldRun:
     """The paper's sizes: 12 layers, 1024, 16 heads, K = 8192, 4096 pieces; some 180 M parameters.
 
     200k updates of 50k frames on 16 V100 in the paper; learning rate and schedule are ours (it gives none).
     """
-    return RunConfig(
+    return MeldRun(
         size="paper",
         bpe=4096,
         max_positions=50_000,
@@ -110,12 +112,12 @@ def paper() -> RunConfig:
     )
 
 
-def small() -> RunConfig:
-    """6.4 M parameters, four frames a step, text placed in time: for hours of speech and a CPU.
+def small() -> MeldRun:
+    """6.4 M parameters, four frames per step, text placed in time: for hours of speech and a CPU.
 
     Figures and cost: docs/notebook/meld.md.
     """
-    return RunConfig(
+    return MeldRun(
         size="small",
         bpe=64,
         pace="words",
@@ -147,7 +149,7 @@ def small() -> RunConfig:
     )
 
 
-def toy() -> RunConfig:
+def toy() -> MeldRun:
     """0.2 M parameters: trains in seconds, says nothing. For tests and first tries."""
     base = small()
     return dataclasses.replace(
@@ -176,8 +178,27 @@ def toy() -> RunConfig:
 SIZES = {"paper": paper, "small": small, "toy": toy}
 
 
-def resolve(stage: str, base: RunConfig, overrides: dict[str, str]) -> RunConfig:
-    """A preset of a stage with an arm's overrides, then the user's."""
+def sizes_of(
+    stage: str, change: Callable[[MeldRun], MeldRun] = lambda run: run
+) -> dict[str, Callable[[], MeldRun]]:
+    """The presets of one of the three stages.
+
+    Args:
+        change: what the stage does otherwise than `meld.tts`.
+    """
+
+    def preset_of(make: Callable[[], MeldRun]) -> Callable[[], MeldRun]:
+        @functools.wraps(make)
+        def preset() -> MeldRun:
+            return dataclasses.replace(change(make()), stage=stage)
+
+        return preset
+
+    return {name: preset_of(make) for name, make in SIZES.items()}
+
+
+def resolve(stage: str, base: MeldRun, overrides: Mapping[str, str]) -> MeldRun:
+    """The config of a stage, with the overrides of the arm that they name, then with these."""
     arm = overrides.get("arm", "")
     if arm not in ARMS:
         unknown("arm", arm, [a for a in ARMS if a], where="--arm")

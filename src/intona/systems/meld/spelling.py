@@ -10,7 +10,7 @@ import numpy as np
 from intona.text.normalize import PUNCTUATION, plain
 from intona.text.tokenizer import BpeTokenizer, Encoded
 
-START = "▁"  # before each word: the tokenizer cuts at spaces and would forget them
+START = "▁"  # before each word: the tokenizer splits at spaces and does not keep them
 
 
 def marked(text: str) -> str:
@@ -71,7 +71,7 @@ def character_frames(
 
     Args:
         texts: as `marked` writes them: utterances, or parts of them.
-        ridge: texts' worth of belief in the mean.
+        ridge: weight of the mean, in texts.
     """
     rows = [Counter(t.replace(" ", "")) for t in texts]
     alphabet = sorted(set().union(*rows))
@@ -80,8 +80,8 @@ def character_frames(
     mean = b.sum() / a.sum()
     scale = a.sum() / len(a) / len(alphabet)
     left = a.T @ a + ridge * max(scale, 1e-9) * np.eye(len(alphabet))
-    found = mean + np.linalg.solve(left, a.T @ (b - mean * a.sum(1)))
-    return {ch: float(max(0.0, v)) for ch, v in zip(alphabet, found, strict=True)}
+    estimates = mean + np.linalg.solve(left, a.T @ (b - mean * a.sum(1)))
+    return {ch: float(max(0.0, v)) for ch, v in zip(alphabet, estimates, strict=True)}
 
 
 def piece_frames(tokenizer: BpeTokenizer, characters: dict[str, float]) -> np.ndarray:
@@ -89,6 +89,6 @@ def piece_frames(tokenizer: BpeTokenizer, characters: dict[str, float]) -> np.nd
     out = np.zeros(len(tokenizer), dtype=np.float32)
     mean = float(np.mean(list(characters.values())))
     for i in range(2, len(tokenizer)):
-        # decode() leaves the padding out, so that it cannot be asked for piece 0; the special ones stay 0.
+        # decode() skips the padding, piece 0; the special pieces stay 0.
         out[i] = sum(characters.get(ch, mean) for ch in tokenizer.decode([i])[0])
     return out

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import Any
 
 from intona.systems.meld import lm, presets
+from intona.systems.meld.presets import MeldRun
+from intona.training.stage import Stage
 
-SIZES = presets.SIZES
+NAME = "meld.stt"
 
 
-def train(*, size: str, data: Path, out: Path, overrides: dict[str, str], **how: Any) -> Path:
-    """See `intona.systems.train`."""
-    base = SIZES[size]()
-    base = dataclasses.replace(base, listen=1.0, loop=dataclasses.replace(base.loop, best="text"))
-    return lm.run("meld.stt", base, data=data, out=out, overrides=overrides, **how)
+def _listening(run: MeldRun) -> MeldRun:
+    return dataclasses.replace(run, listen=1.0, loop=dataclasses.replace(run.loop, best="text"))
+
+
+STAGE = Stage(
+    name=NAME, makes="voice", sizes=presets.sizes_of(NAME, _listening), resolve=lm.resolve, setup=lm.setup
+)

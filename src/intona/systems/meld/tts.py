@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from intona.systems.meld import lm, presets
+from intona.training.stage import Stage
 
-SIZES = presets.SIZES
-
-
-def train(*, size: str, data: Path, out: Path, overrides: dict[str, str], **how: Any) -> Path:
-    """See `intona.systems.train`."""
-    return lm.run("meld.tts", SIZES[size](), data=data, out=out, overrides=overrides, **how)
+NAME = "meld.tts"
+STAGE = Stage(name=NAME, makes="voice", sizes=presets.sizes_of(NAME), resolve=lm.resolve, setup=lm.setup)

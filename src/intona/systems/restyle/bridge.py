@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from intona.systems.restyle import stage
+from intona.training.stage import Stage
 
 NAME = "restyle.bridge"
 SIZES = {
@@ -14,8 +13,4 @@ SIZES = {
     "small": partial(stage.small_of, NAME, "bridge"),
     "toy": partial(stage.toy_of, NAME, "bridge"),
 }
-
-
-def train(*, size: str, **options: Any) -> Path:
-    """See `intona.systems.train`."""
-    return stage.train(SIZES[size](), **options)
+STAGE = Stage(name=NAME, makes="voice", sizes=SIZES, setup=stage.setup)

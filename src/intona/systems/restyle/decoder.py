@@ -24,7 +24,7 @@ from intona.errors import UserError
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom
 from intona.systems.restyle import vits
-from intona.systems.restyle.frozen import fit_on_voice
+from intona.systems.restyle.frozen import setup_on_voice
 from intona.systems.restyle.pairs import FrameBatch, FramePair
 from intona.systems.restyle.posterior import texts_of
 from intona.systems.restyle.vits import VitsSpace
@@ -33,6 +33,7 @@ from intona.systems.restyle.vits.posterior import PosteriorNet, at_level, latent
 from intona.systems.restyle.vits.space import magnitudes
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 
 FACTS = "decoder.json"
@@ -175,19 +176,9 @@ def load(run: Path, space: VitsSpace) -> nn.Module:
     return decoder.eval().requires_grad_(False)
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(SIZES[size](), overrides)
+def setup(config: DecoderRunConfig, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     if config.segment <= 2 * EDGE + RESOLUTIONS[0][0] // 256:
         raise UserError(f"{config.segment} frames are too few", where="--segment", hint="use 24 or more")
     space = vits.load(config.vits)
@@ -196,18 +187,15 @@ def train(
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16])
     net = posteriors.load_for(space, config.posterior)
     pairs = pairs_of(prepared, space, net, config)
-    torch.manual_seed(config.loop.seed)
     facts = {"version": VERSION, "voice": space.facts.name, "voice_hash": before}
-    task = DecoderTask(config, space, facts)
-    return fit_on_voice(
+    return setup_on_voice(
         space,
-        task,
+        lambda: DecoderTask(config, space, facts),
         config,
         pairs,
-        out,
         before=before,
         facts={"recordings": len(pairs["train"])},
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
+
+
+STAGE = Stage(name="restyle.decoder", makes="part", sizes=SIZES, setup=setup)

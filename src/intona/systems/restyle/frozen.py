@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from intona.errors import UserError
 from intona.systems.restyle.pairs import FrameFeed, FramePair
 from intona.systems.restyle.vits import VitsSpace
-from intona.training.stage import fit_stage
+from intona.training.stage import Setup
 from intona.training.task import Task
 
 
-def fit_on_voice(
+def setup_on_voice(
     space: VitsSpace,
-    task: Task,
+    task: Callable[[], Task],
     config: Any,
     pairs: Mapping[str, list[FramePair]],
-    out: Path,
     *,
     before: str,
     facts: Mapping[str, Any],
     batch: int | None = None,
     window: int = 0,
-    init: Path | None = None,
-    limit_minutes: float | None = None,
-    fabric: Any = None,
-) -> Path:
-    """`fit_stage` on "train" and "dev" pairs; returns the newest checkpoint.
+) -> Setup:
+    """A `Setup` over "train" and "dev" pairs; the voice's weights are hashed again at the end.
 
     Args:
         config: of the run; its `max_frames` limits a batch.
         before: hash of the voice's weights when the stage began; it must be the same at the end.
-        batch, window: of `PairFeed`.
+        batch, window: of `FrameFeed`.
 
     Raises:
-        UserError: the voice has changed.
+        UserError: at the end, the voice has changed.
     """
-    checkpoint = fit_stage(
-        task,
-        config,
-        out,
+
+    def require_frozen(newest: Path) -> None:
+        if space.weights_hash() != before:
+            raise UserError("the frozen voice has changed: this is a bug", where=config.vits)
+
+    return Setup(
+        config=config,
+        task=task,
         feed=lambda rank, world: FrameFeed(
             pairs["train"],
             pairs["dev"],
@@ -54,10 +54,5 @@ def fit_on_voice(
             window=window,
         ),
         facts=facts,
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
+        finish=require_frozen,
     )
-    if space.weights_hash() != before:
-        raise UserError("the frozen voice has changed: this is a bug", where=config.vits)
-    return checkpoint

@@ -24,15 +24,8 @@ from intona.nn.losses import Losses, Part
 from intona.nn.masks import length_mask
 from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle import vits
-from intona.systems.restyle.frozen import fit_on_voice
-from intona.systems.restyle.pairs import (
-    FrameBatch,
-    FramePair,
-    make_in_parts,
-    read,
-    remove_parts,
-    write,
-)
+from intona.systems.restyle.frozen import setup_on_voice
+from intona.systems.restyle.pairs import FrameBatch, FramePair, make_in_parts, read, remove_parts, write
 from intona.systems.restyle.vits import VitsSpace
 from intona.systems.restyle.vits.posterior import (
     FACTS,
@@ -45,9 +38,9 @@ from intona.systems.restyle.vits.posterior import (
     silence_above,
 )
 from intona.systems.restyle.vits.space import magnitudes
-from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 
 DEV_SHARE = 20  # one text in 20 is held out for validation
@@ -266,19 +259,9 @@ def speak_pairs(
     return out
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(built_as(SIZES[size](), init), overrides)
+def setup(config: PosteriorRunConfig, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     if config.pairs < 1:
         raise UserError(f"{config.pairs} pairs", where="--pairs", hint="use 1 or more")
     space = vits.load(config.vits)
@@ -293,6 +276,7 @@ def train(
     texts = texts_of(prepared, space)
     inputs = [config.corpus, before, config.pairs, config.loop.seed, config.max_frames, config.speaker, 3]
     identity = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    out = request.out
     out.mkdir(parents=True, exist_ok=True)
     path = out / "pairs.safetensors"
     pairs = read(path, identity)
@@ -305,28 +289,23 @@ def train(
         pairs = speak_pairs(space, texts, config, path, identity)
         write(path, pairs, identity)
         remove_parts(path)
-        pairs = read(path, identity) or pairs  # the same half-precision values as in later calls
-    torch.manual_seed(config.loop.seed)
-    task = PosteriorTask(config, space)
-    mean, std = statistics(pairs["train"])
-    task.net.mean.copy_(mean)
-    task.net.std.copy_(std)
-    spectrograms = [torch.from_numpy(p.source).float() for p in pairs["train"][:LEVEL_SENTENCES]]
-    task.net.level.fill_(float(np.mean([level_of(x) for x in spectrograms])))
-    if edge:
-        task.net.share.fill_(float(np.median([share_of(x, edge) for x in spectrograms])))
-    return fit_on_voice(
-        space,
-        task,
-        config,
-        pairs,
-        out,
-        before=before,
-        facts={"pairs": len(pairs["train"])},
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
-    )
+        pairs = read(path, identity) or pairs  # the same halves on every start
+
+    def task() -> PosteriorTask:
+        task = PosteriorTask(config, space)
+        mean, std = statistics(pairs["train"])
+        task.net.mean.copy_(mean)
+        task.net.std.copy_(std)
+        spoken = [torch.from_numpy(p.source).float() for p in pairs["train"][:LEVEL_SENTENCES]]
+        task.net.level.fill_(float(np.mean([level_of(x) for x in spoken])))
+        if edge:
+            task.net.share.fill_(float(np.median([share_of(x, edge) for x in spoken])))
+        return task
+
+    return setup_on_voice(space, task, config, pairs, before=before, facts={"pairs": len(pairs["train"])})
+
+
+STAGE = Stage(name="restyle.posterior", makes="part", sizes=SIZES, setup=setup)
 
 
 def statistics(pairs: list[FramePair]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from intona import checkpoint
 from intona import config as configs
 from intona.data.prepared import Prepared
@@ -17,16 +15,16 @@ from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.restyle import NetworkConfig, Restyle, RestyleConfig, vits
-from intona.systems.restyle.frozen import fit_on_voice
+from intona.systems.restyle.frozen import setup_on_voice
 from intona.systems.restyle.latents import corpus_pairs
 from intona.systems.restyle.measured import train_scale
 from intona.systems.restyle.own import synthetic_pairs
 from intona.systems.restyle.pairs import FrameBatch, FramePair
 from intona.systems.restyle.posterior import statistics, texts_of
 from intona.systems.restyle.vits import posterior as posteriors
-from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import Request, Setup
 from intona.training.task import Task
 
 FACTS = "restyle.json"
@@ -162,19 +160,9 @@ def facts_of(space: vits.VitsSpace, style: styles.StyleEncoder) -> dict[str, Any
     }
 
 
-def train(
-    config: RestyleRunConfig,
-    *,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(built_as(config, init), overrides)
+def setup(config: RestyleRunConfig, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     space = vits.load(config.vits)
     before = space.weights_hash()
     texts_of(prepared, space)  # refuses another language
@@ -183,22 +171,21 @@ def train(
     pairs, style = _pairs(prepared, space, config)
     model = dataclasses.replace(config.model, channels=space.channels, style_dim=style.dim, partial=partial)
     config = dataclasses.replace(config, model=model)
-    torch.manual_seed(config.loop.seed)
-    task = RestyleTask(config, facts_of(space, style))
-    task.model.set_statistics(*statistics(pairs["train"]))
-    return fit_on_voice(
+
+    def task() -> RestyleTask:
+        task = RestyleTask(config, facts_of(space, style))
+        task.model.set_statistics(*statistics(pairs["train"]))
+        return task
+
+    return setup_on_voice(
         space,
         task,
         config,
         pairs,
-        out,
         before=before,
         facts={"recordings": len(pairs["train"])},
         batch=config.batch,
         window=config.model.segment,
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
 
 

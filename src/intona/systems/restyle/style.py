@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,9 @@ from intona.nn.random import ItemRandom, derive_seed
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import FrameBatch, FrameFeed, FramePair
 from intona.systems.restyle.posterior import statistics
-from intona.training.initial import built_as
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 
 
@@ -142,19 +140,9 @@ def pairs_of(prepared: Prepared, config: StyleRunConfig, words: Tower) -> dict[s
     return out
 
 
-def train(
-    *,
-    size: str,
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None = None,
-    fabric: Any = None,
-) -> Path:
-    """See `intona.systems.train`."""
-    prepared = Prepared.open(data)
-    config = configs.override(built_as(SIZES[size](), init), overrides)
+def setup(config: StyleRunConfig, request: Request) -> Setup:
+    """See `training.stage.Stage`."""
+    prepared = Prepared.open(request.data)
     if config.captions < 1:
         raise UserError(f"{config.captions} captions", where="--captions", hint="use 1 or more")
     words = tower(config.tower)
@@ -170,15 +158,17 @@ def train(
         },
         "features.json": configs.to_dict(prepared.spec),
     }
-    torch.manual_seed(config.loop.seed)
-    task = StyleTask(config, facts)
-    mean, std = statistics(pairs["train"])
-    task.net.mel_mean.copy_(mean)
-    task.net.mel_std.copy_(std.clamp(min=1e-3))
-    return fit_stage(
-        task,
-        config,
-        out,
+
+    def task() -> StyleTask:
+        task = StyleTask(config, facts)
+        mean, std = statistics(pairs["train"])
+        task.net.mel_mean.copy_(mean)
+        task.net.mel_std.copy_(std.clamp(min=1e-3))
+        return task
+
+    return Setup(
+        config=config,
+        task=task,
         feed=lambda rank, world: FrameFeed(
             pairs["train"],
             pairs["dev"],
@@ -189,7 +179,7 @@ def train(
             frame_seconds=prepared.spec.hop_length / prepared.spec.sample_rate,
         ),
         facts={"recordings": len(pairs["train"]), "tower": config.tower},
-        init=init,
-        limit_minutes=limit_minutes,
-        fabric=fabric,
     )
+
+
+STAGE = Stage(name="restyle.style", makes="part", sizes=SIZES, setup=setup)

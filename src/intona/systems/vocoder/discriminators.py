@@ -116,7 +116,7 @@ class Discriminators(nn.Module):
         return [self.resolutions[r], self.periods[p]]
 
     def cropped(self, samples: Tensor, number: float) -> Tensor:
-        """The part (B, crop) that this step hears; the pair that is drawn does not tell where it begins."""
+        """The part (B, crop) of this step; where it begins does not depend on which pair is drawn."""
         crop = min(self.config.crop or samples.shape[1], samples.shape[1])
         share = number * len(self.resolutions) * len(self.periods) % 1
         start = int(share * (samples.shape[1] - crop + 1))
@@ -129,18 +129,18 @@ class Discriminators(nn.Module):
         backward pass and one optimizer serve both.
         """
         fake, real = self.cropped(fake, number), self.cropped(real, number)
-        found: dict[str, list[Tensor]] = {"discriminator": [], "adversarial": [], "features": []}
+        terms: dict[str, list[Tensor]] = {"discriminator": [], "adversarial": [], "features": []}
         for judge in self.drawn(number):
             of_real, of_fake = judge(real), judge(fake.detach())
-            found["discriminator"].append(
+            terms["discriminator"].append(
                 (of_real[-1].float() - 1).square().mean() + of_fake[-1].float().square().mean()
             )
             fixed = {k: v.detach() for k, v in judge.named_parameters()}
             maps = torch.func.functional_call(judge, fixed, (fake,))
-            found["adversarial"].append((maps[-1].float() - 1).square().mean())
+            terms["adversarial"].append((maps[-1].float() - 1).square().mean())
             matched = [
                 (a.float() - b.detach().float()).abs().mean()
                 for a, b in zip(maps[:-1], of_real[:-1], strict=True)
             ]
-            found["features"].append(torch.stack(matched).mean())
-        return {k: torch.stack(v).mean() for k, v in found.items()}
+            terms["features"].append(torch.stack(matched).mean())
+        return {k: torch.stack(v).mean() for k, v in terms.items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,10 @@ from intona.nn.random import ItemRandom
 from intona.systems.vocoder.discriminators import AdversaryConfig, Discriminators
 from intona.systems.vocoder.feed import SegmentFeed
 from intona.systems.vocoder.targets import Targets
-from intona.training.initial import built_as, start_from
+from intona.training.initial import start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
-from intona.training.stage import fit_stage
+from intona.training.stage import Request, Setup
 from intona.training.task import Task
 from intona.vocoder.frames import for_features
 from intona.vocoder.trunk import NETWORK
@@ -38,8 +38,8 @@ class VocoderRun:
     Attributes:
         corpus: fingerprint of the targets. clips: how many of them the run uses (0 = those that are there
             when it starts). init: what it started from ("" = nothing).
-        segment: frames. batch: segments a step.
-        band_hz: above this a recording says nothing (the corpora here are of 16 kHz).
+        segment: frames. batch: segments per step.
+        band_hz: recordings have no content above this frequency (the corpora here are sampled at 16 kHz).
     """
 
     stage: str
@@ -60,9 +60,6 @@ class VocoderRun:
         configs.at_least(self, clips=0, segment=16, batch=1)
 
 
-Run = TypeVar("Run", bound=VocoderRun)
-
-
 class VocoderTask(Task):
     """A network with its losses, those of discriminators among them."""
 
@@ -76,7 +73,7 @@ class VocoderTask(Task):
         return {"discriminators.": self.config.adversary.rate}
 
     def losses(self, terms: Terms, wave: Tensor, samples: Tensor, step: int) -> Losses:
-        """All terms of some weight, with what discriminators say of the two sounds (B, S)."""
+        """All terms with a weight above 0, with those of the discriminators on the two sounds (B, S)."""
         if self.discriminators is not None:
             drawn = ItemRandom(self.config.loop.seed, step, ["discriminators"]).uniform()
             judged = self.discriminators.losses(wave, samples, float(drawn))
@@ -90,7 +87,7 @@ class VocoderTask(Task):
 
     @property
     def band(self) -> float:
-        """The share of the frequency axis of which a recording says anything."""
+        """The share of the frequency axis where recordings have content."""
         return self.config.band_hz / (self.targets.spec.sample_rate / 2)
 
     def extra_files(self) -> dict[str, Any]:
@@ -106,56 +103,52 @@ def known_bins(recorded: Tensor, share: float, bins: int) -> Tensor:
     return (torch.arange(bins, device=recorded.device) <= band[:, None] * (bins - 1))[:, None].float()
 
 
-def train_vocoder(
-    preset: Callable[[], Run],
-    task_of: Callable[[Run, Targets], VocoderTask],
+def setup_of(
+    task_of: Callable[[Any, Targets], VocoderTask],
     *,
-    feed: Callable[[Run], dict[str, Any]],
-    facts: dict[str, Any],
-    data: Path,
-    out: Path,
-    overrides: dict[str, str],
-    limit_minutes: float | None,
-    init: Path | None,
-    fabric: Any,
-) -> Path:
-    """See `intona.systems.train`; `data` is a directory of `systems.vocoder.targets`.
+    feed: Callable[[Any], Mapping[str, Any]],
+    facts: Mapping[str, Any] | None = None,
+) -> Callable[[Any, Request], Setup]:
+    """The `setup` of a vocoder's stage, whose data is a directory of `systems.vocoder.targets`.
 
     Args:
-        preset: makes the config of the run. task_of: its task. feed: its arguments of `SegmentFeed`, beside
-            those that both stages have. facts: see `fit_stage`.
+        task_of: builds the task. feed: config -> arguments of `SegmentFeed` beside those of both stages.
+        facts: see `Setup`.
     """
-    config = configs.override(built_as(preset(), init), overrides)
-    targets = Targets(data, clips=config.clips or _clips_of(type(config), out))
-    model = for_features(config.model, targets.spec)
-    config = dataclasses.replace(config, corpus=targets.fingerprint, clips=len(targets.clips), model=model)
-    torch.manual_seed(config.loop.seed)
-    task = task_of(config, targets)
-    fresh = [k for k in task.state_dict() if k.startswith("discriminators.")]
-    seconds = targets.spec.seconds(sum(c.n_frames for c in targets.split("train")))
-    return fit_stage(
-        task,
-        config,
-        out,
-        feed=lambda rank, world: SegmentFeed(
-            targets,
-            segment=config.segment,
-            batch=config.batch,
-            seed=config.loop.seed,
-            rank=rank,
-            world=world,
-            **feed(config),
-        ),
-        facts={"clips": len(targets.clips), "minutes": f"{seconds / 60:.1f}", **facts},
-        init=init,
-        start=lambda task, source: start_from(task, source, added=fresh),
-        limit_minutes=limit_minutes,
-        fabric=fabric,
-    )
+
+    def setup(config: VocoderRun, request: Request) -> Setup:
+        targets = Targets(request.data, clips=config.clips or _clips_of(type(config), request))
+        model = for_features(config.model, targets.spec)
+        config = dataclasses.replace(
+            config, corpus=targets.fingerprint, clips=len(targets.clips), model=model
+        )
+        seconds = targets.spec.seconds(sum(c.n_frames for c in targets.split("train")))
+        return Setup(
+            config=config,
+            task=lambda: task_of(config, targets),
+            feed=lambda rank, world: SegmentFeed(
+                targets,
+                segment=config.segment,
+                batch=config.batch,
+                seed=config.loop.seed,
+                rank=rank,
+                world=world,
+                **feed(config),
+            ),
+            facts={"clips": len(targets.clips), "minutes": f"{seconds / 60:.1f}", **(facts or {})},
+            start=_start,
+        )
+
+    return setup
 
 
-def _clips_of(kind: type[VocoderRun], out: Path) -> int:
-    """The clips that a run began with: its folder of targets may have grown since."""
-    if not checkpoint.steps(out):
+def _start(task: VocoderTask, source: Path) -> None:
+    """Copy the weights of `source`; discriminators start anew if it has none."""
+    start_from(task, source, added=[k for k in task.state_dict() if k.startswith("discriminators.")])
+
+
+def _clips_of(kind: type[VocoderRun], request: Request) -> int:
+    """How many clips the run began with: its folder of targets may have grown since. 0 for a new run."""
+    if not request.resumes:
         return 0
-    return configs.load(kind, checkpoint.resolve(out) / "config.json").clips
+    return configs.load(kind, checkpoint.resolve(request.out) / "config.json").clips

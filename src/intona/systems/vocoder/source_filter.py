@@ -28,11 +28,12 @@ from intona.systems.vocoder.run import (
     VocoderRun,
     VocoderTask,
     known_bins,
-    train_vocoder,
+    setup_of,
 )
 from intona.systems.vocoder.targets import Targets
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import Stage
 from intona.vocoder.source import unwrapped_phase
 from intona.vocoder.source_filter import (
     PITCH_BINS,
@@ -49,7 +50,7 @@ RESOLUTIONS = ((256, 64), (512, 128), (1024, 256), (2048, 512))
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig:
+class SourceFilterLoss:
     """Weights of the terms.
 
     Attributes:
@@ -75,21 +76,21 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(VocoderRun):
+class SourceFilterRun(VocoderRun):
     """A whole run; all segments learn the recording."""
 
     stage: str = "vocoder.source_filter"
     model: SourceFilterConfig = field(default_factory=SourceFilterConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: SourceFilterLoss = field(default_factory=SourceFilterLoss)
 
 
-def small() -> RunConfig:
+def small() -> SourceFilterRun:
     """3.6 M parameters, 7 MB in half precision.
 
     Command: `intona train vocoder.source_filter --data TARGETS --out RUN`. Cost and figures:
     docs/notebook/vocoder.md.
     """
-    return RunConfig(
+    return SourceFilterRun(
         loop=LoopConfig(steps=60_000, ema=0.999, log_every=50, validate_every=1000, save_every=1000),
         optim=OptimConfig(
             lr=1e-3, betas=(0.8, 0.99), weight_decay=0.01, warmup=200, schedule="cosine", final=0.02, clip=5.0
@@ -97,7 +98,7 @@ def small() -> RunConfig:
     )
 
 
-def toy() -> RunConfig:
+def toy() -> SourceFilterRun:
     """0.2 M parameters: trains in seconds. For tests and first tries."""
     base = small()
     tiny = TrunkConfig(width=32, depth=1, expand=2)
@@ -117,10 +118,10 @@ SIZES = {"small": small, "toy": toy}
 class SourceFilterTask(VocoderTask):
     """The network with its losses."""
 
-    config: RunConfig
+    config: SourceFilterRun
     model: SourceFilterNetwork
 
-    def __init__(self, config: RunConfig, targets: Targets) -> None:
+    def __init__(self, config: SourceFilterRun, targets: Targets) -> None:
         super().__init__(config, targets, untrained(config.model, targets.spec))
         self.resolutions = MultiResolution(RESOLUTIONS)
 
@@ -209,14 +210,13 @@ def pitch_loss(logits: Tensor, f0: Tensor, centres: Tensor, blur: float) -> Tens
     return (losses * voiced).sum() / voiced.sum().clamp_min(1)
 
 
-def train(*, size: str, init: Path | None = None, fabric: Any = None, **how: Any) -> Path:
-    """See `intona.systems.train` and `train_vocoder`."""
-    return train_vocoder(
-        SIZES[size],
+STAGE = Stage(
+    name="vocoder.source_filter",
+    makes="vocoder",
+    sizes=SIZES,
+    setup=setup_of(
         SourceFilterTask,
         feed=lambda config: {"teacher": 0.0, "pitch": True},
         facts={"pitch": f"{PITCH_BINS} bins"},
-        init=init,
-        fabric=fabric,
-        **how,
-    )
+    ),
+)

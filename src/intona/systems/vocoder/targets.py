@@ -113,25 +113,27 @@ class Targets:
         width = self.spec.n_mels if name == "mel" else self.spec.hop_length
         frames = self.clips[-1].offset + self.clips[-1].n_frames
         try:
-            found = np.memmap(self.root / file, dtype=np.float16, mode="r")
+            values = np.memmap(self.root / file, dtype=np.float16, mode="r")
         except (OSError, ValueError) as e:
             raise UserError(f"cannot be read ({e})", where=self.root / file) from None
-        if len(found) < frames * width:
+        if len(values) < frames * width:
             raise UserError("truncated", where=self.root / file, hint="make the targets again")
-        return found[: frames * width].reshape(-1, width)
+        return values[: frames * width].reshape(-1, width)
 
     def pitch(self, clip: Clip, start: int, frames: int) -> np.ndarray:
         """Pitch in Hz (0 = unvoiced) and phase of the recording's fundamental, float32 (frames, 2)."""
         if self._pitch is None:
             path, end = self.root / PITCH, self.clips[-1].offset + self.clips[-1].n_frames
-            found = np.memmap(path, dtype=np.float32, mode="r") if path.is_file() else np.zeros(0, np.float32)
-            if len(found) < 2 * end:
+            values = (
+                np.memmap(path, dtype=np.float32, mode="r") if path.is_file() else np.zeros(0, np.float32)
+            )
+            if len(values) < 2 * end:
                 raise UserError("holds the pitch of fewer clips", where=path, hint="make the targets again")
-            self._pitch = found[: 2 * end].reshape(-1, 2)
+            self._pitch = values[: 2 * end].reshape(-1, 2)
         return np.array(self._pitch[clip.offset + start : clip.offset + start + frames])
 
     def split(self, name: str) -> list[Clip]:
-        """The clips of "train" or "dev", in the order they were made."""
+        """The clips of "train" or "dev", in the order of the files."""
         return [c for c in self.clips if c.split == name]
 
     def mel(self, clip: Clip, start: int, frames: int) -> np.ndarray:
@@ -291,7 +293,7 @@ def make(data: Path, out: Path, *, minutes: float, config: TargetsConfig) -> Pat
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class TargetsRequest:
     """Compute the targets of a vocoder from a prepared corpus."""
 
     data: Annotated[Path, tyro.conf.Positional]
@@ -306,7 +308,7 @@ class Request:
 
 
 def main() -> int:
-    request = tyro.cli(Request, prog="python -m intona.systems.vocoder.targets")
+    request = tyro.cli(TargetsRequest, prog="python -m intona.systems.vocoder.targets")
     torch.set_num_threads(1)
     try:
         make(request.data, request.out, minutes=request.minutes, config=request.config)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,18 +27,19 @@ from intona.systems.vocoder.run import (
     VocoderRun,
     VocoderTask,
     known_bins,
-    train_vocoder,
+    setup_of,
 )
 from intona.systems.vocoder.targets import Targets
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
+from intona.training.stage import Stage
 from intona.vocoder.spectral import RESOLUTIONS, MultiResolution, consistency, emphasis, phase_losses
 from intona.vocoder.trunk import TrunkConfig
 from intona.vocoder.vocos import Spectrum, VocosConfig, VocosNetwork, untrained
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossConfig:
+class VocosLoss:
     """Weights of the terms, relative to the mel's; the proportions are about those of APNet2 and FreeV.
 
     Attributes:
@@ -64,7 +64,7 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(VocoderRun):
+class VocosRun(VocoderRun):
     """A whole run.
 
     Attributes:
@@ -75,20 +75,20 @@ class RunConfig(VocoderRun):
     stage: str = "vocoder.vocos"
     teacher: float = 1.0
     model: VocosConfig = field(default_factory=VocosConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: VocosLoss = field(default_factory=VocosLoss)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         configs.within(self, teacher=(0, 1))
 
 
-def small() -> RunConfig:
+def small() -> VocosRun:
     """8.0 M parameters, 16 MB in half precision.
 
     Command: `intona train vocoder.vocos --data TARGETS --out RUN`. Cost and figures:
     docs/notebook/vocoder.md.
     """
-    return RunConfig(
+    return VocosRun(
         loop=LoopConfig(steps=60_000, ema=0.999, log_every=50, validate_every=1000, save_every=1000),
         optim=OptimConfig(
             lr=5e-4,
@@ -102,7 +102,7 @@ def small() -> RunConfig:
     )
 
 
-def toy() -> RunConfig:
+def toy() -> VocosRun:
     """0.1 M parameters: trains in seconds. For tests and first tries."""
     base = small()
     return dataclasses.replace(
@@ -121,10 +121,10 @@ SIZES = {"small": small, "toy": toy}
 class VocosTask(VocoderTask):
     """The network with its losses."""
 
-    config: RunConfig
+    config: VocosRun
     model: VocosNetwork
 
-    def __init__(self, config: RunConfig, targets: Targets) -> None:
+    def __init__(self, config: VocosRun, targets: Targets) -> None:
         super().__init__(config, targets, untrained(config.model, targets.spec))
         self.resolutions = MultiResolution(RESOLUTIONS)
 
@@ -182,14 +182,9 @@ class VocosTask(VocoderTask):
                 Audio(samples, rate).write(out / f"{name}-{source}.wav")
 
 
-def train(*, size: str, init: Path | None = None, fabric: Any = None, **how: Any) -> Path:
-    """See `intona.systems.train` and `train_vocoder`."""
-    return train_vocoder(
-        SIZES[size],
-        VocosTask,
-        feed=lambda config: {"teacher": config.teacher},
-        facts={},
-        init=init,
-        fabric=fabric,
-        **how,
-    )
+STAGE = Stage(
+    name="vocoder.vocos",
+    makes="vocoder",
+    sizes=SIZES,
+    setup=setup_of(VocosTask, feed=lambda config: {"teacher": config.teacher}),
+)
