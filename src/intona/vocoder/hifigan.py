@@ -51,7 +51,7 @@ class HifiGanConfig:
 
     @property
     def hop_length(self) -> int:
-        """Samples a frame."""
+        """Samples per frame."""
         return math.prod(self.upsample_rates)
 
     @property
@@ -170,6 +170,10 @@ class HifiGan(Vocoder):
             generator = Generator(config)
         generator.load_state_dict(_weights(directory / "model.safetensors", generator), assign=True)
         return cls(generator.to(device), config, spec, bf16=bf16, chunk_frames=chunk_frames)
+
+    @property
+    def reach(self) -> int:
+        return self.config.reach
 
     @torch.inference_mode()
     def decode(self, mel: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from intona.audio import MelSpec
 from intona.config import to_dict, write_json
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import Unspeakable, UserError
-from intona.synth.voice import MAX_CHARACTERS, PAUSE_SECONDS
+from intona.synth.model_voice import MAX_CHARACTERS
+from intona.synth.voice import PAUSE_SECONDS
 from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.systems.gradtts.voice import GradTTSVoice
 from intona.text import BpeTokenizer, Lexicon, PhonemeTokenizer, lexicon, phonemes_to_text
@@ -60,10 +61,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def voice(run: Path, monkeypatch: pytest.MonkeyPatch) -> GradTTSVoice:
-    from intona.vocoder import GriffinLim
-
-    voice = synth.load(run)
-    voice._vocoder = GriffinLim(MelSpec())  # small and quick; the neural one is tested in tests/vocoder
+    # Small and quick; the neural one is tested in tests/vocoder.
+    voice = synth.load(run, vocoder="griffin-lim")
+    assert isinstance(voice, GradTTSVoice)
     return voice
 
 
@@ -84,8 +84,8 @@ def test_rate_changes_the_length(voice: GradTTSVoice) -> None:
     assert slow.duration / fast.duration == pytest.approx(4, rel=0.15)
 
 
-def test_an_unheard_symbol_is_told(voice: GradTTSVoice) -> None:
-    with pytest.warns(UserWarning, match="never heard these symbols: ʘ"):
+def test_a_symbol_that_the_training_did_not_have_is_a_warning(voice: GradTTSVoice) -> None:
+    with pytest.warns(UserWarning, match="not trained on these symbols: ʘ"):
         voice.say("m ʘ m ə .", phonemes=True, steps=1)
 
 

@@ -19,6 +19,7 @@ from intona.encoders.style import NAMES
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
 from intona.synth.batch import SetConfig, row_seed, synthesize_set
+from intona.synth.options import SpeakOptions
 from intona.systems.restyle import own, speak, vits
 from intona.systems.restyle import pairs as pairs_module
 from intona.systems.restyle.axis import PitchAxis
@@ -101,12 +102,12 @@ def test_a_run_speaks_and_says_the_same_again(runs: dict[str, Path], name: str) 
 def test_it_is_opened_and_spoken_like_any_voice(runs: dict[str, Path], tmp_path: Path) -> None:
     voice = synth.load(runs["palette"])
     rows = Manifest(rows=(Row(id="a", text="добрый день", speaker=""), Row(id="b", text="да", speaker="")))
-    assert synthesize_set(voice, rows, tmp_path / "set", SetConfig(steps=2, guidance=2.0)).made == 2
+    assert synthesize_set(voice, rows, tmp_path / "set", SetConfig(steps=2, guidance=2.0)).spoken == 2
     said = voice.say("да", seed=row_seed(0, "b"), steps=2, guidance=2.0)
     assert len(read_audio(tmp_path / "set/b.wav")) == len(said)
     made_by = json.loads((tmp_path / "set/made_by.json").read_text("utf-8"))
     assert (made_by["steps"], made_by["guidance"]) == (2, 2.0)
-    assert voice.settled() == {"steps": 10, "guidance": 3.0}
+    assert voice.settled() == SpeakOptions(rate=1.0, steps=10, guidance=3.0)
     with pytest.raises(UserError, match="no such option"):
         synthesize_set(voice, rows, tmp_path / "other", lengths={"a": 1.0})
 
@@ -489,8 +490,8 @@ def test_cli_writes_a_wav(runs: dict[str, Path], tmp_path: Path, capsys: pytest.
         (["--steps", "0"], "--steps"),
         (["--rate", "9"], "--rate"),
         (["-o", "a.txt"], "a.txt"),
-        (["--voice", "/nowhere"], "/nowhere"),
-        (["--voice", "silence.wav"], "is a file"),
+        (["--vits", "/nowhere"], "/nowhere"),
+        (["--vits", "silence.wav"], "is a file"),
     ],
 )
 def test_cli_bad_input_is_one_line(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from intona import config as configs
 from intona.audio import Audio
@@ -23,75 +22,67 @@ from intona.evaluation.wer import character_edits, word_edits
 from intona.jsonl import whole_rows
 from intona.study.stages import MANIFEST, PROMPTS, RECORDINGS, RUN, WAVS, TimeIsUp, require_corpus, until
 from intona.synth.batch import SetConfig, row_seed, synthesize_set
+from intona.synth.capabilities import Capabilities
+from intona.synth.options import SpeakOptions
 from intona.synth.prompts import kept, languages_of, read_columns
-from intona.synth.voice import PAUSE_SECONDS
+from intona.synth.voice import PAUSE_SECONDS, BaseVoice
 from intona.systems.meld import voice as speech_lm
 from intona.systems.meld import whole
-from intona.systems.meld.voice import LanguageVoice
+from intona.systems.meld.voice import MeldVoice
 
 ENDINGS, HEARD, FOUND = "endings.jsonl", "heard.jsonl", "found.json"
 MOST_CANDIDATES = 1000
 AT_ONCE_SECONDS = 0.3  # speech shorter than this ended at once
 
 
-class Witness:
-    """A language voice that writes down how each row ended: `synthesize_set` takes it as a voice.
+class Witness(BaseVoice):
+    """A `MeldVoice` that writes down how each row ended: `synthesize_set` takes it as a voice.
 
     Args:
         notes: gets a line for each row spoken. names: seed of `say` -> id of the row.
         penalty: of repetition, in place of the run's own.
     """
 
+    capabilities = Capabilities(
+        system="meld",
+        options=frozenset({"language", "reference", "reference_text"}),
+        needs_reference_text=True,
+    )
+
     def __init__(
-        self, voice: LanguageVoice, notes: Path, names: Mapping[int, str], penalty: float | None = None
+        self, voice: MeldVoice, notes: Path, names: Mapping[int, str], penalty: float | None = None
     ) -> None:
         self.voice, self.notes, self.names = voice, notes, names
         if penalty is not None:
             voice.sampling = configs.override(voice.sampling, {"penalty": f"{penalty:g}"})
 
     @property
-    def model(self) -> torch.nn.Module:
-        return self.voice.model
+    def sample_rate(self) -> int:
+        return self.voice.sample_rate
 
-    @property
-    def vocoder(self) -> Any:
-        return self.voice.vocoder
+    def identity(self) -> dict[str, Any]:
+        return {**self.voice.identity(), "sampling": configs.to_dict(self.voice.sampling)}
 
-    def settled(self, **given: Any) -> dict[str, Any]:
-        """For the record of the set."""
-        return {**given, "sampling": configs.to_dict(self.voice.sampling)}
+    def preload(self) -> None:
+        self.voice.preload()
 
-    def say(
-        self,
-        text: str,
-        *,
-        seed: int = 0,
-        rate: float = 1.0,
-        voice: Audio | None = None,
-        voice_text: str | None = None,
-        language: str | None = None,
-        **others: Any,
-    ) -> Audio:
-        """As `LanguageVoice.say`, written down; a row that was cut, or a silence, is a failure.
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        """As `MeldVoice.say`, written down; a row that was cut, or a silence, is a failure.
 
         Raises:
-            UserError: nothing to say; a sentence that did not end by itself or ended at once; an option that
-                a study does not use.
+            UserError: nothing to say; a sentence that did not end by itself or ended at once.
         """
-        if others:
-            raise UserError("no such option in a study", where=", ".join(others))
         v = self.voice
-        reference = v.reference(voice, voice_text, language)
+        reference = v.reference(options.recording(), options.reference_text, options.language)
         pause = np.zeros(round(PAUSE_SECONDS * v.spec.sample_rate), dtype=np.float32)
         waves: list[np.ndarray] = []
         frames, capped, empty = 0, 0, 0
-        for place, (_, pieces) in enumerate(v.sentences(text, language)):
+        for place, (_, pieces) in enumerate(v.sentences(text, options.language)):
             drawn = whole(
                 v.mels(
                     pieces,
                     reference=reference,
-                    rate=rate,
-                    seed=seed,
+                    seed=options.seed,
                     place=str(place),
                     chunk=1 << 30,
                 )
@@ -105,7 +96,7 @@ class Witness:
         if not waves:
             raise UserError("nothing to say", where="text")
         row = {
-            "id": self.names.get(seed, ""),
+            "id": self.names.get(options.seed, ""),
             "sentences": len(waves) // 2 + 1,
             "capped": capped,
             "empty": empty,
@@ -207,7 +198,7 @@ def listen(
     return True
 
 
-def _heard(model: LanguageVoice, path: Path | None) -> str:
+def _heard(model: MeldVoice, path: Path | None) -> str:
     """The transcript; empty where there is nothing to hear."""
     clip = read_clip(path)
     if clip.audio is None:
