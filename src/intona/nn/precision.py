@@ -83,5 +83,5 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def autocast(precision: Precision = "auto", device: str = "cpu") -> torch.autocast:
-    """bf16 autocast where it wins (or was asked for), else nothing."""
+    """bf16 autocast where it is faster (or requested), else nothing."""
     return torch.autocast(device, dtype=torch.bfloat16, enabled=wants_bf16(precision, device))

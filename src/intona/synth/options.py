@@ -199,6 +199,7 @@ def check_number(value: Any, limits: tuple[float, float], *, where: str) -> None
         UserError: names `where`.
     """
     low, high = limits
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:  # type: ignore[operator]
         shown = f"{value:g}" if isinstance(value, float) else str(value)
         raise UserError(f"{shown} is not between {low} and {high}", where=where)

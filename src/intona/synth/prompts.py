@@ -89,7 +89,7 @@ def choose(
     named = {i: c.get("prompt") or c.get("reference") or "" for i, c in columns.items()}
     if folder is None and not any(named.values()):
         return {}
-    pool = None if folder is None else _Pool(folder)
+    pool = None if folder is None else _PromptPool(folder)
     prompts: dict[str, Prompt] = {}
     lacking: list[str] = []
     for row in manifest.rows:
@@ -111,7 +111,7 @@ def choose(
     return prompts
 
 
-def _named(name: str, pool: _Pool | None, beside: Path | None) -> Prompt:
+def _named(name: str, pool: _PromptPool | None, beside: Path | None) -> Prompt:
     if Path(name).suffix.lower() in ENDINGS:
         try:
             path = Source(root=beside or Path()).inside(name)
@@ -127,7 +127,7 @@ def _named(name: str, pool: _Pool | None, beside: Path | None) -> Prompt:
     raise UserError(f'no prompt "{name}"', where="column prompt", hint=hint)
 
 
-class _Pool:
+class _PromptPool:
     """The recordings of a folder: by name, and by speaker in the order in which they are preferred."""
 
     def __init__(self, folder: Path) -> None:

@@ -198,9 +198,9 @@ def _weights(path: Path, generator: Generator) -> dict[str, Tensor]:
         raise UserError("the weights are missing", where=path) from None
     except (SafetensorError, OSError) as e:
         raise UserError(f"the weights cannot be read ({e})", where=path) from None
-    wanted = {k: tuple(v.shape) for k, v in generator.state_dict().items()}
-    wrong = [k for k in wanted if k not in tensors or tuple(tensors[k].shape) != wanted[k]]
-    wrong += [k for k in tensors if k not in wanted]
+    shapes = {k: tuple(v.shape) for k, v in generator.state_dict().items()}
+    wrong = [k for k in shapes if k not in tensors or tuple(tensors[k].shape) != shapes[k]]
+    wrong += [k for k in tensors if k not in shapes]
     if wrong:
         raise UserError(f"{len(wrong)} tensors do not fit config.json, the first is {wrong[0]}", where=path)
     return {k: v.float() for k, v in tensors.items()}

@@ -7,6 +7,7 @@ import json
 import tracemalloc
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -375,3 +376,29 @@ def test_the_two_sides_refuse_what_they_did_not_learn(joint: Path) -> None:
         hearing.say("Да.")
     with pytest.raises(UserError, match="cannot tell which try is best"):
         speaking.say("Да.", tries=2)
+
+
+def test_four_threads_speak_what_four_calls_do(lasting, joint: Path, recording, monkeypatch, at_once) -> None:
+    """A voice that was never used: its vocoder and front end are loaded by whichever thread is first."""
+    _cut(lasting, monkeypatch, 12)
+    reference, words = read_audio(recording[0]), recording[1]
+    options = [
+        {"seed": 1, "strict": False},
+        {"seed": 2, "tries": 2},
+        {"seed": 3, "reference": reference, "reference_text": words},
+        {"seed": 4, "rate": 1.5, "temperature": 0.5},
+    ]
+    serial = [lasting.say("Да. Нет.", **how) for how in options]
+    fresh = speech_lm.load(joint)
+    fresh.model.load_state_dict(lasting.model.state_dict())
+    parallel = at_once([partial(fresh.say, "Да. Нет.", **how) for how in options])
+    for a, b in zip(serial, parallel, strict=True):
+        np.testing.assert_array_equal(a.samples, b.samples)
+    assert not fresh.model.training
+
+
+def test_a_strict_call_refuses_a_sentence_that_is_cut(lasting, monkeypatch) -> None:
+    _cut(lasting, monkeypatch, 2)
+    with pytest.raises(UserError, match=r"did not end by itself; cut after 0\.0 s"):
+        lasting.say("Да.", strict=True)
+    assert lasting.say("Да.").duration > 0  # the next call is as strict as it says itself

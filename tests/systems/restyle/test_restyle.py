@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,25 @@ def test_it_is_opened_and_spoken_like_any_voice(runs: dict[str, Path], tmp_path:
     assert voice.settled() == SpeakOptions(rate=1.0, steps=10, guidance=3.0)
     with pytest.raises(UserError, match="no such option"):
         synthesize_set(voice, rows, tmp_path / "other", lengths={"a": 1.0})
+
+
+def test_a_speaker_is_that_of_one_call(
+    spoken: Path, two_voices: Path, tmp_path: Path, at_once: Callable[..., list[Any]]
+) -> None:
+    """Four threads with two speakers give what four calls do, and a call without a speaker has the run's."""
+    _train("restyle.palette", spoken, tmp_path / "run", vits=str(two_voices), speaker="0")
+    voice = synth.load(tmp_path / "run")
+    calls = [
+        partial(voice.say, "добрый день", speaker=speaker, style=style, seed=seed, steps=2)
+        for speaker, style, seed in ((None, None, 1), ("1", None, 1), ("0", "тихо", 2), ("1", "низко", 3))
+    ]
+    serial = [call().samples for call in calls]
+    assert not np.array_equal(serial[0], serial[1])
+    for _ in range(2):
+        for a, b in zip(serial, at_once(calls), strict=True):
+            np.testing.assert_array_equal(a, b.samples)
+    with pytest.raises(UserError, match="--vocoder"):
+        synth.load(tmp_path / "run", vocoder="griffin-lim")
 
 
 @pytest.mark.parametrize("name", ["palette", "bridge"])
@@ -384,7 +405,7 @@ def test_what_an_earlier_version_has_made_is_refused_in_a_line(
     facts = json.loads((old / "restyle.json").read_text())
     facts.pop("version")
     _put(old / "restyle.json", facts)
-    with pytest.raises(UserError, match=r"of version 1, and this one reads 2.*train it again"):
+    with pytest.raises(UserError, match=r"of version 1; this version of intona reads 2.*train it again"):
         speak.load(old)
     post = _train("restyle.posterior", spoken, tmp_path / "post", vits=str(mute), pairs="4")
     facts = json.loads((post / "posterior.json").read_text())

@@ -29,7 +29,7 @@ STAGES = ("restyle.palette", "restyle.bridge")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restyled:
+class RestyledSpeech:
     """The result of a call: the sound, and the latents (T, C) before and after restyling."""
 
     audio: Audio
@@ -66,7 +66,7 @@ class RestyleVoice:
         rate: float | None = None,
         seed: int = 0,
         speaker: int | None = None,
-    ) -> Restyled:
+    ) -> RestyledSpeech:
         """Speak.
 
         Args:
@@ -101,7 +101,7 @@ class RestyleVoice:
             steps=steps,
             noise=ItemRandom(seed, 1, ["0"]),
         )
-        return Restyled(audio=self.sound(z[0], speaker=speaker), z_text=z_text, z=z[0])
+        return RestyledSpeech(audio=self.sound(z[0], speaker=speaker), z_text=z_text, z=z[0])
 
     def sound(self, z: torch.Tensor, *, speaker: int | None = None) -> Audio:
         """(T, C) latents as sound: of `say`'s z_text it is the control without any restyling."""

@@ -87,7 +87,9 @@ class StyledVoice(BaseVoice):
     def speak_text(self, text: str, options: SpeakOptions) -> Audio:
         return self.restyled(text, options).audio
 
-    def restyled(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> speak.Restyled:
+    def restyled(
+        self, text: str, options: SpeakOptions | None = None, **changes: Any
+    ) -> speak.RestyledSpeech:
         """What `say` gives, with the latents before and after restyling.
 
         Raises:
