@@ -138,7 +138,7 @@ def speak(
     own = needs[test]
     manifest = read_manifest(own / MANIFEST)
     languages = languages_of(read_columns(own / MANIFEST))
-    speaker = synth.load(checkpoint.resolve(needs[voice] / RUN))
+    speaker: Any = synth.load(checkpoint.resolve(needs[voice] / RUN))
     seconds: dict[str, float] | None = None
     if lengths == "one-pace":
         seconds = {

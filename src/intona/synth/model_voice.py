@@ -85,7 +85,7 @@ class ModelVoice(BaseVoice, Generic[Model]):
         path: Path | None,
         vocoder: str | None = None,
     ) -> None:
-        self.model, self.spec = model, spec
+        self.model, self.spec, self.sample_rate = model, spec, spec.sample_rate
         model.eval()
         set_fast_matmul()
         self.speakers, self.languages = tuple(speakers), tuple(languages)
@@ -96,10 +96,6 @@ class ModelVoice(BaseVoice, Generic[Model]):
         self._frontends: dict[str, Frontend] = {}
         file = None if path is None else lexicon.in_directory(path)
         self.lexicon = None if file is None else Lexicon.read(file)
-
-    @property
-    def sample_rate(self) -> int:
-        return self.spec.sample_rate
 
     @property
     def device(self) -> torch.device:

@@ -121,16 +121,13 @@ class BaseVoice(ABC):
     """A voice by one method, `speak_text`; a voice that streams overrides `stream_text` too.
 
     Attributes:
-        capabilities, speakers, languages: see `Voice`.
+        capabilities, sample_rate, speakers, languages: see `Voice`; the first two must be set.
     """
 
     capabilities: Capabilities
+    sample_rate: int
     speakers: Sequence[str] = ()
     languages: Sequence[str] = ()
-
-    @property
-    @abstractmethod
-    def sample_rate(self) -> int: ...
 
     @abstractmethod
     def speak_text(self, text: str, options: SpeakOptions) -> Audio:

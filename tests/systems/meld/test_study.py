@@ -138,7 +138,7 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
 
     voice = speech_lm.load(joint)
     witness = study_jobs.Witness(voice, tmp_path / "e.jsonl", {7: "x"}, 0.0)
-    assert voice.sampling.penalty == 0 and witness.settled()["sampling"]["penalty"] == 0
+    assert voice.sampling.penalty == 0 and witness.identity()["sampling"]["penalty"] == 0
     text = Prepared.open(three).items("test")[0].text
     spans = voice.spans(voice.pieces(text)[1])
     # Never <EOS>: the row is written down, and fails in a study and in any judged set.
@@ -150,9 +150,8 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
         witness.say(text, seed=7)
     row = study_jobs.by_id(tmp_path / "e.jsonl")["x"]
     assert row["capped"] == 1 and row["seconds"] == pytest.approx(voice.spec.seconds(2 * voice.cap(spans)))
-    voice.strict = True
     with pytest.raises(UserError, match="did not end by itself"):
-        voice.say(text)
+        voice.say(text, strict=True)
     # <EOS> after a while: what is spoken is what the voice says.
     with torch.no_grad():
         voice.model.head.weight[eos] = voice.model.head.weight[eos + 1 :].mean()

@@ -118,7 +118,7 @@ def test_a_speaker_is_that_of_one_call(
     spoken: Path, two_voices: Path, tmp_path: Path, at_once: Callable[..., list[Any]]
 ) -> None:
     """Four threads with two speakers give what four calls do, and a call without a speaker has the run's."""
-    _train("restyle.palette", spoken, tmp_path / "run", vits=str(two_voices), speaker="0")
+    _train("restyle.palette", spoken, tmp_path / "run", vits=str(two_voices))
     voice = synth.load(tmp_path / "run")
     calls = [
         partial(voice.say, "добрый день", speaker=speaker, style=style, seed=seed, steps=2)
@@ -528,6 +528,13 @@ def test_cli_bad_input_is_one_line(
     code, err = _cli("restyle", "да", "--model", runs["palette"], *arguments, capsys=capsys)
     assert code == 1 and says in err and len(err.strip().splitlines()) == 1
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_cli_the_old_flag_of_the_frozen_vits(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, err = _cli("restyle", "да", "--model", runs["palette"], "--voice", "/nowhere", capsys=capsys)
+    assert code == 1 and "--voice is now --vits" in err and err.count("/nowhere") == 1
 
 
 def test_cli_other_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,12 +53,9 @@ class Witness(BaseVoice):
         self, voice: MeldVoice, notes: Path, names: Mapping[int, str], penalty: float | None = None
     ) -> None:
         self.voice, self.notes, self.names = voice, notes, names
+        self.sample_rate = voice.sample_rate
         if penalty is not None:
             voice.sampling = configs.override(voice.sampling, {"penalty": f"{penalty:g}"})
-
-    @property
-    def sample_rate(self) -> int:
-        return self.voice.sample_rate
 
     def identity(self) -> dict[str, Any]:
         return {**self.voice.identity(), "sampling": configs.to_dict(self.voice.sampling)}

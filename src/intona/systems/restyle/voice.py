@@ -54,14 +54,10 @@ class StyledVoice(BaseVoice):
     capabilities = CAPABILITIES
 
     def __init__(self, voice: speak.RestyleVoice) -> None:
-        self.voice, self.model = voice, voice.model
+        self.voice, self.model, self.sample_rate = voice, voice.model, voice.space.sample_rate
         facts = voice.space.facts
         self.speakers = tuple(facts.speakers)
         self.languages = (facts.symbols.language,) if facts.symbols.language else ()
-
-    @property
-    def sample_rate(self) -> int:
-        return self.voice.space.sample_rate
 
     @property
     def info(self) -> dict[str, Any]:
