@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,13 @@ def test_an_option_that_a_voice_does_not_take_names_those_that_do(
         assert message in str(e.value)
     with pytest.raises(UserError, match="no such option"):
         voice.settled(**change)
+
+
+def test_voices_are_asked_for_data_and_never_probed(root: Path) -> None:
+    probes = re.compile(r"hasattr\(|inspect\.signature|isinstance\([^)]*Voice\b")
+    for folder in ("synth", "cli", "vocoder"):
+        for path in sorted((root / "src/intona" / folder).rglob("*.py")):
+            assert not probes.search(path.read_text(encoding="utf-8")), path
 
 
 def test_capabilities_of_kinds_that_cannot_be_imported_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,14 @@ from typing import Annotated
 
 import tyro
 
-from intona.cli.speech import parse, report
+from intona.cli.speech import parse, report, with_options
 from intona.errors import UserError
 
 OPTIONS = ("style", "guidance", "steps", "rate", "seed", "speaker")
 OLD = {"--voice": "--vits"}
 
 
+@with_options(only=OPTIONS)
 @dataclass(frozen=True, kw_only=True)
 class RestyleRequest:
     """Speak a text in a style: a description ("calm, low, slow") or a recording with that style.
@@ -54,7 +55,7 @@ class RestyleRequest:
 
 
 def main(arguments: list[str]) -> None:
-    request, options = parse(RestyleRequest, arguments, prog="intona restyle", only=OPTIONS, old=OLD)
+    request, options = parse(RestyleRequest, arguments, prog="intona restyle", old=OLD)
     text = request.check()
 
     from intona.nn.device import device_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from intona.cli.lines import read_lines
-from intona.cli.speech import REFERENCE, parse, report
+from intona.cli.speech import REFERENCE, parse, report, with_options
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 0.4  # between lines that share one wav
 
 
+@with_options()
 @dataclass(frozen=True, kw_only=True)
 class Say:
     """Speak a text. Without TEXT and --file the text is read from stdin.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
 import tyro
@@ -18,37 +18,42 @@ Command = TypeVar("Command")
 REFERENCE = {"--voice": "--reference", "--voice-text": "--reference-text"}
 
 
-def parse(
-    command: type[Command],
-    arguments: Sequence[str],
-    *,
-    prog: str,
-    only: Collection[str] = tuple(OPTIONS),
-    omit: Collection[str] = (),
-    old: Mapping[str, str] | None = None,
-) -> tuple[Command, SpeakOptions]:
-    """Parse a command line of a verb's flags and of those of `SpeakOptions`.
+def with_options(
+    *, only: Collection[str] = tuple(OPTIONS), omit: Collection[str] = ()
+) -> Callable[[type[Command]], type[Command]]:
+    """A decorator that adds the options of `SpeakOptions` to the dataclass of a verb's flags.
 
     Args:
-        command: a dataclass with the verb's flags.
         only, omit: names of the options that become flags.
+    """
+    names = [n for n, option in OPTIONS.items() if option.flag and n in only and n not in omit]
+    defaults = {f.name: f.default for f in dataclasses.fields(SpeakOptions)}
+
+    def decorate(command: type[Command]) -> type[Command]:
+        fields = [
+            (n, _flag(n), dataclasses.field(default=defaults[n], metadata={"option": True})) for n in names
+        ]
+        namespace = {"__doc__": command.__doc__, "__module__": command.__module__}
+        return dataclasses.make_dataclass(
+            command.__name__, fields, bases=(command,), namespace=namespace, frozen=True, kw_only=True
+        )
+
+    return decorate
+
+
+def parse(
+    command: type[Command], arguments: Sequence[str], *, prog: str, old: Mapping[str, str] | None = None
+) -> tuple[Command, SpeakOptions]:
+    """Parse the command line of a verb whose flags were extended by `with_options`.
+
+    Args:
         old: earlier flag -> flag.
 
     Raises:
         UserError: a number outside its limits.
     """
-    names = [n for n, info in OPTIONS.items() if info.flag and n in only and n not in omit]
-    fields = [(n, _flag(n), dataclasses.field(default=_default(n))) for n in names]
-    verb = dataclasses.make_dataclass(
-        command.__name__,
-        fields,
-        bases=(command,),
-        namespace={"__doc__": command.__doc__},
-        frozen=True,
-        kw_only=True,
-    )
-    verb.__module__ = command.__module__
-    request = tyro.cli(verb, prog=prog, args=renamed(arguments, old or {}))
+    request: Any = tyro.cli(command, prog=prog, args=renamed(arguments, old or {}))
+    names = [f.name for f in dataclasses.fields(request) if "option" in f.metadata]
     return request, SpeakOptions(**{n: getattr(request, n) for n in names})
 
 
@@ -65,7 +70,3 @@ def _flag(name: str) -> Any:
     if type_ is bool:
         return Annotated[bool, tyro.conf.FlagCreatePairsOff, argument]
     return Annotated[type_, argument]
-
-
-def _default(name: str) -> Any:
-    return next(f.default for f in dataclasses.fields(SpeakOptions) if f.name == name)

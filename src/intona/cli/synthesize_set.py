@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from intona.cli.aliases import OUTPUT
-from intona.cli.speech import parse
+from intona.cli.speech import parse, with_options
 from intona.errors import UserError
 from intona.synth.options import SpeakOptions, check_number
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OMITTED = ("reference", "reference_text", "length", "phonemes")
 
 
+@with_options(omit=OMITTED)
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeSet:
     """Speak a manifest with a voice: ID.wav files for `intona evaluate`.
@@ -122,7 +123,7 @@ def row_inputs(request: SynthesizeSet, manifest: Manifest, capabilities: Capabil
 
 
 def main(arguments: list[str]) -> None:
-    request, options = parse(SynthesizeSet, arguments, prog="intona synthesize-set", omit=OMITTED, old=OUTPUT)
+    request, options = parse(SynthesizeSet, arguments, prog="intona synthesize-set", old=OUTPUT)
     request.check()
     from intona import synth
     from intona.evaluation import read_manifest

@@ -30,7 +30,7 @@ def euler(process: MeanReverting, denoise: Denoise, z: Tensor, steps: int) -> Te
     """The sampler of Grad-TTS: step 1/steps, the slope at the middle time of each step, at the old z."""
     h = 1.0 / steps
     for i in range(steps):
-        t = torch.full((z.shape[0],), 1.0 - (i + 0.5) * h)
+        t = torch.full((z.shape[0],), 1.0 - (i + 0.5) * h, device=z.device)
         z = z - h * _slope(process, denoise, z, t)
     return z
 

@@ -27,7 +27,7 @@ from intona.latents import trained
 from intona.latents.corpus import LatentCorpus
 from intona.latents.mel import PROPORTION, MelLatents
 from intona.synth.batch import row_seed
-from intona.synth.voice import PAUSE_SECONDS
+from intona.synth.voice import PAUSE_SECONDS, Voice
 from intona.systems.ditto import stage as stage
 from intona.systems.ditto import voice as ditto
 from intona.systems.ditto.latents import open_latents
@@ -351,7 +351,7 @@ def test_it_speaks_with_and_without_a_reference_and_repeats_itself(
 ) -> None:
     how: dict[str, Any] = {"steps": 2, "seed": 3}
     plain = voice.say("Доброе утро, друзья. Как дела?", **how)
-    assert plain.sample_rate == 22050 and np.isfinite(plain.samples).all()
+    assert plain.sample_rate == 22050 and np.isfinite(plain.samples).all() and isinstance(voice, Voice)
     assert np.array_equal(plain.samples, voice.say("Доброе утро, друзья. Как дела?", **how).samples)
     as_one = voice.say("Доброе утро, друзья.", reference=recording, guidance=1.5, **how)
     other = voice.say("Доброе утро, друзья.", guidance=1.5, **how)

@@ -20,7 +20,7 @@ from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import Unspeakable, UserError
 from intona.synth.model_voice import MAX_CHARACTERS
 from intona.synth.options import SpeakOptions
-from intona.synth.voice import PAUSE_SECONDS
+from intona.synth.voice import PAUSE_SECONDS, Voice
 from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.systems.gradtts.voice import GradTTSVoice
 from intona.text import BpeTokenizer, Lexicon, PhonemeTokenizer, lexicon, phonemes_to_text
@@ -66,7 +66,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def voice(run: Path, monkeypatch: pytest.MonkeyPatch) -> GradTTSVoice:
     # Small and quick; the neural one is tested in tests/vocoder.
     voice = synth.load(run, vocoder="griffin-lim")
-    assert isinstance(voice, GradTTSVoice)
+    assert isinstance(voice, GradTTSVoice) and isinstance(voice, Voice)
     return voice
 
 

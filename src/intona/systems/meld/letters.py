@@ -56,7 +56,7 @@ class LetterVoice(ModelVoice[Model]):
             encoded = spelling.encode(self.tokenizer, utterance.plain)
             if encoded.unknown:
                 unknown = " ".join(sorted(set(encoded.unknown))[:10])
-                warnings.warn(f"left out, the voice was not trained on these characters: {unknown}", stacklevel=3)
+                warnings.warn(f"left out, the training had none of these characters: {unknown}", stacklevel=3)
             if encoded.ids:
                 out.append((utterance.plain, encoded.ids))
             else:
