@@ -212,6 +212,23 @@ def test_a_folder_of_another_make_is_refused(
         synthesize_set(voice, manifest, tmp_path / "b")
 
 
+def test_a_folder_of_an_earlier_version_is_continued(
+    make: Callable[..., GradTTSVoice], manifest: Manifest, tmp_path: Path
+) -> None:
+    """A setting that it does not record had its default. A setting that is unknown now is another set."""
+    voice, rows = make(), Manifest(rows=manifest.rows[1:2])
+    synthesize_set(voice, rows, tmp_path)
+    record = json.loads((tmp_path / "made_by.json").read_text())
+    keys = "voice n manifest_sha256 seed solver rate speaker batch steps guidance temperature tries language"
+    assert record.keys() == {*keys.split(), "lexicon", "prompts", "lengths", "languages", "vocoder"}
+    del record["vocoder"]
+    (tmp_path / "made_by.json").write_text(json.dumps(record))
+    assert synthesize_set(voice, rows, tmp_path).kept == 1
+    (tmp_path / "made_by.json").write_text(json.dumps({**record, "style": "calm"}))
+    with pytest.raises(UserError, match="made with another style"):
+        synthesize_set(voice, rows, tmp_path)
+
+
 def test_a_folder_of_another_lexicon_is_refused(
     make: Callable[..., GradTTSVoice], manifest: Manifest, tmp_path: Path
 ) -> None:

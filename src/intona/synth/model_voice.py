@@ -64,13 +64,13 @@ def first_not_none(*values: T | None) -> T:
 
 
 class ModelVoice(BaseVoice, Generic[Model]):
-    """A model with its speakers, its card and a vocoder.
+    """A model with its speakers, its card and its vocoder.
 
     Args:
-        model: put in evaluation mode here, for good.
-        spec: of the mels that it makes.
-        speakers: names, in the order of the model's ids. languages: that it speaks.
-        card: the model card. path: the checkpoint that it was loaded from.
+        model: it is put in evaluation mode, and stays in it.
+        spec: settings of the mels that the model makes.
+        speakers: names, in the order of the model's ids. languages: codes; the first is the default.
+        card: the model card. path: the checkpoint that the model was loaded from.
         vocoder: a name for `load_vocoder`; it is loaded when it is first needed, on the model's device.
     """
 

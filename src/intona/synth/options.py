@@ -22,13 +22,13 @@ RENAMED = {"voice": "reference", "voice_text": "reference_text"}
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option besides its name, type and default.
+    """The help and the limits of an option.
 
     Args:
-        help: for the command line. metavar: the placeholder of its value there.
-        limits: the smallest and the largest number that is accepted.
-        flag: whether it is a flag at all.
-        flag_type: the type of the flag, where it differs from the type in Python.
+        help: text for the command line. metavar: placeholder of the value there.
+        limits: smallest and largest number that is accepted.
+        flag: whether the option is a flag of the command line.
+        flag_type: type of the flag, if it differs from the type in Python.
     """
 
     help: str
@@ -46,11 +46,12 @@ class SpeakOptions:
     voice takes is in its `Capabilities`.
 
     Args:
-        speaker: a name of the voice's `speakers`.
-        language: of the text, for a voice of several languages; recognized by its script if None.
+        speaker: one of the voice's `speakers`.
+        language: code of the text's language, for a voice that speaks several; recognized by the script if
+            None.
         rate: speaking rate, 0.25 to 4; 1.1 is a tenth faster.
-        steps: of the sampler, 1 to 1000.
-        temperature: of the sampler's noise, 0 to 10; 0 is none.
+        steps: number of steps of the sampler, 1 to 1000.
+        temperature: scale of the sampler's noise, 0 to 10; 0 is no noise.
         guidance: strength of classifier-free guidance, 0 to 100; 1 is none.
         solver: name of the sampler's solver.
         seed: the same seed, text, options and voice give the same audio.
@@ -91,7 +92,7 @@ class SpeakOptions:
     ] = None
     solver: Annotated[
         str | None,
-        Option("Of the sampler (gradtts, ditto): euler, dpm2m, ddim or ancestral.", metavar="NAME"),
+        Option("Solver of the sampler (gradtts, ditto): euler, dpm2m, ddim or ancestral.", metavar="NAME"),
     ] = None
     seed: Annotated[
         int,

@@ -1,4 +1,4 @@
-"""Voices that read a text as phonemes, some of them as letters beside."""
+"""Voices that read a text as phonemes, some of them as phonemes and letters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PhonemeVoice(ModelVoice[Model]):
     """A voice with a text front end.
 
     Args:
-        tokenizer: symbols to ids. bpe: of an encoder that reads the letters beside the phonemes.
+        tokenizer: phonemes to ids. bpe: letters to ids, for an encoder that reads both.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class PhonemeVoice(ModelVoice[Model]):
 
         Args:
             phonemes: the text is symbols separated by spaces, words by "|".
-            language: of the text; recognized by its script if None.
+            language: code of the text's language; recognized by the script if None.
 
         Raises:
             UserError: nothing to say, a text that is too long, phonemes for a voice that reads letters too,
@@ -127,7 +127,7 @@ class PhonemeVoice(ModelVoice[Model]):
 def read_tokenizers(
     path: Path, encoder: TextEncoderConfig, n_tokens: int
 ) -> tuple[PhonemeTokenizer, BpeTokenizer | None]:
-    """Phonemes of a voice, and the pieces where the encoder of this config reads them too.
+    """The tokenizer of a voice's phonemes, and that of its letters if the encoder reads both.
 
     Raises:
         UserError: one is missing, of another kind, or of more symbols than the model has.

@@ -71,7 +71,7 @@ class Voice(Protocol):
 
     @property
     def sample_rate(self) -> int:
-        """Of the audio, in Hz."""
+        """Sample rate of the audio in Hz."""
         ...
 
     @property
@@ -80,7 +80,7 @@ class Voice(Protocol):
         ...
 
     def identity(self) -> dict[str, Any]:
-        """All that the audio depends on besides text and options, as JSON values: a hash of the weights, …"""
+        """What the audio depends on besides text and options, as JSON values, such as a hash of the weights."""
         ...
 
     def use_lexicon(self, entries: Lexicon | str | os.PathLike[str]) -> None:

@@ -43,7 +43,7 @@ class LetterVoice(ModelVoice[Model]):
         warning names them.
 
         Args:
-            language: of the text; recognized by its script if None.
+            language: code of the text's language; recognized by the script if None.
 
         Raises:
             Unspeakable: nothing is left to say, or phonemes in the text: this voice reads letters.

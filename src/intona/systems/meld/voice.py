@@ -108,7 +108,7 @@ class MeldVoice(LetterVoice[SpeechLM]):
     """A speech language model with its text side and vocoder.
 
     Args:
-        languages: of its texts. longest_frames: of a training utterance.
+        languages: codes; the first is the default. longest_frames: of all training utterances.
         tasks: whether the model was trained to speak, and to listen.
     """
 
