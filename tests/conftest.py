@@ -6,8 +6,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -106,3 +109,20 @@ def tiny_wavlm() -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def at_once() -> Callable[[Sequence[Callable[[], Any]]], list[Any]]:
+    """`at_once(calls)`: the results of calls that start together, each in a thread."""
+
+    def run(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        barrier = threading.Barrier(len(calls))
+
+        def call(function: Callable[[], Any]) -> Any:
+            barrier.wait(timeout=60)
+            return function()
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return [future.result() for future in [pool.submit(call, c) for c in calls]]
+
+    return run

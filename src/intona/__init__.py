@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from intona.audio import Audio as Audio
     from intona.synth import load as load
+    from intona.synth.options import SpeakOptions as SpeakOptions
     from intona.text import read as read
 
 __version__ = "0.1.0"
-__all__ = ["Audio", "__version__", "load", "read"]
+__all__ = ["Audio", "SpeakOptions", "__version__", "load", "read"]
 
-_LAZY = {"Audio": "intona.audio", "load": "intona.synth", "read": "intona.text"}
+_LAZY = {
+    "Audio": "intona.audio",
+    "SpeakOptions": "intona.synth.options",
+    "load": "intona.synth",
+    "read": "intona.text",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import types
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,46 +12,51 @@ import numpy as np
 import pytest
 import soundfile
 
-from intona import cli
+from intona import cli, synth
 from intona.audio import Audio
 from intona.cli import say
 from intona.errors import Unspeakable, UserError
+from intona.synth.capabilities import Capabilities
+from intona.synth.options import OPTIONS, SpeakOptions
+from intona.synth.voice import BaseVoice
 from intona.text import Lexicon
 
 RATE = 22_050
 
 
-class Voice:
-    """Says one tenth of a second a character and remembers how it was asked."""
+class Voice(BaseVoice):
+    """Speaks a tenth of a second per character and keeps the options of each call."""
+
+    capabilities = Capabilities(system="test", options=frozenset(OPTIONS), lexicon=True, vocoder=True)
+    sample_rate = RATE
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        self.lexicon: Lexicon | None = None
+        self.loaded: dict[str, Any] = {}
 
-    def load(self, name: str, lexicon: Lexicon | None = None) -> Voice:
-        self.lexicon = lexicon
+    @property
+    def lexicon(self) -> Lexicon | None:
+        return self.loaded["lexicon"]
+
+    def load(self, name: str, **how: Any) -> Voice:
+        self.loaded = {"name": name, **how}
         return self
 
-    def say(self, text: str, **options: Any) -> Audio:
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
         if text == "* * *":
             raise Unspeakable("no words in the text", where="text")
         if text == "broken":
             raise UserError("the vocoder's samples are not finite")
         if "♥" in text:
             warnings.warn("not read: ♥ (U+2665)", stacklevel=2)
-        self.calls.append((text, options))
+        self.calls.append((text, options.changed))
         return Audio(np.full(len(text) * RATE // 10, 0.25, dtype=np.float32), RATE)
 
 
 @pytest.fixture
 def voice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Voice:
-    import intona
-
     voice = Voice()
-    synth = types.ModuleType("intona.synth")
-    synth.load = voice.load  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "intona.synth", synth)
-    monkeypatch.setattr(intona, "synth", synth, raising=False)
+    monkeypatch.setattr(synth, "load", voice.load)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # `main` installs its own
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("INTONA_DEBUG", raising=False)
@@ -74,8 +78,9 @@ def test_words_make_one_wav(voice: Voice, tmp_path: Path, capsys: pytest.Capture
 
 
 def test_options_reach_the_voice(voice: Voice):
-    flags = "--rate 1.1 --steps 7 --seed 3 --temperature 0.5 --speaker anna --phonemes"
-    assert cli.main(["say", "p rʲ", *flags.split()]) == 0
+    flags = "--rate 1.1 --steps 7 --seed 3 --temperature 0.5 --speaker anna --phonemes --style calm"
+    flags += " --guidance 2 --length 3 --tries 4 --solver ddim --language ru --reference-text words"
+    assert cli.main(["say", "p rʲ", *flags.split(), "--vocoder", "fast", "--device", "cpu"]) == 0
     assert voice.calls[0][1] == {
         "rate": 1.1,
         "steps": 7,
@@ -83,7 +88,37 @@ def test_options_reach_the_voice(voice: Voice):
         "temperature": 0.5,
         "speaker": "anna",
         "phonemes": True,
+        "style": "calm",
+        "guidance": 2.0,
+        "length": 3.0,
+        "tries": 4,
+        "solver": "ddim",
+        "language": "ru",
+        "reference_text": "words",
     }
+    assert voice.loaded == {"name": "ru", "device": "cpu", "vocoder": "fast", "lexicon": None}
+
+
+def test_every_option_but_strict_is_a_flag(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["say", "--help"]) == 0
+    help = capsys.readouterr().out
+    assert [n for n in OPTIONS if f"--{n.replace('_', '-')}" not in help] == ["strict"]
+
+
+@pytest.mark.parametrize("flags", [("--reference", "--reference-text"), ("--voice", "--voice-text")])
+def test_a_reference_is_read_once_and_its_old_flags_still_work(
+    voice: Voice, tmp_path: Path, flags: tuple[str, str], capsys: pytest.CaptureFixture[str]
+):
+    Audio(np.full(RATE, 0.25, np.float32), RATE).write("ref.wav")
+    book(tmp_path, "one", "two")
+    assert cli.main(["say", "-f", "book.txt", flags[0], "ref.wav", f"{flags[1]}=some words"]) == 0
+    first, second = (options for _, options in voice.calls)
+    assert isinstance(first["reference"], Audio) and first["reference"] is second["reference"]
+    assert first["reference_text"] == "some words"
+    err = capsys.readouterr().err
+    assert ("--voice is now --reference" in err) == ("--voice-text is now" in err) == ("--voice" in flags)
+    assert cli.main(["say", "a", "--reference", "none.wav"]) == 1
+    assert "none.wav" in capsys.readouterr().err
 
 
 def test_a_file_makes_one_wav_a_line(voice: Voice, tmp_path: Path):
@@ -127,7 +162,7 @@ def test_lines_to_stdout_make_one_wav(voice: Voice, monkeypatch: pytest.MonkeyPa
         (["say", "--file", "none.txt"], "none.txt: cannot be read (No such file or directory)"),
         (["say", "--file", "."], ".: cannot be read (Is a directory)"),
         (["say", "a", "-o", "a.mp3"], 'a.mp3: unknown audio format ".mp3"; use .wav or .flac'),
-        (["say", "a", "-o", "blocked/a.wav"], "blocked: the folder cannot be made"),
+        (["say", "a", "-o", "blocked/a.wav"], "blocked: the folder cannot be created"),
         (["say", "a\udcff"], "text: not UTF-8 text (byte 1)"),
     ],
 )

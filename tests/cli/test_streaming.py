@@ -1,4 +1,4 @@
-"""`say --stream` writes what `say` would, piece by piece, and only options that the voice knows."""
+"""`say --stream` writes what `say` would, piece by piece."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ import soundfile
 from intona.audio import Audio
 from intona.cli import streaming
 from intona.cli.lines import InputLines, Line
-from intona.cli.say import taken
 from intona.errors import UserError
+from intona.synth.capabilities import Capabilities
+from intona.synth.options import SpeakOptions
+from intona.synth.voice import BaseVoice
 
 RATE = 8000
 
 
-class Talker:
-    """Says one ramp a word; fails at "bad"."""
+class Talker(BaseVoice):
+    """Speaks one ramp per word; fails at "bad"."""
 
-    def say(self, text: str, *, seed: int = 0) -> Audio:
-        return Audio(np.concatenate([a.samples for a in self.stream(text, seed=seed)]), RATE)
+    capabilities = Capabilities(system="talker", options=frozenset({"guidance"}), streams=True)
+    sample_rate = RATE
 
-    def stream(self, text: str, *, seed: int = 0, guidance: float = 1.0) -> Iterator[Audio]:
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        return Audio(np.concatenate([a.samples for a in self.stream_text(text, options)]), RATE)
+
+    def stream_text(self, text: str, options: SpeakOptions) -> Iterator[Audio]:
         for word in text.split():
             if word == "bad":
                 raise UserError("cannot say that")
@@ -36,14 +41,17 @@ def lines(*texts: str) -> InputLines:
     return InputLines([Line(i, text) for i, text in enumerate(texts, start=1)], "book.txt")
 
 
-class Mute:
-    def say(self, text: str) -> Audio:
+class Mute(BaseVoice):
+    capabilities = Capabilities(system="mute", options=frozenset())
+    sample_rate = RATE
+
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
         return Audio(np.full(RATE, 0.25, np.float32), RATE)
 
 
 def test_a_file_is_what_say_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.wav"
-    streaming.write(Talker(), lines("one three"), [path], {"seed": 3})
+    streaming.write(Talker(), lines("one three"), [path], SpeakOptions(seed=3))
     samples, rate = soundfile.read(path, dtype="float32")
     assert rate == RATE
     np.testing.assert_allclose(samples, Talker().say("one three").samples, atol=1 / 32000)
@@ -54,7 +62,7 @@ def test_a_failure_leaves_no_half_file(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"before")
     with pytest.raises(UserError, match="cannot say that"):
-        streaming.write(Talker(), lines("one bad"), [path], {})
+        streaming.write(Talker(), lines("one bad"), [path], SpeakOptions())
     assert path.read_bytes() == b"before" and list(tmp_path.iterdir()) == [path]
 
 
@@ -68,23 +76,15 @@ def test_the_stream_on_stdout_is_a_wav_of_unknown_length() -> None:
     assert rate == RATE and len(samples) == 800
 
 
-def test_a_voice_that_cannot_stream_says_it_whole() -> None:
-    assert [a.duration for a in streaming.parts(Mute(), "x", {})] == [1.0]
-
-
-def test_options_of_another_kind_of_voice_are_refused() -> None:
-    assert taken(Talker(), {"guidance": 2.0}) == {"guidance": 2.0}
-    with pytest.raises(UserError, match=r"--voice-text: this kind of voice has no such option"):
-        taken(Talker(), {"voice_text": "x"})
-    with pytest.raises(UserError, match="--guidance"):
-        taken(Mute(), {"guidance": 2.0})
+def test_a_voice_that_cannot_stream_speaks_the_whole() -> None:
+    assert [a.duration for a in Mute().stream("x")] == [1.0]
 
 
 def test_nothing_that_stands_beside_the_file_is_touched(tmp_path: Path) -> None:
     victim, link = tmp_path / "victim", tmp_path / ".a.wav.part.wav"
     victim.write_text("mine")
     link.symlink_to(victim)
-    streaming.write(Talker(), lines("one"), [tmp_path / "a.wav"], {})
+    streaming.write(Talker(), lines("one"), [tmp_path / "a.wav"], SpeakOptions())
     assert victim.read_text() == "mine" and sorted(p.name for p in tmp_path.iterdir()) == [
         ".a.wav.part.wav",
         "a.wav",

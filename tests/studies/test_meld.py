@@ -142,7 +142,7 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
 
     voice = speech_lm.load(joint)
     recorder = jobs.EndingRecorder(voice, tmp_path / "e.jsonl", {7: "x"}, 0.0)
-    assert voice.sampling.penalty == 0 and recorder.settled()["sampling"]["penalty"] == 0
+    assert voice.sampling.penalty == 0 and recorder.identity()["sampling"]["penalty"] == 0
     text = Prepared.open(three).items("test")[0].text
     spans = voice.spans(voice.pieces(text)[1])
     # Never <EOS>: the row is written down, and fails in a study and in any judged set.
@@ -154,9 +154,8 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
         recorder.say(text, seed=7)
     row = jobs.by_id(tmp_path / "e.jsonl")["x"]
     assert row["capped"] == 1 and row["seconds"] == pytest.approx(voice.spec.seconds(2 * voice.cap(spans)))
-    voice.strict = True
     with pytest.raises(UserError, match="did not end by itself"):
-        voice.say(text)
+        voice.say(text, strict=True)
     # <EOS> after a while: what is spoken is what the voice says.
     with torch.no_grad():
         voice.model.head.weight[eos] = voice.model.head.weight[eos + 1 :].mean()

@@ -16,8 +16,10 @@ from intona.audio import Audio, MelSpec
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
-from intona.synth import batch as speak
 from intona.synth.batch import SetConfig, row_seed, synthesize_set
+from intona.synth.capabilities import Capabilities
+from intona.synth.options import SpeakOptions
+from intona.synth.voice import BaseVoice, Reading
 from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.systems.gradtts.voice import GradTTSVoice
 from intona.text import Frontend, FrontendConfig, Lexicon, PhonemeTokenizer, split_sentences
@@ -71,9 +73,13 @@ def _wavs(folder: Path) -> dict[str, np.ndarray]:
     return {p.stem: soundfile.read(p)[0] for p in sorted(folder.glob("*.wav"))}
 
 
+def _reading(voice: GradTTSVoice, row: Row, config: SetConfig) -> Reading:
+    speaker = row.speaker if row.speaker in voice.speakers else None
+    return voice.read(row.text, config, speaker=speaker, seed=row_seed(config.seed, row.id))
+
+
 def _mels(voice: GradTTSVoice, rows: list[Row], config: SetConfig) -> list[torch.Tensor]:
-    sentences = [s for row in rows for s in speak._sentences(voice, row, config)]
-    return speak.mels_of(voice, sentences, config)
+    return [m for mels in voice._mels_of([_reading(voice, row, config) for row in rows]) for m in mels]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +113,7 @@ def test_say_with_the_seed_of_the_row_says_the_same(
 ) -> None:
     voice, config = make(), SetConfig(seed=5)
     for row in manifest.rows[:3]:  # the third has two sentences
-        sentences = speak._sentences(voice, row, config)
-        ((_, ours),) = speak._speak(voice, [sentences], config)
+        (ours,) = voice.speak_batch([_reading(voice, row, config)])
         speaker = row.speaker if row.speaker in voice.speakers else None
         theirs = voice.say(row.text, speaker=speaker, seed=row_seed(5, row.id))
         assert isinstance(ours, Audio)
@@ -132,14 +137,14 @@ def test_all_rows_are_spoken_and_a_second_call_makes_none(
     spoken = synthesize_set(
         voice, manifest, tmp_path / "a", SetConfig(batch=3), progress=lambda d, n, _: seen.append((d, n))
     )
-    assert (spoken.n, spoken.made, spoken.kept, spoken.failures) == (6, 6, 0, ())
+    assert (spoken.n, spoken.spoken, spoken.kept, spoken.failures) == (6, 6, 0, ())
     assert seen[-1] == (6, 6)
     assert sorted(_wavs(tmp_path / "a")) == [f"u{i}" for i in range(6)]
     assert (tmp_path / "a" / "failures.jsonl").read_text() == ""
     made_by = json.loads((tmp_path / "a" / "made_by.json").read_text())
     assert (made_by["n"], made_by["manifest_sha256"]) == (6, manifest.sha256)
     again = synthesize_set(voice, manifest, tmp_path / "a", SetConfig(batch=3))
-    assert (again.made, again.kept) == (0, 6)
+    assert (again.spoken, again.kept) == (0, 6)
 
 
 def test_what_a_kill_left_out_comes_out_the_same(
@@ -203,8 +208,25 @@ def test_a_folder_of_another_make_is_refused(
         synthesize_set(voice, Manifest(rows=manifest.rows[1:2]), tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x.wav").write_bytes(b"")
-    with pytest.raises(UserError, match="unknown make"):
+    with pytest.raises(UserError, match="unknown origin"):
         synthesize_set(voice, manifest, tmp_path / "b")
+
+
+def test_a_folder_of_an_earlier_version_is_continued(
+    make: Callable[..., GradTTSVoice], manifest: Manifest, tmp_path: Path
+) -> None:
+    """A setting that it does not record had its default. A setting that is unknown now is another set."""
+    voice, rows = make(), Manifest(rows=manifest.rows[1:2])
+    synthesize_set(voice, rows, tmp_path)
+    record = json.loads((tmp_path / "made_by.json").read_text())
+    keys = "voice n manifest_sha256 seed solver rate speaker batch steps guidance temperature tries language"
+    assert record.keys() == {*keys.split(), "lexicon", "prompts", "lengths", "languages", "vocoder"}
+    del record["vocoder"]
+    (tmp_path / "made_by.json").write_text(json.dumps(record))
+    assert synthesize_set(voice, rows, tmp_path).kept == 1
+    (tmp_path / "made_by.json").write_text(json.dumps({**record, "style": "calm"}))
+    with pytest.raises(UserError, match="made with another style"):
+        synthesize_set(voice, rows, tmp_path)
 
 
 def test_a_folder_of_another_lexicon_is_refused(
@@ -227,29 +249,30 @@ def test_a_warning_names_its_row(
 ) -> None:
     rows = tuple(Row(id=i, text=t) for i, t in (("a", "кот. 你。"), ("b", "кот. 你。"), ("c", "[[θ]]")))
     spoken = synthesize_set(make(), Manifest(rows=rows), tmp_path)
-    assert spoken.made == 2
+    assert spoken.spoken == 2
     assert [f.reason.split(";")[0] for f in spoken.failures] == ['[[θ]]: unknown phoneme "θ"']
     told = [str(w.message) for w in recwarn if "left out" in str(w.message)]
     assert [t.split(":")[0] for t in told] == ["a", "b"]
 
 
 def test_a_voice_of_another_kind_is_spoken_one_by_one(manifest: Manifest, tmp_path: Path) -> None:
-    class Other:
-        model = torch.nn.Linear(2, 2)
+    class Other(BaseVoice):
+        capabilities = Capabilities(system="other", options=frozenset({"rate"}))
+        sample_rate = 16_000
 
-        def say(self, text: str, *, seed: int, **how: object) -> Audio:
+        def speak_text(self, text: str, options: SpeakOptions) -> Audio:
             if text == "кот":
                 raise UserError("cannot say this")
-            assert how == {"rate": 1.0}
-            noise = np.random.default_rng(seed % 2**32).normal(size=4000)
+            assert options.changed.keys() == {"seed"}
+            noise = np.random.default_rng(options.seed % 2**32).normal(size=4000)
             return Audio((0.1 * noise).clip(-1, 1).astype(np.float32), 16_000)
 
     voice = Other()
     spoken = synthesize_set(voice, manifest, tmp_path)
-    assert (spoken.made, [f.id for f in spoken.failures]) == (5, ["u1"])
+    assert (spoken.spoken, [f.id for f in spoken.failures]) == (5, ["u1"])
     before = _wavs(tmp_path)
     (tmp_path / "u3.wav").unlink()
-    assert synthesize_set(voice, manifest, tmp_path).made == 1
+    assert synthesize_set(voice, manifest, tmp_path).spoken == 1
     assert np.array_equal(_wavs(tmp_path)["u3"], before["u3"])
 
 
@@ -271,9 +294,9 @@ def test_a_voice_of_several_languages_reads_each_text_as_its_own(
         voice.say("no")
     rows = (Row(id="a", text="no"), Row(id="b", text="no"), Row(id="c", text="кот"))
     asked = {"a": "en", "b": "es"}
-    with pytest.warns(UserWarning, match="never heard"):  # the small tokenizer lacks their symbols
+    with pytest.warns(UserWarning, match="not trained on"):  # the small tokenizer lacks their symbols
         done = synthesize_set(voice, Manifest(rows=rows), tmp_path / "set", languages=asked)
-    assert done.made == 3
+    assert done.spoken == 3
     done = synthesize_set(voice, Manifest(rows=rows), tmp_path / "lost")
     assert [f.id for f in done.failures] == ["a", "b"] and "say which" in done.failures[0].reason
     with pytest.raises(UserError, match="another languages"):

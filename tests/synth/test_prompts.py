@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from intona.audio import Audio
 from intona.errors import UserError
@@ -16,9 +16,11 @@ from intona.evaluation import Manifest, Row, read_manifest
 from intona.jsonl import whole_rows
 from intona.synth import prompts as given
 from intona.synth.batch import SetConfig, row_seed, synthesize_set
+from intona.synth.capabilities import Capabilities
+from intona.synth.options import SpeakOptions
 from intona.synth.prompts import Prompt, choose
 from intona.synth.record import Failure, read_times, write_failures
-from intona.synth.voice import options_of
+from intona.synth.voice import BaseVoice
 
 RATE = 16_000
 
@@ -180,34 +182,29 @@ def test_lengths_are_those_of_the_recordings(listed: Path, tmp_path: Path) -> No
 # --- a set that was given prompts -----------------------------------------------------------------------
 
 
-class Mimic:
-    """A voice as loud as its reference is high, as long as it is told."""
+class Mimic(BaseVoice):
+    """A voice as loud as its reference is high, as long as the options say."""
+
+    capabilities = Capabilities(
+        system="mimic", options=frozenset({"rate", "reference", "steps", "guidance", "length"})
+    )
+    sample_rate = RATE
 
     def __init__(self) -> None:
-        self.model = torch.nn.Linear(2, 2)
-        self.heard: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []
 
-    def settled(
-        self, *, steps: int | None, guidance: float | None, temperature: float | None
-    ) -> dict[str, Any]:
-        return {"steps": steps or 25, "guidance": 2.0 if guidance is None else guidance}
+    def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
+        options = self.accepted(options, changes)
+        guidance = 2.0 if options.guidance is None else options.guidance
+        return dataclasses.replace(options, steps=options.steps or 25, guidance=guidance)
 
-    def say(
-        self,
-        text: str,
-        *,
-        seed: int,
-        rate: float,
-        voice: Audio | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-        length: float | None = None,
-    ) -> Audio:
-        self.heard.append({"seed": seed, "steps": steps, "guidance": guidance, "length": length})
-        if voice is None or voice.peak < 1e-3:
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        self.calls.append({n: getattr(options, n) for n in ("seed", "steps", "guidance", "length")})
+        recording = options.recording()
+        if recording is None or recording.peak < 1e-3:
             raise UserError("silent", where="reference")
-        crossings = float((np.diff(np.sign(voice.samples)) != 0).mean())
-        return Audio(np.full(round((length or 0.1) * RATE), crossings, np.float32), RATE)
+        crossings = float((np.diff(np.sign(recording.samples)) != 0).mean())
+        return Audio(np.full(round((options.length or 0.1) * RATE), crossings, np.float32), RATE)
 
 
 @pytest.fixture
@@ -219,12 +216,11 @@ def test_prompts_and_lengths_reach_the_voice_and_are_kept(
     rows: Manifest, listed: Path, tmp_path: Path
 ) -> None:
     voice, out = Mimic(), tmp_path / "set"
-    assert options_of(voice) == {"seed", "rate", "voice", "steps", "guidance", "length"}
     prompts = choose(rows, listed)
     how: dict[str, Any] = {"prompts": prompts, "lengths": {"a": 0.3}}
     spoken = synthesize_set(voice, rows, out, SetConfig(steps=4, seed=7), **how)
-    assert spoken.made == 2
-    assert voice.heard == [
+    assert spoken.spoken == 2
+    assert voice.calls == [
         {"seed": row_seed(7, "a"), "steps": 4, "guidance": None, "length": 0.3},
         {"seed": row_seed(7, "b"), "steps": 4, "guidance": None, "length": None},
     ]
@@ -271,19 +267,23 @@ def test_a_bad_prompt_fails_its_row_and_is_named(rows: Manifest, listed: Path, t
 
 
 def test_options_that_a_voice_lacks_are_refused_at_once(rows: Manifest, listed: Path, tmp_path: Path) -> None:
-    class Plain:
-        model = torch.nn.Linear(2, 2)
+    class Plain(BaseVoice):
+        capabilities = Capabilities(system="plain", options=frozenset({"rate"}))
+        sample_rate = RATE
 
-        def say(self, text: str, *, seed: int, rate: float) -> Audio:
+        def speak_text(self, text: str, options: SpeakOptions) -> Audio:
             raise AssertionError
 
     class Continues(Plain):
-        def say(self, text: str, *, seed: int, rate: float, voice: Any, voice_text: str) -> Audio:  # type: ignore[override]
-            raise AssertionError
+        capabilities = Capabilities(
+            system="continuing",
+            options=frozenset({"reference", "reference_text"}),
+            needs_reference_text=True,
+        )
 
     prompts = choose(rows, listed)
     for how, flag in (({"prompts": prompts}, "--prompts"), ({"lengths": {"a": 1.0}}, "--length")):
-        with pytest.raises(UserError, match=f"{flag}: this kind of voice has no such option"):
+        with pytest.raises(UserError, match=f"{flag}: plain voices have no such option"):
             synthesize_set(Plain(), rows, tmp_path / "set", **how)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="--guidance"):
         synthesize_set(Plain(), rows, tmp_path / "set", SetConfig(guidance=1.0))

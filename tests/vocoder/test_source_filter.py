@@ -15,7 +15,6 @@ from intona import config as configs
 from intona.audio import Audio, MelSpec, f0_contour
 from intona.errors import UserError
 from intona.vocoder import load_vocoder
-from intona.vocoder.chunked import decode_chunks
 from intona.vocoder.source import analyse, noise, noise_table, pulses, running_phase, unwrapped_phase
 from intona.vocoder.source_filter import SourceFilter, SourceFilterConfig, bridged, untrained
 from intona.vocoder.stft import Stft
@@ -117,7 +116,7 @@ def test_chunks_are_the_whole(some: torch.Tensor, chunk: int) -> None:
 @pytest.mark.parametrize("size", [5, 40])
 def test_chunks_that_come_in_turn_are_the_whole(some: torch.Tensor, size: int) -> None:
     vocoder = build()
-    parts = list(decode_chunks(vocoder, some[0].split(size)))
+    parts = list(vocoder.stream(some[0].split(size)))
     assert len(parts) > 2
     assert np.abs(np.concatenate(parts) - vocoder.decode(some[:1])[0].numpy()).max() < 2e-4
 

@@ -15,7 +15,6 @@ from intona import config as configs
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.vocoder import GriffinLim, Vocos, VocosConfig, load_vocoder
-from intona.vocoder.chunked import decode_chunks
 from intona.vocoder.trunk import NETWORK, TrunkConfig
 from intona.vocoder.vocos import VocosNetwork, untrained
 
@@ -79,7 +78,7 @@ def test_refinements_bring_the_sound_nearer_to_the_amplitudes(some: torch.Tensor
 @pytest.mark.parametrize("size", [5, 40])
 def test_chunks_that_come_in_turn_are_the_whole(some: torch.Tensor, size: int) -> None:
     vocoder = build()
-    parts = list(decode_chunks(vocoder, some[0].split(size)))
+    parts = list(vocoder.stream(some[0].split(size)))
     assert np.abs(np.concatenate(parts) - vocoder.decode(some)[0].numpy()).max() < 1e-5
 
 

@@ -1,4 +1,4 @@
-"""`intona demo`: one sentence spoken, its spectrogram and pitch drawn, a transcript where a judge is here."""
+"""`intona demo`: one sentence spoken, spectrogram and pitch drawn, transcribed if a recognizer is here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from intona.cli.aliases import OUTPUT, renamed
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,19 +24,19 @@ class Demo:
     """Speak one sentence and show where its wav, spectrogram and pitch plot are."""
 
     text: Annotated[str, tyro.conf.Positional] = SENTENCE
-    """What to say."""
+    """The text to speak."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME|DIR")] = "ru"
     """A shipped voice or a run directory."""
     language: str = "ru"
     """The language of the text, for the transcript."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("demo")
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("demo")
     """The folder for the results."""
     seed: int = 0
     """The same seed gives the same wav."""
 
 
 def main(arguments: list[str]) -> None:
-    request = tyro.cli(Demo, prog="intona demo", args=arguments)
+    request = tyro.cli(Demo, prog="intona demo", args=renamed(arguments, OUTPUT))
     from intona import plots, synth
 
     started = time.perf_counter()
@@ -44,16 +45,17 @@ def main(arguments: list[str]) -> None:
     audio = voice.say(request.text, seed=request.seed)
     spoken = time.perf_counter()
     if audio.duration <= 0:
-        raise UserError("the voice said nothing", where=request.model)
-    request.out.mkdir(parents=True, exist_ok=True)
-    stem = request.out / Path(request.model).name
+        raise UserError("the voice spoke nothing", where=request.model)
+    request.output.mkdir(parents=True, exist_ok=True)
+    stem = request.output / Path(request.model).name
     wav = stem.with_suffix(".wav")
     audio.write(wav)
     picture = plots.spectrogram_of(audio, stem.with_name(f"{stem.name}-spectrogram.png"), title=request.text)
     contour, f0 = plots.pitch(audio, stem.with_name(f"{stem.name}-f0.png"), title=request.text)
     voiced = f0[f0 > 0]
 
-    took = spoken - loaded
+    elapsed = spoken - loaded
+    rtf = elapsed / audio.duration
     rows = [
         ("text", request.text),
         ("wav", f"{wav}  ({audio.duration:.2f} s)"),
@@ -66,12 +68,12 @@ def main(arguments: list[str]) -> None:
         ),
         (
             "speed",
-            f"{took:.2f} s to speak (RTF {took / audio.duration:.2f}), {loaded - started:.2f} s to load",
+            f"{loaded - started:.2f} s to load, {elapsed:.2f} s to speak (RTF {rtf:.2f})",
         ),
     ]
-    heard = transcript(audio, language=request.language)
-    if heard is not None:
-        rows.append(("heard", heard))
+    recognized = transcript(audio, language=request.language)
+    if recognized is not None:
+        rows.append(("transcript", recognized))
     for name, value in rows:
         print(f"{name:<12} {value}", file=sys.stderr if name == "speed" else sys.stdout)
 
@@ -83,7 +85,7 @@ def _median(values: object) -> float:
 
 
 def transcript(audio: Audio, *, language: str) -> str | None:
-    """What whisper-base hears, or None where its package or weights are not installed."""
+    """The transcript of whisper-base, or None where its package or weights are not installed."""
     from intona import doctor
 
     if not doctor.whisper_ready():

@@ -1,4 +1,4 @@
-"""`intona say --stream`: audio leaves as soon as the voice gives it."""
+"""`intona say --stream`: audio is written as soon as the voice gives it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from intona.cli.speech import report
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,43 +17,42 @@ if TYPE_CHECKING:
 
     from intona.audio import Audio
     from intona.cli.lines import InputLines
+    from intona.synth.options import SpeakOptions
+    from intona.synth.voice import Voice
 
 UNKNOWN = 0xFFFFFFFF  # the length of a wav whose end is not known yet, as players of pipes take it
 
 
-def write(voice: Any, lines: InputLines, paths: Sequence[Path] | None, options: dict[str, Any]) -> None:
-    """Each line to its own file, or all of them to stdout as one wav."""
+def write(voice: Voice, lines: InputLines, paths: Sequence[Path] | None, options: SpeakOptions) -> None:
+    """Each line to a file, or all of them to stdout as one wav."""
     if paths is None:
         _report("stdout", _stdout(_all(voice, lines, options), sys.stdout.buffer))
         return
     for line, path in zip(lines, paths, strict=True):
         with lines.keep_going(line):
-            _report(path, _file(parts(voice, line.text, options), path))
+            _report(path, _file(voice.stream(line.text, options), path))
 
 
-def _all(voice: Any, lines: InputLines, options: dict[str, Any]) -> Iterator[Audio]:
+def _all(voice: Voice, lines: InputLines, options: SpeakOptions) -> Iterator[Audio]:
     for line in lines:
-        pieces = parts(voice, line.text, options)
+        pieces: Iterator[Audio] | None = None
         while True:
             # Entered anew for each piece: held over a `yield` it would catch what the reader raises.
             piece = None
             with lines.keep_going(line):
+                pieces = voice.stream(line.text, options) if pieces is None else pieces
                 piece = next(pieces, None)
             if piece is None:
                 break
             yield piece
 
 
-def parts(voice: Any, text: str, options: dict[str, Any]) -> Iterator[Audio]:
-    """The pieces of a text; one alone from a voice that cannot stream."""
-    if hasattr(voice, "stream"):
-        yield from voice.stream(text, **options)
-    else:
-        yield voice.say(text, **options)
-
-
 def _file(pieces: Iterator[Audio], path: Path) -> tuple[float, float, float]:
-    """Under a hidden name until it is whole: a file of the right name is never half a sentence."""
+    """Write under a hidden name until all is there: a file of the final name is never half a sentence.
+
+    Returns:
+        Seconds of speech, until the first piece, and in all.
+    """
     import soundfile
 
     from intona.audio.io import written_whole
@@ -89,7 +89,7 @@ def _stdout(pieces: Iterator[Audio], out: BinaryIO) -> tuple[float, float, float
 
 
 def header(sample_rate: int) -> bytes:
-    """Of a 16-bit mono wav of unknown length."""
+    """The header of a 16-bit mono wav of unknown length."""
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
     return struct.pack("<4sI4s", b"RIFF", UNKNOWN, b"WAVE") + fmt + struct.pack("<4sI", b"data", UNKNOWN)
 
@@ -108,9 +108,5 @@ def pcm(audio: Audio) -> np.ndarray:
 
 
 def _report(where: object, figures: tuple[float, float, float]) -> None:
-    seconds, first, took = figures
-    rtf = took / seconds if seconds else float("inf")
-    line = (
-        f"{where}: {seconds:.2f} s of speech in {took:.2f} s (RTF {rtf:.2f}), the first after {first:.2f} s"
-    )
-    print(line, file=sys.stderr)
+    seconds, first, elapsed = figures
+    report(where, seconds, elapsed, f", the first after {first:.2f} s")

@@ -16,20 +16,22 @@ from intona.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Transcribe:
-    """Transcribe sound files with a speech-to-text model.
+    """Transcribe sound files with a model that was trained to listen.
 
-    One line per file on stdout: the text, or with several files "FILE<tab>text". Long files are split at
-    pauses and read in constant memory. Times are printed to stderr.
+    One line per file on stdout: the text, or with several files "FILE<tab>text". Long files are cut at pauses
+    and read in constant memory. Times are printed on stderr.
     """
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE")] = ()
-    """wav, flac, ogg, mp3 and other formats of libsndfile."""
+    """wav, flac, ogg, mp3 and whatever else libsndfile reads."""
     model: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """A model or run directory of meld.stt or meld.joint."""
     beam: int = 1
-    """Beam size, 1 to 64: 1 is greedy, 5 is slower and a little better."""
+    """Beam size: 1 is greedy, 5 is slower and a little better. 1 to 64."""
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """One JSON object per file: text, seconds, processing time, windows with their times and scores."""
+    """One JSON object per file: text, seconds, elapsed time, windows with their times and scores."""
 
 
 def main(arguments: list[str]) -> int:
@@ -42,44 +44,40 @@ def main(arguments: list[str]) -> int:
         raise UserError(
             "no model",
             where="--model",
-            hint="use meld-ru (Russian, trained on one reader), or train one: intona train meld.joint",
+            hint="meld-ru (Russian, trained on one reader), or train one: intona train meld.joint",
         )
 
     from intona.audio.blocks import read_blocks
-    from intona.systems.meld import voice as speech_lm
+    from intona.nn.device import device_of
+    from intona.systems.meld import voice as meld
 
-    voice = speech_lm.load(request.model)
+    voice = meld.load(request.model, device=device_of(request.device))
     failed = 0
     for path in request.files:
         began = time.perf_counter()
         try:
             blocks = read_blocks(path, voice.spec.sample_rate)
-            windows = list(voice.transcribe(blocks, beam=request.beam))
+            transcribed = list(voice.transcribe(blocks, beam=request.beam))
         except UserError as e:
-            # One bad file does not stop the others; the exit code reports it.
+            # One bad file does not stop the others; the exit code is then 1.
             if len(request.files) == 1:
                 raise
             print(f"intona: error: {e}", file=sys.stderr)
             failed += 1
             continue
         elapsed = time.perf_counter() - began
-        text = " ".join(w.text for w in windows if w.text)
-        seconds = windows[-1].end if windows else 0.0
+        text = " ".join(w.text for w in transcribed if w.text)
+        seconds = transcribed[-1].end if transcribed else 0.0
         if request.json:
-            row = {
-                "file": str(path),
-                "text": text,
-                "seconds": seconds,
-                "took": elapsed,
-                "windows": [
-                    {"start": w.start, "end": w.end, "text": w.text, "score": w.score} for w in windows
-                ],
-            }
+            windows = [
+                {"start": w.start, "end": w.end, "text": w.text, "score": w.score} for w in transcribed
+            ]
+            row = {"file": str(path), "text": text, "seconds": seconds, "took": elapsed, "windows": windows}
             print(json.dumps(row, ensure_ascii=False), flush=True)
         else:
             print(text if len(request.files) == 1 else f"{path}\t{text}", flush=True)
-        cut = sum(not w.ended for w in windows)
-        note = f"; {cut} of {len(windows)} windows reached the length limit" if cut else ""
+        cut = sum(not w.ended for w in transcribed)
+        note = f"; {cut} of {len(transcribed)} windows did not end by themselves" if cut else ""
         rtf = f" (RTF {elapsed / seconds:.2f})" if seconds else ""
         print(f"{path}: {seconds:.2f} s of sound in {elapsed:.2f} s{rtf}{note}", file=sys.stderr)
     return 1 if failed else 0

@@ -32,7 +32,7 @@ def euler(process: MeanReverting, denoise: Denoise, z: Latents, steps: int) -> L
     """The sampler of Grad-TTS: steps of 1/steps, with the slope at the middle of each step and the old z."""
     h = 1.0 / steps
     for i in range(steps):
-        t = torch.full((z.shape[0],), 1.0 - (i + 0.5) * h)
+        t = torch.full((z.shape[0],), 1.0 - (i + 0.5) * h, device=z.device)
         z = z - h * _slope(process, denoise, z, t)
     return z
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 
 Precision = Literal["auto", "bf16", "fp32"]
+
+_SWITCHING = threading.RLock()
 
 
 @functools.cache
@@ -60,6 +65,21 @@ def set_fast_matmul() -> bool:
         torch.set_float32_matmul_precision(before)
         return False
     return True
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Held by a thread while it computes, and not over a `yield`.
+
+    Where `set_fast_matmul` is on, `nn.causal.single_rows` switches the kernels of the whole process for a
+    while: another thread would compute with kernels that round otherwise, or leave the wrong ones behind.
+    There only one thread computes at a time. Elsewhere nothing is switched and nobody waits.
+    """
+    if not set_fast_matmul():
+        yield
+        return
+    with _SWITCHING:
+        yield
 
 
 def autocast(precision: Precision = "auto", device: str = "cpu") -> torch.autocast:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from intona import checkpoint, models, registry
-from intona import config as configs
 from intona.errors import UserError
-from intona.text import Lexicon
-from intona.text import lexicon as lexicons
+
+if TYPE_CHECKING:
+    import torch
+
+    from intona.synth.voice import Voice
+    from intona.text import Lexicon
 
 DEFAULT_KIND = "gradtts"  # of checkpoints whose voices.json names none
 
@@ -18,38 +20,42 @@ DEFAULT_KIND = "gradtts"  # of checkpoints whose voices.json names none
 def load(
     name_or_dir: str | os.PathLike[str] = "ru",
     *,
+    device: str | torch.device = "cpu",
+    vocoder: str | os.PathLike[str] | None = None,
     lexicon: Lexicon | str | os.PathLike[str] | None = None,
-) -> Any:
+) -> Voice:
     """Open a voice of any kind: a shipped one by name, or a run or checkpoint directory of `intona train`.
 
     Args:
-        lexicon: how certain words are spoken, or the file that says it; its entries go before those of a
-            `lexicon.txt` in the voice's directory.
-
-    Returns:
-        `gradtts.GradTTSVoice`, `speech_lm.LanguageVoice` (meld), `ditto.DittoVoice` or restyle's
-        `StyledVoice`: all have `say(text) -> Audio`.
+        device: of the model and its vocoder, such as "cuda".
+        vocoder: a name for `vocoder.load_vocoder`, "hifigan" if None.
+        lexicon: how certain words are spoken, or its file; its entries go before those of a `lexicon.txt` in
+            the voice's directory.
 
     Raises:
-        UserError: no such voice, a damaged or unfinished checkpoint, a config this version does not know, a
-            file that is no lexicon, a lexicon for a voice that takes none.
+        UserError: no such voice, a damaged or unfinished checkpoint, a config this version does not know, no
+            such device, a file that is no lexicon, a lexicon or a vocoder for a voice that takes none.
     """
-    entries = lexicons.of(lexicon)
-    voice = _open(name_or_dir)
+    # Imported here, so that `synth.options` is quick to import.
+    from intona import checkpoint, models, registry
+    from intona.nn.device import device_of
+    from intona.text import lexicon as lexicons
+
+    device, entries = device_of(device), lexicons.of(lexicon)
+    path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
+    open_voice = registry.get("voices", kind_of(path), where=path)
+    voice: Voice = open_voice(path, device=device, vocoder=None if vocoder is None else os.fspath(vocoder))
+    if vocoder is not None and not voice.capabilities.vocoder:
+        raise UserError(f"{voice.capabilities.system} voices take no vocoder", where="--vocoder")
     if entries is not None:
-        if not hasattr(voice, "use_lexicon"):
-            raise UserError("this kind of voice takes no lexicon", where="--lexicon")
         voice.use_lexicon(entries)
     return voice
 
 
-def _open(name_or_dir: str | os.PathLike[str]) -> Any:
-    path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
-    return registry.get("voices", kind_of(path), where=path)(path)
-
-
 def kind_of(path: Path) -> str:
     """The name under which a checkpoint's kind of voice is registered."""
+    from intona import config as configs
+
     if (path / "restyle.json").is_file():
         return "restyle"
     file = path / "voices.json"

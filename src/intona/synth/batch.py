@@ -1,114 +1,70 @@
 """A whole manifest spoken into a folder, in batches: what `intona evaluate` then judges.
 
-Each utterance has noise of its own, from (seed, id): it sounds the same alone, in any batch, and after a
-kill, up to the rounding of floats. Batches are fixed by the manifest, so that a resumed run repeats them
-exactly.
+Each utterance has its own noise, from (seed, id): it sounds the same alone, in any batch, and after a kill,
+up to the rounding of floats. Batches are fixed by the manifest, so that a resumed run repeats them exactly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-import torch
-
-from intona.audio import Audio, read_audio
+from intona.audio import Audio
 from intona.errors import UserError, warnings_from
 from intona.evaluation.manifest import Manifest, Row
 from intona.evaluation.records import digest
-from intona.nn.random import ItemRandom, derive_seed
+from intona.nn.random import derive_seed
+from intona.synth.options import SpeakOptions, check_number
 from intona.synth.prompts import Prompt, fingerprint, keep
-from intona.synth.record import (
-    FAILURES,
-    TIMES,
-    Failure,
-    claim,
-    timed,
-    weights_hash,
-    write_failures,
-)
-from intona.synth.voice import options_of
-from intona.systems.gradtts.voice import GradTTSVoice
-from intona.text import Utterance
+from intona.synth.record import FAILURES, TIMES, Failure, claim, timed, write_failures
+from intona.synth.voice import Reading, Voice
 
-Said = tuple[str, Audio | UserError]  # id, and its audio or why there is none
+Result = tuple[str, Audio | UserError]  # id, and its audio or why there is none
 PROMPTS = "prompts"  # in the folder of a set
 MAX_SENTENCES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetConfig:
-    """Args:
-    batch: sentences at once. steps, temperature, guidance, solver: of the diffusion; the voice's own if None.
-    tries: draws of each sentence, of which the voice keeps the best; 1 if None.
-    seed: with the id of an utterance, decides its noise.
-    speaker: for all rows; else the row's own where the voice has it, else the first.
-    language: of the rows that do not name theirs.
+class SetConfig(SpeakOptions):
+    """The options of all rows, and how many sentences are spoken at once.
+
+    The seed and the id of a row decide its noise. Without a speaker, each row is spoken by the one that it
+    names, if the voice has them. The language is for the rows that do not name theirs.
     """
 
     batch: int = 8
-    steps: int | None = None
-    temperature: float | None = None
-    guidance: float | None = None
-    solver: str | None = None
-    tries: int | None = None
-    seed: int = 0
-    rate: float = 1.0
-    speaker: str | None = None
-    language: str | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.batch <= MAX_SENTENCES:
-            raise UserError(f"{self.batch} sentences at once is not between 1 and {MAX_SENTENCES}")
+        super().__post_init__()
+        check_number(self.batch, (1, MAX_SENTENCES), where="--batch")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spoken:
-    """`made` now, `kept` from before, and what failed."""
+class SetResult:
+    """How many rows were spoken now, how many before (`kept`), and the failures, of `n` in all."""
 
     n: int
-    made: int
+    spoken: int
     kept: int
     failures: tuple[Failure, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sentence:
-    row: Row
-    place: int
-    spoken: Utterance
-    speaker: int
+class RowInputs:
+    """What single rows are spoken with, by their ids.
 
-
-def row_seed(seed: int, id: str) -> int:
-    """`voice.say(text, seed=row_seed(seed, id))` says what the set holds for this id."""
-    return derive_seed("set", seed, id)
-
-
-class Speaker(Protocol):
-    """What a voice of another kind needs: it is spoken one by one.
-
-    One with `settled(steps=, guidance=, temperature=)`, and solver= where it has several, says what it makes
-    of them, for the set's record.
+    Args:
+        prompts: recordings whose voice is used. lengths: seconds. languages: codes.
     """
 
-    @property
-    def model(self) -> torch.nn.Module: ...
-
-    def say(self, text: str, **how: Any) -> Audio: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """What rows are spoken with beside their text and the settings."""
-
-    prompts: Mapping[str, Prompt]
-    lengths: Mapping[str, float]
-    languages: Mapping[str, str]
+    prompts: Mapping[str, Prompt] = dataclasses.field(default_factory=dict)
+    lengths: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    languages: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         lengths = {i: round(s, 6) for i, s in self.lengths.items()}
@@ -119,8 +75,13 @@ class _Asked:
         }
 
 
+def row_seed(seed: int, id: str) -> int:
+    """`voice.say(text, seed=row_seed(seed, id))` gives the audio of this id in the set."""
+    return derive_seed("set", seed, id)
+
+
 def synthesize_set(
-    voice: GradTTSVoice | Speaker,
+    voice: Voice,
     manifest: Manifest,
     out: Path | str,
     config: SetConfig | None = None,
@@ -129,37 +90,37 @@ def synthesize_set(
     lengths: Mapping[str, float] | None = None,
     languages: Mapping[str, str] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
-) -> Spoken:
-    """Speak every row to `out/ID.wav`; the same call goes on after a kill.
+) -> SetResult:
+    """Speak every row to `out/ID.wav`; the same call continues after a kill.
 
-    `out/made_by.json` says what made the files and how many were declared; `out/failures.jsonl` lists each
-    row that could not be spoken, with the reason, and is empty where all went well; `out/times.jsonl` has
-    the time that each took; `out/prompts` holds the recordings whose voices were taken.
+    `out/made_by.json` records the voice, the settings and the number of rows; `out/failures.jsonl` lists each
+    row that could not be spoken, with the reason, and is empty where all went well; `out/times.jsonl` has the
+    time of each; `out/prompts` has copies of the prompts.
 
     Args:
-        prompts: utterance id -> the recording whose voice to take (`sets.prompts.choose`).
+        prompts: utterance id -> the recording whose voice is used (`prompts.choose`).
         lengths: utterance id -> seconds of the whole.
         languages: utterance id -> language of its text.
 
     Raises:
         UserError: the folder holds the output of another voice, manifest or setting; cannot be written; an
-            option that this kind of voice does not have.
+            option that this kind of voice does not take.
     """
     config = config or SetConfig()
     out = Path(out)
-    asked = _Asked(prompts=prompts or {}, lengths=lengths or {}, languages=languages or {})
-    _check_options(voice, config, asked)
-    claim(out, _made_by(voice, manifest, config) | asked.record())
-    if asked.prompts:
-        keep(asked.prompts, out / PROMPTS)
+    inputs = RowInputs(prompts=prompts or {}, lengths=lengths or {}, languages=languages or {})
+    _check_options(voice, config, inputs)
+    claim(out, _record(voice, manifest, config) | inputs.record())
+    if inputs.prompts:
+        keep(inputs.prompts, out / PROMPTS)
     failures: dict[str, Failure] = {}
-    made, kept = 0, 0
-    for ids, speak in _work(voice, manifest, config, asked):
+    spoken, kept = 0, 0
+    for ids, speak in _work(voice, manifest, config, inputs):
         if all((out / f"{i}.wav").exists() for i in ids):
             kept += len(ids)
         else:
-            if not made:  # so that the first row is not charged with what is loaded once
-                _ = getattr(voice, "vocoder", None), getattr(voice, "frontend", None)
+            if not spoken:  # so that the time of the first row does not include what is loaded once
+                voice.preload()
             with timed(out / TIMES, ids) as seconds:
                 for i, audio in speak():
                     if isinstance(audio, UserError):
@@ -167,95 +128,93 @@ def synthesize_set(
                         continue
                     audio.write(out / f"{i}.wav")
                     seconds.append(audio.duration)
-                    made += 1
+                    spoken += 1
         if progress:
-            progress(made + kept + len(failures), len(manifest), "")
+            progress(spoken + kept + len(failures), len(manifest), "")
     ordered = tuple(failures[row.id] for row in manifest.rows if row.id in failures)
     write_failures(out / FAILURES, ordered)
-    return Spoken(n=len(manifest), made=made, kept=kept, failures=ordered)
+    return SetResult(n=len(manifest), spoken=spoken, kept=kept, failures=ordered)
 
 
-def _check_options(voice: GradTTSVoice | Speaker, config: SetConfig, asked: _Asked) -> None:
+def _check_options(voice: Voice, config: SetConfig, inputs: RowInputs) -> None:
     """Refuse what the voice would refuse for every row, before anything is spoken."""
-    known = options_of(voice)
-    wanted = {
-        "--prompts": ("voice", bool(asked.prompts)),
-        "--length": ("length", bool(asked.lengths)),
-        "--guidance": ("guidance", config.guidance is not None),
-        "--tries": ("tries", config.tries is not None),
-        "--language": ("language", config.language is not None or bool(asked.languages)),
+    capabilities = voice.capabilities
+    capabilities.require(config)
+    used = {
+        "--prompts": ("reference", inputs.prompts),
+        "--length": ("length", inputs.lengths),
+        "--language": ("language", inputs.languages),
     }
-    for flag, (name, given) in wanted.items():
-        if given and name not in known:
-            raise UserError("this kind of voice has no such option", where=flag)
-    silent = [i for i, p in asked.prompts.items() if not p.text.strip()]
-    if "voice_text" in known and silent:
+    for flag, (name, rows) in used.items():
+        if rows and not capabilities.takes(name):
+            raise capabilities.refused(name, flag=flag)
+    wordless = [i for i, p in inputs.prompts.items() if not p.text.strip()]
+    if capabilities.needs_reference_text and wordless:
         raise UserError(
-            f"the words of {len(silent)} prompts are not known ({', '.join(silent[:3])})",
+            f"the words of {len(wordless)} prompts are not known ({', '.join(wordless[:3])})",
             where="--prompts",
             hint="this voice continues them: name them in a column prompt_text, or in a list in the folder",
         )
 
 
 def _work(
-    voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfig, asked: _Asked
-) -> Iterator[tuple[list[str], Callable[[], Iterator[Said]]]]:
-    """Ids that are spoken together, and what speaks them."""
-    if not isinstance(voice, GradTTSVoice):
+    voice: Voice, manifest: Manifest, config: SetConfig, inputs: RowInputs
+) -> Iterator[tuple[list[str], Callable[[], Iterator[Result]]]]:
+    """Ids that are spoken together, and the function that speaks them."""
+    if not voice.capabilities.batches:
         for row in manifest.rows:
-            yield [row.id], partial(_say, voice, row, config, asked)
+            yield [row.id], partial(_speak_row, voice, row, config, inputs)
         return
-    ready: list[list[_Sentence]] = []
+    readings: list[tuple[str, Reading]] = []
     for row in manifest.rows:
         try:
-            ready.append(_sentences(voice, row, config, asked.languages.get(row.id)))
+            with warnings_from(row.id):
+                readings.append((row.id, voice.read(row.text, _options(voice, row, config, inputs))))
         except UserError as e:
             yield [row.id], partial(iter, [(row.id, e)])
-    for rows in _batches(ready, config.batch):
-        yield [row[0].row.id for row in rows], partial(_speak, voice, rows, config)
+    for rows in _batches(readings, config.batch):
+        yield [i for i, _ in rows], partial(_speak_batch, voice, rows)
 
 
-def _say(voice: Speaker, row: Row, config: SetConfig, asked: _Asked) -> Iterator[Said]:
-    how: dict[str, Any] = {
-        "speaker": config.speaker,
-        "steps": config.steps,
-        "temperature": config.temperature,
-        "guidance": config.guidance,
-        "solver": config.solver,
-        "tries": config.tries,
-        "length": asked.lengths.get(row.id),
-        "language": asked.languages.get(row.id, config.language),
-    }
-    prompt = asked.prompts.get(row.id)
+def _options(voice: Voice, row: Row, config: SetConfig, inputs: RowInputs) -> SpeakOptions:
+    """What a row is spoken with."""
+    prompt = inputs.prompts.get(row.id)
+    changes: dict[str, Any] = {"seed": row_seed(config.seed, row.id)}
+    if config.speaker is None and voice.capabilities.named_speakers and row.speaker in voice.speakers:
+        changes["speaker"] = row.speaker
+    if prompt is not None:
+        changes["reference"] = prompt.path
+        if voice.capabilities.needs_reference_text:
+            changes["reference_text"] = prompt.text
+    if row.id in inputs.lengths:
+        changes["length"] = inputs.lengths[row.id]
+    if row.id in inputs.languages:
+        changes["language"] = inputs.languages[row.id]
+    return dataclasses.replace(config, **changes)
+
+
+def _speak_row(voice: Voice, row: Row, config: SetConfig, inputs: RowInputs) -> Iterator[Result]:
+    prompt = inputs.prompts.get(row.id)
     try:
-        if prompt is not None:
-            how["voice"] = read_audio(prompt.path)
-            how["voice_text"] = prompt.text if "voice_text" in options_of(voice) else None
-        given = {k: v for k, v in how.items() if v is not None}
         with warnings_from(row.id):
-            audio = voice.say(row.text, seed=row_seed(config.seed, row.id), rate=config.rate, **given)
+            audio = voice.say(row.text, _options(voice, row, config, inputs))
         yield row.id, audio
     except UserError as e:
-        named = f"with the prompt {prompt.name}: {e}" if prompt is not None else str(e)
-        yield row.id, UserError(named)
+        yield row.id, UserError(f"with the prompt {prompt.name}: {e}" if prompt is not None else str(e))
 
 
-def _sentences(
-    voice: GradTTSVoice, row: Row, config: SetConfig, language: str | None = None
-) -> list[_Sentence]:
-    own = row.speaker if row.speaker in voice.speakers else None
-    speaker = voice.speaker_id(config.speaker or own)
-    with warnings_from(row.id):
-        spoken = voice.sentences(row.text, language=language or config.language)
-    return [_Sentence(row=row, place=i, spoken=s, speaker=speaker) for i, s in enumerate(spoken)]
+def _speak_batch(voice: Voice, rows: list[tuple[str, Reading]]) -> Iterator[Result]:
+    results = voice.speak_batch([reading for _, reading in rows])
+    yield from zip((i for i, _ in rows), results, strict=True)
 
 
-def _batches(rows: list[list[_Sentence]], size: int) -> Iterator[list[list[_Sentence]]]:
-    """Rows of like length together; about `size` sentences, never less than one row."""
-    rows = sorted(rows, key=lambda r: (max(len(s.spoken.phonemes) for s in r), r[0].row.id))
-    batch: list[list[_Sentence]] = []
+def _batches(rows: list[tuple[str, Reading]], size: int) -> Iterator[list[tuple[str, Reading]]]:
+    """Rows of similar length together; about `size` sentences, never less than one row."""
+    rows = sorted(rows, key=lambda row: (row[1].longest, row[0]))
+    batch: list[tuple[str, Reading]] = []
     for row in rows:
-        if batch and sum(map(len, batch)) + len(row) > size:
+        sentences = sum(len(reading.sentences) for _, reading in batch) + len(row[1].sentences)
+        if batch and sentences > size:
             yield batch
             batch = []
         batch.append(row)
@@ -263,59 +222,29 @@ def _batches(rows: list[list[_Sentence]], size: int) -> Iterator[list[list[_Sent
         yield batch
 
 
-class _RowRandom(ItemRandom):
-    """Item i draws what `say` draws for its row's seed and place."""
+def _record(voice: Voice, manifest: Manifest, config: SetConfig) -> dict[str, Any]:
+    """All that decides the audio of a set besides the inputs of single rows.
 
-    def __init__(self, seeds: Sequence[tuple[int, int]]) -> None:
-        self._generators = [
-            generator for seed, place in seeds for generator in ItemRandom(seed, 0, [str(place)])._generators
-        ]
-
-
-def _speak(voice: GradTTSVoice, rows: list[list[_Sentence]], config: SetConfig) -> Iterator[Said]:
-    """Each row's audio, or why there is none."""
-    mels = iter(mels_of(voice, [s for row in rows for s in row], config))
-    for row in rows:
-        mine = [next(mels) for _ in row]
-        try:
-            whole = voice.joined([voice.wave(m) for m in mine])
-            if not np.isfinite(whole).all():
-                raise UserError("the vocoder's samples are not finite")
-            yield row[0].row.id, voice.audio(whole)
-        except UserError as e:
-            yield row[0].row.id, e
-
-
-def mels_of(voice: GradTTSVoice, sentences: Sequence[_Sentence], config: SetConfig) -> list[torch.Tensor]:
-    """Mels (T_i, n_mels) of sentences in one batch."""
-    return voice.mels(
-        [s.spoken for s in sentences],
-        [s.speaker for s in sentences],
-        random=_RowRandom([(row_seed(config.seed, s.row.id), s.place) for s in sentences]),
-        rate=config.rate,
-        steps=config.steps,
-        temperature=config.temperature,
-        solver=config.solver,
-    )
-
-
-def _made_by(voice: GradTTSVoice | Speaker, manifest: Manifest, config: SetConfig) -> dict[str, Any]:
-    settled = getattr(voice, "settled", None)
-    asked = {"steps": config.steps, "guidance": config.guidance, "temperature": config.temperature}
-    solver = {} if config.solver is None else {"solver": config.solver}
-    return {
-        "voice": weights_hash(voice.model),
+    The keys are those of earlier versions, whose folders are continued; an option that is not among them is
+    recorded where it differs from its default.
+    """
+    settled = voice.settled(config)
+    record = {
+        **voice.identity(),
         "n": len(manifest),
         "manifest_sha256": manifest.sha256,
-        "seed": config.seed,
-        "solver": "",
-        **solver,
-        "rate": config.rate,
-        "speaker": config.speaker,
         "batch": config.batch,
-        **asked,
-        "tries": config.tries if config.tries != 1 else None,  # one, said or not, is the same set
+        "seed": config.seed,
+        "rate": 1.0 if settled.rate is None and settled.style is None else settled.rate,
+        "speaker": config.speaker,
         "language": config.language,
-        "lexicon": getattr(getattr(voice, "lexicon", None), "fingerprint", None),
-        **({} if settled is None else settled(**asked, **solver)),
+        "steps": settled.steps,
+        "temperature": settled.temperature,
+        "guidance": settled.guidance,
+        "solver": settled.solver or "",
+        "tries": config.tries if config.tries != 1 else None,  # one is the default
     }
+    others = {k: v for k, v in config.changed.items() if k not in record and k != "strict"}
+    if (recording := config.recording()) is not None:
+        others["reference"] = hashlib.sha256(recording.samples.tobytes()).hexdigest()[:16]
+    return record | others

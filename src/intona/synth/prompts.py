@@ -1,8 +1,8 @@
-"""What a row of a set is spoken with beside its text: a voice's recording, its words, a length, a language.
+"""What a row of a set is spoken with besides its text: a prompt and its words, a length, a language.
 
-A prompt comes from the manifest's own column `prompt` (or `reference`): a path in the manifest's folder,
-or the name of a recording in the folder of prompts. Where there is none, another utterance of the row's
-speaker is taken from that folder: never the row's own, nor one of the same words.
+A prompt comes from the manifest's column `prompt` (or `reference`): a path in the manifest's folder, or the
+name of a recording in the folder of prompts. Where there is none, another utterance of the row's speaker is
+chosen from that folder: never the row's recording itself, nor one of the same words.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ USUAL_SECONDS = (3.0, 10.0)  # prompts so long are preferred
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A recording and the words in it, "" where they are not known. `name` is what it is called at home."""
+    """A recording and the words in it, "" where they are not known. `name` is that of the original file."""
 
     path: Path
     text: str = ""
@@ -68,8 +68,8 @@ def choose(
     named = {i: c.get("prompt") or c.get("reference") or "" for i, c in columns.items()}
     if folder is None and not any(named.values()):
         return {}
-    pool = None if folder is None else _Pool(folder)
-    found: dict[str, Prompt] = {}
+    pool = None if folder is None else _PromptPool(folder)
+    prompts: dict[str, Prompt] = {}
     lacking: list[str] = []
     for row in manifest.rows:
         words = columns.get(row.id, {}).get("prompt_text", "")
@@ -80,17 +80,17 @@ def choose(
         if prompt is None:
             lacking.append(row.id)
         else:
-            found[row.id] = Prompt(path=prompt.path, text=words or prompt.text, name=prompt.name)
+            prompts[row.id] = Prompt(path=prompt.path, text=words or prompt.text, name=prompt.name)
     if lacking:
         raise UserError(
             f"no prompt for {len(lacking)} of {len(manifest)} rows ({', '.join(lacking[:3])})",
             where=folder or "the manifest's column prompt",
             hint="give each row a prompt, or a folder with other recordings of its speaker",
         )
-    return found
+    return prompts
 
 
-def _named(name: str, pool: _Pool | None, beside: Path | None) -> Prompt:
+def _named(name: str, pool: _PromptPool | None, beside: Path | None) -> Prompt:
     if Path(name).suffix.lower() in ENDINGS:
         try:
             path = Source(root=beside or Path()).inside(name)
@@ -106,7 +106,7 @@ def _named(name: str, pool: _Pool | None, beside: Path | None) -> Prompt:
     raise UserError(f'no prompt "{name}"', where="column prompt", hint=hint)
 
 
-class _Pool:
+class _PromptPool:
     """The recordings of a folder: by name, and by speaker in the order in which they are preferred."""
 
     def __init__(self, folder: Path) -> None:
@@ -125,7 +125,7 @@ class _Pool:
             self.by_name = {n: Prompt(path=p, name=p.name) for n, p in self._plain.files.items()}
 
     def _prepared(self, prepared: Prepared) -> None:
-        # What no voice was trained on comes first.
+        # Recordings that no voice was trained on come first.
         for rank, split in enumerate(("test", "dev", "train")):
             for item in prepared.items(split):
                 row = Row(id=item.name, text=item.text, speaker=prepared.speakers[item.speaker])
@@ -145,7 +145,7 @@ class _Pool:
         self._texts.append((row, prompt, preference + (0 if usual else 1)))
 
     def other(self, row: Row) -> Prompt | None:
-        """Another utterance of the speaker, of other words: the same one for the same row and folder."""
+        """Another utterance of the speaker with other words: always the same one for a row and a folder."""
         if self._plain is not None:
             has = row.id in self._plain.files or (row.speaker and row.speaker in self._plain.files)
             path = self._plain.find(row) if has else None
@@ -165,14 +165,14 @@ class _Pool:
 
 
 def fingerprint(prompts: Mapping[str, Prompt]) -> str | None:
-    """Of all recordings and their words; None for no prompts."""
+    """A hash of all recordings and their words; None if there are no prompts."""
     if not prompts:
         return None
     return digest({i: [file_digest(p.path), p.text] for i, p in sorted(prompts.items())})
 
 
 def keep(prompts: Mapping[str, Prompt], out: Path) -> None:
-    """Copy to `out/ID.wav`, as `intona evaluate --prompts` takes them, with their words and names beside.
+    """Copy the prompts to `out/ID.wav`, as `intona evaluate --prompts` reads them, with a list of the words.
 
     Raises:
         UserError: a recording that cannot be read, a folder that cannot be written.
@@ -191,10 +191,10 @@ def keep(prompts: Mapping[str, Prompt], out: Path) -> None:
 
 
 def kept(folder: Path) -> dict[str, Prompt]:
-    """What `keep` wrote.
+    """The prompts that `keep` wrote.
 
     Raises:
-        UserError: nothing of that kind there.
+        UserError: there is no such list.
     """
     path = folder / KEPT
     rows = read_jsonl(path)
@@ -210,7 +210,7 @@ def durations(folder: Path, manifest: Manifest) -> dict[str, float]:
     """Seconds of each row's recording in a folder.
 
     Raises:
-        UserError: rows without one, counted; a file that is none.
+        UserError: rows without one, counted; a file that is not audio.
     """
     files, _ = index_folder(folder, manifest)
     lacking = [r.id for r in manifest.rows if r.id not in files]
@@ -228,18 +228,18 @@ def lengths_of(columns: Mapping[str, Mapping[str, str]]) -> dict[str, float]:
     Raises:
         UserError: no number of seconds.
     """
-    found: dict[str, float] = {}
+    lengths: dict[str, float] = {}
     for i, cells in columns.items():
         if "length" in cells:
             try:
-                found[i] = float(cells["length"])
+                lengths[i] = float(cells["length"])
             except ValueError:
-                found[i] = math.nan
-            if not 0 < found[i] <= 3600:
+                lengths[i] = math.nan
+            if not 0 < lengths[i] <= 3600:
                 raise UserError(
                     f'"{cells["length"]}" of "{i}" is no number of seconds', where="column length"
                 )
-    return found
+    return lengths
 
 
 def languages_of(columns: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
@@ -248,7 +248,7 @@ def languages_of(columns: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 
 
 def seconds_of(path: Path) -> float:
-    """From the header alone.
+    """The length of a sound file; only its header is read.
 
     Raises:
         UserError: not an audio file.

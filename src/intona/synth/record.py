@@ -1,4 +1,4 @@
-"""What the folder of a set says about itself: who made it and how, what failed, what it took."""
+"""The records in the folder of a set: the voice and its settings, the failures, the times."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from intona.config import read_json, write_json
 from intona.errors import UserError
 from intona.jsonl import whole_rows, write_jsonl
 
-MADE_BY, FAILURES, TIMES = "made_by.json", "failures.jsonl", "times.jsonl"
+ORIGIN, FAILURES, TIMES = "made_by.json", "failures.jsonl", "times.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A row that could not be spoken: it has no file, and so counts as failed where it is judged."""
+    """A row that could not be spoken. It has no file, and so counts as failed where the set is judged."""
 
     id: str
     reason: str
@@ -30,7 +30,7 @@ class Failure:
 
 @contextlib.contextmanager
 def timed(path: Path, ids: Sequence[str]) -> Iterator[list[float]]:
-    """Append what speaking `ids` took; the caller adds the seconds of speech."""
+    """Append the time that speaking `ids` takes; the caller adds the seconds of speech to the list."""
     speech: list[float] = []
     wall, processor = time.perf_counter(), time.process_time()
     yield speech
@@ -46,7 +46,7 @@ def timed(path: Path, ids: Sequence[str]) -> Iterator[list[float]]:
 
 
 def read_times(out: Path) -> list[dict[str, Any]]:
-    """Rows of `times.jsonl`, the last for each group of ids; without those of which nothing was spoken.
+    """Rows of `times.jsonl`, the last for each group of ids, without those where nothing was spoken.
 
     Raises:
         UserError: rows of something else.
@@ -59,7 +59,7 @@ def read_times(out: Path) -> list[dict[str, Any]]:
 
 
 def weights_hash(model: torch.nn.Module) -> str:
-    """Hash of the weights themselves: the same for a run and its published copy only if they are equal."""
+    """Hash of the weights. A run and its published copy have the same only if their weights are equal."""
     whole = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         whole.update(name.encode())
@@ -67,28 +67,33 @@ def weights_hash(model: torch.nn.Module) -> str:
     return whole.hexdigest()[:16]
 
 
-def claim(out: Path, made_by: dict[str, Any]) -> None:
-    """Write what will be made before anything is: N is declared here.
+def claim(out: Path, record: dict[str, Any]) -> None:
+    """Write what the folder will hold before anything else, so that the number of rows is fixed.
+
+    Args:
+        record: all that decides the content. A key that one side lacks is None.
 
     Raises:
         UserError: the folder holds something else, or cannot be written.
     """
-    mark = out / MADE_BY
+    mark = out / ORIGIN
     try:
         out.mkdir(parents=True, exist_ok=True)
         if mark.exists():
             before = read_json(mark)
-            changed = [k for k in made_by if not isinstance(before, dict) or before.get(k) != made_by[k]]
+            if not isinstance(before, dict):
+                raise UserError("not the record of a set", where=mark)
+            changed = [k for k in {**record, **before} if before.get(k) != record.get(k)]
             if changed:
                 raise UserError(
                     f"holds wavs made with another {', '.join(changed)}",
                     where=out,
-                    hint="choose another --out, or remove the folder",
+                    hint="choose another --output, or remove the folder",
                 )
         elif any(out.glob("*.wav")):
-            raise UserError("holds wavs of unknown make", where=out, hint="choose another --out")
+            raise UserError("holds wavs of unknown origin", where=out, hint="choose another --output")
         else:
-            write_json(mark, made_by)
+            write_json(mark, record)
     except OSError as e:
         raise UserError(f"cannot be written ({e.strerror})", where=out) from None
 

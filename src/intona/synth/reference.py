@@ -1,4 +1,4 @@
-"""A recording whose voice is to be taken, or whose words are to be heard: its faults and its level."""
+"""A recording whose voice is used or whose words are transcribed: its faults and its level."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ LOWEST_RATE, FULL_RATE = 8000, 16000  # Hz
 WHERE, USUAL = "reference", "give 3 to 10 s of one voice"
 
 
-def reference_of(voice: Audio, sample_rate: int, *, longest: float) -> Audio:
+def reference_of(recording: Audio, sample_rate: int, *, longest: float) -> Audio:
     """A recording at `sample_rate`, trimmed, levelled and not longer than `longest` seconds.
 
     Raises:
         UserError: silent or flat, shorter than 1 s of speech, longer than a minute, below 8 kHz.
     """
-    if voice.duration > MAX_SECONDS:
-        raise _refused(f"{voice.duration:.0f} s long, at most {MAX_SECONDS:.0f} s are taken")
-    if voice.sample_rate < LOWEST_RATE:
-        raise _refused(f"at {voice.sample_rate} Hz, at least {LOWEST_RATE} Hz are needed")
-    if voice.duration < MIN_SECONDS:
-        raise _refused(f"{voice.duration:.2f} s long, at least {MIN_SECONDS:g} s are needed")
-    if not np.isfinite(voice.samples).all():
+    if recording.duration > MAX_SECONDS:
+        raise _refused(f"{recording.duration:.0f} s long, at most {MAX_SECONDS:.0f} s are used")
+    if recording.sample_rate < LOWEST_RATE:
+        raise _refused(f"at {recording.sample_rate} Hz, at least {LOWEST_RATE} Hz are needed")
+    if recording.duration < MIN_SECONDS:
+        raise _refused(f"{recording.duration:.2f} s long, at least {MIN_SECONDS:g} s are needed")
+    if not np.isfinite(recording.samples).all():
         raise UserError("holds NaN or infinite values", where=WHERE)
-    if bad := [f for f in faults(voice) if not f.startswith("clipped")]:
+    if bad := [f for f in faults(recording) if not f.startswith("clipped")]:
         raise _refused(bad[0])
-    if voice.sample_rate < FULL_RATE:
+    if recording.sample_rate < FULL_RATE:
         warnings.warn(
-            f"the reference is at {voice.sample_rate} Hz and holds nothing above "
-            f"{voice.sample_rate // 2} Hz; so may the speech",
+            f"the reference is at {recording.sample_rate} Hz and holds nothing above "
+            f"{recording.sample_rate // 2} Hz; so may the speech",
             stacklevel=4,
         )
-    clean = levelled(voice.resample(sample_rate))
+    clean = levelled(recording.resample(sample_rate))
     if clean.duration < MIN_SECONDS:
         raise _refused(f"only {clean.duration:.2f} s of it are sound, at least {MIN_SECONDS:g} s are needed")
     return clean.trim(0, longest) if clean.duration > longest else clean
@@ -50,14 +50,14 @@ def _refused(what: str) -> UserError:
 
 
 def silent(samples: np.ndarray, rate: int) -> bool:
-    """Whether 95 % of the sound lies below the level of silence: a click makes no speech."""
+    """Whether 95 % of the sound lies below the level of silence: a click is not speech."""
     x = samples - samples.mean(dtype=np.float64).astype(np.float32) if len(samples) else samples
     level = frame_levels(x, rate)
     return not len(level) or float(np.percentile(level, 95)) < CleanConfig().silence_db
 
 
 def levelled(audio: Audio, *, where: str = WHERE) -> Audio:
-    """Trimmed of silence at both ends and brought to the loudness that corpora are prepared at.
+    """A recording without the silence at both ends, at the loudness of prepared corpora.
 
     Raises:
         UserError: nothing but silence.

@@ -43,6 +43,10 @@ class FrameVocoder(Vocoder, Generic[Network]):
         self.device = next(network.parameters()).device
         self.bf16 = bf16_wins(self.device.type) if bf16 == "auto" else bf16
 
+    @property
+    def reach(self) -> int:
+        return self.config.reach
+
     @classmethod
     def load(
         cls,

@@ -52,11 +52,11 @@ class GriffinLim(Vocoder):
         """Log mel (T, n_mels) to magnitudes (T, n_fft // 2 + 1): non-negative least squares, by the
         multiplicative steps of Lee & Seung 2001 from the clipped pseudo-inverse."""
         target = np.exp(mel) if self.spec.log_base == "e" else np.power(np.float32(10), mel)
-        found = np.maximum(target @ self.inverse.T, 1e-6)
+        amplitude = np.maximum(target @ self.inverse.T, 1e-6)
         up = target @ self.filters
         for _ in range(steps):
-            found *= up / (found @ self.filters.T @ self.filters + _TINY)
-        return found.astype(np.float32)
+            amplitude *= up / (amplitude @ self.filters.T @ self.filters + _TINY)
+        return amplitude.astype(np.float32)
 
     def waveform(self, magnitudes: np.ndarray) -> np.ndarray:
         """Magnitudes (T, n_fft // 2 + 1) to samples (S,), frames placed as the spec's mel places them."""

@@ -51,7 +51,7 @@ class HifiGanConfig:
 
     @property
     def hop_length(self) -> int:
-        """Samples a frame."""
+        """Samples per frame."""
         return math.prod(self.upsample_rates)
 
     @property
@@ -171,6 +171,10 @@ class HifiGan(Vocoder):
         generator.load_state_dict(_weights(directory / "model.safetensors", generator), assign=True)
         return cls(generator.to(device), config, spec, bf16=bf16, chunk_frames=chunk_frames)
 
+    @property
+    def reach(self) -> int:
+        return self.config.reach
+
     @torch.inference_mode()
     def decode(self, mel: Tensor) -> Tensor:
         self.check(mel)
@@ -194,9 +198,9 @@ def _weights(path: Path, generator: Generator) -> dict[str, Tensor]:
         raise UserError("the weights are missing", where=path) from None
     except (SafetensorError, OSError) as e:
         raise UserError(f"the weights cannot be read ({e})", where=path) from None
-    wanted = {k: tuple(v.shape) for k, v in generator.state_dict().items()}
-    wrong = [k for k in wanted if k not in tensors or tuple(tensors[k].shape) != wanted[k]]
-    wrong += [k for k in tensors if k not in wanted]
+    shapes = {k: tuple(v.shape) for k, v in generator.state_dict().items()}
+    wrong = [k for k in shapes if k not in tensors or tuple(tensors[k].shape) != shapes[k]]
+    wrong += [k for k in tensors if k not in shapes]
     if wrong:
         raise UserError(f"{len(wrong)} tensors do not fit config.json, the first is {wrong[0]}", where=path)
     return {k: v.float() for k, v in tensors.items()}

@@ -128,7 +128,7 @@ class MultiResolution(nn.Module):
         Args:
             repulsion: factor of d(y, y'). Below 1 a sound with less noise than the target's is least.
         """
-        found = []
+        distances = []
         for n_fft, hop in resolutions or self.resolutions:
             with torch.no_grad():
                 x = self.magnitudes(target, n_fft, hop)
@@ -139,5 +139,5 @@ class MultiResolution(nn.Module):
                 log = torch.linalg.vector_norm(a.log() - b.log() + 1e-8, dim=2) / a.shape[2] ** 0.5
                 return log.mean() + ((a - b).abs() / level).mean()
 
-            found.append(distance(x, y) + distance(x, z) - repulsion * distance(y, z))
-        return torch.stack(found).mean()
+            distances.append(distance(x, y) + distance(x, z) - repulsion * distance(y, z))
+        return torch.stack(distances).mean()

@@ -26,7 +26,7 @@ def test_it_takes_the_voice_it_is_given(voice: DittoVoice, root: Path) -> None:
     """The same words after a man's recording, and after the same recording raised by six semitones."""
     man = read_audio(root / "tests/assets/festvox-ru-small/wav/ru_0254.wav")
     raised = Audio(man.samples, round(man.sample_rate * 2**0.5))  # the same samples played faster
-    low, high = (voice.say(TEXT, voice=given, steps=8, seed=1) for given in (man, raised))
+    low, high = (voice.say(TEXT, reference=given, steps=8, seed=1) for given in (man, raised))
     for audio in (low, high):
         assert 1.5 < audio.duration < 6  # 47 characters, the reader's 15 a second
         assert float(abs(audio.samples).max()) > 0.05

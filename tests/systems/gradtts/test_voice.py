@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from intona import checkpoint, cli, synth
+from intona import checkpoint, cli, models, synth
 from intona.audio import MelSpec
 from intona.config import to_dict, write_json
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import Unspeakable, UserError
-from intona.synth.voice import MAX_CHARACTERS, PAUSE_SECONDS
+from intona.synth.model_voice import MAX_CHARACTERS
+from intona.synth.options import SpeakOptions
+from intona.synth.voice import PAUSE_SECONDS, Voice
 from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.systems.gradtts.voice import GradTTSVoice
 from intona.text import BpeTokenizer, Lexicon, PhonemeTokenizer, lexicon, phonemes_to_text
@@ -60,10 +64,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def voice(run: Path, monkeypatch: pytest.MonkeyPatch) -> GradTTSVoice:
-    from intona.vocoder import GriffinLim
-
-    voice = synth.load(run)
-    voice._vocoder = GriffinLim(MelSpec())  # small and quick; the neural one is tested in tests/vocoder
+    # Small and quick; the neural one is tested in tests/vocoder.
+    voice = synth.load(run, vocoder="griffin-lim")
+    assert isinstance(voice, GradTTSVoice) and isinstance(voice, Voice)
     return voice
 
 
@@ -84,8 +87,8 @@ def test_rate_changes_the_length(voice: GradTTSVoice) -> None:
     assert slow.duration / fast.duration == pytest.approx(4, rel=0.15)
 
 
-def test_an_unheard_symbol_is_told(voice: GradTTSVoice) -> None:
-    with pytest.warns(UserWarning, match="never heard these symbols: ʘ"):
+def test_a_symbol_that_the_training_did_not_have_is_a_warning(voice: GradTTSVoice) -> None:
+    with pytest.warns(UserWarning, match="not trained on these symbols: ʘ"):
         voice.say("m ʘ m ə .", phonemes=True, steps=1)
 
 
@@ -172,6 +175,40 @@ def test_the_stream_is_what_say_gives(voice: GradTTSVoice) -> None:
     pause = np.zeros(round(PAUSE_SECONDS * voice.spec.sample_rate), np.float32)
     joined = np.concatenate([one.samples, pause, two.samples])
     np.testing.assert_allclose(joined, whole.samples, atol=1e-5)
+
+
+def test_four_threads_speak_what_four_calls_do(
+    voice: GradTTSVoice, run: Path, at_once: Callable[..., list[Any]]
+) -> None:
+    """Of a voice that was never used: what is loaded at the first call is loaded once."""
+    text, loaded = "m ˈa m ə . | m ə m ˈa .", synth.load(run, vocoder="griffin-lim")
+    options = [
+        SpeakOptions(
+            phonemes=True, seed=i, steps=1 + i % 2, rate=1 + i / 4, speaker=("anna", "boris")[i // 2]
+        )
+        for i in range(4)
+    ]
+    parallel = at_once([partial(loaded.say, text, o) for o in options])
+    for one, other in zip([voice.say(text, o) for o in options], parallel, strict=True):
+        np.testing.assert_array_equal(one.samples, other.samples)
+
+
+@pytest.mark.skipif(
+    not any(c.name == "vocoder-draft" for c in models.shipped()), reason="not in this checkout"
+)
+def test_another_vocoder_and_a_set_of_it(
+    voice: GradTTSVoice, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fast = synth.load(run, vocoder="vocoder-draft")
+    one, other = (v.say("m ˈa m ə .", phonemes=True, steps=1) for v in (voice, fast))
+    assert len(one) == len(other) and not np.array_equal(one.samples, other.samples)
+    (tmp_path / "m.csv").write_text("a|мама\n", encoding="utf-8")
+    line = ["synthesize-set", str(run), "-m", str(tmp_path / "m.csv"), "--steps", "1"]
+    assert cli.main([*line, "--out", str(tmp_path / "set"), "--vocoder", "vocoder-draft"]) == 0
+    assert "--out is now --output" in capsys.readouterr().err
+    assert json.loads((tmp_path / "set/made_by.json").read_text())["vocoder"] == "vocoder-draft"
+    assert cli.main([*line, "--output", str(tmp_path / "set")]) == 1
+    assert "made with another vocoder; choose another --output" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

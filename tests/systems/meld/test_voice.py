@@ -7,6 +7,7 @@ import json
 import tracemalloc
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,11 @@ from intona.errors import UserError
 from intona.evaluation import read_manifest
 from intona.synth.batch import SetConfig, synthesize_set
 from intona.synth.reference import levelled
+from intona.synth.voice import Voice
 from intona.systems.meld import spelling
 from intona.systems.meld import voice as speech_lm
 from intona.systems.meld.transcription import windows
-from intona.systems.meld.voice import LanguageVoice
+from intona.systems.meld.voice import MeldVoice
 from intona.text import BpeTokenizer, Lexicon
 
 pytestmark = [
@@ -36,12 +38,12 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def voice(joint: Path) -> LanguageVoice:
+def voice(joint: Path) -> MeldVoice:
     return speech_lm.load(joint)
 
 
 @pytest.fixture
-def lasting(voice: LanguageVoice) -> Iterator[LanguageVoice]:
+def lasting(voice: MeldVoice) -> Iterator[MeldVoice]:
     """The same, but it never says <EOS> by itself."""
     eos, bias, head = voice.model.vocabulary.eos, voice.model.trunk.norm.bias, voice.model.head.weight
     before = head[eos].clone(), bias.clone()
@@ -60,8 +62,8 @@ def recording(corpus: Path) -> tuple[Path, str]:
     return prepared.audio_path(item), item.text
 
 
-def _cut(voice: LanguageVoice, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    monkeypatch.setattr(LanguageVoice, "cap", lambda self, spans: steps)
+def _cut(voice: MeldVoice, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    monkeypatch.setattr(MeldVoice, "cap", lambda self, spans: steps)
 
 
 def test_say_is_its_stream_and_a_function_of_the_seed(lasting, monkeypatch) -> None:
@@ -112,14 +114,14 @@ def test_a_reference_is_continued(lasting, recording, monkeypatch) -> None:
     path, text = recording
     reference = read_audio(path)
     plain = lasting.say("Мама мыла раму.", seed=3)
-    continued = lasting.say("Мама мыла раму.", seed=3, voice=reference, voice_text=text)
+    continued = lasting.say("Мама мыла раму.", seed=3, reference=reference, reference_text=text)
     assert not np.array_equal(plain.samples[:2000], continued.samples[:2000])
     assert len(continued) <= 20 * 2 * 256  # the reference itself is not repeated
     # Any rate, channel level and silence around it will do.
     other = Audio(
         np.concatenate([np.zeros(8000, np.float32), 0.1 * reference.resample(16000).samples]), 16000
     )
-    assert len(lasting.say("Мама мыла раму.", seed=3, voice=other, voice_text=text)) > 0
+    assert len(lasting.say("Мама мыла раму.", seed=3, reference=other, reference_text=text)) > 0
 
 
 def test_the_text_is_placed_at_the_reference_s_own_pace(voice, recording) -> None:
@@ -181,15 +183,15 @@ def test_tries_on_the_command_line_and_in_a_set(lasting, joint: Path, tmp_path: 
         ({"text": ""}, "nothing to say"),
         ({"text": "   "}, "nothing to say"),
         ({"text": "漢字"}, "no words|cannot|letter|spoken|knows"),
-        ({"voice_text": "без голоса"}, "words without a voice"),
-        ({"voice": "short"}, "needs the words in it"),
-        ({"voice": "silent", "voice_text": "тихо"}, "silence"),
+        ({"reference_text": "без голоса"}, "words without a recording"),
+        ({"reference": "short"}, "needs the words in it"),
+        ({"reference": "silent", "reference_text": "тихо"}, "silence"),
         (
-            {"voice": "long", "voice_text": "очень долго"},
+            {"reference": "long", "reference_text": "очень долго"},
             r"60\.0 s long, at most 2. s fit the model's context",
         ),
-        ({"steps": 4}, "no number of steps"),
-        ({"phonemes": True}, "reads letters"),
+        ({"steps": 4}, "--steps: meld voices have no such option; voices that have it: ditto, gradtts"),
+        ({"phonemes": True}, "--phonemes: meld voices have no such option"),
         ({"speaker": "nobody"}, 'unknown speaker "nobody"'),
     ],
 )
@@ -202,8 +204,8 @@ def test_bad_input_has_a_clear_answer(voice, recording, how: dict, message: str)
         "silent": Audio(np.zeros(rate), rate),
         "long": Audio(noise, rate),
     }
-    if "voice" in how:
-        how["voice"] = sounds[how["voice"]]
+    if "reference" in how:
+        how["reference"] = sounds[how["reference"]]
     with pytest.raises(UserError, match=message) as e:
         voice.say(how.pop("text"), **how)
     assert "\n" not in str(e.value)
@@ -281,9 +283,9 @@ def test_sentences_of_a_model_of_several_speakers_share_a_voice(lasting, monkeyp
     """The second sentence continues the first; with one speaker there is nothing to keep."""
     _cut(lasting, monkeypatch, 8)
     asked = []
-    real = LanguageVoice.mels
+    real = MeldVoice.mels
     monkeypatch.setattr(
-        LanguageVoice, "mels", lambda self, p, **how: asked.append(how["reference"]) or real(self, p, **how)
+        MeldVoice, "mels", lambda self, p, **how: asked.append(how["reference"]) or real(self, p, **how)
     )
     lasting.say("Да. Нет.")
     monkeypatch.setattr(lasting, "speakers", ("a", "b"))
@@ -375,3 +377,29 @@ def test_the_two_sides_refuse_what_they_did_not_learn(joint: Path) -> None:
         hearing.say("Да.")
     with pytest.raises(UserError, match="cannot tell which try is best"):
         speaking.say("Да.", tries=2)
+
+
+def test_four_threads_speak_what_four_calls_do(lasting, joint: Path, recording, monkeypatch, at_once) -> None:
+    """A voice that was never used: its vocoder and front end are loaded by whichever thread is first."""
+    _cut(lasting, monkeypatch, 12)
+    reference, words = read_audio(recording[0]), recording[1]
+    options = [
+        {"seed": 1, "strict": False},
+        {"seed": 2, "tries": 2},
+        {"seed": 3, "reference": reference, "reference_text": words},
+        {"seed": 4, "rate": 1.5, "temperature": 0.5},
+    ]
+    serial = [lasting.say("Да. Нет.", **how) for how in options]
+    fresh = speech_lm.load(joint)
+    fresh.model.load_state_dict(lasting.model.state_dict())
+    parallel = at_once([partial(fresh.say, "Да. Нет.", **how) for how in options])
+    for a, b in zip(serial, parallel, strict=True):
+        np.testing.assert_array_equal(a.samples, b.samples)
+    assert not fresh.model.training and isinstance(fresh, Voice)
+
+
+def test_a_strict_call_refuses_a_sentence_that_is_cut(lasting, monkeypatch) -> None:
+    _cut(lasting, monkeypatch, 2)
+    with pytest.raises(UserError, match=r"did not end by itself; cut after 0\.0 s"):
+        lasting.say("Да.", strict=True)
+    assert lasting.say("Да.").duration > 0  # the next call is as strict as it says itself

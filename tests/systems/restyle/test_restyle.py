@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from intona.encoders.style import NAMES
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
 from intona.synth.batch import SetConfig, row_seed, synthesize_set
+from intona.synth.options import SpeakOptions
+from intona.synth.voice import Voice
 from intona.systems.restyle import own, speak, vits
 from intona.systems.restyle import pairs as pairs_module
 from intona.systems.restyle.axis import PitchAxis
@@ -102,14 +106,33 @@ def test_a_run_speaks_and_says_the_same_again(runs: dict[str, Path], name: str) 
 def test_it_is_opened_and_spoken_like_any_voice(runs: dict[str, Path], tmp_path: Path) -> None:
     voice = synth.load(runs["palette"])
     rows = Manifest(rows=(Row(id="a", text="добрый день", speaker=""), Row(id="b", text="да", speaker="")))
-    assert synthesize_set(voice, rows, tmp_path / "set", SetConfig(steps=2, guidance=2.0)).made == 2
+    assert synthesize_set(voice, rows, tmp_path / "set", SetConfig(steps=2, guidance=2.0)).spoken == 2
     said = voice.say("да", seed=row_seed(0, "b"), steps=2, guidance=2.0)
     assert len(read_audio(tmp_path / "set/b.wav")) == len(said)
     made_by = json.loads((tmp_path / "set/made_by.json").read_text("utf-8"))
     assert (made_by["steps"], made_by["guidance"]) == (2, 2.0)
-    assert voice.settled() == {"steps": 10, "guidance": 3.0}
+    assert voice.settled() == SpeakOptions(rate=1.0, steps=10, guidance=3.0)
     with pytest.raises(UserError, match="no such option"):
         synthesize_set(voice, rows, tmp_path / "other", lengths={"a": 1.0})
+
+
+def test_a_speaker_is_that_of_one_call(
+    spoken: Path, two_voices: Path, tmp_path: Path, at_once: Callable[..., list[Any]]
+) -> None:
+    """Four threads with two speakers give what four calls do, and a call without a speaker has the run's."""
+    _train("restyle.palette", spoken, tmp_path / "run", vits=str(two_voices))
+    voice = synth.load(tmp_path / "run")
+    calls = [
+        partial(voice.say, "добрый день", speaker=speaker, style=style, seed=seed, steps=2)
+        for speaker, style, seed in ((None, None, 1), ("1", None, 1), ("0", "тихо", 2), ("1", "низко", 3))
+    ]
+    serial = [call().samples for call in calls]
+    assert isinstance(voice, Voice) and not np.array_equal(serial[0], serial[1])
+    for _ in range(2):
+        for a, b in zip(serial, at_once(calls), strict=True):
+            np.testing.assert_array_equal(a, b.samples)
+    with pytest.raises(UserError, match="--vocoder"):
+        synth.load(tmp_path / "run", vocoder="griffin-lim")
 
 
 @pytest.mark.parametrize("name", ["palette", "bridge"])
@@ -386,7 +409,7 @@ def test_a_model_of_an_earlier_version_is_refused_in_a_line(
     facts = json.loads((old / "restyle.json").read_text())
     facts.pop("version")
     _put(old / "restyle.json", facts)
-    with pytest.raises(UserError, match=r"of version 1, but this version reads 2.*train it again"):
+    with pytest.raises(UserError, match=r"of version 1; this version of intona reads 2.*train it again"):
         speak.load(old)
     post = _train("restyle.posterior", spoken, tmp_path / "post", vits=str(mute), pairs="4")
     facts = json.loads((post / "posterior.json").read_text())
@@ -496,8 +519,8 @@ def test_cli_writes_a_wav(runs: dict[str, Path], tmp_path: Path, capsys: pytest.
         (["--steps", "0"], "--steps"),
         (["--rate", "9"], "--rate"),
         (["-o", "a.txt"], "a.txt"),
-        (["--voice", "/nowhere"], "/nowhere"),
-        (["--voice", "silence.wav"], "is a file"),
+        (["--vits", "/nowhere"], "/nowhere"),
+        (["--vits", "silence.wav"], "is a file"),
     ],
 )
 def test_cli_bad_input_is_one_line(
@@ -513,6 +536,13 @@ def test_cli_bad_input_is_one_line(
     code, err = _cli("restyle", "да", "--model", runs["palette"], *arguments, capsys=capsys)
     assert code == 1 and says in err and len(err.strip().splitlines()) == 1
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_cli_the_old_flag_of_the_frozen_vits(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, err = _cli("restyle", "да", "--model", runs["palette"], "--voice", "/nowhere", capsys=capsys)
+    assert code == 1 and "--voice is now --vits" in err and err.count("/nowhere") == 1
 
 
 def test_cli_other_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

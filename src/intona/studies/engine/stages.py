@@ -143,7 +143,7 @@ def speak(
     test_folder = needs[test]
     manifest = read_manifest(test_folder / MANIFEST)
     languages = languages_of(read_columns(test_folder / MANIFEST))
-    speaker = synth.load(checkpoint.resolve(needs[voice] / RUN))
+    speaker: Any = synth.load(checkpoint.resolve(needs[voice] / RUN))
     seconds: dict[str, float] | None = None
     if lengths == "one-pace":
         seconds = {

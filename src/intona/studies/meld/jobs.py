@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from intona import config as configs
 from intona.audio import Audio
@@ -33,75 +32,64 @@ from intona.studies.engine.stages import (
     until,
 )
 from intona.synth.batch import SetConfig, row_seed, synthesize_set
+from intona.synth.capabilities import Capabilities
+from intona.synth.options import SpeakOptions
 from intona.synth.prompts import kept, languages_of, read_columns
-from intona.synth.voice import PAUSE_SECONDS
+from intona.synth.voice import PAUSE_SECONDS, BaseVoice
 from intona.systems.meld import voice as speech_lm
 from intona.systems.meld import whole
-from intona.systems.meld.voice import LanguageVoice
+from intona.systems.meld.voice import MeldVoice
 
 ENDINGS, TRANSCRIPTS = "endings.jsonl", "heard.jsonl"
 MOST_CANDIDATES = 1000
 AT_ONCE_SECONDS = 0.3  # speech shorter than this counts as "ended at once"
 
 
-class EndingRecorder:
-    """A voice for `synthesize_set` that also records how each row ended.
+class EndingRecorder(BaseVoice):
+    """A `MeldVoice` for `synthesize_set` that also records how each row ended.
 
     Args:
         notes: a file that gets one line per row. names: seed of `say` -> id of the row.
         penalty: the repetition penalty; None = the voice's default.
     """
 
+    capabilities = Capabilities(
+        system="meld",
+        options=frozenset({"language", "reference", "reference_text"}),
+        needs_reference_text=True,
+    )
+
     def __init__(
-        self, voice: LanguageVoice, notes: Path, names: Mapping[int, str], penalty: float | None = None
+        self, voice: MeldVoice, notes: Path, names: Mapping[int, str], penalty: float | None = None
     ) -> None:
         self.voice, self.notes, self.names = voice, notes, names
+        self.sample_rate = voice.sample_rate
         if penalty is not None:
             voice.sampling = configs.override(voice.sampling, {"penalty": f"{penalty:g}"})
 
-    @property
-    def model(self) -> torch.nn.Module:
-        return self.voice.model
+    def identity(self) -> dict[str, Any]:
+        return {**self.voice.identity(), "sampling": configs.to_dict(self.voice.sampling)}
 
-    @property
-    def vocoder(self) -> Any:
-        return self.voice.vocoder
+    def preload(self) -> None:
+        self.voice.preload()
 
-    def settled(self, **options: Any) -> dict[str, Any]:
-        """The settings as they are stored beside the wavs."""
-        return {**options, "sampling": configs.to_dict(self.voice.sampling)}
-
-    def say(
-        self,
-        text: str,
-        *,
-        seed: int = 0,
-        rate: float = 1.0,
-        voice: Audio | None = None,
-        voice_text: str | None = None,
-        language: str | None = None,
-        **others: Any,
-    ) -> Audio:
-        """As `LanguageVoice.say`, but a row that was cut or that is silent is a failure.
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        """As `MeldVoice.say`, written down; a row that was cut, or a silence, is a failure.
 
         Raises:
-            UserError: nothing to say; a sentence that did not end by itself or ended at once; an option that
-                a study does not use.
+            UserError: nothing to say; a sentence that did not end by itself or ended at once.
         """
-        if others:
-            raise UserError("no such option in a study", where=", ".join(others))
         v = self.voice
-        reference = v.reference(voice, voice_text, language)
+        reference = v.reference(options.recording(), options.reference_text, options.language)
         pause = np.zeros(round(PAUSE_SECONDS * v.spec.sample_rate), dtype=np.float32)
         waves: list[np.ndarray] = []
         frames, capped, empty = 0, 0, 0
-        for place, (_, pieces) in enumerate(v.sentences(text, language)):
+        for place, (_, pieces) in enumerate(v.sentences(text, options.language)):
             drawn = whole(
                 v.mels(
                     pieces,
                     reference=reference,
-                    rate=rate,
-                    seed=seed,
+                    seed=options.seed,
                     place=str(place),
                     chunk=1 << 30,
                 )
@@ -115,7 +103,7 @@ class EndingRecorder:
         if not waves:
             raise UserError("nothing to say", where="text")
         row = {
-            "id": self.names.get(seed, ""),
+            "id": self.names.get(options.seed, ""),
             "sentences": len(waves) // 2 + 1,
             "capped": capped,
             "empty": empty,
@@ -221,7 +209,7 @@ def listen(
     return True
 
 
-def _transcribe(model: LanguageVoice, path: Path | None) -> str:
+def _transcribe(model: MeldVoice, path: Path | None) -> str:
     """The transcript; empty for a missing or silent file."""
     clip = read_clip(path)
     if clip.audio is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Sequence
@@ -15,14 +16,17 @@ from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec, log_mel
 from intona.data import clauses
-from intona.diffusion.guidance import check_scale
 from intona.encoders.speaker import SpeakerEncoder
 from intona.encoders.speakers import NOBODY, require_same, speaker_encoder
 from intona.errors import Unspeakable, UserError
-from intona.nn.precision import autocast, set_fast_matmul
+from intona.nn.precision import autocast
 from intona.nn.random import ItemRandom
+from intona.synth.capabilities import Capabilities, voice_loader
+from intona.synth.model_voice import first_not_none
+from intona.synth.options import SpeakOptions
+from intona.synth.phonemes import PhonemeVoice, read_tokenizers
 from intona.synth.reference import reference_of
-from intona.synth.voice import PAUSE_SECONDS, PhonemeVoice, given, read_tokenizers
+from intona.synth.voice import PAUSE_SECONDS
 from intona.systems.ditto import Ditto, DittoConfig
 from intona.text import BpeTokenizer, PhonemeTokenizer, Utterance
 from intona.text.frontend import shown
@@ -34,6 +38,25 @@ DEFAULT_TEMPERATURE = 0.2
 DEFAULT_GUIDANCE = 3.0  # CER of dev sentences .32 and .44 for two voices, at 2 .40 and .49 (the same page)
 FORMAT = 2  # of a run: 2 since clauses and the filled last latent
 BEYOND = 1.25  # times the longest text of the training that is still tried
+CAPABILITIES = Capabilities(
+    system="ditto",
+    options=frozenset(
+        {
+            "speaker",
+            "language",
+            "rate",
+            "steps",
+            "temperature",
+            "guidance",
+            "solver",
+            "phonemes",
+            "reference",
+            "length",
+        }
+    ),
+    lexicon=True,
+    vocoder=True,
+)
 
 
 def is_ditto_voice(path: Path) -> bool:
@@ -43,14 +66,17 @@ def is_ditto_voice(path: Path) -> bool:
     return isinstance(value, dict) and value.get("kind") == "ditto"
 
 
-def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
+@voice_loader(CAPABILITIES)
+def load(
+    path: str | os.PathLike[str], *, device: str | torch.device = "cpu", vocoder: str | None = None
+) -> DittoVoice:
     """Open a shipped model by name, or a run or checkpoint directory of prosody.ditto.
 
     Raises:
         UserError: no such model, another kind of model, a damaged or unfinished checkpoint, latents that are
             not those of the training.
     """
-    path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
+    path = checkpoint.resolve(models.find(path, kind="voice"))
     if not is_ditto_voice(path):
         raise UserError(
             "not a latent diffusion voice", where=path, hint="train one: intona train prosody.ditto"
@@ -68,7 +94,14 @@ def load(name_or_dir: str | os.PathLike[str]) -> DittoVoice:
     model.space.require(str(voices.get("latents")), where=path)
     tokenizer, bpe = read_tokenizers(path, config.encoder, config.n_tokens)
     return DittoVoice(
-        model, tokenizer, spec, voices=voices, card=models.card_fields(path), path=path, bpe=bpe
+        model.to(device),
+        tokenizer,
+        spec,
+        voices=voices,
+        card=models.card_fields(path),
+        path=path,
+        bpe=bpe,
+        vocoder=vocoder,
     )
 
 
@@ -83,11 +116,11 @@ def require_format(config: dict[str, Any], path: Path) -> None:
 
 
 class DittoVoice(PhonemeVoice[Ditto]):
-    """A voice that takes a reference recording in place of a speaker's name.
+    """A voice that is selected by a reference recording; without one it is of no one in particular.
 
     Args:
-        voices: what `voices.json` says: speakers, languages, the longest text and reference of the training,
-            and what makes the speaker vectors of references, if the text encoder is conditioned on them.
+        voices: the content of `voices.json`: speakers, languages, the longest text and reference of the
+            training, and the speaker encoder of references, if the text encoder is conditioned on one.
         card: may set "steps", "guidance", "temperature", "solver", "length_scale".
     """
 
@@ -101,6 +134,7 @@ class DittoVoice(PhonemeVoice[Ditto]):
         card: dict[str, Any] | None = None,
         path: Path | None = None,
         bpe: BpeTokenizer | None = None,
+        vocoder: str | None = None,
     ) -> None:
         try:
             speakers = tuple(map(str, voices["speakers"]))
@@ -115,127 +149,76 @@ class DittoVoice(PhonemeVoice[Ditto]):
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as e:
             raise UserError(f"damaged ({e!r})", where="voices.json") from None
         super().__init__(
-            model, tokenizer, spec, speakers=speakers, languages=languages, card=card, path=path, bpe=bpe
+            model,
+            tokenizer,
+            spec,
+            speakers=speakers,
+            languages=languages,
+            card=card,
+            path=path,
+            bpe=bpe,
+            vocoder=vocoder,
         )
         self._speaker_encoder: SpeakerEncoder | None = None
 
+    capabilities = CAPABILITIES
+
     @property
     def info(self) -> dict[str, Any]:
-        """The model card and what the voice is made of."""
         return super().info | {"latents_per_second": self.model.space.rate}
 
-    def settled(
-        self,
-        *,
-        steps: int | None = None,
-        guidance: float | None = None,
-        temperature: float | None = None,
-        solver: str | None = None,
-    ) -> dict[str, Any]:
-        """What these come to: the card's, else the defaults, where None.
+    def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
+        options, manner = self.accepted(options, changes), self.manner
+        return dataclasses.replace(
+            options,
+            rate=first_not_none(options.rate, 1.0),
+            steps=first_not_none(options.steps, manner.steps, DEFAULT_STEPS),
+            guidance=first_not_none(options.guidance, manner.guidance, DEFAULT_GUIDANCE),
+            temperature=first_not_none(options.temperature, manner.temperature, DEFAULT_TEMPERATURE),
+            solver=first_not_none(options.solver, manner.solver, DEFAULT_SOLVER),
+        )
 
-        Raises:
-            UserError: a guidance or temperature that is none.
-        """
-        guidance = given(guidance, self.manner.guidance, DEFAULT_GUIDANCE)
-        temperature = given(temperature, self.manner.temperature, DEFAULT_TEMPERATURE)
-        check_scale(guidance, where="--guidance")
-        check_scale(temperature, where="--temperature")
-        return {
-            "steps": given(steps, self.manner.steps, DEFAULT_STEPS),
-            "guidance": guidance,
-            "temperature": temperature,
-            "solver": given(solver, self.manner.solver, DEFAULT_SOLVER),
-        }
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        return self.speak(self.sentences_of(text, options), options, join=True)[0]
 
-    def say(
-        self,
-        text: str,
-        *,
-        voice: Audio | None = None,
-        speaker: str | None = None,
-        rate: float = 1.0,
-        steps: int | None = None,
-        guidance: float | None = None,
-        length: float | None = None,
-        seed: int = 0,
-        phonemes: bool = False,
-        temperature: float | None = None,
-        solver: str | None = None,
-        language: str | None = None,
-    ) -> Audio:
-        """Speak a text: split into sentences, joined with pauses; a long sentence into clauses before that.
-
-        Args:
-            text: words; or with `phonemes` symbols separated by spaces, words by "|".
-            voice: a recording of the voice to take, 1 to 60 s; of no one in particular if None.
-            rate: 1.1 is a tenth faster.
-            steps, guidance, temperature, solver: of the diffusion; the voice's own if None.
-            length: seconds of the whole, pauses included, instead of the predicted ones.
-            seed: the same seed, text and voice give the same audio.
-            language: of the text, for a voice of several; told by its script if None.
-            speaker: the only one's name, if there is one.
-
-        Raises:
-            UserError: nothing to say, an unknown language, a sentence far longer than any of the training, a
-                reference that is silent, too short, too long or not a recording, an option that this model
-                does not have.
-        """
-        return self.speak(
-            self.sentences(text, phonemes=phonemes, language=language),
-            voice=voice,
-            speaker=speaker,
-            rate=rate,
-            steps=steps,
-            guidance=guidance,
-            length=length,
-            seed=seed,
-            temperature=temperature,
-            solver=solver,
-            join=True,
-        )[0]
-
+    @torch.inference_mode()
     def speak(
         self,
         sentences: Sequence[Utterance],
+        options: SpeakOptions | None = None,
         *,
-        voice: Audio | None = None,
-        speaker: str | None = None,
-        rate: float = 1.0,
-        steps: int | None = None,
-        guidance: float | None = None,
-        length: float | None = None,
-        seed: int = 0,
-        temperature: float | None = None,
-        solver: str | None = None,
         join: bool = False,
+        **changes: Any,
     ) -> list[Audio]:
-        """What the front end made of sentences -> one `Audio` each, or with `join` one for all.
+        """Sentences of the front end to one `Audio` each, or with `join` one for all.
 
-        `length` is then that of all together. Without a reference, the first sentence's voice is kept.
+        A long sentence is spoken in clauses. The length is that of all sentences together. With `join` and
+        without a reference, all sentences have the voice of the first.
+
+        Raises:
+            UserError: no sentence, one far longer than any of the training, a reference that is silent, too
+                short or too long, a length that cannot be reached.
         """
         if not sentences:
             raise UserError("nothing to say")
-        self._check(speaker, rate)
-        how = self.settled(steps=steps, guidance=guidance, temperature=temperature, solver=solver)
-        reference = None if voice is None else self.reference(voice)
-        vector = None if voice is None else self.speaker_vector(voice)
+        settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
+        self.require_only_speaker(settled, hint="give a recording of the speaker as --reference")
+        recording = settled.recording()
+        reference = None if recording is None else self.reference(recording)
+        vector = None if recording is None else self.speaker_vector(recording)
         parts = [self.clauses(s) for s in sentences]
         self._check_lengths([p for clause in parts for p in clause])
-        training = self.model.training
-        self.model.eval()
-        set_fast_matmul()
-        scale = self.manner.length_scale / rate
-        with autocast(), torch.inference_mode():
-            if length is not None:
+        scale = self.manner.length_scale / settled.rate
+        with autocast(device=self.device.type):
+            if settled.length is not None:
                 silence = PAUSE_SECONDS * (len(sentences) - 1) if join else 0.0
                 silence += sum(self.pause_after(p) for clause in parts for p in clause[:-1])
                 every = [p for clause in parts for p in clause]
-                scale = self._scale_for(every, reference, vector, length - silence, length)
+                scale = self._scale_for(every, reference, vector, settled.length - silence, settled.length)
             waves: list[np.ndarray] = []
-            taken: list[float] = []
+            seconds: list[float] = []
             for i, sentence in enumerate(parts):
-                heard, said = reference, []
+                context, clause_waves = reference, []
                 for k, clause in enumerate(sentence):
                     tokens, lengths, pieces = self.numbers([clause])
                     speech = self.model.synthesize(
@@ -243,35 +226,34 @@ class DittoVoice(PhonemeVoice[Ditto]):
                         lengths,
                         pieces=pieces,
                         speaker=vector,
-                        references=None if heard is None else heard[None],
-                        reference_lengths=None if heard is None else torch.tensor([len(heard)]),
+                        references=None if context is None else context[None],
+                        reference_lengths=None if context is None else lengths.new_tensor([len(context)]),
                         length_scale=scale,
-                        steps=how["steps"],
-                        guidance=how["guidance"],
-                        temperature=how["temperature"],
-                        solver=how["solver"],
-                        random=ItemRandom(seed, 0, [f"{i}.{k}" if k else str(i)]),
+                        steps=settled.steps,
+                        guidance=settled.guidance,
+                        temperature=settled.temperature,
+                        solver=settled.solver,
+                        random=ItemRandom(settled.seed, 0, [f"{i}.{k}" if k else str(i)]),
                     )
-                    taken.append(int(speech.latent_lengths) / self.model.space.rate)
-                    said.append(self.vocoder.decode(speech.mel.float())[0].float().numpy())
-                    if heard is None and len(self.speakers) > 1:
-                        heard = speech.latents[0, -round(self.longest_reference * self.model.space.rate) :]
-                waves.append(self.joined(said, [self.pause_after(p) for p in sentence[:-1]]))
+                    seconds.append(int(speech.latent_lengths) / self.model.space.rate)
+                    clause_waves.append(self.wave(speech.mel[0]))
+                    if context is None and len(self.speakers) > 1:
+                        context = speech.latents[0, -round(self.longest_reference * self.model.space.rate) :]
+                waves.append(self.joined(clause_waves, [self.pause_after(p) for p in sentence[:-1]]))
                 if join:
-                    reference = heard
-        self.model.train(training)
-        self._warn_of(taken)
+                    reference = context
+        self._warn_of_lengths(seconds)
         if join:
             waves = [self.joined(waves)]
         return [self.audio(w) for w in waves]
 
     def at_one_pace(self, text: str, *, language: str | None = None) -> float:
-        """Seconds of a text if every symbol took what the training's took in the mean."""
+        """Seconds of a text if every symbol lasted as long as the mean of the training's."""
         symbols = sum(len(s.phonemes) for s in self.sentences(text, language=language))
         return symbols * float(self.model.length.pace) / self.model.space.rate
 
     def clauses(self, sentence: Utterance) -> list[Utterance]:
-        """A sentence as the parts it is spoken in: itself, unless most of the training was shorter."""
+        """The parts that a sentence is spoken in: itself, unless most of the training was shorter."""
         if self.clause_symbols is None:
             return [sentence]
         least, most = self.clause_symbols
@@ -281,35 +263,37 @@ class DittoVoice(PhonemeVoice[Ditto]):
         """Seconds of silence after a clause."""
         return self.pauses.get(clause.phonemes[-1], PAUSE_SECONDS)
 
-    def reference(self, voice: Audio) -> torch.Tensor:
+    def reference(self, recording: Audio) -> torch.Tensor:
         """A recording as latents (R, dim), not longer than the references of the training.
 
         Raises:
             UserError: as `reference_of`.
         """
-        clean = reference_of(voice, self.spec.sample_rate, longest=self.longest_reference)
-        mel = torch.from_numpy(log_mel(clean, self.spec))[None]
-        return self.model.space.encode(mel, torch.tensor([mel.shape[1]]))[0][0]
+        clean = reference_of(recording, self.spec.sample_rate, longest=self.longest_reference)
+        mel = torch.from_numpy(log_mel(clean, self.spec))[None].to(self.device)
+        return self.model.space.encode(mel, torch.tensor([mel.shape[1]], device=self.device))[0][0]
 
-    def speaker_vector(self, voice: Audio) -> torch.Tensor | None:
-        """The vector (1, S) of a recording that the text encoder is conditioned on; None if it takes none.
+    def speaker_vector(self, recording: Audio) -> torch.Tensor | None:
+        """The vector (1, S) of a recording that the text encoder is conditioned on; None if there is none.
 
         Raises:
-            UserError: what makes it is not installed, or makes other vectors than in the training.
+            UserError: the speaker encoder is not installed, or is not the one of the training.
         """
         if not self.model.speaker_dim or self.embedder == NOBODY:
             return None
-        if self._speaker_encoder is None:
-            encoder = speaker_encoder(self.embedder)
-            if self.path is not None:
-                require_same(self.path, self.embedder, encoder.describe())
-            self._speaker_encoder = encoder
-        return torch.from_numpy(self._speaker_encoder.embed(voice)).float()[None]
+        vector = torch.from_numpy(self.speaker_encoder.embed(recording)).float()[None]
+        return vector.to(self.device)
 
-    def _check(self, speaker: str | None, rate: float) -> None:
-        self.only_speaker(speaker, hint="give a recording of the speaker as --voice")
-        if not 0.1 <= rate <= 10:
-            raise UserError(f"{rate:g} is not between 0.1 and 10", where="--rate")
+    @property
+    def speaker_encoder(self) -> SpeakerEncoder:
+        """Loaded at the first use."""
+        with self._lock:
+            if self._speaker_encoder is None:
+                encoder = speaker_encoder(self.embedder)
+                if self.path is not None:
+                    require_same(self.path, self.embedder, encoder.describe())
+                self._speaker_encoder = encoder
+            return self._speaker_encoder
 
     def _check_lengths(self, sentences: Sequence[Utterance]) -> None:
         """Refuse a sentence far beyond the training, warn of one a little beyond."""
@@ -327,8 +311,8 @@ class DittoVoice(PhonemeVoice[Ditto]):
                     stacklevel=3,
                 )
 
-    def _warn_of(self, seconds: Sequence[float]) -> None:
-        """Of lengths that the training did not have, whether predicted or asked for."""
+    def _warn_of_lengths(self, seconds: Sequence[float]) -> None:
+        """Warn of clauses that are shorter or longer than any of the training."""
         shortest, longest = self.seconds
         for bad, known, name in ((min(seconds), shortest, "shortest"), (max(seconds), longest, "longest")):
             if (bad - known) * (1 if name == "longest" else -1) > 0:
@@ -342,20 +326,20 @@ class DittoVoice(PhonemeVoice[Ditto]):
         reference: torch.Tensor | None,
         vector: torch.Tensor | None,
         seconds: float,
-        asked: float,
+        requested: float,
     ) -> float:
-        """What the predicted lengths must be multiplied by to last `seconds`."""
+        """The factor by which the predicted lengths last `seconds`; `requested` includes the pauses."""
         total = 0
         space = self.model.space
-        heard = torch.zeros(1, 0, space.dim) if reference is None else reference[None]
-        mask = torch.ones(heard.shape[:2], dtype=torch.bool)
+        latents = torch.zeros(1, 0, space.dim, device=self.device) if reference is None else reference[None]
+        mask = torch.ones(latents.shape[:2], dtype=torch.bool, device=self.device)
         for sentence in sentences:
             text = self.model.read(*self.numbers([sentence]), vector)
-            total += int(self.model.predict_lengths(text, heard, mask))
+            total += int(self.model.predict_lengths(text, latents, mask))
         scale = seconds * space.rate / total
         if not 0.2 <= scale <= 5:
             raise UserError(
-                f"{asked:g} s for what would take {total / space.rate:.1f} s",
+                f"{requested:g} s for what would take {total / space.rate:.1f} s",
                 where="--length",
                 hint="0.2 to 5 times are possible",
             )

@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec
 from intona.errors import UserError, unknown
-from intona.nn.precision import autocast, set_fast_matmul
+from intona.nn.precision import autocast
 from intona.nn.random import ItemRandom
-from intona.synth.voice import PhonemeVoice, given, read_tokenizers
+from intona.synth.capabilities import Capabilities, voice_loader
+from intona.synth.model_voice import first_not_none
+from intona.synth.options import SpeakOptions
+from intona.synth.phonemes import PhonemeVoice, read_tokenizers
+from intona.synth.voice import Reading
 from intona.systems.gradtts import GradTTS, GradTTSConfig
 from intona.text import Utterance
 
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/notebook/voice-ru.md
 DEFAULT_SOLVER = "dpm2m"
+CAPABILITIES = Capabilities(
+    system="gradtts",
+    options=frozenset({"speaker", "language", "rate", "steps", "temperature", "solver", "phonemes"}),
+    streams=True,
+    batches=True,
+    named_speakers=True,
+    lexicon=True,
+    vocoder=True,
+)
 
 
-def load(name_or_dir: str | os.PathLike[str]) -> GradTTSVoice:
+@voice_loader(CAPABILITIES)
+def load(
+    path: str | os.PathLike[str], *, device: str | torch.device = "cpu", vocoder: str | None = None
+) -> GradTTSVoice:
     """Open a shipped voice by name, or a run or checkpoint directory of prosody.gradtts.
 
     Raises:
         UserError: no such voice, a damaged or unfinished checkpoint.
     """
-    path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
+    path = checkpoint.resolve(models.find(path, kind="voice"))
     checkpoint.verify(path, state=False)
     raw = configs.read_json(path / "config.json")
     if not isinstance(raw, dict) or "model" not in raw:
@@ -44,7 +62,7 @@ def load(name_or_dir: str | os.PathLike[str]) -> GradTTSVoice:
     except (KeyError, TypeError, IndexError) as e:
         raise UserError(f"damaged ({e!r})", where=path / "voices.json") from None
     return GradTTSVoice(
-        model,
+        model.to(device),
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=speakers,
@@ -52,146 +70,148 @@ def load(name_or_dir: str | os.PathLike[str]) -> GradTTSVoice:
         card=models.card_fields(path),
         path=path,
         bpe=bpe,
+        vocoder=vocoder,
     )
 
 
 class GradTTSVoice(PhonemeVoice[GradTTS]):
-    """Its card may set "steps", "temperature", "length_scale" and "solver"."""
+    """A voice of named speakers. Its card may set "steps", "temperature", "length_scale" and "solver"."""
 
-    def settled(
-        self,
-        *,
-        steps: int | None = None,
-        temperature: float | None = None,
-        guidance: float | None = None,
-        solver: str | None = None,
-    ) -> dict[str, Any]:
-        """What these come to: the card's, else the defaults, where None. It has no guidance."""
-        own = self.manner
-        return {
-            "steps": given(steps, own.steps, DEFAULT_STEPS),
-            "temperature": given(temperature, own.temperature, DEFAULT_TEMPERATURE),
-            "solver": given(solver, own.solver, DEFAULT_SOLVER),
-        }
+    capabilities = CAPABILITIES
 
-    def say(
-        self,
-        text: str,
-        *,
-        speaker: str | None = None,
-        rate: float = 1.0,
-        steps: int | None = None,
-        seed: int = 0,
-        phonemes: bool = False,
-        temperature: float | None = None,
-        solver: str | None = None,
-        language: str | None = None,
-    ) -> Audio:
-        """Speak a text of any length: split into sentences, joined with pauses.
+    def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
+        options, manner = self.accepted(options, changes), self.manner
+        return dataclasses.replace(
+            options,
+            rate=first_not_none(options.rate, 1.0),
+            steps=first_not_none(options.steps, manner.steps, DEFAULT_STEPS),
+            temperature=first_not_none(options.temperature, manner.temperature, DEFAULT_TEMPERATURE),
+            solver=first_not_none(options.solver, manner.solver, DEFAULT_SOLVER),
+        )
 
-        Args:
-            text: words; or with `phonemes` symbols separated by spaces, words by "|".
-            speaker: a name of `speakers`; the first if None.
-            rate: 1.1 is a tenth faster.
-            steps, temperature: of the diffusion; the voice's own if None.
-            seed: the same seed, text and voice give the same audio.
-            language: of the text, for a voice of several; told by its script if None.
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        return self.speak(self.sentences_of(text, options), options, join=True)[0]
 
-        Raises:
-            UserError: nothing to say, an unknown speaker or language, a text over the cap.
-        """
-        sentences = self.sentences(text, phonemes=phonemes, language=language)
-        return self.speak(
-            sentences,
-            speaker=speaker,
-            rate=rate,
-            steps=steps,
-            seed=seed,
-            temperature=temperature,
-            solver=solver,
-            join=True,
-        )[0]
+    def stream_text(self, text: str, options: SpeakOptions) -> Iterator[Audio]:
+        return self._stream(self.sentences_of(text, options), options)
 
-    def stream(
-        self, text: str, *, seed: int = 0, phonemes: bool = False, language: str | None = None, **how: Any
-    ) -> Iterator[Audio]:
-        """What `say` gives, sentence by sentence, as each is done; arguments as there."""
-        for i, sentence in enumerate(self.sentences(text, phonemes=phonemes, language=language)):
+    def _stream(self, sentences: Sequence[Utterance], options: SpeakOptions) -> Iterator[Audio]:
+        for i, sentence in enumerate(sentences):
             if i:
                 yield self.audio(self.pause())
-            yield self.speak([sentence], seed=seed, first=i, **how)[0]
+            yield self.speak([sentence], options, first=i)[0]
 
     def speak(
         self,
         sentences: Sequence[Utterance],
+        options: SpeakOptions | None = None,
         *,
-        speaker: str | None = None,
-        rate: float = 1.0,
-        steps: int | None = None,
-        seed: int = 0,
-        temperature: float | None = None,
-        solver: str | None = None,
         join: bool = False,
         first: int = 0,
+        **changes: Any,
     ) -> list[Audio]:
-        """What the front end made of sentences -> one `Audio` each, or with `join` one for all.
+        """Sentences of the front end to one `Audio` each, or with `join` one for all.
 
         Args:
-            first: place of the first of them in the text; with `seed` it decides the noise.
+            first: place of the first of them in the text; with the seed it decides the noise.
         """
         if not sentences:
             raise UserError("nothing to say")
-        how: dict[str, Any] = {"rate": rate, "steps": steps, "temperature": temperature, "solver": solver}
+        options = self.accepted(options, changes)
+        speaker = self.speaker_id(options.speaker)
         waves = []
         for i, sentence in enumerate(sentences, start=first):
-            random = ItemRandom(seed, 0, [str(i)])
-            (mel,) = self.mels([sentence], [self.speaker_id(speaker)], random=random, **how)
+            random = ItemRandom(options.seed, 0, [str(i)])
+            (mel,) = self.mels([sentence], [speaker], options, random=random)
             waves.append(self.wave(mel))
         return [self.audio(w) for w in ([self.joined(waves)] if join else waves)]
+
+    def read(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Reading:
+        options = self.accepted(options, changes)
+        self.speaker_id(options.speaker)
+        sentences = tuple(self.sentences_of(text, options))
+        longest = max(len(s.phonemes) for s in sentences)
+        return Reading(text=text, options=options, sentences=sentences, longest=longest)
+
+    def speak_batch(self, readings: Sequence[Reading]) -> Iterator[Audio | UserError]:
+        """One batch for all texts whose options differ in speaker, language and seed only."""
+        batches: dict[SpeakOptions, list[int]] = {}
+        for i, reading in enumerate(readings):
+            alike = dataclasses.replace(reading.options, speaker=None, language=None, seed=0)
+            batches.setdefault(alike, []).append(i)
+        mels: dict[int, list[torch.Tensor]] = {}
+        for indices in batches.values():
+            with self.computing():
+                mels |= zip(indices, self._mels_of([readings[i] for i in indices]), strict=True)
+        for i in range(len(readings)):
+            with self.computing():
+                result = self._joined_audio(mels[i])
+            yield result
+
+    def _mels_of(self, readings: Sequence[Reading]) -> list[list[torch.Tensor]]:
+        """The mels of each reading's sentences; the options differ in speaker, language and seed only."""
+        rows = [(reading.options, i, s) for reading in readings for i, s in enumerate(reading.sentences)]
+        mels = iter(
+            self.mels(
+                [sentence for _, _, sentence in rows],
+                [self.speaker_id(options.speaker) for options, _, _ in rows],
+                readings[0].options,
+                random=_SentenceRandom((options.seed, i) for options, i, _ in rows),
+            )
+        )
+        return [[next(mels) for _ in reading.sentences] for reading in readings]
+
+    def _joined_audio(self, mels: Sequence[torch.Tensor]) -> Audio | UserError:
+        try:
+            samples = self.joined([self.wave(m) for m in mels])
+        except UserError as e:
+            return e
+        if not np.isfinite(samples).all():
+            return UserError("the vocoder's samples are not finite")
+        return self.audio(samples)
 
     def mels(
         self,
         sentences: Sequence[Utterance],
         speakers: Sequence[int],
+        options: SpeakOptions | None = None,
         *,
         random: ItemRandom,
-        rate: float = 1.0,
-        steps: int | None = None,
-        temperature: float | None = None,
-        solver: str | None = None,
+        **changes: Any,
     ) -> list[torch.Tensor]:
         """Mels (T_i, n_mels) of sentences in one batch, each with the noise of its item of `random`."""
+        settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         tokens, lengths, pieces = self.numbers(sentences)
-        training = self.model.training
-        self.model.eval()
-        set_fast_matmul()
-        try:
-            with autocast():
-                speech = self.model.synthesize(
-                    tokens,
-                    lengths,
-                    pieces=pieces,
-                    speakers=torch.tensor(speakers),
-                    length_scale=self.manner.length_scale / rate,
-                    random=random,
-                    **self.settled(steps=steps, temperature=temperature, solver=solver),
-                )
-        finally:
-            self.model.train(training)
+        with autocast(device=self.device.type):
+            speech = self.model.synthesize(
+                tokens,
+                lengths,
+                pieces=pieces,
+                speakers=torch.tensor(speakers, device=self.device),
+                length_scale=self.manner.length_scale / settled.rate,
+                steps=settled.steps,
+                temperature=settled.temperature,
+                solver=settled.solver,
+                random=random,
+            )
         return [mel[:n].float() for mel, n in zip(speech.mel, speech.lengths.tolist(), strict=True)]
-
-    def wave(self, mel: torch.Tensor) -> Any:
-        """(T, n_mels) -> samples; one mel at a time, for the vocoder would hear the padding."""
-        return self.vocoder.decode(mel[None])[0].float().cpu().numpy()
 
     def speaker_id(self, name: str | None) -> int:
         """The model's number of a speaker; the first's if None.
 
         Raises:
-            UserError: nobody has that name.
+            UserError: an unknown name.
         """
         if name is None:
             return 0
         if name not in self.speakers:
             unknown("speaker", name, self.speakers)
         return self.speakers.index(name)
+
+
+class _SentenceRandom(ItemRandom):
+    """Item i draws what `say` draws for a sentence, by (seed, place in the text)."""
+
+    def __init__(self, sentences: Iterable[tuple[int, int]]) -> None:
+        items = [ItemRandom(seed, 0, [str(place)]) for seed, place in sentences]
+        self._generators = [generator for item in items for generator in item._generators]

@@ -9,14 +9,14 @@ from typing import Any
 
 from intona.audio import MelSpec
 from intona.errors import Unspeakable
-from intona.synth.voice import Model, Voice, refuse_inline
+from intona.synth.model_voice import Model, ModelVoice, refuse_inline
 from intona.systems.meld import spelling
 from intona.text import BpeTokenizer, Frontend, FrontendConfig
 from intona.text.frontend import shown
 from intona.text.languages import language_of
 
 
-class LetterVoice(Voice[Model]):
+class LetterVoice(ModelVoice[Model]):
     """A voice with a text side of BPE pieces, without phonemes."""
 
     def __init__(
@@ -29,18 +29,21 @@ class LetterVoice(Voice[Model]):
         languages: Sequence[str],
         card: dict[str, Any] | None,
         path: Path | None,
+        vocoder: str | None = None,
     ) -> None:
-        super().__init__(model, spec, speakers=speakers, languages=languages, card=card, path=path)
+        super().__init__(
+            model, spec, speakers=speakers, languages=languages, card=card, path=path, vocoder=vocoder
+        )
         self.tokenizer = tokenizer
 
     def sentences(self, text: str, language: str | None = None) -> list[tuple[str, list[int]]]:
         """The sentences of a text as read aloud, and their pieces.
 
-        Characters never seen in training are left out, and so are sentences that cannot be spoken, unless all
-        are such; a warning names them.
+        Characters that the training did not have are left out, and so are sentences that cannot be spoken; a
+        warning names them.
 
         Args:
-            language: of the text; told by its script if None.
+            language: code of the text's language; recognized by the script if None.
 
         Raises:
             Unspeakable: nothing is left to say, or phonemes in the text: this voice reads letters.
@@ -53,7 +56,7 @@ class LetterVoice(Voice[Model]):
             encoded = spelling.encode(self.tokenizer, utterance.plain)
             if encoded.unknown:
                 unknown = " ".join(sorted(set(encoded.unknown))[:10])
-                warnings.warn(f"left out, the voice has never seen them: {unknown}", stacklevel=3)
+                warnings.warn(f"left out, the training had none of these characters: {unknown}", stacklevel=3)
             if encoded.ids:
                 out.append((utterance.plain, encoded.ids))
             else:
@@ -69,17 +72,20 @@ class LetterVoice(Voice[Model]):
         parts = self.sentences(text, language)
         return " ".join(spoken for spoken, _ in parts), [i for _, pieces in parts for i in pieces]
 
+    def preload(self) -> None:
+        super().preload()
+        self._frontend(self.languages[0])
+
     def _frontend(self, language: str) -> Frontend:
-        """What makes the words of a text; of the lexicon it takes the spellings."""
-        if language not in self._frontends:
-            entries = self.lexicon and self.lexicon.spellings()
-            if self.lexicon and entries and len(entries) < len(self.lexicon):
-                n = len(self.lexicon) - len(entries)
-                warnings.warn(
-                    f"this voice reads letters: {n} words with phonemes in the lexicon are read as written",
-                    stacklevel=4,
+        """The text front end of a language; of the lexicon it uses the spellings."""
+        with self._lock:
+            if language not in self._frontends:
+                entries = self.lexicon and self.lexicon.spellings()
+                if self.lexicon and entries and len(entries) < len(self.lexicon):
+                    n = len(self.lexicon) - len(entries)
+                    message = f"{n} words with phonemes in the lexicon are read as written"
+                    warnings.warn(f"this voice reads letters: {message}", stacklevel=4)
+                self._frontends[language] = Frontend(
+                    FrontendConfig(language=language), lexicon=entries, inline=False
                 )
-            self._frontends[language] = Frontend(
-                FrontendConfig(language=language), lexicon=entries, inline=False
-            )
-        return self._frontends[language]
+            return self._frontends[language]

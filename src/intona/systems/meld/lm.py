@@ -118,12 +118,12 @@ class MeldTask(Task):
     def demonstrate(self, out: Path, step: int) -> None:
         """The first dev sentences, spoken freely (if the model speaks): wav and spectrogram."""
         from intona.plots import spectrogram_of
-        from intona.systems.meld.voice import LanguageVoice
+        from intona.systems.meld.voice import MeldVoice
 
         if self.config.listen == 1:
             return
         out.mkdir(parents=True, exist_ok=True)
-        voice = LanguageVoice.of(
+        voice = MeldVoice.of(
             self.model,
             self.tokenizer,
             self.prepared.spec,

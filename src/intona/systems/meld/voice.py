@@ -1,7 +1,8 @@
-"""Voices of the speech language model: say, stream, continue a reference voice, transcribe."""
+"""Voices of the speech language model: say, stream, continue a reference, transcribe."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import warnings
@@ -17,11 +18,13 @@ from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec, log_mel
 from intona.errors import UserError
-from intona.nn.precision import autocast, set_fast_matmul
+from intona.nn.precision import autocast
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
+from intona.synth.capabilities import Capabilities, voice_loader
+from intona.synth.model_voice import check_size, first_not_none
+from intona.synth.options import SpeakOptions
 from intona.synth.reference import levelled
-from intona.synth.voice import check_size
 from intona.systems.meld import (
     Generated,
     SpeechLM,
@@ -31,32 +34,41 @@ from intona.systems.meld import (
     whole,
 )
 from intona.systems.meld.letters import LetterVoice
-from intona.systems.meld.transcription import Window, windows_heard
+from intona.systems.meld.transcription import Window, transcribed_windows
 from intona.text import BpeTokenizer, load_tokenizer
 from intona.text.frontend import shown
 from intona.text.languages import fitting
-from intona.vocoder.chunked import decode_chunks
 
 CHUNK_FRAMES = 43  # half a second of 22.05 kHz speech
-MOST_TRIES = 100
 CAP_RATE, CAP_FRAMES = 2.0, 86  # the cap: twice what the text is expected to take, and a second more
+CAPABILITIES = Capabilities(
+    system="meld",
+    options=frozenset({"speaker", "language", "rate", "temperature", "reference", "reference_text", "tries"}),
+    streams=True,
+    needs_reference_text=True,
+    lexicon=True,
+    vocoder=True,
+)
 
 
-def is_language_voice(path: Path) -> bool:
+def is_meld_voice(path: Path) -> bool:
     """Whether a checkpoint directory holds a model of this kind."""
     file = path / "voices.json"
     value = configs.read_json(file) if file.is_file() else {}
     return isinstance(value, dict) and value.get("kind") == "speech_lm"
 
 
-def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
+@voice_loader(CAPABILITIES)
+def load(
+    path: str | os.PathLike[str], *, device: str | torch.device = "cpu", vocoder: str | None = None
+) -> MeldVoice:
     """Open a shipped model by name, or a run or checkpoint directory of meld.tts, meld.stt or meld.joint.
 
     Raises:
         UserError: no such model, another kind of model, a damaged or unfinished checkpoint.
     """
-    path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
-    if not is_language_voice(path):
+    path = checkpoint.resolve(models.find(path, kind="voice"))
+    if not is_meld_voice(path):
         raise UserError("not a speech language model", where=path, hint="train one: intona train meld.joint")
     checkpoint.verify(path, state=False)
     raw = configs.read_json(path / "config.json")
@@ -71,8 +83,8 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
     tokenizer = load_tokenizer(path / "tokenizer.json")
     if not isinstance(tokenizer, BpeTokenizer):
         raise UserError("a speech language model needs a BPE tokenizer", where=path / "tokenizer.json")
-    return LanguageVoice.of(
-        model,
+    return MeldVoice.of(
+        model.to(device),
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         voices,
@@ -80,24 +92,27 @@ def load(name_or_dir: str | os.PathLike[str]) -> LanguageVoice:
         tasks=(raw["listen"] < 1, voices["listens"]),
         card=models.card_fields(path),
         path=path,
+        vocoder=vocoder,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A voice to continue: natural-log mel frames (T, n_mels) and the pieces spoken in them."""
+    """Speech to continue: natural-log mel frames (T, n_mels) and the pieces spoken in them."""
 
     mel: torch.Tensor
     pieces: list[int]
 
 
-class LanguageVoice(LetterVoice[SpeechLM]):
+class MeldVoice(LetterVoice[SpeechLM]):
     """A speech language model with its text side and vocoder.
 
     Args:
-        languages: of its texts. longest_frames: of a training utterance.
-        tasks: whether the model learnt to speak, and to listen.
+        languages: codes; the first is the default. longest_frames: of all training utterances.
+        tasks: whether the model was trained to speak, and to listen.
     """
+
+    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -112,14 +127,21 @@ class LanguageVoice(LetterVoice[SpeechLM]):
         tasks: tuple[bool, bool] = (True, True),
         card: dict[str, Any] | None = None,
         path: Path | None = None,
+        vocoder: str | None = None,
     ) -> None:
         super().__init__(
-            model.eval(), tokenizer, spec, speakers=speakers, languages=languages, card=card, path=path
+            model,
+            tokenizer,
+            spec,
+            speakers=speakers,
+            languages=languages,
+            card=card,
+            path=path,
+            vocoder=vocoder,
         )
         self.longest_frames = longest_frames
         self.sampling = sampling or SamplingConfig()
         self.speaks, self.listens = tasks
-        self.strict = False  # whether a sentence that did not end by itself is an error, as in a judged set
 
     @staticmethod
     def of(
@@ -128,9 +150,9 @@ class LanguageVoice(LetterVoice[SpeechLM]):
         spec: MelSpec,
         voices: dict[str, Any],
         sampling: SamplingConfig,
-        **how: Any,
-    ) -> LanguageVoice:
-        """From what a checkpoint holds."""
+        **parts: Any,
+    ) -> MeldVoice:
+        """From the content of a checkpoint; `parts`: arguments of the class that are not in `voices`."""
         try:
             longest, speakers = int(voices["longest_frames"]), tuple(map(str, voices["speakers"]))
             languages = tuple(map(str, voices["languages"]))
@@ -138,7 +160,7 @@ class LanguageVoice(LetterVoice[SpeechLM]):
                 raise ValueError("no language" if not languages else f"longest_frames {longest}")
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as e:
             raise UserError(f"damaged ({e})", where="voices.json") from None
-        return LanguageVoice(
+        return MeldVoice(
             model,
             tokenizer,
             spec,
@@ -146,107 +168,75 @@ class LanguageVoice(LetterVoice[SpeechLM]):
             longest_frames=longest,
             speakers=speakers,
             sampling=sampling,
-            **how,
+            **parts,
         )
 
     @property
     def info(self) -> dict[str, Any]:
-        """The model card and what the voice is made of."""
         return super().info | {"speaks": self.speaks, "listens": self.listens}
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.mean.device
 
     # --- speaking ------------------------------------------------------------------------------------
 
-    def say(self, text: str, **how: Any) -> Audio:
-        """Speak a text of any length; arguments as in `stream`."""
-        return self.audio(np.concatenate([a.samples for a in self.stream(text, **how)]))
+    def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
+        """The temperature stays None where the sampling that the model was trained with decides."""
+        options = self.accepted(options, changes)
+        return dataclasses.replace(options, rate=first_not_none(options.rate, 1.0))
 
-    def stream(
-        self,
-        text: str,
-        *,
-        voice: Audio | None = None,
-        voice_text: str | None = None,
-        speaker: str | None = None,
-        rate: float = 1.0,
-        steps: int | None = None,
-        seed: int = 0,
-        phonemes: bool = False,
-        temperature: float | None = None,
-        tries: int = 1,
-        language: str | None = None,
-    ) -> Iterator[Audio]:
-        """The speech as it is made, in pieces of about half a second; together what `say` gives.
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        return self.audio(np.concatenate([a.samples for a in self.stream_text(text, options)]))
 
-        Args:
-            voice, voice_text: a recording and the words in it: the text is spoken as its continuation.
-            rate: 1.1 asks for a tenth faster (models with `positions` "time" only).
-            temperature: of the draw of the codes; 0 takes the likeliest.
-            tries: each sentence is drawn so often, and kept as the model itself hears it best (ours); above 1
-                a piece is a whole sentence. For models that listen too.
-            seed: the same seed, text and voice give the same audio.
-            language: of the text, and of `voice_text` where its script does not tell; for models of several.
-            speaker, steps, phonemes: of other kinds of voices; refused here.
+    def stream_text(self, text: str, options: SpeakOptions) -> Iterator[Audio]:
+        """Pieces of about half a second; with several tries, whole sentences.
 
-        Raises:
-            UserError: nothing to say, a reference without its text or too long for the context, an option
-                that this kind of model does not have.
+        The text is spoken as the continuation of a reference. Each try draws a sentence anew, and the one
+        that the model itself recognizes best is kept (ours).
         """
-        self._refuse(speaker=speaker, steps=steps, phonemes=phonemes, rate=rate, tries=tries)
+        self._require(options)
         check_size(text)
-        sentences = self.sentences(text, language)
-        reference = self.reference(voice, voice_text, language)
-        return self._stream(
-            sentences, reference, tries, {"rate": rate, "seed": seed, "temperature": temperature}
-        )
+        sentences = self.sentences(text, options.language)
+        reference = self.reference(options.recording(), options.reference_text, options.language)
+        return self._pieces_of(sentences, reference, options)
 
-    def _stream(
-        self,
-        sentences: list[tuple[str, list[int]]],
-        reference: Reference | None,
-        tries: int,
-        how: dict[str, Any],
+    def _pieces_of(
+        self, sentences: list[tuple[str, list[int]]], reference: Reference | None, options: SpeakOptions
     ) -> Iterator[Audio]:
-        pause = self.audio(self.pause())
+        pause, tries = self.audio(self.pause()), first_not_none(options.tries, 1)
+        how: dict[str, Any] = {
+            "rate": first_not_none(options.rate, 1.0),
+            "seed": options.seed,
+            "temperature": options.temperature,
+        }
         for i, (text, pieces) in enumerate(sentences):
             if i:
                 yield pause
-            if tries == 1:
-                chunks = self.mels(pieces, reference=reference, place=str(i), **how)
-            else:
-                chunks = iter([self.best(pieces, tries, reference=reference, place=str(i), **how)])
-            spoken = False
-            heard: list[torch.Tensor] = []
-            for wave in decode_chunks(self.vocoder, self._watched(chunks, text, heard)):
-                spoken = True
+            how |= {"reference": reference, "place": str(i)}
+            chunks = self.mels(pieces, **how) if tries == 1 else iter([self.best(pieces, tries, **how)])
+            empty = True
+            mels: list[torch.Tensor] = []
+            for wave in self.vocoder.stream(self._checked(chunks, text, mels, strict=options.strict)):
+                empty = False
                 yield self.audio(wave)
-            if not spoken:  # a failure, but the other sentences are worth hearing
-                self._tell(f"{shown(text)}: nothing was spoken, the model ended at once")
+            if empty:  # a failure, but the other sentences are worth speaking
+                _warn(f"{shown(text)}: nothing was spoken, the model ended at once", strict=options.strict)
                 yield pause
             elif reference is None and len(self.speakers) > 1:
                 # Drawn anew, each sentence would have another voice: the first is continued.
-                mel = torch.cat(heard).cpu()
+                mel = torch.cat(mels).cpu()
                 fits = len(mel) // self.model.config.group <= self.model.config.context // 2 - len(pieces)
                 reference = Reference(mel=mel, pieces=pieces) if fits else None
 
-    def _watched(
-        self, chunks: Iterable[Generated], text: str, heard: list[torch.Tensor]
+    def _checked(
+        self, chunks: Iterable[Generated], text: str, mels: list[torch.Tensor], *, strict: bool
     ) -> Iterator[torch.Tensor]:
+        """The mels of a sentence's chunks, which are appended to `mels` too."""
         frames, ended = 0, True
         for chunk in chunks:
             frames, ended = frames + len(chunk.mel), chunk.ended
-            heard.append(chunk.mel)
+            mels.append(chunk.mel)
             yield chunk.mel
         if not ended:
-            self._tell(f"{shown(text)} did not end by itself; cut after {self.spec.seconds(frames):.1f} s")
-
-    def _tell(self, what: str) -> None:
-        if self.strict:
-            raise UserError(what)
-        warnings.warn(what, stacklevel=3)
+            seconds = self.spec.seconds(frames)
+            _warn(f"{shown(text)} did not end by itself; cut after {seconds:.1f} s", strict=strict)
 
     def mels(
         self,
@@ -266,7 +256,6 @@ class LanguageVoice(LetterVoice[SpeechLM]):
             sampling = configs.override(sampling, {"temperature": repr(float(temperature))})
         before = reference.pieces if reference is not None else []
         spans = self.spans(pieces, reference, rate)
-        set_fast_matmul()
         chunks = stream(
             self.model,
             torch.tensor([*before, *pieces], device=self.device),
@@ -281,44 +270,46 @@ class LanguageVoice(LetterVoice[SpeechLM]):
         while True:
             # Entered anew for each chunk: held over a `yield` it would change the caller's arithmetic.
             with autocast(device=self.device.type):
-                found = next(chunks, None)
-            if found is None:
+                generated = next(chunks, None)
+            if generated is None:
                 return
-            yield found
+            yield generated
 
     def best(self, pieces: list[int], tries: int, *, place: str = "0", **how: Any) -> Generated:
-        """The mel of one sentence, drawn `tries` times: of those that ended the one it hears best itself.
+        """The mel of one sentence, drawn `tries` times: of those that ended the one it recognizes best.
 
         The first is what a single draw gives. Arguments as in `mels`.
         """
 
         def draw(place: str) -> tuple[tuple[bool, float], Generated]:
-            found = whole(self.mels(pieces, place=place, **how))
+            generated = whole(self.mels(pieces, place=place, **how))
             with autocast(device=self.device.type):
-                return (not found.ended, surprise(self.model, found.mel, pieces)), found
+                return (not generated.ended, surprise(self.model, generated.mel, pieces)), generated
 
         draws = [draw(place if not i else f"{place}, try {i}") for i in range(tries)]
         return min(draws, key=lambda d: d[0])[1]
 
     def reference(
-        self, voice: Audio | None, voice_text: str | None, language: str | None = None
+        self, recording: Audio | None, text: str | None, language: str | None = None
     ) -> Reference | None:
-        """A recording and its words, made ready to be continued.
+        """A recording and its words, prepared to be continued.
+
+        Args:
+            language: of the text to speak, and of the reference's where its script fits.
 
         Raises:
             UserError: one without the other, silence, or more than the model's context holds.
         """
-        if voice is None and not voice_text:
+        if recording is None and not text:
             return None
-        if voice is None or not voice_text or not voice_text.strip():
-            what = "a reference voice needs the words in it" if voice is not None else "words without a voice"
+        if recording is None or not text or not text.strip():
+            what = "needs the words in it" if recording is not None else "words without a recording"
             raise UserError(
-                what, where="reference", hint='give both: --voice REF.wav --voice-text "its words"'
+                what, where="reference", hint='give both: --reference REF.wav --reference-text "its words"'
             )
-        mel = torch.from_numpy(log_mel(levelled(voice.resample(self.spec.sample_rate)), self.spec))
-        own = language if language in fitting(voice_text, self.languages) else None
-        _, pieces = self.pieces(voice_text, own)
-        # At least half of the context stays for what is to be said.
+        mel = torch.from_numpy(log_mel(levelled(recording.resample(self.spec.sample_rate)), self.spec))
+        _, pieces = self.pieces(text, language if language in fitting(text, self.languages) else None)
+        # At least half of the context stays for the text to speak.
         most = self.model.config.context // 2 - len(pieces)
         if len(mel) // self.model.config.group > most:
             seconds = self.spec.seconds(max(0, most) * self.model.config.group)
@@ -330,36 +321,30 @@ class LanguageVoice(LetterVoice[SpeechLM]):
         return Reference(mel=mel, pieces=pieces)
 
     def cap(self, spans: torch.Tensor) -> int:
-        """Most steps that pieces of such spans (N,) may take; reaching it is a failure."""
+        """The largest number of steps that pieces of such spans (N,) may take; reaching it is a failure."""
         return math.ceil(CAP_RATE * float(spans.sum()) + CAP_FRAMES / self.model.config.group)
 
     def spans(self, pieces: list[int], reference: Reference | None = None, rate: float = 1.0) -> torch.Tensor:
-        """Steps that each piece is to last, those of the reference first: it sets the pace."""
+        """Steps that each piece should last, those of the reference first: it sets the pace."""
         expected = self.model.spans.cpu()
         out = expected[torch.tensor(pieces)] / rate
         if reference is None:
             return out
         before = expected[torch.tensor(reference.pieces)]
-        own = len(reference.mel) // self.model.config.group / max(float(before.sum()), 1e-6)
-        return torch.cat([before, out]) * own
+        pace = len(reference.mel) // self.model.config.group / max(float(before.sum()), 1e-6)
+        return torch.cat([before, out]) * pace
 
-    def _refuse(
-        self, *, speaker: str | None, steps: int | None, phonemes: bool, rate: float, tries: int
-    ) -> None:
+    def _require(self, options: SpeakOptions) -> None:
+        """Refuse options that this model was not trained for."""
         if not self.speaks:
             raise UserError(
                 "the model learnt to listen only", where=self.path, hint="train meld.tts or meld.joint"
             )
-        self.only_speaker(speaker, hint="give a recording of the speaker as --voice with its --voice-text")
-        if steps is not None:
-            raise UserError("this model takes one step a frame, no number of steps", where="--steps")
-        if phonemes:
-            raise UserError("this model reads letters, not phonemes", where="--phonemes")
-        if rate != 1 and self.model.config.positions != "time":
+        hint = "give a recording of the speaker as --reference with its --reference-text"
+        self.require_only_speaker(options, hint=hint)
+        if options.rate not in (None, 1) and self.model.config.positions != "time":
             raise UserError("this model cannot change its rate", where="--rate")
-        if not 1 <= tries <= MOST_TRIES:
-            raise UserError(f"{tries} is not between 1 and {MOST_TRIES}", where="--tries")
-        if tries > 1 and not self.listens:
+        if first_not_none(options.tries, 1) > 1 and not self.listens:
             raise UserError(
                 "the model learnt to speak only and cannot tell which try is best",
                 where="--tries",
@@ -393,7 +378,7 @@ class LanguageVoice(LetterVoice[SpeechLM]):
             )
         if isinstance(audio, Audio):
             audio = [audio.resample(self.spec.sample_rate).samples]
-        return windows_heard(
+        return transcribed_windows(
             self.model,
             self.tokenizer,
             self.spec,
@@ -403,3 +388,10 @@ class LanguageVoice(LetterVoice[SpeechLM]):
             seed=seed,
             dropout=dropout,
         )
+
+
+def _warn(message: str, *, strict: bool) -> None:
+    """Warn of a sentence that the model did not finish; an error if strict."""
+    if strict:
+        raise UserError(message)
+    warnings.warn(message, stacklevel=3)

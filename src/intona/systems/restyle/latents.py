@@ -56,13 +56,13 @@ def z_text_of(
     """
     ids = space.tokens(text)
     random = ItemRandom(seed, 0, [name])
-    rows = None if speaker is None else torch.tensor([speaker])
+    rows = None if speaker is None else torch.tensor([speaker], device=ids.device)
     prior = space.prior_of(ids, random, speakers=rows, rate=rate)
     durations = prior.durations
     if z_audio is not None and align == "mas":
         durations = space.align(prior, z_audio[None], torch.tensor([len(z_audio)]), speakers=rows)
     frames = int(durations.sum())
-    drawn = random.normal([frames], space.channels)
+    drawn = random.normal([frames], space.channels).to(ids.device)
     if raised is not None:
         axis, rise = raised
         drawn = drawn + axis.push(space, prior, drawn, rise, durations=durations, scale=scale, speakers=rows)

@@ -154,16 +154,22 @@ class Restyle(nn.Module):
         if self.config.process == "palette":
 
             def denoise(z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-                out = guide(lambda keep: self.network(z, x1, t, style, keep, mask, valid), guidance, size)
+                t = t.to(z.device)
+
+                def guess(keep: Tensor) -> Tensor:
+                    return self.network(z, x1, t, style, keep.to(z.device), mask, valid)
+
+                out = guide(guess, guidance, size)
                 return target.split(self.config.target, self.cosine, out, z, t)
 
             x = solvers.solve("ddim", self.cosine, denoise, draw(), steps)
         else:
 
             def predict(z: Tensor, index: Tensor) -> Tensor:
-                return guide(
-                    lambda keep: self._bridge_network(z, x1, index, style, keep, mask, valid), guidance, size
-                )
+                def guess(keep: Tensor) -> Tensor:
+                    return self._bridge_network(z, x1, index, style, keep.to(z.device), mask, valid)
+
+                return guide(guess, guidance, size)
 
             start = x1 + draw() if self.config.x1_noise else x1
             x = self.bridge.solve(predict, start, steps, draw)

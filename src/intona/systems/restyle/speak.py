@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from intona.encoders import style as styles
 from intona.encoders.style import StyleEncoder
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
-from intona.synth.voice import refuse_inline
+from intona.synth.model_voice import refuse_inline
+from intona.synth.options import SpeakOptions
 from intona.systems.restyle import Restyle, vits
 from intona.systems.restyle import decoder as decoders
 from intona.systems.restyle.latents import z_text_of
@@ -29,8 +29,8 @@ STAGES = ("restyle.palette", "restyle.bridge")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restyled:
-    """The result of one call: the audio, and the latents (T, C) before and after the model."""
+class RestyledSpeech:
+    """The result of a call: the sound, and the latents (T, C) before and after restyling."""
 
     audio: Audio
     z_text: torch.Tensor
@@ -38,7 +38,11 @@ class Restyled:
 
 
 class RestyleVoice:
-    """See `load`."""
+    """A restyling model with its frozen VITS and its style encoder; see `load`.
+
+    Attributes:
+        speaker: row of the speaker that the model was trained on, used where a call names no other.
+    """
 
     def __init__(
         self,
@@ -61,22 +65,25 @@ class RestyleVoice:
         steps: int = 10,
         rate: float | None = None,
         seed: int = 0,
-    ) -> Restyled:
+        speaker: int | None = None,
+    ) -> RestyledSpeech:
         """Speak.
 
         Args:
             style: a description, an audio file, or a vector (S,) of the model's style encoder; None = no
                 style, which is guidance 0.
-            guidance: 0 ignores the style, 1 follows it as trained, more exaggerates it.
-            rate: of speech; None = the rate of the style if it has one ("slow"), else 1. The model itself
-                cannot change durations.
+            guidance: 0 leaves the style out, 1 is as trained, more exaggerates.
+            rate: of speech. None: the style's, where it has one ("slow"); the model itself cannot change
+                lengths.
+            speaker: row of a speaker of the frozen VITS.
 
         Raises:
             UserError: nothing to say, phonemes in the text, an empty style, silence, numbers out of range.
         """
         refuse_inline(text)
-        if rate is not None and not (math.isfinite(rate) and 0.25 <= rate <= 4):
-            raise UserError(f"{rate:g} is not between 0.25 and 4", where="rate")
+        if rate is not None:
+            SpeakOptions(rate=rate)  # refuses what is out of range
+        speaker = self.speaker if speaker is None else speaker
         if style is None:
             vector, guidance = np.zeros(self.style.dim, np.float32), 0.0
         else:
@@ -84,21 +91,22 @@ class RestyleVoice:
             if rate is None and guidance:
                 rate = self.style.rate(vector)
         rate = 1.0 if rate is None else rate
-        z_text = z_text_of(self.space, text, "0", seed=seed, speaker=self.speaker, rate=rate)
-        frames = torch.tensor([len(z_text)])
+        z_text = z_text_of(self.space, text, "0", seed=seed, speaker=speaker, rate=rate)
+        frames = torch.tensor([len(z_text)], device=z_text.device)
         z = self.model.sample(
             z_text[None],
             frames,
-            torch.from_numpy(np.asarray(vector, np.float32))[None],
+            torch.from_numpy(np.asarray(vector, np.float32))[None].to(z_text.device),
             guidance=guidance,
             steps=steps,
             noise=ItemRandom(seed, 1, ["0"]),
         )
-        return Restyled(audio=self.sound(z[0]), z_text=z_text, z=z[0])
+        return RestyledSpeech(audio=self.sound(z[0], speaker=speaker), z_text=z_text, z=z[0])
 
-    def sound(self, z: torch.Tensor) -> Audio:
-        """Decode latents (T, C); with `z_text` of `say` this is the voice without restyling."""
-        return self.space.sound(z, speaker=self.speaker, decoder=self.decoder)
+    def sound(self, z: torch.Tensor, *, speaker: int | None = None) -> Audio:
+        """(T, C) latents as sound: of `say`'s z_text it is the control without any restyling."""
+        speaker = self.speaker if speaker is None else speaker
+        return self.space.sound(z, speaker=speaker, decoder=self.decoder)
 
 
 def load(
@@ -107,12 +115,15 @@ def load(
     voice: str | None = None,
     style: str | None = None,
     decoder: Path | str | None = None,
+    device: str | torch.device = "cpu",
 ) -> RestyleVoice:
     """A run or checkpoint of restyle.palette or restyle.bridge.
 
     Args:
-        voice, style: where the frozen VITS and the style encoder are, if they have moved since training.
-        decoder: a run of restyle.decoder, in place of the decoder of the voice.
+        voice, style: where the frozen VITS and the style encoder are, if they are not where they were in
+            training.
+        decoder: a run of restyle.decoder that replaces the decoder of the frozen VITS.
+        device: of the model and the frozen VITS.
 
     Raises:
         UserError: no such run, another kind of model, another frozen voice or style encoder than it was
@@ -129,8 +140,8 @@ def load(
     if not isinstance(facts, dict) or facts.get("version") != VERSION:
         version = facts.get("version", 1) if isinstance(facts, dict) else "?"
         raise UserError(
-            f"a model of version {version}, but this version reads {VERSION}: styles are now in deviations "
-            "of the training recordings",
+            f"a model of version {version}; this version of intona reads {VERSION}: styles are now in "
+            "deviations of the recordings a model was trained on",
             where=path,
             hint=f"train it again: intona train {stage}",
         )
@@ -140,20 +151,21 @@ def load(
         raise UserError(
             f"trained on the voice {facts.get('voice')} with other weights than {space.facts.name}",
             where=path,
-            hint="name that voice with --voice",
+            hint="name its voice with --vits",
         )
     try:
         scale = (facts.get("style") or {}).get("scale")
         encoder = styles.load(style or config.style, scale, ask=style is not None)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        raise UserError("no valid description of the style encoder", where=path / FACTS) from None
-    now = encoder.describe()
-    trained = (facts.get("style") or {}).items()
-    # Another version of transformers gives the same style.
-    if changed := [k for k, v in trained if k != "transformers" and now.get(k) != v]:
+        raise UserError("its style is not described", where=path / FACTS) from None
+    description = encoder.describe()
+    trained_with = (facts.get("style") or {}).items()
+    # Another version of transformers is the same condition.
+    if changed := [k for k, v in trained_with if k != "transformers" and description.get(k) != v]:
         raise UserError(f"the style encoder differs in {', '.join(changed)}", where=path)
     network = Restyle(config.model)
     weights = {k.removeprefix("model."): v for k, v in state.items()}
     checkpoint.load_weights(network, weights, where=path)
+    space.to(device)
     tuned = None if decoder is None else decoders.load(Path(decoder), space)
-    return RestyleVoice(network, space, encoder, space.speaker(config.speaker or None), tuned)
+    return RestyleVoice(network.to(device), space, encoder, space.speaker(config.speaker or None), tuned)

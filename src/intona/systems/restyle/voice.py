@@ -2,64 +2,104 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from intona.audio import Audio
 from intona.errors import UserError
+from intona.nn.precision import one_at_a_time
+from intona.synth.capabilities import Capabilities, voice_loader
+from intona.synth.model_voice import first_not_none
+from intona.synth.options import SpeakOptions
+from intona.synth.record import weights_hash
+from intona.synth.voice import BaseVoice
 from intona.systems.restyle import speak
 
-GUIDANCE, STEPS = 3.0, 10
+DEFAULT_GUIDANCE, DEFAULT_STEPS = 3.0, 10
+CAPABILITIES = Capabilities(
+    system="restyle", options=frozenset({"speaker", "rate", "steps", "guidance", "style"})
+)
 
 
-class StyledVoice:
-    """See `load`."""
+@voice_loader(CAPABILITIES)
+def load(
+    path: Path | str,
+    *,
+    device: str | torch.device = "cpu",
+    vocoder: str | None = None,
+    vits: str | None = None,
+    style: str | None = None,
+    decoder: Path | str | None = None,
+) -> StyledVoice:
+    """A run or checkpoint of restyle.palette or restyle.bridge.
+
+    Args:
+        vits, style, decoder: see `speak.load`.
+
+    Raises:
+        UserError: as `speak.load`; a vocoder, because the frozen VITS has a decoder.
+    """
+    if vocoder is not None:
+        raise UserError("restyle voices speak with the decoder of a VITS", where="--vocoder")
+    return StyledVoice(speak.load(path, voice=vits, style=style, decoder=decoder, device=device))
+
+
+class StyledVoice(BaseVoice):
+    """A `RestyleVoice` with the interface of all voices. Without a style it speaks in none in particular."""
+
+    capabilities = CAPABILITIES
 
     def __init__(self, voice: speak.RestyleVoice) -> None:
-        self.voice = voice
-        self.model = voice.model
+        self.voice, self.model, self.sample_rate = voice, voice.model, voice.space.sample_rate
+        facts = voice.space.facts
+        self.speakers = tuple(facts.speakers)
+        self.languages = (facts.symbols.language,) if facts.symbols.language else ()
 
-    def settled(
-        self, *, steps: int | None = None, guidance: float | None = None, temperature: float | None = None
-    ) -> dict[str, Any]:
-        """The settings with defaults filled in. This kind of voice has no temperature."""
-        return {"steps": steps or STEPS, "guidance": GUIDANCE if guidance is None else guidance}
+    @property
+    def info(self) -> dict[str, Any]:
+        parameters = sum(p.numel() for p in self.model.parameters())
+        return super().info | {"vits": self.voice.space.facts.name, "parameters": parameters}
 
-    def say(
-        self,
-        text: str,
-        *,
-        style: str | None = None,
-        guidance: float | None = None,
-        speaker: str | None = None,
-        rate: float = 1.0,
-        steps: int | None = None,
-        seed: int = 0,
-        phonemes: bool = False,
-        temperature: float | None = None,
-    ) -> Audio:
-        """Speak; without a style the model speaks unconditionally.
+    def identity(self) -> dict[str, Any]:
+        return {"voice": weights_hash(self.model)}
 
-        With a rate of 1 the rate of the style counts, if it has one.
+    def computing(self) -> contextlib.AbstractContextManager[Any]:
+        return one_at_a_time()
+
+    def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
+        """The rate stays None where a style decides."""
+        options = self.accepted(options, changes)
+        return dataclasses.replace(
+            options,
+            rate=first_not_none(options.rate, 1.0) if options.style is None else options.rate,
+            steps=first_not_none(options.steps, DEFAULT_STEPS),
+            guidance=first_not_none(options.guidance, DEFAULT_GUIDANCE),
+        )
+
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        return self.restyled(text, options).audio
+
+    def restyled(
+        self, text: str, options: SpeakOptions | None = None, **changes: Any
+    ) -> speak.RestyledSpeech:
+        """What `say` gives, with the latents before and after restyling.
 
         Raises:
-            UserError: as `RestyleVoice.say`; phonemes or a temperature, which this kind of voice lacks.
+            UserError: nothing to say, an unknown speaker, phonemes in the text, a style that is unknown or
+                silent.
         """
-        for flag, is_set in (("--phonemes", phonemes), ("--temperature", temperature is not None)):
-            if is_set:
-                raise UserError("this kind of voice has no such option", where=flag)
-        if speaker is not None:
-            self.voice.speaker = self.voice.space.speaker(speaker)
-        restyled = self.voice.say(
+        settled: Any = self.settled(options, **changes)  # steps and guidance are not None in it
+        speaker = None if settled.speaker is None else self.voice.space.speaker(settled.speaker)
+        return self.voice.say(
             text,
-            style,
-            **self.settled(steps=steps, guidance=guidance),
-            rate=None if rate == 1 else rate,
-            seed=seed,
+            settled.style,
+            guidance=settled.guidance,
+            steps=settled.steps,
+            rate=settled.rate,
+            seed=settled.seed,
+            speaker=speaker,
         )
-        return restyled.audio
-
-
-def load(path: Path | str, **how: Any) -> StyledVoice:
-    """A run or checkpoint of restyle.palette or restyle.bridge; `how`: see `speak.load`."""
-    return StyledVoice(speak.load(path, **how))

@@ -72,6 +72,10 @@ class VitsSpace(nn.Module):
         return super().train(False)
 
     @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
     def frame_rate(self) -> float:
         return self.sample_rate / self.hop
 
@@ -119,7 +123,7 @@ class VitsSpace(nn.Module):
 
     def tokens(self, text: str) -> Tensor:
         """(N,) ids of a text."""
-        return torch.tensor(self.facts.symbols.ids(text), dtype=torch.long)
+        return torch.tensor(self.facts.symbols.ids(text), dtype=torch.long, device=self.device)
 
     @torch.no_grad()
     def prior(
@@ -159,8 +163,9 @@ class VitsSpace(nn.Module):
         self, ids: Tensor, random: ItemRandom, *, speakers: Tensor | None = None, rate: float = 1.0
     ) -> Prior:
         """`prior` of one text (N,), with durations drawn from `random` at the noise scale of the voice."""
-        noise = random.normal([len(ids)], 2).transpose(1, 2) * self.facts.noise_scale_duration
-        return self.prior(ids[None], torch.tensor([len(ids)]), noise, speakers=speakers, rate=rate)
+        noise = random.normal([len(ids)], 2).transpose(1, 2).to(ids.device) * self.facts.noise_scale_duration
+        lengths = torch.tensor([len(ids)], device=ids.device)
+        return self.prior(ids[None], lengths, noise, speakers=speakers, rate=rate)
 
     def latents(
         self,
@@ -276,7 +281,7 @@ class VitsSpace(nn.Module):
 
     def sound(self, z: Tensor, *, speaker: int | None = None, decoder: nn.Module | None = None) -> Audio:
         """Latents (T, C) of one sentence as audio, clipped to full scale."""
-        rows = None if speaker is None else torch.tensor([speaker])
+        rows = None if speaker is None else torch.tensor([speaker], device=z.device)
         audio = self.audio(z[None], torch.tensor([len(z)]), speakers=rows, decoder=decoder)[0]
         return Audio(np.clip(audio.samples, -1, 1), audio.sample_rate)
 

@@ -1,0 +1,158 @@
+"""Voices that read a text as phonemes, some of them as phonemes and letters."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from intona.audio import MelSpec
+from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
+from intona.encoders.base import TextEncoderConfig
+from intona.errors import UserError
+from intona.synth.model_voice import Manner, Model, ModelVoice, check_size, refuse_inline
+from intona.synth.options import SpeakOptions
+from intona.text import (
+    BpeTokenizer,
+    Frontend,
+    FrontendConfig,
+    PhonemeTokenizer,
+    Utterance,
+    inline,
+    inventory_differences,
+    load_tokenizer,
+)
+from intona.text.ipa import is_word_symbol
+from intona.text.languages import language_of, warn_of_script
+from intona.text.tokenizer import PAD, UNK
+
+
+class PhonemeVoice(ModelVoice[Model]):
+    """A voice with a text front end.
+
+    Args:
+        tokenizer: phonemes to ids. bpe: letters to ids, for an encoder that reads both.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: PhonemeTokenizer,
+        spec: MelSpec,
+        *,
+        speakers: Sequence[str] = ("",),
+        languages: Sequence[str] = ("ru",),
+        card: dict[str, Any] | None = None,
+        path: Path | None = None,
+        bpe: BpeTokenizer | None = None,
+        vocoder: str | None = None,
+    ) -> None:
+        super().__init__(
+            model, spec, speakers=speakers, languages=languages, card=card, path=path, vocoder=vocoder
+        )
+        self.tokenizer, self.bpe = tokenizer, bpe
+        self.manner = Manner.of(self.card, where=f"{path or 'model'}: card")
+        self._phones = [s for s in tokenizer.symbols if is_word_symbol(s) and s not in (PAD, UNK)]
+
+    @property
+    def frontend(self) -> Frontend:
+        """The text front end of the voice's first language."""
+        return self.frontend_of(self.languages[0])
+
+    def frontend_of(self, language: str) -> Frontend:
+        """The text front end the voice was trained with; another version of it warns once."""
+        with self._lock:
+            if language not in self._frontends:
+                frontend = _frontend_for(self.tokenizer, language)
+                self._frontends[language] = frontend.with_phones(self._phones).with_lexicon(self.lexicon)
+            return self._frontends[language]
+
+    def preload(self) -> None:
+        super().preload()
+        _ = self.frontend
+
+    def sentences_of(self, text: str, options: SpeakOptions) -> list[Utterance]:
+        """`sentences`, as the options say."""
+        return self.sentences(text, phonemes=options.phonemes, language=options.language)
+
+    def sentences(self, text: str, *, phonemes: bool = False, language: str | None = None) -> list[Utterance]:
+        """A text as the front end reads it; a sentence that cannot be spoken is left out with a warning.
+
+        Args:
+            phonemes: the text is symbols separated by spaces, words by "|".
+            language: code of the text's language; recognized by the script if None.
+
+        Raises:
+            UserError: nothing to say, a text that is too long, phonemes for a voice that reads letters too,
+                unknown phonemes, a language that the voice does not speak, a text that may be in several.
+        """
+        check_size(text)
+        if phonemes and self.bpe is not None:
+            raise UserError(
+                "this voice reads the letters beside the phonemes", hint="give the text without --phonemes"
+            )
+        if phonemes:
+            return [self.frontend.from_phonemes(text)]
+        if self.bpe is not None:
+            refuse_inline(text)
+        letters = inline.without(text)
+        language = language_of(letters, self.languages, language)
+        warn_of_script(letters, language)
+        return self.frontend_of(language).speakable(text)
+
+    def numbers(self, sentences: Sequence[Utterance]) -> tuple[torch.Tensor, torch.Tensor, Pieces | None]:
+        """(B, N) ids, (B,) lengths, and the BPE pieces if the encoder reads them, on the model's device.
+
+        Unknown symbols warn.
+        """
+        texts: list[Text] = []
+        for sentence in sentences:
+            encoded = self.tokenizer.encode(sentence.phonemes)
+            if encoded.unknown:
+                shown = " ".join(sorted(set(encoded.unknown))[:10])
+                warnings.warn(f"the voice was not trained on these symbols: {shown}", stacklevel=3)
+            if self.bpe is None:
+                ids = tuple(encoded.ids)
+                texts.append(Text(tokens=ids, pieces=(), piece_words=(), token_words=(), spans=()))
+                continue
+            texts.append(text_of(sentence, encoded.ids, self.bpe))
+        tokens, lengths = collate_tokens(texts)
+        pieces = None if self.bpe is None else collate_pieces(texts).to(self.device)
+        return tokens.to(self.device), lengths.to(self.device), pieces
+
+
+def read_tokenizers(
+    path: Path, encoder: TextEncoderConfig, n_tokens: int
+) -> tuple[PhonemeTokenizer, BpeTokenizer | None]:
+    """The tokenizer of a voice's phonemes, and that of its letters if the encoder reads both.
+
+    Raises:
+        UserError: one is missing, of another kind, or of more symbols than the model has.
+    """
+    phonemes = load_tokenizer(path / "tokenizer.json")
+    if not isinstance(phonemes, PhonemeTokenizer):
+        raise UserError("a voice needs a phoneme tokenizer", where=path / "tokenizer.json")
+    if len(phonemes) > n_tokens:
+        raise UserError(f"{len(phonemes)} symbols, the model has {n_tokens}", where=path / "tokenizer.json")
+    if not encoder.reads_pieces:
+        return phonemes, None
+    pieces = load_tokenizer(path / "bpe.json")
+    if not isinstance(pieces, BpeTokenizer):
+        raise UserError("not a BPE tokenizer", where=path / "bpe.json")
+    return phonemes, pieces
+
+
+def _frontend_for(tokenizer: PhonemeTokenizer, language: str) -> Frontend:
+    trained_with = tokenizer.frontend or {}
+    if "languages" in trained_with:  # of corpora that were merged
+        trained_with = trained_with["languages"].get(language, {})
+    frontend = Frontend(FrontendConfig(language=trained_with.get("language", language)))
+    differences = inventory_differences(trained_with, frontend.describe()) if trained_with else []
+    if differences:
+        warnings.warn(
+            f"the text front end is not the one of the training: {'; '.join(differences)}", stacklevel=2
+        )
+    return frontend
