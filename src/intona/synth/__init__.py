@@ -11,7 +11,7 @@ from intona.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-    from intona.synth.voice import Voice
+    from intona.synth.voice import Voice, VoiceLoader
     from intona.text import Lexicon
 
 DEFAULT_KIND = "gradtts"  # of checkpoints whose voices.json names none
@@ -43,8 +43,8 @@ def load(
 
     device, entries = device_of(device), lexicons.of(lexicon)
     path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
-    open_voice = registry.get("voices", kind_of(path), where=path)
-    voice: Voice = open_voice(path, device=device, vocoder=None if vocoder is None else os.fspath(vocoder))
+    open_voice: VoiceLoader = registry.get("voices", kind_of(path), where=path)
+    voice = open_voice(path, device=device, vocoder=None if vocoder is None else os.fspath(vocoder))
     if vocoder is not None and not voice.capabilities.vocoder:
         raise UserError(f"{voice.capabilities.system} voices take no vocoder", where="--vocoder")
     if entries is not None:

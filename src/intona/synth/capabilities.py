@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from intona import registry
 from intona.errors import UserError
 from intona.synth.options import OPTIONS, SpeakOptions, flag_of
-
-if TYPE_CHECKING:
-    import torch
-
-    from intona.synth.voice import Voice
 
 ALWAYS = frozenset({"seed", "strict"})  # options that every voice takes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a voice can do. Nothing else is asked of a voice before it is called.
+    """What a voice can do; callers look here instead of probing the voice.
 
     Args:
         system: the name of its system, for messages.
@@ -67,14 +61,6 @@ class Capabilities:
         others = ", ".join(systems_with(name))
         hint = f"voices that have it: {others}" if others else None
         return UserError(f"{self.system} voices have no such option", where=flag or flag_of(name), hint=hint)
-
-
-class VoiceLoader(Protocol):
-    """What the entry points of "intona.voices" are: see `voice_loader`."""
-
-    def __call__(
-        self, path: Path, *, device: str | torch.device = "cpu", vocoder: str | None = None
-    ) -> Voice: ...
 
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])

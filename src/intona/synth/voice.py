@@ -14,6 +14,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from intona.errors import UserError
@@ -21,6 +22,8 @@ from intona.synth.capabilities import Capabilities
 from intona.synth.options import SpeakOptions
 
 if TYPE_CHECKING:
+    import torch
+
     from intona.audio import Audio
     from intona.text import Lexicon
 
@@ -80,7 +83,7 @@ class Voice(Protocol):
         ...
 
     def identity(self) -> dict[str, Any]:
-        """What the audio depends on besides text and options, as JSON values: a hash of the weights."""
+        """What the audio depends on besides text and options, as JSON values, such as a hash of weights."""
         ...
 
     def use_lexicon(self, entries: Lexicon | str | os.PathLike[str]) -> None:
@@ -115,6 +118,19 @@ class Voice(Protocol):
     def speak_batch(self, readings: Sequence[Reading]) -> Iterator[Audio | UserError]:
         """The second half, for several texts: what `say` gives for each, up to rounding, or why it cannot."""
         ...
+
+
+class VoiceLoader(Protocol):
+    """What the entry points of "intona.voices" are.
+
+    Args:
+        path: a checkpoint directory. device: of the model.
+        vocoder: a name for `vocoder.load_vocoder`, None for the default; not for voices that make no mels.
+    """
+
+    def __call__(
+        self, path: Path, *, device: str | torch.device = "cpu", vocoder: str | None = None
+    ) -> Voice: ...
 
 
 class BaseVoice(ABC):
