@@ -11,6 +11,7 @@ import torch
 from intona import checkpoint, cli, encoders, models
 from intona.config import to_dict
 from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+from intona.text import PhonemeTokenizer
 
 SIZES = DualStreamConfig(
     n_tokens=9, n_pieces=12, dim=16, heads=2, hidden=16, stream_layers=1, shared_layers=1, out=16
@@ -23,9 +24,9 @@ def run(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     state = {f"model.encoder.{k}": v for k, v in DualStreamEncoder(SIZES).state_dict().items()}
     tensors = {"model": state, "ema": state, "state/optimizer": {"0.exp_avg": torch.ones(1 << 16)}}
-    checkpoint.save(
-        tmp_path / "run", 7, tensors=tensors, files={"config.json": CONFIG, "encoder.json": to_dict(SIZES)}
-    )
+    tokenizer = PhonemeTokenizer.build([tuple("abcdefg")])
+    files = {"config.json": CONFIG, "encoder.json": to_dict(SIZES), "tokenizer.json": tokenizer.to_json()}
+    checkpoint.save(tmp_path / "run", 7, tensors=tensors, files=files)
     return tmp_path / "run"
 
 

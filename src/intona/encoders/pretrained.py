@@ -34,21 +34,24 @@ def load(run: Path | str, *, symbols: Sequence[str] | None = None) -> nn.Module:
         UserError: no such run, a damaged one, or one without a text encoder.
     """
     path = _resolve(run)
-    before = config(path)
-    state = checkpoint.weights(path, PREFIX)
+    sizes, state = config(path), checkpoint.weights(path, PREFIX)
     known = phonemes(path).symbols
-    now = known if symbols is None else tuple(symbols)
-    n_pieces = len(pieces(path)) if before.reads_pieces else 0
-    encoder: Any = before.sized(n_tokens=len(now), n_pieces=n_pieces).build(n_tokens=len(now))
     if symbols is not None:
-        old, new = before.rows(known), before.rows(now)
+        n_pieces = len(pieces(path)) if sizes.reads_pieces else 0
+        sizes = sizes.sized(n_tokens=len(symbols), n_pieces=n_pieces)
+    try:
+        encoder: Any = sizes.build(n_tokens=len(known if symbols is None else symbols))
+    except ValueError as e:
+        raise UserError(f"the encoder does not fit its vocabulary ({e})", where=path) from None
+    if symbols is not None:
         fresh = encoder.state_dict()
-        for name in new.keys() & state.keys() & fresh.keys():
-            place = {symbol: i for i, symbol in enumerate(old[name])}
+        before, now = sizes.rows(known), sizes.rows(symbols)
+        for name in now.keys() & state.keys() & fresh.keys():
+            place = {symbol: i for i, symbol in enumerate(before[name])}
             if len(place) != len(state[name]):
                 raise UserError("the encoder does not fit its vocabulary", where=path)
             rows = fresh[name].clone()
-            for i, symbol in enumerate(new[name]):
+            for i, symbol in enumerate(now[name]):
                 if symbol in place:
                     rows[i] = state[name][place[symbol]]
             state[name] = rows

@@ -266,7 +266,7 @@ def setup(config: PosteriorRunConfig, request: Request) -> Setup:
         raise UserError(f"{config.pairs} pairs", where="--pairs", hint="use 1 or more")
     space = vits.load(config.vits)
     if space.facts.has_posterior:
-        raise UserError(f"{space.facts.name} has a posterior encoder already", where="--vits")
+        raise UserError(f"{space.facts.name} has a posterior encoder of its own", where="--vits")
     before = space.weights_hash()
     if not 0 <= config.narrow <= 1:
         raise UserError(f"{config.narrow:g} is not a share", where="--narrow", hint="0 to 1")
