@@ -27,7 +27,7 @@ STACKS, MAX_STACK = ("layers", "depth", "blocks"), 1000  # building a million la
 _FRACTION = re.compile(r"[+-]?(\d+\.|\.\d+)")  # "1." or ".5": common, but not valid JSON
 
 
-class Part:
+class PartConfig:
     """Base of the configs of one group of parts, in which `kind` names the part (see `intona.registry`).
 
     A field annotated with such a base takes the config of any registered part: the value's `kind` decides
@@ -189,21 +189,21 @@ def parts_of(config: Any) -> list[tuple[str, str]]:
     """(group, kind) of every part in a config, whatever holds it."""
     if not dataclasses.is_dataclass(config):
         return []
-    parts = [(config.group, config.kind)] if isinstance(config, Part) else []
+    parts = [(config.group, config.kind)] if isinstance(config, PartConfig) else []
     for field in dataclasses.fields(config):
         parts += parts_of(getattr(config, field.name))
     return parts
 
 
-def _part_at(config: Any, keys: Sequence[str]) -> type[Part] | None:
+def _part_at(config: Any, keys: Sequence[str]) -> type[PartConfig] | None:
     """The group's base class where a config holds a part."""
     for key in keys:
         config = getattr(config, key, None)
-    bases = [c for c in type(config).__mro__ if Part in c.__bases__]
+    bases = [c for c in type(config).__mro__ if PartConfig in c.__bases__]
     return bases[0] if bases else None
 
 
-def _part(base: type[Part], value: Any, where: str) -> Any:
+def _part(base: type[PartConfig], value: Any, where: str) -> Any:
     """The config of a registered part, by its kind."""
     if not isinstance(value, dict):
         raise UserError(f"expected a table of fields, not {_show(value)}", where=where)
@@ -215,7 +215,7 @@ def _part(base: type[Part], value: Any, where: str) -> Any:
 
 
 def _coerce(kind: Any, value: Any, where: str) -> Any:
-    if isinstance(kind, type) and issubclass(kind, Part) and not dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and issubclass(kind, PartConfig) and not dataclasses.is_dataclass(kind):
         return _part(kind, value, where)
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):

@@ -173,7 +173,7 @@ def _voices() -> list[Finding]:
     voices = models.shipped("voice")
     if voices:
         return [Finding(part="voices", state="ok", detail=", ".join(c.name for c in voices))]
-    hint = "train one: intona train prosody.gradtts --data DIR --out RUN"
+    hint = "train one: intona train prosody.gradtts --data DIR --output RUN"
     return [Finding(part="voices", state="missing", detail="none is shipped here", hint=hint)]
 
 

@@ -46,7 +46,7 @@ def test_from_recordings_to_speech(tmp_path: Path):
     assert "kept  " in run("prepare festvox CORPUS data --language ru --dev 2 --test 2 --workers 0")
     report = json.loads((tmp_path / "data/report.json").read_text("utf-8"))
     assert report["kept"] == 14 and report["splits"] == {"train": 10, "dev": 2, "test": 2}
-    train = "train prosody.gradtts --size toy --data data --out run --loop.steps 3"
+    train = "train prosody.gradtts --size toy --data data --output run --loop.steps 3"
     assert "run `intona align DATA` once" in refused(train)
     assert "aligned 14 utterances" in run("align data --labels")
 

@@ -17,10 +17,10 @@ from intona.errors import UserError
 @pytest.mark.parametrize(
     ("arguments", "own", "overrides"),
     [
-        ("prosody.gradtts --data d --out r", "prosody.gradtts --data d --out r", {}),
+        ("prosody.gradtts --data d --output r", "prosody.gradtts --data d --output r", {}),
         ("--optim.lr 1e-4 prosody.gradtts", "prosody.gradtts", {"optim.lr": "1e-4"}),
         ("a.b --optim.lr=1e-4 --size toy", "a.b --size toy", {"optim.lr": "1e-4"}),
-        ("a.b --model.use-prior --out r", "a.b --out r", {"model.use_prior": "true"}),
+        ("a.b --model.use-prior --output r", "a.b --output r", {"model.use_prior": "true"}),
         ("a.b --model.shift -0.5", "a.b", {"model.shift": "-0.5"}),
         ("a.b --batch-frames 100", "a.b", {"batch_frames": "100"}),
         ("a.b --encoder_rate 0", "a.b", {"encoder_rate": "0"}),
@@ -64,7 +64,7 @@ def test_train_is_called(calls, tmp_path: Path):
         "prosody.gradtts",
         "--data",
         data,
-        "--out",
+        "--output",
         run,
         "--limit-minutes",
         "2",
@@ -100,7 +100,7 @@ def test_train_is_called(calls, tmp_path: Path):
 def test_refused(
     calls, change: dict[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    given = {"stage": "prosody.gradtts", "--data": str(tmp_path), "--out": "r", **change}
+    given = {"stage": "prosody.gradtts", "--data": str(tmp_path), "--output": "r", **change}
     line = ["train", given.pop("stage"), *(x for pair in given.items() for x in pair)]
     assert cli.main(line) == 1
     assert capsys.readouterr().err == f"intona: error: {message}\n"

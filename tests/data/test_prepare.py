@@ -25,7 +25,7 @@ from intona.data.finish import mel_stats, split_ids
 from intona.data.labels import is_silence, read_lab
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
-from intona.data.report import Report
+from intona.data.report import PrepareReport
 from intona.data.script import file_name
 from intona.errors import UserError
 from intona.evaluation import read_manifest
@@ -48,7 +48,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 def test_everything_is_kept_and_cut_right(prepared: Prepared, corpus: Path) -> None:
-    report = Report.load(prepared.root)
+    report = PrepareReport.load(prepared.root)
     assert (report.kept, report.dropped, report.splits) == (14, {}, {"train": 12, "dev": 1, "test": 1})
     for item in prepared:
         source = soundfile.info(str(corpus / "wav" / f"{item.id}.wav"))
@@ -408,4 +408,4 @@ def test_the_report_of_an_earlier_version_opens(corpus: Path, tmp_path: Path) ->
     fields = json.loads(path.read_text(encoding="utf-8"))
     fields["seconds_taken"] = fields.pop("elapsed_seconds")
     path.write_text(json.dumps(fields), encoding="utf-8")
-    assert Report.load(tmp_path / "out") == report == prepare("festvox", corpus, tmp_path / "out", config)
+    assert PrepareReport.load(tmp_path / "out") == report == prepare("festvox", corpus, tmp_path / "out", config)

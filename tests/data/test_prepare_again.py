@@ -11,7 +11,7 @@ import pytest
 
 from intona.cli.prepare import main
 from intona.data.prepared import Prepared, write_durations
-from intona.data.report import Report
+from intona.data.report import PrepareReport
 from intona.errors import UserError
 
 TEXTS = {f"u{i}": text for i, text in enumerate(("Привет, мир!", "Доброе утро.", "Это дом.", "Снег идёт."))}
@@ -124,10 +124,10 @@ def test_labels_that_were_mended(tree: Path) -> None:
     path.write_text(grid.format(3))
     options = ("--language", "ru", "--labels", str(tree / "labels"))
     assert run(tree, *options).labels(run(tree, *options)["u0"]) is None
-    assert "declares 3 intervals and holds 2" in Report.load(tree / "out").warnings[0]
+    assert "declares 3 intervals and holds 2" in PrepareReport.load(tree / "out").warnings[0]
     sealed = (tree / "out" / "prepared.json").stat().st_mtime_ns
     path.write_text(grid.format(2))
     os.utime(path, ns=(sealed + 10**9, sealed + 10**9))
     prepared = run(tree, *options)
     assert [x.label for x in prepared.labels(prepared["u0"]) or ()] == ["a", "b"]
-    assert Report.load(tree / "out").warnings == []
+    assert PrepareReport.load(tree / "out").warnings == []

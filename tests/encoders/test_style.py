@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from intona.audio import Audio, f0_contour
-from intona.encoders import style
+from intona.encoders import style, styles
 from intona.encoders.style import NAMES, ProsodyStyle
 from intona.errors import UserError
 
@@ -81,7 +81,7 @@ def test_words_and_recordings_are_in_deviations_of_the_scale() -> None:
 @pytest.mark.parametrize("text", ["", "   ", ",.!"])
 def test_an_empty_style(text: str) -> None:
     with pytest.raises(UserError, match="empty style"):
-        style.read(text, ProsodyStyle())
+        styles.read(text, ProsodyStyle())
 
 
 def test_a_style_of_another_language_or_of_no_meaning() -> None:
@@ -114,9 +114,9 @@ def test_a_silent_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "still.wav"
     Audio(np.zeros(RATE, np.float32), RATE).write(path)
     with pytest.raises(UserError, match=r"still\.wav: no style in it: silent"):
-        style.read(str(path), ProsodyStyle())
+        styles.read(str(path), ProsodyStyle())
     with pytest.raises(UserError, match=r"absent\.wav"):
-        style.read(str(tmp_path / "absent.wav"), ProsodyStyle())
+        styles.read(str(tmp_path / "absent.wav"), ProsodyStyle())
 
 
 def test_hiss_has_no_voice() -> None:
@@ -128,9 +128,9 @@ def test_hiss_has_no_voice() -> None:
 def test_unknown_encoders() -> None:
     for name in ("", "clap", "clap:", "whisper"):
         with pytest.raises(UserError, match="unknown style encoder"):
-            style.load(name)
+            styles.load(name)
     with pytest.raises(UserError, match="no such directory"):
-        style.load("clap:/nowhere")
+        styles.load("clap:/nowhere")
 
 
 # ------------------------------------------------------------------------- CLAP

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -59,11 +60,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *lines: str, package: Path | None) -> list[dict[str, str | int]]:
-    """Exit code and output of command lines, one after another in one process; "_" in a word is a space."""
+    """Exit code and output of command lines, one after another in one process; "~" in a word is a space."""
     paths = [*([str(package)] if package is not None else []), str(SOURCE)]
     done = subprocess.run(
         [sys.executable, "-c", RUNNER],
-        input=json.dumps([[word.replace("_", " ") for word in line.split()] for line in lines]),
+        input=json.dumps([[word.replace("~", " ") for word in line.split()] for line in lines]),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -75,17 +76,59 @@ def run(folder: Path, *lines: str, package: Path | None) -> list[dict[str, str |
     return json.loads(done.stdout)
 
 
+COMMANDS = (
+    "prepare outside corpus data --dev 1 --test 2 --workers 0",
+    "read --language qx saluton~&~mondo",
+    "train prosody.gradtts --size toy --data data --output encoder --loop.steps 2 --model.durations mas"
+    " --model.encoder.kind outside --model.encoder.dim 24",
+    "say --model encoder --vocoder outside --steps 1 saluton~&~mondo -o encoder.wav",
+    "train outside.mean --size toy --data data --output run --loop.steps 2",
+    "train outside.mean --size toy --data data --output run --loop.steps 2",
+    "say --model run saluton~&~mondo -o run.wav",
+    "synthesize-set run --manifest data/test.jsonl --vocoder outside --output wavs",
+    "evaluate mine=wavs --manifest data/test.jsonl --asr none --judges outside_level --output report",
+)
+
+
 def test_every_kind_of_part(folder: Path, package: Path):
-    lines = (
-        "prepare outside corpus data --dev 1 --test 1 --workers 0",
-        "train prosody.gradtts --size toy --data data --out run --loop.steps 2 --model.encoder.kind outside"
-        " --model.durations mas",
-        "say --model run --vocoder outside saluton_&_mondo -o said.wav",
-        "read --language qx saluton_&_mondo",
-    )
-    for line, result in zip(lines, run(folder, *lines, package=package), strict=True):
+    for line, result in zip(COMMANDS, run(folder, *COMMANDS, package=package), strict=True):
         assert result["code"] == 0, f"{line}\n{result['out']}\n{result['err']}"
-    config = json.loads((folder / "run" / "step-00000002" / "config.json").read_text("utf-8"))
-    assert config["model"]["encoder"] == {"kind": "outside", "dim": 32}
-    rejected = (folder / "data" / "rejected.jsonl").read_text("utf-8")
-    assert "columns" in rejected
+
+    newest = folder / "encoder" / "step-00000002"
+    config = json.loads((newest / "config.json").read_text("utf-8"))
+    assert config["model"]["encoder"] == {"kind": "outside", "dim": 24}
+    assert json.loads((newest / "provenance.json").read_text("utf-8"))["parts"] == {
+        "encoders/outside": "intona-outside 0.3.1"
+    }
+    assert "columns" in (folder / "data" / "rejected.jsonl").read_text("utf-8")
+    for name in ("encoder.wav", "run.wav"):
+        assert soundfile.info(folder / name).samplerate == 22_050
+    table = json.loads((folder / "report" / "table.json").read_text("utf-8"))
+    assert -100 < table["rows"][0]["cells"]["level"]["scored"]["estimate"] < 0
+
+    # Without the package, a checkpoint names what it needs, and the parts are unknown.
+    lines = (
+        "say --model run Saluton -o x.wav",
+        "say --model encoder Saluton -o x.wav",
+        "train outside.mean --data data --output other",
+    )
+    voice, encoder, stage = run(folder, *lines, package=None)
+    for result in (voice, encoder):
+        assert result["code"] == 1 and "pip install intona-outside" in str(result["err"])
+    assert stage["code"] == 1 and 'unknown stage "outside.mean"' in str(stage["err"])
+
+
+def test_the_encoder_keeps_the_contract(package: Path):
+    script = (
+        "from intona.encoders.conformance import check; from outside.encoder import OutsideEncoderConfig; "
+        "print(check(OutsideEncoderConfig().build(n_tokens=9, speaker_dim=4), n_tokens=9, speaker_dim=4))"
+    )
+    paths = os.pathsep.join([str(package), str(SOURCE)])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    assert done.stdout.strip() == "[]", done.stderr

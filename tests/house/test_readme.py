@@ -111,7 +111,7 @@ def test_it_speaks(line: str, tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_voice_is_taken_from_what_was_said_before(tmp_path: Path):
-    first, then = INTONA[0], next(x for x in INTONA if "--voice hello.wav" in x)
+    first, then = INTONA[0], next(x for x in INTONA if "--reference hello.wav" in x)
     for line in (first, then):
         assert run(line, tmp_path).returncode == 0
     assert (tmp_path / "ditto.wav").stat().st_size > 40_000

@@ -139,7 +139,7 @@ def test_fewer_minutes_are_fewer_steps_of_every_voice_and_nothing_else(
     same = {n for n in whole.fingerprints if whole.fingerprints[n] == third.fingerprints[n]}
     assert {"speakers", "encoder/1+2/0", "test", "dev", "copy/mel8/0"} <= same
     assert not any(n.startswith(("voice/", "said/", "sweep")) for n in same)
-    line = ["--data", str(spoken), "--out", str(tmp_path / "out"), "--dry-run", "--voice-minutes"]
+    line = ["--data", str(spoken), "--output", str(tmp_path / "out"), "--dry-run", "--voice-minutes"]
     assert cli.main(["study", "ditto", *line, "20"]) == 0
     assert "| random | 0 | none | 20 |" in capsys.readouterr().out
     assert cli.main(["study", "ditto", *line, "0"]) == 1
@@ -152,7 +152,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    line = ["study", "ditto", "--data", str(spoken), "--out", str(out), "--dry-run"]
+    line = ["study", "ditto", "--data", str(spoken), "--output", str(out), "--dry-run"]
     assert cli.main(line) == 0
     output = capsys.readouterr().out
     assert "| gradtts | 0 |" in output and "the same budget for each" in output
@@ -236,7 +236,7 @@ def test_the_page_of_half_a_study_names_what_is_missing(spoken: Path, tmp_path: 
 def test_the_toy_study_runs_goes_on_and_reports(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["study", "ditto", "--data", str(spoken), "--out", str(tmp_path), "--size", "toy"]
+    line = ["study", "ditto", "--data", str(spoken), "--output", str(tmp_path), "--size", "toy"]
     line += ["--asr", "none", "--workers", "1"]
     assert cli.main([*line, "--arms", "plain"]) == 0
     assert "jobs done" in capsys.readouterr().out

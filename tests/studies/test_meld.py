@@ -96,7 +96,7 @@ def test_a_wrong_arm_and_an_option_of_another_study(
 ) -> None:
     with pytest.raises(UserError, match='unknown arm "hard-qv"'):
         plan(three, arms=("hard-qv",))
-    line = ["study", "meld", "--data", str(three), "--out", str(tmp_path / "o"), "--dry-run"]
+    line = ["study", "meld", "--data", str(three), "--output", str(tmp_path / "o"), "--dry-run"]
     assert cli.main([*line, "--texts", str(three)]) == 1
     output = capsys.readouterr().err
     assert "--texts: study meld has no such option" in output and "prosody" in output
@@ -287,7 +287,7 @@ def test_listening_goes_on_where_it_stopped(three: Path, joint: Path, tmp_path: 
 def test_the_toy_study_runs_and_goes_on(
     three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["study", "meld", "--data", str(three), "--out", str(tmp_path), "--size", "toy"]
+    line = ["study", "meld", "--data", str(three), "--output", str(tmp_path), "--size", "toy"]
     line += ["--asr", "none", "--workers", "1"]
     assert cli.main([*line, "--arms", "joint,no-penalty"]) == 0
     assert cli.main([*line, "--arms", "joint,no-penalty,codes"]) == 0

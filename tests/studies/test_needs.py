@@ -66,7 +66,7 @@ def test_the_command_says_so_at_once(
     lines = plan(StudyJob(name="speakers", call="m:f", minutes=1))
     monkeypatch.setattr(ditto_study, "declare", lambda **how: lines)
     monkeypatch.setattr(ge2e, "weights_path", lambda: None)
-    line = ["study", "ditto", "--data", str(tmp_path), "--out", str(tmp_path / "o")]
+    line = ["study", "ditto", "--data", str(tmp_path), "--output", str(tmp_path / "o")]
     assert cli.main([*line, "--dry-run"]) == 0
     assert "warning: the study cannot run here: resemblyzer is not installed" in capsys.readouterr().err
     assert cli.main(line) == 1

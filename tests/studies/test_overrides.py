@@ -70,9 +70,9 @@ def test_what_a_study_cannot_take_is_explained(field: str, value: str, message: 
 
 
 def test_flags_with_a_dot_are_fields() -> None:
-    line = "prosody --data a.b --out=c.d --prosody.mlm.loop.steps 5 --prosody.mlm.model.share-all --dry-run"
+    line = "prosody --data a.b -o=c.d --prosody.mlm.loop.steps 5 --prosody.mlm.model.share-all --dry-run"
     options, fields = split(line.split())
-    assert options == ["prosody", "--data", "a.b", "--out=c.d", "--dry-run"]
+    assert options == ["prosody", "--data", "a.b", "-o=c.d", "--dry-run"]
     assert fields == {"prosody.mlm.loop.steps": "5", "prosody.mlm.model.share_all": "true"}
     with pytest.raises(UserError, match="given twice"):
         split(["--a.b.c", "1", "--a.b.c=2"])

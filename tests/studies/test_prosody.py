@@ -105,7 +105,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    line = ["study", "prosody", "--data", str(spoken), "--out", str(out), "--seeds", "0,1", "--dry-run"]
+    line = ["study", "prosody", "--data", str(spoken), "--output", str(out), "--seeds", "0,1", "--dry-run"]
     assert cli.main(line) == 0
     output = capsys.readouterr().out
     assert (
@@ -121,7 +121,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
 def test_a_toy_plan_says_seconds_and_a_stage_that_is_not_trained(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["study", "prosody", "--data", str(spoken), "--out", str(tmp_path / "out"), "--dry-run"]
+    line = ["study", "prosody", "--data", str(spoken), "--output", str(tmp_path / "out"), "--dry-run"]
     assert cli.main([*line, "--size", "toy"]) == 0
     rows = {
         r.split(" | ")[0]: r.split(" | ")[2:5] for r in capsys.readouterr().out.splitlines() if "| 0 |" in r
@@ -241,7 +241,7 @@ def test_rank_correlation_says_its_n() -> None:
 def test_the_toy_study_runs_goes_on_and_reports(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["study", "prosody", "--data", str(spoken), "--out", str(tmp_path), "--size", "toy"]
+    line = ["study", "prosody", "--data", str(spoken), "--output", str(tmp_path), "--size", "toy"]
     line += ["--asr", "none", "--workers", "1"]
     assert cli.main([*line, "--arms", "random,1"]) == 0
     assert "jobs done" in capsys.readouterr().out

@@ -576,7 +576,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    line = ["study", "restyle", "--data", str(spoken), "--out", str(out), "--seeds", "0,1", "--dry-run"]
+    line = ["study", "restyle", "--data", str(spoken), "--output", str(out), "--seeds", "0,1", "--dry-run"]
     assert cli.main(line) == 0
     output = capsys.readouterr().out
     assert "| palette-own | 1 |" in output and "the same budget for each" in output and not out.exists()
@@ -589,7 +589,7 @@ def test_a_corpus_in_another_language_is_refused_before_anything_runs(
     shutil.copytree(voice, english)
     tokens = json.loads((english / "tokenizer_config.json").read_text())
     (english / "tokenizer_config.json").write_text(json.dumps(tokens | {"language": "eng"}))
-    line = ["study", "restyle", "--data", str(spoken), "--out", str(out), "--dry-run"]
+    line = ["study", "restyle", "--data", str(spoken), "--output", str(out), "--dry-run"]
     assert cli.main([*line, "--vits", str(english)]) == 1
     output = capsys.readouterr()
     assert "the corpus is in ru, the voice en speaks en" in output.err and not output.out
@@ -600,7 +600,7 @@ def test_a_corpus_in_another_language_is_refused_before_anything_runs(
 def test_a_missing_voice_is_reported_before_anything_runs(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["study", "restyle", "--data", str(spoken), "--out", str(tmp_path / "out")]
+    line = ["study", "restyle", "--data", str(spoken), "--output", str(tmp_path / "out")]
     line += ["--vits", str(tmp_path / "nobody"), "--asr", "none"]
     assert cli.main([*line, "--dry-run"]) == 0
     assert "the study cannot run here" in capsys.readouterr().err
@@ -612,7 +612,7 @@ def test_a_missing_voice_is_reported_before_anything_runs(
 def test_the_toy_study_runs_and_reports(
     spoken: Path, mute: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = ["study", "restyle", "--data", str(spoken), "--out", str(tmp_path), "--size", "toy"]
+    line = ["study", "restyle", "--data", str(spoken), "--output", str(tmp_path), "--size", "toy"]
     line += ["--asr", "none", "--workers", "1", "--vits", str(mute), "--arms", "palette,palette-decoder"]
     assert cli.main(line) == 0
     assert "jobs done" in capsys.readouterr().out

@@ -101,7 +101,7 @@ def test_an_encoder_is_conditioned_on_speaker_vectors(
     def vectors_by(prepared, speaker):
         assert speaker == "ge2e"
         vectors = {i.id: np.full(4, 0.5, np.float32) for i in prepared}
-        return SpeakerVectors(prepared, vectors, made_by={"embedder": "test"})
+        return SpeakerVectors(prepared, vectors, encoder_facts={"embedder": "test"})
 
     monkeypatch.setattr(speakers, "vectors_by", vectors_by)
     monkeypatch.setattr(

@@ -36,7 +36,7 @@ VERBS: dict[str, Verb] = {
     "prepare": Verb("intona.cli.prepare:main", "turn a corpus into a prepared directory"),
     "align": Verb("intona.cli.align:main", "find how long each phoneme of a prepared corpus lasts"),
     "merge": Verb("intona.cli.merge:main", "combine prepared directories into one"),
-    "train": Verb("intona.cli.train:main", "train a system's stage; the same --out again resumes"),
+    "train": Verb("intona.cli.train:main", "train a system's stage; the same --output again resumes"),
     "synthesize-set": Verb(
         "intona.cli.synthesize_set:main", "speak a manifest with a voice: a folder of wavs"
     ),

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from intona.cli.aliases import renamed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
@@ -18,12 +20,12 @@ class Merge:
 
     sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """Two or more directories written by `intona prepare`."""
-    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
     """A new directory."""
 
 
 def main(arguments: list[str]) -> None:
-    request = tyro.cli(Merge, prog="intona merge", args=arguments)
+    request = tyro.cli(Merge, prog="intona merge", args=renamed(arguments))
     from intona.data.merge import merge
 
-    print(merge(request.sources, request.out).table())
+    print(merge(request.sources, request.output).table())

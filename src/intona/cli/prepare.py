@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     report = prepare(request.layout, request.src, request.out, request.config)
     print(report.table())
     if (request.out / "durations.jsonl").is_file():
-        hint = f"intona train prosody.gradtts --data {request.out} --out runs/NAME"
+        hint = f"intona train prosody.gradtts --data {request.out} --output runs/NAME"
     else:
         hint = f"intona align {request.out}{' --labels' if report.aligned else ''}"
     print(f"next: {hint}", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from intona.cli.aliases import renamed
 from intona.errors import UserError
 from intona.studies.engine import catalog
 
@@ -41,7 +42,7 @@ class Study:
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="|".join(catalog.names()), help=_LISTED)]
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A prepared corpus; it must be aligned if the study trains a voice that needs durations."""
-    out: Annotated[Path, tyro.conf.arg(metavar="OUT")]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT")]
     """The folder of the study."""
     size: Literal["small", "toy"] = "small"
     """small: hours. toy: a smoke test of minutes without meaningful results."""
@@ -84,8 +85,8 @@ class Study:
         entry = catalog.get(self.name)
         if not self.data.is_dir():
             raise UserError("no such directory", where=self.data, hint="create it with `intona prepare`")
-        if self.out.is_file():
-            raise UserError("is a file, not a folder", where=self.out)
+        if self.output.is_file():
+            raise UserError("is a file, not a folder", where=self.output)
         for option in OPTIONS:
             if getattr(self, option) is not None and option not in entry.options:
                 raise UserError(
@@ -162,7 +163,7 @@ def preset(stage: str, size: str) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    options, fields = split(arguments)
+    options, fields = split(renamed(arguments))
     request = tyro.cli(Study, prog="intona study", args=options)
     request.check()
     from intona.studies.engine import job, needs, runner
@@ -174,7 +175,7 @@ def main(arguments: list[str]) -> int:
     plan = request.declare(plan_module)
     if fields:
         plan = override(plan, fields, preset)
-    print("\n".join(plan_lines(plan, request.out, request.workers)), flush=True)
+    print("\n".join(plan_lines(plan, request.output, request.workers)), flush=True)
     try:
         for line in needs.lacking(plan):
             print(f"intona: warning: a measure will be missing: {line}", file=sys.stderr, flush=True)
@@ -187,13 +188,13 @@ def main(arguments: list[str]) -> int:
     job.exit_on_sigterm()  # training runs save before they end
     outcome = runner.run(
         plan,
-        request.out,
+        request.output,
         workers=request.workers,
         limit_minutes=request.limit_minutes,
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    page = page_module.write(plan, request.out, outcome)
+    page = page_module.write(plan, request.output, outcome)
     print()
-    print("\n".join(left_lines(plan, request.out, outcome)))
+    print("\n".join(left_lines(plan, request.output, outcome)))
     print(f"report: {page}")
     return 1 if outcome.failed else 0

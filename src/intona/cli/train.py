@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+from intona.cli.aliases import renamed
 from intona.errors import UserError
 
 _MAKES = {
@@ -20,12 +21,12 @@ _MAKES = {
     "part": "Makes a part of other models.",
 }
 SWITCHES = {"--verbose", "--help", "-h"}  # without a value
-FLAGS = {"--size", "--data", "--out", "--limit-minutes", "--init", "--encoder"} | SWITCHES
+FLAGS = {"--size", "--data", "--output", "--limit-minutes", "--init", "--encoder"} | SWITCHES
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train one stage of one system. The same --out again resumes where the run stopped.
+    """Train one stage of one system. The same --output again resumes where the run stopped.
 
     Any field of the run's config is a flag too: `--optim.lr 1e-4`. The resolved config is saved in the
     checkpoints of the run directory, which is the checkpoint that `say --model` takes.
@@ -35,7 +36,7 @@ class Train:
     """What to train, such as prosody.gradtts."""
     data: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A directory written by `intona prepare`."""
-    out: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="RUN")]
     """The run directory."""
     verbose: bool = False
     """Print all fields of the resolved config too."""
@@ -51,7 +52,7 @@ class Train:
 
 
 def main(arguments: list[str]) -> None:
-    flags, overrides = split(arguments)
+    flags, overrides = split(renamed(arguments))
     request = tyro.cli(Train, prog="intona train", description=_about(flags), args=flags)
     if request.limit_minutes is not None and not 0 < request.limit_minutes < 1e6:
         raise UserError(f"{request.limit_minutes:g} is not a number of minutes", where="--limit-minutes")
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> None:
         request.stage,
         size=request.size,
         data=request.data,
-        out=request.out,
+        out=request.output,
         overrides=overrides,
         limit_minutes=request.limit_minutes,
         init=request.init,

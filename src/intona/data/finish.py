@@ -13,7 +13,7 @@ import numpy as np
 from intona.audio import MelSpec
 from intona.config import save, write_json
 from intona.data.prepared import FORMAT, seal
-from intona.data.report import Report, summarise
+from intona.data.report import PrepareReport, summarise
 from intona.errors import UserError
 from intona.jsonl import write_jsonl
 from intona.text import PhonemeTokenizer
@@ -92,7 +92,7 @@ def finish(
     frontends: dict[str, Any],
     origin: dict[str, Any],
     **facts: Any,
-) -> Report:
+) -> PrepareReport:
     """Write all tables of a directory that has `mels.bin`, audio and `rejected.jsonl`, and seal it."""
     rows = sorted(rows, key=lambda row: row["id"])
     frames = sum(row["n_frames"] for row in rows)

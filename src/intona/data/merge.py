@@ -12,14 +12,14 @@ from typing import Any
 from intona.audio import require_same
 from intona.data.finish import finish
 from intona.data.prepared import MARK, PREPARE, SPLITS, Prepared, write_durations
-from intona.data.report import Report
+from intona.data.report import PrepareReport
 from intona.data.script import file_name
 from intona.errors import UserError
 from intona.jsonl import read_jsonl, write_jsonl
 from intona.text import compatible
 
 
-def merge(sources: Sequence[Path | str], out: Path | str) -> Report:
+def merge(sources: Sequence[Path | str], out: Path | str) -> PrepareReport:
     """Combine prepared directories into a new one.
 
     Ids become `DIRECTORY/ID`. Speakers of the same name become one speaker. Each utterance keeps its split, so
@@ -72,7 +72,7 @@ def _check(corpora: Sequence[Prepared]) -> dict[str, Any]:
 
 def _write(
     work: Path, corpora: Sequence[Prepared], names: Sequence[str], frontends: dict[str, Any]
-) -> Report:
+) -> PrepareReport:
     speakers = sorted({s for c in corpora for s in c.speakers})
     number = {name: i for i, name in enumerate(speakers)}
     rows: list[dict[str, Any]] = []
@@ -102,7 +102,7 @@ def _write(
                 splits[split] += [f"{name}/{item.id}" for item in corpus.items(split)]
             if corpus.durations_source:
                 sources.add(corpus.durations_source)
-            report = Report.load(corpus.root)
+            report = PrepareReport.load(corpus.root)
             dropped.update(report.dropped)
             if (corpus.root / "rejected.jsonl").is_file():
                 bad = read_jsonl(corpus.root / "rejected.jsonl")

@@ -21,14 +21,14 @@ from intona.data.finish import finish
 from intona.data.jobs import PrepareConfig, PrepareJob, PrepareResult
 from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_dropped
 from intona.data.prepared import MARK, read_mark, write_durations
-from intona.data.report import Report
+from intona.data.report import PrepareReport
 from intona.data.script import LABELS_LEFT_OUT, Script
 from intona.data.selection import of_kept, select, stand_ins
 from intona.data.workers import progress, run_jobs
 from intona.errors import UserError
 
 
-def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> Report:
+def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> PrepareReport:
     """Prepare a corpus.
 
     The same call continues an interrupted preparation and returns the report of a finished one. A preparation
@@ -64,7 +64,7 @@ def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig
         origin = read_mark(out).get("origin")
         repaired = _is_repaired(out, origin, identity, entries) and reopen(out, {e.id for e in entries})
         if origin == identity and not repaired:
-            return Report.load(out)
+            return PrepareReport.load(out)
         if not repaired:
             raise UserError(
                 "holds a corpus that was prepared otherwise",
@@ -104,7 +104,7 @@ def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
 
 def _is_repaired(out: Path, origin: Any, identity: dict[str, Any], entries: list[Record | BadLine]) -> bool:
     """Whether the corpus may have been corrected since it was prepared with the same settings."""
-    report = Report.load(out)
+    report = PrepareReport.load(out)
     if origin != identity:
         lines = {key: identity[key] for key in ("records", "sha256")}
         return isinstance(origin, dict) and {**origin, **lines} == identity and bool(report.dropped)
@@ -161,7 +161,7 @@ def _complete(
     began: float,
     cleaned: float,
     splits: dict[str, list[str]],
-) -> Report:
+) -> PrepareReport:
     kept, rejected = journal.kept, journal.rejected
     journal.write_rejected()
     dropped = Counter(row["reason"] for row in rejected)

@@ -12,7 +12,7 @@ from intona.config import from_dict, read_json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class PrepareReport:
     """Counts of one prepared directory. Hours are those of the kept, trimmed recordings."""
 
     layout: str
@@ -61,7 +61,7 @@ class Report:
         return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
 
     @classmethod
-    def load(cls, directory: Path) -> Report:
+    def load(cls, directory: Path) -> PrepareReport:
         """The report of a prepared directory, also of an earlier version."""
         fields = read_json(directory / "report.json", max_bytes=64 << 20)
         if isinstance(fields, dict) and "seconds_taken" in fields:
@@ -75,7 +75,7 @@ def summarise(
     speakers: Sequence[str],
     splits: dict[str, list[str]],
     **facts: Any,
-) -> Report:
+) -> PrepareReport:
     """Count manifest rows into a report."""
     table = {name: {"utterances": 0.0, "hours": 0.0} for name in speakers}
     for row in rows:
@@ -84,7 +84,7 @@ def summarise(
         entry["hours"] += row["seconds"] / 3600
     text = {row["id"]: row["normalized"] for row in rows}
     train = {text[i] for i in splits["train"]}
-    return Report(
+    return PrepareReport(
         kept=len(rows),
         hours=sum(row["seconds"] for row in rows) / 3600,
         dropped=dict(sorted(dropped.items())),

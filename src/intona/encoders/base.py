@@ -37,7 +37,7 @@ class TextEncoder(Protocol):
     ) -> tuple[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]]: ...
 
 
-class TextEncoderConfig(configs.Part):
+class TextEncoderConfig(configs.PartConfig):
     """The config of a text encoder; frozen dataclasses with `kind: Literal["name"]` derive from it.
 
     Attributes:

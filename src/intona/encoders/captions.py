@@ -17,7 +17,7 @@ from intona.errors import UserError
 Measured = Mapping[str, float]
 
 # attribute -> (what it is called below the corpus's mean, above it); all are words of `encoders.style`.
-SAID: dict[str, tuple[str, str]] = {
+WORDS: dict[str, tuple[str, str]] = {
     "pitch": ("low", "high"),
     "range": ("calm", "lively"),
     "energy": ("quiet", "loud"),
@@ -67,13 +67,13 @@ def caption(
         if abs(value) < SLIGHTLY or rng.random() >= mention:
             continue
         strength = "slightly " if abs(value) < PLAIN else "very " if abs(value) >= VERY else ""
-        words.append(strength + SAID[name][int(value > 0)])
+        words.append(strength + WORDS[name][int(value > 0)])
     rng.shuffle(words)
-    said = ", ".join(words) if words else "neutral"
+    description = ", ".join(words) if words else "neutral"
     if speaker or language:
-        said += " voice"
+        description += " voice"
     if speaker:
-        said += f", spoken by {speaker}"
+        description += f", spoken by {speaker}"
     if language:
-        said += f" in {LANGUAGES.get(language, language)}"
-    return said
+        description += f" in {LANGUAGES.get(language, language)}"
+    return description

@@ -147,17 +147,17 @@ def find(name: Path | str) -> Path | None:
     if str(name) == NAME:
         return installed()
     path = Path(name) / CONFIG
-    said = configs.read_json(path) if path.is_file() else None
-    if not isinstance(said, dict) or "model_type" not in said:
+    fields = configs.read_json(path) if path.is_file() else None
+    if not isinstance(fields, dict) or "model_type" not in fields:
         return None
     return hub.fetch_kind(str(name), "bert", patterns=PATTERNS)
 
 
 def config_of(directory: Path, n_tokens: int) -> FrozenTextConfig:
-    """Raises: UserError: a config or tokenizer that does not say what is needed."""
-    said = configs.read_json(directory / CONFIG)
+    """Raises: UserError: a config or tokenizer without the fields that are needed."""
+    fields = configs.read_json(directory / CONFIG)
     try:
-        sizes: dict[str, Any] = {ours: int(said[theirs]) for theirs, ours in ALIKE.items()}
+        sizes: dict[str, Any] = {ours: int(fields[theirs]) for theirs, ours in ALIKE.items()}
     except (KeyError, TypeError, ValueError) as e:
         raise UserError(f"does not say {e}", where=directory / CONFIG) from None
     first, last = (pieces_of(directory).id_of(sign) for sign in ("[CLS]", "[SEP]"))

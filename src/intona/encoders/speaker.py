@@ -44,7 +44,7 @@ class SpeakerVectors:
     """A vector an utterance, and the rule of the other one.
 
     Args:
-        vectors: utterance id -> vector. made_by: what made them (`SpeakerEncoder.describe`).
+        vectors: utterance id -> vector. encoder_facts: what computed them (`SpeakerEncoder.describe`).
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class SpeakerVectors:
         prepared: Prepared,
         vectors: dict[str, Float32[np.ndarray, " width"]],
         *,
-        made_by: dict[str, Any] | None = None,
+        encoder_facts: dict[str, Any] | None = None,
     ) -> None:
-        self.vectors, self.made_by = vectors, dict(made_by or {})
+        self.vectors, self.encoder_facts = vectors, dict(encoder_facts or {})
         self.dim = len(next(iter(vectors.values())))
         # By split: what is trained with never comes from what is tested on.
         self._split = {item.id: split for split in ("train", "dev", "test") for item in prepared.items(split)}
@@ -73,10 +73,10 @@ class SpeakerVectors:
 
     def mean(self, speaker: int, *, without: str | None = None) -> Float32[np.ndarray, " width"]:
         """Normalised mean over the speaker's training utterances, for synthesis; zeros if there is none."""
-        own = [self.vectors[i] for i in self._peers.get((speaker, "train"), ()) if i != without]
-        if not own:
+        vectors = [self.vectors[i] for i in self._peers.get((speaker, "train"), ()) if i != without]
+        if not vectors:
             return np.zeros(self.dim, np.float32)
-        total = np.mean(own, axis=0)
+        total = np.mean(vectors, axis=0)
         return (total / max(float(np.linalg.norm(total)), 1e-8)).astype(np.float32)
 
 
@@ -96,9 +96,9 @@ def speaker_vectors(prepared: Prepared, *, encoder: SpeakerEncoder | None = None
     kind = encoder or GE2E  # what it is can be told without loading it
     path = prepared.root / FILE.format(re.sub(r"[^a-z0-9]+", "-", kind.name.lower()))
     # Vectors of another corpus, or made by other rules, are made again.
-    made_by = kind.describe()
+    encoder_facts = kind.describe()
     identity = hashlib.sha256(
-        json.dumps([prepared.fingerprint, made_by], sort_keys=True).encode()
+        json.dumps([prepared.fingerprint, encoder_facts], sort_keys=True).encode()
     ).hexdigest()
     known = _read(path, prepared, identity)
     if known is None:
@@ -106,7 +106,7 @@ def speaker_vectors(prepared: Prepared, *, encoder: SpeakerEncoder | None = None
         _write(path, prepared, known, identity)
     if not known:
         raise UserError("no recording with speech", where=prepared.root)
-    return SpeakerVectors(prepared, known, made_by=made_by)
+    return SpeakerVectors(prepared, known, encoder_facts=encoder_facts)
 
 
 def _compute(prepared: Prepared, encoder: SpeakerEncoder) -> dict[str, np.ndarray]:

@@ -87,10 +87,10 @@ def vectors_of(prepared: Prepared, encoder: Path) -> SpeakerVectors | None:
     speaker = kind_of(encoder)
     vectors = vectors_by(prepared, speaker)
     if vectors is not None:
-        require_same(checkpoint.resolve(encoder), speaker, vectors.made_by)
+        require_same(checkpoint.resolve(encoder), speaker, vectors.encoder_facts)
     return vectors
 
 
 def files(vectors: SpeakerVectors | None) -> dict[str, Any]:
     """The file of a checkpoint that records what computed the vectors."""
-    return {} if vectors is None else {FILE: vectors.made_by}
+    return {} if vectors is None else {FILE: vectors.encoder_facts}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,8 +19,6 @@ from intona.audio import Audio
 from intona.audio.io import faults
 from intona.audio.pitch import F0, METHOD, energy, f0_contour
 from intona.errors import UserError, nearest
-
-SOUND = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a")
 
 
 @runtime_checkable
@@ -210,50 +207,3 @@ def syllables(level: np.ndarray, hop_seconds: float) -> int:
     smooth = np.convolve(level, np.ones(width) / width, mode="same")
     peaks, _ = find_peaks(smooth, prominence=2.0, height=level.max() - 25)
     return len(peaks)
-
-
-def read(style: str, encoder: StyleEncoder) -> np.ndarray:
-    """What `--style` means: a sound file's style, or a description's.
-
-    Raises:
-        UserError: empty, a file that is not there or silent, a text that the encoder cannot embed.
-    """
-    from intona.audio import read_audio
-
-    if not style.strip():
-        raise UserError("an empty style", where="--style", hint='such as "calm, low, slow", or a sound file')
-    if Path(style).suffix.lower() in SOUND:
-        try:
-            return encoder.of_audio(read_audio(style))
-        except UserError as e:
-            raise UserError(
-                e.what, where=e.where if e.where not in (None, "style") else style, hint=e.hint
-            ) from None
-    return encoder.of_text(style)
-
-
-def load(name: str, scale: Scale | None = None, *, ask: bool = True) -> StyleEncoder:
-    """ "prosody"; "style:" and a run of restyle.style; or a CLAP: "clap:" and a hub id or directory.
-
-    Args:
-        scale: of "prosody".
-        ask: see `hub.fetch`.
-
-    Raises:
-        UserError: unknown, or not to be had.
-    """
-    if name == "prosody":
-        return ProsodyStyle(scale)
-    kind, _, rest = name.partition(":")
-    if kind == "clap" and rest:
-        from intona.encoders.clap import Clap
-
-        return Clap(rest, ask=ask)
-    if kind == "style" and rest:
-        from intona.encoders.style_net import StyleEmbedding
-
-        return StyleEmbedding(rest)
-    raise UserError(
-        f'unknown style encoder "{name}"',
-        hint='"prosody", "style:" and a run of restyle.style, or "clap:" and a hub id or directory',
-    )

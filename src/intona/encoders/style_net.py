@@ -82,7 +82,7 @@ class StyleNet(nn.Module):
     def parts(
         self, text: Float[Tensor, "pairs width"], audio: Float[Tensor, "pairs width"]
     ) -> dict[str, Part]:
-        """The loss of a batch of pairs; how often a text's own sound is its nearest, with weight 0.
+        """The loss of a batch of pairs, and with weight 0 the share of texts whose sound is the nearest.
 
         Two recordings with the same caption count as strangers, as in every such loss.
         """
@@ -91,13 +91,13 @@ class StyleNet(nn.Module):
             scale, bias = self.log_scale.float().exp(), self.bias.float()
             total = sigmoid_loss(text.float(), audio.float(), scale, bias, over_ranks=self.training)
         best = (text @ audio.T).argmax(dim=1).cpu() == torch.arange(len(text))
-        told = Part(total=best.sum().to(count).detach(), count=count, weight=0.0)
-        return {"contrastive": Part(total=total, count=count), "r1": told}
+        accuracy = Part(total=best.sum().to(count).detach(), count=count, weight=0.0)
+        return {"contrastive": Part(total=total, count=count), "r1": accuracy}
 
 
 @runtime_checkable
 class Tower(Protocol):
-    """What turns a description into a vector, itself not trained."""
+    """A frozen text model that turns a description into a vector."""
 
     dim: int
 
@@ -147,8 +147,8 @@ class StyleEmbedding:
         if not isinstance(facts, dict) or not {"net", "tower", "tower_is"} <= facts.keys():
             raise UserError("not a run of restyle.style", where=path, hint="train one: restyle.style")
         self.net = StyleNet(configs.from_dict(StyleNetConfig, facts["net"], where=str(path / FACTS)))
-        own = {k.removeprefix("net."): v for k, v in state.items()}
-        checkpoint.load_weights(self.net, own, where=path)
+        weights = {k.removeprefix("net."): v for k, v in state.items()}
+        checkpoint.load_weights(self.net, weights, where=path)
         self.net.eval().requires_grad_(False)
         self.spec = configs.load(MelSpec, path / "features.json")
         self.identity, self.dim = checkpoint.identity_of(path), self.net.config.dim
@@ -166,11 +166,11 @@ class StyleEmbedding:
         if bad := [f for f in faults(audio) if not f.startswith("clipped")]:
             raise UserError(f"no style in it: {bad[0]}", where="style")
         audio = audio.resample(self.spec.sample_rate)
-        found = []
+        vectors = []
         for piece in windows(audio.samples, round(WINDOW_SECONDS * audio.sample_rate)):
             mel = torch.from_numpy(log_mel(Audio(piece, audio.sample_rate), self.spec))[None]
-            found.append(self.net.embed_audio(mel, torch.tensor([mel.shape[1]]))[0])
-        return normalize(torch.stack(found).mean(0), dim=0).numpy().astype(np.float32)
+            vectors.append(self.net.embed_audio(mel, torch.tensor([mel.shape[1]]))[0])
+        return normalize(torch.stack(vectors).mean(0), dim=0).numpy().astype(np.float32)
 
     @torch.inference_mode()
     def of_text(self, text: str) -> Float32[np.ndarray, " width"]:
@@ -178,10 +178,10 @@ class StyleEmbedding:
         if not text.strip():
             raise UserError("an empty style", where="style", hint='such as "calm, low, slow"')
         if self._tower is None:
-            made = tower(self._tower_name, ask=False)
-            if made.describe() != self._tower_is:
+            text_tower = tower(self._tower_name, ask=False)
+            if text_tower.describe() != self._tower_is:
                 raise UserError(f"its text tower {self._tower_name} has other weights now", where=self._path)
-            self._tower = made
+            self._tower = text_tower
         vector = torch.from_numpy(self._tower.of_texts([text]).astype(np.float32))
         return self.net.embed_text(vector)[0].numpy()
 

@@ -19,7 +19,7 @@ from intona.nn.masks import length_mask
 STATISTICS = ("mean", "std")
 
 
-class LatentsConfig(configs.Part):
+class LatentsConfig(configs.PartConfig):
     """The config of a latent space; frozen dataclasses with `kind: Literal["name"]` derive from it."""
 
     group = "latents"

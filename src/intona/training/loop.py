@@ -349,7 +349,7 @@ def _resume(
         raise UserError(
             f"the run was started with another config: {'; '.join(changed[:5])}",
             where=run,
-            hint="choose another --out, or use the config it was started with",
+            hint="choose another --output, or use the config it was started with",
         )
     checkpoint.load_weights(task, checkpoint.read_tensors(path / "model.safetensors"), where=path)
     ema.load_state_dict(checkpoint.read_tensors(path / "ema.safetensors"))

@@ -13,7 +13,7 @@ import torch
 from intona import checkpoint, systems
 from intona.audio import Audio, read_audio
 from intona.data.prepared import Prepared
-from intona.encoders import style as styles
+from intona.encoders import styles
 from intona.errors import UserError
 from intona.systems.restyle import decoder, speak, vits
 from intona.systems.restyle.measured import measured_of

@@ -28,7 +28,7 @@ Numbered = list[tuple[int, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class TableRow:
     """One line of a table: column -> stripped cell.
 
     uneven: there is a space after the separator that follows the text, but none after the one before it, as
@@ -46,12 +46,12 @@ class Table:
 
     path: Path
     columns: str
-    rows: list[Row | BadLine]
+    rows: list[TableRow | BadLine]
     has_header: bool = False
 
     @property
-    def good(self) -> list[Row]:
-        return [row for row in self.rows if isinstance(row, Row)]
+    def good(self) -> list[TableRow]:
+        return [row for row in self.rows if isinstance(row, TableRow)]
 
 
 def bad_line(path: Path, number: int, why: str, line: str = "") -> BadLine:
@@ -111,7 +111,7 @@ def _piped(path: Path, numbered: Numbered, columns: Sequence[str], optional: int
     counts = Counter(len(cells) for cells in fields)
     least, most = len(columns) - optional, len(columns)
     usual = counts[least] > sum(counts[n] for n in range(least + 1, most + 1))
-    rows: list[Row | BadLine] = []
+    rows: list[TableRow | BadLine] = []
     for (number, line), cells in zip(numbered, fields, strict=True):
         if not least <= len(cells) <= most or not cells[0].strip():
             why = f"{len(cells)} fields, expected {expected}" if cells[0].strip() else "no id"
@@ -123,7 +123,7 @@ def _piped(path: Path, numbered: Numbered, columns: Sequence[str], optional: int
             rows.append(bad_line(path, number, why + ' (a text cannot hold "|")', line))
         else:
             named = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-            rows.append(Row(number=number, cells=named, uneven=_uneven(cells, columns)))
+            rows.append(TableRow(number=number, cells=named, uneven=_uneven(cells, columns)))
     return Table(path=path, columns=expected, rows=rows)
 
 
@@ -163,7 +163,7 @@ def _check_header(header: Sequence[str], separator: str, where: str) -> None:
 
 def _row(
     path: Path, number: int, cells: list[str] | str, names: Sequence[str], expected: str
-) -> Row | BadLine:
+) -> TableRow | BadLine:
     if isinstance(cells, str):
         return bad_line(path, number, cells)
     if len(cells) != len(names):
@@ -172,7 +172,7 @@ def _row(
     row = {name: " ".join(cell.split()) for name, cell in zip(names, cells, strict=True) if name}
     if not (row.get("id") or row.get("audio")):
         return bad_line(path, number, f"no id, expected {expected}")
-    return Row(number=number, cells=row, uneven=_uneven(cells, names))
+    return TableRow(number=number, cells=row, uneven=_uneven(cells, names))
 
 
 def _cells(

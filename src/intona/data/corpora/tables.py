@@ -24,7 +24,7 @@ from intona.data.corpora.record import (
     first_existing,
     lines,
 )
-from intona.data.corpora.separated import Row, Table, bad_line, read_piped, read_table
+from intona.data.corpora.separated import TableRow, Table, bad_line, read_piped, read_table
 from intona.errors import UserError
 
 Rows = Iterator[Record | BadLine]
@@ -87,7 +87,7 @@ def _refused(number: int, name: str, reason: Refused) -> BadLine:
 
 def _text_fault(
     source: Source,
-    row: Row,
+    row: TableRow,
     audio: Path,
     folders: tuple[str, ...],
     speakers: Counter[str] | None = None,
@@ -129,7 +129,7 @@ def commonvoice(source: Source) -> Rows:
         except Refused as e:
             yield _refused(number, name, e)
             continue
-        row = Row(number=number, cells={"text": cells["sentence"].strip()})
+        row = TableRow(number=number, cells={"text": cells["sentence"].strip()})
         if fault := _text_fault(source, row, audio, ("clips",)):
             yield bad_line(table, number, f"{fault}, expected {' '.join(header)}", line)
             continue

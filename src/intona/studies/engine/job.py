@@ -40,7 +40,7 @@ def is_done(out: Path, plan: StudyPlan, name: str) -> bool:
         raise UserError(
             f'"{name}" ran with other settings or on other data',
             where=path.parent,
-            hint="choose another --out, or remove that folder to run the job again",
+            hint="choose another --output, or remove that folder to run the job again",
         )
     return True
 

@@ -29,7 +29,7 @@ import torch
 from intona import config as configs
 from intona.audio import read_audio
 from intona.data.prepared import Item, Prepared
-from intona.encoders import style as styles
+from intona.encoders import styles
 from intona.encoders.style import NAMES, StyleEncoder
 from intona.errors import UserError
 from intona.evaluation.shares import share_interval

@@ -52,7 +52,7 @@ class MelVAERun:
 def paper() -> MelVAERun:
     """54 M parameters, 8 frames per latent (10.77 Hz, the published rate); widths are not published (ours).
 
-    Command: `intona train prosody.melvae --size paper --data DATA --out RUN`. Cost: meant for a GPU; never
+    Command: `intona train prosody.melvae --size paper --data DATA --output RUN`. Cost: meant for a GPU; never
     run here. The published Mel-VAE is quantised and adversarial, and its reconstruction is not given in
     figures that can be compared.
     """
@@ -68,7 +68,7 @@ def paper() -> MelVAERun:
 def small() -> MelVAERun:
     """7.2 M parameters, 64 numbers per latent.
 
-    Command: `intona train prosody.melvae --data DATA --out RUN`. Cost and figures: docs/notebook/ditto.md.
+    Command: `intona train prosody.melvae --data DATA --output RUN`. Cost and figures: docs/notebook/ditto.md.
     """
     return MelVAERun(
         loop=LoopConfig(steps=6000, ema=0.995),

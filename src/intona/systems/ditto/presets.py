@@ -76,8 +76,8 @@ def _published(size: str, dim: int, depth: int, heads: int) -> DittoRun:
 def paper() -> DittoRun:
     """The published S: 40.2 M parameters here (41.89 M in the paper) beside the text encoder.
 
-    Command: `intona train prosody.ditto --size paper --latents VAE --data DATA --out RUN`. Cost in the paper:
-    1 M steps on four A100; never run here. AdamW 1e-4, cosine, 1,000 steps of warm-up are the paper's;
+    Command: `intona train prosody.ditto --size paper --latents VAE --data DATA --output RUN`. Cost in the
+    paper: 1 M steps on four A100; never run here. AdamW 1e-4, cosine, 1,000 steps of warm-up are the paper's;
     widths and depths are DiT's S, B, L, XL, which fit the published counts within 9 %.
     """
     return _published("paper", 384, 12, 6)
@@ -101,7 +101,8 @@ def xl() -> DittoRun:
 def small() -> DittoRun:
     """8.6 M parameters beside the VAE, for a few hours of speech; the text is placed in time (ours).
 
-    Command: `intona train prosody.ditto --latents VAE --data DATA --out RUN`. Cost: docs/notebook/ditto.md.
+    Command: `intona train prosody.ditto --latents VAE --data DATA --output RUN`. Cost:
+    docs/notebook/ditto.md.
     """
     return DittoRun(
         clauses=0.7,

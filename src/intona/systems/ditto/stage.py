@@ -254,7 +254,7 @@ def setup(config: DittoRun, request: Request) -> Setup:
     require_width(vectors, config.model.encoder)
     for run in (None if source is None else source.path, request.init):
         if vectors is not None and run is not None:
-            speakers.require_same(checkpoint.resolve(run), config.speaker, vectors.made_by)
+            speakers.require_same(checkpoint.resolve(run), config.speaker, vectors.encoder_facts)
     corpus = LatentCorpus(prepared, space, seconds=config.reference, clauses=config.clauses > 0)
 
     def task() -> DittoTask:

@@ -94,7 +94,7 @@ class ContrastiveRun:
 def paper() -> ContrastiveRun:
     """20,000 steps (published) of 256 pairs, one an utterance; 27 M + 6.2 M parameters; the rest is ours.
 
-    Command: `intona train prosody.contrastive --size paper --data DATA --init STAGE1 --out RUN`. The paper
+    Command: `intona train prosody.contrastive --size paper --data DATA --init STAGE1 --output RUN`. The paper
     trains on Russian podcasts and reaches R@1-diff .926 (.933 without stage 1), R@1-sim .746 (.690). Cost:
     days on two CPU cores; meant for a GPU.
     """
@@ -111,7 +111,7 @@ def paper() -> ContrastiveRun:
 def small() -> ContrastiveRun:
     """5.7 M parameters of text, 1.6 M of sound (C = 256); eight places per utterance.
 
-    Command: `intona train prosody.contrastive --size small --data DATA --out RUN`. Cost: 1.3 to 2 s of one
+    Command: `intona train prosody.contrastive --size small --data DATA --output RUN`. Cost: 1.3 to 2 s of one
     CPU core per step, about an hour in all. Expected on festvox-ru: R@1-diff .93 on held-out utterances after
     the first 127 steps (docs/notebook/prosody.md).
     """

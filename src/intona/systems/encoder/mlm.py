@@ -59,7 +59,7 @@ class MlmRun:
 def paper() -> MlmRun:
     """75,000 steps (published), widths of the authors' earlier code, 27 M parameters; the rest is ours.
 
-    Command: `intona train prosody.mlm --size paper --data DATA --texts TEXTS --out RUN`. Batches of 192
+    Command: `intona train prosody.mlm --size paper --data DATA --texts TEXTS --output RUN`. Batches of 192
     sentences at most. The paper takes a corpus of Russian dialogues; a corpus of an hour has too little text
     for this size. Cost: days on two CPU cores; meant for a GPU.
     """
@@ -78,8 +78,8 @@ def paper() -> MlmRun:
 def small() -> MlmRun:
     """5.7 M parameters in the encoder (width 128).
 
-    Command: `intona train prosody.mlm --size small --data DATA --texts TEXTS --out RUN`. Cost: 1.1 s of one
-    CPU core per step of 40 sentences, about an hour in all. A corpus of an hour alone is seen 200 times:
+    Command: `intona train prosody.mlm --size small --data DATA --texts TEXTS --output RUN`. Cost: 1.1 s of
+    one CPU core per step of 40 sentences, about an hour in all. A corpus of an hour alone is seen 200 times:
     bring more text.
     """
     return MlmRun(

@@ -30,7 +30,7 @@ def _refined(base: ContrastiveRun, steps: int, lr: float, batch: int, fit_bias: 
 def paper() -> ContrastiveRun:
     """10,000 steps (published) at half the rate of stage 2.
 
-    Command: `intona train prosody.refine --size paper --data DATA --init STAGE2 --out RUN`. Published:
+    Command: `intona train prosody.refine --size paper --data DATA --init STAGE2 --output RUN`. Published:
     R@1-diff .893, R@1-sim .770 after stages 1 + 2 + 3; Grad-TTS's WER rises from .176 to .429.
     """
     return _refined(contrastive.paper(), 10_000, 5e-5, 256, 12)
@@ -39,7 +39,7 @@ def paper() -> ContrastiveRun:
 def small() -> ContrastiveRun:
     """1,000 steps of 64 pairs, each of another text.
 
-    Command: `intona train prosody.refine --size small --data DATA --init STAGE2 --out RUN`. Cost: 3.5 s of
+    Command: `intona train prosody.refine --size small --data DATA --init STAGE2 --output RUN`. Cost: 3.5 s of
     one CPU core per step, about an hour in all. The learning rate is a twentieth of stage 2's and the bias is
     fitted: with half the rate and stage 2's bias, R@1-sim falls by more than half in the first 30 steps
     (docs/notebook/prosody.md).

@@ -81,7 +81,7 @@ class GradTTSRun:
 def paper() -> GradTTSRun:
     """Grad-TTS's own sizes: 14.8 M parameters, 2-D U-Net, MAS, blanks, 2 s windows, 1e-4, batch 16.
 
-    Command: `intona train prosody.gradtts --size paper --data DATA --out RUN`. Cost: 1.7 M steps in the
+    Command: `intona train prosody.gradtts --size paper --data DATA --output RUN`. Cost: 1.7 M steps in the
     paper; on two CPU cores without bf16 308 steps per hour (docs/notebook/speed.md). Expected: MOS 4.38 on
     LJSpeech (paper).
     """
@@ -97,8 +97,8 @@ def paper() -> GradTTSRun:
 def small() -> GradTTSRun:
     """6.5 M parameters, 1-D ConvNeXt score network, durations from the data, whole utterances.
 
-    Command: `intona train prosody.gradtts --size small --data DATA --out RUN`. About 5,000 steps per hour on
-    one CPU core. Figures: docs/notebook/voice-ru.md.
+    Command: `intona train prosody.gradtts --size small --data DATA --output RUN`. About 5,000 steps per hour
+    on one CPU core. Figures: docs/notebook/voice-ru.md.
     """
     return GradTTSRun(
         size="small",

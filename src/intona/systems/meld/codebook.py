@@ -52,7 +52,8 @@ class CodebookConfig:
 def paper() -> CodebookConfig:
     """8192 codes of single frames (the paper's K).
 
-    Command: `intona train meld.codebook --size paper --data DATA --out CB`. Needs 409,600 frames (1.3 hours).
+    Command: `intona train meld.codebook --size paper --data DATA --output CB`. Needs 409,600 frames
+    (1.3 hours).
     """
     return CodebookConfig(size="paper", codes=8192, group=1)
 
@@ -60,7 +61,7 @@ def paper() -> CodebookConfig:
 def small() -> CodebookConfig:
     """1024 codes of four frames: two minutes on one core.
 
-    Command: `intona train meld.codebook --data DATA --out CB`. At least 204,800 frames (40 minutes).
+    Command: `intona train meld.codebook --data DATA --output CB`. At least 204,800 frames (40 minutes).
     """
     return CodebookConfig(size="small")
 
@@ -137,7 +138,7 @@ def make(
             raise UserError(
                 f"the codebook was started with another config: {'; '.join(changed[:5])}",
                 where=out,
-                hint="use another --out, or the config it was started with",
+                hint="use another --output, or the config it was started with",
             )
         kmeans.load_state_dict(checkpoint.read_tensors(path / "state" / "kmeans.safetensors"))
     while kmeans.iteration < config.kmeans.iterations:

@@ -61,7 +61,7 @@ class DecoderRunConfig:
 
 
 def small() -> DecoderRunConfig:
-    """`intona train restyle.decoder --data DATA --out RUN --posterior POST`."""
+    """`intona train restyle.decoder --data DATA --output RUN --posterior POST`."""
     return DecoderRunConfig(
         loop=LoopConfig(steps=1000, ema=0.99, validate_every=100, save_every=100),
         optim=OptimConfig(lr=1e-4, betas=(0.8, 0.99), warmup=20, schedule="cosine", final=0.1),

@@ -77,7 +77,7 @@ class PosteriorRunConfig:
 
 
 def small() -> PosteriorRunConfig:
-    """3.6 M parameters. `intona train restyle.posterior --data DATA --out RUN [--vits NAME]`."""
+    """3.6 M parameters. `intona train restyle.posterior --data DATA --output RUN [--vits NAME]`."""
     return PosteriorRunConfig(
         loop=LoopConfig(steps=10_000, ema=0.999, validate_every=500, save_every=500),
         optim=OptimConfig(

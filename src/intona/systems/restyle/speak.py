@@ -13,7 +13,7 @@ from torch import nn
 from intona import checkpoint
 from intona import config as configs
 from intona.audio import Audio
-from intona.encoders import style as styles
+from intona.encoders import styles
 from intona.encoders.style import StyleEncoder
 from intona.errors import UserError
 from intona.nn.random import ItemRandom

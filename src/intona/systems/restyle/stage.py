@@ -10,7 +10,7 @@ from typing import Any, Literal
 from intona import checkpoint
 from intona import config as configs
 from intona.data.prepared import Prepared
-from intona.encoders import style as styles
+from intona.encoders import styles
 from intona.errors import UserError
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom

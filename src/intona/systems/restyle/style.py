@@ -50,7 +50,7 @@ class StyleRunConfig:
 
 
 def small() -> StyleRunConfig:
-    """0.6 M parameters. `intona train restyle.style --data DATA --out RUN [--tower words]`."""
+    """0.6 M parameters. `intona train restyle.style --data DATA --output RUN [--tower words]`."""
     return StyleRunConfig(
         loop=LoopConfig(steps=2000, ema=0.99, validate_every=250, save_every=500),
         optim=OptimConfig(lr=1e-3, weight_decay=0.01, warmup=60, schedule="cosine", final=0.02),

@@ -87,7 +87,7 @@ class SourceFilterRun(VocoderRun):
 def small() -> SourceFilterRun:
     """3.6 M parameters, 7 MB in half precision.
 
-    Command: `intona train vocoder.source_filter --data TARGETS --out RUN`. Cost and figures:
+    Command: `intona train vocoder.source_filter --data TARGETS --output RUN`. Cost and figures:
     docs/notebook/vocoder.md.
     """
     return SourceFilterRun(

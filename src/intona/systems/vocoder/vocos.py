@@ -85,7 +85,7 @@ class VocosRun(VocoderRun):
 def small() -> VocosRun:
     """8.0 M parameters, 16 MB in half precision.
 
-    Command: `intona train vocoder.vocos --data TARGETS --out RUN`. Cost and figures:
+    Command: `intona train vocoder.vocos --data TARGETS --output RUN`. Cost and figures:
     docs/notebook/vocoder.md.
     """
     return VocosRun(

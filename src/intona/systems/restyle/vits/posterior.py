@@ -171,7 +171,7 @@ def load_for(space: VitsSpace, run: str) -> PosteriorNet | None:
     raise UserError(
         f"the voice {space.facts.name} has no posterior encoder",
         where="--posterior",
-        hint="train one: intona train restyle.posterior --data DATA --out RUN; then --posterior RUN",
+        hint="train one: intona train restyle.posterior --data DATA --output RUN; then --posterior RUN",
     )
 
 
