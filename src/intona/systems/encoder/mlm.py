@@ -33,7 +33,8 @@ class MlmRun:
     """A whole run.
 
     `texts`: text files beside the texts of the corpus (a file, a list, or a directory of *.txt), in the
-    language `language` ("" = the corpus's); `texts_fingerprint` is filled in. `pieces`: size of the BPE vocabulary.
+    language `language` ("" = the corpus's); `texts_fingerprint` is filled in. `pieces`: size of the BPE
+    vocabulary.
     `max_tokens` bounds the phonemes of a batch with padding.
     """
 
