@@ -48,7 +48,8 @@ class Train:
     """Start a new run from this model, its sizes and its weights: fine-tuning, or the next stage."""
     encoder: Annotated[Path | None, tyro.conf.arg(metavar="NAME|RUN")] = None
     """Build the voice on this text encoder: a shipped one, or a run of prosody.mlm, .contrastive or .refine;
-    for prosody.ditto also a published text model, which stays frozen: a directory with a BERT, or minilm."""
+    for prosody.ditto also a published text model, which stays frozen: a directory with a BERT, or minilm.
+    Without it, --model.encoder.kind NAME chooses a kind of encoder that learns with the voice."""
 
 
 def main(arguments: list[str]) -> None:

@@ -58,12 +58,13 @@ class ContrastiveRun:
     `batch`: pairs per rank; `per_utterance` of them from one text ("mixed" batches only; the paper: 1).
     `batches`: "mixed" draws phonemes of any kind, "same" one kind per batch. `balance`: see the sampler.
     `min_frames`, `max_frames`: shorter spans are never drawn, longer ones are cut at the end.
-    `speaker`: where speaker vectors come from: "ge2e", "none" (nobody's always), or a directory or hub id of
-    a WavLM with an x-vector head; with probability `speaker_dropout` nobody's vector stands in.
-    `statistics`: what the sound side normalises by in training, the "batch" or, in stage 3, what stage 2 left
-    ("frozen"): a batch of one phoneme is not what evaluation sees. `fit_bias`: batches on which SigLIP's bias
-    is fitted before the first step, all else as it came; 0 leaves it as it came. `pieces`: BPE vocabulary,
-    unless an earlier stage brings one.
+    `speaker`: where speaker vectors come from: "ge2e", "none" (always the vector of an unknown speaker), or a
+    directory or hub id of a WavLM with an x-vector head; with probability `speaker_dropout` the vector of an
+    unknown speaker replaces them.
+    `statistics`: what the audio encoder normalises by in training: the "batch" or, in stage 3, the statistics
+    of stage 2 ("frozen"), because a batch of one phoneme is unlike what evaluation has. `fit_bias`: number of
+    batches that SigLIP's bias is fitted to before the first step; 0 = it is not fitted. `pieces`: size of the
+    BPE vocabulary, unless an earlier stage brings one.
     """
 
     stage: str = "prosody.contrastive"

@@ -32,8 +32,9 @@ from intona.training.text_encoder import start_encoder
 class MlmRun:
     """A whole run.
 
-    `texts`: text files beside the corpus's own texts (a file, a list, or a directory of *.txt), read in
-    `language` ("" = the corpus's); `texts_fingerprint` is filled in. `pieces`: size of the BPE vocabulary.
+    `texts`: text files beside the texts of the corpus (a file, a list, or a directory of *.txt), in the
+    language `language` ("" = the corpus's); `texts_fingerprint` is filled in. `pieces`: size of the BPE
+    vocabulary.
     `max_tokens` bounds the phonemes of a batch with padding.
     """
 
