@@ -139,3 +139,14 @@ def test_it_runs_on_this_repository(
     first = shown.splitlines()[0].split()
     assert first == ["files", str(len(list((root / "src/intona").rglob("*.py"))))]
     assert "share of private names" in shown and "import cycles with strings" in shown
+
+
+def test_the_source_is_one_that_others_can_read(structure: ModuleType, root: Path) -> None:
+    """Names say what a thing is, a class name occurs once, nothing imports in circles."""
+    report = structure.measure(root / "src/intona")
+    assert report["share of private names"] < 0.001, report["lists"]["private names"]
+    assert report["lists"]["duplicate class names"] == {}
+    assert report["lists"]["import cycles with strings"] == []
+    assert report["lists"]["of them studies"] == []
+    assert report["lists"]["of the others, files that know a study"] == []
+    assert report["longest file"] < 430, report["lists"]["longest file"]

@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -62,7 +62,7 @@ class FrozenTextConfig(TextEncoderConfig):
     blocks: int = 2
     dropout: float = 0.1
 
-    def sized(self, *, n_tokens: int, n_pieces: int) -> Self:
+    def sized(self, *, n_tokens: int, n_pieces: int) -> FrozenTextConfig:
         return dataclasses.replace(self, n_tokens=n_tokens)  # the published model keeps its pieces
 
     def rows(self, symbols: Sequence[str]) -> dict[str, tuple[str, ...]]:
