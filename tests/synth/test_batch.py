@@ -298,6 +298,6 @@ def test_a_voice_of_several_languages_reads_each_text_as_its_own(
         done = synthesize_set(voice, Manifest(rows=rows), tmp_path / "set", languages=asked)
     assert done.spoken == 3
     done = synthesize_set(voice, Manifest(rows=rows), tmp_path / "lost")
-    assert [f.id for f in done.failures] == ["a", "b"] and "say which" in done.failures[0].reason
+    assert [f.id for f in done.failures] == ["a", "b"] and "choose one" in done.failures[0].reason
     with pytest.raises(UserError, match="another languages"):
         synthesize_set(voice, Manifest(rows=rows), tmp_path / "set")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -42,7 +42,7 @@ class StyleEncoder(Protocol):
     def rate(self, style: np.ndarray) -> float | None: ...
 
 
-Scale = Mapping[str, tuple[float, float]]  # attribute -> mean and deviation
+Scale = Mapping[str, Sequence[float]]  # attribute -> mean and deviation
 
 # name -> (centre, spread) of reading voices, men and women: what "average" and "clearly more" mean where no
 # corpus says it. A model of restyle has the means and deviations of the recordings it was trained on.

@@ -204,8 +204,8 @@ def test_another_vocoder_and_a_set_of_it(
     assert len(one) == len(other) and not np.array_equal(one.samples, other.samples)
     (tmp_path / "m.csv").write_text("a|мама\n", encoding="utf-8")
     line = ["synthesize-set", str(run), "-m", str(tmp_path / "m.csv"), "--steps", "1"]
-    assert cli.main([*line, "--output", str(tmp_path / "set"), "--vocoder", "vocoder-draft"]) == 0
-    assert "--output is now --output" in capsys.readouterr().err
+    assert cli.main([*line, "--out", str(tmp_path / "set"), "--vocoder", "vocoder-draft"]) == 0
+    assert "--out is now --output" in capsys.readouterr().err
     assert json.loads((tmp_path / "set/made_by.json").read_text())["vocoder"] == "vocoder-draft"
     assert cli.main([*line, "--output", str(tmp_path / "set")]) == 1
     assert "made with another vocoder; choose another --output" in capsys.readouterr().err

@@ -6,7 +6,7 @@ scales where they are compared. One evaluation covers all of them, with decode(Z
 the recordings. The rule of the verdict is in `verdict.py`, the test set in `conditions.py`, the limits set by
 the posterior in `gate.py`, the probes in `probes.py`.
 
-`--dry-run` prints the cost of size small; see docs/restyle.md. Size toy is a smoke test.
+`--dry-run` prints the cost of size small; see docs/notebook/restyle.md. Size toy is a smoke test.
 """
 
 from __future__ import annotations
