@@ -14,7 +14,7 @@ from intona import checkpoint, registry
 from intona import config as configs
 from intona.systems.gradtts.stage import SIZES
 from intona.systems.meld.codebook import small as codebook
-from intona.training.opening import log, opening_lines, print_opening
+from intona.training.opening import log, log_opening, opening_lines
 from intona.training.stage import stage_of
 
 FACTS = {"parameters": "7.10 M", "utterances": 560}
@@ -43,11 +43,11 @@ def test_the_whole_config_is_a_matter_of_the_log_level(
     tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = SIZES["toy"]()
-    print_opening(config, tmp_path / "run", FACTS)
+    log_opening(config, tmp_path / "run", FACTS)
     assert "{" not in capsys.readouterr().err
     log.setLevel(logging.DEBUG)
     request.addfinalizer(lambda: log.setLevel(logging.NOTSET))
-    print_opening(config, tmp_path / "run", FACTS)
+    log_opening(config, tmp_path / "run", FACTS)
     output = capsys.readouterr().err
     assert json.loads(output[output.index("{") :]) == json.loads(json.dumps(configs.to_dict(config)))
 

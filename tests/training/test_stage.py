@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from intona import checkpoint, registry
+from intona import checkpoint, logs, registry
 from intona import config as configs
 from intona.errors import UserError
 from intona.nn.losses import Losses, Part
@@ -103,7 +103,8 @@ STAGE = Stage(name="test.line", makes="part", sizes={"toy": LineRun}, setup=setu
 def test_what_is_set_up_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Overridden, opened once in about ten lines, and with the same weights for the same seed."""
     run = tmp_path / "run"
-    path = train(STAGE, size="toy", data=tmp_path, out=run, overrides={"model.width": "5"})
+    with logs.on_stderr():
+        path = train(STAGE, size="toy", data=tmp_path, out=run, overrides={"model.width": "5"})
     lines = capsys.readouterr().err.splitlines()
     opening = lines[: next(i for i, line in enumerate(lines) if "rehearsed" in line)]
     assert 8 <= len(opening) <= 12

@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import safetensors.numpy
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from safetensors import SafetensorError
 
 from intona.audio import Audio, read_audio
@@ -50,7 +50,7 @@ class SpeakerVectors:
     def __init__(
         self,
         prepared: Prepared,
-        vectors: dict[str, Float32[np.ndarray, " width"]],
+        vectors: dict[str, Float[np.ndarray, " width"]],
         *,
         encoder_facts: dict[str, Any] | None = None,
     ) -> None:

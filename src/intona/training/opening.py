@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ log = logging.getLogger("intona.training")
 LIMITS = ("batch", "max_")  # how the fields that bound a batch begin
 
 
-def print_opening(
+def log_opening(
     config: Any, out: Path, facts: Mapping[str, Any], flags: Mapping[str, str] | None = None
 ) -> None:
-    """Print `opening_lines` on stderr, and all fields of the config if the log level is DEBUG."""
-    print("\n".join(opening_lines(config, out, facts, flags)), file=sys.stderr)
+    """Log `opening_lines`, and all fields of the config if the log level is DEBUG."""
+    log.info("\n".join(opening_lines(config, out, facts, flags)))
     if log.isEnabledFor(logging.DEBUG):
-        print(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False), file=sys.stderr)
+        log.debug(json.dumps(configs.to_dict(config), indent=2, ensure_ascii=False))
 
 
 def opening_lines(

@@ -32,7 +32,7 @@ from intona import config as configs
 from intona.errors import UserError, unknown
 from intona.training.initial import built_as, start_from
 from intona.training.loop import fit
-from intona.training.opening import print_opening
+from intona.training.opening import log_opening
 from intona.training.task import Feed, Task
 from intona.training.text_encoder import EncoderSource
 
@@ -187,7 +187,7 @@ def _run(setup: Setup, request: Request, fabric: Any) -> Path:
         "settings": ", ".join(f"{name} {value}" for name, value in request.overrides.items()),
     }
     if setup.run is not None:
-        print_opening(config, request.out, setup.facts, flags)
+        log_opening(config, request.out, setup.facts, flags)
         return setup.run()
     if setup.task is None or setup.feed is None:
         raise ValueError(f"the setup of {config.stage} has neither `run`, nor `task` and `feed`")
@@ -198,7 +198,7 @@ def _run(setup: Setup, request: Request, fabric: Any) -> Path:
         setup.start(task, request.init)
     millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
     facts = {"parameters": f"{millions:.2f} M", **setup.facts, **task.summary()}
-    print_opening(config, request.out, facts, flags)
+    log_opening(config, request.out, facts, flags)
     return fit(
         task,
         config.loop,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from intona.errors import UserError
 from intona.provenance import sha256
 from intona.text import BpeTokenizer, PhonemeTokenizer, load_tokenizer
 from intona.training.initial import Rows, config_of
+
+log = logging.getLogger(__name__)
 
 C = TypeVar("C")
 PIECES = 1000  # BPE pieces that a voice learns where no pretrained encoder brings its own
@@ -208,7 +210,7 @@ def report_new_symbols(init: Path, tokenizer: PhonemeTokenizer) -> None:
     """Print the phonemes that a run starts without, because its pretrained encoder has none of them."""
     before = pretrained.phonemes(init)
     if new := [s for s in tokenizer.symbols if s not in before]:
-        print(f"{len(new)} phonemes start anew: {' '.join(new[:20])}", file=sys.stderr)
+        log.info(f"{len(new)} phonemes start anew: {' '.join(new[:20])}")
 
 
 def symbols_of(voice: Path) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ nothing: it prints one line and is shown on the page.
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
@@ -37,6 +37,8 @@ from intona.systems.restyle import vits
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.vits import posterior as posteriors
 from intona.systems.restyle.vits.posterior import at_level, latents_of, mel_distance, mel_spec
+
+log = logging.getLogger(__name__)
 
 FEWEST = 10  # voiced frames that a correlation needs
 
@@ -98,7 +100,7 @@ def measure_gate(
     (out / NOTE).unlink(missing_ok=True)
     if warning := warning_of(results):
         (out / NOTE).write_text(warning + "\n", encoding="utf-8")
-        print(warning, file=sys.stderr)
+        log.warning(warning)
 
 
 def deviations_of(audio: Audio, conditions: Conditions) -> list[float] | None:

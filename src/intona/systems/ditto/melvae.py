@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,8 @@ from intona.training.mel_feed import MelFeed, mel_statistics
 from intona.training.optim import OptimConfig
 from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
+
+log = logging.getLogger(__name__)
 
 DEMO_SENTENCES = 2
 REPORT = "reconstruction.json"
@@ -159,10 +161,9 @@ def report(run: Path, prepared: Prepared) -> None:
     errors = mel_errors(trained.load(run), prepared, items)
     configs.write_json(run / REPORT, {"split": "dev", **errors})
     nats = errors["nats"]
-    print(
+    log.info(
         f"through the latents: mel error {nats['estimate']:.3f} nats "
-        f"[{nats['low']:.3f}, {nats['high']:.3f}], {nats['n']} dev utterances ({REPORT})",
-        file=sys.stderr,
+        f"[{nats['low']:.3f}, {nats['high']:.3f}], {nats['n']} dev utterances ({REPORT})"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ from intona.training.text_encoder import (
     with_encoder,
     with_rate,
 )
+
+log = logging.getLogger(__name__)
 
 DEMO_SENTENCES = 2
 SILENT = (" ", "—")  # symbols that take no time
@@ -242,7 +244,7 @@ def start_from_voice(task: DittoTask, source: Path) -> None:
     require_pieces(path, task.bpe)
     fresh = list(dict.fromkeys(start_from(task, source, rows=rows)))
     if fresh:
-        print(f"{len(fresh)} symbols start anew: {' '.join(fresh[:20])}", file=sys.stderr)
+        log.info(f"{len(fresh)} symbols start anew: {' '.join(fresh[:20])}")
 
 
 def setup(config: DittoRun, request: Request) -> Setup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,8 @@ from intona.training.optim import OptimConfig
 from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
 from intona.training.text_encoder import start_encoder
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,10 +223,9 @@ def _short(texts: dict[str, Text], config: MlmRun, which: str) -> dict[str, Text
     """Those that a batch can hold; the others are named."""
     long = [i for i, t in texts.items() if len(t.tokens) > config.max_tokens]
     if long:
-        print(
+        log.warning(
             f"{len(long)} {which} are left out: over {config.max_tokens} phonemes (--max_tokens); "
-            f"first: {long[0]}",
-            file=sys.stderr,
+            f"first: {long[0]}"
         )
     return {i: t for i, t in texts.items() if len(t.tokens) <= config.max_tokens}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from intona.text import (
 )
 from intona.training.stage import Request
 from intona.training.text_encoder import train_pieces
+
+log = logging.getLogger(__name__)
 
 CHUNK = 64
 MAX_TEXT_BYTES = 1 << 30
@@ -107,10 +109,7 @@ def read_texts(paths: Sequence[Path], prepared: Prepared, language: str) -> tupl
             kept_out += 1
         else:
             usable.append(utterance)
-    print(
-        f"texts: {len(usable)} sentences; {bad} cannot be spoken, {kept_out} belong to dev or test",
-        file=sys.stderr,
-    )
+    log.info(f"texts: {len(usable)} sentences; {bad} cannot be spoken, {kept_out} belong to dev or test")
     return usable, digest.hexdigest()[:16]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, 
 from intona.nn.random import derive_seed
 from intona.systems.encoder.contrastive import ContrastiveRun
 from intona.systems.encoder.pretrain import texts_of
+
+log = logging.getLogger(__name__)
 
 UTTERANCES = 8  # encoded at once
 
@@ -94,7 +96,7 @@ class Space:
         """
         places = phoneme_places(self.prepared, split, min_frames=self.config.min_frames)
         if new := sorted({s for i in places.items for s in i.phonemes if s not in self._tokenizer}):
-            print(f"{len(new)} phonemes that the run never saw: {' '.join(new[:20])}", file=sys.stderr)
+            log.info(f"{len(new)} phonemes that the run never saw: {' '.join(new[:20])}")
         text, audio = [], []
         for b in self._batches(places, np.arange(len(places.items)), seed):
             text.append(self.model.embed_text(b.tokens, b.lengths, b.pieces, b.speaker, b.rows, b.positions))

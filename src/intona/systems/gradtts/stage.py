@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +41,8 @@ from intona.training.text_encoder import (
     with_encoder,
     with_rate,
 )
+
+log = logging.getLogger(__name__)
 
 DEMO_SENTENCES = 2
 
@@ -269,7 +271,7 @@ def start_from_voice(task: GradTTSTask, source: Path) -> None:
     require_pieces(path, task.bpe)
     fresh = start_from(task, source, rows=rows)
     if fresh:
-        print(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}", file=sys.stderr)
+        log.info(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}")
 
 
 def setup(config: GradTTSRun, request: Request) -> Setup:

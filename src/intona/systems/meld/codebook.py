@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
+import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -22,6 +22,8 @@ from intona.errors import UserError, unknown
 from intona.nn.quantize import Codebook, KMeans, KMeansConfig, entropy, require_frames, temperature_for
 from intona.training.loop import files_of
 from intona.training.stage import Request, Setup, Stage
+
+log = logging.getLogger(__name__)
 
 SAVE_EVERY = 50  # iterations
 SAMPLE = 20_000  # steps that the temperature and the report are measured on
@@ -145,7 +147,7 @@ def make(
         kmeans.run(min(kmeans.iteration + SAVE_EVERY, config.kmeans.iterations))
         last = kmeans.iteration == config.kmeans.iterations
         report = _save(config, prepared, out, kmeans, steps, mean, std, final=last)
-        print(f"k-means {kmeans.iteration}/{config.kmeans.iterations}: {report}", file=sys.stderr, flush=True)
+        log.info(f"k-means {kmeans.iteration}/{config.kmeans.iterations}: {report}")
         if limit_minutes is not None and time.monotonic() - started > 60 * limit_minutes:
             break
     return checkpoint.resolve(out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import logging
 from typing import Literal
 
 import torch
@@ -25,6 +25,8 @@ from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import FramePair, read, write
 from intona.systems.restyle.vits import VitsSpace
 from intona.systems.restyle.vits.posterior import PosteriorNet, latents_of
+
+log = logging.getLogger(__name__)
 
 Align = Literal["mas", "none"]
 FILE = "latents-{}.safetensors"
@@ -109,16 +111,15 @@ def corpus_pairs(
     known = read(path, identity)
     if known is not None:
         return known
-    print(
+    log.info(
         "computing the latents of the recordings and of their texts, which the model is trained on; "
-        f"they are kept in {path}",
-        file=sys.stderr,
+        f"they are kept in {path}"
     )
     pairs = _compute(prepared, space, net, style, align, seed, max_frames, space.speaker(speaker or None))
     try:
         write(path, pairs, identity)
     except OSError:
-        print(f"latents are not kept: {path.parent} cannot be written", file=sys.stderr)
+        log.warning(f"latents are not kept: {path.parent} cannot be written")
         return pairs
     return read(path, identity) or pairs  # the same half-precision values as in later calls
 
@@ -158,7 +159,7 @@ def _compute(
             continue
         out[split].append(FramePair(id=item.id, source=z_text.numpy(), target=z_audio.numpy(), style=vector))
     for why, ids in dropped.items():
-        print(f"{len(ids)} recordings left out: {why} (first: {ids[0]})", file=sys.stderr)
+        log.warning(f"{len(ids)} recordings left out: {why} (first: {ids[0]})")
     if not out["train"]:
         raise UserError("no recording is left to train on", where=prepared.root)
     return out

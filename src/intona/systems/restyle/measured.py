@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import logging
 
 from intona.audio import read_audio
 from intona.config import read_json, write_json
@@ -13,6 +13,8 @@ from intona.encoders.captions import corpus_scale
 from intona.encoders.style import measure, measuring
 from intona.errors import UserError
 from intona.progress import track
+
+log = logging.getLogger(__name__)
 
 FILE = "prosody-{}.json"
 
@@ -36,7 +38,7 @@ def measured_of(prepared: Prepared) -> dict[str, dict[str, float]]:
     try:
         write_json(path, prosody)
     except OSError:
-        print(f"measured prosody is not kept: {path.parent} cannot be written", file=sys.stderr)
+        log.warning(f"measured prosody is not kept: {path.parent} cannot be written")
     return prosody
 
 
@@ -60,5 +62,5 @@ def _measure(prepared: Prepared) -> dict[str, dict[str, float]]:
             continue
         out[item.id] = {k: round(v, 6) for k, v in attributes.items()}
     if lost := len(items) - len(out):
-        print(f"{lost} of {len(items)} recordings have no speech to measure", file=sys.stderr)
+        log.warning(f"{lost} of {len(items)} recordings have no speech to measure")
     return out

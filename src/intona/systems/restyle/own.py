@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sys
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from intona.systems.restyle.latents import FILE, Align, z_text_of
 from intona.systems.restyle.pairs import FramePair, make_in_parts, read, remove_parts, write
 from intona.systems.restyle.posterior import is_held_out, order_of, texts_of
 from intona.systems.restyle.vits import VitsSpace
+
+log = logging.getLogger(__name__)
 
 NOISE = (0.3, 1.0)  # range of the noise scale of the target; the source has the voice's scale
 # The target is pushed up or down along the pitch axis of the voice by at most so many log Hz. Noise that is
@@ -70,17 +72,16 @@ def synthetic_pairs(
     measured_pairs = read(path, identity)
     if measured_pairs is None:
         texts = texts_of(prepared, space)
-        print(
+        log.info(
             f"the voice {space.facts.name} speaks {count} sentences of the corpus, each twice, as training "
-            f"data; their latents are kept in {path}",
-            file=sys.stderr,
+            f"data; their latents are kept in {path}"
         )
         measured_pairs = _speak(texts, space, count, seed, max_frames, speaker, path, identity)
         try:
             write(path, measured_pairs, identity)
             remove_parts(path)
         except OSError:
-            print(f"latents are not kept: {path.parent} cannot be written", file=sys.stderr)
+            log.warning(f"latents are not kept: {path.parent} cannot be written")
         else:
             # The same half-precision values as in later calls.
             measured_pairs = read(path, identity) or measured_pairs
@@ -154,9 +155,7 @@ def _speak(
 
     out = make_in_parts(path, identity, order_of(texts, count, seed), speak_pair, what="speaking")
     if lost := count - sum(map(len, out.values())):
-        print(
-            f"{lost} of {count} sentences could not be spoken or measured, or were too long", file=sys.stderr
-        )
+        log.warning(f"{lost} of {count} sentences could not be spoken or measured, or were too long")
     return out
 
 

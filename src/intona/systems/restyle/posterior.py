@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sys
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import Request, Setup, Stage
 from intona.training.task import Task
+
+log = logging.getLogger(__name__)
 
 DEV_SHARE = 20  # one text in 20 is held out for validation
 LEVEL_SENTENCES = 100  # sentences that the level and the band of the voice are measured on
@@ -251,7 +253,7 @@ def speak_pairs(
     chosen = order_of(texts, config.pairs, config.loop.seed)
     out = make_in_parts(path, identity, chosen, say, what="speaking")
     if mute := config.pairs - sum(map(len, out.values())):
-        print(f"{mute} of {config.pairs} texts could not be spoken, or were too long", file=sys.stderr)
+        log.warning(f"{mute} of {config.pairs} texts could not be spoken, or were too long")
     if not out["train"]:
         raise UserError(
             "none of the texts could be spoken", hint="check the texts of the corpus and the voice"
@@ -266,7 +268,7 @@ def setup(config: PosteriorRunConfig, request: Request) -> Setup:
         raise UserError(f"{config.pairs} pairs", where="--pairs", hint="use 1 or more")
     space = vits.load(config.vits)
     if space.facts.has_posterior:
-        raise UserError(f"{space.facts.name} has a posterior encoder of its own", where="--vits")
+        raise UserError(f"{space.facts.name} already has a posterior encoder", where="--vits")
     before = space.weights_hash()
     if not 0 <= config.narrow <= 1:
         raise UserError(f"{config.narrow:g} is not a share", where="--narrow", hint="0 to 1")
@@ -281,10 +283,9 @@ def setup(config: PosteriorRunConfig, request: Request) -> Setup:
     path = out / "pairs.safetensors"
     pairs = read(path, identity)
     if pairs is None:
-        print(
+        log.info(
             f"the voice {space.facts.name} speaks {config.pairs} texts of the corpus as training data; they "
-            f"are kept in {path}",
-            file=sys.stderr,
+            f"are kept in {path}"
         )
         pairs = speak_pairs(space, texts, config, path, identity)
         write(path, pairs, identity)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ import torch
 import tyro
 
 from intona import config as configs
+from intona import logs
 from intona.audio import Audio, MelSpec, log_mel, read_audio
 from intona.data.prepared import Item, Prepared
 from intona.errors import UserError
@@ -34,6 +36,8 @@ from intona.jsonl import whole_rows, write_jsonl
 from intona.nn.random import derive_seed
 from intona.provenance import sha256
 from intona.vocoder.source import analyse
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 MARK, CLIPS = "targets.json", "clips.jsonl"
@@ -284,7 +288,7 @@ def make(data: Path, out: Path, *, minutes: float, config: TargetsConfig) -> Pat
                 if pass_number:
                     minutes_of[taught] += prepared.spec.seconds(len(mel)) / 60
                 if number % 50 == 0:
-                    print(f"{number} clips, {minutes_of[True]:.1f} minutes of them taught", file=sys.stderr)
+                    log.info(f"{number} clips, {minutes_of[True]:.1f} minutes of them taught")
     finally:
         for f in files.values():
             f.close()
@@ -311,7 +315,8 @@ def main() -> int:
     request = tyro.cli(TargetsRequest, prog="python -m intona.systems.vocoder.targets")
     torch.set_num_threads(1)
     try:
-        make(request.data, request.out, minutes=request.minutes, config=request.config)
+        with logs.on_stderr():
+            make(request.data, request.out, minutes=request.minutes, config=request.config)
     except UserError as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
