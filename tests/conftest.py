@@ -126,3 +126,12 @@ def at_once() -> Callable[[Sequence[Callable[[], Any]]], list[Any]]:
             return [future.result() for future in [pool.submit(call, c) for c in calls]]
 
     return run
+
+
+@pytest.fixture
+def messages_on_stderr() -> Iterator[None]:
+    """Messages of the library on stderr, as the command line shows them."""
+    from intona import logs
+
+    with logs.on_stderr():
+        yield

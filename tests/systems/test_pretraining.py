@@ -202,6 +202,7 @@ def test_verb_prints_a_table_and_writes_the_figures(
     assert "prosody.mlm has no audio side" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("messages_on_stderr")
 def test_text_files_join_the_corpus_and_held_out_sentences_do_not(
     spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_config_without_a_loop_opens_too(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("messages_on_stderr")
 def test_the_whole_config_is_a_matter_of_the_log_level(
     tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,6 +135,7 @@ def test_the_end_is_called_with_the_newest_checkpoint(tmp_path: Path) -> None:
     assert ends == [] and [train(ending, size="toy", data=tmp_path, out=tmp_path / "run")] == ends
 
 
+@pytest.mark.usefixtures("messages_on_stderr")
 def test_a_stage_without_gradients_trains_by_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,7 +54,8 @@ class SpeakerVectors:
         *,
         encoder_facts: dict[str, Any] | None = None,
     ) -> None:
-        self.vectors, self.encoder_facts = vectors, dict(encoder_facts or {})
+        self.vectors = {i: np.asarray(v, np.float32) for i, v in vectors.items()}
+        self.encoder_facts = dict(encoder_facts or {})
         self.dim = len(next(iter(vectors.values())))
         # By split: what is trained with never comes from what is tested on.
         self._split = {item.id: split for split in ("train", "dev", "test") for item in prepared.items(split)}

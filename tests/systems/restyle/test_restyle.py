@@ -339,6 +339,7 @@ def test_a_model_of_synthetic_speech(spoken: Path, voice: Path, tmp_path: Path) 
         _train("restyle.palette", spoken, tmp_path / "x", vits=str(voice), speech="own", style=f"style:{run}")
 
 
+@pytest.mark.usefixtures("messages_on_stderr")
 def test_synthetic_speech_continues_after_an_interruption(
     spoken: Path,
     voice: Path,
