@@ -95,8 +95,9 @@ def escaped(text: str) -> str:
 
 def stages_page() -> str:
     from intona import registry
+    from intona.training.stage import stage_of
 
-    sections = [stage_section(name, registry.get("stages", name).SIZES) for name in registry.names("stages")]
+    sections = [stage_section(name, stage_of(name).sizes) for name in registry.names("stages")]
     return "\n\n".join(
         [
             "# Training stages",
