@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from intona.synth.capabilities import Capabilities, voice_loader
-from intona.synth.options import SpeakOptions
 
 from intona import checkpoint
 from intona import config as configs
 from intona.audio import Audio, MelSpec
+from intona.synth.capabilities import Capabilities, voice_loader
+from intona.synth.options import SpeakOptions
 from intona.synth.voice import BaseVoice
 from intona.text import Frontend, FrontendConfig, PhonemeTokenizer, load_tokenizer
 from intona.vocoder import Vocoder, load_vocoder
