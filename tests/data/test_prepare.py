@@ -408,4 +408,6 @@ def test_the_report_of_an_earlier_version_opens(corpus: Path, tmp_path: Path) ->
     fields = json.loads(path.read_text(encoding="utf-8"))
     fields["seconds_taken"] = fields.pop("elapsed_seconds")
     path.write_text(json.dumps(fields), encoding="utf-8")
-    assert PrepareReport.load(tmp_path / "out") == report == prepare("festvox", corpus, tmp_path / "out", config)
+    assert (
+        PrepareReport.load(tmp_path / "out") == report == prepare("festvox", corpus, tmp_path / "out", config)
+    )

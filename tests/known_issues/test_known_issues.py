@@ -55,3 +55,18 @@ def test_every_registered_part_can_be_imported() -> None:
         for name in registry.names(group):
             if registry.distribution(group, name) == registry.HOME:
                 assert registry.get(group, name) is not None
+
+
+def test_the_linter_reads_every_module(root: Path) -> None:
+    """`extend-exclude = ["data"]` was meant for data/ and also hid src/intona/data from ruff."""
+    ruff = pytest.importorskip("ruff")
+    done = subprocess.run(
+        [ruff.find_ruff_bin(), "check", "--show-files", "src"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    shown = {Path(line).name for line in done.stdout.splitlines()}
+    modules = {p.name for p in (root / "src" / "intona").rglob("*.py")}
+    assert modules <= shown

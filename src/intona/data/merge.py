@@ -22,8 +22,8 @@ from intona.text import compatible
 def merge(sources: Sequence[Path | str], out: Path | str) -> PrepareReport:
     """Combine prepared directories into a new one.
 
-    Ids become `DIRECTORY/ID`. Speakers of the same name become one speaker. Each utterance keeps its split, so
-    that nothing of a test set is trained on. Alignments and labels are copied.
+    Ids become `DIRECTORY/ID`. Speakers of the same name become one speaker. Each utterance keeps its
+    split, so that nothing of a test set is trained on. Alignments and labels are copied.
 
     Raises:
         UserError: fewer than two sources, two of the same name, different mels, phonemes of one language

@@ -1,7 +1,7 @@
 """`prepare`: from a published corpus to a directory that training reads. Resumable after a kill.
 
 The parent reads the transcript and phonemizes in batches; workers clean the audio. Results come in order:
-each mel is appended to `mels.part.bin`, then its row to `journal.jsonl`. After a kill both are cut back to the
+each mel is appended to `mels.part.bin`, then its row to `journal.jsonl`. After a kill both are cut to the
 last complete row and the work continues; the finished directory is the same, byte for byte.
 """
 
@@ -28,7 +28,9 @@ from intona.data.workers import progress, run_jobs
 from intona.errors import UserError
 
 
-def prepare(layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None) -> PrepareReport:
+def prepare(
+    layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None
+) -> PrepareReport:
     """Prepare a corpus.
 
     The same call continues an interrupted preparation and returns the report of a finished one. A preparation

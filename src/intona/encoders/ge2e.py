@@ -33,7 +33,7 @@ WEIGHTS_SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f13
 MEND = "pip install --no-deps resemblyzer==0.1.4"
 SPEC = MelSpec(sample_rate=RATE, n_fft=400, win_length=400, hop_length=160, n_mels=40, padding="center")
 WINDOW = 160  # frames of a window: 1.6 s, what it was trained on
-RATE_OF_WINDOWS = 1.3  # windows a second
+RATE_OF_WINDOWS = 1.3  # windows per second
 LEAST_COVERAGE = 0.75  # of the last window that must hold sound
 LEVEL_DB = -25.0  # every recording is brought to this RMS
 VAD_SAMPLES = 480  # 30 ms

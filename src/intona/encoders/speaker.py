@@ -41,7 +41,7 @@ class SpeakerEncoder(Protocol):
 
 
 class SpeakerVectors:
-    """A vector an utterance, and the rule of the other one.
+    """One vector per utterance, and the choice of another utterance of the speaker.
 
     Args:
         vectors: utterance id -> vector. encoder_facts: what computed them (`SpeakerEncoder.describe`).

@@ -51,7 +51,7 @@ ATTRIBUTES: dict[str, tuple[float, float]] = {
     "range": (0.20, 0.08),  # deviation of log F0, voiced frames
     "energy": (-24.0, 6.0),  # dB below full scale, mean of the loud frames
     "dynamics": (6.0, 2.0),  # dB, deviation over the loud frames
-    "rate": (4.5, 1.2),  # syllable-like energy peaks a second of speech
+    "rate": (4.5, 1.2),  # syllable-like energy peaks per second of speech
     "voiced": (0.60, 0.12),  # share of the loud frames
 }
 NAMES = tuple(ATTRIBUTES)

@@ -11,6 +11,7 @@ from intona.errors import UserError
 
 Reader = Callable[[Source], Iterator[Record | BadLine]]
 
+
 def read_corpus(
     layout: str,
     root: Path,
@@ -39,9 +40,7 @@ def read_corpus(
         raise UserError("not a folder", where=root, hint="give the folder that holds the corpus")
     if labels is not None and not Path(labels).is_dir():
         raise UserError("no such folder of labels", where=labels)
-    return reader(
-        Source(root=root, transcript=transcript, labels=labels, allow_outside=allow_outside)
-    )
+    return reader(Source(root=root, transcript=transcript, labels=labels, allow_outside=allow_outside))
 
 
 __all__ = ["AUDIO_SUFFIXES", "BadLine", "Record", "Source", "read_corpus"]

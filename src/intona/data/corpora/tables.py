@@ -24,7 +24,7 @@ from intona.data.corpora.record import (
     first_existing,
     lines,
 )
-from intona.data.corpora.separated import TableRow, Table, bad_line, read_piped, read_table
+from intona.data.corpora.separated import Table, TableRow, bad_line, read_piped, read_table
 from intona.errors import UserError
 
 Rows = Iterator[Record | BadLine]

@@ -53,7 +53,7 @@ class RestyleArm:
 TWO_D = (("model.network.kind", "unet2d"), ("model.network.tokens", "4"))
 UNALIGNED = (("align", "none"),)
 UNMASKED = (("model.masked", "false"), ("model.segment", "384"))
-CANVAS_COSTS = 1.7  # times a step on real frames
+CANVAS_COSTS = 1.7  # cost of a step, relative to one on real frames
 BRIDGE: dict[str, Any] = {"stage": "restyle.bridge"}
 # With synthetic targets no latent is estimated: whatever such an arm loses is due to its own choices.
 ARMS = {

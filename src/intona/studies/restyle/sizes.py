@@ -64,7 +64,7 @@ SIZES = {
             before=1,
             overrides=(("model.network.dim", "128"), ("optim.lr", "8e-4")),
         ),
-        # Also 11 minutes. With width 16 over 384 frames a step would take 16 s: 40 steps would show nothing.
+        # Also 11 minutes. A step with width 16 over 384 frames would take 16 s: 40 steps would show nothing.
         image=RestyleBudget(
             steps=128,
             warmup=15,

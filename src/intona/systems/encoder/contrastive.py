@@ -93,7 +93,7 @@ class ContrastiveRun:
 
 
 def paper() -> ContrastiveRun:
-    """20,000 steps (published) of 256 pairs, one an utterance; 27 M + 6.2 M parameters; the rest is ours.
+    """20,000 steps (published) of 256 pairs, one per utterance; 27 M + 6.2 M parameters; the rest is ours.
 
     Command: `intona train prosody.contrastive --size paper --data DATA --init STAGE1 --output RUN`. The paper
     trains on Russian podcasts and reaches R@1-diff .926 (.933 without stage 1), R@1-sim .746 (.690). Cost:

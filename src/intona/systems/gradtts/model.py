@@ -219,7 +219,7 @@ class GradTTS(nn.Module):
             temperature: the deviation of the noise (the paper divides by tau: its 1.5 is our 1/1.5).
             length_scale: > 1 is slower.
             durations: (B, N) frames per token instead of the predicted ones (without blanks).
-            max_frames: a hard cap an item.
+            max_frames: at most so many frames per item.
             pieces: BPE of the same texts, for an encoder that reads both.
         """
         states, mask, mu, log_durations, speaker = self.encode(tokens, lengths, speakers, pieces)

@@ -129,7 +129,7 @@ class SpeechLM(nn.Module):
 
         Args:
             text: (B, N) piece ids. mels: (B, T, n_mels) natural log.
-            random: dropout of the prenet, the draw z ~ q and what is read coarsely, a generator an item.
+            random: dropout of the prenet, the draw z ~ q and what is read coarsely, one generator per item.
             spans: (B, N) steps that each piece lasts, for `positions` "time"; None = as expected.
 
         Returns:
