@@ -67,6 +67,6 @@ def test_the_linter_reads_every_module(root: Path) -> None:
         text=True,
         check=False,
     )
-    shown = {Path(line).name for line in done.stdout.splitlines()}
-    modules = {p.name for p in (root / "src" / "intona").rglob("*.py")}
+    shown = {(root / line).resolve() for line in done.stdout.splitlines()}
+    modules = {p.resolve() for p in (root / "src" / "intona").rglob("*.py")}
     assert modules <= shown
