@@ -18,10 +18,11 @@ from pathlib import Path
 
 import torch
 
-from intona import checkpoint, synth
+from intona import checkpoint
 from intona.data.prepared import Prepared
 from intona.evaluation.stats import ratio_interval
 from intona.nn.random import ItemRandom
+from intona.systems.gradtts import voice as gradtts
 
 # The U-Net learns on the paper's 2 s windows (16 of them a step); whole utterances would only cost it more.
 ARMS = {
@@ -60,10 +61,11 @@ def main() -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(1)
-    from intona.systems.gradtts import stage as gradtts
+    from intona import systems
 
     fixed = {"optim.schedule": "constant", "loop.validate_every": "1000000", "loop.save_every": "1000000"}
-    gradtts.train(
+    systems.train(
+        "prosody.gradtts",
         size="small",
         data=arguments.data,
         out=arguments.out / arguments.arm,
@@ -75,7 +77,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 @torch.inference_mode()
 def judge(arm: str, run: Path, prepared: Prepared) -> str:
-    voice = synth.load(run)
+    voice = gradtts.load(run)
     model = voice.model.eval()
     errors = []
     for item in prepared.items("dev"):

@@ -26,7 +26,6 @@ from pathlib import Path
 import torch
 from timing import Cost, cost
 
-from intona import synth
 from intona.audio import Audio, MelSpec
 from intona.data import clauses
 from intona.data.pieces import utterance_of
@@ -38,6 +37,7 @@ from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
 from intona.systems.ditto import Ditto, melvae
 from intona.systems.ditto import stage as ditto
+from intona.systems.ditto import voice as ditto_voice
 from intona.systems.ditto.latents import open_latents
 from intona.systems.ditto.voice import DittoVoice
 
@@ -191,7 +191,7 @@ def reconstruct(arguments: argparse.Namespace) -> int:
 
 @torch.inference_mode()
 def learned(arguments: argparse.Namespace) -> int:
-    prepared, voice = Prepared.open(arguments.data), synth.load(arguments.run)
+    prepared, voice = Prepared.open(arguments.data), ditto_voice.load(arguments.run)
     whole = prepared.items("dev")[: arguments.sentences]
     for name, items in (("utterances", whole), ("clauses", clauses.cut(prepared, whole))):
         if items:
@@ -220,8 +220,8 @@ def _learned(voice: DittoVoice, prepared: Prepared, items: Sequence[Item]) -> No
                 predicted = model.velocity(
                     alpha * x + sigma * noise,
                     at,
-                    given=x,
-                    given_mask=torch.zeros(x.shape[:2], dtype=torch.bool),
+                    context=x,
+                    context_mask=torch.zeros(x.shape[:2], dtype=torch.bool),
                     lengths=lengths,
                     reference=nobody,
                     reference_mask=torch.zeros(1, 0, dtype=torch.bool),

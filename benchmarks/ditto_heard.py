@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 
-from intona import synth
 from intona.audio import read_audio
 from intona.data import clauses
 from intona.data.pieces import utterance_of
@@ -28,6 +27,7 @@ from intona.evaluation.judges.wer import character_edits
 from intona.evaluation.normalize import normalizer
 from intona.evaluation.stats import Interval, ratio_interval
 from intona.nn.random import ItemRandom
+from intona.systems.ditto import voice as ditto
 from intona.systems.ditto.voice import DittoVoice
 
 SYMBOLS = (20, 70)
@@ -46,7 +46,7 @@ def main() -> int:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--from", type=float, default=0.7, dest="start", metavar="ALPHA/SIGMA")
     arguments = parser.parse_args()
-    prepared, voice = Prepared.open(arguments.data), synth.load(arguments.run)
+    prepared, voice = Prepared.open(arguments.data), ditto.load(arguments.run)
     language = arguments.language or prepared.languages[0]
     dev = [i for i in prepared.items("dev") if i.language == language]
     parts = clauses.cut(prepared, dev) or list(dev)

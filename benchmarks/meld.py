@@ -158,8 +158,8 @@ def heard(arguments: argparse.Namespace) -> int:
 
     prepared = Prepared.open(arguments.data)
     voice = speech_lm.load(arguments.run)
-    transcribe = Transcriber(AsrConfig(language=voice.language, threads=arguments.threads))
-    clean = normalizer(voice.language)
+    transcribe = Transcriber(AsrConfig(language=voice.languages[0], threads=arguments.threads))
+    clean = normalizer(voice.languages[0])
     totals: dict[str, list[tuple[int, int]]] = {}
 
     def count(id: str, name: str, said: str, text: str) -> None:
@@ -224,7 +224,7 @@ def written(arguments: argparse.Namespace) -> int:
 
     prepared = Prepared.open(arguments.data)
     voice = speech_lm.load(arguments.run)
-    model, clean = voice.model.eval(), normalizer(voice.language)
+    model, clean = voice.model.eval(), normalizer(voice.languages[0])
     items = prepared.items(arguments.split)[: arguments.sentences]
     seconds = sum(i.seconds for i in items)
     print(f"{arguments.split}, N = {len(items)}, {seconds:.0f} s of speech\n")

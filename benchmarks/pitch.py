@@ -19,7 +19,7 @@ import numpy as np
 
 from intona.audio import Audio, f0_contour, read_audio
 from intona.audio.pitch import HOP_SECONDS
-from intona.encoders.style import SOUND
+from intona.encoders.styles import SOUND
 from intona.evaluation.stats import Interval, ratio_interval
 
 RANGE = (50.0, 500.0)
@@ -43,7 +43,7 @@ def steered(out: Path) -> None:
     from intona.encoders.style import contour_of
     from intona.studies.restyle import conditions as trial
 
-    asked = trial.read(out / "jobs" / "test")
+    asked = trial.read_conditions(out / "jobs" / "test")
     sentences = sorted({w.sentence for w in asked.rows.values()})
 
     def medians(path: Path) -> tuple[float, float]:
@@ -62,7 +62,7 @@ def steered(out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--study", type=Path)
     parser.add_argument("--limit", type=int, default=40, help="files of a folder")

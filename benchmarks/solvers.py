@@ -16,12 +16,12 @@ import time
 import numpy as np
 import torch
 
-import intona
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.evaluation.stats import ratio_interval
 from intona.nn.precision import set_fast_matmul
 from intona.nn.random import ItemRandom
+from intona.systems.gradtts import voice as gradtts
 
 CANDIDATES = [("euler", n) for n in (10, 20, 50)] + [("dpm2m", n) for n in (4, 6, 8, 10, 15, 20)]
 REFERENCE = ("dpm2m", 200)
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def table(data: str, name: str, limit: int, temperature: float) -> str:
-    prepared, voice = Prepared.open(data), intona.load(name)
+    prepared, voice = Prepared.open(data), gradtts.load(name)
     model = voice.model.eval()
     set_fast_matmul()
     errors: dict[tuple[str, int], list[float]] = {c: [] for c in CANDIDATES}

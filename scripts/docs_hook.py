@@ -15,7 +15,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def stages_page() -> str:
     )
 
 
-def stage_section(name: str, sizes: dict[str, Callable[[], Any]]) -> str:
+def stage_section(name: str, sizes: Mapping[str, Callable[[], Any]]) -> str:
     presets = {size: make() for size, make in sizes.items()}
     about = []
     for size, make in sizes.items():
