@@ -68,8 +68,7 @@ def test_a_body_that_is_no_object(client: TestClient, content: bytes):
 
 def test_unknown_fields_are_ignored_in_openais_request_only(client: TestClient):
     assert client.post("/v1/audio/speech", json={**GOOD, "new": 1}).status_code == 200
-    found = error(client.post("/v1/intona/speech", json={"text": "hello", "\ud83d": 1}), 400)
-    assert found["code"] == "extra_forbidden"
+    error(client.post("/v1/intona/speech", content=b'{"text": "a", "\\ud83d": 1}', headers=JSON), 400)
     assert error(client.post("/v1/intona/speech", json={"text": "a", "stepz": 1}), 400)["param"] == "stepz"
 
 
@@ -97,15 +96,7 @@ def test_a_defect_has_no_traceback(client: TestClient):
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_over_the_cap(connect: Callable[..., TestClient], voices: dict[str, Singer], chunked: bool):
     client = connect(max_characters=100)
-    sent = 0
-
-    def parts():
-        nonlocal sent
-        for _ in range(100):
-            sent += 1
-            yield b" " * 10_000
-
-    content = parts() if chunked else b" " * 1_000_000
+    content = (b" " * 10_000 for _ in range(100)) if chunked else b" " * 1_000_000
     error(client.post("/v1/audio/speech", content=content, headers=JSON), 413)
     assert voices["one"].calls == []
 

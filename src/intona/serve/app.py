@@ -50,7 +50,6 @@ def create_app(settings: Settings, voices: Voices | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # these pages load scripts from the network
         redoc_url=None,
-        max_body_size=settings.max_body_bytes,
     )
     app.add_middleware(Guard, settings=settings)
     errors.install(app)

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intona.serve.errors import ApiError
@@ -19,6 +20,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
+        self._too_large = f"a request has at most {settings.max_body_bytes} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -29,17 +31,20 @@ class Guard:
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.body_seconds
-        complete = False
+        complete, size = False, 0
 
         async def receive_in_time() -> Message:
-            nonlocal complete
+            nonlocal complete, size
             if complete:
                 return await receive()
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
-                raise ApiError(408, "the request was not sent in time") from None
+                raise HTTPException(408, "the request was not sent in time") from None
+            size += len(message.get("body", b""))
+            if size > self.settings.max_body_bytes:  # of a body without a declared length
+                raise HTTPException(413, self._too_large)
             complete = not message.get("more_body", False)
             return message
 
@@ -56,6 +61,9 @@ class Guard:
         hosts = self.settings.hosts
         if hosts is not None and _host_name(headers.get(b"host", b"")) not in hosts:
             return ApiError(403, "this server does not answer to that host name", code="unknown_host")
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length[:20]) > self.settings.max_body_bytes:
+            return ApiError(413, self._too_large)
         if self.settings.api_key is None or scope["path"] in OPEN_PATHS:
             return None
         scheme, _, key = headers.get(b"authorization", b"").partition(b" ")

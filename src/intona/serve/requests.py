@@ -6,13 +6,22 @@ import re
 from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from intona.serve.errors import ApiError
 from intona.serve.formats import Format
 from intona.synth.options import OPTIONS, SpeakOptions
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+def _valid_unicode(text: str) -> str:
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError("half of a surrogate pair is no character")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_valid_unicode)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]{1,8}){0,2}$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 DESCRIPTION = 4096  # characters of a style
 _SUFFIX = re.compile(r"\.\w{1,5}\s*")  # of a file name
@@ -30,9 +39,9 @@ class OpenAISpeech(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
     model: Name
-    input: str
+    input: Text
     voice: Name | VoiceId | None = None
-    instructions: Annotated[str, Field(max_length=DESCRIPTION)] | None = None
+    instructions: Annotated[Text, Field(max_length=DESCRIPTION)] | None = None
     response_format: Format | None = None
     speed: Annotated[Number, Field(ge=0.25, le=4)] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
@@ -49,11 +58,11 @@ class IntonaSpeech(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
-    text: str
+    text: Text
     model: Name | None = None
     response_format: Format = "wav"
     speaker: Name | None = None
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]{1,8}){0,2}$")] | None = None
+    language: Language | None = None
     rate: Annotated[Number, Field(ge=0.25, le=4)] | None = None
     steps: Annotated[int, Field(ge=1, le=200)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=10)] | None = None
@@ -61,7 +70,7 @@ class IntonaSpeech(BaseModel):
     solver: Name | None = None
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     phonemes: bool = False
-    style: Annotated[str, Field(max_length=DESCRIPTION)] | None = None
+    style: Annotated[Text, Field(max_length=DESCRIPTION)] | None = None
     length: Annotated[Number, Field(ge=0.01, le=120)] | None = None
     tries: Annotated[int, Field(ge=1, le=10)] | None = None
     strict: bool = False
@@ -82,8 +91,8 @@ class ReadRequest(BaseModel):
     """The body of `POST /v1/intona/read`."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
-    text: str
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]{1,8}){0,2}$")] | None = None
+    text: Text
+    language: Language | None = None
     phonemes: bool = True
 
 
