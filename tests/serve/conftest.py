@@ -31,7 +31,7 @@ class Singer(BaseVoice):
 
     def __init__(self, *options: str, speakers: tuple[str, ...] = ()) -> None:
         self.capabilities = Capabilities(
-            system="singer", options=frozenset(options), streams=True, named_speakers=len(speakers) > 1
+            system="singer", options=frozenset(options), streams=True, named_speakers=bool(speakers)
         )
         self.speakers = speakers
         self.calls: list[tuple[str, SpeakOptions]] = []
@@ -70,7 +70,7 @@ def voices(monkeypatch: pytest.MonkeyPatch) -> dict[str, Singer]:
     singers = {
         "one": Singer("rate", "steps", "temperature"),
         "two": Singer("rate", "style", "speaker", speakers=("anna", "boris")),
-        "three": Singer(),
+        "three": Singer(speakers=("solo",)),
     }
     cards = [models.Card(name=name, path=Path(name), summary=f"Voice {name}") for name in singers]
     opened: list[str] = []

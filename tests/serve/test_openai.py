@@ -157,3 +157,12 @@ def test_models_and_voices(client: TestClient):
     for row in rows:  # every id that is listed is accepted
         fields = body(model="tts-1", voice=row["id"], response_format="wav")
         assert client.post("/v1/audio/speech", json=fields).status_code == 200
+
+
+def test_the_only_speaker_of_a_model_is_not_listed_twice(connect: Any, voices: dict[str, Singer]):
+    client = connect(models=("three",))
+    assert [r["id"] for r in client.get("/v1/audio/voices").json()["voices"]] == ["three"]
+    for voice in ("solo", "three:solo"):
+        response = client.post("/v1/audio/speech", json=body(model="three", voice=voice))
+        assert response.status_code == 200
+    assert {options.speaker for _, options in voices["three"].calls} == {None}

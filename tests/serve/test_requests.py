@@ -52,8 +52,8 @@ def error(response: Any, status: int) -> dict[str, Any]:
 )
 def test_a_wrong_field_is_named(client: TestClient, changes: dict[str, Any], param: str):
     response = client.post("/v1/audio/speech", content=json.dumps({**GOOD, **changes}), headers=JSON)
-    found = error(response, 400)
-    assert found["param"].split(".")[0] == param and found["type"] == "invalid_request_error"
+    refusal = error(response, 400)
+    assert refusal["param"].split(".")[0] == param and refusal["type"] == "invalid_request_error"
     assert "x-injected" not in response.headers
 
 
@@ -76,20 +76,20 @@ def test_the_longest_text(connect: Callable[..., TestClient]):
     client = connect(max_characters=5)
     for path, field in (("audio/speech", "input"), ("intona/speech", "text"), ("intona/read", "text")):
         fields = {"model": "one"} if "audio" in path else {}
-        found = error(client.post(f"/v1/{path}", json={**fields, field: "123456"}), 400)
-        assert (found["param"], found["code"]) == (field, "string_above_max_length")
+        refusal = error(client.post(f"/v1/{path}", json={**fields, field: "123456"}), 400)
+        assert (refusal["param"], refusal["code"]) == (field, "string_above_max_length")
     assert client.post("/v1/audio/speech", json={"model": "one", "input": "🐎" * 5}).status_code == 200
 
 
 def test_a_text_that_cannot_be_spoken(client: TestClient):
     for text in ("", " ", "bad", "one bad"):
-        found = error(client.post("/v1/audio/speech", json={**GOOD, "input": text}), 400)
-        assert found["param"] is None
+        refusal = error(client.post("/v1/audio/speech", json={**GOOD, "input": text}), 400)
+        assert refusal["param"] is None
 
 
 def test_a_defect_has_no_traceback(client: TestClient):
-    found = error(client.post("/v1/audio/speech", json={**GOOD, "input": "bug"}), 500)
-    assert found["type"] == "server_error"
+    refusal = error(client.post("/v1/audio/speech", json={**GOOD, "input": "bug"}), 500)
+    assert refusal["type"] == "server_error"
     assert client.post("/v1/audio/speech", json=GOOD).status_code == 200
 
 
@@ -165,7 +165,7 @@ def test_options_reach_the_voice(client: TestClient, voices: dict[str, Singer]):
         ({"reference": "a.wav"}, "reference"),
         ({"style": "a.wav"}, "style"),
         ({"language": "../ru"}, "language"),
-        ({"speaker": "nobody"}, "voice"),
+        ({"speaker": "nobody"}, "speaker"),
     ],
     ids=repr,
 )

@@ -83,7 +83,7 @@ def create_app(settings: Settings, voices: Voices | None = None) -> FastAPI:
         def start() -> tuple[Voice, SpeakOptions]:
             selection = voices.select(body.model, body.voice_name)
             voice = voices.load(selection.model)
-            changes: dict[str, Any] = {"speaker": known_speaker(voice, selection.speaker)}
+            changes: dict[str, Any] = {"speaker": known_speaker(voice, selection.speaker, param="voice")}
             if selection.substituted:
                 ignored.append("voice")
             if body.speed != 1:
@@ -108,7 +108,7 @@ def create_app(settings: Settings, voices: Voices | None = None) -> FastAPI:
         def start() -> tuple[Voice, SpeakOptions]:
             selection = voices.select(body.model or voices.names[0], None)
             voice = voices.load(selection.model)
-            speaker = known_speaker(voice, body.speaker)
+            speaker = known_speaker(voice, body.speaker, param="speaker")
             return voice, SpeakOptions.of(options, speaker=speaker)
 
         return await speech_response(request, worker, start, body.text, body.response_format)

@@ -49,7 +49,7 @@ STREAMED = frozenset({"wav", "pcm"})  # sent while they are being spoken
 
 
 def encoded(pieces: Iterator[Audio], format: Format) -> Iterator[bytes]:
-    """The bytes of a response. A compressed format gives empty bytes per piece, and the file at the end.
+    """The bytes of a response. A compressed format yields empty bytes per piece, then the whole file.
 
     Raises:
         UserError: nothing was spoken, or NaN or infinite samples.

@@ -88,13 +88,16 @@ class Voices:
         for name in self.names:
             rows.append({"id": name, "name": self.cards[name].summary or name})
             voice = self.load(name)
-            if voice.capabilities.named_speakers:
+            if voice.capabilities.named_speakers and len(voice.speakers) > 1:
                 rows += [{"id": f"{name}:{s}", "name": f"{name}, speaker {s}"} for s in voice.speakers]
         return rows
 
 
-def known_speaker(voice: Voice, speaker: str | None) -> str | None:
+def known_speaker(voice: Voice, speaker: str | None, *, param: str) -> str | None:
     """The option `speaker` for a name of a request; None where the voice has only that one.
+
+    Args:
+        param: the field of the request that has the name.
 
     Raises:
         ApiError: 400 for a name that is not one of the voice's speakers.
@@ -103,5 +106,5 @@ def known_speaker(voice: Voice, speaker: str | None) -> str | None:
         return None
     if speaker not in voice.speakers:
         hint = errors.nearest(speaker[:80], voice.speakers)
-        raise ApiError(400, f'unknown voice "{speaker[:80]}"; {hint}', param="voice", code="voice_not_found")
+        raise ApiError(400, f'unknown {param} "{speaker[:80]}"; {hint}', param=param, code="voice_not_found")
     return speaker if voice.capabilities.takes("speaker") else None

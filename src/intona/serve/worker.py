@@ -66,7 +66,7 @@ class Job:
     async def pieces(self, start: Callable[[], Iterator[bytes]]) -> AsyncIterator[bytes]:
         """The pieces of an iterator that is created and advanced in the worker's thread.
 
-        An empty piece is given too: it is a chance to stop.
+        Empty pieces are passed on too: each is a chance to stop.
         """
 
         def step() -> bytes | None:
