@@ -169,3 +169,13 @@ def test_a_request_that_is_not_sent_in_time(voices: dict[str, Singer]):
         with connected(port, http("hello")[:-3]) as client:
             answer = read_until(client, b"}}")
         assert b" 408 " in answer.split(b"\r\n")[0]
+
+
+def test_a_client_that_does_not_read_loses_its_place(voices: dict[str, Singer]):
+    settings = Settings(models=("one",), max_characters=100_000, queue=1, send_seconds=0.2)
+    with running(settings) as port, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.sendall(http("word " * 5_000))  # 110 MB, more than sockets hold
+        assert voices["one"].closed.wait(LIMIT)
+        assert voices["one"].n_pieces < 5_000
