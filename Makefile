@@ -91,7 +91,7 @@ $(VENV)/.speak: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 
 $(VENV)/.dev: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 	@echo "installing intona with all it needs for training and tests (some minutes, once)"
-	@$(PIP) -e '.[ru,plot,train,eval,judges,dev]'
+	@$(PIP) -e '.[ru,plot,train,eval,judges,serve,dev]'
 	@touch $@ $(VENV)/.speak
 
 $(VENV)/.docs: $(INPUTS) $(VENV)/.torch

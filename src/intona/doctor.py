@@ -30,6 +30,7 @@ EXTRAS = {
         "pyworld": "pyworld",
     },
     "plot": {"matplotlib": "matplotlib"},
+    "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
 }
 LEAST_DISK = 2e9  # bytes: a small run with its prepared data and checkpoints
 

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from intona.audio import Audio
+from intona.audio.pcm import pcm16
 from intona.cli import streaming
 from intona.cli.lines import InputLines, Line
 from intona.errors import UserError
@@ -91,4 +92,4 @@ def test_nothing_that_stands_beside_the_file_is_touched(tmp_path: Path) -> None:
         "victim",
     ]
     with pytest.raises(UserError, match="NaN"):
-        streaming.pcm(Audio(np.full(9, np.nan, np.float32), RATE))
+        pcm16(Audio(np.full(9, np.nan, np.float32), RATE))

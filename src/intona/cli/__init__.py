@@ -46,6 +46,7 @@ VERBS: dict[str, Verb] = {
     "transcribe": Verb("intona.cli.transcribe:main", "write down what is said in sound files"),
     "retrieve": Verb("intona.cli.retrieve:main", "how well a text encoder finds the sound of each phoneme"),
     "study": Verb("intona.cli.study:main", "run a whole study: every arm, judged together, one page"),
+    "serve": Verb("intona.cli.serve:main", "voices over HTTP, with the API that clients of OpenAI speak"),
     "publish": Verb("intona.cli.publish:main", "make a small model of a run, with a card"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, how to fix it"),

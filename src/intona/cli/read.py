@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -53,24 +53,5 @@ def main(arguments: list[str]) -> None:
 
 def _shown(sentence: Utterance, request: Read) -> str:
     if request.json:
-        return json.dumps(as_json(sentence, phonemes=request.phonemes), ensure_ascii=False)
+        return json.dumps(sentence.as_json(phonemes=request.phonemes), ensure_ascii=False)
     return str(sentence) if request.phonemes else sentence.normalized
-
-
-def as_json(sentence: Utterance, *, phonemes: bool) -> dict[str, Any]:
-    """A sentence as JSON types.
-
-    Args:
-        phonemes: include the phonemes and the ranges of the words in them.
-    """
-    pronunciation = {
-        "phonemes": list(sentence.phonemes),
-        "words": [{"text": w.text, "start": w.start, "end": w.end} for w in sentence.words],
-    }
-    return {
-        "text": sentence.text,
-        "normalized": sentence.normalized,
-        **(pronunciation if phonemes else {}),
-        "unreadable": list(sentence.unreadable),
-        "unspoken": list(sentence.unspoken),
-    }

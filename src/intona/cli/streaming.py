@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from intona.audio.pcm import pcm16, wav_header
 from intona.cli.speech import report
 from intona.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from intona.audio import Audio
     from intona.cli.lines import InputLines
     from intona.synth.options import SpeakOptions
     from intona.synth.voice import Voice
-
-UNKNOWN = 0xFFFFFFFF  # the length of a wav whose end is not known yet, as players of pipes take it
 
 
 def write(voice: Voice, lines: InputLines, paths: Sequence[Path] | None, options: SpeakOptions) -> None:
@@ -65,7 +61,7 @@ def _file(pieces: Iterator[Audio], path: Path) -> tuple[float, float, float]:
                 if out is None:
                     first = time.perf_counter() - started
                     out = soundfile.SoundFile(temporary, "w", piece.sample_rate, 1, "PCM_16")
-                out.write(pcm(piece))
+                out.write(pcm16(piece))
                 out.flush()
                 seconds += piece.duration
         finally:
@@ -81,30 +77,11 @@ def _stdout(pieces: Iterator[Audio], out: BinaryIO) -> tuple[float, float, float
     for piece in pieces:
         if not seconds:
             first = time.perf_counter() - started
-            out.write(header(piece.sample_rate))
-        out.write(pcm(piece).tobytes())
+            out.write(wav_header(piece.sample_rate))
+        out.write(pcm16(piece).tobytes())
         out.flush()
         seconds += piece.duration
     return seconds, first, time.perf_counter() - started
-
-
-def header(sample_rate: int) -> bytes:
-    """The header of a 16-bit mono wav of unknown length."""
-    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", UNKNOWN, b"WAVE") + fmt + struct.pack("<4sI", b"data", UNKNOWN)
-
-
-def pcm(audio: Audio) -> np.ndarray:
-    """(S,) little-endian int16.
-
-    Raises:
-        UserError: NaN or infinite samples.
-    """
-    import numpy as np
-
-    if not np.isfinite(audio.samples).all():
-        raise UserError("the speech holds NaN or infinite samples", hint="try another seed")
-    return np.round(np.clip(audio.samples, -1, 1) * 32767).astype("<i2")
 
 
 def _report(where: object, figures: tuple[float, float, float]) -> None:

@@ -88,6 +88,24 @@ class Utterance:
     def __str__(self) -> str:
         return ipa.to_text(self.phonemes)
 
+    def as_json(self, *, phonemes: bool) -> dict[str, Any]:
+        """The utterance as JSON types.
+
+        Args:
+            phonemes: include the phonemes and the ranges of the words in them.
+        """
+        pronunciation = {
+            "phonemes": list(self.phonemes),
+            "words": [{"text": w.text, "start": w.start, "end": w.end} for w in self.words],
+        }
+        return {
+            "text": self.text,
+            "normalized": self.normalized,
+            **(pronunciation if phonemes else {}),
+            "unreadable": list(self.unreadable),
+            "unspoken": list(self.unspoken),
+        }
+
 
 class Frontend:
     """Text to utterances, in batches. Loads espeak-ng and the stress model at first use. Thread-safe.

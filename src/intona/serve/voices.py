@@ -1,0 +1,110 @@
+"""The voices that a server has: a fixed list of shipped models, each loaded once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from intona import errors, models, synth
+from intona.serve.errors import ApiError
+
+if TYPE_CHECKING:
+    from intona.synth.voice import Voice
+
+# Names that clients of OpenAI send by default; they stand for the first model and its default speaker.
+OPENAI_MODELS = ("tts-1", "gpt-4o-mini-tts")
+OPENAI_VOICES = frozenset(
+    {"alloy", "ash", "ballad", "cedar", "coral", "echo", "fable"}
+    | {"marin", "nova", "onyx", "sage", "shimmer", "verse"}
+)
+
+
+class Selection(NamedTuple):
+    """The model and the speaker that a request selects; `substituted`: its voice was a name of OpenAI's."""
+
+    model: str
+    speaker: str | None = None
+    substituted: bool = False
+
+
+class Voices:
+    """Opens the voices of a server by name.
+
+    Raises:
+        UserError: a name that is not a shipped voice; a path is none.
+    """
+
+    def __init__(self, names: Sequence[str], *, device: str = "cpu") -> None:
+        self.cards = {card.name: card for card in models.shipped("voice")}
+        for name in names:
+            if name not in self.cards:
+                errors.unknown("voice", name, self.cards, where="--models")
+        if not names:
+            raise errors.UserError("no model to serve", where="--models")
+        self.names = tuple(dict.fromkeys(names))
+        self.device = device
+        self._loaded: dict[str, Voice] = {}
+        self._locks = {name: threading.Lock() for name in self.names}
+
+    def load(self, name: str) -> Voice:
+        """The voice of a served model, loaded at the first call. Thread-safe."""
+        with self._locks[name]:
+            if name not in self._loaded:
+                voice = synth.load(name, device=self.device)
+                voice.preload()
+                self._loaded[name] = voice
+            return self._loaded[name]
+
+    def select(self, model: str, voice: str | None) -> Selection:
+        """Which model and speaker a request means.
+
+        Args:
+            model: a served model, or one of OpenAI's names, which leaves the choice to `voice`.
+            voice: a served model, one of its speakers, MODEL:SPEAKER, or one of OpenAI's names.
+
+        Raises:
+            ApiError: 404 for a model that is not served.
+        """
+        any_model = model not in self.names and model.startswith(OPENAI_MODELS)
+        name = self.names[0] if any_model else model
+        if name not in self.names:
+            hint = errors.nearest(model[:80], self.names)
+            raise ApiError(
+                404, f'no model "{model[:80]}" is served; {hint}', param="model", code="model_not_found"
+            )
+        if voice is None:
+            return Selection(name)
+        of, _, speaker = voice.partition(":")
+        if of in self.names and (any_model or of == name):
+            return Selection(of, speaker or None)
+        if voice in OPENAI_VOICES and voice not in self.load(name).speakers:
+            return Selection(name, substituted=True)
+        return Selection(name, voice)
+
+    def listing(self) -> list[dict[str, str]]:
+        """What `/v1/audio/voices` shows: each model, and each speaker of a model that has several."""
+        rows = []
+        for name in self.names:
+            rows.append({"id": name, "name": self.cards[name].summary or name})
+            voice = self.load(name)
+            if voice.capabilities.named_speakers and len(voice.speakers) > 1:
+                rows += [{"id": f"{name}:{s}", "name": f"{name}, speaker {s}"} for s in voice.speakers]
+        return rows
+
+
+def known_speaker(voice: Voice, speaker: str | None, *, param: str) -> str | None:
+    """The option `speaker` for a name of a request; None where the voice has only that one.
+
+    Args:
+        param: the field of the request that has the name.
+
+    Raises:
+        ApiError: 400 for a name that is not one of the voice's speakers.
+    """
+    if speaker is None:
+        return None
+    if speaker not in voice.speakers:
+        hint = errors.nearest(speaker[:80], voice.speakers)
+        raise ApiError(400, f'unknown {param} "{speaker[:80]}"; {hint}', param=param, code="voice_not_found")
+    return speaker if voice.capabilities.takes("speaker") else None
