@@ -154,7 +154,7 @@ PAGES = {"reference/cli.md": cli_page, "reference/stages.md": stages_page}
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the generated pages."""
-    from mkdocs.structure.files import File
+    from mkdocs.structure.files import File  # pyright: ignore[reportMissingImports]
 
     if str(ROOT / "src") not in sys.path:
         sys.path.insert(0, str(ROOT / "src"))

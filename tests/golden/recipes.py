@@ -128,6 +128,8 @@ class Runs:
         overrides |= {k: str(self[v].checkpoint) for k, v in recipe.runs.items()}
         overrides |= {k: str(self._fixture(v)) for k, v in recipe.fixtures.items()}
         more = {"init": recipe.init, "encoder": recipe.encoder}
+        # Before the totals are recorded: a run that this one builds on may have to be trained first.
+        more = {k: self[v].checkpoint for k, v in more.items() if v}
         totals: list[float] = []
         with pytest.MonkeyPatch.context() as patch:
             _record_totals(patch, totals)
@@ -137,7 +139,7 @@ class Runs:
                 data=self._fixture(recipe.data),
                 out=self._folder / name,
                 overrides=overrides,
-                **{k: self[v].checkpoint for k, v in more.items() if v},
+                **more,
             )
         return Run(checkpoint, _figures(checkpoint, totals))
 

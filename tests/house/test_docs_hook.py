@@ -76,11 +76,11 @@ def test_a_stage_lists_every_setting_of_every_size(hook: ModuleType):
 
 @pytest.mark.slow
 def test_every_stage_has_a_section(hook: ModuleType):
-    from intona.systems import STAGES
+    from intona import registry
 
     page = hook.stages_page()
     sections = [line for line in page.splitlines() if line.startswith("## ")]
-    assert sections == [f"## {stage}" for stage in STAGES]
+    assert sections == [f"## {stage}" for stage in registry.names("stages")]
     assert "`--optim.lr`" in page and "- `--size paper`: " in page
 
 

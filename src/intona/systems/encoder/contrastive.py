@@ -361,7 +361,11 @@ def setup(config: ContrastiveRun, request: Request) -> Setup:
     def start(task: ContrastiveTask, source: Path) -> None:
         start_from_stage(task, source)
         if config.fit_bias and not request.resumes:  # a checkpoint has its own bias
-            fit_bias(task, feed)
+            # On the batches that all ranks have together: the loss is over all of their pairs.
+            whole = dataclasses.replace(config, batch=config.batch * ranks.world())
+            fit_bias(
+                task, feed if ranks.world() == 1 else PhonemePairFeed(prepared, whole, texts, speakers, 0, 1)
+            )
 
     collisions = feed.sampler.collisions(20)
     return Setup(
