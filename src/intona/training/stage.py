@@ -127,10 +127,9 @@ def stage_of(name: str) -> Stage:
     Raises:
         UserError: no stage has that name (nearest offered), or what is registered is no stage.
     """
-    part = registry.get(GROUP, name)
-    stage = getattr(part, "STAGE", part)
+    stage = registry.get(GROUP, name)
     if not isinstance(stage, Stage):
-        raise UserError(f'"{name}" is registered as a stage and is {type(part).__name__}')
+        raise UserError(f'"{name}" is registered as a stage and is {type(stage).__name__}')
     return stage
 
 

@@ -40,9 +40,13 @@ def load_vocoder(
     Raises:
         UserError: unknown name, or a directory whose files are missing, damaged or of another kind.
     """
-    if str(name) in registry.names("vocoders") and not _is_model(name):
+    try:
+        directory = models.find(name, kind="vocoder")
+    except UserError:
+        if str(name) not in registry.names("vocoders"):
+            raise
         return registry.get("vocoders", str(name)).load(None, device=device, bf16=bf16)
-    path = find(name)
+    path = find(directory)
     return registry.get("vocoders", kind_of(path), where=path).load(path, device=device, bf16=bf16)
 
 
@@ -53,10 +57,3 @@ def kind_of(path: Path) -> str:
     """
     raw = configs.read_json(path / (NETWORK if (path / NETWORK).is_file() else "config.json"))
     return str(raw.get("kind", "hifigan")) if isinstance(raw, dict) else "hifigan"
-
-
-def _is_model(name: str | os.PathLike[str]) -> bool:
-    try:
-        return models.find(name, kind="vocoder").is_dir()
-    except UserError:
-        return False

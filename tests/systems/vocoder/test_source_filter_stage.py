@@ -12,6 +12,7 @@ import torch
 from intona import checkpoint, systems
 from intona.systems.vocoder import source_filter as stage
 from intona.systems.vocoder.feed import SegmentFeed
+from intona.systems.vocoder.run import DEMO_CLIPS
 from intona.systems.vocoder.targets import Targets
 from intona.vocoder import SourceFilter, load_vocoder
 from intona.vocoder.source_filter import PITCH_BINS, Filters
@@ -133,6 +134,6 @@ def test_energy_distance_prefers_noise_of_the_right_level_to_a_smooth_spectrum()
 def test_demonstrate_leaves_the_task_ready_to_train(targets: Path, tmp_path: Path) -> None:
     task = stage.SourceFilterTask(stage.toy(), Targets(targets))
     task.demonstrate(tmp_path / "demo", 1)
-    assert len(list((tmp_path / "demo").glob("*.wav"))) == 2 * min(2, stage.DEMO_CLIPS)
+    assert len(list((tmp_path / "demo").glob("*.wav"))) == 2 * min(2, DEMO_CLIPS)
     assert all(p.requires_grad for p in task.parameters())
     assert np.isfinite(sum(float(p.detach().sum()) for p in task.parameters()))

@@ -20,6 +20,7 @@ from intona.systems.vocoder import discriminators as D
 from intona.systems.vocoder import targets as T
 from intona.systems.vocoder import vocos as stage
 from intona.systems.vocoder.feed import SegmentFeed
+from intona.systems.vocoder.run import DEMO_CLIPS
 from intona.vocoder import GriffinLim, load_vocoder
 from intona.vocoder.source import analyse
 
@@ -246,7 +247,7 @@ def test_a_run_is_a_vocoder_and_another_starts_from_it(targets: Path, run: Path,
 def test_demonstrate_writes_three_sounds_a_clip(targets: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     stage.VocosTask(stage.toy(), T.Targets(targets)).demonstrate(tmp_path / "demo", 1)
-    assert len(list((tmp_path / "demo").glob("*.wav"))) == 3 * min(2, stage.DEMO_CLIPS)
+    assert len(list((tmp_path / "demo").glob("*.wav"))) == 3 * min(2, DEMO_CLIPS)
 
 
 ADVERSE = {"adversary.adversarial": "0.02", "adversary.channels": "4", "adversary.width": "0.05"}

@@ -21,6 +21,7 @@ from intona.encoders.speakers import NOBODY, require_same, speaker_encoder
 from intona.errors import Unspeakable, UserError
 from intona.nn.precision import autocast
 from intona.nn.random import ItemRandom
+from intona.synth import kind_of
 from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
@@ -61,9 +62,7 @@ CAPABILITIES = Capabilities(
 
 def is_ditto_voice(path: Path) -> bool:
     """Whether a checkpoint directory holds a model of this kind."""
-    file = path / "voices.json"
-    value = configs.read_json(file) if file.is_file() else {}
-    return isinstance(value, dict) and value.get("kind") == "ditto"
+    return kind_of(path) == "ditto"
 
 
 @voice_loader(CAPABILITIES)

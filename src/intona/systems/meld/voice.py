@@ -21,6 +21,7 @@ from intona.errors import UserError
 from intona.nn.precision import autocast
 from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
+from intona.synth import kind_of
 from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.model_voice import check_size, first_not_none
 from intona.synth.options import SpeakOptions
@@ -51,13 +52,6 @@ CAPABILITIES = Capabilities(
 )
 
 
-def is_meld_voice(path: Path) -> bool:
-    """Whether a checkpoint directory holds a model of this kind."""
-    file = path / "voices.json"
-    value = configs.read_json(file) if file.is_file() else {}
-    return isinstance(value, dict) and value.get("kind") == "speech_lm"
-
-
 @voice_loader(CAPABILITIES)
 def load(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu", vocoder: str | None = None
@@ -68,7 +62,7 @@ def load(
         UserError: no such model, another kind of model, a damaged or unfinished checkpoint.
     """
     path = checkpoint.resolve(models.find(path, kind="voice"))
-    if not is_meld_voice(path):
+    if kind_of(path) != "speech_lm":
         raise UserError("not a speech language model", where=path, hint="train one: intona train meld.joint")
     checkpoint.verify(path, state=False)
     raw = configs.read_json(path / "config.json")

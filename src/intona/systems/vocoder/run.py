@@ -6,18 +6,19 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from intona import checkpoint
 from intona import config as configs
+from intona.audio import Audio
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom
 from intona.systems.vocoder.discriminators import AdversaryConfig, Discriminators
 from intona.systems.vocoder.feed import SegmentFeed
-from intona.systems.vocoder.targets import Targets
+from intona.systems.vocoder.targets import Source, Targets
 from intona.training.initial import start_from
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
@@ -61,7 +62,14 @@ class VocoderRun:
 
 
 class VocoderTask(Task):
-    """A network with its losses, those of discriminators among them."""
+    """A network with its losses, those of discriminators among them.
+
+    Attributes:
+        label: of the network's wavs among the demos. compared: the sounds of a clip beside them.
+    """
+
+    label: ClassVar[str]
+    compared: ClassVar[tuple[Source, ...]] = ("recording",)
 
     def __init__(self, config: VocoderRun, targets: Targets, model: nn.Module) -> None:
         super().__init__()
@@ -84,6 +92,23 @@ class VocoderTask(Task):
         return Losses(
             parts={k: Part(total=v * count, count=count, weight=w) for k, (v, w) in terms.items() if w > 0}
         )
+
+    def sound(self, mel: Tensor) -> Tensor:
+        """The network's sound (S,) of a whole mel (1, T, n_mels)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def demonstrate(self, out: Path, step: int) -> None:
+        """The first dev clips as wavs: the network's sound and those that it is compared with."""
+        out.mkdir(parents=True, exist_ok=True)
+        rate = self.targets.spec.sample_rate
+        for clip in self.targets.split("dev")[:DEMO_CLIPS]:
+            name = clip.id.replace("/", "-").replace("#", "-")
+            mel = torch.from_numpy(self.targets.mel(clip, 0, clip.n_frames))[None]
+            Audio(self.sound(mel).numpy(), rate).write(out / f"{name}-{self.label}.wav")
+            for source in self.compared:
+                samples = self.targets.samples(clip, source, 0, clip.n_frames, 0)
+                Audio(samples, rate).write(out / f"{name}-{source}.wav")
 
     @property
     def band(self) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,12 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from intona import config as configs
-from intona.audio import Audio
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.vocoder.feed import Segments
 from intona.systems.vocoder.run import (
-    DEMO_CLIPS,
     FLOOR,
     Terms,
     VocoderRun,
@@ -118,6 +115,7 @@ SIZES = {"small": small, "toy": toy}
 class SourceFilterTask(VocoderTask):
     """The network with its losses."""
 
+    label = "source-filter"
     config: SourceFilterRun
     model: SourceFilterNetwork
 
@@ -178,20 +176,10 @@ class SourceFilterTask(VocoderTask):
         }
         return terms, draws[0], samples
 
-    @torch.no_grad()
-    def demonstrate(self, out: Path, step: int) -> None:
-        """The first dev clips as wavs: the recording's and the network's sound."""
-        out.mkdir(parents=True, exist_ok=True)
-        rate = self.targets.spec.sample_rate
-        vocoder = SourceFilter(self.model, self.model.config, self.targets.spec)
-        for clip in self.targets.split("dev")[:DEMO_CLIPS]:
-            name = clip.id.replace("/", "-").replace("#", "-")
-            mel = torch.from_numpy(self.targets.mel(clip, 0, clip.n_frames))[None]
-            Audio(vocoder.decode(mel)[0].numpy(), rate).write(out / f"{name}-source-filter.wav")
-            samples = self.targets.samples(clip, "recording", 0, clip.n_frames, 0)
-            Audio(samples, rate).write(out / f"{name}-recording.wav")
-        for p in self.model.parameters():
-            p.requires_grad_(True)  # a vocoder freezes what it is given
+    def sound(self, mel: Tensor) -> Tensor:
+        sound = SourceFilter(self.model, self.model.config, self.targets.spec).decode(mel)[0]
+        self.model.requires_grad_(True)  # a vocoder freezes its network
+        return sound
 
 
 def pitch_loss(logits: Tensor, f0: Tensor, centres: Tensor, blur: float) -> Tensor:

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from intona import config as configs
-from intona.audio import Audio
 from intona.nn.losses import Losses
 from intona.nn.random import ItemRandom
 from intona.systems.vocoder.feed import Segments
 from intona.systems.vocoder.run import (
-    DEMO_CLIPS,
     FLOOR,
     Terms,
     VocoderRun,
@@ -121,6 +118,8 @@ SIZES = {"small": small, "toy": toy}
 class VocosTask(VocoderTask):
     """The network with its losses."""
 
+    label = "vocos"
+    compared = ("teacher", "recording")
     config: VocosRun
     model: VocosNetwork
 
@@ -167,19 +166,8 @@ class VocosTask(VocoderTask):
         }
         return terms, wave, samples
 
-    @torch.no_grad()
-    def demonstrate(self, out: Path, step: int) -> None:
-        """The first dev clips as wavs: the teacher's, the recording's and the network's sound."""
-        out.mkdir(parents=True, exist_ok=True)
-        rate = self.targets.spec.sample_rate
-        for clip in self.targets.split("dev")[:DEMO_CLIPS]:
-            name = clip.id.replace("/", "-").replace("#", "-")
-            mel = torch.from_numpy(self.targets.mel(clip, 0, clip.n_frames))[None]
-            wave: Tensor = self.model(mel)[0].clamp(-1, 1)
-            Audio(wave.numpy(), rate).write(out / f"{name}-vocos.wav")
-            for source in ("teacher", "recording"):
-                samples = self.targets.samples(clip, source, 0, clip.n_frames, 0)
-                Audio(samples, rate).write(out / f"{name}-{source}.wav")
+    def sound(self, mel: Tensor) -> Tensor:
+        return self.model(mel)[0].clamp(-1, 1)
 
 
 STAGE = Stage(
