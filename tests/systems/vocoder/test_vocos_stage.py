@@ -299,12 +299,27 @@ def test_objectives_are_least_squares_and_matched_features_cost_nothing() -> Non
     losses = judges.losses(fake, real, 0.0)
     drawn = judges.drawn(0.0)
     assert drawn == [judges.resolutions[0], judges.periods[0]]
-    verdicts = [(judge(real)[-1].detach(), judge(fake)[-1].detach()) for judge in drawn]
+    level = real.square().mean(1, keepdim=True).sqrt()
+    verdicts = [(judge(real / level)[-1].detach(), judge(fake / level)[-1].detach()) for judge in drawn]
     expected = np.mean([float(((r - 1) ** 2).mean() + (f**2).mean()) for r, f in verdicts])
     assert float(losses["discriminator"]) == pytest.approx(expected, rel=1e-5)
     expected = np.mean([float(((f - 1) ** 2).mean()) for _, f in verdicts])
     assert float(losses["adversarial"]) == pytest.approx(expected, rel=1e-5)
     assert float(judges.losses(real.clone(), real, 0.0)["features"]) < 1e-6
+
+
+def test_the_level_of_a_recording_does_not_matter() -> None:
+    judges, (fake, real) = discriminators(), sounds()
+    a, b = (judges.losses(gain * fake, gain * real, 0.4) for gain in (1.0, 0.1))
+    assert all(float(a[k]) == pytest.approx(float(b[k]), rel=1e-4) for k in a)
+
+
+def test_the_vocoder_learns_from_the_discriminators_after_their_warmup(targets: Path) -> None:
+    adversary = D.AdversaryConfig(adversarial=0.02, channels=4, width=0.05, warmup=5)
+    task = stage.VocosTask(dataclasses.replace(stage.toy(), adversary=adversary), T.Targets(targets))
+    parts = {step: task.losses({}, *sounds(), step).parts.keys() for step in (-2, 4, 5)}
+    assert parts[4] == {"discriminator"}
+    assert parts[-2] == parts[5] == {"discriminator", "adversarial", "features"}
 
 
 def test_every_pair_is_drawn_alike() -> None:

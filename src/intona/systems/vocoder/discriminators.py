@@ -19,6 +19,9 @@ from intona import config as configs
 from intona.vocoder.stft import hann
 
 _SLOPE = 0.1
+_QUIET = 1e-3  # least RMS of a segment: quieter ones are not amplified to full level
+# Log power of speech at RMS 1, about standardized: the mean and the deviation of recordings' bins.
+_LOG_MEAN, _LOG_DEVIATION = -1.5, 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +33,10 @@ class AdversaryConfig:
             matching. Both are relative to the mel's 1 (HiFi-GAN: 1/45 and 2/45).
         channels: of the multi-resolution discriminators.
         width: of the multi-period ones, as a part of HiFi-GAN's.
-        crop: samples of a segment that they hear, 0 = all; where it begins is drawn.
+        crop: samples of a segment that they judge, 0 = all; where it begins is drawn.
         rate: factor on the learning rate of the discriminators.
+        warmup: steps that the discriminators learn before the vocoder learns from them. Each is drawn in
+            some of the steps only; before it can tell the two sounds apart, its gradient is noise.
     """
 
     adversarial: float = 0.0
@@ -40,11 +45,12 @@ class AdversaryConfig:
     width: float = 0.25
     resolutions: tuple[tuple[int, int], ...] = ((512, 128), (1024, 256), (2048, 512))
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
-    crop: int = 8192
-    rate: float = 1.0
+    crop: int = 16384
+    rate: float = 3.0
+    warmup: int = 0
 
     def __post_init__(self) -> None:
-        configs.at_least(self, adversarial=0, features=0, channels=1, crop=0, rate=0)
+        configs.at_least(self, adversarial=0, features=0, channels=1, crop=0, rate=0, warmup=0)
         configs.within(self, width=(0.01, 1))
         if not self.resolutions or not self.periods or min(self.periods) < 1:
             raise ValueError("resolutions and periods must be lists of at least one")
@@ -69,9 +75,10 @@ class Resolution(nn.Module):
     def forward(self, samples: Tensor) -> list[Tensor]:
         with torch.autocast(samples.device.type, enabled=False):
             spectrum = torch.fft.rfft(samples.float().unfold(1, self.n_fft, self.hop) * self.window)
-            power = spectrum.real.square() + spectrum.imag.square()
-            # Compressed, so that quiet bins are seen at all; ours.
-            x = (power + 1e-6).pow(0.15)[:, None]
+            power = (spectrum.real.square() + spectrum.imag.square()) / self.window.square().sum()
+            # The logarithm, so that quiet bins are seen at all, and standardized: from magnitudes as they
+            # are, discriminators of this size learn nothing in hundreds of steps (ours).
+            x = ((power + 1e-5).log10()[:, None] - _LOG_MEAN) / _LOG_DEVIATION
         return _through(self.layers, self.out, x)
 
 
@@ -123,12 +130,13 @@ class Discriminators(nn.Module):
         return samples[:, start : start + crop]
 
     def losses(self, fake: Tensor, real: Tensor, number: float) -> dict[str, Tensor]:
-        """Means for one step, samples (B, S) both.
+        """Means for one step, samples (B, S) both; both are scaled to the level of the real ones.
 
         `discriminator` trains the discriminators alone and the other two the generator alone, so that one
         backward pass and one optimizer serve both.
         """
-        fake, real = self.cropped(fake, number), self.cropped(real, number)
+        level = real.square().mean(1, keepdim=True).sqrt().clamp_min(_QUIET)
+        fake, real = self.cropped(fake / level, number), self.cropped(real / level, number)
         terms: dict[str, list[Tensor]] = {"discriminator": [], "adversarial": [], "features": []}
         for judge in self.drawn(number):
             of_real, of_fake = judge(real), judge(fake.detach())

@@ -86,7 +86,13 @@ class VocoderTask(Task):
             drawn = ItemRandom(self.config.loop.seed, step, ["discriminators"]).uniform()
             judged = self.discriminators.losses(wave, samples, float(drawn))
             sizes = self.config.adversary
-            weights = {"discriminator": 1.0, "adversarial": sizes.adversarial, "features": sizes.features}
+            # Validation, whose step is negative, reports all terms.
+            learns = 0.0 if 0 <= step < sizes.warmup else 1.0
+            weights = {
+                "discriminator": 1.0,
+                "adversarial": learns * sizes.adversarial,
+                "features": learns * sizes.features,
+            }
             terms = terms | {k: (v, weights[k]) for k, v in judged.items()}
         count = torch.tensor(float(len(wave)), device=wave.device)
         return Losses(
