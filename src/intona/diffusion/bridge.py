@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from intona.diffusion.arrays import expand
+from intona.arrays import expand
 from intona.diffusion.process import Batch
 from intona.errors import UserError
 

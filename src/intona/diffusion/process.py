@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 
-from intona.diffusion.arrays import expand, namespace
+from intona.arrays import expand, namespace
 
 Batch = Float[Any, " batch *shape"]
 Times = Float[Any, " batch"]

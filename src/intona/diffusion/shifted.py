@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxtyping import Float
 
-from intona.diffusion.arrays import expand, namespace
+from intona.arrays import expand, namespace
 from intona.diffusion.process import Batch, Cosine, Times
 
 

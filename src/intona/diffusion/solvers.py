@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from intona.diffusion.arrays import expand, namespace, times_of
+from intona.arrays import expand, namespace, times_of
 from intona.diffusion.process import MeanReverting, Schedule
 from intona.errors import UserError, nearest
 

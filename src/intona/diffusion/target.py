@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from intona.diffusion.arrays import expand
+from intona.arrays import expand
 from intona.diffusion.process import Batch, Schedule, Times
 
 Target = Literal["noise", "data", "velocity"]
