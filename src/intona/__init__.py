@@ -10,7 +10,9 @@ Importing the package costs nothing: torch and the rest are imported when `load`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from intona import lazy
 
 if TYPE_CHECKING:
     from intona.audio import Audio as Audio
@@ -21,23 +23,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Audio", "SpeakOptions", "__version__", "load", "read"]
 
-_LAZY = {
+_MODULES = {
     "Audio": "intona.audio",
     "SpeakOptions": "intona.synth.options",
     "load": "intona.synth",
     "read": "intona.text",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'intona' has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_LAZY))
+__getattr__, __dir__ = lazy.names(__name__, _MODULES)

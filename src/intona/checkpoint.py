@@ -15,16 +15,15 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from intona import config as configs
 from intona.errors import UserError
 from intona.provenance import require_parts, sha256
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _STEP = re.compile(r"step-(\d{8})$")
 INDEX = "files.json"
@@ -42,6 +41,8 @@ def save(run: Path, step: int, *, tensors: dict[str, dict[str, Tensor]], files: 
     Raises:
         UserError: the disk is full or cannot be written; an earlier checkpoint is untouched.
     """
+    import safetensors.torch
+
     final = run / f"step-{step:08d}"
     temporary = run / f".step-{step:08d}.{os.getpid()}.tmp"
     try:
@@ -175,6 +176,8 @@ def publish(
         files: files to copy into the directory.
         without: prefix of the tensors that only training needs ("" = none).
     """
+    import safetensors.torch
+
     source = resolve(run)
     verify(source)
     state = {
@@ -218,6 +221,9 @@ def write_index(directory: Path, names: list[str]) -> None:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file. Raises UserError if it cannot be read."""
+    import safetensors.torch
+    from safetensors import SafetensorError
+
     try:
         return safetensors.torch.load_file(path)
     except FileNotFoundError:
@@ -277,6 +283,8 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Pa
             where=where,
             hint="use the config it was trained with",
         )
+    import torch
+
     with torch.no_grad():
         for k, v in current.items():
             v.copy_(state[k])

@@ -16,7 +16,8 @@ from intona.audio import Audio, MelSpec, f0_contour
 from intona.errors import UserError
 from intona.vocoder import load_vocoder
 from intona.vocoder.source import analyse, noise, noise_table, pulses, running_phase, unwrapped_phase
-from intona.vocoder.source_filter import SourceFilter, SourceFilterConfig, bridged, untrained
+from intona.vocoder.source import bridged
+from intona.vocoder.source_filter import SourceFilter, SourceFilterConfig, untrained
 from intona.vocoder.stft import Stft
 from intona.vocoder.trunk import NETWORK, TrunkConfig
 

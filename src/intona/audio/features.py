@@ -158,7 +158,7 @@ def log_mel(audio: Audio, spec: MelSpec) -> np.ndarray:
             f"{len(audio.samples)} samples are too short for a mel frame, which needs {spec.pad + 1}"
         )
     first, filters = _filters(spec)
-    window = _window(spec)
+    window = hann(spec)
     padded = np.pad(audio.samples, spec.pad, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop_length]
     out = np.empty((total, spec.n_mels), np.float32)
@@ -176,7 +176,7 @@ def log_mel(audio: Audio, spec: MelSpec) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _window(spec: MelSpec) -> np.ndarray:
+def hann(spec: MelSpec) -> np.ndarray:
     """Periodic Hann window (n_fft,) float64: win_length samples in the middle of zeros."""
     n = spec.win_length
     hann = 0.5 - 0.5 * np.cos(2 * math.pi * np.arange(n) / n)

@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from intona.diffusion.process import Batch, expand
+from intona.arrays import expand
+from intona.diffusion.process import Batch
 from intona.errors import UserError
 
 Steps = Int[Tensor, " batch"]

@@ -1,31 +1,26 @@
-"""Forward processes. Time runs from 0 (data) to 1 (noise)."""
+"""Forward processes. Time runs from 0 (data) to 1 (noise). All take tensors or NumPy arrays."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
-Batch = Float[Tensor, " batch *shape"]
-Times = Float[Tensor, " batch"]
+from intona.arrays import expand, namespace
 
-
-def expand(t: Times, like: Batch) -> Float[Tensor, " batch *_"]:
-    """One value per item, shaped so that it broadcasts over `like` and with its dtype and device."""
-    return t.to(like).view(-1, *[1] * (like.dim() - 1))
+Batch = Float[Any, " batch *shape"]
+Times = Float[Any, " batch"]
 
 
 @runtime_checkable
 class Schedule(Protocol):
     """z_t = alpha_t z_0 + sigma_t eps: all that targets and DDIM need to know of a process."""
 
-    def alpha(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]: ...
+    def alpha(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]: ...
 
-    def sigma(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]: ...
+    def sigma(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]: ...
 
 
 @dataclass(frozen=True)
@@ -36,12 +31,12 @@ class Cosine:
     t = 1 the data cannot be computed from the noise.
     """
 
-    def alpha(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def alpha(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
         # As a sine: exactly 0 at t = 1, where cos(pi / 2) is 6e-17 and may be below 0 in float32.
-        return torch.sin(0.5 * math.pi * (1 - t))
+        return namespace(t).sin(0.5 * math.pi * (1 - t))
 
-    def sigma(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
-        return torch.sin(0.5 * math.pi * t)
+    def sigma(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
+        return namespace(t).sin(0.5 * math.pi * t)
 
     def time(self, ratio: float) -> float:
         """t in [0, 1] at which alpha_t / sigma_t is `ratio`, 0 to infinity."""
@@ -64,23 +59,24 @@ class MeanReverting:
     beta_start: float = 0.05
     beta_end: float = 20.0
 
-    def beta(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def beta(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
         return self.beta_start + (self.beta_end - self.beta_start) * t
 
-    def integral(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def integral(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
         """B_t, the integral of beta from 0 to t."""
-        return self.beta_start * t + 0.5 * (self.beta_end - self.beta_start) * t.square()
+        return self.beta_start * t + 0.5 * (self.beta_end - self.beta_start) * (t * t)
 
-    def alpha(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
-        return torch.exp(-0.5 * self.integral(t))
+    def alpha(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
+        return namespace(t).exp(-0.5 * self.integral(t))
 
-    def sigma(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def sigma(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
         # expm1: near t = 0, 1 - exp(-B) in float32 is mostly rounding error.
-        return torch.sqrt(-torch.expm1(-self.integral(t)))
+        xp = namespace(t)
+        return xp.sqrt(-xp.expm1(-self.integral(t)))
 
-    def log_snr_half(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def log_snr_half(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
         """lambda_t = log(alpha_t / sigma_t), the time of DPM-Solver."""
-        return -0.5 * self.integral(t) - torch.log(self.sigma(t))
+        return -0.5 * self.integral(t) - namespace(t).log(self.sigma(t))
 
     def perturb(self, x0: Batch, mu: Batch, t: Times, noise: Batch) -> Batch:
         """x_t = mu + (x0 - mu) alpha_t + sigma_t noise."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
-from intona.diffusion.process import Batch, Cosine, Times, expand
+from intona.arrays import expand, namespace
+from intona.diffusion.process import Batch, Cosine, Times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +26,13 @@ class Shifted:
         if not self.scale > 0:
             raise ValueError(f"scale {self.scale} must be above 0")
 
-    def _norm(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
-        return torch.hypot(self.scale * self.base.alpha(t), self.base.sigma(t))
+    def _norm(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
+        return namespace(t).hypot(self.scale * self.base.alpha(t), self.base.sigma(t))
 
-    def alpha(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def alpha(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
         return self.scale * self.base.alpha(t) / self._norm(t)
 
-    def sigma(self, t: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+    def sigma(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
         return self.base.sigma(t) / self._norm(t)
 
     def time(self, ratio: float) -> float:

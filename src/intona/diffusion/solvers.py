@@ -1,6 +1,6 @@
 """Probability-flow solvers from t = 1 to 0 in the centred variable z = x - mu.
 
-A solver calls `denoise(z, t) -> (z_0, eps)` once per step.
+A solver calls `denoise(z, t) -> (z_0, eps)` once per step. z is a tensor or a NumPy array, and so is t.
 """
 
 from __future__ import annotations
@@ -8,31 +8,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
+from intona.arrays import expand, namespace, times_of
 from intona.diffusion.process import MeanReverting, Schedule
 from intona.errors import UserError, nearest
 
-Latents = Float[Tensor, "batch frames width"]
-Denoise = Callable[[Latents, Float[Tensor, " batch"]], tuple[Latents, Latents]]
+Latents = Float[Any, "batch frames width"]
+Denoise = Callable[[Latents, Float[Any, " batch"]], tuple[Latents, Latents]]
 Noise = Callable[[], Latents]
 T_END = 1e-3
 
 
-def _slope(process: MeanReverting, denoise: Denoise, z: Latents, t: Float[Tensor, " batch"]) -> Latents:
+def _slope(process: MeanReverting, denoise: Denoise, z: Latents, t: Float[Any, " batch"]) -> Latents:
     """dz/dt = -beta/2 (z + score), score = -eps / sigma (Song et al. 2021, eq. 13)."""
     _, eps = denoise(z, t)
-    return -0.5 * process.beta(t)[:, None, None] * (z - eps / process.sigma(t)[:, None, None])
+    return -0.5 * expand(process.beta(t), z) * (z - eps / expand(process.sigma(t), z))
 
 
 def euler(process: MeanReverting, denoise: Denoise, z: Latents, steps: int) -> Latents:
     """The sampler of Grad-TTS: steps of 1/steps, with the slope at the middle of each step and the old z."""
     h = 1.0 / steps
     for i in range(steps):
-        t = torch.full((z.shape[0],), 1.0 - (i + 0.5) * h, device=z.device)
+        t = times_of(1.0 - (i + 0.5) * h, z)
         z = z - h * _slope(process, denoise, z, t)
     return z
 
@@ -43,18 +44,17 @@ def dpm2m(process: MeanReverting, denoise: Denoise, z: Latents, steps: int) -> L
     Exact in the linear part, multistep in the data prediction, one call per step. Times are evenly spaced in
     lambda = log(alpha/sigma) from t = 1 to T_END; the last step returns the predicted data.
     """
-    ends = process.log_snr_half(torch.tensor([1.0, T_END], dtype=torch.float64))
-    lambdas = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64)
+    lambdas = np.linspace(*process.log_snr_half(np.array([1.0, T_END])), steps)
     times = time_of_lambda(process, lambdas)
     alpha, sigma = process.alpha(times), process.sigma(times)
-    previous: Tensor | None = None
+    previous: Any = None
     for i in range(steps):
-        data, _ = denoise(z, times[i].float().expand(z.shape[0]))
+        data, _ = denoise(z, times_of(times[i], z))
         if i == steps - 1:
             return data
         h = lambdas[i + 1] - lambdas[i]
         estimate = data if previous is None else data + 0.5 * (data - previous)  # even steps: 1 / (2 r) = 1/2
-        z = float(sigma[i + 1] / sigma[i]) * z - float(alpha[i + 1] * torch.expm1(-h)) * estimate
+        z = float(sigma[i + 1] / sigma[i]) * z - float(alpha[i + 1] * np.expm1(-h)) * estimate
         previous = data
     return z
 
@@ -84,10 +84,10 @@ def ddim(
     """
     if eta and noise is None:
         raise UserError("the ancestral solver needs noise, which this model does not supply", hint="use ddim")
-    times = torch.linspace(start, 0.0, steps + 1, dtype=torch.float64)
+    times = np.linspace(start, 0.0, steps + 1)
     alpha, sigma = process.alpha(times), process.sigma(times)
     for i in range(steps):
-        data, eps = denoise(z, times[i].float().expand(z.shape[0]))
+        data, eps = denoise(z, times_of(times[i], z))
         fresh = eta * float(sigma[i + 1] / sigma[i]) * math.sqrt(1 - float(alpha[i] / alpha[i + 1]) ** 2)
         kept = math.sqrt(max(0.0, float(sigma[i + 1]) ** 2 - fresh**2))
         z = float(alpha[i + 1]) * data + kept * eps
@@ -96,14 +96,15 @@ def ddim(
     return z
 
 
-def time_of_lambda(process: MeanReverting, lambdas: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+def time_of_lambda(process: MeanReverting, lambdas: Float[Any, "*times"]) -> Float[Any, "*times"]:
     """The t at which log(alpha/sigma) = lambda: exp(-B) = sigmoid(2 lambda), then the quadratic B(t)."""
-    b = torch.nn.functional.softplus(-2 * lambdas)  # B = -log sigmoid(2 lambda)
+    xp = namespace(lambdas)
+    b = xp.logaddexp(-2 * lambdas, xp.zeros_like(lambdas))  # B = -log sigmoid(2 lambda)
     k, b0 = process.beta_end - process.beta_start, process.beta_start
-    return 2 * b / (b0 + torch.sqrt(b0 * b0 + 2 * k * b))
+    return 2 * b / (b0 + xp.sqrt(b0 * b0 + 2 * k * b))
 
 
-SOLVERS: dict[str, Callable[..., Tensor]] = {
+SOLVERS: dict[str, Callable[..., Any]] = {
     "euler": euler,
     "dpm2m": dpm2m,
     "ddim": ddim,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from intona.diffusion.process import Batch, Schedule, Times, expand
+from intona.arrays import expand
+from intona.diffusion.process import Batch, Schedule, Times
 
 Target = Literal["noise", "data", "velocity"]
 

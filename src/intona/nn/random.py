@@ -6,19 +6,14 @@ tests can compare these cases bit by bit.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-
-def derive_seed(*keys: object) -> int:
-    """A 63-bit seed from any keys, the same in every process and version (unlike hash())."""
-    digest = hashlib.blake2b("\x1f".join(map(str, keys)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+from intona.seeds import derive_seed as derive_seed
 
 
 @contextmanager
@@ -39,6 +34,13 @@ class ItemRandom:
     def __init__(self, seed: int, step: int, ids: Sequence[str]) -> None:
         self._shared = torch.Generator().manual_seed(derive_seed(seed, step, "all"))
         self._generators = [torch.Generator().manual_seed(derive_seed(seed, step, i)) for i in ids]
+
+    @classmethod
+    def together(cls, items: Iterable[ItemRandom]) -> ItemRandom:
+        """The items of several as those of one; item i draws what it would draw alone."""
+        joined = cls(0, 0, ())
+        joined._generators = [g for item in items for g in item._generators]
+        return joined
 
     def shared(self) -> Float[Tensor, ""]:
         """One draw in [0, 1) for the step; it does not depend on the batch."""

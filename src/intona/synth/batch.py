@@ -18,7 +18,7 @@ from intona.audio import Audio
 from intona.errors import UserError, warnings_from
 from intona.evaluation.manifest import Manifest, Row
 from intona.evaluation.records import digest
-from intona.nn.random import derive_seed
+from intona.seeds import derive_seed
 from intona.synth.options import SpeakOptions, check_number
 from intona.synth.prompts import Prompt, fingerprint, keep
 from intona.synth.record import FAILURES, TIMES, Failure, claim, timed, write_failures

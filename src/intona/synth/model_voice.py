@@ -1,4 +1,7 @@
-"""Voices that are a torch model of mels, decoded by a vocoder."""
+"""Voices that are a model of mels, decoded by a vocoder.
+
+The methods that compute with torch import it when they are called: the runtime without torch overrides them.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,27 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
-import torch
-from torch import nn
 
 from intona import config as configs
 from intona.audio import Audio, MelSpec
 from intona.errors import Unspeakable, UserError, unknown
-from intona.nn.precision import one_at_a_time, set_fast_matmul
 from intona.synth.options import SpeakOptions
-from intona.synth.record import weights_hash
 from intona.synth.voice import PAUSE_SECONDS, BaseVoice
 from intona.text import Frontend, Lexicon, inline, lexicon
-from intona.vocoder import Vocoder, load_vocoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from intona.vocoder import Vocoder
 
 DEFAULT_VOCODER = "hifigan"
 MAX_CHARACTERS = 100_000
 
 T = TypeVar("T")
-Model = TypeVar("Model", bound=nn.Module)
+Model = TypeVar("Model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,7 @@ class ModelVoice(BaseVoice, Generic[Model]):
     """A model with its speakers, its card and its vocoder.
 
     Args:
-        model: it is put in evaluation mode, and stays in it.
+        model: a torch module, which is put in evaluation mode; a subclass may have another.
         spec: settings of the mels that the model makes.
         speakers: names, in the order of the model's ids. languages: codes; the first is the default.
         card: the model card. path: the checkpoint that the model was loaded from.
@@ -86,11 +89,10 @@ class ModelVoice(BaseVoice, Generic[Model]):
         vocoder: str | None = None,
     ) -> None:
         self.model, self.spec, self.sample_rate = model, spec, spec.sample_rate
-        model.eval()
-        set_fast_matmul()
         self.speakers, self.languages = tuple(speakers), tuple(languages)
         self.card, self.path = dict(card or {}), path
         self._lock = threading.RLock()
+        self.prepare()
         self._vocoder_name = vocoder or DEFAULT_VOCODER
         self._vocoder: Vocoder | None = None
         self._frontends: dict[str, Frontend] = {}
@@ -98,17 +100,39 @@ class ModelVoice(BaseVoice, Generic[Model]):
         self.lexicon = None if file is None else Lexicon.read(file)
 
     @property
+    def module(self) -> torch.nn.Module:
+        """The model, for the methods that need torch."""
+        return self.model  # type: ignore[return-value]
+
+    def prepare(self) -> None:
+        """Make the model ready to speak; called once, when the voice is opened."""
+        from intona.nn.precision import set_fast_matmul
+
+        self.module.eval()
+        set_fast_matmul()
+
+    @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return next(self.module.parameters()).device
+
+    @property
+    def parameters(self) -> int:
+        """Number of the model's weights."""
+        return sum(p.numel() for p in self.module.parameters())
+
+    def weights_hash(self) -> str:
+        """See `record.weights_hash`."""
+        from intona.synth.record import weights_hash
+
+        return weights_hash(self.module)
 
     @property
     def info(self) -> dict[str, Any]:
-        parameters = sum(p.numel() for p in self.model.parameters())
-        return {**self.card, **super().info, "parameters": parameters}
+        return {**self.card, **super().info, "parameters": self.parameters}
 
     def identity(self) -> dict[str, Any]:
         return {
-            "voice": weights_hash(self.model),
+            "voice": self.weights_hash(),
             "lexicon": None if self.lexicon is None else self.lexicon.fingerprint,
             "vocoder": None if self._vocoder_name == DEFAULT_VOCODER else self._vocoder_name,
         }
@@ -137,12 +161,24 @@ class ModelVoice(BaseVoice, Generic[Model]):
         """
         with self._lock:
             if self._vocoder is None:
-                vocoder = load_vocoder(self._vocoder_name, device=self.device)
+                vocoder = self.open_vocoder(self._vocoder_name)
                 vocoder.spec.require_same(self.spec, where="voice and vocoder")
                 self._vocoder = vocoder
             return self._vocoder
 
+    def open_vocoder(self, name: str) -> Vocoder:
+        """A vocoder that decodes what `mels` gives.
+
+        Raises:
+            UserError: there is none of this name.
+        """
+        from intona.vocoder import load_vocoder
+
+        return load_vocoder(name, device=self.device)
+
     def computing(self) -> contextlib.AbstractContextManager[Any]:
+        from intona.nn.precision import one_at_a_time
+
         return one_at_a_time()
 
     def pause(self, seconds: float = PAUSE_SECONDS) -> np.ndarray:

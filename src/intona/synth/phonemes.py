@@ -5,13 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from intona.audio import MelSpec
-from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
-from intona.encoders.base import TextEncoderConfig
 from intona.errors import UserError
 from intona.synth.model_voice import Manner, Model, ModelVoice, check_size, refuse_inline
 from intona.synth.options import SpeakOptions
@@ -28,6 +24,12 @@ from intona.text import (
 from intona.text.ipa import is_word_symbol
 from intona.text.languages import language_of, warn_of_script
 from intona.text.tokenizer import PAD, UNK
+
+if TYPE_CHECKING:
+    import torch
+
+    from intona.data.pieces import Pieces
+    from intona.encoders.base import TextEncoderConfig
 
 
 class PhonemeVoice(ModelVoice[Model]):
@@ -103,22 +105,28 @@ class PhonemeVoice(ModelVoice[Model]):
         warn_of_script(letters, language)
         return self.frontend_of(language).speakable(text)
 
+    def ids(self, sentence: Utterance) -> list[int]:
+        """The ids of the phonemes of a sentence; unknown symbols warn."""
+        encoded = self.tokenizer.encode(sentence.phonemes)
+        if encoded.unknown:
+            shown = " ".join(sorted(set(encoded.unknown))[:10])
+            warnings.warn(f"the voice was not trained on these symbols: {shown}", stacklevel=4)
+        return encoded.ids
+
     def numbers(self, sentences: Sequence[Utterance]) -> tuple[torch.Tensor, torch.Tensor, Pieces | None]:
         """(B, N) ids, (B,) lengths, and the BPE pieces if the encoder reads them, on the model's device.
 
         Unknown symbols warn.
         """
-        texts: list[Text] = []
+        from intona.data.pieces import Text, collate_pieces, collate_tokens, text_of
+
+        texts = []
         for sentence in sentences:
-            encoded = self.tokenizer.encode(sentence.phonemes)
-            if encoded.unknown:
-                shown = " ".join(sorted(set(encoded.unknown))[:10])
-                warnings.warn(f"the voice was not trained on these symbols: {shown}", stacklevel=3)
+            ids = self.ids(sentence)
             if self.bpe is None:
-                ids = tuple(encoded.ids)
-                texts.append(Text(tokens=ids, pieces=(), piece_words=(), token_words=(), spans=()))
+                texts.append(Text(tokens=tuple(ids), pieces=(), piece_words=(), token_words=(), spans=()))
                 continue
-            texts.append(text_of(sentence, encoded.ids, self.bpe))
+            texts.append(text_of(sentence, ids, self.bpe))
         tokens, lengths = collate_tokens(texts)
         pieces = None if self.bpe is None else collate_pieces(texts).to(self.device)
         return tokens.to(self.device), lengths.to(self.device), pieces

@@ -22,7 +22,7 @@ from intona.evaluation.records import digest
 from intona.evaluation.wavs import ENDINGS, file_digest, index_folder
 from intona.files import whole
 from intona.jsonl import read_jsonl, write_jsonl
-from intona.nn.random import derive_seed
+from intona.seeds import derive_seed
 
 LISTS = ("manifest.jsonl", "manifest.csv", "metadata.csv")
 KEPT = "prompts.jsonl"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from intona.config import read_json, write_json
 from intona.errors import UserError
 from intona.jsonl import whole_rows, write_jsonl
+
+if TYPE_CHECKING:
+    import torch
 
 ORIGIN, FAILURES, TIMES = "made_by.json", "failures.jsonl", "times.jsonl"
 
@@ -39,10 +42,23 @@ def timed(path: Path, ids: Sequence[str]) -> Iterator[list[float]]:
         "speech": sum(speech),
         "wall": time.perf_counter() - wall,
         "processor": time.process_time() - processor,
-        "threads": torch.get_num_threads(),
+        "threads": _threads(),
     }
     with open(path, "a", encoding="utf-8") as f:
         f.write(json.dumps(row) + "\n")
+
+
+def _threads() -> int:
+    """Threads that compute: torch's where it is loaded, else those of the runtime without it."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch is not None else processors()
+
+
+def processors() -> int:
+    """Processors that this process may use; OMP_NUM_THREADS, where it is set, limits them."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(available, int(limit)) if limit.isdigit() and int(limit) else available
 
 
 def read_times(out: Path) -> list[dict[str, Any]]:
@@ -60,6 +76,8 @@ def read_times(out: Path) -> list[dict[str, Any]]:
 
 def weights_hash(model: torch.nn.Module) -> str:
     """Hash of the weights. A run and its published copy have the same only if their weights are equal."""
+    import torch
+
     whole = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         whole.update(name.encode())

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from intona import checkpoint, models, registry
 from intona import config as configs
 from intona.errors import UserError
-from intona.vocoder.base import BF16, Vocoder
-from intona.vocoder.trunk import NETWORK
+
+if TYPE_CHECKING:
+    import torch
+
+    from intona.vocoder.base import BF16, Vocoder
+
+NETWORK = "vocoder.json"  # of a run: the config of its network, beside the run's config
 
 
 def find(name: str | os.PathLike[str]) -> Path:

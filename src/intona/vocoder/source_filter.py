@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from intona import config as configs
 from intona.audio import MelSpec
 from intona.vocoder.frames import FrameVocoder, for_features
-from intona.vocoder.source import noise, noise_table, pulses, running_phase
+from intona.vocoder.running import waves
+from intona.vocoder.source import noise, noise_table, pulses
 from intona.vocoder.stft import Stft
 from intona.vocoder.trunk import LOG_RANGE, Trunk, TrunkConfig, normalised, pseudo_inverse
 
@@ -171,13 +172,6 @@ class SourceFilterNetwork(nn.Module):
             return self.stft.inverse(self.stft.refined(spectrum, amplitude, self.config.refinements))
 
 
-def bridged(f0: Tensor) -> Tensor:
-    """The pitch (B, T), taken from a voiced neighbour where there is none, so that a phase starts in time."""
-    after = nn.functional.pad(f0[:, 1:], (0, 1))
-    before = nn.functional.pad(f0[:, :-1], (1, 0))
-    return torch.where(f0 > 0, f0, torch.where(after > 0, after, before))
-
-
 class SourceFilter(FrameVocoder[SourceFilterNetwork]):
     """A trained network."""
 
@@ -198,44 +192,20 @@ class SourceFilter(FrameVocoder[SourceFilterNetwork]):
                 yield wave[0].float().cpu().numpy()
 
     def _waves(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Waves (B, S) of consecutive mels (B, T, n_mels), late by what the network must see ahead.
+        mels = (chunk.to(self.device, torch.float32) for chunk in chunks)
+        reach, pitch_reach = self.config.reach, self.config.pitch.reach
+        return waves(
+            mels, self.spec, reach=reach, pitch_reach=pitch_reach, pitch=self._pitch, sound=self._sound
+        )
 
-        The pitch of all frames so far is kept, 4 bytes each; mels only as far as the network looks back.
-        """
-        ahead, reach = self.config.pitch.reach + 1, self.config.reach
-        mel: Tensor | None = None
-        dropped = spoken = 0  # frames: gone from `mel`, given out
-        f0: Tensor | None = None
-        for chunk in _with_end(chunks):
-            if chunk is not None:
-                chunk = chunk.to(self.device, torch.float32)
-                mel = chunk if mel is None else torch.cat([mel, chunk], dim=1)
-            if mel is None:
-                return
-            total = dropped + mel.shape[1]
-            known = 0 if f0 is None else f0.shape[1]
-            sure = total if chunk is None else max(known, total - ahead + 1)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                pitch = self.network.pitch(mel)[:, known - dropped : sure - dropped]
-            f0 = pitch if f0 is None else torch.cat([f0, pitch], dim=1)
-            ready = total if chunk is None else max(spoken, total - reach)
-            if ready > spoken:
-                # Frames whose pitch is sure, from those that are still in `mel`.
-                end = min(sure, ready + self.config.trunk.reach + 4 + 3 * self.config.refinements)
-                phase = running_phase(bridged(f0), self.spec)[:, dropped:end]
-                first = torch.full((len(mel),), dropped, device=self.device)
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                    wave = self.network(mel[:, : end - dropped], f0[:, dropped:end], phase, first)
-                hop = self.spec.hop_length
-                yield wave[:, (spoken - dropped) * hop : (ready - dropped) * hop].clamp(-1, 1)
-                spoken = ready
-            gone = max(0, min(spoken, known if chunk is None else sure) - reach - dropped)
-            mel, dropped = mel[:, gone:], dropped + gone
+    def _pitch(self, mel: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.network.pitch(mel)
 
-
-def _with_end(chunks: Iterable[Tensor]) -> Iterator[Tensor | None]:
-    yield from chunks
-    yield None
+    def _sound(self, mel: Tensor, f0: Tensor, phase: Tensor, first: int) -> Tensor:
+        frame = torch.full((len(mel),), first, device=self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.network(mel, f0, phase, frame).clamp(-1, 1)
 
 
 def untrained(config: SourceFilterConfig, spec: MelSpec) -> SourceFilterNetwork:

@@ -15,8 +15,8 @@ from intona.audio.features import mel_filters
 from intona.errors import UserError
 from intona.nn.conv import Conv
 from intona.nn.convnext import ConvNeXtBlock
+from intona.vocoder.load import NETWORK as NETWORK
 
-NETWORK = "vocoder.json"
 LOG_RANGE = (-13.0, 7.0)  # of a log amplitude; full scale is log(512) = 6.2
 _CENTRE, _SCALE = -5.0, 2.5  # of a log mel of speech, about
 

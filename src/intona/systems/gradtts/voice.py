@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec
 from intona.errors import UserError, unknown
-from intona.nn.precision import autocast
-from intona.nn.random import ItemRandom
 from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
 from intona.synth.phonemes import PhonemeVoice, read_tokenizers
 from intona.synth.voice import Reading
-from intona.systems.gradtts import GradTTS, GradTTSConfig
 from intona.text import Utterance
+
+if TYPE_CHECKING:
+    import torch
+
+    from intona.nn.random import ItemRandom
 
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/notebook/voice-ru.md
@@ -47,6 +49,9 @@ def load(
     Raises:
         UserError: no such voice, a damaged or unfinished checkpoint.
     """
+    from intona.systems.gradtts.config import GradTTSConfig
+    from intona.systems.gradtts.model import GradTTS
+
     path = checkpoint.resolve(models.find(path, kind="voice"))
     checkpoint.verify(path, state=False)
     raw = configs.read_json(path / "config.json")
@@ -56,17 +61,13 @@ def load(
     model = GradTTS(config)
     checkpoint.load_weights(model, checkpoint.weights(path, "model."), where=path)
     tokenizer, bpe = read_tokenizers(path, config.encoder, config.n_tokens)
-    voices = configs.read_json(path / "voices.json")
-    try:
-        speakers, languages = (tuple(map(str, voices[k])) for k in ("speakers", "languages"))
-    except (KeyError, TypeError, IndexError) as e:
-        raise UserError(f"damaged ({e!r})", where=path / "voices.json") from None
+    speakers, languages = speakers_and_languages(path)
     return GradTTSVoice(
         model.to(device),
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=speakers,
-        languages=languages or ("ru",),
+        languages=languages,
         card=models.card_fields(path),
         path=path,
         bpe=bpe,
@@ -74,7 +75,17 @@ def load(
     )
 
 
-class GradTTSVoice(PhonemeVoice[GradTTS]):
+def speakers_and_languages(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a checkpoint's voices.json names. Raises: UserError: it is damaged."""
+    voices = configs.read_json(path / "voices.json")
+    try:
+        speakers, languages = (tuple(map(str, voices[k])) for k in ("speakers", "languages"))
+    except (KeyError, TypeError, IndexError) as e:
+        raise UserError(f"damaged ({e!r})", where=path / "voices.json") from None
+    return speakers, languages or ("ru",)
+
+
+class GradTTSVoice(PhonemeVoice["GradTTS"]):
     """A voice of named speakers. Its card may set "steps", "temperature", "length_scale" and "solver"."""
 
     capabilities = CAPABILITIES
@@ -121,7 +132,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         speaker = self.speaker_id(options.speaker)
         waves = []
         for i, sentence in enumerate(sentences, start=first):
-            random = ItemRandom(options.seed, 0, [str(i)])
+            random = self.random([(options.seed, i)])
             (mel,) = self.mels([sentence], [speaker], options, random=random)
             waves.append(self.wave(mel))
         return [self.audio(w) for w in ([self.joined(waves)] if join else waves)]
@@ -156,7 +167,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
                 [sentence for _, _, sentence in rows],
                 [self.speaker_id(options.speaker) for options, _, _ in rows],
                 readings[0].options,
-                random=_SentenceRandom((options.seed, i) for options, i, _ in rows),
+                random=self.random([(options.seed, i) for options, i, _ in rows]),
             )
         )
         return [[next(mels) for _ in reading.sentences] for reading in readings]
@@ -170,6 +181,12 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
             return UserError("the vocoder's samples are not finite")
         return self.audio(samples)
 
+    def random(self, sentences: Sequence[tuple[int, int]]) -> ItemRandom:
+        """The noise of sentences, which their seeds and their places in their texts decide."""
+        from intona.nn.random import ItemRandom
+
+        return ItemRandom.together(ItemRandom(seed, 0, [str(place)]) for seed, place in sentences)
+
     def mels(
         self,
         sentences: Sequence[Utterance],
@@ -180,6 +197,10 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         **changes: Any,
     ) -> list[torch.Tensor]:
         """Mels (T_i, n_mels) of sentences in one batch, each with the noise of its item of `random`."""
+        import torch
+
+        from intona.nn.precision import autocast
+
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         tokens, lengths, pieces = self.numbers(sentences)
         with autocast(device=self.device.type):
@@ -207,11 +228,3 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         if name not in self.speakers:
             unknown("speaker", name, self.speakers)
         return self.speakers.index(name)
-
-
-class _SentenceRandom(ItemRandom):
-    """Item i draws what `say` draws for a sentence, by (seed, place in the text)."""
-
-    def __init__(self, sentences: Iterable[tuple[int, int]]) -> None:
-        items = [ItemRandom(seed, 0, [str(place)]) for seed, place in sentences]
-        self._generators = [generator for item in items for generator in item._generators]

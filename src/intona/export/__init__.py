@@ -1,0 +1,1 @@
+"""Voices and vocoders as ONNX graphs, for `intona.runtime`: what `intona export` writes."""
