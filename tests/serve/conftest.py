@@ -91,7 +91,7 @@ def connect(voices: dict[str, Singer]) -> Iterator[Callable[..., TestClient]]:
     clients: list[TestClient] = []
 
     def open_client(**settings: Any) -> TestClient:
-        app = create_app(Settings(**{"models": ("one", "two"), **settings}))
+        app = create_app(Settings(**{"models": ("one", "two"), "transcribers": (), **settings}))
         client = TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
         client.__enter__()
         clients.append(client)

@@ -3,47 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from intona.audio import Audio
+from intona.serve import events as sse
 from intona.serve import formats
+from intona.serve.errors import LEFT
 from intona.serve.formats import MEDIA_TYPES, STREAMED, Format
-from intona.serve.worker import Job, Worker
+from intona.serve.server import Server
+from intona.serve.worker import Job
 from intona.synth.options import SpeakOptions
 from intona.synth.voice import Voice
 
-LEFT = 499  # the status of a request whose client has left; nobody receives it
+
+class Spoken(NamedTuple):
+    """A text, the voice that speaks it, and its options."""
+
+    voice: Voice
+    text: str
+    options: SpeakOptions
 
 
 async def speech_response(
     request: Request,
-    worker: Worker,
-    start: Callable[[], tuple[Voice, SpeakOptions]],
-    text: str,
+    server: Server,
+    start: Callable[[], Spoken],
     format: Format,
     *,
     events: bool = False,
+    times: bool = False,
     ignored: Sequence[str] = (),
 ) -> Response:
     """Speak a text. The first piece is awaited, so that an error in the request still has its status.
 
     Args:
-        start: the voice and the options; called in the worker's thread.
-        events: send server-sent events.
+        start: what is spoken; called in the worker's thread.
+        events: send server-sent events. times: send the words with their times, too.
         ignored: fields of the request without effect, complete when `start` returns; named in a header.
 
     Raises:
         ApiError, UserError: the queue is full, or the text cannot be spoken.
     """
 
-    def spoken() -> Iterator[bytes]:
-        voice, options = start()
-        pieces = voice.stream(text, options)
-        return formats.events(pieces, n_characters=len(text)) if events else formats.encoded(pieces, format)
+    def counted(pieces: Iterator[Audio]) -> Iterator[Audio]:
+        for piece in pieces:
+            server.metrics.speech.inc(piece.duration)
+            yield piece
 
-    job = worker.job()
+    def spoken() -> Iterator[bytes]:
+        voice, text, options = start()
+        pieces = counted(voice.stream(text, options))
+        return sse.events(pieces, n_characters=len(text)) if events else formats.encoded(pieces, format)
+
+    streamed = events or format in STREAMED
+    job = server.worker.job()
     try:
         pieces = job.pieces(spoken)
         begun: list[bytes] = []
@@ -53,18 +70,18 @@ async def speech_response(
                 return Response(status_code=LEFT)
             if piece:
                 begun.append(piece)
-                if events or format in STREAMED:
+                if streamed:
                     break
     except BaseException:
         job.close()
         raise
     headers = {"X-Intona-Ignored": ", ".join(ignored)} if ignored else {}
-    if not (events or format in STREAMED):
+    if not streamed:
         job.close()
         return Response(b"".join(begun), media_type=MEDIA_TYPES[format], headers=headers)
     if events:
         headers["Cache-Control"] = "no-cache"
-    media_type = "text/event-stream" if events else MEDIA_TYPES[format]
+    media_type = sse.MEDIA_TYPE if events else MEDIA_TYPES[format]
     return JobResponse(job, _chain(begun, pieces), media_type=media_type, headers=headers)
 
 
