@@ -9,14 +9,14 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from intona.audio import Audio
-from intona.serve import events as sse
-from intona.serve import formats
+from intona.serve import formats, timed
 from intona.serve.errors import LEFT
 from intona.serve.formats import MEDIA_TYPES, STREAMED, Format
+from intona.serve.metrics import Metrics
 from intona.serve.server import Server
 from intona.serve.worker import Job
 from intona.synth.options import SpeakOptions
+from intona.synth.speech import Speech
 from intona.synth.voice import Voice
 
 
@@ -49,17 +49,20 @@ async def speech_response(
         ApiError, UserError: the queue is full, or the text cannot be spoken.
     """
 
-    def counted(pieces: Iterator[Audio]) -> Iterator[Audio]:
-        for piece in pieces:
-            server.metrics.speech.inc(piece.duration)
-            yield piece
-
     def spoken() -> Iterator[bytes]:
         voice, text, options = start()
-        pieces = counted(voice.stream(text, options))
-        return sse.events(pieces, n_characters=len(text)) if events else formats.encoded(pieces, format)
+        if times:
+            voice.capabilities.require_times(where="--times")
+            pieces = voice.stream_speech(text, options)
+        else:
+            pieces = (Speech(audio=audio) for audio in voice.stream(text, options))
+        pieces = _counted(pieces, server.metrics)
+        if events:
+            return timed.events(pieces, n_characters=len(text))
+        return timed.whole(pieces, format) if times else formats.encoded((p.audio for p in pieces), format)
 
-    streamed = events or format in STREAMED
+    media_type = timed.EVENTS if events else "application/json" if times else MEDIA_TYPES[format]
+    streamed = events or (format in STREAMED and not times)
     job = server.worker.job()
     try:
         pieces = job.pieces(spoken)
@@ -78,10 +81,9 @@ async def speech_response(
     headers = {"X-Intona-Ignored": ", ".join(ignored)} if ignored else {}
     if not streamed:
         job.close()
-        return Response(b"".join(begun), media_type=MEDIA_TYPES[format], headers=headers)
+        return Response(b"".join(begun), media_type=media_type, headers=headers)
     if events:
         headers["Cache-Control"] = "no-cache"
-    media_type = sse.MEDIA_TYPE if events else MEDIA_TYPES[format]
     return JobResponse(job, _chain(begun, pieces), media_type=media_type, headers=headers)
 
 
@@ -97,6 +99,12 @@ class JobResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self.job.close()
+
+
+def _counted(pieces: Iterator[Speech], metrics: Metrics) -> Iterator[Speech]:
+    for piece in pieces:
+        metrics.speech.inc(piece.duration)
+        yield piece
 
 
 async def _chain(begun: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
