@@ -18,6 +18,7 @@ from intona.serve.app import create_app
 from intona.serve.settings import Settings
 from intona.synth.capabilities import Capabilities
 from intona.synth.options import SpeakOptions
+from intona.synth.speech import Mark, Speech, TimedPhone, TimedWord
 from intona.synth.voice import BaseVoice
 
 RATE = 22_050
@@ -29,9 +30,13 @@ class Singer(BaseVoice):
 
     sample_rate = RATE
 
-    def __init__(self, *options: str, speakers: tuple[str, ...] = ()) -> None:
+    def __init__(self, *options: str, speakers: tuple[str, ...] = (), times: bool = False) -> None:
         self.capabilities = Capabilities(
-            system="singer", options=frozenset(options), streams=True, named_speakers=bool(speakers)
+            system="singer",
+            options=frozenset(options),
+            streams=True,
+            times=times,
+            named_speakers=bool(speakers),
         )
         self.speakers = speakers
         self.calls: list[tuple[str, SpeakOptions]] = []
@@ -46,6 +51,13 @@ class Singer(BaseVoice):
             raise UserError("nothing to say")
         self.calls.append((text, options))
         return self._words(text)
+
+    def stream_timed(self, text: str, options: SpeakOptions) -> Iterator[Speech]:
+        for i, (word, audio) in enumerate(zip(text.split(), self.stream_text(text, options), strict=False)):
+            start, end = i * audio.duration, (i + 1) * audio.duration
+            phone = TimedPhone(symbol=word[0], start=start, end=end)
+            word_times = TimedWord(text=word, start=start, end=end, phones=(phone,))
+            yield Speech(audio=audio, words=(word_times,), marks=(Mark(name=word, time=start),))
 
     def _words(self, text: str) -> Iterator[Audio]:
         try:
@@ -68,7 +80,7 @@ class Singer(BaseVoice):
 def voices(monkeypatch: pytest.MonkeyPatch) -> dict[str, Singer]:
     """Shipped voices "one" and "two"; `synth.load` opens them and nothing else."""
     singers = {
-        "one": Singer("rate", "steps", "temperature"),
+        "one": Singer("rate", "steps", "temperature", "reference", times=True),
         "two": Singer("rate", "style", "speaker", speakers=("anna", "boris")),
         "three": Singer(speakers=("solo",)),
     }
@@ -91,7 +103,7 @@ def connect(voices: dict[str, Singer]) -> Iterator[Callable[..., TestClient]]:
     clients: list[TestClient] = []
 
     def open_client(**settings: Any) -> TestClient:
-        app = create_app(Settings(**{"models": ("one", "two"), **settings}))
+        app = create_app(Settings(**{"models": ("one", "two"), "transcribers": (), **settings}))
         client = TestClient(app, base_url="http://localhost", raise_server_exceptions=False)
         client.__enter__()
         clients.append(client)

@@ -53,7 +53,13 @@ def test_the_key_of_a_file(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--port", "0"], ["--queue", "0"], ["--max-characters", "0"], ["--host", "0.0.0.0"]],
+    [
+        ["--port", "-1"],
+        ["--workers", "0"],
+        ["--queue", "0"],
+        ["--max-characters", "0"],
+        ["--host", "0.0.0.0"],
+    ],
     ids=lambda a: a[0],
 )
 def test_wrong_flags(arguments: list[str], monkeypatch: pytest.MonkeyPatch):

@@ -12,6 +12,8 @@ import pytest
 import soundfile
 from fastapi.testclient import TestClient
 
+from intona.serve import formats
+
 from .conftest import RATE, Singer
 
 SECONDS = 1.5  # of TEXT
@@ -41,6 +43,22 @@ def test_every_format_plays(client: TestClient, format: str, media_type: str, ra
     spectrum = np.abs(np.fft.rfft(samples))
     peak = np.fft.rfftfreq(len(samples), 1 / decoded_rate)[spectrum.argmax()]
     assert peak == pytest.approx(220, abs=3)
+
+
+def test_aac(client: TestClient):
+    av = pytest.importorskip("av")
+    response = client.post("/v1/audio/speech", json=body(response_format="aac"))
+    assert response.status_code == 200 and response.headers["content-type"] == "audio/aac"
+    with av.open(io.BytesIO(response.content), format="aac") as file:
+        n = sum(frame.samples for frame in file.decode(audio=0))
+        rate = file.streams.audio[0].codec_context.sample_rate
+    assert n / rate == pytest.approx(SECONDS, abs=0.15)
+
+
+def test_aac_without_pyav(client: TestClient, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(formats, "available", lambda format: format != "aac")
+    response = client.post("/v1/audio/speech", json=body(response_format="aac"))
+    assert response.status_code == 400 and "PyAV" in response.json()["error"]["message"]
 
 
 def test_the_default_format_is_mp3(client: TestClient):

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from intona.serve.app import create_app
 from intona.serve.errors import ApiError
+from intona.serve.run import uvicorn_config
 from intona.serve.settings import Settings
 from intona.serve.worker import Worker
 
@@ -108,7 +109,7 @@ def test_a_closed_job_frees_one_place_and_stops():
 def running(settings: Settings) -> Iterator[int]:
     """A server on a free port of the loopback address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, ws="none")
+    config = uvicorn_config(create_app(settings), settings)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -165,7 +166,7 @@ def test_nothing_more_is_spoken_for_a_client_that_left(voices: dict[str, Singer]
 
 
 def test_a_request_that_is_not_sent_in_time(voices: dict[str, Singer]):
-    with running(Settings(models=("one",), body_seconds=0.2)) as port:
+    with running(Settings(models=("one",), upload_seconds=0.2)) as port:
         with connected(port, http("hello")[:-3]) as client:
             answer = read_until(client, b"}}")
         assert b" 408 " in answer.split(b"\r\n")[0]

@@ -12,10 +12,11 @@ import tyro
 
 from intona.cli.lines import read_lines
 from intona.cli.speech import REFERENCE, parse, report, with_options
+from intona.cli.times import TimesFiles, numbered
 from intona.errors import UserError
 
 if TYPE_CHECKING:
-    from intona.audio import Audio
+    from intona.synth.speech import Speech
 
 PAUSE_SECONDS = 0.4  # between lines that share one wav
 
@@ -48,6 +49,8 @@ class Say:
     """Where the models run: cpu, cuda, cuda:1."""
     stream: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write the speech while it is generated: the first of it leaves before the text is finished."""
+    times: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json|.srt|.vtt")] = None
+    """Write when each word is spoken: as JSON with the phones of each word, or as subtitles."""
 
 
 def main(arguments: list[str]) -> None:
@@ -57,6 +60,7 @@ def main(arguments: list[str]) -> None:
     lines = read_lines(request.text, request.file, example='intona say "Добрый день!"')
     paths = outputs(request.output, len(lines))
     _check_target(request.output, paths)
+    times = TimesFiles(request.times, 1 if paths is None else len(paths))
 
     from intona import synth
     from intona.cli import streaming
@@ -66,27 +70,33 @@ def main(arguments: list[str]) -> None:
     lexicon = None if request.lexicon is None else Lexicon.read(request.lexicon)
     voice = synth.load(request.model, device=request.device, vocoder=request.vocoder, lexicon=lexicon)
     voice.capabilities.require(options)
+    if times:
+        voice.capabilities.require_times(where="--times")
     options = options.with_recording()  # read once for all lines
     if request.stream:
-        streaming.write(voice, lines, paths, options)
+        streaming.write(voice, lines, paths, options, times)
         lines.check_all_spoken()
         return
-    spoken: list[Audio] = []
+    spoken: list[Speech] = []
     for i, line in enumerate(lines):
         with lines.keep_going(line):
             began = time.perf_counter()
-            audio = voice.say(line.text, options)
+            speech = times.say(voice, line.text, options)
             elapsed = time.perf_counter() - began
             if paths is None:
-                spoken.append(audio)
+                spoken.append(speech)
             else:
-                audio.write(paths[i])
-            report("stdout" if paths is None else paths[i], audio.duration, elapsed)
+                speech.audio.write(paths[i])
+                times.write(i, speech)
+            report("stdout" if paths is None else paths[i], speech.duration, elapsed)
     if paths is None and spoken:
         from intona.audio.io import encode_audio
+        from intona.synth.speech import concatenated
 
-        sys.stdout.buffer.write(encode_audio(joined(spoken)))
+        whole = concatenated(spoken, pause=PAUSE_SECONDS)
+        sys.stdout.buffer.write(encode_audio(whole.audio))
         sys.stdout.buffer.flush()
+        times.write(0, whole)
     if len(lines) > 1:
         print(f"{lines.n_spoken} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
     lines.check_all_spoken()
@@ -101,10 +111,7 @@ def outputs(output: str, n: int) -> list[Path] | None:
         path = path / "out.wav"
     if not path.suffix:
         path = path.with_name(path.name + ".wav")
-    if n == 1:
-        return [path]
-    width = max(3, len(str(n)))
-    return [path.with_name(f"{path.stem}_{i:0{width}d}{path.suffix}") for i in range(1, n + 1)]
+    return numbered(path, n)
 
 
 def _check_target(output: str, paths: list[Path] | None) -> None:
@@ -122,15 +129,3 @@ def _check_target(output: str, paths: list[Path] | None) -> None:
         paths[0].parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise UserError(f"the folder cannot be created ({e.strerror})", where=paths[0].parent) from None
-
-
-def joined(parts: list[Audio]) -> Audio:
-    """All parts as one, with a pause between them."""
-    import numpy as np
-
-    from intona.audio import Audio
-
-    rate = parts[0].sample_rate
-    pause = np.zeros(round(PAUSE_SECONDS * rate), dtype=np.float32)
-    pieces = [x for part in parts for x in (pause, part.samples)][1:]
-    return Audio(np.concatenate(pieces), rate)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +13,17 @@ from intona.errors import UserError
 
 KEY_VARIABLE = "INTONA_API_KEY"
 LONGEST_KEY = 4096  # bytes of the key's file
-DRAIN_SECONDS = 30  # for requests in progress when the server is stopped
+# oneDNN keeps a compiled kernel and its memory for each layer and length of speech: 1024 of them by default,
+# which comes to more than a gigabyte (docs/guide/serve.md). The variable is read when torch is imported.
+KERNELS_VARIABLE, KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serve:
-    """Serve voices over HTTP, with the API that clients of OpenAI speak: POST /v1/audio/speech.
+    """Serve voices over HTTP, with the API that clients of OpenAI speak.
 
-    The API key is read from $INTONA_API_KEY or from a file. It is optional on a loopback address and required
-    on any other.
+    SIGTERM finishes the requests in progress, a second one ends them. The API key is read from
+    $INTONA_API_KEY or from a file. It is optional on a loopback address and required on any other.
     """
 
     host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1"
@@ -32,6 +32,11 @@ class Serve:
     """The port to listen on."""
     models: Annotated[str, tyro.conf.arg(metavar="NAME,…")] = "ru"
     """Shipped voices (`intona models`) separated by commas; the first is the default."""
+    transcribers: Annotated[str | None, tyro.conf.arg(metavar="NAME,…")] = None
+    """Models that transcribe: served voices that listen, whisper-base, whisper-small, …; or "none". By
+    default the voices that listen, and whisper-base where its wheels are installed."""
+    workers: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
+    """Processes that share the address; each loads the models."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1."""
     api_key_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -42,6 +47,8 @@ class Serve:
     """Requests that may be in progress or wait at once; further ones get 429."""
     max_characters: Annotated[int, tyro.conf.arg(metavar="INT")] = 4096
     """Longest text per request."""
+    drain_seconds: Annotated[int, tyro.conf.arg(metavar="INT")] = 30
+    """Longest time for the requests in progress when the server is stopped."""
 
 
 def main(arguments: list[str]) -> None:
@@ -49,38 +56,32 @@ def main(arguments: list[str]) -> None:
     _check(request)
     key = api_key(request, os.environ.get(KEY_VARIABLE, ""))
 
-    import uvicorn
-
-    from intona.serve.app import create_app
+    os.environ.setdefault(KERNELS_VARIABLE, KERNELS)
+    from intona.serve.run import serve
     from intona.serve.settings import LOCAL_HOSTS, Settings, is_loopback
-    from intona.serve.voices import Voices
 
     settings = Settings(
-        models=tuple(filter(None, map(str.strip, request.models.split(",")))),
+        models=_names(request.models),
+        transcribers=None if request.transcribers is None else _names(request.transcribers, none=True),
         device=request.device,
         api_key=key,
         queue=request.queue,
         max_characters=request.max_characters,
         hosts=LOCAL_HOSTS | {request.host.lower()} if is_loopback(request.host) else None,
     )
-    voices = Voices(settings.models, device=settings.device)
-    for name in voices.names:
-        voices.load(name)
-    app = create_app(settings, voices)
-    # uvicorn drains on SIGTERM and then raises it again: a stop that was requested is a success.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print(f"serving {', '.join(voices.names)} on http://{request.host}:{request.port}", file=sys.stderr)
-    uvicorn.run(
-        app,
+    serve(
+        settings,
         host=request.host,
         port=request.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        workers=request.workers,
+        drain_seconds=request.drain_seconds,
     )
+
+
+def _names(text: str, *, none: bool = False) -> tuple[str, ...]:
+    """Names separated by commas; with `none`, that word alone means no name."""
+    names = tuple(filter(None, map(str.strip, text.split(","))))
+    return () if none and names == ("none",) else names
 
 
 def api_key(request: Serve, environment: str) -> str | None:
@@ -123,9 +124,13 @@ def _key_of(path: Path) -> str:
 
 
 def _check(request: Serve) -> None:
-    if not 1 <= request.port <= 65_535:
-        raise UserError("a port is 1 to 65535", where="--port")
+    if not 0 <= request.port <= 65_535:
+        raise UserError("a port is 0 (any free one) to 65535", where="--port")
     if not 1 <= request.queue <= 10_000:
         raise UserError("1 to 10000 requests", where="--queue")
     if not 1 <= request.max_characters <= 100_000:
         raise UserError("1 to 100000 characters", where="--max-characters")
+    if not 1 <= request.workers <= 64:
+        raise UserError("1 to 64 processes", where="--workers")
+    if not 1 <= request.drain_seconds <= 3600:
+        raise UserError("1 to 3600 seconds", where="--drain-seconds")

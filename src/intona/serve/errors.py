@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from intona.errors import UserError
 
+LEFT = 499  # the status of a request whose client has left; nobody receives it
 LONGEST = 300  # characters of a message or of the name of a field
 # An option of speech -> the field of OpenAI's request that sets it.
 OPENAI_FIELDS = {"rate": "speed", "style": "instructions", "speaker": "voice"}
@@ -87,6 +89,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         return ApiError(error.status_code, str(error.detail), headers=error.headers).response
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=LEFT)
 
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> JSONResponse:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
+import importlib.util
 import io
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -17,7 +16,7 @@ from intona.audio import Audio
 from intona.audio.pcm import pcm16, wav_header
 from intona.errors import UserError
 
-Format = Literal["mp3", "opus", "flac", "wav", "pcm"]
+Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 PCM_RATE = 24_000  # of headerless samples, as clients of OpenAI expect
 BLOCK_SECONDS = 1.0  # libsndfile overflows its stack on one long block of some formats
 
@@ -41,11 +40,17 @@ CONTAINERS = {
 MEDIA_TYPES: dict[str, str] = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
+    "aac": "audio/aac",
     "flac": "audio/flac",
     "wav": "audio/wav",
     "pcm": "audio/pcm",
 }
 STREAMED = frozenset({"wav", "pcm"})  # sent while they are being spoken
+
+
+def available(format: Format) -> bool:
+    """Whether a format can be written here: aac needs PyAV."""
+    return format != "aac" or importlib.util.find_spec("av") is not None
 
 
 def encoded(pieces: Iterator[Audio], format: Format) -> Iterator[bytes]:
@@ -59,31 +64,62 @@ def encoded(pieces: Iterator[Audio], format: Format) -> Iterator[bytes]:
     elif format == "pcm":
         yield from _pcm(pieces)
     else:
-        yield from _file(pieces, CONTAINERS[format])
+        spoken: list[Audio] = []
+        for piece in pieces:
+            spoken.append(piece)
+            yield b""
+        yield file_of(spoken, format)
 
 
-def events(pieces: Iterator[Audio], *, n_characters: int) -> Iterator[bytes]:
-    """Server-sent events: `speech.audio.delta` per piece (base64 of `pcm`), then `speech.audio.done`.
+def file_of(spoken: Sequence[Audio], format: Format) -> bytes:
+    """Pieces of speech as one file of any format.
 
-    An error after the first piece is an event too. `usage` counts characters where OpenAI counts tokens.
+    Raises:
+        UserError: nothing was spoken, or NaN or infinite samples.
     """
-    first = True
-    try:
-        for data in _pcm(pieces):
-            first = False
-            yield event({"type": "speech.audio.delta", "audio": base64.b64encode(data).decode()})
-    except UserError as e:
-        if first:
-            raise
-        yield event({"type": "error", "error": {"message": e.what, "type": "invalid_request_error"}})
-        return
-    usage = {"input_tokens": n_characters, "output_tokens": 0, "total_tokens": n_characters}
-    yield event({"type": "speech.audio.done", "usage": usage})
+    _require(bool(spoken))
+    if format in STREAMED:
+        return b"".join(encoded(iter(spoken), format))
+    audio = Audio(np.concatenate([p.samples for p in spoken]), spoken[0].sample_rate)
+    return _aac(audio) if format == "aac" else _file(audio, CONTAINERS[format])
 
 
-def event(data: dict[str, Any]) -> bytes:
-    """One server-sent event."""
-    return f"data: {json.dumps(data)}\n\n".encode()
+class PcmEncoder:
+    """Consecutive pieces of speech to 16-bit mono samples at `PCM_RATE` without a header."""
+
+    def __init__(self) -> None:
+        self._resampler: soxr.ResampleStream | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was a piece."""
+        return self._resampler is not None
+
+    def encode(self, piece: Audio) -> bytes:
+        """The samples that are certain after a piece: a little less than all.
+
+        Raises:
+            UserError: NaN or infinite samples.
+        """
+        if self._resampler is None:
+            self._resampler = soxr.ResampleStream(
+                piece.sample_rate, PCM_RATE, 1, dtype="float32", quality="HQ"
+            )
+        pcm16(piece)  # refuses NaN
+        return self._resampled(piece.samples)
+
+    def finish(self) -> bytes:
+        """The last samples.
+
+        Raises:
+            UserError: there was no piece.
+        """
+        _require(self.begun)
+        return self._resampled(np.zeros(0, np.float32), last=True)
+
+    def _resampled(self, samples: np.ndarray, *, last: bool = False) -> bytes:
+        assert self._resampler is not None
+        return pcm16(Audio(self._resampler.resample_chunk(samples, last=last), PCM_RATE)).tobytes()
 
 
 def _wav(pieces: Iterator[Audio]) -> Iterator[bytes]:
@@ -96,39 +132,45 @@ def _wav(pieces: Iterator[Audio]) -> Iterator[bytes]:
 
 
 def _pcm(pieces: Iterator[Audio]) -> Iterator[bytes]:
-    resampler = None
+    encoder = PcmEncoder()
     for piece in pieces:
-        if resampler is None:
-            resampler = soxr.ResampleStream(piece.sample_rate, PCM_RATE, 1, dtype="float32", quality="HQ")
-        pcm16(piece)  # refuses NaN
-        if data := _resampled(resampler, piece.samples):
+        if data := encoder.encode(piece):
             yield data
-    _require(resampler is not None)
-    if resampler is not None and (data := _resampled(resampler, np.zeros(0, np.float32), last=True)):
+    if data := encoder.finish():
         yield data
 
 
-def _resampled(resampler: soxr.ResampleStream, samples: np.ndarray, *, last: bool = False) -> bytes:
-    return pcm16(Audio(resampler.resample_chunk(samples, last=last), PCM_RATE)).tobytes()
-
-
-def _file(pieces: Iterator[Audio], container: Container) -> Iterator[bytes]:
-    spoken = []
-    for piece in pieces:
-        spoken.append(piece)
-        yield b""
-    _require(bool(spoken))
-    audio = Audio(np.concatenate([p.samples for p in spoken]), spoken[0].sample_rate)
+def _file(audio: Audio, container: Container) -> bytes:
     if container.rates is not None and audio.sample_rate not in container.rates:
         audio = audio.resample(PCM_RATE)
-    samples, block = pcm16(audio), round(BLOCK_SECONDS * audio.sample_rate)
-    buffer = io.BytesIO()
+    samples, buffer = pcm16(audio), io.BytesIO()
     with soundfile.SoundFile(
         buffer, "w", audio.sample_rate, 1, subtype=container.subtype, format=container.format
     ) as file:
-        for start in range(0, len(samples), block):
-            file.write(samples[start : start + block])
-    yield buffer.getvalue()
+        for block in _blocks(samples, audio.sample_rate):
+            file.write(block)
+    return buffer.getvalue()
+
+
+def _aac(audio: Audio) -> bytes:
+    """AAC in ADTS frames, by PyAV."""
+    import av
+
+    samples, buffer = pcm16(audio), io.BytesIO()
+    with av.open(buffer, "w", format="adts") as file:
+        stream = file.add_stream("aac", rate=audio.sample_rate, layout="mono")
+        for block in _blocks(samples, audio.sample_rate):
+            frame = av.AudioFrame.from_ndarray(block[None], format="s16", layout="mono")
+            frame.sample_rate = audio.sample_rate
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _blocks(samples: np.ndarray, sample_rate: int) -> Iterator[np.ndarray]:
+    size = round(BLOCK_SECONDS * sample_rate)
+    for start in range(0, len(samples), size):
+        yield samples[start : start + size]
 
 
 def _require(spoken: bool) -> None:

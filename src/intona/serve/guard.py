@@ -20,7 +20,6 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
-        self._too_large = f"a request has at most {settings.max_body_bytes} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,7 +29,8 @@ class Guard:
             await error.response(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.settings.body_seconds
+        deadline = loop.time() + self.settings.max_body_seconds(scope["path"])
+        most = self.settings.max_body_bytes(scope["path"])
         complete, size = False, 0
 
         async def receive_in_time() -> Message:
@@ -43,8 +43,8 @@ class Guard:
             except TimeoutError:
                 raise HTTPException(408, "the request was not sent in time") from None
             size += len(message.get("body", b""))
-            if size > self.settings.max_body_bytes:  # of a body without a declared length
-                raise HTTPException(413, self._too_large)
+            if size > most:  # of a body without a declared length
+                raise HTTPException(413, _too_large(most))
             complete = not message.get("more_body", False)
             return message
 
@@ -62,8 +62,9 @@ class Guard:
         if hosts is not None and _host_name(headers.get(b"host", b"")) not in hosts:
             return ApiError(403, "this server does not answer to that host name", code="unknown_host")
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > self.settings.max_body_bytes:
-            return ApiError(413, self._too_large)
+        most = self.settings.max_body_bytes(scope["path"])
+        if not length.isdigit() or int(length[:20]) > most:
+            return ApiError(413, _too_large(most))
         if self.settings.api_key is None or scope["path"] in OPEN_PATHS:
             return None
         scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
@@ -76,6 +77,10 @@ class Guard:
             code="invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def _too_large(most: int) -> str:
+    return f"a request to this route has at most {most} bytes"
 
 
 def _host_name(host: bytes) -> Any:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
+import types
+import typing
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from intona.serve.errors import ApiError
 from intona.serve.formats import Format
-from intona.synth.options import OPTIONS, SpeakOptions
+from intona.serve.transcripts import TranscriptFormat
+from intona.synth.options import FLAG_TYPES, OPTIONS, SpeakOptions
 
 
 def _valid_unicode(text: str) -> str:
@@ -23,8 +30,15 @@ Text = Annotated[str, AfterValidator(_valid_unicode)]
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]{1,8}){0,2}$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-DESCRIPTION = 4096  # characters of a style
+DESCRIPTION = 4096  # characters of a style, or of the words in a reference
+Description = Annotated[Text, Field(max_length=DESCRIPTION)]
 _SUFFIX = re.compile(r"\.\w{1,5}\s*")  # of a file name
+_SSML = re.compile(r"\s*<speak[\s>/]")
+
+REFERENCE = "reference"  # the option that is a recording
+# Options that are limited more than on the command line, for they cost the server time.
+LIMITS: dict[str, tuple[float, float]] = {"steps": (1, 200), "tries": (1, 10), "length": (0.01, 120)}
+TEXTS: dict[str, Any] = {"language": Language, "style": Description, "reference_text": Description}
 
 
 class VoiceId(BaseModel):
@@ -41,7 +55,7 @@ class OpenAISpeech(BaseModel):
     model: Name
     input: Text
     voice: Name | VoiceId | None = None
-    instructions: Annotated[Text, Field(max_length=DESCRIPTION)] | None = None
+    instructions: Description | None = None
     response_format: Format | None = None
     speed: Annotated[Number, Field(ge=0.25, le=4)] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
@@ -51,40 +65,63 @@ class OpenAISpeech(BaseModel):
         return self.voice.id if isinstance(self.voice, VoiceId) else self.voice
 
 
-class IntonaSpeech(BaseModel):
-    """The body of `POST /v1/intona/speech`: a text and the options of `SpeakOptions`.
+class _IntonaSpeech(BaseModel):
+    """What `POST /v1/intona/speech` takes besides the options of speech.
 
-    Steps, tries and length have lower limits than on the command line, for they cost the server time.
+    The reference is base64; in a multipart form it is a file. With `times` the answer has the words with
+    their times: JSON with the audio in base64, or events.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
     text: Text
     model: Name | None = None
-    response_format: Format = "wav"
-    speaker: Name | None = None
-    language: Language | None = None
-    rate: Annotated[Number, Field(ge=0.25, le=4)] | None = None
-    steps: Annotated[int, Field(ge=1, le=200)] | None = None
-    temperature: Annotated[Number, Field(ge=0, le=10)] | None = None
-    guidance: Annotated[Number, Field(ge=0, le=100)] | None = None
-    solver: Name | None = None
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
-    phonemes: bool = False
-    style: Annotated[Text, Field(max_length=DESCRIPTION)] | None = None
-    length: Annotated[Number, Field(ge=0.01, le=120)] | None = None
-    tries: Annotated[int, Field(ge=1, le=10)] | None = None
-    strict: bool = False
+    response_format: Format | None = None
+    stream_format: Literal["audio", "sse"] = "audio"
+    times: bool = False
+    reference: str | None = None
 
     def options(self) -> SpeakOptions:
-        """The options of speech but for the speaker, which is checked against the voice.
+        """The options of speech but for the speaker and the reference, which are checked separately.
 
         Raises:
             ApiError: a style that could be the name of a file.
         """
-        names = self.model_fields_set & OPTIONS.keys() - {"speaker"}
-        if self.style is not None:
-            require_description(self.style, param="style")
-        return SpeakOptions(**{name: getattr(self, name) for name in names})
+        values = {
+            n: getattr(self, n) for n in self.model_fields_set & OPTIONS.keys() - {"speaker", REFERENCE}
+        }
+        if values.get("style") is not None:
+            require_description(values["style"], param="style")
+        if is_ssml(self.text):
+            values["ssml"] = True
+        return SpeakOptions(**values)
+
+
+def _option_fields() -> dict[str, Any]:
+    """The fields of a request that are options of speech: type, limits and default of each."""
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(SpeakOptions):
+        if field.name == REFERENCE:
+            continue
+        kinds = [t for t in _alternatives(FLAG_TYPES[field.name]) if t is not type(None)]
+        (kind,) = kinds
+        limits = LIMITS.get(field.name, OPTIONS[field.name].limits)
+        if kind is str:
+            kind = TEXTS.get(field.name, Name)
+        elif kind is float:
+            kind = Number
+        if limits is not None:
+            kind = Annotated[kind, Field(ge=limits[0], le=limits[1])]
+        fields[field.name] = (kind if field.default is not None else kind | None, field.default)
+    return fields
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    return typing.get_args(kind) if is_union else (kind,)
+
+
+# The body of `POST /v1/intona/speech`: a text and every option of `SpeakOptions`.
+IntonaSpeech = create_model("IntonaSpeech", __base__=_IntonaSpeech, **_option_fields())
 
 
 class ReadRequest(BaseModel):
@@ -94,6 +131,56 @@ class ReadRequest(BaseModel):
     text: Text
     language: Language | None = None
     phonemes: bool = True
+
+
+class TranscriptionRequest(BaseModel):
+    """The fields of OpenAI's `POST /v1/audio/transcriptions` but for the file; others are ignored."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    model: Name
+    language: Annotated[Language, Field(max_length=12)] | None = None
+    prompt: Description | None = None
+    response_format: TranscriptFormat = "json"
+    temperature: Annotated[Number, Field(ge=0, le=1)] | None = None
+    granularities: Annotated[
+        list[Literal["word", "segment"]], Field(alias="timestamp_granularities[]", max_length=2)
+    ] = ["segment"]
+    stream: bool = False
+
+
+def validated(model: type[BaseModel], fields: Any, *, strict: bool | None = None) -> Any:
+    """Fields as a model.
+
+    Args:
+        strict: False accepts numbers as strings, as forms have them.
+
+    Raises:
+        RequestValidationError: as for a body that FastAPI validates.
+    """
+    try:
+        return model.model_validate(fields, strict=strict)
+    except ValidationError as e:
+        raise RequestValidationError(e.errors(include_url=False)) from None
+
+
+async def json_of(request: Request) -> Any:
+    """The body of a request as JSON.
+
+    Raises:
+        ApiError: 400 for another type of content, or what is not JSON.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ApiError(400, "send JSON, as application/json", code="invalid_content_type")
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise ApiError(400, "the body is not JSON", code="json_invalid") from None
+
+
+def is_ssml(text: str) -> bool:
+    """Whether a text is an SSML document, for voices that read SSML."""
+    return "ssml" in OPTIONS and _SSML.match(text) is not None
 
 
 def require_description(style: str, *, param: str) -> None:

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from intona.serve import formats
+from intona.serve import formats, timed
+from intona.serve.errors import LEFT
 from intona.serve.formats import MEDIA_TYPES, STREAMED, Format
-from intona.serve.worker import Job, Worker
+from intona.serve.metrics import Metrics
+from intona.serve.server import Server
+from intona.serve.worker import Job
 from intona.synth.options import SpeakOptions
+from intona.synth.speech import Speech
 from intona.synth.voice import Voice
 
-LEFT = 499  # the status of a request whose client has left; nobody receives it
+
+class Spoken(NamedTuple):
+    """A text, the voice that speaks it, and its options."""
+
+    voice: Voice
+    text: str
+    options: SpeakOptions
 
 
 async def speech_response(
     request: Request,
-    worker: Worker,
-    start: Callable[[], tuple[Voice, SpeakOptions]],
-    text: str,
+    server: Server,
+    start: Callable[[], Spoken],
     format: Format,
     *,
     events: bool = False,
+    times: bool = False,
     ignored: Sequence[str] = (),
 ) -> Response:
     """Speak a text. The first piece is awaited, so that an error in the request still has its status.
 
     Args:
-        start: the voice and the options; called in the worker's thread.
-        events: send server-sent events.
+        start: what is spoken; called in the worker's thread.
+        events: send server-sent events. times: send the words with their times, too.
         ignored: fields of the request without effect, complete when `start` returns; named in a header.
 
     Raises:
@@ -39,11 +50,20 @@ async def speech_response(
     """
 
     def spoken() -> Iterator[bytes]:
-        voice, options = start()
-        pieces = voice.stream(text, options)
-        return formats.events(pieces, n_characters=len(text)) if events else formats.encoded(pieces, format)
+        voice, text, options = start()
+        if times:
+            voice.capabilities.require_times(where="--times")
+            pieces = voice.stream_speech(text, options)
+        else:
+            pieces = (Speech(audio=audio) for audio in voice.stream(text, options))
+        pieces = _counted(pieces, server.metrics)
+        if events:
+            return timed.events(pieces, n_characters=len(text))
+        return timed.whole(pieces, format) if times else formats.encoded((p.audio for p in pieces), format)
 
-    job = worker.job()
+    media_type = timed.EVENTS if events else "application/json" if times else MEDIA_TYPES[format]
+    streamed = events or (format in STREAMED and not times)
+    job = server.worker.job()
     try:
         pieces = job.pieces(spoken)
         begun: list[bytes] = []
@@ -53,18 +73,17 @@ async def speech_response(
                 return Response(status_code=LEFT)
             if piece:
                 begun.append(piece)
-                if events or format in STREAMED:
+                if streamed:
                     break
     except BaseException:
         job.close()
         raise
     headers = {"X-Intona-Ignored": ", ".join(ignored)} if ignored else {}
-    if not (events or format in STREAMED):
+    if not streamed:
         job.close()
-        return Response(b"".join(begun), media_type=MEDIA_TYPES[format], headers=headers)
+        return Response(b"".join(begun), media_type=media_type, headers=headers)
     if events:
         headers["Cache-Control"] = "no-cache"
-    media_type = "text/event-stream" if events else MEDIA_TYPES[format]
     return JobResponse(job, _chain(begun, pieces), media_type=media_type, headers=headers)
 
 
@@ -80,6 +99,12 @@ class JobResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self.job.close()
+
+
+def _counted(pieces: Iterator[Speech], metrics: Metrics) -> Iterator[Speech]:
+    for piece in pieces:
+        metrics.speech.inc(piece.duration)
+        yield piece
 
 
 async def _chain(begun: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

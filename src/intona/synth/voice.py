@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from intona.errors import UserError
 from intona.synth.capabilities import Capabilities
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     import torch
 
     from intona.audio import Audio
+    from intona.synth.speech import Speech
     from intona.text import Lexicon
 
+Piece = TypeVar("Piece")
 PAUSE_SECONDS = 0.18  # between sentences, beside the pause that the model itself makes at the full stop
 
 
@@ -111,6 +113,20 @@ class Voice(Protocol):
         """What `say` gives, in consecutive pieces; errors in the arguments are raised at once."""
         ...
 
+    def speech(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Speech:
+        """What `say` gives, with the times of its words.
+
+        Raises:
+            UserError: as `say`; a voice that does not know the times (`Capabilities.times`).
+        """
+        ...
+
+    def stream_speech(
+        self, text: str, options: SpeakOptions | None = None, **changes: Any
+    ) -> Iterator[Speech]:
+        """What `stream` gives, with the times of its words, counted from the start of the text."""
+        ...
+
     def read(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Reading:
         """The first half of `say`: the text as the voice reads it."""
         ...
@@ -136,6 +152,8 @@ class VoiceLoader(Protocol):
 class BaseVoice(ABC):
     """A voice by one method, `speak_text`; a voice that streams overrides `stream_text` too.
 
+    A voice that knows the times of its words says so in its capabilities and overrides `stream_timed`.
+
     Attributes:
         capabilities, sample_rate, speakers, languages: see `Voice`; the first two must be set.
     """
@@ -152,6 +170,13 @@ class BaseVoice(ABC):
     def stream_text(self, text: str, options: SpeakOptions) -> Iterator[Audio]:
         """What `speak_text` gives, in consecutive pieces."""
         yield self.speak_text(text, options)
+
+    def stream_timed(self, text: str, options: SpeakOptions) -> Iterator[Speech]:
+        """What `stream_text` gives, with words and their times from the start of the text.
+
+        Together the pieces are the audio of `speak_text`. A word stands in the piece where it begins.
+        """
+        raise NotImplementedError
 
     @property
     def info(self) -> dict[str, Any]:
@@ -184,6 +209,23 @@ class BaseVoice(ABC):
             pieces = self.stream_text(text, options)
         return self._computed(pieces)
 
+    def speech(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Speech:
+        from intona.synth.speech import gathered
+
+        options = self.accepted(options, changes)
+        self.capabilities.require_times()
+        with self.computing():
+            return gathered(self.stream_timed(text, options))
+
+    def stream_speech(
+        self, text: str, options: SpeakOptions | None = None, **changes: Any
+    ) -> Iterator[Speech]:
+        options = self.accepted(options, changes)
+        self.capabilities.require_times()
+        with self.computing():
+            pieces = self.stream_timed(text, options)
+        return self._computed(pieces)
+
     def read(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Reading:
         options = self.accepted(options, changes)
         return Reading(text=text, options=options, sentences=(text,), longest=len(text))
@@ -209,7 +251,7 @@ class BaseVoice(ABC):
         """Entered around every computation, never held between two pieces of a stream."""
         return contextlib.nullcontext()
 
-    def _computed(self, pieces: Iterator[Audio]) -> Iterator[Audio]:
+    def _computed(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         while True:
             with self.computing():
                 piece = next(pieces, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
 from intona.synth.phonemes import PhonemeVoice, read_tokenizers
+from intona.synth.speech import Speech, timed_words, without_blanks
 from intona.synth.voice import Reading
 from intona.text import Utterance
 
@@ -33,6 +35,7 @@ CAPABILITIES = Capabilities(
     system="gradtts",
     options=frozenset({"speaker", "language", "rate", "steps", "temperature", "solver", "phonemes"}),
     streams=True,
+    times=True,
     batches=True,
     named_speakers=True,
     lexicon=True,
@@ -85,6 +88,14 @@ def speakers_and_languages(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]
     return speakers, languages or ("ru",)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpokenMel:
+    """The mel (T, n_mels) of a sentence, and the frames of each of its symbols (N,)."""
+
+    mel: torch.Tensor
+    durations: np.ndarray
+
+
 class GradTTSVoice(PhonemeVoice["GradTTS"]):
     """A voice of named speakers. Its card may set "steps", "temperature", "length_scale" and "solver"."""
 
@@ -104,13 +115,29 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         return self.speak(self.sentences_of(text, options), options, join=True)[0]
 
     def stream_text(self, text: str, options: SpeakOptions) -> Iterator[Audio]:
-        return self._stream(self.sentences_of(text, options), options)
+        return (piece.audio for piece in self.stream_timed(text, options))
 
-    def _stream(self, sentences: Sequence[Utterance], options: SpeakOptions) -> Iterator[Audio]:
+    def stream_timed(self, text: str, options: SpeakOptions) -> Iterator[Speech]:
+        sentences = self.sentences_of(text, options)
+        return self._stream(sentences, self.speaker_id(options.speaker), options)
+
+    def _stream(
+        self, sentences: Sequence[Utterance], speaker: int, options: SpeakOptions
+    ) -> Iterator[Speech]:
+        hop, rate, start = self.spec.hop_length, self.sample_rate, 0
         for i, sentence in enumerate(sentences):
             if i:
-                yield self.audio(self.pause())
-            yield self.speak([sentence], options, first=i)[0]
+                pause = self.audio(self.pause())
+                start += len(pause)
+                yield Speech(audio=pause)
+            random = self.random([(options.seed, i)])
+            (spoken,) = self.spoken([sentence], [speaker], options, random=random)
+            audio = self.audio(self.wave(spoken.mel))
+            words = timed_words(
+                sentence, spoken.durations, hop_length=hop, sample_rate=rate, start=start, sentence=i
+            )
+            start += len(audio)
+            yield Speech(audio=audio, words=words)
 
     def speak(
         self,
@@ -197,6 +224,18 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         **changes: Any,
     ) -> list[torch.Tensor]:
         """Mels (T_i, n_mels) of sentences in one batch, each with the noise of its item of `random`."""
+        return [s.mel for s in self.spoken(sentences, speakers, options, random=random, **changes)]
+
+    def spoken(
+        self,
+        sentences: Sequence[Utterance],
+        speakers: Sequence[int],
+        options: SpeakOptions | None = None,
+        *,
+        random: ItemRandom,
+        **changes: Any,
+    ) -> list[SpokenMel]:
+        """What `mels` gives, with the durations of the symbols."""
         import torch
 
         from intona.nn.precision import autocast
@@ -215,7 +254,14 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
                 solver=settled.solver,
                 random=random,
             )
-        return [mel[:n].float() for mel, n in zip(speech.mel, speech.lengths.tolist(), strict=True)]
+        blanks = self.model.config.add_blank
+        out = []
+        for i, (sentence, n) in enumerate(zip(sentences, speech.lengths.tolist(), strict=True)):
+            size = len(sentence.phonemes)
+            durations = speech.durations[i, : 2 * size + 1 if blanks else size].cpu().numpy()
+            durations = without_blanks(durations) if blanks else durations
+            out.append(SpokenMel(mel=speech.mel[i, :n].float(), durations=durations))
+        return out
 
     def speaker_id(self, name: str | None) -> int:
         """The model's number of a speaker; the first's if None.
