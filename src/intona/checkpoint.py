@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intona import config as configs
+from intona import hf
 from intona.errors import UserError
+from intona.file_index import INDEX, verify, write_index
 from intona.provenance import require_parts, sha256
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _STEP = re.compile(r"step-(\d{8})$")
-INDEX = "files.json"
 
 
 def save(run: Path, step: int, *, tensors: dict[str, dict[str, Tensor]], files: dict[str, Any]) -> Path:
@@ -127,43 +128,6 @@ def prune(run: Path, *, keep: int) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def verify(checkpoint: Path, *, state: bool = True) -> None:
-    """Check every file against files.json.
-
-    Args:
-        state: whether state/ must be there; a published checkpoint may lack it.
-
-    Raises:
-        UserError: names the first file that is missing, truncated or changed.
-    """
-    index = configs.read_json(checkpoint / INDEX)
-    if not isinstance(index, dict) or not all(
-        isinstance(e, dict) and "\0" not in n for n, e in index.items()
-    ):
-        raise UserError("not a file index", where=checkpoint / INDEX)
-    for name, entry in index.items():
-        path = checkpoint / name
-        if not path.resolve().is_relative_to(checkpoint.resolve()):
-            raise UserError(f'file name "{name}" leads out of the checkpoint', where=checkpoint / INDEX)
-        if name.startswith("state/") and not state:
-            continue
-        if not path.is_file():
-            raise UserError("missing from the checkpoint", where=path, hint="use an earlier step-* directory")
-        size = path.stat().st_size
-        if size != entry.get("bytes"):
-            raise UserError(
-                f"truncated: {size} bytes of {entry.get('bytes')}",
-                where=path,
-                hint="use an earlier step-* directory",
-            )
-        if sha256(path) != entry.get("sha256"):
-            raise UserError(
-                "damaged: its checksum differs", where=path, hint="use an earlier step-* directory"
-            )
-    if not {"model.safetensors", "ema.safetensors"} & index.keys():
-        raise UserError("lists no weights", where=checkpoint / INDEX)
-
-
 def publish(
     run: Path, out: Path, *, card: dict[str, Any], files: Sequence[Path] = (), without: str = ""
 ) -> Path:
@@ -211,14 +175,6 @@ def publish(
     return out
 
 
-def write_index(directory: Path, names: list[str]) -> None:
-    """Write files.json for the named files."""
-    index = {
-        n: {"bytes": (directory / n).stat().st_size, "sha256": sha256(directory / n)} for n in sorted(names)
-    }
-    configs.write_json(directory / INDEX, index)
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file. Raises UserError if it cannot be read."""
     import safetensors.torch
@@ -264,9 +220,12 @@ def weights_of(source: Path) -> tuple[Path, dict[str, Tensor]]:
 
 
 def identity_of(source: Path) -> str:
-    """The directory name and a hash of the weights, which the config of a run records about its start."""
+    """The directory name and a hash of the weights, which the config of a run records about its start.
+
+    A model of the hub has its pinned address in place of the name.
+    """
     path = resolve(source)
-    return f"{path.name}:{sha256(weights_file(path))[:16]}"
+    return f"{hf.origin(path) or path.name}:{sha256(weights_file(path))[:16]}"
 
 
 def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Path) -> None:

@@ -31,6 +31,7 @@ EXTRAS = {
     },
     "plot": {"matplotlib": "matplotlib"},
     "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
+    "hub": {"huggingface-hub": "huggingface_hub"},
 }
 LEAST_DISK = 2e9  # bytes: a small run with its prepared data and checkpoints
 

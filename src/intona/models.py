@@ -2,7 +2,7 @@
 
 A model is a folder of `models/` with a `card.json` (or a MODEL_CARD.md that starts with `key: value` front
 matter between two `---` lines). Folders are searched in `$INTONA_MODELS` (several are separated as in PATH),
-in a source checkout, and in the installed package.
+in a source checkout, and in the installed package. `hf://OWNER/NAME` is a model of the Hugging Face Hub.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from intona import hf
 from intona.config import MAX_CONFIG_BYTES, read_json
 from intona.errors import UserError, nearest
 
@@ -60,14 +61,21 @@ def shipped(kind: str | None = None) -> list[Card]:
 
 
 def find(name_or_dir: str | os.PathLike[str], *, kind: str | None = None) -> Path:
-    """The directory of a model: the name of a shipped model, or a path.
+    """The directory of a model: the name of a shipped model, a path, or an address of the hub.
 
-    A shipped model takes precedence over a folder of the same name in the working directory.
+    A shipped model takes precedence over a folder of the same name in the working directory. A model of the
+    hub is downloaded unless it is in the cache; addresses come from people, never out of a file.
 
     Raises:
-        UserError: neither a shipped model (the nearest name is suggested) nor an existing directory.
+        UserError: neither a shipped model (the nearest name is suggested) nor an existing directory; a model
+            of the hub that cannot be downloaded, is damaged, or is of another kind.
     """
     text = os.fspath(name_or_dir)
+    if hf.is_address(text):
+        path = hf.download(text)
+        if kind is not None and (actual := _kind(path)) not in (kind, None):
+            raise UserError(f"is a model of kind {actual}, not {kind}", where=text)
+        return path
     if NAME.fullmatch(text):
         for folder in folders():
             path = folder / text

@@ -24,9 +24,10 @@ DISTRIBUTION = {
     "espeakng_loader": "espeakng-loader",
     "monotonic_alignment_search": "monotonic-alignment-search",
     "lightning_fabric": "lightning",
+    "huggingface_hub": "huggingface-hub",
 }
 # They come with a declared package and are asked only about its version or its errors.
-WITH_ANOTHER = {"ctranslate2": "faster-whisper", "huggingface_hub": "faster-whisper", "numba": "librosa"}
+WITH_ANOTHER = {"ctranslate2": "faster-whisper", "numba": "librosa"}
 # Found in a user's model, never imported by name.
 NEVER = {"torchaudio", "torchvision", "torchcodec", "pickle", "dill", "joblib"}
 

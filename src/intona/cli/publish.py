@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from intona.errors import UserError
+
+if TYPE_CHECKING:
+    from intona.hf import HubAddress
 
 ENCODER, VOICES, VOCODER, CONFIG = "encoder.json", "voices.json", "vocoder.json", "config.json"
 KINDS = (("voice", VOICES), ("encoder", ENCODER), ("vocoder", VOCODER))
@@ -17,7 +23,7 @@ TRAINING_ONLY = "discriminators."
 NEXT = {
     "voice": 'intona say --model {out} "…"',
     "encoder": "intona train prosody.gradtts --encoder {out} …",
-    "vocoder": 'intona.vocoder.load_vocoder("{out}")',
+    "vocoder": 'intona say --vocoder {out} "…"',
 }
 
 
@@ -28,12 +34,16 @@ class Publish:
     A folder of a sixth or less of the checkpoint's size that speaks as the run does; a lexicon.txt in the run
     comes with it. A model in a folder that $INTONA_MODELS names is used by name: `--model NAME`,
     `--encoder NAME`.
+
+    With --push it is uploaded to the Hugging Face Hub, and `--model hf://OWNER/NAME` uses it anywhere. Sign
+    in with `hf auth login`, or set HF_TOKEN.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     """A run, one of its checkpoints, or RUN/best: of a voice, of a text encoder or of a vocoder."""
-    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
-    """A new folder, or a model published before: it is replaced, further fields of its card are kept."""
+    out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")] = None
+    """A new folder, or a model published before: it is replaced, further fields of its card are kept. With
+    --push it may be omitted."""
     summary: str | None = None
     """What it is, in a sentence."""
     trained_on: str | None = None
@@ -44,17 +54,65 @@ class Publish:
     """Language of its texts; not needed for a voice."""
     card: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
     """Further fields of the card, such as the steps it speaks with and its figures."""
+    push: Annotated[str | None, tyro.conf.arg(metavar="hf://OWNER/NAME[@BRANCH]")] = None
+    """Upload the model as a new commit of this repository of the Hugging Face Hub, with its card as README. A
+    missing repository or branch is created."""
+    private: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Create the repository private. Otherwise it is public, unless its owner's settings say otherwise."""
+    replace: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Upload even where the repository holds another model. Its earlier commits remain."""
 
 
 def main(arguments: list[str]) -> None:
     request = tyro.cli(Publish, prog="intona publish", args=arguments)
+    if request.push is None:
+        if request.private or request.replace:
+            raise UserError("has an effect on uploads only", where="--private, --replace", hint="add --push")
+        if request.out is None:
+            raise UserError("no folder to write to", hint="intona publish RUN OUT, or --push hf://OWNER/NAME")
+        kind = publish(request, request.out)
+        print(f"use it: {NEXT[kind].format(out=request.out)}", file=sys.stderr)
+        return
+    from intona import hf
+
+    address = hf.parse(request.push)
+    hf.require_client()
+    with _folder(request.out, address) as out:
+        kind = publish(request, out)
+        upload(request, out, address)
+    print(f"use it: {NEXT[kind].format(out=address)}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _folder(out: Path | None, address: HubAddress) -> Iterator[Path]:
+    """OUT, or a temporary folder for a model that is only uploaded."""
+    if out is not None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="intona-publish-") as folder:
+        yield Path(folder) / address.repository.partition("/")[2]
+
+
+def upload(request: Publish, out: Path, address: HubAddress) -> None:
+    """Upload a published model, and print where it is."""
+    from intona import hf_upload
+
+    done = hf_upload.push(out, address, private=request.private, replace=request.replace)
+    print(f"{done.url}: {'created, ' if done.created else ''}{done.address}")
+
+
+def publish(request: Publish, out: Path) -> str:
+    """Write the model of a run to a folder, and print what it is.
+
+    Returns:
+        its kind.
+    """
     from intona import checkpoint
     from intona import config as configs
     from intona.models import card_fields
     from intona.text import lexicon
 
     source = checkpoint.resolve(request.run)
-    out = request.out
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / checkpoint.INDEX).is_file()):
         raise UserError("holds something else than a published model", where=out, hint="name a new folder")
     if out.resolve() == source.resolve() or (out / "state").exists():
@@ -62,7 +120,8 @@ def main(arguments: list[str]) -> None:
     further = {} if request.card is None else configs.read_json(request.card)
     if not isinstance(further, dict):
         raise UserError("a card is a table of fields", where=request.card)
-    kept = card_fields(out) if out.is_dir() else {}
+    # A new folder of a published model, such as one that is only uploaded, keeps its card.
+    kept = card_fields(out if out.is_dir() else source)
     flags = ("summary", "trained_on", "licence", "language")
     stated = {k: v for k in flags if (v := getattr(request, k)) is not None}
     card = {**kept, **facts(source), **further, **stated}
@@ -72,12 +131,13 @@ def main(arguments: list[str]) -> None:
         lexicon.Lexicon.read(words)  # a damaged one is refused here, not when the model is used
     checkpoint.publish(source, out, card=card, files=[] if words is None else [words], without=TRAINING_ONLY)
     size = sum(p.stat().st_size for p in out.iterdir()) / 1e6
-    print(f"{out}: {card['kind']}, {card['parameters'] / 1e6:.2f} M parameters, {size:.1f} MB")
+    name = request.out or request.push
+    print(f"{name}: {card['kind']}, {card['parameters'] / 1e6:.2f} M parameters, {size:.1f} MB")
     lacking = [k for k in ("summary", "trained_on", "licence") if not card.get(k)]
     if lacking:
         options = ", ".join("--" + k.replace("_", "-") for k in lacking)
         print(f"its card does not say: {', '.join(lacking)} ({options})", file=sys.stderr)
-    print(f"use it: {NEXT[card['kind']].format(out=out)}", file=sys.stderr)
+    return card["kind"]
 
 
 def facts(source: Path) -> dict[str, Any]:

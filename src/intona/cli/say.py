@@ -38,7 +38,7 @@ class Say:
     output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FILE|-")] = "out.wav"
     """The wav to write; "-" is stdout. The file name ends in .wav or .flac."""
     model: Annotated[str, tyro.conf.arg(metavar="NAME|DIR")] = "ru"
-    """A shipped voice (`intona models`) or a run directory."""
+    """A shipped voice (`intona models`), a run directory, or hf://OWNER/NAME[@REVISION]."""
     file: Annotated[Path | None, tyro.conf.arg(aliases=["-f"], metavar="FILE")] = None
     """Read the text from a UTF-8 file, one utterance per line."""
     lexicon: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None

@@ -39,7 +39,7 @@ class SynthesizeSet:
     """
 
     run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|RUN")]
-    """A shipped voice (`intona models`) or a run directory."""
+    """A shipped voice (`intona models`), a run directory, or hf://OWNER/NAME[@REVISION]."""
     manifest: Annotated[Path, tyro.conf.arg(aliases=["-m"], metavar="FILE")]
     """id|text|speaker lines, or .jsonl."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="WAVDIR")]

@@ -26,6 +26,9 @@ def load(
 ) -> Voice:
     """Open a voice of any kind: a shipped one by name, or a run or checkpoint directory of `intona train`.
 
+    `hf://OWNER/NAME[@REVISION]` names a voice of the Hugging Face Hub, which is downloaded once; it needs the
+    extra `hub`.
+
     Args:
         device: of the model and its vocoder, such as "cuda".
         vocoder: a name for `vocoder.load_vocoder`, "hifigan" if None.
@@ -37,11 +40,13 @@ def load(
             such device, a file that is no lexicon, a lexicon or a vocoder for a voice that takes none.
     """
     # Imported here, so that `synth.options` is quick to import.
-    from intona import checkpoint, models, registry
+    from intona import checkpoint, hf, models, registry
     from intona.nn.device import device_of
     from intona.text import lexicon as lexicons
 
     device, entries = device_of(device), lexicons.of(lexicon)
+    if vocoder is not None and hf.is_address(vocoder):
+        vocoder = hf.pin(vocoder)  # records of the voice name the revision
     path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     open_voice: VoiceLoader = registry.get("voices", kind_of(path), where=path)
     voice = open_voice(path, device=device, vocoder=None if vocoder is None else os.fspath(vocoder))

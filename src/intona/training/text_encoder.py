@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from torch import nn
 
-from intona import checkpoint, hub, models
+from intona import checkpoint, hf, hub, models
 from intona import config as configs
 from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
@@ -46,7 +46,7 @@ class EncoderSource:
 
     @classmethod
     def of(cls, name: Path | str, *, published: bool) -> EncoderSource:
-        """A shipped encoder by its name, or a directory.
+        """A shipped encoder by its name, one of the hub by its address, or a directory.
 
         Args:
             published: whether a published text model will do.
@@ -55,7 +55,8 @@ class EncoderSource:
             UserError: a published model of an unknown kind.
         """
         shipped = {card.name for card in models.shipped("encoder")}
-        path = models.find(name) if str(name) in shipped else Path(name)
+        by_name = str(name) in shipped or hf.is_address(name)
+        path = models.find(name) if by_name else Path(name)
         return cls(path=path, published=frozen.find(path) if published else None)
 
     def config(self) -> TextEncoderConfig:
