@@ -13,6 +13,7 @@ import torch
 from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec
+from intona.data.intonation import intonation_of
 from intona.errors import UserError, unknown
 from intona.nn.precision import autocast
 from intona.nn.random import ItemRandom
@@ -23,6 +24,7 @@ from intona.synth.phonemes import PhonemeVoice, read_tokenizers
 from intona.synth.voice import Reading
 from intona.systems.gradtts import GradTTS, GradTTSConfig
 from intona.text import Utterance
+from intona.text.languages import fitting
 
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/notebook/voice-ru.md
@@ -182,11 +184,16 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         """Mels (T_i, n_mels) of sentences in one batch, each with the noise of its item of `random`."""
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         tokens, lengths, pieces = self.numbers(sentences)
+        intonation = None
+        if self.model.variance is not None:
+            codes = [fitting(s.text, self.languages)[0] for s in sentences]
+            intonation = intonation_of(sentences, codes).to(self.device)
         with autocast(device=self.device.type):
             speech = self.model.synthesize(
                 tokens,
                 lengths,
                 pieces=pieces,
+                intonation=intonation,
                 speakers=torch.tensor(speakers, device=self.device),
                 length_scale=self.manner.length_scale / settled.rate,
                 steps=settled.steps,
