@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from intona import checkpoint
 from intona import config as configs
@@ -285,7 +286,8 @@ def fitted(config: GradTTSRun, prepared: Prepared, *, bpe: BpeTokenizer | None =
 def start_from_voice(task: GradTTSTask, source: Path) -> None:
     """Copy the weights of another voice; symbols and speakers are matched by name.
 
-    The mel statistics stay the source's: its weights are scaled to them.
+    The mel statistics stay the source's: its weights are scaled to them. A source with one speaker has no
+    speaker input; that of the new model starts at zero, so that it begins with the source's outputs.
     """
     path, prepared = checkpoint.resolve(source), task.prepared
     voices = configs.read_json(path / "voices.json")
@@ -296,9 +298,22 @@ def start_from_voice(task: GradTTSTask, source: Path) -> None:
     rows |= {f"model.variance.{name}": speakers for name in STATISTICS}
     require_pieces(path, task.bpe)
     added = [name for name in task.state_dict() if name.startswith("model.variance.")]
+    if len(speakers.before) == 1 and len(speakers.now) > 1:
+        added += ["model.speakers.weight", *silenced(task, ".speaker")]
     fresh = start_from(task, source, rows=rows, added=added)
     if fresh:
         log.info(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}")
+
+
+def silenced(module: nn.Module, suffix: str) -> list[str]:
+    """Set the linear layers whose names end in `suffix` to zero; the names of their tensors."""
+    names: list[str] = []
+    for name, layer in module.named_modules():
+        if name.endswith(suffix) and isinstance(layer, nn.Linear):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            names += [f"{name}.weight", f"{name}.bias"]
+    return names
 
 
 def setup(config: GradTTSRun, request: Request) -> Setup:
