@@ -17,10 +17,18 @@ from intona.config import from_dict, to_dict
 from intona.data.batch import Contours
 from intona.data.contours import SpeakerStatistics
 from intona.data.intonation import Intonation
+from intona.data.prepared import Prepared
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
-from intona.systems.gradtts import DecoderConfig, DurationConfig, GradTTS, GradTTSConfig, VarianceConfig
+from intona.systems.gradtts import (
+    DecoderConfig,
+    DurationConfig,
+    GradTTS,
+    GradTTSConfig,
+    VarianceConfig,
+    stage,
+)
 from intona.systems.gradtts.stage import GradTTSRun
 from intona.systems.gradtts.variance import Prediction, VarianceAdaptor, interpolated
 
@@ -274,3 +282,29 @@ def test_a_voice_without_it_starts_one_with_it(run: Path, spoken: Path, tmp_path
         torch.testing.assert_close(
             after[f"model.variance.{name}"], trained[f"model.variance.{name}"], check_dtype=False
         )
+
+
+@pytest.mark.trains
+def test_a_voice_of_one_speaker_starts_one_of_several(
+    run: Path, spoken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every new speaker begins with the outputs of the one there was, and the inputs can be learnt."""
+    prepared = Prepared.open(spoken)
+    config = from_dict(GradTTSRun, json.loads((checkpoint.resolve(run) / "config.json").read_text("utf-8")))
+    before = stage.GradTTSTask(config, prepared)
+    stage.start_from_voice(before, run)
+    monkeypatch.setattr(prepared, "speakers", ("second", *prepared.speakers))
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, n_speakers=2))
+    after = stage.GradTTSTask(config, prepared)
+    stage.start_from_voice(after, run)
+    tokens, lengths = torch.tensor([[5, 6, 7]]), torch.tensor([3])
+    nowhere = Intonation(clause_types=torch.zeros_like(tokens), places=torch.zeros_like(tokens))
+    outputs = [
+        task.model.eval().encode(tokens, lengths, speaker, intonation=nowhere)[:4]
+        for task, speaker in ((before, None), (after, torch.tensor([0])), (after, torch.tensor([1])))
+    ]
+    for several in outputs[1:]:
+        assert all(torch.allclose(a, b) for a, b in zip(outputs[0], several, strict=True))
+    outputs[1][2].sum().backward()
+    projection = after.model.encoder.get_submodule("speaker").get_parameter("weight")
+    assert projection.grad is not None and projection.grad.abs().sum() > 0
