@@ -131,6 +131,8 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
         node: Any = tree
         keys = dotted.replace("-", "_").split(".")
         for i, key in enumerate(keys):
+            if node is None and (defaults := _optional_at(type(config), keys[:i])) is not None:
+                node = _at(tree, keys[: i - 1])[keys[i - 1]] = defaults
             if not isinstance(node, dict) or key not in node:
                 known = list(node) if isinstance(node, dict) else []
                 prefix = ".".join(keys[:i])
@@ -152,6 +154,23 @@ def override(config: C, assignments: Mapping[str, str], *, where: str = "command
             node.update(other)
         node[keys[-1]] = parsed
     return from_dict(type(config), tree, where=where)
+
+
+def _at(tree: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        tree = tree[key]
+    return tree
+
+
+def _optional_at(cls: Any, keys: Sequence[str]) -> dict[str, Any] | None:
+    """The defaults of an optional table that a config has None for; None if the field is no such table."""
+    for key in keys:
+        if not dataclasses.is_dataclass(cls):
+            return None
+        kind = typing.get_type_hints(cls).get(key)
+        options = [o for o in typing.get_args(kind) if dataclasses.is_dataclass(o)]
+        cls = options[0] if len(options) == 1 else kind
+    return to_dict(cls()) if dataclasses.is_dataclass(cls) and isinstance(cls, type) else None
 
 
 def at_least(config: Any, **bounds: float) -> None:

@@ -9,11 +9,26 @@ from typing import Any
 import numpy as np
 import torch
 
+from intona.data.contours import CorpusContours
+from intona.data.intonation import Intonation, intonation_of
 from intona.data.pieces import Pieces, collate_pieces, padded, text_of, utterance_of
 from intona.data.prepared import Item, Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.errors import UserError
 from intona.text import BpeTokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contours:
+    """What a variance adaptor learns from, one value per symbol; see `data.contours.SymbolContours`."""
+
+    pitch: torch.Tensor  # (B, N) float32, semitones above 100 Hz, 0 where unvoiced
+    voiced: torch.Tensor  # (B, N) float32, share of voiced frames
+    energy: torch.Tensor  # (B, N) float32, dB
+    present: torch.Tensor  # (B, N) bool: the symbol has frames
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Contours:
+        return Contours(**{k: v.to(device, non_blocking=non_blocking) for k, v in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +43,8 @@ class Batch:
     durations: torch.Tensor | None  # (B, N) int64 frames; None unless all items are aligned
     ids: list[str]
     pieces: Pieces | None = None  # the same texts as BPE, for encoders that read both
+    contours: Contours | None = None  # for models with a variance adaptor, as is
+    intonation: Intonation | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,8 +56,10 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         moved = {k: v.to(device, non_blocking=True) for k, v in self._tensors().items()}
-        pieces = self.pieces.to(device, non_blocking=True) if self.pieces is not None else None
-        return replace(self, **moved, pieces=pieces)
+        for name in ("pieces", "contours", "intonation"):
+            if (part := getattr(self, name)) is not None:
+                moved[name] = part.to(device, non_blocking=True)
+        return replace(self, **moved)
 
     def pin_memory(self) -> Batch:
         return replace(self, **{k: v.pin_memory() for k, v in self._tensors().items()})
@@ -49,8 +68,17 @@ class Batch:
         return {k: v for k, v in vars(self).items() if isinstance(v, torch.Tensor)}
 
 
-def collate(prepared: Prepared, items: Sequence[Item], bpe: BpeTokenizer | None = None) -> Batch:
-    """Items of a prepared corpus as one padded batch, with BPE pieces alongside the phonemes if `bpe` is set.
+def collate(
+    prepared: Prepared,
+    items: Sequence[Item],
+    bpe: BpeTokenizer | None = None,
+    contours: CorpusContours | None = None,
+) -> Batch:
+    """Items of a prepared corpus as one padded batch.
+
+    Args:
+        bpe: adds BPE pieces alongside the phonemes.
+        contours: adds `Batch.contours` and `Batch.intonation`; all items need durations.
 
     Raises:
         UserError: no item, or a tokenizer that does not give one id per symbol.
@@ -81,13 +109,30 @@ def collate(prepared: Prepared, items: Sequence[Item], bpe: BpeTokenizer | None 
         else collate_pieces(
             [text_of(utterance_of(i), ids, bpe) for i, ids in zip(items, tokens, strict=True)]
         ),
+        contours=None if contours is None else _contours(contours, items),
+        intonation=None
+        if contours is None
+        else intonation_of([utterance_of(i) for i in items], [i.language for i in items]),
     )
+
+
+def _contours(corpus: CorpusContours, items: Sequence[Item]) -> Contours:
+    rows = [vars(corpus.of(item)) for item in items]
+    columns = {}
+    for name in rows[0]:
+        values = [torch.from_numpy(row[name]) for row in rows]
+        columns[name] = torch.nn.utils.rnn.pad_sequence(values, batch_first=True)
+    return Contours(**columns)
 
 
 class Loader:
     """Endless batches of one split, with the state of the sampler.
 
     `epoch()` yields one pass and does not change the state.
+
+    Args:
+        contours: see `collate`. expressive: how often an utterance with a question or an exclamation occurs
+            in an epoch; all others occur once.
     """
 
     def __init__(
@@ -102,13 +147,18 @@ class Loader:
         shuffle: bool = True,
         max_items: int | None = None,
         bpe: BpeTokenizer | None = None,
+        contours: CorpusContours | None = None,
+        expressive: int = 1,
     ) -> None:
-        self.bpe = bpe
+        self.bpe, self.contours = bpe, contours
         self.prepared, self.items = prepared, prepared.items(split)
         if not self.items:
             raise UserError(
                 f'the split "{split}" is empty', where=prepared.root, hint=f"prepare with --{split} N"
             )
+        if expressive > 1:
+            rare = [i for i in self.items if {"?", "!"}.intersection(i.phonemes)]
+            self.items = [*self.items, *rare * (expressive - 1)]
         self.sampler = DurationBatchSampler(
             [i.n_frames for i in self.items],
             max_frames=max_frames,
@@ -127,7 +177,7 @@ class Loader:
 
     def at(self, indices: Sequence[int]) -> Batch:
         """The batch of the items at these positions of the split."""
-        return collate(self.prepared, [self.items[i] for i in indices], self.bpe)
+        return collate(self.prepared, [self.items[i] for i in indices], self.bpe, self.contours)
 
     def epoch(self) -> Iterator[Batch]:
         for indices in self.sampler.one_epoch():

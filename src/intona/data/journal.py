@@ -28,6 +28,9 @@ CORPUS_DURATIONS = "corpus phone labels"
 TABLES = (
     "labels.jsonl",
     "durations.jsonl",
+    "pitch.bin",
+    "pitch.json",
+    "pitch.part.bin",
     "rejected.jsonl",
     "report.json",
     "dev.jsonl",

@@ -71,6 +71,7 @@ class Utterance:
         words: in order; every phone belongs to exactly one word.
         unspoken: words of the text that have no phones.
         unreadable: characters of the text for which there is no reading.
+        nucleus: index of the word that bears the nucleus, where the text marks it.
     """
 
     text: str
@@ -79,6 +80,7 @@ class Utterance:
     words: tuple[Word, ...]
     unspoken: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    nucleus: int | None = None
 
     @property
     def plain(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from intona.data.batch import Batch, Loader
+from intona.data.contours import CorpusContours
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.text import BpeTokenizer
@@ -31,7 +32,8 @@ class MelFeed:
 
     Args:
         max_frames: of a batch, with padding. max_items: utterances of a batch. bpe: of an encoder that reads
-            letters beside the phonemes.
+            letters beside the phonemes. contours: of a model with a variance adaptor. expressive: how often
+            a training utterance with a question or an exclamation occurs per epoch.
     """
 
     def __init__(
@@ -44,9 +46,13 @@ class MelFeed:
         rank: int = 0,
         world: int = 1,
         bpe: BpeTokenizer | None = None,
+        contours: CorpusContours | None = None,
+        expressive: int = 1,
     ) -> None:
-        limits = {"max_frames": max_frames, "max_items": max_items, "bpe": bpe}
-        self._train = Loader(prepared, "train", seed=seed, rank=rank, world_size=world, **limits)
+        limits = {"max_frames": max_frames, "max_items": max_items, "bpe": bpe, "contours": contours}
+        self._train = Loader(
+            prepared, "train", seed=seed, rank=rank, world_size=world, expressive=expressive, **limits
+        )
         self._dev = Loader(prepared, "dev", shuffle=False, **limits) if prepared.items("dev") else None
         self._frame_seconds = prepared.spec.hop_length / prepared.spec.sample_rate
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from intona import config as configs
 from intona.diffusion.target import Target
 from intona.encoders.base import TextEncoderConfig
 from intona.encoders.plain import PlainEncoderConfig
@@ -48,6 +49,33 @@ class DurationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VarianceConfig:
+    """The variance adaptor: pitch, voicing and energy of each symbol, predicted and added to the text states.
+
+    FastSpeech 2 (Ren et al. 2021, arXiv 2006.04558) with the values per symbol of FastPitch (Lancucki 2021,
+    arXiv 2006.06873); the type of the clause and the place of its nucleus are ours.
+
+    Attributes:
+        hidden, kernel, layers, dropout: of the predictor.
+        weight: of its losses in the objective. It decides how much they shape the text encoder, since the
+            predictor's own layers are trained by Adam, which ignores the scale (0.1 in FastPitch).
+    """
+
+    hidden: int = 256
+    kernel: int = 5
+    layers: int = 3
+    dropout: float = 0.2
+    weight: float = 0.2
+
+    def __post_init__(self) -> None:
+        configs.at_least(self, hidden=1, layers=1, weight=0)
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError("kernel must be odd")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must lie in 0..1, without 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class GradTTSConfig:
     """A whole Grad-TTS.
 
@@ -61,6 +89,7 @@ class GradTTSConfig:
         target: what the network predicts; "noise" is the paper's loss.
         normalize: standardise mels with the corpus's statistics first (ours; the paper does not).
         segment: frames of the random window the diffusion loss is taken on (2 s in the paper), 0 = all.
+        variance: the variance adaptor, None for a model without one; needs durations="data".
     """
 
     n_tokens: int = 0
@@ -77,10 +106,13 @@ class GradTTSConfig:
     target: Target = "noise"
     normalize: bool = False
     segment: int = 172
+    variance: VarianceConfig | None = None
 
     def __post_init__(self) -> None:
         if self.durations == "data" and self.add_blank:
             raise ValueError('durations "data" needs add_blank false: the corpus has no frames for blanks')
+        if self.variance is not None and self.durations != "data":
+            raise ValueError('variance needs durations "data": it learns from the contours of each symbol')
         if self.add_blank and not self.encoder.reads_blanks:
             raise ValueError("add_blank needs an encoder that reads blanks: a blank belongs to no word")
         if self.decoder.kind == "unet2d" and self.n_mels % 2 ** (len(self.decoder.mults) - 1):

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from intona.data.batch import Contours
+from intona.data.intonation import Intonation
 from intona.data.pieces import Pieces
 from intona.diffusion import solvers, target
 from intona.diffusion.process import MeanReverting
@@ -20,6 +22,7 @@ from intona.nn.masks import expand_by_durations, length_mask
 from intona.nn.random import ItemRandom, drawn_apart
 from intona.systems.gradtts.config import DurationConfig, GradTTSConfig
 from intona.systems.gradtts.score import build_score
+from intona.systems.gradtts.variance import VarianceAdaptor
 
 USUAL_FRAMES = 7.0  # of a phone in fluent speech at 86 frames per second
 T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
@@ -85,6 +88,12 @@ class GradTTS(nn.Module):
         self.prior = nn.Linear(dim, config.n_mels)
         self.duration = DurationPredictor(config.duration, dim)
         self.score = build_score(config.decoder, n_mels=config.n_mels, states=dim, speaker_dim=speaker_dim)
+        self.variance = None
+        if config.variance is not None:
+            with drawn_apart("variance"):
+                self.variance = VarianceAdaptor(
+                    config.variance, dim, n_speakers=config.n_speakers, speaker_dim=speaker_dim
+                )
         self.process = MeanReverting(beta_start=config.beta_start, beta_end=config.beta_end)
         self.register_buffer("mel_mean", torch.zeros(config.n_mels))
         self.register_buffer("mel_std", torch.ones(config.n_mels))
@@ -105,13 +114,10 @@ class GradTTS(nn.Module):
             self.mel_mean.copy_(mean)
             self.mel_std.copy_(std)
 
-    def encode(
+    def read(
         self, tokens: Tensor, lengths: Tensor, speakers: Tensor | None, pieces: Pieces | None = None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-        """-> states (B, N', D), mask, prior mean (B, N', n_mels), log(1 + frames) (B, N'), speaker vector.
-
-        N' = 2 N + 1 with blanks, else N.
-        """
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """-> text states (B, N', D), mask, speaker vector. N' = 2 N + 1 with blanks, else N."""
         if self.config.add_blank:
             tokens, lengths = intersperse(tokens, lengths, blank=self.config.n_tokens)
         speaker = self.speakers(speakers) if self.speakers is not None and speakers is not None else None
@@ -120,14 +126,35 @@ class GradTTS(nn.Module):
             states, mask = self.encoder(tokens, lengths, self.voices[row], pieces)
         else:
             states, mask = self.encoder(tokens, lengths, speaker, pieces)
+        return states, mask, speaker
+
+    def encode(
+        self,
+        tokens: Tensor,
+        lengths: Tensor,
+        speakers: Tensor | None,
+        pieces: Pieces | None = None,
+        *,
+        intonation: Intonation | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+        """-> states (B, N', D), mask, prior mean (B, N', n_mels), log(1 + frames) (B, N'), speaker vector.
+
+        Args:
+            intonation: needed by a variance adaptor, whose predicted values are part of the states.
+        """
+        text, mask, speaker = self.read(tokens, lengths, speakers, pieces)
+        states = text
+        if self.variance is not None:
+            text = self.variance.with_intonation(text, _required(intonation), mask)
+            values = self.variance.values(self.variance.predict(text, mask, speaker), mask)
+            states = self.variance.add(text, values, mask)
+        return (states, mask, *self._project(states, text, mask), speaker)
+
+    def _project(self, states: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Prior mean, log(1 + frames). `text` is the states without pitch and energy, on which durations do
+        not depend: pitch can be changed and the tempo stays."""
         # Durations must not pull the states towards themselves (Glow-TTS): detached.
-        return (
-            states,
-            mask,
-            self.prior(states) * mask[..., None],
-            self.duration(states.detach(), mask),
-            speaker,
-        )
+        return self.prior(states) * mask[..., None], self.duration(text.detach(), mask)
 
     def losses(
         self,
@@ -140,16 +167,29 @@ class GradTTS(nn.Module):
         durations: Tensor | None,
         random: ItemRandom,
         pieces: Pieces | None = None,
+        contours: Contours | None = None,
+        intonation: Intonation | None = None,
     ) -> Losses:
-        """The paper's three losses (eq. 10-12): duration, prior, diffusion.
+        """The paper's three losses (eq. 10-12): duration, prior, diffusion; and a variance adaptor's.
 
         Args:
             tokens: (B, N). token_lengths: (B,). mels: (B, T, n_mels) log mel. mel_lengths: (B,).
             speakers: (B,) ids or None. durations: (B, N) frames, needed with durations="data".
             random: noise, diffusion times and windows of each item.
             pieces: BPE of the same texts, for an encoder that reads both.
+            contours, intonation: for a variance adaptor.
         """
-        states, token_mask, mu, log_durations, speaker = self.encode(tokens, token_lengths, speakers, pieces)
+        text, token_mask, speaker = self.read(tokens, token_lengths, speakers, pieces)
+        states, variance = text, {}
+        if self.variance is not None:
+            if contours is None:
+                raise ValueError("the model has a variance adaptor but the batch has no contours")
+            text = self.variance.with_intonation(text, _required(intonation), token_mask)
+            predicted_values = self.variance.predict(text, token_mask, speaker)
+            truth_values = self.variance.truth(contours, speakers)
+            variance = self.variance.losses(predicted_values, truth_values, contours, token_mask)
+            states = self.variance.add(text, truth_values, token_mask)
+        mu, log_durations = self._project(states, text, token_mask)
         y = (mels - self.mel_mean) / self.mel_std
         mask = length_mask(mel_lengths, mels.shape[1])
         if self.config.durations == "mas":
@@ -185,6 +225,7 @@ class GradTTS(nn.Module):
                 "duration": Part(total=error.sum(), count=token_mask.sum()),
                 "prior": Part(total=prior.sum(), count=elements),
                 "diffusion": Part(total=diffusion.sum(), count=mask_w.sum() * y.shape[2]),
+                **variance,
             }
         )
 
@@ -210,6 +251,7 @@ class GradTTS(nn.Module):
         durations: Tensor | None = None,
         max_frames: int = 20_000,
         pieces: Pieces | None = None,
+        intonation: Intonation | None = None,
     ) -> GradTTSSpeech:
         """Sample mels.
 
@@ -221,8 +263,11 @@ class GradTTS(nn.Module):
             durations: (B, N) frames per token instead of the predicted ones (without blanks).
             max_frames: at most so many frames per item.
             pieces: BPE of the same texts, for an encoder that reads both.
+            intonation: of the same texts, for a variance adaptor.
         """
-        states, mask, mu, log_durations, speaker = self.encode(tokens, lengths, speakers, pieces)
+        states, mask, mu, log_durations, speaker = self.encode(
+            tokens, lengths, speakers, pieces, intonation=intonation
+        )
         predicted = torch.expm1(log_durations.float()) if durations is None else durations.float()
         frames = predicted.clamp(min=0) * length_scale * mask
         # Rounding the running sum, not each token, keeps the tempo: rounding errors do not add up.
@@ -251,6 +296,12 @@ class GradTTS(nn.Module):
         z = solvers.solve(solver, self.process, denoise, noise(), steps, noise=noise)
         mel = (z + mu_frames) * self.mel_std + self.mel_mean
         return GradTTSSpeech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
+
+
+def _required(intonation: Intonation | None) -> Intonation:
+    if intonation is None:
+        raise ValueError("the model has a variance adaptor and needs the intonation of its texts")
+    return intonation
 
 
 def duration_error(log_predicted: Tensor, frames: Tensor, loss: Literal["log", "gamma"]) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec
+from intona.data.intonation import intonation_of
 from intona.errors import UserError, unknown
 from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.model_voice import first_not_none
@@ -22,6 +23,7 @@ from intona.synth.phonemes import PhonemeVoice, read_tokenizers
 from intona.synth.speech import Speech, timed_words, without_blanks
 from intona.synth.voice import Reading
 from intona.text import Utterance
+from intona.text.languages import fitting
 
 if TYPE_CHECKING:
     import torch
@@ -242,11 +244,16 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
 
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         tokens, lengths, pieces = self.numbers(sentences)
+        intonation = None
+        if self.model.variance is not None:
+            codes = [fitting(s.text, self.languages)[0] for s in sentences]
+            intonation = intonation_of(sentences, codes).to(self.device)
         with autocast(device=self.device.type):
             speech = self.model.synthesize(
                 tokens,
                 lengths,
                 pieces=pieces,
+                intonation=intonation,
                 speakers=torch.tensor(speakers, device=self.device),
                 length_scale=self.manner.length_scale / settled.rate,
                 steps=settled.steps,

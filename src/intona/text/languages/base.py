@@ -58,6 +58,10 @@ class Language:
             place of words with phonemes, so that what is between is normalized as the middle of a sentence.
         same_phones: pairs of `backend` and `backend_version` of `Phonemizer.describe` whose letter rules
             make the same set of phones.
+        function_words: words that bear the nucleus of a clause only where there is no other, in lower case.
+        question_words: words that make a wh-question of a sentence which they begin.
+        question_word_bears_nucleus: whether the nucleus of a wh-question is on that word; else it is where a
+            statement has it.
     """
 
     code: str
@@ -66,6 +70,9 @@ class Language:
     has_stress_model: bool = False
     neighbours: tuple[str, str] = ("so", "So")
     same_phones: frozenset[tuple[str, str]] = frozenset()
+    function_words: frozenset[str] = frozenset()
+    question_words: frozenset[str] = frozenset()
+    question_word_bears_nucleus: bool = False
 
     def variant(self, code: str) -> Self:
         """The same language by another code, which is that of its espeak-ng voice: "en-gb"."""
@@ -108,4 +115,15 @@ class Language:
 
     def suffix(self, phones: Sequence[str], following: str) -> Suffix | None:
         """The ending of a word with these phones that a text begins with, None where there is none."""
+        return None
+
+    def question_focus(self, clauses: Sequence[Sequence[str]]) -> int | None:
+        """The word that a yes-no question asks about, which bears its nucleus.
+
+        Args:
+            clauses: the words of each clause, in lower case, without stress marks.
+
+        Returns:
+            its index in the sentence; None for the last content word.
+        """
         return None

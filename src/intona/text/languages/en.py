@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from intona.text import ipa, phonemize
 from intona.text.characters import fold, script, unread_signs, without_brackets
 from intona.text.languages.base import LETTERS_ONLY, Language, Suffix, Verbalized
+from intona.text.languages.english import focus
 from intona.text.languages.english.verbalize import verbalize
 from intona.text.symbols import STRESS
 
@@ -59,4 +60,10 @@ def _with_letter_a(clause: list[str]) -> list[str]:
     return ["eigh" if w == "A" and not (k == 0 and is_article) else w for k, w in enumerate(clause)]
 
 
-ENGLISH = English(code="en", voice="en-us", scripts=("LATIN",))
+ENGLISH = English(
+    code="en",
+    voice="en-us",
+    scripts=("LATIN",),
+    function_words=focus.FUNCTION_WORDS,
+    question_words=focus.QUESTION_WORDS,
+)

@@ -19,7 +19,7 @@ from intona.text.characters import (
     without_brackets,
 )
 from intona.text.languages.base import LETTERS_ONLY, Language, Verbalized
-from intona.text.languages.russian import pronunciation, sentences
+from intona.text.languages.russian import focus, pronunciation, sentences
 from intona.text.languages.russian.phonemizer import BACKEND, SAME_PHONES, RussianPhonemizer
 from intona.text.languages.russian.verbalize import READABLE, verbalize
 from intona.text.symbols import ACUTE, RU_VOWELS
@@ -67,6 +67,9 @@ class Russian(Language):
             return "дом"
         return "том" if first in pronunciation.VOICELESS else "мир"
 
+    def question_focus(self, clauses: Sequence[Sequence[str]]) -> int | None:
+        return focus.focus(clauses)
+
 
 def _reads(letter: str) -> bool:
     return "а" <= letter.lower() <= "я" or letter in "ёЁ"
@@ -101,4 +104,7 @@ RUSSIAN = Russian(
     has_stress_model=True,
     neighbours=("да", "Да"),
     same_phones=frozenset((BACKEND, version) for version in SAME_PHONES),
+    function_words=focus.FUNCTION_WORDS,
+    question_words=focus.QUESTION_WORDS,
+    question_word_bears_nucleus=True,
 )

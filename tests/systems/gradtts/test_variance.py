@@ -1,0 +1,310 @@
+"""The variance adaptor: losses by hand, the values it adds, a voice with it from training to speech."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import intona
+from intona import checkpoint, config, systems
+from intona.config import from_dict, to_dict
+from intona.data.batch import Contours
+from intona.data.contours import SpeakerStatistics
+from intona.data.intonation import Intonation
+from intona.data.prepared import Prepared
+from intona.encoders.plain import PlainEncoderConfig
+from intona.errors import UserError
+from intona.nn.random import ItemRandom
+from intona.systems.gradtts import (
+    DecoderConfig,
+    DurationConfig,
+    GradTTS,
+    GradTTSConfig,
+    VarianceConfig,
+    stage,
+)
+from intona.systems.gradtts.stage import GradTTSRun
+from intona.systems.gradtts.variance import Prediction, VarianceAdaptor, interpolated
+
+TINY = GradTTSConfig(
+    n_tokens=10,
+    n_speakers=2,
+    n_mels=8,
+    speaker_dim=4,
+    encoder=PlainEncoderConfig(dim=16, layers=1, hidden=16, dropout=0.0),
+    duration=DurationConfig(hidden=16, dropout=0.0),
+    decoder=DecoderConfig(kind="convnext1d", dim=16, depth=2, see_states=True),
+    durations="data",
+    add_blank=False,
+    target="velocity",
+    segment=0,
+)
+STEERABLE = dataclasses.replace(TINY, variance=VarianceConfig(hidden=16, layers=2, dropout=0.0))
+MASK = torch.tensor([[True, True, True, True], [True, True, True, False]])
+CONTOURS = Contours(
+    pitch=torch.tensor([[2.0, 0, 6, 4], [9, 3, 0, 0]]),
+    voiced=torch.tensor([[1.0, 0, 1, 0.6], [1, 0.75, 0.2, 0]]),
+    energy=torch.tensor([[-20.0, -30, 0, -26], [-10, -40, -90, 0]]),
+    present=torch.tensor([[True, True, False, True], [True, True, True, False]]),
+)
+INTONATION = Intonation(
+    clause_types=torch.tensor([[0, 0, 2, 2], [2, 2, 2, 0]]), places=torch.tensor([[1, 1, 0, 1], [0, 1, 2, 0]])
+)
+SPEAKERS = torch.tensor([0, 1])
+STATISTICS = SpeakerStatistics(
+    pitch_mean=np.array([4.0, 6.0]),
+    pitch_std=np.array([2.0, 3.0]),
+    energy_mean=np.array([-26.0, -25.0]),
+    energy_std=np.array([2.0, 5.0]),
+)
+
+
+def adaptor() -> VarianceAdaptor:
+    torch.manual_seed(0)
+    out = VarianceAdaptor(VarianceConfig(hidden=16, weight=0.5), 16, n_speakers=2, speaker_dim=4)
+    out.set_statistics(STATISTICS)
+    return out.eval()
+
+
+def batch() -> dict[str, torch.Tensor]:
+    durations = torch.tensor([[2, 3, 0, 4], [1, 2, 3, 0]])
+    return {
+        "tokens": torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0]]),
+        "token_lengths": torch.tensor([4, 3]),
+        "mels": torch.randn(2, 9, 8, generator=torch.Generator().manual_seed(0)),
+        "mel_lengths": durations.sum(1),
+        "durations": durations,
+        "speakers": SPEAKERS,
+    }
+
+
+def test_interpolation_is_that_of_numpy() -> None:
+    values = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
+    known = torch.rand(5, 12, generator=torch.Generator().manual_seed(1)) < 0.4
+    known[4] = False
+    out = interpolated(values, known)
+    for row, k, result in zip(values.numpy(), known.numpy(), out.numpy(), strict=True):
+        at = np.flatnonzero(k)
+        expected = np.interp(np.arange(12), at, row[at]) if len(at) else np.zeros(12)
+        np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_true_values_are_standardised_by_speaker_and_interpolated() -> None:
+    values = adaptor().truth(CONTOURS, SPEAKERS)
+    # (2 - 4) / 2, the line to (6 - 4) / 2, (4 - 4) / 2; speaker 1: (9 - 6) / 3, (3 - 6) / 3 and on
+    torch.testing.assert_close(values.pitch, torch.tensor([[-1.0, 0, 1, 0], [1, -1, -1, -1]]))
+    # 3 at most: (-20 + 26) / 2 = 3, -2, between -2 and 0, 0; speaker 1: 3, -3, -13 becomes -3
+    torch.testing.assert_close(values.energy, torch.tensor([[3.0, -2, -1, 0], [3, -3, -3, -3]]))
+
+
+def test_losses_by_hand() -> None:
+    model = adaptor()
+    truth = model.truth(CONTOURS, SPEAKERS)
+    predicted = Prediction(
+        pitch=torch.full((2, 4), 0.5), voiced_logit=torch.zeros(2, 4), energy=torch.full((2, 4), 1.0)
+    )
+    parts = model.losses(predicted, truth, CONTOURS, MASK)
+    assert {p.weight for p in parts.values()} == {0.5}
+    means = {name: float(part.mean) for name, part in parts.items()}
+    # Voiced symbols: -1, 1, 0 and 1, -1. Symbols with frames: 3, -2, 0 and 3, -3, -3.
+    assert means["pitch"] == pytest.approx((1.5**2 + 0.5**2 + 0.5**2 + 0.5**2 + 1.5**2) / 5)
+    assert means["energy"] == pytest.approx((4 + 9 + 1 + 4 + 16 + 16) / 6)
+    assert means["voiced"] == pytest.approx(math.log(2))
+
+
+def test_a_perfect_prediction_gives_the_values_of_the_recording() -> None:
+    model = adaptor()
+    truth = model.truth(CONTOURS, SPEAKERS)
+    predicted = Prediction(
+        pitch=truth.pitch, voiced_logit=torch.logit(truth.voiced, eps=1e-6), energy=truth.energy
+    )
+    values = model.values(predicted, MASK)
+    for name in ("pitch", "voiced", "energy"):
+        torch.testing.assert_close(
+            getattr(values, name) * MASK, getattr(truth, name) * MASK, atol=1e-5, rtol=1e-5
+        )
+    parts = model.losses(predicted, truth, CONTOURS, MASK)
+    assert float(parts["pitch"].total) == 0 and float(parts["energy"].total) == 0
+
+
+def test_it_starts_as_the_model_without_it_and_keeps_its_weights() -> None:
+    torch.manual_seed(0)
+    plain = GradTTS(TINY)
+    torch.manual_seed(0)
+    model = GradTTS(STEERABLE)
+    state = model.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in plain.state_dict().items())
+    assert all(k.startswith("variance.") for k in state.keys() - plain.state_dict().keys())
+    parts = [
+        m.losses(
+            **batch(), random=ItemRandom(0, 0, ["a", "b"]), contours=CONTOURS, intonation=INTONATION
+        ).parts
+        for m in (plain, model)
+    ]
+    assert list(parts[0]) == ["duration", "prior", "diffusion"]
+    assert list(parts[1]) == [*parts[0], "pitch", "voiced", "energy"]
+    assert all(torch.equal(parts[0][name].total, parts[1][name].total) for name in parts[0])
+
+
+def test_every_weight_of_it_learns_and_padding_changes_nothing() -> None:
+    torch.manual_seed(0)
+    model = GradTTS(STEERABLE).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+
+    def total(ids: list[str]) -> dict[str, float]:
+        n = len(ids)
+        b = {k: v[2 - n :] for k, v in batch().items()}
+        if n == 1:
+            b |= {k: b[k][:, :3] for k in ("tokens", "durations")} | {"mels": b["mels"][:, :6]}
+            contours, intonation = (
+                type(o)(**{k: v[1:, :3] for k, v in vars(o).items()}) for o in (CONTOURS, INTONATION)
+            )
+        else:
+            contours, intonation = CONTOURS, INTONATION
+        losses = model.losses(**b, random=ItemRandom(0, 0, ids), contours=contours, intonation=intonation)
+        losses.total.backward()
+        return {k: float(p.total.detach()) for k, p in losses.parts.items()}
+
+    total(["a", "b"])
+    assert model.variance is not None
+    still = [
+        k for k, p in model.variance.named_parameters() if p.grad is None or not float(p.grad.abs().max())
+    ]
+    assert still == []
+    shorter = total(["b"])
+    b = {k: v[[1, 1]] for k, v in batch().items()}
+    b["mels"] = b["mels"][:, :6]
+    twice = model.losses(
+        **b,
+        random=ItemRandom(0, 0, ["b", "b"]),
+        contours=Contours(**{k: v[[1, 1]] for k, v in vars(CONTOURS).items()}),
+        intonation=Intonation(**{k: v[[1, 1]] for k, v in vars(INTONATION).items()}),
+    )
+    for name, part in twice.parts.items():
+        assert float(part.total.detach()) == pytest.approx(2 * shorter[name], rel=1e-4), name
+
+
+def test_the_speaker_and_the_intonation_reach_the_predictor() -> None:
+    model = adaptor()
+    torch.nn.init.normal_(model.intonation.weight)
+    states = torch.randn(2, 4, 16, generator=torch.Generator().manual_seed(2))
+    speaker = torch.randn(2, 4, generator=torch.Generator().manual_seed(3))
+    pitch = model.predict(model.with_intonation(states, INTONATION, MASK), MASK, speaker).pitch
+    other = dataclasses.replace(INTONATION, clause_types=torch.zeros_like(INTONATION.clause_types))
+    for changed in (
+        model.predict(model.with_intonation(states, other, MASK), MASK, speaker),
+        model.predict(model.with_intonation(states, INTONATION, MASK), MASK, speaker + 1),
+    ):
+        assert float((changed.pitch - pitch).detach().abs().max()) > 1e-3
+
+
+def test_what_it_needs_is_named() -> None:
+    with pytest.raises(ValueError, match='variance needs durations "data"'):
+        GradTTSConfig(variance=VarianceConfig())
+    model = GradTTS(STEERABLE)
+    with pytest.raises(ValueError, match="no contours"):
+        model.losses(**batch(), random=ItemRandom(0, 0, ["a", "b"]))
+    with pytest.raises(ValueError, match="the intonation of its texts"):
+        model.synthesize(
+            torch.tensor([[1, 2]]), torch.tensor([2]), speakers=SPEAKERS[:1], random=ItemRandom(0, 0, ["a"])
+        )
+
+
+def test_configs_without_it_open_and_flags_add_it() -> None:
+    tree = to_dict(TINY)
+    del tree["variance"]  # of a version before it
+    assert from_dict(GradTTSConfig, tree).variance is None
+    run = GradTTSRun(model=TINY)
+    changed = config.override(run, {"model.variance.hidden": "32", "model.variance.layers": "2"})
+    assert changed.model.variance == VarianceConfig(hidden=32, layers=2)
+    assert config.override(run, {"model.variance": "{}"}).model.variance == VarianceConfig()
+    assert config.override(changed, {"model.variance": "null"}).model.variance is None
+    with pytest.raises(UserError, match=r'unknown config key "model.variance.hiden".*hidden'):
+        config.override(run, {"model.variance.hiden": "1"})
+
+
+FEW = {
+    "loop.save_every": "100",
+    "loop.validate_every": "100",
+    "loop.precision": "fp32",
+    "model.variance.hidden": "64",
+    "model.variance.dropout": "0",
+    "optim.warmup": "5",
+}
+
+
+@pytest.fixture(scope="module")
+def run(spoken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("variance") / "run"
+    overrides = FEW | {"loop.steps": "40", "loop.log_every": "1", "optim.lr": "2e-3"}
+    systems.train("prosody.gradtts", size="toy", data=spoken, out=out, overrides=overrides)
+    return out
+
+
+@pytest.mark.trains
+def test_it_learns_from_recordings_and_speaks(run: Path) -> None:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    rows = [r for r in rows if r["kind"] == "train"]
+    for name in ("pitch", "voiced", "energy"):
+        first, last = (np.mean([r[name] for r in part]) for part in (rows[:5], rows[-5:]))
+        assert last < 0.9 * first, name
+    voice = intona.load(run, vocoder="griffin-lim")
+    assert voice.model.variance.pitch_std[0] > 1
+    audio = voice.say("Доброе утро?", steps=1)
+    assert len(audio.samples) > 1000 and np.isfinite(audio.samples).all()
+
+
+@pytest.mark.trains
+def test_a_voice_without_it_starts_one_with_it(run: Path, spoken: Path, tmp_path: Path) -> None:
+    plain, steerable = tmp_path / "plain", tmp_path / "steerable"
+    few = {k: v for k, v in FEW.items() if "variance" not in k} | {"loop.steps": "2"}
+    systems.train("prosody.gradtts", size="toy", data=spoken, out=plain, overrides=few)
+    systems.train(
+        "prosody.gradtts",
+        size="toy",
+        data=spoken,
+        out=steerable,
+        overrides=FEW | {"loop.steps": "1"},
+        init=plain,
+    )
+    before = checkpoint.read_tensors(checkpoint.resolve(plain) / "ema.safetensors")
+    after = checkpoint.read_tensors(steerable / "step-00000000" / "model.safetensors")
+    assert all(torch.equal(after[k], v) for k, v in before.items())
+    trained = checkpoint.read_tensors(checkpoint.resolve(run) / "model.safetensors")
+    for name in ("pitch_mean", "pitch_std"):  # of the corpus, not of the model that it starts from
+        torch.testing.assert_close(
+            after[f"model.variance.{name}"], trained[f"model.variance.{name}"], check_dtype=False
+        )
+
+
+@pytest.mark.trains
+def test_a_voice_of_one_speaker_starts_one_of_several(
+    run: Path, spoken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every new speaker begins with the outputs of the one there was, and the inputs can be learnt."""
+    prepared = Prepared.open(spoken)
+    config = from_dict(GradTTSRun, json.loads((checkpoint.resolve(run) / "config.json").read_text("utf-8")))
+    before = stage.GradTTSTask(config, prepared)
+    stage.start_from_voice(before, run)
+    monkeypatch.setattr(prepared, "speakers", ("second", *prepared.speakers))
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, n_speakers=2))
+    after = stage.GradTTSTask(config, prepared)
+    stage.start_from_voice(after, run)
+    tokens, lengths = torch.tensor([[5, 6, 7]]), torch.tensor([3])
+    nowhere = Intonation(clause_types=torch.zeros_like(tokens), places=torch.zeros_like(tokens))
+    outputs = [
+        task.model.eval().encode(tokens, lengths, speaker, intonation=nowhere)[:4]
+        for task, speaker in ((before, None), (after, torch.tensor([0])), (after, torch.tensor([1])))
+    ]
+    for several in outputs[1:]:
+        assert all(torch.allclose(a, b) for a, b in zip(outputs[0], several, strict=True))
+    outputs[1][2].sum().backward()
+    projection = after.model.encoder.get_submodule("speaker").get_parameter("weight")
+    assert projection.grad is not None and projection.grad.abs().sum() > 0
