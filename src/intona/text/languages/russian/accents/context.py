@@ -1,7 +1,8 @@
 """Which of two readings a homograph has: a small BERT (Devlin et al. 2019) on its context, in NumPy.
 
-Three layers of width 312 (the shape and vocabulary of rubert-tiny2) read the text around the word, which stands between two
-marks. A perceptron on the state of the first mark and the mean state of the word chooses the reading.
+Three layers of width 312 (the shape and vocabulary of rubert-tiny2) read the text around the word, which
+stands between two marks. A perceptron on the state of the first mark and the mean state of the word chooses
+the reading.
 """
 
 from __future__ import annotations
