@@ -20,7 +20,7 @@ from intona.audio import MelSpec
 from intona.config import to_dict, write_json
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import Unspeakable, UserError
-from intona.synth.model_voice import MAX_CHARACTERS
+from intona.synth.markup import MAX_CHARACTERS
 from intona.synth.options import SpeakOptions
 from intona.synth.voice import PAUSE_SECONDS, Voice
 from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig
