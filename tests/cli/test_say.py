@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from intona.cli import say
 from intona.errors import Unspeakable, UserError
 from intona.synth.capabilities import Capabilities
 from intona.synth.options import OPTIONS, SpeakOptions
+from intona.synth.speech import Speech, TimedWord
 from intona.synth.voice import BaseVoice
 from intona.text import Lexicon
 
@@ -283,3 +287,51 @@ def test_a_lexicon_reaches_the_voice(voice: Voice, tmp_path: Path, capsys: pytes
     voice.calls.clear()
     assert cli.main(["say", "--lexicon", "lexicon.txt", "nginx"]) == 1
     assert "lexicon.txt, line 1: 1 fields, expected 2" in capsys.readouterr().err and voice.calls == []
+
+
+def timed(self: Voice, text: str, options: SpeakOptions) -> Iterator[Speech]:
+    """A word per character."""
+    words = [TimedWord(text=c, start=i / 10, end=(i + 1) / 10) for i, c in enumerate(text)]
+    half = len(text) // 2
+    audio = self.speak_text(text, options)
+    yield Speech(audio=audio.trim(0, half / 10), words=tuple(words[:half]))
+    yield Speech(audio=audio.trim(half / 10), words=tuple(words[half:]))
+
+
+@pytest.fixture
+def timed_voice(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> Voice:
+    monkeypatch.setattr(Voice, "stream_timed", timed)
+    monkeypatch.setattr(Voice, "capabilities", dataclasses.replace(Voice.capabilities, times=True))
+    return voice
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_times_stand_beside_each_wav(timed_voice: Voice, tmp_path: Path, stream: list[str]):
+    book(tmp_path, "ab", "* * *", "cde")
+    assert cli.main(["say", "-f", "book.txt", "-o", "a.wav", "--times", "t/a.srt", *stream]) == 1
+    assert [p.name for p in sorted((tmp_path / "t").iterdir())] == ["a_001.srt", "a_003.srt"]
+    assert (tmp_path / "t" / "a_003.srt").read_text() == "1\n00:00:00,000 --> 00:00:00,300\nc d e\n"
+    assert soundfile.info(tmp_path / "a_003.wav").frames == 3 * RATE // 10
+
+
+def test_times_of_lines_on_stdout_are_one_file(
+    timed_voice: Voice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    for flags, second in ([], 0.2 + say.PAUSE_SECONDS), (["--stream"], 0.2):
+        stdin(monkeypatch, b"ab\nc")
+        with open(tmp_path / "pipe", "w") as pipe:
+            monkeypatch.setattr(sys, "stdout", pipe)
+            assert cli.main(["say", "-o", "-", "--times", "a.json", *flags]) == 0
+        times = json.loads((tmp_path / "a.json").read_text())
+        assert [w["text"] for w in times["words"]] == ["a", "b", "c"]
+        assert times["words"][2]["start"] == pytest.approx(second)
+        assert times["duration"] == pytest.approx(second + 0.1)
+
+
+def test_times_that_cannot_be_written_are_refused_before_speaking(
+    voice: Voice, capsys: pytest.CaptureFixture[str]
+):
+    assert cli.main(["say", "a", "--times", "a.txt"]) == 1
+    assert ".json, .srt, .vtt" in capsys.readouterr().err and not voice.loaded
+    assert cli.main(["say", "a", "--times", "a.srt"]) == 1
+    assert "--times: test voices do not know the times" in capsys.readouterr().err and not voice.calls

@@ -6,16 +6,17 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from intona.cli.lines import read_lines
 from intona.cli.speech import REFERENCE, parse, report, with_options
+from intona.cli.times import TimesFiles, numbered
 from intona.errors import UserError
 
 if TYPE_CHECKING:
-    from intona.audio import Audio
+    from intona.synth.speech import Speech
 
 PAUSE_SECONDS = 0.4  # between lines that share one wav
 
@@ -29,7 +30,8 @@ class Say:
     several that cannot be spoken is named and left out; the exit code is then 1. Where the wav is, its length
     and the real-time factor are printed on stderr.
 
-    [[p rʲ ɪ vʲ ˈe t]] inside the text is spoken as these phonemes. See also `intona read`.
+    [[p rʲ ɪ vʲ ˈe t]] inside the text is spoken as these phonemes, and *a word* between asterisks is
+    emphasised. With --ssml all lines are one document. See also `intona read`.
     """
 
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
@@ -46,17 +48,23 @@ class Say:
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1."""
+    backend: Literal["torch", "onnx"] | None = None
+    """What computes: onnx needs no torch, a voice with graphs (intona export) and the CPU. Default: onnx if it
+    can, else torch."""
     stream: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write the speech while it is generated: the first of it leaves before the text is finished."""
+    times: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json|.srt|.vtt")] = None
+    """Write when each word is spoken: as JSON with the phones of each word, or as subtitles."""
 
 
 def main(arguments: list[str]) -> None:
     request, options = parse(Say, arguments, prog="intona say", old=REFERENCE)
     if request.text and request.file is not None:
         raise UserError("a text and a file were both given", where="--file", hint="give one of them")
-    lines = read_lines(request.text, request.file, example='intona say "Добрый день!"')
+    lines = read_lines(request.text, request.file, example='intona say "Добрый день!"', whole=options.ssml)
     paths = outputs(request.output, len(lines))
     _check_target(request.output, paths)
+    times = TimesFiles(request.times, 1 if paths is None else len(paths))
 
     from intona import synth
     from intona.cli import streaming
@@ -64,29 +72,41 @@ def main(arguments: list[str]) -> None:
 
     started = time.perf_counter()
     lexicon = None if request.lexicon is None else Lexicon.read(request.lexicon)
-    voice = synth.load(request.model, device=request.device, vocoder=request.vocoder, lexicon=lexicon)
+    voice = synth.load(
+        request.model,
+        device=request.device,
+        vocoder=request.vocoder,
+        lexicon=lexicon,
+        backend=request.backend,
+    )
     voice.capabilities.require(options)
+    if times:
+        voice.capabilities.require_times(where="--times")
     options = options.with_recording()  # read once for all lines
     if request.stream:
-        streaming.write(voice, lines, paths, options)
+        streaming.write(voice, lines, paths, options, times)
         lines.check_all_spoken()
         return
-    spoken: list[Audio] = []
+    spoken: list[Speech] = []
     for i, line in enumerate(lines):
         with lines.keep_going(line):
             began = time.perf_counter()
-            audio = voice.say(line.text, options)
+            speech = times.say(voice, line.text, options)
             elapsed = time.perf_counter() - began
             if paths is None:
-                spoken.append(audio)
+                spoken.append(speech)
             else:
-                audio.write(paths[i])
-            report("stdout" if paths is None else paths[i], audio.duration, elapsed)
+                speech.audio.write(paths[i])
+                times.write(i, speech)
+            report("stdout" if paths is None else paths[i], speech.duration, elapsed)
     if paths is None and spoken:
         from intona.audio.io import encode_audio
+        from intona.synth.speech import concatenated
 
-        sys.stdout.buffer.write(encode_audio(joined(spoken)))
+        whole = concatenated(spoken, pause=PAUSE_SECONDS)
+        sys.stdout.buffer.write(encode_audio(whole.audio))
         sys.stdout.buffer.flush()
+        times.write(0, whole)
     if len(lines) > 1:
         print(f"{lines.n_spoken} lines in {time.perf_counter() - started:.1f} s", file=sys.stderr)
     lines.check_all_spoken()
@@ -101,10 +121,7 @@ def outputs(output: str, n: int) -> list[Path] | None:
         path = path / "out.wav"
     if not path.suffix:
         path = path.with_name(path.name + ".wav")
-    if n == 1:
-        return [path]
-    width = max(3, len(str(n)))
-    return [path.with_name(f"{path.stem}_{i:0{width}d}{path.suffix}") for i in range(1, n + 1)]
+    return numbered(path, n)
 
 
 def _check_target(output: str, paths: list[Path] | None) -> None:
@@ -122,15 +139,3 @@ def _check_target(output: str, paths: list[Path] | None) -> None:
         paths[0].parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise UserError(f"the folder cannot be created ({e.strerror})", where=paths[0].parent) from None
-
-
-def joined(parts: list[Audio]) -> Audio:
-    """All parts as one, with a pause between them."""
-    import numpy as np
-
-    from intona.audio import Audio
-
-    rate = parts[0].sample_rate
-    pause = np.zeros(round(PAUSE_SECONDS * rate), dtype=np.float32)
-    pieces = [x for part in parts for x in (pause, part.samples)][1:]
-    return Audio(np.concatenate(pieces), rate)

@@ -10,37 +10,57 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from intona.audio.pcm import pcm16, wav_header
 from intona.cli.speech import report
+from intona.cli.times import Collected, TimesFiles
 from intona.errors import UserError
 
 if TYPE_CHECKING:
     from intona.audio import Audio
     from intona.cli.lines import InputLines
     from intona.synth.options import SpeakOptions
+    from intona.synth.speech import Timelines
     from intona.synth.voice import Voice
 
 
-def write(voice: Voice, lines: InputLines, paths: Sequence[Path] | None, options: SpeakOptions) -> None:
-    """Each line to a file, or all of them to stdout as one wav."""
+def write(
+    voice: Voice,
+    lines: InputLines,
+    paths: Sequence[Path] | None,
+    options: SpeakOptions,
+    times: TimesFiles | None = None,
+) -> None:
+    """Each line to a file, or all of them to stdout as one wav; the times of each wav to a file of theirs."""
+    from intona.synth.speech import Timelines
+
+    times = times or TimesFiles(None, 0)
     if paths is None:
-        _report("stdout", _stdout(_all(voice, lines, options), sys.stdout.buffer))
+        timelines = Timelines()
+        _report("stdout", _stdout(_all(voice, lines, options, times, timelines), sys.stdout.buffer))
+        times.write(0, timelines.whole)
         return
-    for line, path in zip(lines, paths, strict=True):
+    for i, (line, path) in enumerate(zip(lines, paths, strict=True)):
         with lines.keep_going(line):
-            _report(path, _file(voice.stream(line.text, options), path))
+            pieces = Collected(times.stream(voice, line.text, options))
+            _report(path, _file(pieces, path))
+            times.write(i, pieces.timeline)
 
 
-def _all(voice: Voice, lines: InputLines, options: SpeakOptions) -> Iterator[Audio]:
+def _all(
+    voice: Voice, lines: InputLines, options: SpeakOptions, times: TimesFiles, timelines: Timelines
+) -> Iterator[Audio]:
+    """The audio of all lines; their times are added to `timelines`."""
     for line in lines:
-        pieces: Iterator[Audio] | None = None
+        pieces: Collected | None = None
         while True:
             # Entered anew for each piece: held over a `yield` it would catch what the reader raises.
             piece = None
             with lines.keep_going(line):
-                pieces = voice.stream(line.text, options) if pieces is None else pieces
+                pieces = pieces or Collected(times.stream(voice, line.text, options))
                 piece = next(pieces, None)
             if piece is None:
                 break
             yield piece
+        if pieces is not None:
+            timelines.add(pieces.timeline)
 
 
 def _file(pieces: Iterator[Audio], path: Path) -> tuple[float, float, float]:

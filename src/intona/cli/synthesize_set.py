@@ -7,7 +7,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from intona.synth.batch import RowInputs
     from intona.synth.capabilities import Capabilities
 
-# Options that are not flags here: those of single rows, and one that needs text that is not words.
-OMITTED = ("reference", "reference_text", "length", "phonemes")
+# Options that are not flags here: those of single rows, and those that need text that is not words.
+OMITTED = ("reference", "reference_text", "length", "phonemes", "ssml")
 
 
 @with_options(omit=OMITTED)
@@ -57,6 +57,8 @@ class SynthesizeSet:
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1."""
+    backend: Literal["torch", "onnx"] | None = None
+    """What computes; see `intona say --help`."""
 
     def check(self) -> None:
         """Refuse wrong input before anything slow is loaded."""
@@ -132,7 +134,13 @@ def main(arguments: list[str]) -> None:
     from intona.synth.record import FAILURES
 
     manifest = read_manifest(request.manifest)
-    voice = synth.load(request.run, device=request.device, vocoder=request.vocoder, lexicon=request.lexicon)
+    voice = synth.load(
+        request.run,
+        device=request.device,
+        vocoder=request.vocoder,
+        lexicon=request.lexicon,
+        backend=request.backend,
+    )
     voice.capabilities.require(options)
     rows = row_inputs(request, manifest, voice.capabilities)
     config = SetConfig(**options.changed, batch=request.batch, strict=True)

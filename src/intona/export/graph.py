@@ -7,7 +7,6 @@ it. Both backends so read the same weights, stored once, and any ONNX runtime op
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import logging
@@ -18,20 +17,18 @@ from typing import Any
 
 import torch
 
-from intona.errors import UserError
+from intona import extras
 
 OPSET = 20  # the first with Gelu
 WEIGHTS = "model.safetensors"
 LEAST = 256  # elements of a constant that stays in the safetensors file; smaller ones go into the graph
-INSTALL = 'pip install "intona[export]"'
 _TYPES = {"F16": "FLOAT16", "F32": "FLOAT"}
 
 
 def require_exporter() -> None:
     """Raise a UserError if a package that exporting needs is not installed."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            raise UserError(f"exporting needs {package}, which is not installed", hint=INSTALL)
+        extras.require(package, "exporting")
 
 
 def export_graph(

@@ -47,6 +47,7 @@ class GradTTS:
         solver: str,
         temperature: float,
         length_scale: float,
+        stretch: np.ndarray | None = None,
         random: Any,
     ) -> Speech:
         """Sample a mel.
@@ -54,12 +55,13 @@ class GradTTS:
         Args:
             tokens: (N,) ids. speaker: id.
             steps, solver: see `diffusion.solvers`. temperature: the deviation of the noise.
-            length_scale: > 1 is slower.
+            length_scale: > 1 is slower. stretch: (N,) factor on the frames of each token.
             random: supplies the noise by `normal([T], n_mels)`, (1, T, n_mels).
         """
         who = np.array([speaker], np.int64)
         states, mu, log_frames = self.encoder(tokens=self._with_blanks(tokens)[None], speaker=who)
-        durations = frames_of(np.expm1(log_frames[0]) * np.float32(length_scale))
+        frames = np.maximum(np.expm1(log_frames[0]), 0) * np.float32(length_scale)
+        durations = frames_of(frames if stretch is None else frames * self._per_token(stretch))
         mu = np.repeat(mu[0], durations, axis=0)[None]
         states = np.repeat(states[0], durations, axis=0)[None]
 
@@ -77,14 +79,20 @@ class GradTTS:
         """a b c -> _ a _ b _ c _, where the model has blanks."""
         if self.graphs.blank is None:
             return tokens
-        out = np.full(2 * len(tokens) + 1, self.graphs.blank, np.int64)
+        out = np.full(2 * len(tokens) + 1, self.graphs.blank, tokens.dtype)
         out[1::2] = tokens
         return out
 
+    def _per_token(self, factors: np.ndarray) -> np.ndarray:
+        """Factors of symbols (N,), with those of the blanks: each has that of the symbol before it."""
+        if self.graphs.blank is None:
+            return factors
+        return np.concatenate([np.ones(1, factors.dtype), np.repeat(factors, 2)])
+
 
 def frames_of(predicted: np.ndarray) -> np.ndarray:
-    """Predicted frames (N,) as whole numbers whose running sum is rounded: the tempo is kept."""
-    ends = np.round(np.maximum(predicted, 0).astype(np.float64).cumsum()).astype(np.int64)
+    """Predicted frames (N,), none below 0, as whole numbers whose running sum is rounded: the tempo is kept."""
+    ends = np.round(predicted.astype(np.float64).cumsum()).astype(np.int64)
     durations = np.diff(np.minimum(ends, MAX_FRAMES), prepend=0)
     durations[0] += ends[-1] == 0  # never an empty mel
     return durations

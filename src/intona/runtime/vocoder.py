@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from intona import checkpoint, models
+from intona import checkpoint, models, registry
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.runtime import folder
@@ -143,7 +143,7 @@ class SourceFilter(GraphVocoder):
         return np.where(voicing > 0, np.exp2(octaves), np.float32(0))
 
     def sound(self, mel: np.ndarray, f0: np.ndarray, phase: np.ndarray, first: int) -> np.ndarray:
-        """Samples (1, T * hop) of a mel, its pitch and its phase; `first` is the number of its first frame."""
+        """Samples (1, T * hop) of a mel, its pitch and phase; `first` is the number of its first frame."""
         spec = self.spec
         real, imag, quiet = (x[0] for x in self.networks["filters"](mel=mel))
         harmonic = (real + 1j * imag) * self.stft(pulses(phase, f0, spec, spec.pad)[0])
@@ -173,13 +173,13 @@ KINDS = {"hifigan": HifiGan, "vocos": Vocos, "source-filter": SourceFilter}
 
 
 def available(name: str | os.PathLike[str]) -> bool:
-    """Whether a vocoder, by its name or directory, can decode without torch."""
+    """Whether a vocoder, by its name or directory, can decode without torch, or does not exist at all."""
     if str(name) == WITHOUT_WEIGHTS:
         return True
     try:
         return folder.has_graphs(find(name))
     except UserError:
-        return False
+        return str(name) not in registry.names("vocoders")
 
 
 def load_vocoder(name: str | os.PathLike[str]) -> OnnxVocoder:

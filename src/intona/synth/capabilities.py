@@ -10,7 +10,7 @@ from intona import registry
 from intona.errors import UserError
 from intona.synth.options import OPTIONS, SpeakOptions, flag_of
 
-ALWAYS = frozenset({"seed", "strict"})  # options that every voice takes
+ALWAYS = frozenset({"seed", "strict", "ssml"})  # options that every voice takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,9 @@ class Capabilities:
 
     Args:
         system: the name of its system, for messages.
-        options: names of the `SpeakOptions` that it takes; seed and strict are always among them.
+        options: names of the `SpeakOptions` that it takes; seed, strict and ssml are always among them.
         streams: `stream` gives audio before the whole text is spoken.
+        times: `speech` and `stream_speech` give the times of words.
         batches: `speak_batch` is faster for several texts than `say` for each.
         named_speakers: the option speaker selects one of `speakers`; else a name only confirms the one there
             is, and a recording selects the voice.
@@ -31,6 +32,7 @@ class Capabilities:
     system: str
     options: frozenset[str]
     streams: bool = False
+    times: bool = False
     batches: bool = False
     named_speakers: bool = False
     needs_reference_text: bool = False
@@ -58,22 +60,40 @@ class Capabilities:
 
     def refused(self, name: str, *, flag: str | None = None) -> UserError:
         """The error for an option that the voice does not take. `flag`: if another than the option's own."""
-        others = ", ".join(systems_with(name))
-        hint = f"voices that have it: {others}" if others else None
-        return UserError(f"{self.system} voices have no such option", where=flag or flag_of(name), hint=hint)
+        return UserError(
+            f"{self.system} voices have no such option",
+            where=flag or flag_of(name),
+            hint=_named("voices that have it", systems_with(name)),
+        )
+
+    def require_times(self, *, where: str | None = None) -> None:
+        """Refuse to give times for a voice that does not know them.
+
+        Raises:
+            UserError: names the kind of voice, and the kinds that know times.
+        """
+        if not self.times:
+            raise UserError(
+                f"{self.system} voices do not know the times of their words",
+                where=where,
+                hint=_named("voices that know them", _systems(lambda c: c.times)),
+            )
 
 
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
 
-def voice_loader(capabilities: Capabilities) -> Callable[[Loader], Loader]:
+def voice_loader(capabilities: Capabilities, *, onnx: str = "") -> Callable[[Loader], Loader]:
     """Decorate a loader with the capabilities of its kind, so that they are known before a voice is opened.
 
     A loader without them works; its kind is then missing from hints about which voices take an option.
+
+    Args:
+        onnx: "module:function" that opens the same kind without torch, from (checkpoint directory, vocoder=).
     """
 
     def decorate(loader: Loader) -> Loader:
-        loader.__dict__["capabilities"] = capabilities
+        loader.__dict__.update(capabilities=capabilities, onnx=onnx)
         return loader
 
     return decorate
@@ -86,12 +106,20 @@ def capabilities_of(kind: str) -> Capabilities | None:
 
 def systems_with(option: str) -> list[str]:
     """The systems whose voices take an option, sorted; those that cannot be imported here are left out."""
+    return _systems(lambda capabilities: capabilities.takes(option))
+
+
+def _systems(condition: Callable[[Capabilities], bool]) -> list[str]:
     systems = set()
     for kind in registry.names("voices"):
         try:
             capabilities = capabilities_of(kind)
         except (ImportError, UserError):
             continue
-        if capabilities is not None and capabilities.takes(option):
+        if capabilities is not None and condition(capabilities):
             systems.add(capabilities.system)
     return sorted(systems)
+
+
+def _named(title: str, systems: list[str]) -> str | None:
+    return f"{title}: {', '.join(systems)}" if systems else None

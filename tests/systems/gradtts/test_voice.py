@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from intona.audio import MelSpec
 from intona.config import to_dict, write_json
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import Unspeakable, UserError
-from intona.synth.model_voice import MAX_CHARACTERS
+from intona.synth.markup import MAX_CHARACTERS
 from intona.synth.options import SpeakOptions
 from intona.synth.voice import PAUSE_SECONDS, Voice
 from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig
@@ -175,6 +177,31 @@ def test_the_stream_is_what_say_gives(voice: GradTTSVoice) -> None:
     pause = np.zeros(round(PAUSE_SECONDS * voice.spec.sample_rate), np.float32)
     joined = np.concatenate([one.samples, pause, two.samples])
     np.testing.assert_allclose(joined, whole.samples, atol=1e-5)
+
+
+@pytest.mark.parametrize("blanks", [False, True])
+def test_speech_is_what_say_gives_with_the_times_of_its_words(voice: GradTTSVoice, blanks: bool) -> None:
+    if blanks:
+        torch.manual_seed(0)
+        config = dataclasses.replace(voice.model.config, durations="mas", add_blank=True)
+        voice = GradTTSVoice(GradTTS(config), voice.tokenizer, voice.spec, vocoder="griffin-lim")
+    text, how = "Мама мама. Мама.", {"seed": 3, "steps": 1, "rate": 0.7}
+    speech, audio = voice.speech(text, **how), voice.say(text, **how)
+    np.testing.assert_array_equal(speech.audio.samples, audio.samples)
+    pieces = list(voice.stream_speech(text, **how))
+    assert tuple(w for p in pieces for w in p.words) == speech.words
+    assert [(w.text, w.after, w.sentence) for w in speech.words] == [
+        ("Мама", "", 0),
+        ("мама", ".", 0),
+        ("Мама", ".", 1),
+    ]
+    starts = np.cumsum([0, *(len(p.audio) for p in pieces)]) / voice.sample_rate
+    for piece, start, end in zip(pieces, starts, starts[1:], strict=False):
+        for word in piece.words:
+            assert start <= word.start < word.end <= end
+            assert [p.symbol for p in word.phones] == ["m", "ˈa", "m", "ə"]
+    for left, right in itertools.pairwise(speech.words):
+        assert left.end <= right.start
 
 
 def test_four_threads_speak_what_four_calls_do(

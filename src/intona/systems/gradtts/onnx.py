@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from intona.errors import UserError
 from intona.runtime import acoustic, folder, vocoder
 from intona.runtime.noise import SentenceRandom
 from intona.synth.options import SpeakOptions
-from intona.systems.gradtts.voice import CAPABILITIES, GradTTSVoice, speakers_and_languages
+from intona.synth.speech import without_blanks
+from intona.systems.gradtts.voice import CAPABILITIES, GradTTSVoice, SpokenMel, speakers_and_languages
 from intona.text import PhonemeTokenizer, Utterance, load_tokenizer
 
 
@@ -51,6 +53,9 @@ def load(path: Path, *, vocoder: str | None = None) -> OnnxVoice:
     )
 
 
+BUFFERS = {"mel_mean", "mel_std", "voices"}
+
+
 class OnnxVoice(GradTTSVoice):
     """A Grad-TTS voice whose networks run in onnxruntime, one sentence at a time."""
 
@@ -63,21 +68,30 @@ class OnnxVoice(GradTTSVoice):
 
     @property
     def parameters(self) -> int:
-        """Number of weights in the file, and of the constants beside them."""
-        assert self.path is not None
-        return tensors_in(self.path / "model.safetensors")
+        return sum(v.size for k, v in self._weights() if k not in BUFFERS)
 
     def weights_hash(self) -> str:
-        """Of the file of the weights."""
+        """The same as with torch: both backends give the same audio, up to rounding."""
+        whole = hashlib.sha256()
+        for name, values in self._weights():
+            whole.update(name.encode())
+            whole.update(values.tobytes())
+        return whole.hexdigest()[:16]
+
+    def _weights(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Name and values, in order of the names, in float32."""
+        from safetensors import safe_open
+
         assert self.path is not None
-        return configs.read_json(self.path / checkpoint.INDEX)["model.safetensors"]["sha256"][:16]
+        with safe_open(self.path / "model.safetensors", framework="np") as file:
+            for name in sorted(file.keys()):
+                values = file.get_tensor(name)
+                floats = np.issubdtype(values.dtype, np.floating)
+                yield name.removeprefix("model."), values.astype(np.float32) if floats else values
 
     @property
     def info(self) -> dict[str, Any]:
         return {**super().info, "backend": "onnx"}
-
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), "backend": "onnx"}
 
     def open_vocoder(self, name: str) -> Any:
         return vocoder.load_vocoder(name)
@@ -91,41 +105,33 @@ class OnnxVoice(GradTTSVoice):
     def random(self, sentences: Sequence[tuple[int, int]]) -> Any:
         return [SentenceRandom(seed, place) for seed, place in sentences]
 
-    def mels(  # type: ignore[override]
+    def tensor(self, values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float32)
+
+    def spoken(
         self,
         sentences: Sequence[Utterance],
         speakers: Sequence[int],
         options: SpeakOptions | None = None,
         *,
-        random: Sequence[SentenceRandom],
+        random: Any,
         **changes: Any,
-    ) -> list[np.ndarray]:
-        """Mels (T_i, n_mels) of sentences, each with its own noise."""
+    ) -> list[SpokenMel]:
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
-        return [
-            self.model.synthesize(
+        out = []
+        for sentence, speaker, noise in zip(sentences, speakers, random, strict=True):
+            controls = self.controls([sentence])
+            speech = self.model.synthesize(
                 np.array(self.ids(sentence), np.int64),
                 speaker=speaker,
                 steps=settled.steps,
                 solver=settled.solver,
                 temperature=settled.temperature,
                 length_scale=self.manner.length_scale / settled.rate,
+                stretch=None if controls is None or controls.duration is None else controls.duration[0],
                 random=noise,
-            ).mel
-            for sentence, speaker, noise in zip(sentences, speakers, random, strict=True)
-        ]
-
-    def speak_batch(self, readings: Any) -> Any:
-        for reading in readings:
-            with self.computing():
-                mels = self._mels_of([reading])[0]
-                result = self._joined_audio(mels)
-            yield result
-
-
-def tensors_in(weights: Path) -> int:
-    """Numbers in a safetensors file, from its header."""
-    from safetensors import safe_open
-
-    with safe_open(weights, framework="np") as f:
-        return sum(int(np.prod(f.get_slice(name).get_shape())) for name in f.keys())  # noqa: SIM118
+            )
+            blanks = self.model.graphs.blank is not None
+            durations = without_blanks(speech.durations) if blanks else speech.durations
+            out.append(SpokenMel(mel=speech.mel, durations=durations))
+        return out
