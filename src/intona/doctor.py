@@ -141,10 +141,17 @@ def _espeak() -> list[Finding]:
 
 
 def _stress() -> list[Finding]:
-    if _importable("silero_stress"):
-        return [Finding(part="silero-stress", state="ok", detail=_version("silero-stress"))]
-    detail = "not installed: Russian stress from marks in the text, else a guess"
-    return [Finding(part="silero-stress", state="optional", detail=detail, hint="pip install silero-stress")]
+    card = next(iter(models.shipped("stress")), None)
+    if card is not None:
+        return [
+            Finding(
+                part="Russian stress",
+                state="ok",
+                detail=f"{card.name} ({card.megabytes:.0f} MB), {card.system}",
+            )
+        ]
+    hint = "use the whole repository or the whole wheel: they contain models/"
+    return [Finding(part="Russian stress", state="missing", detail="no model", hint=hint)]
 
 
 def _vocoder() -> list[Finding]:

@@ -50,7 +50,6 @@ def test_the_wheel_of_espeak_is_enough(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("module", "part", "hint"),
     [
-        ("silero_stress", "silero-stress", "pip install silero-stress"),
         ("lightning", "extra: train", "pip install 'intona[train]'"),
         ("jiwer", "extra: eval", "pip install 'intona[eval]'"),
         ("matplotlib", "extra: plot", "pip install 'intona[plot]'"),
@@ -75,6 +74,7 @@ def test_no_models(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(models, "folders", list)
     assert finding("voices").state == "missing" and "intona train" in finding("voices").hint
     assert finding("vocoder").state == "missing"
+    assert finding("Russian stress").state == "missing"
 
 
 def test_little_disk(monkeypatch: pytest.MonkeyPatch):

@@ -26,7 +26,12 @@ DISTRIBUTION = {
     "lightning_fabric": "lightning",
 }
 # They come with a declared package and are asked only about its version or its errors.
-WITH_ANOTHER = {"ctranslate2": "faster-whisper", "huggingface_hub": "faster-whisper", "numba": "librosa"}
+WITH_ANOTHER = {
+    "ctranslate2": "faster-whisper",
+    "huggingface_hub": "faster-whisper",
+    "numba": "librosa",
+    "pymorphy3_dicts_ru": "pymorphy3",
+}
 # Found in a user's model, never imported by name.
 NEVER = {"torchaudio", "torchvision", "torchcodec", "pickle", "dill", "joblib"}
 

@@ -1,7 +1,8 @@
-"""Sources of Russian stress: order of precedence, the silero adapter, what happens without it."""
+"""Sources of Russian stress: order of precedence, the adapter of silero-stress, what happens without it."""
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import re
 import subprocess
@@ -80,14 +81,13 @@ def test_espeak_dictionary():
     ]
 
 
-def test_silero_missing_is_said(monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *a: None if name == "silero_stress" else find(name, *a)
-    )
-    with pytest.raises(UserError, match="pip install silero-stress"):
-        Frontend(FrontendConfig(stress="silero"))(["молоко"])
-    assert Frontend(FrontendConfig(stress="auto")).describe()["stress"] == "espeak"
+@pytest.mark.parametrize("name", ["silero_stress", "torch"])
+def test_a_missing_package_is_named_only_where_it_is_requested(monkeypatch, name):
+    spec = importlib.machinery.ModuleSpec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == name else spec(n, None))
+    with pytest.raises(UserError, match=r"is not installed.*the same model, which is shipped"):
+        silero.load()
+    assert Frontend(FrontendConfig(stress="auto")).describe()["stress"] == "silero"
 
 
 def test_espeak_missing_is_said(monkeypatch):
@@ -106,7 +106,7 @@ def _no_library(*_):
 
 
 @pytest.mark.slow
-def test_silero_reads_homographs_by_context():
+def test_the_package_reads_homographs_by_context():
     pytest.importorskip("silero_stress")
     import torch
 
@@ -175,7 +175,7 @@ def test_silero_is_loaded_once_for_the_process(monkeypatch):
 
     monkeypatch.setattr(silero, "read_accentor", read)
     monkeypatch.setattr(silero, "_shared", once(silero._shared.__wrapped__))
-    assert silero.load(required=False) is silero.load(required=True)
+    assert silero.load() is silero.load()
     assert paths == [SILERO]
 
 
@@ -189,9 +189,9 @@ def test_a_model_of_another_format_is_named(monkeypatch, error):
     monkeypatch.setattr(silero, "read_accentor", read)
     monkeypatch.setattr(silero, "_shared", once(silero._shared.__wrapped__))
     with pytest.raises(
-        UserError, match=r"accentor.pt: the model of silero-stress .* cannot be read.*marks"
+        UserError, match=r"accentor.pt: the model of silero-stress .* cannot be read.*auto"
     ) as e:
-        Frontend(FrontendConfig(stress="auto"))(["молоко"])
+        Frontend(FrontendConfig(stress="silero"))(["молоко"])
     assert "trace" not in str(e.value)
 
 

@@ -41,9 +41,9 @@ class FrontendConfig:
     Args:
         language: "ru", "en" (American espeak-ng voice "en-us") or any espeak-ng code.
         stress: where stress comes from, in a language with a stress model (Russian). "auto": marks in the
-            text, then silero-stress if it is installed, then espeak-ng's dictionary; "silero": the same, but
-            an error if it is not installed; "marks": marks, then espeak-ng; "none" (in any language): no
-            stress marks in the phonemes.
+            text, then the shipped model (silero-stress 1.5, without torch), then espeak-ng's dictionary;
+            "silero": the same with the installed package silero-stress, which needs torch; "marks": marks,
+            then espeak-ng; "none" (in any language): no stress marks in the phonemes.
         g2p: where phones come from. "auto": the letter rules of this package for Russian, espeak-ng for all
             other languages; "espeak": espeak-ng for Russian, too.
     """

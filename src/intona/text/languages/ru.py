@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from intona.text import ipa, phonemize
+from intona.text import ipa, phonemize, symbols
 from intona.text.characters import (
     clean,
     fold,
@@ -30,6 +29,11 @@ _RELATED = {"і": "и", "ї": "йи", "є": "е", "ґ": "г", "ў": "у", "ј": 
             "ђ": "дж", "џ": "дж", "ѕ": "дз", "ѣ": "е", "ѳ": "ф", "ѵ": "и"}  # fmt: skip
 _ORDINARY = re.compile("[\0-\x7fА-яЁё«»“”„–—…№]*")
 _FOOTNOTE = re.compile(r"(?<=[а-яё]{4})[¹²³⁰⁴-⁹]+")  # a unit ("мм²") is shorter than a word
+# Every phone that the letter rules make; a test makes them all.
+_PHONES = symbols.words(
+    "b bʲ d dz dʑ dʲ f fʲ j k kʲ lʲ m mʲ n nʲ p pʲ r rʲ s sʲ t ts tɕ tʲ v vʲ x xʲ z zʲ ɕː ɡ ɡʲ ɣ ɫ ʂ ʐ ʑː "
+    "ˈa ˈe ˈi ˈo ˈu ˈɛ ˈɨ ə ɐ ɨ ɪ ʊ"
+)
 _VOWELS = "аеёиоуыэюяАЕЁИОУЫЭЮЯ"
 
 
@@ -59,7 +63,7 @@ class Russian(Language):
         return RussianPhonemizer(stress, g2p)
 
     def phones(self, g2p: str) -> frozenset[str] | None:
-        return None if g2p == "espeak" else _all_phones()
+        return None if g2p == "espeak" else _PHONES
 
     def letter(self, character: str) -> str:
         return letter_name(character)
@@ -81,22 +85,6 @@ def _with_plus_marks(text: str) -> str:
     text = re.sub(rf"([{_VOWELS}]){ACUTE}+", r"+\1", text)
     text = re.sub(rf"\++(?=[{_VOWELS}])", "+", text)
     return re.sub(rf"\+(?![{_VOWELS}])|{ACUTE}", " ", text)
-
-
-@lru_cache(maxsize=1)
-def _all_phones() -> frozenset[str]:
-    """Every phone of the letter rules: each consonant and vowel in each place that changes it."""
-    out: set[str] = set()
-    for c in pronunciation.BASE:
-        for word, stress in ((f"а{c}", 0), (f"а{c}ба", 0), (f"а{c}па", 0), (f"а{c}тя", 0), (f"{c}ь", None)):
-            out.update(pronunciation.phones(word, stress))
-        for v in RU_VOWELS:
-            for stress in range(5):
-                out.update(pronunciation.phones(f"{c}{v}{c}{v}та{c}{v}{c}{v}м", stress))
-    for v in RU_VOWELS:
-        for stress in range(3):
-            out.update(pronunciation.phones(f"{v}{v}т{v}", stress))
-    return frozenset(out)
 
 
 RUSSIAN = Russian(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from intona.text.once import once
@@ -136,6 +137,24 @@ def morphology() -> Any:
     import pymorphy3
 
     return pymorphy3.MorphAnalyzer(lang="ru")
+
+
+def spellings(word: str) -> list[str]:
+    """The words of pymorphy3's dictionary that become this one when ё is written as е.
+
+    Reads the list of words only, which takes a tenth of the time of the whole dictionary.
+    """
+    words, replacements = _dictionary()
+    return words.similar_keys(word, replacements)
+
+
+@once
+def _dictionary() -> tuple[Any, Any]:
+    import pymorphy3_dicts_ru
+    from pymorphy3.dawg import WordsDawg
+
+    words = WordsDawg().load(str(Path(pymorphy3_dicts_ru.get_path()) / "words.dawg"))
+    return words, WordsDawg.compile_replaces({"е": "ё"})
 
 
 @once

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from intona.text.languages.russian.letters import morphology
+from intona.text.languages.russian.letters import spellings
 
 # Whole families: whatever follows the stem.
 _STEMS = """
@@ -86,7 +86,5 @@ def with_yo(word: str) -> str:
 def _with_yo(word: str) -> str:
     if word in _KEEPS_E:
         return word
-    forms = {p.word for p in morphology().parse(word) if p.is_known}
-    if len(forms) == 1 and (form := forms.pop()).replace("ё", "е") == word:
-        return form
-    return word
+    forms = spellings(word)
+    return forms[0] if len(forms) == 1 else word

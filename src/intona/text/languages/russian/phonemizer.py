@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intona.text import espeak, ipa
-from intona.text.languages.russian import pronunciation, silero, stress
+from intona.text.languages.russian import pronunciation, stress
 from intona.text.symbols import PUNCTUATION, RU_VOWELS, plain
+
+if TYPE_CHECKING:
+    from intona.text.languages.russian.accents.model import StressModel
 
 BACKEND = "intona-ru"
 RULES_VERSION = "3"
@@ -24,12 +27,12 @@ class RussianPhonemizer:
         g2p: source of the phones, as `FrontendConfig.g2p`.
 
     Raises:
-        UserError: a stress model is required, and it is not installed.
+        UserError: the stress model is not installed or is damaged.
     """
 
     def __init__(self, mode: str, g2p: str) -> None:
         self.mode, self.g2p = mode, g2p
-        self.accents = None if mode in ("marks", "none") else silero.load(required=mode == "silero")
+        self.accents = None if mode in ("marks", "none") else _stress_model(mode)
         self.dictionary = stress.EspeakStress()
         self._lock = threading.Lock()
         self._known: dict[tuple[str, int | None, str], tuple[str, ...]] = {}
@@ -102,6 +105,16 @@ class RussianPhonemizer:
             following = phones[0] if phones else following
             out[:0] = phones
         return tuple(out)
+
+
+def _stress_model(mode: str) -> StressModel:
+    if mode == "auto":
+        from intona.text.languages.russian.accents import model
+
+        return model.load()
+    from intona.text.languages.russian import silero
+
+    return silero.load()
 
 
 def _restress(phones: list[str], at: int | None) -> list[str]:

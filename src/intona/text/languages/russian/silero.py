@@ -1,101 +1,75 @@
-"""Stress of Russian words by context: the model of the PyPI package `silero-stress` (MIT). Needs torch."""
+"""The package `silero-stress` (MIT), which needs torch: the model that `accents` holds in NumPy."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
 import re
-import threading
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from intona.errors import UserError
+from intona.text.languages.russian.accents.model import StressModel
 from intona.text.once import once
-from intona.text.symbols import PUNCTUATION, plain
 
 PACKAGE = "silero_stress"
-_CACHE = 200_000
-_SKY = frozenset(["небо", "неба", "небу", "небом", "небе"])  # the model always takes it for нёбо, the palate
 
 
-class SileroStress:
-    """The model, which tells homographs apart by context and restores ё. Safe from several threads.
+class PackageSource:
+    """The accentor of the package.
 
     Args:
         accentor: as `read_accentor` returns it.
     """
 
-    def __init__(self, accentor: Any, version: str) -> None:
+    def __init__(self, accentor: Any) -> None:
         import torch
 
-        self.version = version
         self._accentor = accentor
         self._no_grad = torch.no_grad
-        self._lock = threading.Lock()
-        self._marked: dict[str, str] = {}
 
-    def mark(self, words: list[str], text: str) -> list[str]:
-        """The words of a text with `+` and ё put in; a word that the answer does not match stays as it is."""
-        try:
-            with self._lock, self._no_grad():
-                marked = self._words(self._accentor.homosolver(text).split())
-        except Exception:  # third-party code: where it fails on a text, espeak-ng's stress is used
-            return words
-        answer = [w for raw in marked if (w := raw.strip("".join(PUNCTUATION)))]
-        if len(answer) != len(words):
-            return words
-        answer = [
-            w if _letters(w) in _SKY and "ё" in a.lower() else a for a, w in zip(answer, words, strict=True)
-        ]
-        return [a if _letters(a) == _letters(w) else w for a, w in zip(answer, words, strict=True)]
+    def homographs(self, text: str) -> str:
+        with self._no_grad():
+            return self._accentor.homosolver(text)
 
-    def _words(self, words: list[str]) -> list[str]:
-        """Words whose homographs are settled, stressed: each by itself, so that an answer can be kept."""
-        if len(self._marked) > _CACHE:
-            self._marked.clear()
-        new = [w for w in dict.fromkeys(words) if w not in self._marked]
-        if new:
-            answers = self._accentor.accentor(" ".join(new)).split()
-            if len(answers) != len(new):
-                return words
-            self._marked.update(zip(new, answers, strict=True))
-        return [self._marked[w] for w in words]
+    def words(self, words: Sequence[str]) -> list[str]:
+        with self._no_grad():
+            return self._accentor.accentor(" ".join(words)).split()
 
 
-def _letters(word: str) -> str:
-    return plain(word).lower().replace("ё", "е")
-
-
-def load(*, required: bool) -> SileroStress | None:
-    """The model where `silero-stress` is installed, else None. One for the whole process.
+def load() -> StressModel:
+    """The model of the installed package. One for the whole process.
 
     Raises:
-        UserError: it is required and not installed; its files have another format.
+        UserError: the package or torch is not installed; its files have another format.
     """
-    if importlib.util.find_spec(PACKAGE) is None or importlib.util.find_spec("torch") is None:
-        if required:
+    for name, package in ((PACKAGE, "silero-stress"), ("torch", "torch")):
+        if importlib.util.find_spec(name) is None:
             raise UserError(
-                "silero-stress is not installed", where='stress="silero"', hint="pip install silero-stress"
+                f"{package} is not installed",
+                where='stress="silero"',
+                hint=f'pip install {package}, or choose stress="auto": the same model, which is shipped',
             )
-        return None
     return _shared()
 
 
 @once
-def _shared() -> SileroStress:
+def _shared() -> StressModel:
     spec = importlib.util.find_spec(PACKAGE)
     assert spec is not None and spec.origin is not None
     version = importlib.metadata.version("silero-stress")
     path = Path(spec.origin).parent / "data" / "accentor.pt"
     try:
-        return SileroStress(read_accentor(path), version)
-    except Exception as e:  # third-party code, which has no errors of its own
+        # Third-party code: where it fails on a text, espeak-ng's stress is used.
+        return StressModel(PackageSource(read_accentor(path)), version, failures=(Exception,))
+    except Exception as e:  # it has no errors of its own
         reason = str(e).partition("\n")[0]
         raise UserError(
             f"the model of silero-stress {version} cannot be read ({reason})",
             where=path,
-            hint='install the version that constraints.txt names, or choose stress="marks"',
+            hint='install the version that constraints.txt names, or choose stress="auto"',
         ) from None
 
 

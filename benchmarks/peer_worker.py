@@ -1,0 +1,156 @@
+"""Speaks texts with one synthesizer as a library. Runs in the synthesizer's Python: only the standard library
+and the synthesizer are imported.
+
+    python peer_worker.py KIND '{"voice": …, "language": …, "texts": {id: text}, "output": DIR, "first": […]}'
+    python peer_worker.py size DISTRIBUTION
+
+The last line of stdout is JSON: seconds to load it, and from a text to the first samples of its speech.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Chunks = Iterator[tuple[bytes, int]]  # 16-bit samples, sample rate
+Stream = Callable[[str], Chunks]
+
+
+def main() -> None:
+    kind, argument = sys.argv[1:]
+    if kind == "size":
+        print(json.dumps({"megabytes": installed_megabytes(argument)}))
+        return
+    request = json.loads(argument)
+    began = time.perf_counter()
+    stream = KINDS[kind](request["voice"], request["language"])
+    load = time.perf_counter() - began
+    output = Path(request["output"])
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in request["texts"].items():
+        write(output / f"{name}.wav", list(stream(text)))
+    seconds = []
+    if request["first"]:
+        next(stream(request["first"][0]))  # a warm-up
+    for text in request["first"]:
+        began = time.perf_counter()
+        next(stream(text))
+        seconds.append(time.perf_counter() - began)
+    print(json.dumps({"load": load, "first": seconds}))
+
+
+def write(path: Path, chunks: list[tuple[bytes, int]]) -> None:
+    """A wav under its final name only once it is whole."""
+    part = path.with_suffix(".part")
+    with wave.open(str(part), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(chunks[0][1])
+        for samples, _ in chunks:
+            file.writeframes(samples)
+    part.rename(path)
+
+
+def pcm16(samples: Any) -> bytes:
+    import numpy as np
+
+    return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+
+
+def intona(voice: str, language: str) -> Stream:
+    import intona
+
+    loaded = intona.load(voice)
+    several = len(loaded.capabilities.languages) > 1
+    options = {"language": language} if several else {}
+
+    def stream(text: str) -> Chunks:
+        for audio in loaded.stream(text, seed=0, **options):
+            yield pcm16(audio.samples), audio.sample_rate
+
+    return stream
+
+
+def piper(voice: str, language: str) -> Stream:
+    from piper import PiperVoice
+
+    loaded = PiperVoice.load(voice)
+
+    def stream(text: str) -> Chunks:
+        for chunk in loaded.synthesize(text):
+            yield chunk.audio_int16_bytes, chunk.sample_rate
+
+    return stream
+
+
+def hibari(voice: str, language: str) -> Stream:
+    from hibari import Hibari
+
+    loaded = Hibari(voice=voice)
+
+    def stream(text: str) -> Chunks:
+        for samples in loaded.stream(text, seed=0):
+            yield pcm16(samples), 24_000
+
+    return stream
+
+
+def espeak(voice: str, language: str) -> Stream:
+    """A program, not a library: each text is a process, and its first samples are those it writes first."""
+
+    def stream(text: str) -> Chunks:
+        command = ["espeak-ng", "-v", voice, "--stdout", text]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            header = process.stdout.read(44)
+            rate = int.from_bytes(header[24:28], "little")
+            while samples := process.stdout.read(4096):
+                yield samples, rate
+
+    return stream
+
+
+KINDS: dict[str, Callable[[str, str], Stream]] = {
+    "intona": intona,
+    "piper": piper,
+    "hibari": hibari,
+    "espeak-ng": espeak,
+}
+
+
+def installed_megabytes(name: str) -> float:
+    """Size of a distribution and of everything that it requires, in MB (10^6 bytes)."""
+    from importlib import metadata
+
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        from pip._vendor.packaging.requirements import Requirement  # type: ignore[assignment]
+    waiting, total, counted = [name], 0, set()
+    while waiting:
+        current = waiting.pop().lower().replace("_", "-")
+        if current in counted:
+            continue
+        counted.add(current)
+        try:
+            distribution = metadata.distribution(current)
+        except metadata.PackageNotFoundError:
+            continue  # optional on this machine
+        for file in distribution.files or ():
+            path = Path(str(file.locate()))
+            total += path.stat().st_size if path.is_file() else 0
+        for line in distribution.requires or ():
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                waiting.append(requirement.name)
+    return total / 1e6
+
+
+if __name__ == "__main__":
+    main()
