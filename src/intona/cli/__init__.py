@@ -49,9 +49,7 @@ VERBS: dict[str, Verb] = {
     "study": Verb("intona.cli.study:main", "run a whole study: every arm, judged together, one page"),
     "serve": Verb("intona.cli.serve:main", "voices over HTTP, with the API that clients of OpenAI speak"),
     "publish": Verb("intona.cli.publish:main", "make a small model of a run, with a card"),
-    "export": Verb(
-        "intona.cli.export:main", "write a voice or a vocoder as ONNX graphs: it speaks without torch"
-    ),
+    "export": Verb("intona.cli.export:main", "give a voice or a vocoder ONNX graphs: no torch needed"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, how to fix it"),
 }

@@ -16,8 +16,8 @@ class Export:
     """Write a voice or a vocoder as a folder that speaks without torch, by onnxruntime.
 
     The folder is that of `intona publish`, with graphs of some kilobytes that read the weights of its
-    model.safetensors; `intona say --model DIR` and `--vocoder DIR` take it. The graphs are compared with torch
-    on real sentences, and the card records the largest difference. OUT may be the model itself.
+    model.safetensors; `intona say --model DIR` and `--vocoder DIR` take it. The graphs are compared with
+    torch, and the card records the largest difference. DIR may be the model itself.
     """
 
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|NAME")]

@@ -49,8 +49,8 @@ class Say:
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1."""
     backend: Literal["torch", "onnx"] | None = None
-    """What computes: onnx needs no torch, a voice with graphs (intona export) and the CPU. Default: onnx if it
-    can, else torch."""
+    """What computes. onnx needs no torch, but a voice with graphs (intona export), and runs on the CPU.
+    Default: onnx where it can, else torch."""
     stream: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write the speech while it is generated: the first of it leaves before the text is finished."""
     times: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json|.srt|.vtt")] = None

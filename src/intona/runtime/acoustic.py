@@ -91,7 +91,10 @@ class GradTTS:
 
 
 def frames_of(predicted: np.ndarray) -> np.ndarray:
-    """Predicted frames (N,), none below 0, as whole numbers whose running sum is rounded: the tempo is kept."""
+    """Predicted frames (N,), none below 0, as whole numbers.
+
+    Rounding the running sum, not each token, keeps the tempo: rounding errors do not add up.
+    """
     ends = np.round(predicted.astype(np.float64).cumsum()).astype(np.int64)
     durations = np.diff(np.minimum(ends, MAX_FRAMES), prepend=0)
     durations[0] += ends[-1] == 0  # never an empty mel

@@ -36,13 +36,14 @@ def load(
         vocoder: a name for `vocoder.load_vocoder`, "hifigan" if None.
         lexicon: how certain words are spoken, or its file; its entries go before those of a `lexicon.txt` in
             the voice's directory.
-        backend: what computes: "onnx" is onnxruntime and NumPy, for voices with graphs (`intona export`), on
-            the CPU; "torch" is torch, for all. None: "onnx" where it can speak with this vocoder on this device.
+        backend: what computes. "onnx" is onnxruntime and NumPy, for voices with graphs (`intona export`), on
+            the CPU; "torch" is for all voices. None: "onnx" where the voice and the vocoder have graphs and
+            the device is the CPU, else "torch".
 
     Raises:
         UserError: no such voice, a damaged or unfinished checkpoint, a config this version does not know, no
-            such device, a file that is no lexicon, a lexicon or a vocoder for a voice that takes none, a backend
-            that the voice does not have or whose package is not installed.
+            such device, a file that is no lexicon, a lexicon or a vocoder for a voice that takes none, a
+            backend that the voice does not have or whose package is not installed.
     """
     # Imported here, so that `synth.options` is quick to import.
     from intona import checkpoint, models, registry

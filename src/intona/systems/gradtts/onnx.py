@@ -67,6 +67,10 @@ class OnnxVoice(GradTTSVoice):
         return None
 
     @property
+    def steerable(self) -> bool:
+        return False
+
+    @property
     def parameters(self) -> int:
         return sum(v.size for k, v in self._weights() if k not in BUFFERS)
 
