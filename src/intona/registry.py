@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint
 from typing import Any
 
+from intona import extras
 from intona.errors import UserError, nearest
 
 HOME = "intona"  # the distribution whose parts need no `pip install` hint
@@ -122,7 +123,7 @@ def _load(entry: EntryPoint, group: str) -> Any:
     except (ImportError, AttributeError) as e:
         dist = entry.dist.name if entry.dist is not None else entry.value
         if dist == HOME and isinstance(e, ModuleNotFoundError) and e.name and not e.name.startswith("intona"):
-            raise  # an extra that is not installed: the command line says which
+            raise extras.missing(e.name.partition(".")[0], f'the {GROUPS[group][0]} "{entry.name}"') from None
         raise UserError(f'the {GROUPS[group][0]} "{entry.name}" cannot be imported ({e})', where=dist) from e
 
 

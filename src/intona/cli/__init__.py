@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from intona import logs
 from intona.errors import UserError, nearest
+from intona.extras import install
 
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory")  # as torch says it
 
@@ -48,6 +49,7 @@ VERBS: dict[str, Verb] = {
     "study": Verb("intona.cli.study:main", "run a whole study: every arm, judged together, one page"),
     "serve": Verb("intona.cli.serve:main", "voices over HTTP, with the API that clients of OpenAI speak"),
     "publish": Verb("intona.cli.publish:main", "make a small model of a run, with a card"),
+    "export": Verb("intona.cli.export:main", "give a voice or a vocoder ONNX graphs: no torch needed"),
     "models": Verb("intona.cli.about:models_main", "the shipped models and what they were trained on"),
     "doctor": Verb("intona.cli.about:doctor_main", "what is installed, what is missing, how to fix it"),
 }
@@ -135,7 +137,7 @@ def explain(error: BaseException) -> str:
         package = error.name.partition(".")[0]
         if package == "intona":
             return f"this build has no {error.name}; update or reinstall intona"
-        return f'the package "{package}" is not installed; see `intona doctor` for the command that fixes it'
+        return f'the package "{package}" is not installed; {install(package)}'
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         return f"{where}{error.strerror or type(error).__name__}"

@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -48,6 +48,9 @@ class Say:
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1."""
+    backend: Literal["torch", "onnx"] | None = None
+    """What computes. onnx needs no torch, but a voice with graphs (intona export), and runs on the CPU.
+    Default: onnx where it can, else torch."""
     stream: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write the speech while it is generated: the first of it leaves before the text is finished."""
     times: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json|.srt|.vtt")] = None
@@ -69,7 +72,13 @@ def main(arguments: list[str]) -> None:
 
     started = time.perf_counter()
     lexicon = None if request.lexicon is None else Lexicon.read(request.lexicon)
-    voice = synth.load(request.model, device=request.device, vocoder=request.vocoder, lexicon=lexicon)
+    voice = synth.load(
+        request.model,
+        device=request.device,
+        vocoder=request.vocoder,
+        lexicon=lexicon,
+        backend=request.backend,
+    )
     voice.capabilities.require(options)
     if times:
         voice.capabilities.require_times(where="--times")

@@ -7,7 +7,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -57,6 +57,8 @@ class SynthesizeSet:
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1."""
+    backend: Literal["torch", "onnx"] | None = None
+    """What computes; see `intona say --help`."""
 
     def check(self) -> None:
         """Refuse wrong input before anything slow is loaded."""
@@ -132,7 +134,13 @@ def main(arguments: list[str]) -> None:
     from intona.synth.record import FAILURES
 
     manifest = read_manifest(request.manifest)
-    voice = synth.load(request.run, device=request.device, vocoder=request.vocoder, lexicon=request.lexicon)
+    voice = synth.load(
+        request.run,
+        device=request.device,
+        vocoder=request.vocoder,
+        lexicon=request.lexicon,
+        backend=request.backend,
+    )
     voice.capabilities.require(options)
     rows = row_inputs(request, manifest, voice.capabilities)
     config = SetConfig(**options.changed, batch=request.batch, strict=True)

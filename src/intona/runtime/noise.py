@@ -1,9 +1,9 @@
 """The normal random numbers of torch's CPU generator, without torch.
 
-A voice then speaks the same for a seed on both backends. The generator is the Mersenne Twister that NumPy has,
-too. torch makes floats of 24 bits of it, and normal ones by the transform of Box & Muller 1958 in blocks of
-16: eight radii and eight angles (ATen, `normal_fill`). Both backends agree up to the rounding of logarithms
-and cosines, some 1e-6.
+A voice then speaks the same for a seed on both backends. The generator is the Mersenne Twister, which NumPy
+has, too. torch makes floats of 24 of its bits, and normal ones by the transform of Box & Muller 1958 in
+blocks of 16: eight radii and eight angles (ATen, `normal_fill`). Both backends agree up to the rounding of
+logarithms and cosines, some 1e-6.
 """
 
 from __future__ import annotations

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from intona import extras
 from intona.errors import UserError
-
-INSTALL = "pip install onnxruntime"
 
 
 def installed() -> bool:
@@ -22,7 +21,7 @@ def installed() -> bool:
 def require() -> None:
     """Raise a UserError if onnxruntime is not installed."""
     if not installed():
-        raise UserError("the ONNX backend needs onnxruntime, which is not installed", hint=INSTALL)
+        raise extras.missing("onnxruntime", "the ONNX backend", where="--backend")
 
 
 def threads() -> int:

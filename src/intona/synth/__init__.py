@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from intona.errors import UserError
+from intona import extras
+from intona.errors import UserError, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from intona.synth.voice import Voice, VoiceLoader
     from intona.text import Lexicon
 
+Backend = Literal["torch", "onnx"]
+BACKENDS = ("torch", "onnx")
 DEFAULT_KIND = "gradtts"  # of checkpoints whose voices.json names none
 
 
@@ -23,6 +27,7 @@ def load(
     device: str | torch.device = "cpu",
     vocoder: str | os.PathLike[str] | None = None,
     lexicon: Lexicon | str | os.PathLike[str] | None = None,
+    backend: Backend | None = None,
 ) -> Voice:
     """Open a voice of any kind: a shipped one by name, or a run or checkpoint directory of `intona train`.
 
@@ -34,27 +39,65 @@ def load(
         vocoder: a name for `vocoder.load_vocoder`, "hifigan" if None.
         lexicon: how certain words are spoken, or its file; its entries go before those of a `lexicon.txt` in
             the voice's directory.
+        backend: what computes. "onnx" is onnxruntime and NumPy, for voices with graphs (`intona export`), on
+            the CPU; "torch" is for all voices. None: "onnx" where the voice and the vocoder have graphs and
+            the device is the CPU, else "torch".
 
     Raises:
         UserError: no such voice, a damaged or unfinished checkpoint, a config this version does not know, no
-            such device, a file that is no lexicon, a lexicon or a vocoder for a voice that takes none.
+            such device, a file that is no lexicon, a lexicon or a vocoder for a voice that takes none, a
+            backend that the voice does not have or whose package is not installed.
     """
     # Imported here, so that `synth.options` is quick to import.
     from intona import checkpoint, hf, models, registry
-    from intona.nn.device import device_of
     from intona.text import lexicon as lexicons
 
-    device, entries = device_of(device), lexicons.of(lexicon)
-    if vocoder is not None and hf.is_address(vocoder):
-        vocoder = hf.pin(vocoder)  # records of the voice name the revision
+    entries, decoder = lexicons.of(lexicon), None if vocoder is None else os.fspath(vocoder)
+    if decoder is not None and hf.is_address(decoder):
+        decoder = hf.pin(decoder)  # records of the voice name the revision
+    if backend is not None and backend not in BACKENDS:
+        unknown("backend", str(backend), BACKENDS, where="--backend")
     path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     open_voice: VoiceLoader = registry.get("voices", kind_of(path), where=path)
-    voice = open_voice(path, device=device, vocoder=None if vocoder is None else os.fspath(vocoder))
+    if backend == "onnx" or (backend is None and _without_torch(path, open_voice, device, decoder)):
+        voice = _open_onnx(path, open_voice, device, decoder)
+    else:
+        extras.require("torch", "the torch backend", where="--backend" if backend else None)
+        from intona.nn.device import device_of
+
+        voice = open_voice(path, device=device_of(device), vocoder=decoder)
     if vocoder is not None and not voice.capabilities.vocoder:
         raise UserError(f"{voice.capabilities.system} voices take no vocoder", where="--vocoder")
     if entries is not None:
         voice.use_lexicon(entries)
     return voice
+
+
+def _without_torch(path: Path, loader: VoiceLoader, device: Any, vocoder: str | None) -> bool:
+    """Whether a voice can speak by onnxruntime, on this device and with this vocoder."""
+    from intona.runtime import folder, session
+
+    if not (vars(loader).get("onnx") and folder.has_graphs(path) and session.installed()):
+        return False
+    if str(device) != "cpu":
+        return False
+    from intona.runtime import vocoder as vocoders
+    from intona.synth.model_voice import DEFAULT_VOCODER
+
+    return vocoders.available(vocoder or DEFAULT_VOCODER)
+
+
+def _open_onnx(path: Path, loader: VoiceLoader, device: Any, vocoder: str | None) -> Voice:
+    from intona.runtime import session
+
+    target: str = vars(loader).get("onnx", "")
+    if not target:
+        raise UserError(f"{kind_of(path)} voices have no ONNX backend", where="--backend")
+    if str(device) != "cpu":
+        raise UserError("the ONNX backend computes on the CPU alone", where="--device")
+    session.require()
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)(path, vocoder=vocoder)
 
 
 def kind_of(path: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from intona.config import read_json, write_json
 from intona.errors import UserError
 from intona.jsonl import whole_rows, write_jsonl
+from intona.runtime import session
 
 if TYPE_CHECKING:
     import torch
@@ -51,14 +51,7 @@ def timed(path: Path, ids: Sequence[str]) -> Iterator[list[float]]:
 def _threads() -> int:
     """Threads that compute: torch's where it is loaded, else those of the runtime without it."""
     torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch is not None else processors()
-
-
-def processors() -> int:
-    """Processors that this process may use; OMP_NUM_THREADS, where it is set, limits them."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(available, int(limit)) if limit.isdigit() and int(limit) else available
+    return torch.get_num_threads() if torch is not None else session.threads()
 
 
 def read_times(out: Path) -> list[dict[str, Any]]:

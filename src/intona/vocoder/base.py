@@ -6,14 +6,16 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from intona.audio import Audio, MelSpec
 from intona.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 BF16 = bool | Literal["auto"]
 
@@ -60,6 +62,8 @@ class Vocoder(ABC):
         A frame is decoded as soon as the `reach` frames after it are there, with those on both sides. Without
         a reach all is decoded at the end.
         """
+        import torch
+
         hop = self.spec.hop_length
         buffer: list[Tensor] = []
         context, ahead = 0, 0  # frames in the buffer that are decoded already, and that are not
@@ -80,6 +84,8 @@ class Vocoder(ABC):
 
     def speak(self, mel: np.ndarray, spec: MelSpec) -> Audio:
         """One mel (T, n_mels) made with `spec` to `Audio`; another spec than the vocoder's is refused."""
+        import torch
+
         self.spec.require_same(spec, where="vocoder")
         samples = self.decode(torch.from_numpy(np.ascontiguousarray(mel, np.float32))[None])
         return Audio(samples[0].cpu().numpy(), self.spec.sample_rate)
@@ -91,7 +97,7 @@ class Vocoder(ABC):
                 f"a mel of shape (B, T, {self.spec.n_mels}) is needed, this one is {tuple(mel.shape)}",
                 where="vocoder",
             )
-        if not bool(torch.isfinite(mel).all()):
+        if not bool(mel.isfinite().all()):
             raise UserError("the mel holds NaN or infinite values", where="vocoder")
 
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.fft
-import torch
-from torch import Tensor
 
 from intona.audio import MelSpec
 from intona.audio.features import mel_filters
 from intona.vocoder.base import BF16, Vocoder
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _TINY = np.float32(1e-8)
 
@@ -44,6 +47,8 @@ class GriffinLim(Vocoder):
         return cls(MelSpec() if directory is None else MelSpec.load(directory / "features.json"))
 
     def decode(self, mel: Tensor) -> Tensor:
+        import torch
+
         self.check(mel)
         waves = [self.waveform(self.magnitudes(m)) for m in mel.detach().cpu().float().numpy()]
         return torch.from_numpy(np.stack(waves)).clamp_(-1, 1)

@@ -143,14 +143,18 @@ class SourceFilterNetwork(nn.Module):
         return logits[..., :-1], logits[..., -1]
 
     def pitch(self, mel: Tensor) -> Tensor:
-        """(B, T) Hz, 0 where unvoiced: the mean of the bins about the likeliest one."""
+        """(B, T) Hz, 0 where unvoiced."""
+        octaves, voiced = self.octaves(mel)
+        return torch.where(voiced > 0, octaves.exp2(), 0.0)
+
+    def octaves(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) log2 of the pitch in Hz, the mean of the bins about the likeliest one; logits of voicing."""
         logits, voiced = self.pitch_logits(mel)
         at = torch.arange(PITCH_BINS, device=mel.device)
         near = (at - logits.argmax(-1, keepdim=True)).abs() <= 3
         shares = logits.masked_fill(~near, -torch.inf).softmax(-1)
         # Rounded to .3 cents: else the last bits, which depend on the length of a chunk, add up in the phase.
-        octaves = (shares @ self.centres * 4096).round() / 4096
-        return torch.where(voiced > 0, octaves.exp2(), 0.0)
+        return (shares @ self.centres * 4096).round() / 4096, voiced
 
     def harmonics(self, f0: Tensor, phase: Tensor) -> Tensor:
         """The STFT of the pulses, complex (B, T, n_fft // 2 + 1)."""

@@ -48,7 +48,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-@voice_loader(CAPABILITIES)
+@voice_loader(CAPABILITIES, onnx="intona.systems.gradtts.onnx:load")
 def load(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu", vocoder: str | None = None
 ) -> GradTTSVoice:
@@ -97,7 +97,7 @@ def speakers_and_languages(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]
 class SpokenMel:
     """The mel (T, n_mels) of a sentence, and the frames of each of its symbols (N,)."""
 
-    mel: torch.Tensor
+    mel: Any
     durations: np.ndarray
 
 
@@ -312,6 +312,12 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
             out.append(SpokenMel(mel=speech.mel[i, :n].float(), durations=durations))
         return out
 
+    def tensor(self, values: np.ndarray) -> Any:
+        """Numbers as the model takes them, in float32."""
+        import torch
+
+        return torch.from_numpy(values).float().to(self.device)
+
     def controls(self, sentences: Sequence[Utterance]) -> Controls | None:
         """What the model obeys of the controls of words; it warns of what it does not."""
         import torch
@@ -325,10 +331,7 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         arrays = {name: symbol_values(sentences, name) for name in names}
         if all(a is None for a in arrays.values()):
             return None
-        values = {
-            name: None if a is None else torch.from_numpy(a).float().to(self.device)
-            for name, a in arrays.items()
-        }
+        values = {name: None if a is None else self.tensor(a) for name, a in arrays.items()}
         rate = values.pop("rate")
         return Controls(duration=None if rate is None else 1 / rate, **values)
 

@@ -1,0 +1,91 @@
+"""A Grad-TTS voice as two graphs: the encoder with the durations, and one evaluation of the decoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from intona.errors import UserError
+from intona.export.graph import export_graph
+from intona.runtime.folder import GradTTSGraphs
+from intona.systems.gradtts.model import GradTTS
+
+TOKENS, FRAMES = 12, 20  # of the examples that the exporter traces
+
+
+class Encoder(nn.Module):
+    """tokens (1, N)[, speaker (1,)] -> states, prior, log_frames; one sentence, without padding."""
+
+    def __init__(self, model: GradTTS) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, speaker: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        model = self.model
+        lengths = torch.full((1,), tokens.shape[1], dtype=torch.int64)
+        vector = None if model.speakers is None or speaker is None else model.speakers(speaker)
+        states, mask = model.encoder(tokens, lengths, vector, None)
+        return states, model.prior(states), model.duration(states, mask)
+
+
+class Decoder(nn.Module):
+    """z, mu (1, T, n_mels), states (1, T, D), t (1,)[, speaker (1,)] -> prediction (1, T, n_mels)."""
+
+    def __init__(self, model: GradTTS) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, z: Tensor, mu: Tensor, states: Tensor, t: Tensor, speaker: Tensor | None = None
+    ) -> Tensor:
+        model = self.model
+        vector = None if model.speakers is None or speaker is None else model.speakers(speaker)
+        mask = torch.ones(z.shape[:2], dtype=torch.bool)
+        return model.score(z + mu, mu, t, mask, states, vector)
+
+
+def export_gradtts(model: GradTTS, path: Path) -> GradTTSGraphs:
+    """Write the graphs of a model into a folder that has its weights.
+
+    Raises:
+        UserError: an encoder or a decoder that cannot be exported.
+    """
+    config = model.config
+    if config.encoder.reads_pieces or config.encoder.condition_dim:
+        raise UserError(f"a {config.encoder.kind} text encoder cannot be exported yet", where=path)
+    if config.decoder.kind != "convnext1d":
+        raise UserError(
+            f"a {config.decoder.kind} decoder cannot be exported",
+            where=path,
+            hint="train with --model.decoder.kind convnext1d",
+        )
+    model = model.cpu().float()
+    who = {"speaker": torch.zeros(1, dtype=torch.int64)} if model.speakers is not None else {}
+    export_graph(
+        Encoder(model),
+        path / "encoder.onnx",
+        inputs={"tokens": torch.ones(1, TOKENS, dtype=torch.int64), **who},
+        outputs=["states", "prior", "log_frames"],
+        lengths={"tokens": {1: "tokens"}},
+    )
+    mel = torch.zeros(1, FRAMES, config.n_mels)
+    states = torch.zeros(1, FRAMES, model.encoder.dim)
+    frames = {name: {1: "frames"} for name in ("z", "mu", "states")}
+    export_graph(
+        Decoder(model),
+        path / "decoder.onnx",
+        inputs={"z": mel, "mu": mel, "states": states, "t": torch.zeros(1), **who},
+        outputs=["prediction"],
+        lengths=frames,
+    )
+    return GradTTSGraphs(
+        n_tokens=config.n_tokens,
+        n_mels=config.n_mels,
+        blank=config.n_tokens if config.add_blank else None,
+        target=config.target,
+        process=model.process,
+        mel_mean=tuple(model.mel_mean.tolist()),
+        mel_std=tuple(model.mel_std.tolist()),
+    )
