@@ -185,6 +185,12 @@ def test_what_has_no_effect_is_named_once_and_its_text_is_spoken(body: str, igno
     assert [str(w.message) for w in caught] == [f"SSML without effect: {ignored}"]
 
 
+def test_phonemes_for_a_voice_that_reads_letters() -> None:
+    with pytest.warns(UserWarning, match="<phoneme>, for this voice reads letters"):
+        (passage,) = parse('<speak>Это <phoneme ph="d ˈa">да</phoneme></speak>', phonemes=False)
+    assert passage.text.text == "Это да"
+
+
 def test_a_long_list_of_what_has_no_effect_is_cut() -> None:
     with pytest.warns(UserWarning, match=r"<t7> and 2 more$"):
         text_of("".join(f"<t{i}>да</t{i}>" for i in range(10)))

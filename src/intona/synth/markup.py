@@ -44,10 +44,14 @@ def passages_of(text: str, options: SpeakOptions, voice: Voice) -> list[Passage]
         if ssml.looks_like_ssml(text):
             warnings.warn("the text looks like SSML, but is read as plain text: add --ssml", stacklevel=3)
         return [Passage(text=read_marks(text))]
-    passages = ssml.parse(text, language=options.language or _only(voice.languages))
+    passages = ssml.parse(
+        text,
+        language=options.language or _only(voice.languages),
+        phonemes=voice.capabilities.takes("phonemes"),
+    )
     languages = {p.language: _among(p.language, voice.languages) for p in passages if p.language}
     if missing := sorted(code for code, match in languages.items() if match is None):
-        spoken = ", ".join(voice.languages)
+        spoken = ", ".join(voice.languages) or "one language"
         warnings.warn(f"the voice speaks {spoken}; read as that: {', '.join(missing)}", stacklevel=3)
     named = {p.speaker for p in passages if p.speaker}
     if missing := sorted(named - set(voice.speakers)):

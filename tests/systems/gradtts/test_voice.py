@@ -325,7 +325,7 @@ def test_an_index_without_weights_is_none(run: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def tokens_of(voice: GradTTSVoice, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """What reaches the model when a text is audio: its symbols, a line a sentence."""
+    """What reaches the model when a text is spoken: its symbols, a line a sentence."""
 
     def say(text: str, **how: object) -> list[str]:
         seen: list[str] = []
