@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from intona.synth.voice import Voice
 
 MAX_CHARACTERS = 100_000
+_NAMES = {"rate": "rate", "pitch": "pitch", "range": "range", "energy": "volume", "emphasis": "emphasis"}
 
 
 def check_size(text: str) -> None:
@@ -43,10 +44,14 @@ def passages_of(text: str, options: SpeakOptions, voice: Voice) -> list[Passage]
         if ssml.looks_like_ssml(text):
             warnings.warn("the text looks like SSML, but is read as plain text: add --ssml", stacklevel=3)
         return [Passage(text=read_marks(text))]
-    passages = ssml.parse(text, language=options.language or _only(voice.languages))
+    passages = ssml.parse(
+        text,
+        language=options.language or _only(voice.languages),
+        phonemes=voice.capabilities.takes("phonemes"),
+    )
     languages = {p.language: _among(p.language, voice.languages) for p in passages if p.language}
     if missing := sorted(code for code, match in languages.items() if match is None):
-        spoken = ", ".join(voice.languages)
+        spoken = ", ".join(voice.languages) or "one language"
         warnings.warn(f"the voice speaks {spoken}; read as that: {', '.join(missing)}", stacklevel=3)
     named = {p.speaker for p in passages if p.speaker}
     if missing := sorted(named - set(voice.speakers)):
@@ -100,9 +105,9 @@ def parts_of(text: str, options: SpeakOptions, voice: Voice, *, pause: float) ->
             speaker=passage.speaker or options.speaker,
         )
         waiting = max(waiting, pause) if i else waiting
-        for stretch, control, after in _stretches(passage.text):
+        for stretch, controls, after in _stretches(passage.text):
             if stretch:
-                changed, gain = _obeyed(control, base, voice, ignored)
+                changed, gain = _obeyed(controls, base, voice, ignored)
                 parts.append(Part(text=stretch, options=changed, silence=waiting, gain=gain))
                 waiting = 0.0
             waiting += after
@@ -116,8 +121,8 @@ def parts_of(text: str, options: SpeakOptions, voice: Voice, *, pause: float) ->
     return parts
 
 
-def _stretches(marked: MarkedText) -> Iterator[tuple[str, WordControl | None, float]]:
-    """The text between pauses, its control (None: of its words in part), and the pause after it."""
+def _stretches(marked: MarkedText) -> Iterator[tuple[str, set[WordControl], float]]:
+    """The text between pauses, the controls of its words, and the pause after it."""
     at = 0
     pauses = [(p.at, p.pause) for p in marked.points if p.pause is not None]
     for end, pause in [*pauses, (len(marked.text), 0.0)]:
@@ -125,26 +130,24 @@ def _stretches(marked: MarkedText) -> Iterator[tuple[str, WordControl | None, fl
         controls = {marked.control_at(k) for k in places} if marked.spans else {NEUTRAL}
         text = marked.text[at:end].strip()
         speakable = any(c.isalnum() for c in text)
-        yield text if speakable else "", controls.pop() if len(controls) == 1 else None, pause or 0.0
+        yield text if speakable else "", controls, pause or 0.0
         at = end
 
 
 def _obeyed(
-    control: WordControl | None, options: SpeakOptions, voice: Voice, ignored: dict[str, None]
+    controls: set[WordControl], options: SpeakOptions, voice: Voice, ignored: dict[str, None]
 ) -> tuple[SpeakOptions, float]:
-    """Options and gain for a stretch of text with one control; the rest is added to `ignored`."""
-    if control is None:
-        ignored["emphasis, rate, pitch, volume"] = None
-        return options, 0.0
-    if control.rate != 1 and voice.capabilities.takes("rate"):
-        rate = min(max((options.rate or 1.0) * control.rate, 0.25), 4.0)
+    """Options and gain for a stretch of text, where all of it has them; the rest is added to `ignored`."""
+    whole = next(iter(controls)) if len(controls) == 1 else NEUTRAL
+    obeyed = {"energy": whole.energy, "rate": whole.rate if voice.capabilities.takes("rate") else 1.0}
+    for name, word in _NAMES.items():
+        values = {getattr(c, name) for c in controls}
+        if values != {obeyed.get(name, getattr(NEUTRAL, name))}:
+            ignored[word] = None
+    if obeyed["rate"] != 1:
+        rate = min(max((options.rate or 1.0) * obeyed["rate"], 0.25), 4.0)
         options = dataclasses.replace(options, rate=rate)
-    elif control.rate != 1:
-        ignored["rate"] = None
-    for name in ("pitch", "range", "emphasis"):
-        if getattr(control, name) != getattr(NEUTRAL, name):
-            ignored[name] = None
-    return options, control.energy
+    return options, obeyed["energy"]
 
 
 def _among(code: str | None, languages: Sequence[str]) -> str | None:

@@ -47,11 +47,13 @@ def looks_like_ssml(text: str) -> bool:
     return "<speak" in text[:10_000] and _SPEAK.match(text[:10_000]) is not None
 
 
-def parse(text: str, *, language: str | None = None) -> list[Passage]:
+def parse(text: str, *, language: str | None = None, phonemes: bool = True) -> list[Passage]:
     """The passages of a document, in order, without those that have no text.
 
     Args:
-        language: of the text where the document names none, for `<say-as>`.
+        language: of the text where the document names none, for `<say-as>`; recognized by the script if
+            None.
+        phonemes: False speaks the text of `<phoneme>`, for a voice that reads letters.
 
     Raises:
         UserError: not well-formed, not `<speak>`, a DTD, too large or too deep. `Unspeakable`: no text.
@@ -66,7 +68,7 @@ def parse(text: str, *, language: str | None = None) -> list[Passage]:
         raise Unspeakable(f"{len(text)} characters of SSML, more than {MAX_CHARACTERS}", hint="split it")
     if text.count("<") > 3 * MAX_ELEMENTS:
         raise Unspeakable(f"more than {MAX_ELEMENTS} elements", where="SSML", hint="split the document")
-    reader = _Reader(language)
+    reader = _Reader(language or by_script(text), phonemes)
     parser = DefusedExpatParser(forbid_dtd=True)
     parser.setContentHandler(_handler(reader))
     source = InputSource("ssml")
@@ -135,8 +137,8 @@ class _Draft:
 class _Reader:
     """Turns the events of a parser into passages."""
 
-    def __init__(self, language: str | None) -> None:
-        self._default = language
+    def __init__(self, language: str, phonemes: bool) -> None:
+        self._default, self._phonemes = language, phonemes
         self._locator: Locator | None = None
         self._elements: list[_Element] = []
         self._controls: list[_Open] = []
@@ -262,7 +264,9 @@ class _Reader:
     def _phoneme(self, element: _Element, attributes: Mapping[str, str]) -> None:
         phones = " ".join(attributes.get("ph", "").split())
         alphabet = attributes.get("alphabet", "ipa").strip().lower()
-        if alphabet != "ipa":
+        if not self._phonemes:
+            self._ignore("<phoneme>, for this voice reads letters")
+        elif alphabet != "ipa":
             self._ignore(f'phoneme alphabet="{alphabet[:40]}"')
         elif not phones.strip("|ˈˌ "):
             self._ignore("phoneme without ph")
@@ -286,8 +290,7 @@ class _Reader:
             return
 
         def read(text: str) -> str:
-            language = self._draft.language or self._default or by_script(self._sample(text))
-            spoken = interpret(text, kind, language, format=format)
+            spoken = interpret(text, kind, self._draft.language or self._default, format=format)
             if spoken is None:
                 self._ignore(f'say-as interpret-as="{kind}" of "{text.strip()[:40]}"')
             return text if spoken is None else spoken
@@ -360,10 +363,6 @@ class _Reader:
             opened.start = 0
         self._done.append(self._draft)
         self._draft = _Draft(language, speaker)
-
-    def _sample(self, text: str) -> str:
-        """Text whose script tells the language: that of the passage so far, and of the element."""
-        return "".join(self._draft.parts[-20:]) + text
 
     def _value(
         self, element: str, attribute: str, written: str, read: Callable[[str], Any], default: Any
