@@ -265,3 +265,28 @@ def test_links_of_a_checkpoint_may_lead_into_the_cache_alone(tmp_path: Path) -> 
     file_index.write_index(snapshot, ["model.safetensors"])
     with pytest.raises(UserError, match="leads out of the checkpoint"):
         file_index.verify(snapshot)
+
+
+def test_voices_of_the_hub_are_served(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve = pytest.importorskip("intona.serve.voices")
+    repository = hub.add("owner/voice", model(tmp_path))
+    first = repository.refs["main"]
+    voices = serve.Voices(["ru", NAME, "ru"])
+    assert voices.names == ("ru", "owner/voice") and voices.cards["owner/voice"].name == "owner/voice"
+    assert voices.select("owner/voice", "owner/voice:anna") == ("owner/voice", "anna", False)
+    repository.commit(model(tmp_path, kind="vocoder"))
+    loaded: list[str] = []
+
+    def load(name: str, **_: object) -> Any:
+        loaded.append(name)
+        raise UserError("no voice")
+
+    monkeypatch.setattr(serve.synth, "load", load)
+    with pytest.raises(UserError, match="no voice"):
+        voices.load("owner/voice")
+    assert loaded == [f"{NAME}@{first}"]  # not what was uploaded since
+    with pytest.raises(UserError, match="kind vocoder, not voice"):
+        serve.Voices([NAME])
+    repository.refs["main"] = first
+    with pytest.raises(UserError, match="two revisions"):
+        serve.Voices([f"{NAME}@{first}", NAME])

@@ -31,7 +31,8 @@ class Serve:
     port: Annotated[int, tyro.conf.arg(metavar="INT")] = 8000
     """The port to listen on."""
     models: Annotated[str, tyro.conf.arg(metavar="NAME,…")] = "ru"
-    """Shipped voices (`intona models`) separated by commas; the first is the default."""
+    """Shipped voices (`intona models`) and hf://OWNER/NAME[@REVISION], separated by commas; the first is the
+    default."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1."""
     api_key_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
