@@ -22,7 +22,7 @@ import time
 import urllib.error
 import urllib.request
 import venv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -39,13 +39,18 @@ def instructions(text: str) -> list[tuple[str, str]]:
     return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in joined.split("\n"))]
 
 
+def assignments(pairs: Iterable[str]) -> dict[str, str]:
+    """`NAME=VALUE` texts as a table."""
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
 def arguments(steps: list[tuple[str, str]], chosen: Mapping[str, str]) -> dict[str, str]:
     """The values of ARG: the defaults, or those of the command line.
 
     Raises:
         SystemExit: a value for an ARG that the file does not have.
     """
-    defaults = dict(rest.partition("=")[::2] for name, rest in steps if name == "ARG")
+    defaults = assignments(rest for name, rest in steps if name == "ARG")
     if unknown := chosen.keys() - defaults.keys():
         raise SystemExit(f"the Containerfile has no ARG {', '.join(sorted(unknown))}")
     return {**defaults, **chosen}
@@ -90,8 +95,7 @@ def build(steps: list[tuple[str, str]], values: Mapping[str, str], work: Path) -
     folder.mkdir()
     for name, rest in steps:
         if name == "ENV":
-            environment |= dict(pair.partition("=")[::2] for pair in rest.split())
-            environment["HF_HOME"] = str(work / "cache")
+            environment = {**environment, **assignments(rest.split()), "HF_HOME": str(work / "cache")}
         elif name == "COPY":
             *sources, target = rest.split()
             for source in sources:
@@ -146,7 +150,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, metavar="DIR", help="a new folder that is kept")
     options = parser.parse_args()
     steps = instructions((ROOT / "Containerfile").read_text(encoding="utf-8"))
-    values = arguments(steps, dict(pair.partition("=")[::2] for pair in options.build_arg))
+    values = arguments(steps, assignments(options.build_arg))
     with tempfile.TemporaryDirectory(prefix="intona-container-") as temporary:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=options.work is None)

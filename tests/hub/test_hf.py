@@ -9,7 +9,7 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 
-from intona import file_index, hf, models
+from intona import cli, file_index, hf, models
 from intona.errors import UserError
 
 NAME = "hf://owner/voice"
@@ -290,3 +290,15 @@ def test_voices_of_the_hub_are_served(hub: Any, tmp_path: Path, monkeypatch: pyt
     repository.refs["main"] = first
     with pytest.raises(UserError, match="two revisions"):
         serve.Voices([f"{NAME}@{first}", NAME])
+
+
+def test_models_lists_a_model_of_the_hub_with_its_commit(
+    hub: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = hub.add("owner/voice", model(tmp_path)).refs["main"]
+    assert cli.main(["models", "--json", NAME, "ru"]) == 0
+    theirs, shipped = json.loads(capsys.readouterr().out)
+    assert (theirs["name"], theirs["kind"]) == (f"{NAME}@{commit}", "voice")
+    assert shipped["name"] == "ru"
+    assert cli.main(["models", "nothing"]) == 1
+    assert 'no shipped model and no directory is named "nothing"' in capsys.readouterr().err
