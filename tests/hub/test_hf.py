@@ -9,7 +9,7 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 
-from intona import file_index, hf, models
+from intona import cli, file_index, hf, models
 from intona.errors import UserError
 
 NAME = "hf://owner/voice"
@@ -265,3 +265,40 @@ def test_links_of_a_checkpoint_may_lead_into_the_cache_alone(tmp_path: Path) -> 
     file_index.write_index(snapshot, ["model.safetensors"])
     with pytest.raises(UserError, match="leads out of the checkpoint"):
         file_index.verify(snapshot)
+
+
+def test_voices_of_the_hub_are_served(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve = pytest.importorskip("intona.serve.voices")
+    repository = hub.add("owner/voice", model(tmp_path))
+    first = repository.refs["main"]
+    voices = serve.Voices(["ru", NAME, "ru"])
+    assert voices.names == ("ru", "owner/voice") and voices.cards["owner/voice"].name == "owner/voice"
+    assert voices.select("owner/voice", "owner/voice:anna") == ("owner/voice", "anna", False)
+    repository.commit(model(tmp_path, kind="vocoder"))
+    loaded: list[str] = []
+
+    def load(name: str, **_: object) -> Any:
+        loaded.append(name)
+        raise UserError("no voice")
+
+    monkeypatch.setattr(serve.synth, "load", load)
+    with pytest.raises(UserError, match="no voice"):
+        voices.load("owner/voice")
+    assert loaded == [f"{NAME}@{first}"]  # not what was uploaded since
+    with pytest.raises(UserError, match="kind vocoder, not voice"):
+        serve.Voices([NAME])
+    repository.refs["main"] = first
+    with pytest.raises(UserError, match="two revisions"):
+        serve.Voices([f"{NAME}@{first}", NAME])
+
+
+def test_models_lists_a_model_of_the_hub_with_its_commit(
+    hub: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = hub.add("owner/voice", model(tmp_path)).refs["main"]
+    assert cli.main(["models", "--json", NAME, "ru"]) == 0
+    theirs, shipped = json.loads(capsys.readouterr().out)
+    assert (theirs["name"], theirs["kind"]) == (f"{NAME}@{commit}", "voice")
+    assert shipped["name"] == "ru"
+    assert cli.main(["models", "nothing"]) == 1
+    assert 'no shipped model and no directory is named "nothing"' in capsys.readouterr().err

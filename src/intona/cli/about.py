@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+
+if TYPE_CHECKING:
+    from intona.models import Card
 
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """List the shipped models: what each is, what it was trained on, its licence and size."""
+    """List the shipped models, or those that are named: what each is, what it was trained on, its licence and
+    size. A model of the Hugging Face Hub is downloaded, and listed with its commit."""
 
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME|DIR")] = ()
+    """Models to list: shipped ones, run directories, hf://OWNER/NAME[@REVISION]."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print all fields of the cards as JSON."""
 
@@ -22,7 +28,7 @@ def models_main(arguments: list[str]) -> int:
     from intona import models
 
     request = tyro.cli(Models, prog="intona models", args=arguments)
-    cards = models.shipped()
+    cards = [_card(name) for name in request.names] if request.names else models.shipped()
     if request.json:
         rows = [
             {
@@ -46,6 +52,15 @@ def models_main(arguments: list[str]) -> int:
     _table(("name", "kind", "language", "system", "trained on", "licence", "size"), rows)
     print('\nspeak with one: intona say --model NAME "…"', file=sys.stderr)
     return 0
+
+
+def _card(name: str) -> Card:
+    """The card of a model by its name, directory or address; the pinned address is the name of the last."""
+    from intona import hf, models
+
+    path = models.find(name)
+    card = models.read_card(path)
+    return replace(card, name=hf.origin(path) or card.name)
 
 
 @dataclass(frozen=True, kw_only=True)

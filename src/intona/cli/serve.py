@@ -31,7 +31,8 @@ class Serve:
     port: Annotated[int, tyro.conf.arg(metavar="INT")] = 8000
     """The port to listen on."""
     models: Annotated[str, tyro.conf.arg(metavar="NAME,…")] = "ru"
-    """Shipped voices (`intona models`) separated by commas; the first is the default."""
+    """Shipped voices (`intona models`) and hf://OWNER/NAME[@REVISION], separated by commas; the first is the
+    default."""
     transcribers: Annotated[str | None, tyro.conf.arg(metavar="NAME,…")] = None
     """Models that transcribe: served voices that listen, whisper-base, whisper-small, …; or "none". By
     default the voices that listen, and whisper-base where its wheels are installed."""

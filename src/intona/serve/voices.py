@@ -1,12 +1,13 @@
-"""The voices that a server has: a fixed list of shipped models, each loaded once."""
+"""The voices that a server has: a fixed list of shipped models and models of the hub, each loaded once."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from intona import errors, models, synth
+from intona import errors, hf, models, synth
 from intona.serve.errors import ApiError
 
 if TYPE_CHECKING:
@@ -31,18 +32,30 @@ class Selection(NamedTuple):
 class Voices:
     """Opens the voices of a server by name.
 
+    A voice of the hub, `hf://OWNER/NAME[@REVISION]`, is served as OWNER/NAME. It is downloaded here, and its
+    revision stays the same while the server runs.
+
     Raises:
-        UserError: a name that is not a shipped voice; a path is none.
+        UserError: a name that is not a shipped voice; a path is none. A voice of the hub that cannot be used.
     """
 
     def __init__(self, names: Sequence[str], *, device: str = "cpu") -> None:
         self.cards = {card.name: card for card in models.shipped("voice")}
-        for name in names:
-            if name not in self.cards:
-                errors.unknown("voice", name, self.cards, where="--models")
         if not names:
             raise errors.UserError("no model to serve", where="--models")
-        self.names = tuple(dict.fromkeys(names))
+        self._sources: dict[str, str] = {}  # served name -> name for `synth.load`
+        for source in dict.fromkeys(names):
+            name = source
+            if hf.is_address(source):
+                name, source = hf.parse(source).repository, hf.pin(source)
+                card = models.read_card(models.find(source, kind="voice"))
+                self.cards[name] = dataclasses.replace(card, name=name)
+            if name not in self.cards:
+                errors.unknown("voice", name, self.cards, where="--models")
+            if name in self._sources:
+                raise errors.UserError(f"{name} is named with two revisions", where="--models")
+            self._sources[name] = source
+        self.names = tuple(self._sources)
         self.device = device
         self._loaded: dict[str, Voice] = {}
         self._locks = {name: threading.Lock() for name in self.names}
@@ -51,7 +64,7 @@ class Voices:
         """The voice of a served model, loaded at the first call. Thread-safe."""
         with self._locks[name]:
             if name not in self._loaded:
-                voice = synth.load(name, device=self.device)
+                voice = synth.load(self._sources[name], device=self.device)
                 voice.preload()
                 self._loaded[name] = voice
             return self._loaded[name]

@@ -38,7 +38,7 @@ def load_vocoder(
     Args:
         name: a shipped one ("hifigan" is the universal one), a registered one without weights
             ("griffin-lim"), or a directory: a run of `intona train vocoder.vocos`, one of its checkpoints, or
-            a published model.
+            a published model; or the address of a published model, "hf://OWNER/NAME[@REVISION]".
         bf16: see `HifiGan`.
 
     Raises:
