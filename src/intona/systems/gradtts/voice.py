@@ -18,6 +18,7 @@ from intona.errors import UserError, unknown
 from intona.nn.precision import autocast
 from intona.nn.random import ItemRandom
 from intona.synth.capabilities import Capabilities, voice_loader
+from intona.synth.controls import Controls
 from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
 from intona.synth.phonemes import PhonemeVoice, read_tokenizers
@@ -25,18 +26,23 @@ from intona.synth.voice import Reading
 from intona.systems.gradtts import GradTTS, GradTTSConfig
 from intona.text import Utterance
 from intona.text.languages import fitting
+from intona.text.question import plan_of
 
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/notebook/voice-ru.md
 DEFAULT_SOLVER = "dpm2m"
+STEERING = frozenset({"pitch", "range", "energy"})
 CAPABILITIES = Capabilities(
     system="gradtts",
-    options=frozenset({"speaker", "language", "rate", "steps", "temperature", "solver", "phonemes"}),
+    options=STEERING | {"speaker", "language", "rate", "steps", "temperature", "solver", "phonemes"},
     streams=True,
     batches=True,
     named_speakers=True,
     lexicon=True,
     vocoder=True,
+)
+NOT_STEERABLE = CAPABILITIES.without(
+    STEERING, "this voice's model has no variance adaptor: its pitch and energy cannot be steered"
 )
 
 
@@ -77,9 +83,19 @@ def load(
 
 
 class GradTTSVoice(PhonemeVoice[GradTTS]):
-    """A voice of named speakers. Its card may set "steps", "temperature", "length_scale" and "solver"."""
+    """A voice of named speakers.
 
-    capabilities = CAPABILITIES
+    Its card may set "steps", "temperature", "length_scale", "solver", "range" and "question_contour".
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES if self.steerable else NOT_STEERABLE
+
+    @property
+    def steerable(self) -> bool:
+        """Whether the model has a variance adaptor, which steers pitch and energy."""
+        return self.model.variance is not None
 
     def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
         options, manner = self.accepted(options, changes), self.manner
@@ -89,6 +105,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
             steps=first_not_none(options.steps, manner.steps, DEFAULT_STEPS),
             temperature=first_not_none(options.temperature, manner.temperature, DEFAULT_TEMPERATURE),
             solver=first_not_none(options.solver, manner.solver, DEFAULT_SOLVER),
+            range=manner.range if options.range is None and self.steerable else options.range,
         )
 
     def speak_text(self, text: str, options: SpeakOptions) -> Audio:
@@ -184,24 +201,38 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         """Mels (T_i, n_mels) of sentences in one batch, each with the noise of its item of `random`."""
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         tokens, lengths, pieces = self.numbers(sentences)
-        intonation = None
-        if self.model.variance is not None:
-            codes = [fitting(s.text, self.languages)[0] for s in sentences]
-            intonation = intonation_of(sentences, codes).to(self.device)
+        more: dict[str, Any] = {}
+        if self.steerable:
+            more = self._melody(sentences, settled, tokens)
         with autocast(device=self.device.type):
             speech = self.model.synthesize(
                 tokens,
                 lengths,
                 pieces=pieces,
-                intonation=intonation,
                 speakers=torch.tensor(speakers, device=self.device),
                 length_scale=self.manner.length_scale / settled.rate,
                 steps=settled.steps,
                 temperature=settled.temperature,
                 solver=settled.solver,
                 random=random,
+                **more,
             )
         return [mel[:n].float() for mel, n in zip(speech.mel, speech.lengths.tolist(), strict=True)]
+
+    def _melody(
+        self, sentences: Sequence[Utterance], options: SpeakOptions, tokens: torch.Tensor
+    ) -> dict[str, Any]:
+        """What the variance adaptor reads: intonation, the contours of questions, and controls."""
+        codes = [fitting(s.text, self.languages)[0] for s in sentences]
+        config = self.model.config.variance
+        plans = None
+        if first_not_none(self.manner.question_contour, config is not None and config.question_contour):
+            plans = [plan_of(s, code) for s, code in zip(sentences, codes, strict=True)]
+        return {
+            "intonation": intonation_of(sentences, codes).to(self.device),
+            "questions": plans,
+            "controls": steered(None, options, tokens),
+        }
 
     def speaker_id(self, name: str | None) -> int:
         """The model's number of a speaker; the first's if None.
@@ -214,6 +245,23 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         if name not in self.speakers:
             unknown("speaker", name, self.speakers)
         return self.speakers.index(name)
+
+
+def steered(controls: Controls | None, options: SpeakOptions, tokens: torch.Tensor) -> Controls | None:
+    """Controls of symbols (B, N) and, on top of them, the options of the whole text."""
+    if options.pitch is None and options.range is None and options.energy is None:
+        return controls
+    controls, like = controls or Controls(), torch.zeros_like(tokens, dtype=torch.float32)
+    return dataclasses.replace(
+        controls,
+        pitch=_filled(controls.pitch, like, 0.0) + (options.pitch or 0.0),
+        range=_filled(controls.range, like, 1.0) * (1.0 if options.range is None else options.range),
+        energy=_filled(controls.energy, like, 0.0) + (options.energy or 0.0),
+    )
+
+
+def _filled(values: torch.Tensor | None, like: torch.Tensor, neutral: float) -> torch.Tensor:
+    return torch.full_like(like, neutral) if values is None else values
 
 
 class _SentenceRandom(ItemRandom):
