@@ -156,5 +156,5 @@ def test_capabilities_of_kinds_that_cannot_be_imported_are_left_out(monkeypatch:
     monkeypatch.setattr(registry, "get", get)
     assert capabilities.systems_with("rate") == ["echo"] and capabilities.systems_with("style") == []
     assert capabilities.capabilities_of("undeclared") is None
-    with pytest.raises(ValueError, match="no such option of speech: pitch"):
-        Capabilities(system="x", options=frozenset({"pitch"}))
+    with pytest.raises(ValueError, match="no such option of speech: timbre"):
+        Capabilities(system="x", options=frozenset({"timbre"}))

@@ -15,8 +15,7 @@ from intona import config as configs
 from intona.audio import Audio, MelSpec, f0_contour
 from intona.errors import UserError
 from intona.vocoder import load_vocoder
-from intona.vocoder.source import analyse, noise, noise_table, pulses, running_phase, unwrapped_phase
-from intona.vocoder.source import bridged
+from intona.vocoder.source import analyse, bridged, noise, noise_table, pulses, running_phase, unwrapped_phase
 from intona.vocoder.source_filter import SourceFilter, SourceFilterConfig, untrained
 from intona.vocoder.stft import Stft
 from intona.vocoder.trunk import NETWORK, TrunkConfig

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from intona import registry
@@ -27,6 +27,7 @@ class Capabilities:
             is, and a recording selects the voice.
         needs_reference_text: a reference is of use only with the words in it.
         lexicon: it takes a lexicon. vocoder: it makes mels, and any vocoder of the same mels decodes them.
+        lacking: options that other voices of the system take, and why this one does not.
     """
 
     system: str
@@ -38,6 +39,7 @@ class Capabilities:
     needs_reference_text: bool = False
     lexicon: bool = False
     vocoder: bool = False
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", frozenset(self.options) | ALWAYS)
@@ -47,6 +49,15 @@ class Capabilities:
     def takes(self, name: str) -> bool:
         """Whether the voice takes an option."""
         return name in self.options
+
+    def without(self, options: Collection[str], reason: str) -> Capabilities:
+        """Those of a voice that lacks some options of its system.
+
+        Args:
+            reason: for users, such as "this model has no variance adaptor".
+        """
+        lacking = {**self.lacking, **dict.fromkeys(options, reason)}
+        return replace(self, options=self.options - lacking.keys(), lacking=lacking)
 
     def require(self, options: SpeakOptions) -> None:
         """Refuse options that the voice does not take.
@@ -60,10 +71,11 @@ class Capabilities:
 
     def refused(self, name: str, *, flag: str | None = None) -> UserError:
         """The error for an option that the voice does not take. `flag`: if another than the option's own."""
+        lacks = name in self.lacking
         return UserError(
-            f"{self.system} voices have no such option",
+            self.lacking.get(name, f"{self.system} voices have no such option"),
             where=flag or flag_of(name),
-            hint=_named("voices that have it", systems_with(name)),
+            hint=None if lacks else _named("voices that have it", systems_with(name)),
         )
 
     def require_times(self, *, where: str | None = None) -> None:

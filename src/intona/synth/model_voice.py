@@ -43,9 +43,18 @@ class Manner:
     guidance: float | None = None
     length_scale: float = 1.0
     solver: str | None = None
+    range: float | None = None
+    question_contour: bool | None = None
 
     def __post_init__(self) -> None:
-        configs.within(self, steps=(1, 1000), temperature=(0, 10), guidance=(0, 100), length_scale=(0.1, 10))
+        configs.within(
+            self,
+            steps=(1, 1000),
+            temperature=(0, 10),
+            guidance=(0, 100),
+            length_scale=(0.1, 10),
+            range=(0, 3),
+        )
 
     @classmethod
     def of(cls, card: Mapping[str, Any], *, where: str) -> Manner:

@@ -50,6 +50,9 @@ class SpeakOptions:
         language: code of the text's language, for a voice that speaks several; recognized by the script if
             None.
         rate: speaking rate, 0.25 to 4; 1.1 is a tenth faster.
+        pitch: semitones added to the whole contour, -12 to 12.
+        range: factor on how far the pitch moves from the speaker's mean, 0 to 3; 0 is monotonous.
+        energy: dB added, -20 to 20.
         steps: number of steps of the sampler, 1 to 1000.
         temperature: scale of the sampler's noise, 0 to 10; 0 is no noise.
         guidance: strength of classifier-free guidance, 0 to 100; 1 is none.
@@ -74,6 +77,24 @@ class SpeakOptions:
     rate: Annotated[
         float | None,
         Option("Speaking rate: 1.1 is a tenth faster. 0.25 to 4.", metavar="FLOAT", limits=(0.25, 4)),
+    ] = None
+    pitch: Annotated[
+        float | None,
+        Option("Semitones added to the pitch (gradtts). -12 to 12.", metavar="FLOAT", limits=(-12, 12)),
+    ] = None
+    range: Annotated[
+        float | None,
+        Option(
+            "How lively the intonation is (gradtts): 1.2 is a fifth livelier, 0 monotonous. 0 to 3.",
+            metavar="FLOAT",
+            limits=(0, 3),
+        ),
+    ] = None
+    energy: Annotated[
+        float | None,
+        Option(
+            "Vocal effort in dB (gradtts): negative is softer. -20 to 20.", metavar="FLOAT", limits=(-20, 20)
+        ),
     ] = None
     steps: Annotated[
         int | None,

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,16 +22,22 @@ from intona.data.prepared import Prepared
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
+from intona.synth.controls import Controls
+from intona.synth.options import SpeakOptions
 from intona.systems.gradtts import (
     DecoderConfig,
     DurationConfig,
     GradTTS,
     GradTTSConfig,
+    GradTTSSpeech,
     VarianceConfig,
     stage,
 )
 from intona.systems.gradtts.stage import GradTTSRun
 from intona.systems.gradtts.variance import Prediction, VarianceAdaptor, interpolated
+from intona.systems.gradtts.voice import CAPABILITIES, NOT_STEERABLE
+from intona.text import Utterance
+from intona.text.question import PitchTarget, QuestionPlan
 
 TINY = GradTTSConfig(
     n_tokens=10,
@@ -230,6 +237,84 @@ def test_configs_without_it_open_and_flags_add_it() -> None:
         config.override(run, {"model.variance.hiden": "1"})
 
 
+def steerable() -> GradTTS:
+    """With random weights, so that a prediction is not flat."""
+    torch.manual_seed(1)
+    model = GradTTS(STEERABLE).eval()
+    assert model.variance is not None
+    torch.nn.init.normal_(model.variance.intonation.weight)
+    torch.nn.init.normal_(model.variance.embedding.weight, std=0.3)
+    model.variance.set_statistics(STATISTICS)
+    return model
+
+
+def speak(model: GradTTS, **more: Any) -> GradTTSSpeech:
+    return model.synthesize(
+        torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0]]),
+        torch.tensor([4, 3]),
+        speakers=SPEAKERS,
+        steps=2,
+        intonation=INTONATION,
+        random=ItemRandom(0, 0, ["a", "b"]),
+        **more,
+    )
+
+
+def test_controls_steer_pitch_by_what_is_requested() -> None:
+    model = steerable()
+    plain = speak(model)
+    assert plain.pitch is not None
+    shift = torch.tensor([[2.0, 2, 2, 2], [-3, -3, 0, 0]])
+    moved = speak(model, controls=Controls(pitch=shift))
+    torch.testing.assert_close(moved.pitch, plain.pitch + shift)
+    assert float((moved.mel - plain.mel).abs().max()) > 1e-3
+    assert torch.equal(moved.durations, plain.durations)  # the tempo stays
+    means = torch.tensor(STATISTICS.pitch_mean, dtype=torch.float32)[:, None]
+    for factor in (0.0, 0.5, 2.0):
+        wider = speak(model, controls=Controls(range=torch.full((2, 4), factor)))
+        torch.testing.assert_close((wider.pitch - means) * MASK, (factor * (plain.pitch - means)) * MASK)
+    both = speak(model, controls=Controls(range=torch.zeros(2, 4), pitch=shift))
+    torch.testing.assert_close(both.pitch * MASK, (means + shift) * MASK)
+
+
+def test_energy_and_duration_are_controlled() -> None:
+    model = steerable()
+    assert model.variance is not None
+    plain, values = speak(model), model.variance.plan
+    seen = []
+
+    def plan(*arguments: Any, **more: Any) -> Any:
+        seen.append(values(*arguments, **more))
+        return seen[-1]
+
+    model.variance.plan = plan  # type: ignore[method-assign]
+    speak(model)
+    louder = speak(model, controls=Controls(energy=torch.full((2, 4), 6.0)))
+    std = torch.tensor(STATISTICS.energy_std, dtype=torch.float32)[:, None]
+    torch.testing.assert_close(seen[1].energy, (seen[0].energy + 6 / std) * MASK)
+    assert float((louder.mel - plain.mel).abs().max()) > 1e-3
+    # A model without an adaptor obeys the duration too.
+    bare = GradTTS(TINY).eval()
+    for slow in (model, bare):
+        slow.duration.out.bias.data.fill_(2.0)
+        short = speak(slow)
+        long = speak(slow, controls=Controls(duration=torch.tensor([[2.0] * 4, [1.0] * 4])))
+        assert long.durations[0].sum() == pytest.approx(2 * int(short.durations[0].sum()), abs=1)
+        assert torch.equal(long.durations[1], short.durations[1])
+
+
+def test_the_contour_of_a_question_is_planned_and_scaled_with_the_range() -> None:
+    model = steerable()
+    rise = QuestionPlan(vowels=(1, 3), targets=(PitchTarget(symbol=1, start=1, end=2, above=7.0, floor=6.0),))
+    plain, rule = speak(model), speak(model, questions=[rise, None])
+    assert plain.pitch is not None and rule.pitch is not None
+    raised = rule.pitch - plain.pitch
+    assert float(rule.pitch[0, 1]) - float(STATISTICS.pitch_mean[0]) >= 6 - 1e-4 and float(raised[0, 0]) > 0
+    assert float(raised[0, 3]) == pytest.approx(0, abs=1e-5) and not raised[1].any()
+    flat = speak(model, questions=[rise, None], controls=Controls(range=torch.zeros(2, 4)))
+    assert flat.pitch is not None and float((flat.pitch[0] - STATISTICS.pitch_mean[0]).abs().max()) < 1e-5
+
+
 FEW = {
     "loop.save_every": "100",
     "loop.validate_every": "100",
@@ -259,6 +344,67 @@ def test_it_learns_from_recordings_and_speaks(run: Path) -> None:
     assert voice.model.variance.pitch_std[0] > 1
     audio = voice.say("Доброе утро?", steps=1)
     assert len(audio.samples) > 1000 and np.isfinite(audio.samples).all()
+
+
+@pytest.mark.trains
+def test_a_voice_obeys_pitch_range_and_energy(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    voice = intona.load(run, vocoder="griffin-lim")
+    pitch: list[torch.Tensor] = []
+    real = voice.model.synthesize
+
+    def synthesize(*arguments: Any, **more: Any) -> GradTTSSpeech:
+        speech = real(*arguments, **more)
+        pitch.append(speech.pitch)
+        return speech
+
+    monkeypatch.setattr(voice.model, "synthesize", synthesize)
+    mean = voice.model.variance.pitch_mean[0]
+    for options in ({}, {"pitch": 2.0}, {"range": 0.5}, {"range": 0.0, "pitch": -1.0}, {"energy": 6.0}):
+        voice.say("Доброе утро.", steps=1, **options)
+    plain, higher, narrow, flat, louder = pitch
+    torch.testing.assert_close(higher, plain + 2)
+    torch.testing.assert_close(narrow - mean, (plain - mean) / 2, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(flat, torch.full_like(flat, float(mean) - 1))
+    assert torch.equal(louder, plain)
+
+
+@pytest.mark.trains
+def test_a_question_is_planned_above_its_statement(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    voice = intona.load(run, vocoder="griffin-lim")
+
+    def contour(text: str) -> tuple[Utterance, torch.Tensor]:
+        (sentence,) = voice.sentences(text)
+        pitch: list[torch.Tensor] = []
+        real = type(voice.model).synthesize
+
+        def synthesize(*arguments: Any, **more: Any) -> GradTTSSpeech:
+            speech = real(voice.model, *arguments, **more)
+            pitch.append(speech.pitch[0])
+            return speech
+
+        with monkeypatch.context() as m:
+            m.setattr(voice.model, "synthesize", synthesize)
+            voice.say(text, steps=1)
+        return sentence, pitch[0]
+
+    for words, nucleus in (("Ты видел Ивана", 1), ("Это твой дом", 2), ("Он пришёл вчера вечером", 1)):
+        (question, high), (_, low) = contour(words + "?"), contour(words + ".")
+        word = question.words[nucleus]
+        peak = float(high[word.start : word.end].max() - low[word.start : word.end].max())
+        assert peak >= 4, words
+    voice.manner = dataclasses.replace(voice.manner, question_contour=False)
+    (_, high), (_, low) = contour("Ты видел Ивана?"), contour("Ты видел Ивана.")
+    assert float((high - low).abs().max()) < 4  # 40 steps of training do not teach it
+
+
+def test_a_voice_without_an_adaptor_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    assert CAPABILITIES.takes("pitch") and not NOT_STEERABLE.takes("pitch")
+    with pytest.raises(UserError, match="no variance adaptor") as e:
+        NOT_STEERABLE.require(SpeakOptions(range=1.5))
+    assert e.value.where == "--range"
+    NOT_STEERABLE.require(SpeakOptions(rate=1.5))
+    with pytest.raises(UserError, match="no such option"):
+        NOT_STEERABLE.require(SpeakOptions(style="calm"))
 
 
 @pytest.mark.trains

@@ -56,16 +56,19 @@ class VarianceConfig:
     arXiv 2006.06873); the type of the clause and the place of its nucleus are ours.
 
     Attributes:
-        hidden, kernel, layers, dropout: of the predictor.
+        hidden, kernel, layers, dropout: of the predictor (the dropout of FastSpeech 2).
         weight: of its losses in the objective. It decides how much they shape the text encoder, since the
             predictor's own layers are trained by Adam, which ignores the scale (0.1 in FastPitch).
+        question_contour: whether synthesis raises the predicted pitch of questions to the default contour of
+            their language where it is lower (ours, `text.question`); a voice's card may say otherwise.
     """
 
     hidden: int = 256
     kernel: int = 5
     layers: int = 3
-    dropout: float = 0.2
+    dropout: float = 0.5
     weight: float = 0.2
+    question_contour: bool = True
 
     def __post_init__(self) -> None:
         configs.at_least(self, hidden=1, layers=1, weight=0)

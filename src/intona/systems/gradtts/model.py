@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ from intona.synth.controls import Controls
 from intona.systems.gradtts.config import DurationConfig, GradTTSConfig
 from intona.systems.gradtts.score import build_score
 from intona.systems.gradtts.variance import VarianceAdaptor
+from intona.text.question import QuestionPlan
 
 USUAL_FRAMES = 7.0  # of a phone in fluent speech at 86 frames per second
 T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
@@ -33,12 +35,16 @@ T_MIN = 1e-5  # the score diverges at t = 0 (Grad-TTS, code)
 class GradTTSSpeech:
     """What `GradTTS.synthesize` returns.
 
-    mel (B, T, n_mels) log mel; lengths (B,) frames; durations (B, N) frames per token.
+    mel (B, T, n_mels) log mel; lengths (B,) frames; durations (B, N) frames per token. Of a model with a
+    variance adaptor: pitch (B, N), what was requested in semitones above 100 Hz, between voiced tokens
+    interpolated; voiced (B, N), the share of voiced frames.
     """
 
     mel: Tensor
     lengths: Tensor
     durations: Tensor
+    pitch: Tensor | None = None
+    voiced: Tensor | None = None
 
 
 class DurationPredictor(nn.Module):
@@ -135,21 +141,13 @@ class GradTTS(nn.Module):
         lengths: Tensor,
         speakers: Tensor | None,
         pieces: Pieces | None = None,
-        *,
-        intonation: Intonation | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
         """-> states (B, N', D), mask, prior mean (B, N', n_mels), log(1 + frames) (B, N'), speaker vector.
 
-        Args:
-            intonation: needed by a variance adaptor, whose predicted values are part of the states.
+        Of a model without a variance adaptor.
         """
-        text, mask, speaker = self.read(tokens, lengths, speakers, pieces)
-        states = text
-        if self.variance is not None:
-            text = self.variance.with_intonation(text, _required(intonation), mask)
-            values = self.variance.values(self.variance.predict(text, mask, speaker), mask)
-            states = self.variance.add(text, values, mask)
-        return (states, mask, *self._project(states, text, mask), speaker)
+        states, mask, speaker = self.read(tokens, lengths, speakers, pieces)
+        return (states, mask, *self._project(states, states, mask), speaker)
 
     def _project(self, states: Tensor, text: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Prior mean, log(1 + frames). `text` is the states without pitch and energy, on which durations do
@@ -260,8 +258,9 @@ class GradTTS(nn.Module):
         durations: Tensor | None = None,
         max_frames: int = 20_000,
         pieces: Pieces | None = None,
-        intonation: Intonation | None = None,
         controls: Controls | None = None,
+        intonation: Intonation | None = None,
+        questions: Sequence[QuestionPlan | None] | None = None,
     ) -> GradTTSSpeech:
         """Sample mels.
 
@@ -273,12 +272,25 @@ class GradTTS(nn.Module):
             durations: (B, N) frames per token instead of the predicted ones (without blanks).
             max_frames: at most so many frames per item.
             pieces: BPE of the same texts, for an encoder that reads both.
-            intonation: of the same texts, for a variance adaptor.
-            controls: of the symbols; only the duration is obeyed.
+            controls: of the symbols; without a variance adaptor only the duration is obeyed.
+            intonation, questions: of the same texts, for a variance adaptor; see `VarianceAdaptor.plan`.
         """
-        states, mask, mu, log_durations, speaker = self.encode(
-            tokens, lengths, speakers, pieces, intonation=intonation
-        )
+        text, mask, speaker = self.read(tokens, lengths, speakers, pieces)
+        states, values = text, None
+        if self.variance is not None:
+            intonation = _required(intonation)
+            values = self.variance.plan(
+                text,
+                intonation,
+                mask,
+                speaker=speaker,
+                speakers=speakers,
+                questions=questions,
+                controls=controls,
+            )
+            text = self.variance.with_intonation(text, intonation, mask)
+            states = self.variance.add(text, values, mask)
+        mu, log_durations = self._project(states, text, mask)
         predicted = torch.expm1(log_durations.float()) if durations is None else durations.float()
         frames = predicted.clamp(min=0) * length_scale * mask
         if controls is not None and controls.duration is not None:
@@ -308,7 +320,15 @@ class GradTTS(nn.Module):
 
         z = solvers.solve(solver, self.process, denoise, noise(), steps, noise=noise)
         mel = (z + mu_frames) * self.mel_std + self.mel_mean
-        return GradTTSSpeech(mel=mel * frame_mask[..., None], lengths=mel_lengths, durations=durations)
+        return GradTTSSpeech(
+            mel=mel * frame_mask[..., None],
+            lengths=mel_lengths,
+            durations=durations,
+            pitch=None
+            if self.variance is None or values is None
+            else self.variance.semitones(values, speakers),
+            voiced=None if values is None else values.voiced,
+        )
 
 
 def _required(intonation: Intonation | None) -> Intonation:

@@ -17,9 +17,10 @@ from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.runtime import acoustic, folder, vocoder
 from intona.runtime.noise import SentenceRandom
+from intona.synth.capabilities import Capabilities
 from intona.synth.options import SpeakOptions
 from intona.synth.speech import without_blanks
-from intona.systems.gradtts.voice import CAPABILITIES, GradTTSVoice, SpokenMel, speakers_and_languages
+from intona.systems.gradtts.voice import GradTTSVoice, SpokenMel, speakers_and_languages
 from intona.text import PhonemeTokenizer, Utterance, load_tokenizer
 
 
@@ -59,9 +60,12 @@ BUFFERS = {"mel_mean", "mel_std", "voices"}
 class OnnxVoice(GradTTSVoice):
     """A Grad-TTS voice whose networks run in onnxruntime, one sentence at a time."""
 
-    # Sentences are not computed side by side: on a CPU that is no faster.
-    capabilities = dataclasses.replace(CAPABILITIES, batches=False)
     model: acoustic.GradTTS  # type: ignore[assignment]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        # Sentences are not computed side by side: on a CPU that is no faster.
+        return dataclasses.replace(super().capabilities, batches=False)
 
     def prepare(self) -> None:
         return None

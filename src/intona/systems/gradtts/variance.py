@@ -6,6 +6,8 @@ before they are added. Values are standardised by speaker; the means and deviati
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,8 +20,10 @@ from intona.data.contours import SpeakerStatistics
 from intona.data.intonation import Intonation
 from intona.nn.conv import Conv
 from intona.nn.losses import Part
+from intona.synth.controls import Controls
 from intona.systems.gradtts.config import VarianceConfig
 from intona.text.intonation import CLAUSE_TYPES, PLACES
+from intona.text.question import QuestionPlan
 
 VOICED = 0.5  # share of voiced frames from which a symbol has a pitch
 MAX_ENERGY = 3.0  # deviations from the mean; pauses lie far below
@@ -107,8 +111,7 @@ class VarianceAdaptor(nn.Module):
 
     def truth(self, contours: Contours, speakers: Tensor | None) -> Values:
         """The values of recordings, standardised."""
-        row = torch.zeros(len(contours.pitch), dtype=torch.long, device=contours.pitch.device)
-        row = row if speakers is None else speakers
+        row = self._rows(speakers, contours.pitch)
         pitch = (contours.pitch - self.pitch_mean[row, None]) / self.pitch_std[row, None]
         energy = (contours.energy - self.energy_mean[row, None]) / self.energy_std[row, None]
         return Values(
@@ -116,6 +119,51 @@ class VarianceAdaptor(nn.Module):
             voiced=contours.voiced,
             energy=interpolated(energy.clamp(-MAX_ENERGY, MAX_ENERGY), contours.present),
         )
+
+    def plan(
+        self,
+        states: Tensor,
+        intonation: Intonation,
+        mask: Tensor,
+        *,
+        speaker: Tensor | None,
+        speakers: Tensor | None,
+        questions: Sequence[QuestionPlan | None] | None = None,
+        controls: Controls | None = None,
+    ) -> Values:
+        """The values that are spoken: the predicted ones, with the contour of questions, then steered.
+
+        Args:
+            states: (B, N, D) of the encoder. speaker: (B, S) vectors. speakers: (B,) ids.
+            questions: the default contour of each item, None for none.
+            controls: pitch, range and energy are obeyed. The range is that of the whole contour around the
+                speaker's mean, questions included.
+        """
+        predicted = self.predict(self.with_intonation(states, intonation, mask), mask, speaker)
+        values = self.values(predicted, mask)
+        row = self._rows(speakers, mask)
+        pitch_std, energy_std = self.pitch_std[row, None], self.energy_std[row, None]
+        pitch, energy = values.pitch, values.energy
+        if questions is not None and any(questions):
+            as_statement = dataclasses.replace(
+                intonation, clause_types=torch.zeros_like(intonation.clause_types)
+            )
+            predicted = self.predict(self.with_intonation(states, as_statement, mask), mask, speaker)
+            statement = self.values(predicted, mask).pitch
+            pitch = _with_questions(pitch * pitch_std, statement * pitch_std, mask, questions) / pitch_std
+        if controls is not None:
+            if controls.range is not None:
+                pitch = pitch * controls.range
+            if controls.pitch is not None:
+                pitch = pitch + controls.pitch / pitch_std
+            if controls.energy is not None:
+                energy = energy + controls.energy / energy_std
+        return Values(pitch=pitch * mask, voiced=values.voiced, energy=energy * mask)
+
+    def semitones(self, values: Values, speakers: Tensor | None) -> Tensor:
+        """The pitch of values, in semitones above 100 Hz, (B, N)."""
+        row = self._rows(speakers, values.pitch)
+        return values.pitch * self.pitch_std[row, None] + self.pitch_mean[row, None]
 
     def values(self, predicted: Prediction, mask: Tensor) -> Values:
         """The values that a prediction stands for."""
@@ -125,6 +173,9 @@ class VarianceAdaptor(nn.Module):
             voiced=voiced,
             energy=predicted.energy * mask,
         )
+
+    def _rows(self, speakers: Tensor | None, like: Tensor) -> Tensor:
+        return torch.zeros(len(like), dtype=torch.long, device=like.device) if speakers is None else speakers
 
     def add(self, states: Tensor, values: Values, mask: Tensor) -> Tensor:
         """States (B, N, D) with the embedding of the values."""
@@ -152,6 +203,18 @@ class VarianceAdaptor(nn.Module):
             name: Part(total=(error * where).sum(), count=where.sum(), weight=self.config.weight)
             for name, (error, where) in errors.items()
         }
+
+
+def _with_questions(
+    pitch: Tensor, statement: Tensor, mask: Tensor, questions: Sequence[QuestionPlan | None]
+) -> Tensor:
+    """Contours (B, N) in semitones above the speaker's mean, with the rules of their questions."""
+    out = pitch.clone()
+    for i, (plan, n) in enumerate(zip(questions, mask.sum(1).tolist(), strict=True)):
+        if plan is not None:
+            row = plan.apply(pitch[i, :n].cpu().numpy(), statement[i, :n].cpu().numpy())
+            out[i, :n] = torch.from_numpy(row).to(out)
+    return out
 
 
 def interpolated(values: Tensor, known: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from intona.synth.speech import Speech, gathered, timed_words, without_blanks
 from intona.synth.voice import PAUSE_SECONDS, Reading
 from intona.text import Utterance
 from intona.text.languages import fitting
+from intona.text.question import plan_of
 
 if TYPE_CHECKING:
     import torch
@@ -36,15 +37,19 @@ if TYPE_CHECKING:
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/notebook/voice-ru.md
 DEFAULT_SOLVER = "dpm2m"
+STEERING = frozenset({"pitch", "range", "energy"})
 CAPABILITIES = Capabilities(
     system="gradtts",
-    options=frozenset({"speaker", "language", "rate", "steps", "temperature", "solver", "phonemes"}),
+    options=STEERING | {"speaker", "language", "rate", "steps", "temperature", "solver", "phonemes"},
     streams=True,
     times=True,
     batches=True,
     named_speakers=True,
     lexicon=True,
     vocoder=True,
+)
+NOT_STEERABLE = CAPABILITIES.without(
+    STEERING, "this voice's model has no variance adaptor: its pitch and energy cannot be steered"
 )
 
 
@@ -102,15 +107,21 @@ class SpokenMel:
 
 
 class GradTTSVoice(PhonemeVoice["GradTTS"]):
-    """A voice of named speakers. Its card may set "steps", "temperature", "length_scale" and "solver"."""
+    """A voice of named speakers.
 
-    capabilities = CAPABILITIES
+    Its card may set "steps", "temperature", "length_scale", "solver", "range" and "question_contour".
+    """
+
     reads_marks = True
 
     @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES if self.steerable else NOT_STEERABLE
+
+    @property
     def steerable(self) -> bool:
-        """Whether the model changes pitch and energy; else energy is changed on the audio."""
-        return getattr(self.model.config, "variance", None) is not None
+        """Whether the model has a variance adaptor, which steers pitch and energy."""
+        return self.model.config.variance is not None
 
     def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
         options, manner = self.accepted(options, changes), self.manner
@@ -120,6 +131,7 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
             steps=first_not_none(options.steps, manner.steps, DEFAULT_STEPS),
             temperature=first_not_none(options.temperature, manner.temperature, DEFAULT_TEMPERATURE),
             solver=first_not_none(options.solver, manner.solver, DEFAULT_SOLVER),
+            range=manner.range if options.range is None and self.steerable else options.range,
         )
 
     def speak_text(self, text: str, options: SpeakOptions) -> Audio:
@@ -284,17 +296,16 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
 
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         tokens, lengths, pieces = self.numbers(sentences)
-        intonation = None
-        if self.model.variance is not None:
-            codes = [fitting(s.text, self.languages)[0] for s in sentences]
-            intonation = intonation_of(sentences, codes).to(self.device)
         controls = self.controls(sentences)
+        more: dict[str, Any] = {}
+        if self.steerable:
+            more = self._melody(sentences)
+            controls = steered(controls, settled, tokens)
         with autocast(device=self.device.type):
             speech = self.model.synthesize(
                 tokens,
                 lengths,
                 pieces=pieces,
-                intonation=intonation,
                 speakers=torch.tensor(speakers, device=self.device),
                 length_scale=self.manner.length_scale / settled.rate,
                 steps=settled.steps,
@@ -302,6 +313,7 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
                 solver=settled.solver,
                 random=random,
                 controls=controls,
+                **more,
             )
         blanks = self.model.config.add_blank
         out = []
@@ -320,7 +332,6 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
 
     def controls(self, sentences: Sequence[Utterance]) -> Controls | None:
         """What the model obeys of the controls of words; it warns of what it does not."""
-        import torch
 
         names = ("rate", "pitch", "range", "energy") if self.steerable else ("rate",)
         if unheeded := ignored(sentences, ("energy", *names)):
@@ -335,6 +346,18 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         rate = values.pop("rate")
         return Controls(duration=None if rate is None else 1 / rate, **values)
 
+    def _melody(self, sentences: Sequence[Utterance]) -> dict[str, Any]:
+        """What the variance adaptor reads beside the controls: intonation and the contours of questions."""
+        codes = [fitting(s.text, self.languages)[0] for s in sentences]
+        config = self.model.config.variance
+        plans = None
+        if first_not_none(self.manner.question_contour, config is not None and config.question_contour):
+            plans = [plan_of(s, code) for s, code in zip(sentences, codes, strict=True)]
+        return {
+            "intonation": intonation_of(sentences, codes).to(self.device),
+            "questions": plans,
+        }
+
     def speaker_id(self, name: str | None) -> int:
         """The model's number of a speaker; the first's if None.
 
@@ -346,3 +369,22 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         if name not in self.speakers:
             unknown("speaker", name, self.speakers)
         return self.speakers.index(name)
+
+
+def steered(controls: Controls | None, options: SpeakOptions, tokens: torch.Tensor) -> Controls | None:
+    """Controls of symbols (B, N) and, on top of them, the options of the whole text."""
+    import torch
+
+    if options.pitch is None and options.range is None and options.energy is None:
+        return controls
+    controls, like = controls or Controls(), torch.zeros_like(tokens, dtype=torch.float32)
+    return dataclasses.replace(
+        controls,
+        pitch=_filled(controls.pitch, like, 0.0) + (options.pitch or 0.0),
+        range=_filled(controls.range, like, 1.0) * (1.0 if options.range is None else options.range),
+        energy=_filled(controls.energy, like, 0.0) + (options.energy or 0.0),
+    )
+
+
+def _filled(values: torch.Tensor | None, like: torch.Tensor, neutral: float) -> torch.Tensor:
+    return like + neutral if values is None else values

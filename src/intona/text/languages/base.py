@@ -45,6 +45,28 @@ class Suffix(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuestionContour:
+    """Limits of pitch in a question, in semitones; None: as predicted. See `text.question`.
+
+    Attributes:
+        start, start_above: at least so high on the first stressed vowel: above the speaker's mean, and above
+            the peak that its word has in a statement.
+        nucleus, nucleus_above: the same of the stressed vowel of the nucleus.
+        after: at most so high on the vowels after it.
+        end: at least so high on the last vowel; the vowels between the nucleus and it lie on a line.
+        end_at_most: at most so high on the last vowel, if that is not the nucleus.
+    """
+
+    start: float | None = None
+    start_above: float | None = None
+    nucleus: float | None = None
+    nucleus_above: float | None = None
+    after: float | None = None
+    end: float | None = None
+    end_at_most: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Language:
     """All that depends on the language of a text. Keeps no state: one object serves all threads.
 
@@ -62,6 +84,8 @@ class Language:
         question_words: words that make a wh-question of a sentence which they begin.
         question_word_bears_nucleus: whether the nucleus of a wh-question is on that word; else it is where a
             statement has it.
+        yes_no_contour, wh_contour: the default contours of questions, here those of English: a yes-no
+            question rises from the nucleus to the end, a wh-question falls from a high start.
     """
 
     code: str
@@ -73,6 +97,8 @@ class Language:
     function_words: frozenset[str] = frozenset()
     question_words: frozenset[str] = frozenset()
     question_word_bears_nucleus: bool = False
+    yes_no_contour: QuestionContour = QuestionContour(nucleus=0.0, end=4.0)
+    wh_contour: QuestionContour = QuestionContour(start=4.0, start_above=2.0, end_at_most=-2.0)
 
     def variant(self, code: str) -> Self:
         """The same language by another code, which is that of its espeak-ng voice: "en-gb"."""

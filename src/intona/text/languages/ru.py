@@ -17,7 +17,7 @@ from intona.text.characters import (
     usable,
     without_brackets,
 )
-from intona.text.languages.base import LETTERS_ONLY, Language, Verbalized
+from intona.text.languages.base import LETTERS_ONLY, Language, QuestionContour, Verbalized
 from intona.text.languages.russian import focus, pronunciation, sentences
 from intona.text.languages.russian.letters import letter_name
 from intona.text.languages.russian.phonemizer import BACKEND, SAME_PHONES, RussianPhonemizer
@@ -99,4 +99,8 @@ RUSSIAN = Russian(
     function_words=focus.FUNCTION_WORDS,
     question_words=focus.QUESTION_WORDS,
     question_word_bears_nucleus=True,
+    # IK-3: the stressed vowel of the nucleus rises by 6 to 9 semitones, what follows is low. IK-2: the
+    # question word is high, then pitch falls.
+    yes_no_contour=QuestionContour(nucleus=6.0, nucleus_above=7.0, after=-2.0),
+    wh_contour=QuestionContour(nucleus=4.0, nucleus_above=2.0, end_at_most=-2.0),
 )
