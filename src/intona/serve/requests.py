@@ -103,6 +103,7 @@ def _option_fields() -> dict[str, Any]:
         if field.name == REFERENCE:
             continue
         kinds = [t for t in _alternatives(FLAG_TYPES[field.name]) if t is not type(None)]
+        kind: Any
         (kind,) = kinds
         limits = LIMITS.get(field.name, OPTIONS[field.name].limits)
         if kind is str:
