@@ -55,12 +55,11 @@ def test_words_begin_and_end_where_their_symbols_do() -> None:
         [2, 3, 5, 1, 4, 7],
         hop_length=500,
         sample_rate=1000,
-        start=10_000,
         sentence=3,
     )
-    assert (one.text, one.start, one.end, one.after) == ("да", 10.0, 12.5, ",")
-    assert [(p.symbol, p.start, p.end) for p in one.phones] == [("a", 10.0, 11.0), ("a", 11.0, 12.5)]
-    assert (two.start, two.end, two.after, two.sentence) == (15.5, 17.5, "!", 3)
+    assert (one.text, one.start, one.end, one.after) == ("да", 0.0, 2.5, ",")
+    assert [(p.symbol, p.start, p.end) for p in one.phones] == [("a", 0.0, 1.0), ("a", 1.0, 2.5)]
+    assert (two.start, two.end, two.after, two.sentence) == (5.5, 7.5, "!", 3)
     with pytest.raises(ValueError, match="2 durations for 6 symbols"):
         timed_words(utterance(("да", 2, ","), ("нет", 1, "!")), [1, 2], hop_length=1, sample_rate=1)
 
