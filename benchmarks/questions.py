@@ -90,13 +90,22 @@ class Spoken:
 
 
 def contour_of(audio: Audio) -> Contour:
-    """Praat's autocorrelation method."""
+    """Praat's autocorrelation method, within limits that fit the recording.
+
+    A first pass finds the quartiles of F0; the limits of the second are .75 times the first quartile and 2.5
+    times the third (De Looze & Hirst 2008; 2.5 leaves room for the rise of a question).
+    """
     import parselmouth
 
     sound = parselmouth.Sound(audio.samples.astype(np.float64), audio.sample_rate)
     pitch = sound.to_pitch_ac(time_step=STEP, pitch_floor=FLOOR, pitch_ceiling=CEILING)
-    f0, times = pitch.selected_array["frequency"], pitch.xs()
-    voiced = f0 > 0
+    f0 = pitch.selected_array["frequency"]
+    if (f0 > 0).any():
+        low, high = np.quantile(f0[f0 > 0], (0.25, 0.75))
+        floor, ceiling = max(FLOOR, 0.75 * low), min(CEILING, 2.5 * high)
+        pitch = sound.to_pitch_ac(time_step=STEP, pitch_floor=floor, pitch_ceiling=ceiling)
+        f0 = pitch.selected_array["frequency"]
+    times, voiced = pitch.xs(), f0 > 0
     return Contour(times[voiced], 12 * np.log2(f0[voiced] / REFERENCE_HZ))
 
 

@@ -66,6 +66,9 @@ RECIPES = {
     ),
     "prosody.refine": Recipe(stage="prosody.refine", overrides={**LOOP, **PAIRS}, init="prosody.contrastive"),
     "prosody.gradtts": Recipe(stage="prosody.gradtts"),
+    "prosody.gradtts-variance": Recipe(
+        stage="prosody.gradtts", overrides={**LOOP, "model.variance.hidden": "64", "expressive": "2"}
+    ),
     "prosody.gradtts-encoder": Recipe(stage="prosody.gradtts", encoder="prosody.contrastive", slow=True),
     "prosody.melvae": Recipe(stage="prosody.melvae"),
     "prosody.ditto": Recipe(stage="prosody.ditto", runs={"latents": "prosody.melvae"}),
