@@ -291,3 +291,22 @@ def test_anything_gives_passages_or_one_line(document: str, inside: bool) -> Non
 def test_no_text_is_an_unspeakable_text() -> None:
     with pytest.raises(Unspeakable):
         parse("<speak> </speak>")
+
+
+def test_work_grows_with_the_length_of_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans over the whole text and thousands of points: no square of their number."""
+    calls = 0
+    within = WordControl.within
+
+    def counted(self: WordControl, outer: WordControl) -> WordControl:
+        nonlocal calls
+        calls += 1
+        return within(self, outer)
+
+    monkeypatch.setattr(WordControl, "within", counted)
+    body = '<prosody rate="50%">да</prosody><break time="1ms"/><mark name="x"/> ' * 1500
+    marked = one(f'<prosody pitch="high">{body}</prosody>').text
+    assert len(marked.spans) == 1501 and len(marked.points) == 3000
+    starts, controls = marked.stretches
+    assert marked.control_at(len(marked.text) - 2) == WordControl(rate=0.5, pitch=3.0)
+    assert starts == sorted(starts) and len(starts) == len(controls) and calls < 4 * len(starts)

@@ -126,11 +126,9 @@ def _stretches(marked: MarkedText) -> Iterator[tuple[str, set[WordControl], floa
     at = 0
     pauses = [(p.at, p.pause) for p in marked.points if p.pause is not None]
     for end, pause in [*pauses, (len(marked.text), 0.0)]:
-        places = [k for k in range(at, end) if not marked.text[k].isspace()]
-        controls = {marked.control_at(k) for k in places} if marked.spans else {NEUTRAL}
         text = marked.text[at:end].strip()
         speakable = any(c.isalnum() for c in text)
-        yield text if speakable else "", controls, pause or 0.0
+        yield text if speakable else "", marked.controls_in(at, end), pause or 0.0
         at = end
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,25 +44,54 @@ def shaped(
         end, start = round(words[i].end * rate), round(words[i + 1].start * rate)
         samples, change = _resized(samples, end, start, round(pause * rate), round(FADE * rate))
         words[i + 1 :] = delayed(words[i + 1 :], change, rate)
-    last = len(samples) / rate + (controls[-1].pause or 0.0 if controls else 0.0)
+    last = max(len(samples) / rate, words[-1].end + (controls[-1].pause or 0.0) if controls else 0.0)
     return Speech(
         audio=Audio(samples, rate), words=tuple(words), marks=tuple(_timed(m, words, last) for m in marks)
     )
 
 
-def silences(sentences: Sequence[Utterance], usual: float) -> list[float]:
-    """Seconds of silence before each of the sentences, and after the last.
+def in_sequence(
+    sentences: Sequence[Utterance], speeches: Iterable[Speech], *, usual: float
+) -> Iterator[Speech]:
+    """The sentences of a text one after another, and the silences around them, in consecutive pieces.
+
+    A pause after a sentence counts from the end of its last word.
 
     Args:
-        usual: between two sentences where the text does not say.
+        speeches: one per sentence, times from its start; taken one by one.
+        usual: seconds of silence between two sentences where the text does not say.
     """
-    out = [0.0]
-    for i, sentence in enumerate(sentences):
-        first, last = (sentence.controls[k] if sentence.controls else NEUTRAL for k in (0, -1))
-        out[-1] += first.before
-        is_last = i + 1 == len(sentences)
-        out.append(last.pause if last.pause is not None else 0.0 if is_last else usual)
-    return out
+    start = 0
+    silence = _first(sentences).before
+    for i, (sentence, speech) in enumerate(zip(sentences, speeches, strict=True)):
+        rate = speech.audio.sample_rate
+        if piece := _silence(silence, rate):
+            yield piece
+            start += len(piece.audio)
+        yield moved(speech, start)
+        start += len(speech.audio)
+        following = sentences[i + 1 :]
+        pause = sentence.controls[-1].pause if sentence.controls else None
+        natural = usual if following else 0.0
+        silence = natural if pause is None else max(0.0, pause - _tail(speech))
+        silence += _first(following).before
+    if piece := _silence(silence, rate):
+        yield piece
+
+
+def _first(sentences: Sequence[Utterance]) -> WordControl:
+    """The control of the first word."""
+    return sentences[0].controls[0] if sentences and sentences[0].controls else NEUTRAL
+
+
+def _silence(seconds: float, rate: int) -> Speech | None:
+    n = round(seconds * rate)
+    return Speech(audio=Audio(np.zeros(n, np.float32), rate)) if n else None
+
+
+def _tail(speech: Speech) -> float:
+    """Seconds behind the last word."""
+    return speech.duration - speech.words[-1].end if speech.words else 0.0
 
 
 def _resized(samples: np.ndarray, start: int, end: int, n: int, fade: int) -> tuple[np.ndarray, int]:

@@ -8,7 +8,9 @@ sign or the end. So `2*3`, `2 * 3`, `* item`, `**bold**`, `word*` and `S*T*A*R` 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 Emphasis = Literal["", "moderate", "strong", "reduced"]
@@ -110,13 +112,39 @@ class MarkedText:
         places.update(place for s in self.spans for place in (s.start, s.end))
         return sorted(places)
 
+    @cached_property
+    def stretches(self) -> tuple[list[int], list[WordControl]]:
+        """Where the control changes, in order and beginning with 0, and the control from there on."""
+        starts, controls = [0], [NEUTRAL]
+        opened: list[Span] = []
+        spans = list(self.spans)[::-1]
+        for place in sorted({place for s in self.spans for place in (s.start, s.end)}):
+            opened = [s for s in opened if s.end > place]
+            while spans and spans[-1].start <= place:
+                opened.append(spans.pop())
+            control = NEUTRAL
+            for span in opened:
+                control = span.control.within(control)
+            starts.append(place)
+            controls.append(control)
+        return starts, controls
+
     def control_at(self, place: int) -> WordControl:
         """The control of the character at a place."""
-        control = NEUTRAL
-        for span in self.spans:
-            if span.start <= place < span.end:
-                control = span.control.within(control)
-        return control
+        starts, controls = self.stretches
+        return controls[bisect_right(starts, place) - 1]
+
+    def controls_in(self, start: int, end: int) -> set[WordControl]:
+        """The controls of all that stands in a range, white space aside."""
+        starts, controls = self.stretches
+        out = set()
+        for k in range(bisect_right(starts, start) - 1, len(starts)):
+            if starts[k] >= end:
+                break
+            following = starts[k + 1] if k + 1 < len(starts) else end
+            if self.text[max(start, starts[k]) : min(end, following)].strip():
+                out.add(controls[k])
+        return out
 
 
 def read_marks(text: str) -> MarkedText:

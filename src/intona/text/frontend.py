@@ -258,7 +258,7 @@ class Frontend:
             if placement is not None:
                 owners = self._reader.parts_of_tokens(tokens, placement.parts(i))
                 placement.words[i] = [owners[k] for k in spoken]
-        return out if placement is None else _placed(out, placement)
+        return out if placement is None else placement.applied(out)
 
     def _pronounceable(self, tokens: Iterable[Token]) -> list[str]:
         """Tokens for the phonemizer; a pause where nothing can stand for a word with its phonemes."""
@@ -324,22 +324,6 @@ def _unspeakable(error: UserError) -> Unspeakable:
     if isinstance(error, Unspeakable):
         return error
     return Unspeakable(error.what, where=error.where, hint=error.hint)
-
-
-def _placed(results: list[Utterance | Unspeakable], placement: Placement) -> list[Utterance | Unspeakable]:
-    """The utterances with the controls and marks of their words."""
-    placement.place()
-    return [
-        replace(
-            result,
-            nucleus=placement.nuclei.get(i),
-            controls=tuple(placement.controls.get(i, ())),
-            marks=tuple(placement.marks.get(i, ())),
-        )
-        if isinstance(result, Utterance)
-        else result
-        for i, result in enumerate(results)
-    ]
 
 
 def _assemble(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from intona.text.controls import NEUTRAL, MarkedText, PlacedMark, Point, WordControl
+from intona.errors import Unspeakable
+from intona.text.controls import NEUTRAL, MarkedText, PlacedMark, WordControl
+
+if TYPE_CHECKING:
+    from intona.text.frontend import Utterance
 
 
 class Placement:
     """Marks of a text over its sentences.
 
-    The caller fills `words`, calls `place`, and reads the other attributes.
+    The caller fills `words` and calls `applied`.
 
     Attributes:
         words: sentence -> the part of it (see `parts`) that each of its words comes from; a sentence that
@@ -28,7 +33,8 @@ class Placement:
         self._marked = marked
         self._sentences = list(sentences)
         self._places = _places(marked.text, sentences)
-        self._bounds = [_bounds(row, marked.cuts()) for row in self._places]
+        cuts = marked.cuts()
+        self._bounds = [_bounds(row, cuts) for row in self._places]
         self.words: dict[int, list[int]] = {}
         self.controls: dict[int, list[WordControl]] = {}
         self.nuclei: dict[int, int] = {}
@@ -47,43 +53,50 @@ class Placement:
         self._place_points(starts, controls)
         self.controls = {i: row for i, row in controls.items() if any(c != NEUTRAL for c in row)}
 
+    def applied(self, results: Sequence[Utterance | Unspeakable]) -> list[Utterance | Unspeakable]:
+        """`place`, and the utterances with the controls and marks of their words."""
+        self.place()
+        return [
+            result
+            if isinstance(result, Unspeakable)
+            else replace(
+                result,
+                nucleus=self.nuclei.get(i),
+                controls=tuple(self.controls.get(i, ())),
+                marks=tuple(self.marks.get(i, ())),
+            )
+            for i, result in enumerate(results)
+        ]
+
     def _place_spans(self, starts: dict[int, list[int]]) -> None:
+        words = [(i, k) for i in sorted(starts) for k in range(len(starts[i]))]
+        places = [starts[i][k] for i, k in words]
         for span in self._marked.spans:
-            words = [
-                (i, k) for i, row in starts.items() for k, s in enumerate(row) if span.start <= s < span.end
-            ]
-            if words and span.nucleus:
-                sentence, word = words[-1]
+            first, end = bisect_left(places, span.start), bisect_left(places, span.end)
+            if first < end and span.nucleus:
+                sentence, word = words[end - 1]
                 self.nuclei[sentence] = word
-            if not words and (text := self._marked.text[span.start : span.end].strip()):
-                warnings.warn(f'marked, but no word by itself: "{text[:40]}"', stacklevel=5)
+            if first == end and (text := self._marked.text[span.start : span.end].strip()):
+                warnings.warn(f'marked, but no word by itself: "{text[:40]}"', stacklevel=6)
 
     def _place_points(self, starts: dict[int, list[int]], controls: dict[int, list[WordControl]]) -> None:
-        order = sorted(starts)
-        for point in self._marked.points:
-            before = [i for i in order if starts[i] and starts[i][0] < point.at]
-            if not before:  # at the very beginning
-                if order and point.mark:
-                    self.marks.setdefault(order[0], []).append(PlacedMark(name=point.mark, word=0))
-                if order and point.pause is not None:
-                    first = controls[order[0]]
-                    first[0] = replace(first[0], before=first[0].before + point.pause)
-                continue
-            i = before[-1]
-            n = bisect_left(starts[i], point.at)
-            word = controls[i][n - 1]
+        order = [i for i in sorted(starts) if starts[i]]
+        if not order:
+            return
+        firsts = [starts[i][0] for i in order]
+        followed: tuple[int, int] | None = None  # the word behind which a pause was placed last
+        for point in reversed(self._marked.points):
+            at = bisect_left(firsts, point.at) - 1
+            i = order[max(at, 0)]
+            n = bisect_left(starts[i], point.at) if at >= 0 else 0
             if point.mark:
-                early = word.pause is None and self._pause_follows(point, n, starts[i])
-                self.marks.setdefault(i, []).append(PlacedMark(name=point.mark, word=n, early=early))
-            if point.pause is not None:
+                mark = PlacedMark(name=point.mark, word=n, early=n > 0 and followed == (i, n))
+                self.marks.setdefault(i, []).insert(0, mark)
+            if point.pause is not None and n:
+                followed, word = (i, n), controls[i][n - 1]
                 controls[i][n - 1] = replace(word, pause=(word.pause or 0.0) + point.pause)
-
-    def _pause_follows(self, mark: Point, n: int, starts: list[int]) -> bool:
-        """Whether a pause stands behind a mark, before the next word of the sentence."""
-        points = self._marked.points
-        behind = points[points.index(mark) + 1 :]
-        end = starts[n] if n < len(starts) else len(self._marked.text) + 1
-        return any(p.pause is not None and p.at <= end for p in behind)
+            elif point.pause is not None:  # at the very beginning
+                controls[i][0] = replace(controls[i][0], before=controls[i][0].before + point.pause)
 
     def _start(self, i: int, part: int) -> int:
         """Where the first sign of a part stands in the text."""
@@ -113,5 +126,6 @@ def _places(text: str, sentences: Sequence[str]) -> list[list[int]]:
 
 def _bounds(row: list[int], cuts: Sequence[int]) -> list[int]:
     """0, the offsets of the cuts inside the sentence, and its length."""
-    inner = {bisect_left(row, cut) for cut in cuts} - {0, len(row)}
+    first, end = (bisect_left(cuts, row[0]), bisect_right(cuts, row[-1])) if row else (0, 0)
+    inner = {bisect_left(row, cut) for cut in cuts[first:end]} - {0, len(row)}
     return [0, *sorted(inner), len(row)]

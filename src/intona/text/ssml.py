@@ -10,14 +10,15 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from intona.errors import Unspeakable, UserError
 from intona.text import inline
-from intona.text.controls import NEUTRAL, MarkedText, Point, Span, WordControl
+from intona.text.controls import NEUTRAL, Point, Span, WordControl
 from intona.text.interpret import KINDS, interpret
 from intona.text.languages import by_script
+from intona.text.passages import BOUNDARY, Draft, OpenControl, Passage, finished
 from intona.text.prosody_values import PAUSES, energy_of, pause_of, pitch_of, range_of, rate_of
 
 if TYPE_CHECKING:
@@ -27,19 +28,9 @@ MAX_CHARACTERS = 200_000
 MAX_ELEMENTS, MAX_DEPTH = 10_000, 50
 MAX_IGNORED = 8  # names in a warning
 XML_LANG = "xml:lang"
-BOUNDARY = "\n\n"  # a blank line ends a sentence
 _SPEAK = re.compile(r"\s*(?:<\?xml\b.*?\?>\s*)?(?:<!--.*?-->\s*)*<speak[\s>/]", re.DOTALL)
 _SPACE = re.compile(r"\s+")
 _UNSPOKEN = frozenset(("desc", "lexicon", "meta", "metadata"))  # elements whose content is not for speech
-
-
-@dataclass(frozen=True, kw_only=True)
-class Passage:
-    """Text of one language and one speaker; None: those of the options."""
-
-    text: MarkedText
-    language: str | None = None
-    speaker: str | None = None
 
 
 def looks_like_ssml(text: str) -> bool:
@@ -102,38 +93,6 @@ class _Element:
     previous: tuple[str | None, str | None] | None = None
 
 
-@dataclass
-class _Open:
-    """A control that is open, and where it starts in the current passage."""
-
-    control: WordControl
-    nucleus: bool
-    start: int = 0
-
-
-@dataclass
-class _Draft:
-    """A passage while it is read."""
-
-    language: str | None
-    speaker: str | None
-    parts: list[str] = field(default_factory=list)
-    length: int = 0
-    spans: list[tuple[int, Span]] = field(default_factory=list)
-    points: list[Point] = field(default_factory=list)
-
-    def append(self, text: str) -> None:
-        if text != BOUNDARY and self.ends_with_space:
-            text = text.lstrip()
-        if text:
-            self.parts.append(text)
-            self.length += len(text)
-
-    @property
-    def ends_with_space(self) -> bool:
-        return not self.parts or self.parts[-1][-1:].isspace()
-
-
 class _Reader:
     """Turns the events of a parser into passages."""
 
@@ -141,33 +100,14 @@ class _Reader:
         self._default, self._phonemes = language, phonemes
         self._locator: Locator | None = None
         self._elements: list[_Element] = []
-        self._controls: list[_Open] = []
+        self._controls: list[OpenControl] = []
         self._ignored: dict[str, None] = {}
         self._count = 0
-        self._draft = _Draft(None, None)
-        self._done: list[_Draft] = []
+        self._draft = Draft(None, None)
+        self._done: list[Draft] = []
 
     def passages(self) -> list[Passage]:
-        self._done.append(self._draft)
-        out: list[Passage] = []
-        waiting: list[Point] = []  # points of passages without text go to the next one, or the last
-        for draft in self._done:
-            text = "".join(draft.parts)
-            if not any(c.isalnum() for c in text):
-                waiting += draft.points
-                continue
-            points = (*(Point(at=0, pause=p.pause, mark=p.mark) for p in waiting), *draft.points)
-            waiting = []
-            spans = tuple(s for _, s in sorted(draft.spans, key=lambda item: (item[1].start, item[0])))
-            marked = MarkedText(text=text, spans=spans, points=points)
-            out.append(Passage(text=marked, language=draft.language, speaker=draft.speaker))
-        if not out:
-            raise Unspeakable("no text in the SSML", where="SSML")
-        if waiting:
-            last = out[-1].text
-            moved = tuple(Point(at=len(last.text), pause=p.pause, mark=p.mark) for p in waiting)
-            marked = MarkedText(text=last.text, spans=last.spans, points=last.points + moved)
-            out[-1] = Passage(text=marked, language=out[-1].language, speaker=out[-1].speaker)
+        out = finished([*self._done, self._draft])
         if self._ignored:
             names = list(self._ignored)
             more = f" and {len(names) - MAX_IGNORED} more" if len(names) > MAX_IGNORED else ""
@@ -324,7 +264,7 @@ class _Reader:
     def _control(self, element: _Element, control: WordControl, *, nucleus: bool = False) -> None:
         if control == NEUTRAL:
             return
-        opened = _Open(control, nucleus, self._draft.length)
+        opened = OpenControl(control, nucleus, self._draft.length)
         self._controls.append(opened)
 
         def close() -> None:
@@ -333,7 +273,7 @@ class _Reader:
 
         element.close = close
 
-    def _add_span(self, opened: _Open, depth: int) -> None:
+    def _add_span(self, opened: OpenControl, depth: int) -> None:
         if opened.start < self._draft.length:
             span = Span(
                 start=opened.start, end=self._draft.length, control=opened.control, nucleus=opened.nucleus
@@ -362,7 +302,7 @@ class _Reader:
             self._add_span(opened, depth)
             opened.start = 0
         self._done.append(self._draft)
-        self._draft = _Draft(language, speaker)
+        self._draft = Draft(language, speaker)
 
     def _value(
         self, element: str, attribute: str, written: str, read: Callable[[str], Any], default: Any

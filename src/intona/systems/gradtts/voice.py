@@ -22,7 +22,7 @@ from intona.synth.controls import Controls, ignored, phrased, resolved, symbol_v
 from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
 from intona.synth.phonemes import Line, PhonemeVoice, read_tokenizers
-from intona.synth.shaping import moved, shaped, silences
+from intona.synth.shaping import in_sequence, shaped
 from intona.synth.speech import Speech, gathered, timed_words, without_blanks
 from intona.synth.voice import PAUSE_SECONDS, Reading
 from intona.text import Utterance
@@ -155,20 +155,13 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
     def _stream(
         self, sentences: Sequence[Utterance], speakers: Sequence[int], options: SpeakOptions
     ) -> Iterator[Speech]:
-        pauses = silences(sentences, PAUSE_SECONDS)
-        start = 0
-        for i, (sentence, speaker) in enumerate(zip(sentences, speakers, strict=True)):
-            if pauses[i]:
-                silence = self.audio(self.pause(pauses[i]))
-                start += len(silence)
-                yield Speech(audio=silence)
-            random = self.random([(options.seed, i)])
-            (mel,) = self.spoken([sentence], [speaker], options, random=random)
-            speech = moved(self.sentence_speech(sentence, mel, i), start)
-            start += len(speech.audio)
-            yield speech
-        if pauses[-1]:
-            yield Speech(audio=self.audio(self.pause(pauses[-1])))
+        def speeches() -> Iterator[Speech]:
+            for i, (sentence, speaker) in enumerate(zip(sentences, speakers, strict=True)):
+                random = self.random([(options.seed, i)])
+                (mel,) = self.spoken([sentence], [speaker], options, random=random)
+                yield self.sentence_speech(sentence, mel, i)
+
+        return in_sequence(sentences, speeches(), usual=PAUSE_SECONDS)
 
     def sentence_speech(self, sentence: Utterance, mel: SpokenMel, index: int = 0) -> Speech:
         """The audio of a sentence with its words, and with what its controls change on the audio."""
@@ -253,14 +246,13 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
     def _joined_audio(self, lines: Sequence[Line], mels: Sequence[SpokenMel]) -> Audio | UserError:
         sentences = [line.sentence for line in lines]
         try:
-            waves = [self.sentence_speech(s, m).audio.samples for s, m in zip(sentences, mels, strict=True)]
+            speeches = [self.sentence_speech(s, m) for s, m in zip(sentences, mels, strict=True)]
         except UserError as e:
             return e
-        pauses = map(self.pause, silences(sentences, PAUSE_SECONDS))
-        samples = np.concatenate([next(pauses), *(x for wave in waves for x in (wave, next(pauses)))])
-        if not np.isfinite(samples).all():
+        audio = gathered(in_sequence(sentences, speeches, usual=PAUSE_SECONDS)).audio
+        if not np.isfinite(audio.samples).all():
             return UserError("the vocoder's samples are not finite")
-        return self.audio(samples)
+        return audio
 
     def random(self, sentences: Sequence[tuple[int, int]]) -> ItemRandom:
         """The noise of sentences, which their seeds and their places in their texts decide."""
