@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import scipy.fft
 
 from intona import config
 from intona.audio.io import Audio
@@ -157,6 +156,8 @@ def log_mel(audio: Audio, spec: MelSpec) -> np.ndarray:
         raise UserError(
             f"{len(audio.samples)} samples are too short for a mel frame, which needs {spec.pad + 1}"
         )
+    import scipy.fft  # .2 s to import, and a voice speaks without it
+
     first, filters = _filters(spec)
     window = hann(spec)
     padded = np.pad(audio.samples, spec.pad, mode="reflect")

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import scipy.fft
-import scipy.signal
 
 from intona.audio.io import Audio
 from intona.errors import UserError, unknown
@@ -162,6 +160,8 @@ def _loud(power: np.ndarray) -> np.ndarray:
 
 def _yin(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: float) -> np.ndarray:
     """YIN (de Cheveigné & Kawahara 2002, equations 6-8), the path over frames chosen by Viterbi."""
+    import scipy.fft
+
     audio = audio.resample(_YIN_RATE)
     longest = math.ceil(_YIN_RATE / f_min) + 1
     shortest = max(2, math.floor(_YIN_RATE / f_max))
