@@ -3,13 +3,17 @@ and the synthesizer are imported.
 
     python peer_worker.py KIND '{"voice": …, "language": …, "texts": {id: text}, "output": DIR, "first": […]}'
     python peer_worker.py size DISTRIBUTION
+    python peer_worker.py time '["program", "argument"]'
 
-The last line of stdout is JSON: seconds to load it, and from a text to the first samples of its speech.
+The last line of stdout is JSON: seconds to load it, and from a text to the first samples of its speech; the
+size of an installed distribution; or what a program costs. The program is started from here because a process
+counts the memory of the one that started it until it has loaded its own program.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,6 +32,9 @@ def main() -> None:
         print(json.dumps({"megabytes": installed_megabytes(argument)}))
         return
     request = json.loads(argument)
+    if kind == "time":
+        print(json.dumps(cost(request)))
+        return
     began = time.perf_counter()
     stream = KINDS[kind](request["voice"], request["language"])
     load = time.perf_counter() - began
@@ -67,18 +74,19 @@ def intona(voice: str, language: str) -> Stream:
     import intona
 
     loaded = intona.load(voice)
-    several = len(loaded.capabilities.languages) > 1
-    options = {"language": language} if several else {}
+    options: dict[str, Any] = {"seed": 0}
+    if loaded.capabilities.takes("language"):
+        options["language"] = language
 
     def stream(text: str) -> Chunks:
-        for audio in loaded.stream(text, seed=0, **options):
+        for audio in loaded.stream(text, **options):
             yield pcm16(audio.samples), audio.sample_rate
 
     return stream
 
 
 def piper(voice: str, language: str) -> Stream:
-    from piper import PiperVoice
+    from piper import PiperVoice  # pyright: ignore[reportMissingImports]
 
     loaded = PiperVoice.load(voice)
 
@@ -90,7 +98,7 @@ def piper(voice: str, language: str) -> Stream:
 
 
 def hibari(voice: str, language: str) -> Stream:
-    from hibari import Hibari
+    from hibari import Hibari  # pyright: ignore[reportMissingImports]
 
     loaded = Hibari(voice=voice)
 
@@ -122,6 +130,24 @@ KINDS: dict[str, Callable[[str, str], Stream]] = {
     "hibari": hibari,
     "espeak-ng": espeak,
 }
+
+
+def cost(command: list[str]) -> dict[str, Any]:
+    """Wall and processor seconds and peak memory (MiB) of a process with its children, and how it ended."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    errors = process.stderr.read().decode(errors="replace").strip().splitlines()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return {
+        "wall": wall,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "memory": usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
+        "exit": process.returncode,
+        "error": errors[-1] if errors else "no message",
+    }
 
 
 def installed_megabytes(name: str) -> float:

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
             continue
         log(f"{row.name} ({row.language}): {arguments.sentences} sentences")
         try:
-            first[row.folder] = speak(row, directory, arguments.sentences)
+            first[row.folder] = speak(row, directory, arguments.sentences, arguments.rounds)
         except UserError as e:
             rows[i] = dataclasses.replace(row, problem=str(e))
     working = [r for r in rows if not r.problem]
@@ -90,8 +90,8 @@ def run(arguments: argparse.Namespace) -> None:
     print(markdown(result))
 
 
-def speak(row: System, directory: Path, sentences: int) -> list[float]:
-    """Record the sentences that are missing, and time the first audio unless that was done before.
+def speak(row: System, directory: Path, sentences: int, rounds: int) -> list[float]:
+    """Record the sentences that are missing; seconds to the first audio of as many texts as rounds.
 
     Raises:
         UserError: the synthesizer failed, with its last line.
@@ -100,15 +100,16 @@ def speak(row: System, directory: Path, sentences: int) -> list[float]:
     texts = {f"s{i:02d}": t for i, t in enumerate(SENTENCES[row.language][:sentences])}
     missing = {name: t for name, t in texts.items() if not (folder / f"{name}.wav").is_file()}
     cached = folder.with_suffix(".json")
-    if not missing and cached.is_file():
-        return config.read_json(cached)["first"]
+    earlier = config.read_json(cached)["first"] if cached.is_file() else []
+    if not missing and len(earlier) >= rounds:
+        return earlier[:rounds]
     minute = timed(row.language)["60 s"]
     request = {
         "voice": row.voice,
         "language": row.language,
         "texts": missing,
         "output": str(folder),
-        "first": [f"{t} {minute}" for t in SENTENCES[row.language][-5:]],
+        "first": [f"{t} {minute}" for t in SENTENCES[row.language][-rounds:]],
     }
     command = [row.python, str(WORKER), row.kind, json.dumps(request)]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -179,22 +180,15 @@ def time_process(command: list[str], output: Path) -> dict[str, float]:
         UserError: it fails, or writes no wav.
     """
     output.unlink(missing_ok=True)
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if process.returncode or not output.is_file():
-        lines = errors.decode(errors="replace").strip().splitlines() or ["no message"]
-        raise UserError(f"not timed: {lines[-1][:200]}", where=Path(command[0]).name)
+    # A bare Python: see peer_worker.py.
+    launcher = [sys.executable, "-I", "-S", str(WORKER), "time", json.dumps(command)]
+    run = subprocess.run(launcher, capture_output=True, text=True, check=True)
+    measured = json.loads(run.stdout.splitlines()[-1])
+    error = measured.pop("error")
+    if measured.pop("exit") or not output.is_file():
+        raise UserError(f"not timed: {error[:200]}", where=Path(command[0]).name)
     with wave.open(str(output)) as file:
-        speech = file.getnframes() / file.getframerate()
-    scale = 2**20 if sys.platform == "darwin" else 2**10
-    cpu = usage.ru_utime + usage.ru_stime
-    return {"wall": wall, "cpu": cpu, "memory": usage.ru_maxrss / scale, "speech": speech}
+        return {**measured, "speech": file.getnframes() / file.getframerate()}
 
 
 def describe_machine() -> dict[str, Any]:

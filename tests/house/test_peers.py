@@ -152,12 +152,12 @@ def test_sentences_are_spoken_once(load, tmp_path: Path, monkeypatch: pytest.Mon
         "print(json.dumps({'load': 1.0, 'first': [float(len(request['texts']))]}))\n"
     )
     monkeypatch.setattr(peers, "WORKER", worker)
-    assert peers.speak(row, tmp_path, 3) == [3.0]
-    assert peers.speak(row, tmp_path, 3) == [3.0]  # kept
-    assert peers.speak(row, tmp_path, 5) == [2.0]
+    assert peers.speak(row, tmp_path, 3, 1) == [3.0]
+    assert peers.speak(row, tmp_path, 3, 1) == [3.0]  # kept
+    assert peers.speak(row, tmp_path, 5, 1) == [2.0]
     worker.write_text("import sys; sys.exit('no such voice')")
     with pytest.raises(UserError, match="no such voice"):
-        peers.speak(row, tmp_path, 6)
+        peers.speak(row, tmp_path, 6, 1)
 
 
 def test_a_recording_is_written_whole(load, tmp_path: Path):

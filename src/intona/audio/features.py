@@ -156,7 +156,7 @@ def log_mel(audio: Audio, spec: MelSpec) -> np.ndarray:
         raise UserError(
             f"{len(audio.samples)} samples are too short for a mel frame, which needs {spec.pad + 1}"
         )
-    import scipy.fft  # .2 s to import, and a voice speaks without it
+    import scipy.fft  # here, because whoever only speaks does without it
 
     first, filters = _filters(spec)
     window = hann(spec)

@@ -160,7 +160,7 @@ def _loud(power: np.ndarray) -> np.ndarray:
 
 def _yin(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: float) -> np.ndarray:
     """YIN (de Cheveigné & Kawahara 2002, equations 6-8), the path over frames chosen by Viterbi."""
-    import scipy.fft
+    import scipy.fft  # here, because whoever only speaks does without it
 
     audio = audio.resample(_YIN_RATE)
     longest = math.ceil(_YIN_RATE / f_min) + 1

@@ -6,6 +6,7 @@ stand for T * hop samples.
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,10 @@ class Stft:
     def _fft(self, frames: int) -> tuple[Any, dict[str, int]]:
         """The module of the transforms and its options.
 
-        SciPy's take a third of the time of NumPy's, but .2 s to import: a short sentence does without.
+        SciPy's take a third of the time of NumPy's, but .2 s to import: a short sentence does without, and so
+        does an installation that only speaks.
         """
-        if frames <= FEW_FRAMES:
+        if frames <= FEW_FRAMES or importlib.util.find_spec("scipy") is None:
             return np.fft, {}
         import scipy.fft
 

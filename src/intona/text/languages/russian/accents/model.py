@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -84,12 +84,18 @@ class ShippedSource:
     """The model in a folder that `scripts/convert_silero.py` wrote."""
 
     def __init__(self, folder: Path) -> None:
-        self.words: Callable[[Sequence[str]], list[str]] = WordAccents(
+        self._words = WordAccents(
             load_file(folder / "words.safetensors"), read_exceptions(folder / "exceptions.txt.gz")
         )
-        self.homographs: Callable[[str], str] = Homographs(
+        self._homographs = Homographs(
             read_lines(folder / "homographs.txt.gz"), once(lambda: ContextNetwork(folder))
         )
+
+    def homographs(self, text: str) -> str:
+        return self._homographs(text)
+
+    def words(self, words: Sequence[str]) -> list[str]:
+        return self._words(words)
 
 
 @once
