@@ -124,7 +124,7 @@ class OnnxVoice(GradTTSVoice):
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         out = []
         for sentence, speaker, noise in zip(sentences, speakers, random, strict=True):
-            controls = self.controls([sentence])
+            controls: Any = self.controls([sentence])
             speech = self.model.synthesize(
                 np.array(self.ids(sentence), np.int64),
                 speaker=speaker,
