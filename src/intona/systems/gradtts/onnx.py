@@ -42,7 +42,7 @@ def load(path: Path, *, vocoder: str | None = None) -> OnnxVoice:
         )
     speakers, languages = speakers_and_languages(path)
     return OnnxVoice(
-        acoustic.GradTTS(path, graphs),
+        acoustic.GradTTS(path, graphs),  # type: ignore[arg-type]
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=speakers,
