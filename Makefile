@@ -72,26 +72,30 @@ data/festvox-ru:
 	rm -rf data/.fetch
 	@echo "next: .venv/bin/intona prepare festvox $@ data/ru --language ru"
 
-# A pinned torch first: a bare `torch` on Linux takes gigabytes of CUDA libraries.
-$(VENV)/.torch:
+$(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "intona needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install python3-venv"; exit 1; }
+	@touch $@
+
+# A pinned torch first: a bare `torch` on Linux takes gigabytes of CUDA libraries.
+$(VENV)/.torch: | $(VENV)/.python
 	@echo "installing $(TORCH)"
 	@$(PIP) $(TORCH) || { echo "$(TORCH) is not to be had here; taking the newest torch"; $(PY) -m pip install -qq 'torch>=2.6'; }
 	@touch $@
 
-$(VENV)/.espeak: | $(VENV)/.torch
+$(VENV)/.espeak: | $(VENV)/.python
 	@sh scripts/espeak.sh $(PY)
 	@touch $@
 
-$(VENV)/.speak: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
-	@echo "installing intona (some minutes, once)"
-	@$(PIP) -e '.[ru,plot]'
+# Speaking needs no torch.
+$(VENV)/.speak: $(INPUTS) $(VENV)/.espeak
+	@echo "installing intona (a minute, once)"
+	@$(PIP) -e '.[plot]'
 	@touch $@
 
 $(VENV)/.dev: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 	@echo "installing intona with all it needs for training and tests (some minutes, once)"
-	@$(PIP) -e '.[ru,plot,train,eval,judges,serve,dev]'
+	@$(PIP) -e '.[ru,plot,train,export,eval,judges,serve,dev]'
 	@touch $@ $(VENV)/.speak
 
 $(VENV)/.docs: $(INPUTS) $(VENV)/.torch

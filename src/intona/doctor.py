@@ -88,7 +88,7 @@ def _core() -> list[Finding]:
     names = (
         *(
             "numpy",
-            "scipy",
+            "onnxruntime",
             "safetensors",
             "soundfile",
             "soxr",
@@ -97,7 +97,7 @@ def _core() -> list[Finding]:
             "ru-normalizr",
             "pymorphy3",
         ),
-        *("razdel", "tokenizers", "rich", "jaxtyping", "defusedxml"),
+        *("razdel", "rich", "jaxtyping", "defusedxml"),
     )
     absent = [n for n in names if not _importable(n.replace("-", "_"))]
     if absent:
@@ -114,9 +114,9 @@ def _core() -> list[Finding]:
 
 def _torch() -> list[Finding]:
     if not _importable("torch"):
-        return [
-            Finding(part="torch", state="missing", detail="not installed", hint="pip install torch==2.13.0")
-        ]
+        detail = "not installed: no training, and only voices with graphs speak"
+        hint = 'pip install torch==2.13.0 "intona[train]"'
+        return [Finding(part="torch", state="optional", detail=detail, hint=hint)]
     import torch
 
     from intona.nn.precision import bf16_wins

@@ -9,6 +9,8 @@ from intona.errors import UserError
 # Package -> extra of pyproject.toml.
 PACKAGES = {
     "torch": "train",
+    "scipy": "train",
+    "tokenizers": "train",
     "lightning": "train",
     "tensorboard": "train",
     "monotonic_alignment_search": "train",

@@ -44,7 +44,8 @@ def dpm2m(process: MeanReverting, denoise: Denoise, z: Latents, steps: int) -> L
     Exact in the linear part, multistep in the data prediction, one call per step. Times are evenly spaced in
     lambda = log(alpha/sigma) from t = 1 to T_END; the last step returns the predicted data.
     """
-    lambdas = np.linspace(*process.log_snr_half(np.array([1.0, T_END])), steps)
+    first, last = process.log_snr_half(np.array([1.0, T_END]))
+    lambdas = np.linspace(float(first), float(last), steps)
     times = time_of_lambda(process, lambdas)
     alpha, sigma = process.alpha(times), process.sigma(times)
     previous: Any = None

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from intona import config as configs
 from intona.diffusion.process import MeanReverting
 from intona.diffusion.target import Target
-from intona.errors import UserError
+from intona.errors import UserError, unknown
 
 FILE = "onnx.json"
 FORMAT = 1
@@ -90,6 +90,12 @@ class SourceFilterGraphs:
 
 
 Graphs = GradTTSGraphs | HifiGanGraphs | VocosGraphs | SourceFilterGraphs
+KINDS: dict[str, type[Graphs]] = {
+    "gradtts": GradTTSGraphs,
+    "hifigan": HifiGanGraphs,
+    "vocos": VocosGraphs,
+    "source-filter": SourceFilterGraphs,
+}
 
 
 def has_graphs(path: Path) -> bool:
@@ -109,7 +115,10 @@ def read(path: Path) -> Graphs:
     raw = configs.read_json(file)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise UserError(f"graphs of another format than {FORMAT}", where=file, hint="export the model again")
-    return configs.from_dict(Graphs, raw, where=str(file))  # type: ignore[arg-type]
+    kind = str(raw.get("kind"))
+    if kind not in KINDS:
+        unknown("kind of graphs", kind, KINDS, where=file)
+    return configs.from_dict(KINDS[kind], raw, where=str(file))
 
 
 def write(graphs: Graphs, path: Path) -> None:

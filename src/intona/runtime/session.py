@@ -70,7 +70,7 @@ class Graph:
         """
         try:
             feed: dict[str, Any] = {name: inputs[name] for name in self.inputs}
-            return self._session.run(None, feed)
+            return list(self._session.run(None, feed))  # type: ignore[arg-type]
         except KeyError as e:
             raise UserError(f"needs an input that is not known: {e}", where=self.path) from None
         except Exception as e:

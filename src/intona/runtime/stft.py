@@ -6,13 +6,16 @@ stand for T * hop samples.
 
 from __future__ import annotations
 
+import importlib.util
+from typing import Any
+
 import numpy as np
-import scipy.fft
 
 from intona.audio import MelSpec
 from intona.audio.features import hann
 from intona.runtime.session import threads
 
+FEW_FRAMES = 256  # 3 s
 MOMENTUM = np.float32(0.99)  # of the refinement
 
 
@@ -24,11 +27,24 @@ class Stft:
         self.window = hann(spec).astype(np.float32)
         self.workers = threads()
 
+    def _fft(self, frames: int) -> tuple[Any, dict[str, int]]:
+        """The module of the transforms and its options.
+
+        SciPy's take a third of the time of NumPy's, but .2 s to import: a short sentence does without, and so
+        does an installation that only speaks.
+        """
+        if frames <= FEW_FRAMES or importlib.util.find_spec("scipy") is None:
+            return np.fft, {}
+        import scipy.fft
+
+        return scipy.fft, {"workers": self.workers}
+
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """Samples (T * hop + 2 * pad,) to complex64 (T, n_fft // 2 + 1)."""
         spec = self.spec
         frames = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)[:: spec.hop_length]
-        return np.asarray(scipy.fft.rfft(frames * self.window, workers=self.workers))
+        fft, options = self._fft(len(frames))
+        return np.asarray(fft.rfft(frames * self.window, **options), np.complex64)
 
     def padded(self, samples: np.ndarray) -> np.ndarray:
         """Samples reflected by `pad` at both ends; fewer than that get zeros."""
@@ -51,7 +67,8 @@ class Stft:
         (Griffin & Lim 1984, equation 6: windowed frames added up, divided by the sum of the squared windows.)
         """
         spec, frames = self.spec, len(spectrum)
-        pieces = np.asarray(scipy.fft.irfft(spectrum, spec.n_fft, workers=self.workers))
+        fft, options = self._fft(frames)
+        pieces = np.asarray(fft.irfft(spectrum, spec.n_fft, **options), np.float32)
         pieces *= self.window
         total = _overlap(pieces, spec.hop_length)
         weight = _overlap(np.broadcast_to(np.square(self.window), pieces.shape), spec.hop_length)

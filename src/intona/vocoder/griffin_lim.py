@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.fft
 
 from intona.audio import MelSpec
 from intona.audio.features import mel_filters
@@ -81,11 +80,15 @@ class GriffinLim(Vocoder):
 
     def stft(self, wave: np.ndarray, frames: int) -> np.ndarray:
         """Samples to (frames, n_fft // 2 + 1) complex64, without any padding."""
+        import scipy.fft
+
         view = np.lib.stride_tricks.sliding_window_view(wave, self.spec.n_fft)[:: self.spec.hop_length]
         return np.asarray(scipy.fft.rfft(view[:frames] * self.window))
 
     def istft(self, spectrum: np.ndarray) -> np.ndarray:
         """The least-squares inverse (Griffin & Lim 1984, equation 6), overlaps added a shift at a time."""
+        import scipy.fft
+
         hop, n_fft = self.spec.hop_length, self.spec.n_fft
         blocks = -(-n_fft // hop)
         frames = len(spectrum)

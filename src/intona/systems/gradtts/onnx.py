@@ -43,7 +43,7 @@ def load(path: Path, *, vocoder: str | None = None) -> OnnxVoice:
         )
     speakers, languages = speakers_and_languages(path)
     return OnnxVoice(
-        acoustic.GradTTS(path, graphs),
+        acoustic.GradTTS(path, graphs),  # type: ignore[arg-type]
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=speakers,
@@ -128,7 +128,7 @@ class OnnxVoice(GradTTSVoice):
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         out = []
         for sentence, speaker, noise in zip(sentences, speakers, random, strict=True):
-            controls = self.controls([sentence])
+            controls: Any = self.controls([sentence])
             speech = self.model.synthesize(
                 np.array(self.ids(sentence), np.int64),
                 speaker=speaker,

@@ -1,0 +1,76 @@
+"""Speaking in a process that has no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HIDE = """
+import sys
+
+class Without:
+    # A finder that does not find torch.
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in HIDDEN else self.finder.find_spec(name, path, target)
+
+HIDDEN = {"torch", "scipy", "tokenizers", "lightning", "onnx"}
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+from intona.cli import main
+code = main(sys.argv[1:])
+assert not HIDDEN & set(sys.modules)
+sys.exit(code)
+"""
+
+
+def without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", HIDE, *arguments], capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.mark.parametrize("more", [[], ["--stream"], ["--times", "TIMES"]])
+def test_the_shipped_voice_speaks(tmp_path: Path, more: list[str]) -> None:
+    wav, times = tmp_path / "a.wav", tmp_path / "a.json"
+    more = [str(times) if word == "TIMES" else word for word in more]
+    done = without_torch("say", "Добрый день!", "--vocoder", "vocoder-draft", "-o", str(wav), *more)
+    assert done.returncode == 0, done.stderr
+    assert wav.stat().st_size > 20_000 and "warning" not in done.stderr
+    assert times.is_file() == bool(more and more[0] == "--times")
+
+
+def test_a_text_is_read(tmp_path: Path) -> None:
+    done = without_torch("read", "--phonemes", "В 5 часов замок закрыт.")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("f | pʲ ˈa tʲ |")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["say", "Hello", "--model", "ditto"], 'the kind of voice "ditto" needs torch'),
+        (["say", "Да", "--backend", "torch"], "the torch backend needs torch"),
+        (["say", "Да", "--device", "cuda"], "the torch backend needs torch"),
+        (["export", "ru", "-o", "out"], "exporting needs torch"),
+        (["transcribe", "a.wav", "--model", "meld-ru"], "torch"),
+    ],
+)
+def test_what_needs_torch_says_so_in_one_line(arguments: list[str], message: str) -> None:
+    done = without_torch(*arguments)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert (message in line and line.endswith('which is not installed; pip install "intona[train]"')) or (
+        'pip install "intona[train]"' in line
+    )
+
+
+def test_the_doctor_is_content() -> None:
+    done = without_torch("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "no training, and only voices with graphs speak" in done.stdout
