@@ -21,6 +21,7 @@ from .conftest import Singer
 from .test_transcription import Listener, sound
 from .test_worker import LIMIT, running
 
+
 pytest.importorskip("openai")
 NAMES = ("ru", "ditto", "meld-ru")
 EXAMPLE = re.compile(r"^```(python|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -59,7 +60,7 @@ def test_every_example(
         if kind == "python":
             exec(compile(code, "docs/guide/serve.md", "exec"), {})
         else:
-            code = code.replace("curl ", f"curl -sS --fail-with-body --max-time {LIMIT} ")
+            code = code.replace("curl ", f"curl -sS --fail-with-body --max-time {10 * LIMIT} ")
             done = subprocess.run(["bash", "-ec", code], capture_output=True, text=True, env=dict(os.environ))
             assert done.returncode == 0, (code, done.stdout, done.stderr)
             print(done.stdout)
