@@ -21,7 +21,6 @@ from .conftest import Singer
 from .test_transcription import Listener, sound
 from .test_worker import LIMIT, running
 
-
 pytest.importorskip("openai")
 NAMES = ("ru", "ditto", "meld-ru")
 EXAMPLE = re.compile(r"^```(python|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -54,8 +54,8 @@ class ApiError(Exception):
 
 
 def of_user_error(error: UserError, *, openai: bool = False) -> ApiError:
-    """A UserError as 400. Its place is named if it is an option or lies in the client's SSML: other places may be
-    files of the server.
+    """A UserError as 400. Its place is named if it is an option or lies in the client's SSML: other places
+    may be files of the server.
 
     Args:
         openai: name the fields of OpenAI's request instead of the options of speech.
