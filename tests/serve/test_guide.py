@@ -59,7 +59,7 @@ def test_every_example(
         if kind == "python":
             exec(compile(code, "docs/guide/serve.md", "exec"), {})
         else:
-            code = code.replace("curl ", f"curl -sS --fail-with-body --max-time {LIMIT} ")
+            code = code.replace("curl ", f"curl -sS --fail-with-body --max-time {10 * LIMIT} ")
             done = subprocess.run(["bash", "-ec", code], capture_output=True, text=True, env=dict(os.environ))
             assert done.returncode == 0, (code, done.stdout, done.stderr)
             print(done.stdout)
