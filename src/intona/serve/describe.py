@@ -15,7 +15,7 @@ from intona.serve.voices import Voices
 from intona.synth.options import FLAG_TYPES, OPTIONS
 from intona.synth.voice import Voice
 
-# First and last value and step of a slider: the range in which speech still sounds natural, within the limits.
+# First and last value and step of a slider: the range in which speech still sounds natural.
 SLIDERS: dict[str, tuple[float, float, float]] = {
     "rate": (0.5, 2, 0.05),
     "pitch": (-12, 12, 0.5),
@@ -40,6 +40,8 @@ BASIC = (
     "seed",
 )
 HIDDEN = ("strict", "ssml")  # the server decides them
+# Where the command line accepts more than the server does.
+_HELP = {"style": 'A description, such as "calm, low".'}
 _LABELS = {"range": "Pitch range", "tries": "Attempts", "phonemes": "The text is phonemes"}
 _LARGEST_INTEGER = 2**53 - 1  # that JSON numbers hold exactly in every language
 _KINDS = {int: "integer", float: "number", bool: "flag", str: "text", Path: "recording"}
@@ -88,7 +90,7 @@ def option_description(name: str, voice: Voice) -> dict[str, Any] | None:
     out: dict[str, Any] = {
         "name": name,
         "label": _LABELS.get(name, name.replace("_", " ").capitalize()),
-        "help": re.sub(r"--(\w+)", r"the \1", option.help),
+        "help": _HELP.get(name) or re.sub(r"--(\w+)", r"the \1", option.help),
         "type": "choice" if choices else _type(name),
         "default": None if name == REFERENCE else default,
         "advanced": name not in BASIC,

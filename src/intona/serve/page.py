@@ -41,7 +41,7 @@ class StaticFile:
 
 
 def is_public(path: str) -> bool:
-    """Whether a path is the page or one of its files, which are sent without an API key: the page asks for it."""
+    """Whether a path is the page or one of its files, which are sent without an API key."""
     return path == INDEX or path.startswith(FOLDER)
 
 

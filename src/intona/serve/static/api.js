@@ -94,7 +94,8 @@ export async function speak(body, { signal, onEvent, onWait }) {
       onEvent(event);
     }
   } catch (error) {
-    if (error instanceof TypeError) throw new ApiError("The connection was lost before the speech was complete.");
+    if (error instanceof TypeError)
+      throw new ApiError("The connection was lost before the speech was complete.");
     throw error;
   }
   if (!done) throw new ApiError("The connection ended before the speech was complete.");
@@ -185,7 +186,7 @@ function pause(seconds, signal) {
 
 /**
  * The events of a stream.
- * @param {ReadableStream<Uint8Array>} body
+ * @param {ReadableStream<any>} body
  */
 async function* events(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();

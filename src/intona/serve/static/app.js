@@ -1,16 +1,17 @@
 /** The page: connects its parts. */
 
-import { ApiError, bodyOf, request, speak } from "./api.js";
+import { bodyOf, request, speak } from "./api.js";
 import { RATE, wav } from "./audio.js";
 import { Code } from "./code.js";
 import { Compare, samePlace } from "./compare.js";
 import { byId, clock, h, save, takesKeys } from "./dom.js";
 import { History } from "./history.js";
+import { fail, installKeyForm, showError, showStatus } from "./messages.js";
 import { Player } from "./player.js";
 import { Reading } from "./reading.js";
 import { Recorder } from "./recording.js";
 import { Controls } from "./settings.js";
-import { apiKey, keep, load, useApiKey } from "./store.js";
+import { keep, load } from "./store.js";
 import { Take } from "./take.js";
 import { Timeline } from "./timeline.js";
 
@@ -24,7 +25,9 @@ const NARROW = "(max-width: 859px)";
 /** A text in the language of the user if the voice speaks it. @param {import("./api.js").Voice} voice */
 function example({ languages }) {
   const code = (/** @type {string} */ language) => language.split("-")[0];
-  const preferred = navigator.languages.map(code).find((l) => languages.map(code).includes(l) && EXAMPLES[l]);
+  const preferred = navigator.languages
+    .map(code)
+    .find((l) => languages.map(code).includes(l) && EXAMPLES[l]);
   return EXAMPLES[preferred ?? code(languages[0] ?? "en")] ?? EXAMPLES.en;
 }
 
@@ -49,8 +52,16 @@ class Page {
     this.code = new Code();
     this.history = new History();
 
-    voiceSelect.append(...description.voices.map((v) => h("option", { value: v.id }, v.summary && v.summary !== v.id ? `${v.id}: ${v.summary}` : v.id)));
-    formatSelect.append(...["wav", ...description.formats.filter((f) => f !== "wav" && f !== "pcm")].map((f) => h("option", { value: f }, f)));
+    voiceSelect.append(
+      ...description.voices.map((v) =>
+        h("option", { value: v.id }, v.summary && v.summary !== v.id ? `${v.id}: ${v.summary}` : v.id),
+      ),
+    );
+    formatSelect.append(
+      ...["wav", ...description.formats.filter((f) => f !== "wav" && f !== "pcm")].map((f) =>
+        h("option", { value: f }, f),
+      ),
+    );
     this.#restore();
     this.#listen();
     this.#showSlot();
@@ -67,7 +78,8 @@ class Page {
     const draft = load("draft", {});
     const { voices } = this.description;
     const slot = this.compare.slot;
-    if (voices.some((v) => v.id === draft.model)) slot.settings = { model: draft.model, options: draft.options ?? {} };
+    if (voices.some((v) => v.id === draft.model))
+      slot.settings = { model: draft.model, options: draft.options ?? {} };
     text.value = typeof draft.text === "string" && draft.text.trim() ? draft.text : example(this.voice);
   }
 
@@ -88,10 +100,10 @@ class Page {
       this.#showSlot(samePlace(before, compare.slot.take, player.position));
     });
     compare.addEventListener("mode", () => {
-      if (compare.blind && !this.#work) this.#status("");
+      if (compare.blind && !this.#work) showStatus("");
       this.#showSlot(player.position);
     });
-    compare.addEventListener("verdict", (e) => this.#status(/** @type {CustomEvent} */ (e).detail));
+    compare.addEventListener("verdict", (e) => showStatus(/** @type {CustomEvent} */ (e).detail));
     timeline.addEventListener("seek", (e) => player.seek(/** @type {CustomEvent} */ (e).detail));
     timeline.addEventListener("play", (e) => player.playFrom(/** @type {CustomEvent} */ (e).detail));
     player.addEventListener("time", () => this.#showTime());
@@ -129,9 +141,12 @@ class Page {
     settings.model = model;
     const known = new Set(this.voice.options.map((o) => o.name));
     for (const option of this.voice.options) {
-      if (option.choices && !option.choices.includes(settings.options[option.name])) delete settings.options[option.name];
+      if (option.choices && !option.choices.includes(settings.options[option.name]))
+        delete settings.options[option.name];
     }
-    settings.options = Object.fromEntries(Object.entries(settings.options).filter(([name]) => known.has(name)));
+    settings.options = Object.fromEntries(
+      Object.entries(settings.options).filter(([name]) => known.has(name)),
+    );
     if (text.value === example(before)) text.value = example(this.voice);
     this.#showSlot(this.player.position);
   }
@@ -182,7 +197,10 @@ class Page {
     button("speak").textContent = this.compare.comparing ? "Speak both" : "Speak";
     const { languages } = this.voice;
     const isPlain = !settings.options.phonemes && !/^\s*<speak[\s>/]/.test(text.value);
-    this.reading.update(isPlain ? text.value : null, settings.options.language ?? (languages.length === 1 ? languages[0] : ""));
+    this.reading.update(
+      isPlain ? text.value : null,
+      settings.options.language ?? (languages.length === 1 ? languages[0] : ""),
+    );
     this.#showCode();
     keep("draft", { text: text.value, ...settings });
   }
@@ -190,7 +208,12 @@ class Page {
   #showCode() {
     const { settings, reference } = this.compare.slot;
     const takes = this.voice.options.some((o) => o.type === "recording");
-    const fields = { text: text.value, model: settings.model, response_format: formatSelect.value, ...settings.options };
+    const fields = {
+      text: text.value,
+      model: settings.model,
+      response_format: formatSelect.value,
+      ...settings.options,
+    };
     byId("code").hidden = this.compare.blind;
     this.code.show(fields, takes && reference !== null);
   }
@@ -221,16 +244,20 @@ class Page {
     const work = (this.#work = new AbortController());
     this.#busy(true);
     const fresh = (/** @type {import("./compare.js").Slot} */ { take, settings, reference }) =>
-      this.compare.comparing && take?.complete && take.text === text.value && take.reference === reference &&
+      this.compare.comparing &&
+      take?.complete &&
+      take.text === text.value &&
+      take.reference === reference &&
       JSON.stringify(take.settings) === JSON.stringify(settings);
     try {
       for (const slot of this.compare.targets) {
         if (fresh(slot)) continue;
         await this.#make(slot, work.signal);
       }
-      if (!this.player.playing && this.player.take?.complete && this.player.position === 0) this.player.play();
+      if (!this.player.playing && this.player.take?.complete && this.player.position === 0)
+        this.player.play();
     } catch (error) {
-      if (work.signal.aborted) this.#status("Cancelled.");
+      if (work.signal.aborted) showStatus("Cancelled.");
       else fail(error);
     } finally {
       this.#work = null;
@@ -253,21 +280,29 @@ class Page {
     const isShown = () => slot === this.compare.slot;
     if (isShown()) this.#showSlot();
     this.history.add(take.text, take.settings);
-    this.#status("Making speech…");
-    const fields = { text: take.text, ...requestOptions(take.settings), stream_format: "sse", times: voice.times, f0: true };
+    showStatus("Making speech…");
+    const fields = {
+      text: take.text,
+      ...requestOptions(take.settings),
+      stream_format: "sse",
+      times: voice.times,
+      f0: true,
+    };
     let begun = false;
     const onEvent = (/** @type {any} */ event) => {
       take.receive(event);
       if (begun || !take.length) return;
       begun = true;
-      this.#status(`Making speech… first sound after ${take.firstSound.toFixed(2)} s.`);
+      showStatus(`Making speech… first sound after ${take.firstSound.toFixed(2)} s.`);
       if (isShown()) this.player.play();
       this.#showTime();
     };
-    const onWait = (/** @type {number} */ s) => this.#status(`The server is busy; trying again in ${s} s…`);
+    const onWait = (/** @type {number} */ s) => showStatus(`The server is busy; trying again in ${s} s…`);
     try {
-      await speak(bodyOf(fields, reference), { signal, onEvent, onWait });
-      this.#status(`${take.duration.toFixed(1)} s of speech in ${take.seconds.toFixed(1)} s; first sound after ${take.firstSound.toFixed(2)} s.`);
+      await speak(bodyOf(fields, reference?.blob ?? null), { signal, onEvent, onWait });
+      showStatus(
+        `${take.duration.toFixed(1)} s of speech in ${take.seconds.toFixed(1)} s; first sound after ${take.firstSound.toFixed(2)} s.`,
+      );
     } catch (error) {
       if (!take.length) {
         slot.take = before;
@@ -293,13 +328,15 @@ class Page {
       return;
     }
     showError("");
-    this.#status(`Making the ${format} file…`);
+    showStatus(`Making the ${format} file…`);
     button("download").disabled = true;
     try {
       const fields = { text: take.text, ...requestOptions(take.settings), response_format: format };
-      const response = await request("v1/intona/speech", { body: bodyOf(fields, take.reference) });
+      const response = await request("v1/intona/speech", {
+        body: bodyOf(fields, take.reference?.blob ?? null),
+      });
       save(await response.blob(), `speech.${format}`);
-      this.#status(`speech.${format} is ready.`);
+      showStatus(`speech.${format} is ready.`);
     } catch (error) {
       fail(error);
     } finally {
@@ -313,36 +350,11 @@ class Page {
     button("cancel").disabled = !busy;
     document.body.classList.toggle("busy", busy);
   }
-
-  /** @param {string} message */
-  #status(message) {
-    byId("status").textContent = message;
-  }
-
 }
 
 /** @param {import("./take.js").Settings} settings */
 function requestOptions({ model, options }) {
   return { model, ...options };
-}
-
-/** @param {string} message "" hides it */
-function showError(message) {
-  byId("error").textContent = message;
-  byId("error").hidden = !message;
-  if (message) byId("status").textContent = "";
-}
-
-/** @param {unknown} error */
-function fail(error) {
-  if (!(error instanceof ApiError)) console.error(error);
-  showError(error instanceof Error ? error.message : String(error));
-  if (error instanceof ApiError && error.status === 401) askForKey();
-}
-
-function askForKey() {
-  byId("key-form").hidden = byId("key-button").hidden = false;
-  byId("key").focus();
 }
 
 /** @type {Page | null} */
@@ -352,33 +364,22 @@ let page = null;
 async function open() {
   if (page) return;
   showError("");
-  byId("status").textContent = "Asking the server for its voices…";
+  showStatus("Asking the server for its voices…");
   try {
-    const response = await request("v1/intona/voices", { onWait: () => (byId("status").textContent = "The server is busy; trying again…") });
+    const response = await request("v1/intona/voices", {
+      onWait: () => showStatus("The server is busy; trying again…"),
+    });
     page = new Page(await response.json());
-    byId("status").textContent = "Ready.";
+    showStatus("Ready.");
   } catch (error) {
     fail(error);
   }
 }
 
-byId("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  useApiKey(/** @type {HTMLInputElement} */ (byId("key")).value.trim());
-  byId("key-form").hidden = true;
-  showError("");
+installKeyForm(() => {
   page?.reading.again();
   void open();
 });
-byId("key-forget").addEventListener("click", () => {
-  useApiKey("");
-  /** @type {HTMLInputElement} */ (byId("key")).value = "";
-});
-byId("key-button").addEventListener("click", () => {
-  byId("key-form").hidden = !byId("key-form").hidden;
-  if (!byId("key-form").hidden) byId("key").focus();
-});
-byId("key-button").hidden = !apiKey();
 button("speak").disabled = true;
 if (matchMedia(NARROW).matches) byId("settings").removeAttribute("open");
 void open();

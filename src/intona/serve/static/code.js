@@ -50,7 +50,8 @@ function curl(fields, hasReference) {
   const lines = [`curl ${quote(address("v1/intona/speech"))}`];
   if (apiKey()) lines.push(`-H "Authorization: Bearer $${KEY_VARIABLE}"`);
   if (hasReference) {
-    for (const [name, value] of Object.entries(fields)) lines.push(`--form-string ${quote(`${name}=${value}`)}`);
+    for (const [name, value] of Object.entries(fields))
+      lines.push(`--form-string ${quote(`${name}=${value}`)}`);
     lines.push("-F reference=@reference.wav");
   } else lines.push("-H 'Content-Type: application/json'", `-d ${quote(JSON.stringify(fields))}`);
   lines.push(`-o speech.${fields.response_format}`);
@@ -73,8 +74,12 @@ function python(fields, hasReference) {
   ];
   if (!Object.keys(others).length && !hasReference) {
     const call = {
-      model, voice: speaker ? `${model}:${speaker}` : model, input: text, response_format: format,
-      ...(rate === undefined ? {} : { speed: rate }), ...(style === undefined ? {} : { instructions: style }),
+      model,
+      voice: speaker ? `${model}:${speaker}` : model,
+      input: text,
+      response_format: format,
+      ...(rate === undefined ? {} : { speed: rate }),
+      ...(style === undefined ? {} : { instructions: style }),
     };
     const rows = Object.entries(call).map(([name, value]) => `    ${name}=${literal(value)},`);
     head.push("with client.audio.speech.with_streaming_response.create(", ...rows, ") as response:");
@@ -84,9 +89,14 @@ function python(fields, hasReference) {
   const imports = ["from pathlib import Path", "", "import httpx"];
   if (hasReference) imports.unshift("import base64");
   const rows = Object.entries(fields).map(([name, value]) => `    ${literal(name)}: ${literal(value)},`);
-  if (hasReference) rows.push('    "reference": base64.b64encode(Path("reference.wav").read_bytes()).decode(),');
+  if (hasReference)
+    rows.push('    "reference": base64.b64encode(Path("reference.wav").read_bytes()).decode(),');
   return [
-    ...imports, ...head, "body = {", ...rows, "}",
+    ...imports,
+    ...head,
+    "body = {",
+    ...rows,
+    "}",
     'response = client.post("/intona/speech", cast_to=httpx.Response, body=body)',
     `Path("speech.${format}").write_bytes(response.content)`,
   ].join("\n");

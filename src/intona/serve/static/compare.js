@@ -22,7 +22,11 @@ export class Compare extends EventTarget {
     super();
     this.voices = voices;
     /** @type {Slot[]} */
-    this.slots = [0, 1].map(() => ({ settings: { model: voices[0].id, options: {} }, reference: null, take: null }));
+    this.slots = [0, 1].map(() => ({
+      settings: { model: voices[0].id, options: {} },
+      reference: null,
+      take: null,
+    }));
     this.button = byId("compare");
     this.group = byId("slots");
     this.blindBox = /** @type {HTMLInputElement} */ (byId("blind"));
@@ -60,9 +64,13 @@ export class Compare extends EventTarget {
   refresh() {
     const [a, b] = differences(this.slots[0].settings, this.slots[1].settings, this.voices);
     const sameVoice = this.slots[0].reference === this.slots[1].reference;
-    const same = sameVoice ? "A and B have the same settings; change one of them" : "A and B differ in the reference recording";
-    byId("differences").textContent = !this.comparing || this.blind ? "" : a || b ? `A: ${a || "–"} · B: ${b || "–"}` : same;
-    for (const radio of this.group.querySelectorAll("input")) radio.checked = Number(radio.value) === this.active;
+    const same = sameVoice
+      ? "A and B have the same settings; change one of them"
+      : "A and B differ in the reference recording";
+    byId("differences").textContent =
+      !this.comparing || this.blind ? "" : a || b ? `A: ${a || "–"} · B: ${b || "–"}` : same;
+    for (const radio of this.group.querySelectorAll("input"))
+      radio.checked = Number(radio.value) === this.active;
     this.verdict.hidden = !(this.blind && this.slots.every((slot) => slot.take?.complete));
   }
 
@@ -93,7 +101,10 @@ export class Compare extends EventTarget {
   /** @param {number | null} slot that was preferred */
   #judge(slot) {
     const [a, b] = differences(this.slots[0].settings, this.slots[1].settings, this.voices);
-    const which = slot === null ? "You heard no difference" : `You preferred ${NAMES[slot]}${[a, b][slot] && `, ${[a, b][slot]}`}`;
+    const which =
+      slot === null
+        ? "You heard no difference"
+        : `You preferred ${NAMES[slot]}${[a, b][slot] && `, ${[a, b][slot]}`}`;
     this.blindBox.checked = false;
     this.#setBlind(false);
     this.dispatchEvent(new CustomEvent("verdict", { detail: `${which}.` }));
@@ -106,14 +117,25 @@ export class Compare extends EventTarget {
     this.group.hidden = byId("blind-row").hidden = !this.comparing;
     this.group.replaceChildren(
       ...this.#order.map((slot, i) =>
-        h("label", { class: "segment" },
-          h("input", { type: "radio", name: "slot", value: slot, class: "visually-hidden", change: () => this.select(slot) }),
-          h("span", {}, names[i])),
+        h(
+          "label",
+          { class: "segment" },
+          h("input", {
+            type: "radio",
+            name: "slot",
+            value: slot,
+            class: "visually-hidden",
+            change: () => this.select(slot),
+          }),
+          h("span", {}, names[i]),
+        ),
       ),
     );
     this.verdict.replaceChildren(
       h("span", {}, "Which is better?"),
-      ...this.#order.map((slot, i) => h("button", { type: "button", class: "quiet", click: () => this.#judge(slot) }, names[i])),
+      ...this.#order.map((slot, i) =>
+        h("button", { type: "button", class: "quiet", click: () => this.#judge(slot) }, names[i]),
+      ),
       h("button", { type: "button", class: "quiet", click: () => this.#judge(null) }, "No difference"),
     );
     this.refresh();
@@ -134,5 +156,7 @@ export function samePlace(from, to, seconds) {
     const part = (seconds - from.words[i].start) / Math.max(end(from) - from.words[i].start, 1e-3);
     return to.words[i].start + Math.min(part, 1) * (end(to) - to.words[i].start);
   }
-  return from.complete && to.complete ? (seconds / from.duration) * to.duration : Math.min(seconds, to.duration);
+  return from.complete && to.complete
+    ? (seconds / from.duration) * to.duration
+    : Math.min(seconds, to.duration);
 }

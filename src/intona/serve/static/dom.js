@@ -84,13 +84,34 @@ export async function copy(text) {
 export function die() {
   const SVG = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(SVG, "svg");
-  for (const [name, value] of Object.entries({ viewBox: "0 0 20 20", width: "20", height: "20", "aria-hidden": "true" })) {
+  for (const [name, value] of Object.entries({
+    viewBox: "0 0 20 20",
+    width: "20",
+    height: "20",
+    "aria-hidden": "true",
+  })) {
     svg.setAttribute(name, value);
   }
   const path = document.createElementNS(SVG, "path");
-  const dots = [[6, 6], [14, 6], [10, 10], [6, 14], [14, 14]].map(([x, y]) => `M${x} ${y}h.01`).join("");
-  path.setAttribute("d", `M4 2.5h12a1.5 1.5 0 0 1 1.5 1.5v12a1.5 1.5 0 0 1-1.5 1.5h-12a1.5 1.5 0 0 1-1.5-1.5v-12a1.5 1.5 0 0 1 1.5-1.5z${dots}`);
-  for (const [name, value] of Object.entries({ fill: "none", stroke: "currentColor", "stroke-width": "2", "stroke-linecap": "round" })) {
+  const dots = [
+    [6, 6],
+    [14, 6],
+    [10, 10],
+    [6, 14],
+    [14, 14],
+  ]
+    .map(([x, y]) => `M${x} ${y}h.01`)
+    .join("");
+  path.setAttribute(
+    "d",
+    `M4 2.5h12a1.5 1.5 0 0 1 1.5 1.5v12a1.5 1.5 0 0 1-1.5 1.5h-12a1.5 1.5 0 0 1-1.5-1.5v-12a1.5 1.5 0 0 1 1.5-1.5z${dots}`,
+  );
+  for (const [name, value] of Object.entries({
+    fill: "none",
+    stroke: "currentColor",
+    "stroke-width": "2",
+    "stroke-linecap": "round",
+  })) {
     path.setAttribute(name, value);
   }
   svg.append(path);

@@ -51,16 +51,40 @@ export class History extends EventTarget {
     const time = new Date(entry.time).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
     const options = Object.entries(entry.options).map(([name, value]) => `${name} ${value}`);
     const text = entry.text.length > SHOWN ? `${entry.text.slice(0, SHOWN)}…` : entry.text;
-    return h("li", {},
-      h("button", { type: "button", class: "entry", click: () => this.dispatchEvent(new CustomEvent("select", { detail: entry })) },
+    return h(
+      "li",
+      {},
+      h(
+        "button",
+        {
+          type: "button",
+          class: "entry",
+          click: () => this.dispatchEvent(new CustomEvent("select", { detail: entry })),
+        },
         h("span", { class: "entry-text" }, text),
-        h("span", { class: "hint" }, [time, entry.model, ...options].join(" · "))),
-      h("button", { type: "button", class: "reset", "aria-label": `Remove: ${text}`, title: "Remove", click: () => this.#set(this.entries.filter((e) => e !== entry)) }, "✕"),
+        h("span", { class: "hint" }, [time, entry.model, ...options].join(" · ")),
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "reset",
+          "aria-label": `Remove: ${text}`,
+          title: "Remove",
+          click: () => this.#set(this.entries.filter((e) => e !== entry)),
+        },
+        "✕",
+      ),
     );
   }
 }
 
 /** @param {any} value */
 function isEntry(value) {
-  return typeof value?.text === "string" && typeof value.model === "string" && typeof value.options === "object" && value.options !== null;
+  return (
+    typeof value?.text === "string" &&
+    typeof value.model === "string" &&
+    typeof value.options === "object" &&
+    value.options !== null
+  );
 }

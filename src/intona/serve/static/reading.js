@@ -55,13 +55,18 @@ export class Reading extends EventTarget {
     if (text === null || !text.trim()) {
       this.#read = key;
       this.hint.textContent = "";
-      this.#show(h("p", { class: "hint" }, text === null ? "Only plain text is shown here." : "Write a text first."));
+      this.#show(
+        h("p", { class: "hint" }, text === null ? "Only plain text is shown here." : "Write a text first."),
+      );
       return;
     }
     const controller = (this.#request = new AbortController());
     const language = this.#language || null;
     try {
-      const response = await request("v1/intona/read", { body: { text, language }, signal: controller.signal });
+      const response = await request("v1/intona/read", {
+        body: { text, language },
+        signal: controller.signal,
+      });
       const answer = await response.json();
       this.#read = key;
       this.#render(text, answer.sentences, answer.left_out ?? []);
@@ -97,12 +102,16 @@ export class Reading extends EventTarget {
       return h("p", { class: "sentence" }, ...words);
     });
     const problems = sentences.flatMap((s) => [
-      ...s.unreadable.map((/** @type {string} */ c) => `${c} (${codePoint(c)}) has no reading and is skipped.`),
+      ...s.unreadable.map(
+        (/** @type {string} */ c) => `${c} (${codePoint(c)}) has no reading and is skipped.`,
+      ),
       ...s.unspoken.map((/** @type {string} */ w) => `“${w}” has no sound and is skipped.`),
     ]);
     problems.push(...leftOut.map((s) => `Left out: “${s.text}”: ${s.reason}.`));
     this.hint.textContent = correctable ? "Click a vowel to put the stress on it." : "";
-    const notes = problems.length ? [h("ul", { class: "problems" }, ...problems.map((p) => h("li", {}, p)))] : [];
+    const notes = problems.length
+      ? [h("ul", { class: "problems" }, ...problems.map((p) => h("li", {}, p)))]
+      : [];
     this.#show(...notes, ...rows);
   }
 
@@ -119,12 +128,15 @@ export class Reading extends EventTarget {
     const spelling = split.map(([letter, vowel]) => {
       if (vowel < 0) return letter;
       const isStressed = vowel === stress;
-      const shown = isStressed && syllables > 1 && letter.toLowerCase() !== "ё" ? letter + "\u0301" : letter;
+      const shown =
+        isStressed && syllables > 1 && letter.toLowerCase() !== "ё" ? letter + "\u0301" : letter;
       if (!source || syllables < 2) return shown;
       return h(
         "button",
         {
-          type: "button", class: isStressed ? "vowel stressed" : "vowel", "aria-pressed": isStressed,
+          type: "button",
+          class: isStressed ? "vowel stressed" : "vowel",
+          "aria-pressed": isStressed,
           "aria-label": `${word}: stress on vowel ${vowel + 1}, ${letter}`,
           click: () => this.#correct(text, source, vowel),
         },
@@ -132,7 +144,12 @@ export class Reading extends EventTarget {
       );
     });
     const title = source ? null : "Not in the text as it is read. Write it in words to change its stress.";
-    return h("span", { class: "read-word", title }, h("span", { class: "spelling" }, ...spelling), h("span", { class: "phones" }, phones.join(" ")));
+    return h(
+      "span",
+      { class: "read-word", title },
+      h("span", { class: "spelling" }, ...spelling),
+      h("span", { class: "phones" }, phones.join(" ")),
+    );
   }
 
   /**

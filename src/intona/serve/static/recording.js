@@ -16,13 +16,33 @@ export class Recorder extends EventTarget {
   constructor(limits) {
     super();
     this.limits = limits;
-    this.file = h("input", { type: "file", accept: "audio/*", class: "visually-hidden", id: "reference-file", change: () => void this.#choose() });
-    this.microphone = h("button", { type: "button", class: "quiet", click: () => void this.#toggle() }, "Record");
-    this.remove = h("button", { type: "button", class: "quiet", hidden: true, click: () => this.use(null) }, "Remove");
+    this.file = h("input", {
+      type: "file",
+      accept: "audio/*",
+      class: "visually-hidden",
+      id: "reference-file",
+      change: () => void this.#choose(),
+    });
+    this.microphone = h(
+      "button",
+      { type: "button", class: "quiet", click: () => void this.#toggle() },
+      "Record",
+    );
+    this.remove = h(
+      "button",
+      { type: "button", class: "quiet", hidden: true, click: () => this.use(null) },
+      "Remove",
+    );
     this.player = h("audio", { controls: true, hidden: true });
     this.message = h("p", { class: "hint", role: "status" });
     const choose = h("label", { class: "button quiet", for: "reference-file" }, "Choose a file");
-    this.element = h("div", { class: "recorder" }, h("div", { class: "row" }, this.file, choose, this.microphone, this.remove), this.player, this.message);
+    this.element = h(
+      "div",
+      { class: "recorder" },
+      h("div", { class: "row" }, this.file, choose, this.microphone, this.remove),
+      this.player,
+      this.message,
+    );
   }
 
   /** Show a recording without "change". @param {Recording | null} recording */
@@ -85,7 +105,10 @@ export class Recorder extends EventTarget {
     const recorder = new MediaRecorder(stream);
     /** @type {Blob[]} */
     const parts = [];
-    const limit = setTimeout(() => recorder.state === "recording" && recorder.stop(), 1000 * this.limits.reference_seconds);
+    const limit = setTimeout(
+      () => recorder.state === "recording" && recorder.stop(),
+      1000 * this.limits.reference_seconds,
+    );
     recorder.addEventListener("dataavailable", (e) => parts.push(e.data));
     recorder.addEventListener("stop", () => {
       clearTimeout(limit);

@@ -30,7 +30,12 @@ export class Controls extends EventTarget {
     const rows = (/** @type {boolean} */ advanced) =>
       voice.options.filter((o) => o.advanced === advanced).map((o) => this.#row(o));
     const advanced = rows(true);
-    const more = h("details", { class: "more", open: this.advancedOpen }, h("summary", {}, "More"), ...advanced);
+    const more = h(
+      "details",
+      { class: "more", open: this.advancedOpen },
+      h("summary", {}, "More"),
+      ...advanced,
+    );
     more.addEventListener("toggle", () => (this.advancedOpen = more.open));
     this.root.replaceChildren(...rows(false), advanced.length ? more : "");
   }
@@ -39,11 +44,23 @@ export class Controls extends EventTarget {
   #row(option) {
     const id = `option-${option.name}`;
     const help = h("p", { class: "hint", id: `${id}-help` }, option.help);
-    if (option.type === "recording") return h("fieldset", { class: "option" }, h("legend", {}, option.label), this.recorder, help);
+    if (option.type === "recording")
+      return h("fieldset", { class: "option" }, h("legend", {}, option.label), this.recorder, help);
     const { fields, update } = this.#fields(option, id);
-    const reset = h("button", { type: "button", class: "reset", title: "Back to the voice's default", "aria-label": `${option.label}: back to the default`, click: () => set(option.default) }, "↺");
+    const reset = h(
+      "button",
+      {
+        type: "button",
+        class: "reset",
+        title: "Back to the voice's default",
+        "aria-label": `${option.label}: back to the default`,
+        click: () => set(option.default),
+      },
+      "↺",
+    );
     const set = (/** @type {any} */ value) => {
-      if (value === option.default || value === "" || value === null || Number.isNaN(value)) delete this.values[option.name];
+      if (value === option.default || value === "" || value === null || Number.isNaN(value))
+        delete this.values[option.name];
       else this.values[option.name] = value;
       refresh();
       this.dispatchEvent(new Event("change"));
@@ -58,13 +75,30 @@ export class Controls extends EventTarget {
     }
     refresh();
     if (option.type === "flag") {
-      return h("div", { class: "option" }, h("label", { class: "check" }, fields[0], ` ${option.label}`), help);
+      return h(
+        "div",
+        { class: "option" },
+        h("label", { class: "check" }, fields[0], ` ${option.label}`),
+        help,
+      );
     }
-    const dice = option.name === "seed"
-      ? h("button", { type: "button", class: "reset dice", title: "Throw the dice: another seed", "aria-label": "Another seed", click: () => set(Math.floor(Math.random() * SEEDS)) }, die())
-      : null;
+    const dice =
+      option.name === "seed"
+        ? h(
+            "button",
+            {
+              type: "button",
+              class: "reset dice",
+              title: "Throw the dice: another seed",
+              "aria-label": "Another seed",
+              click: () => set(Math.floor(Math.random() * SEEDS)),
+            },
+            die(),
+          )
+        : null;
     return h(
-      "div", { class: "option" },
+      "div",
+      { class: "option" },
       h("div", { class: "label-row" }, h("label", { for: id }, option.label), reset),
       h("div", { class: "fields" }, ...fields, dice),
       help,
@@ -95,10 +129,24 @@ export class Controls extends EventTarget {
     }
     const step = option.type === "integer" ? 1 : "any";
     const placeholder = option.default === null ? "auto" : null;
-    const number = h("input", { type: "number", min: option.min, max: option.max, step, placeholder, inputmode: option.type === "integer" ? "numeric" : "decimal", ...described });
+    const number = h("input", {
+      type: "number",
+      min: option.min,
+      max: option.max,
+      step,
+      placeholder,
+      inputmode: option.type === "integer" ? "numeric" : "decimal",
+      ...described,
+    });
     if (!option.slider) return { fields: [number], update: (value) => (number.value = value ?? "") };
     const [low, high, by] = option.slider;
-    const slider = h("input", { type: "range", min: low, max: high, step: by, "aria-label": `${option.label}, slider` });
+    const slider = h("input", {
+      type: "range",
+      min: low,
+      max: high,
+      step: by,
+      "aria-label": `${option.label}, slider`,
+    });
     return {
       fields: [slider, number],
       update: (value) => {

@@ -33,12 +33,13 @@ export function align(read, sources) {
   const best = Array.from({ length: n + 1 }, () => new Uint16Array(m + 1));
   for (let i = n - 1; i >= 0; i--) {
     for (let j = m - 1; j >= 0; j--) {
-      best[i][j] = words[i] === sources[j].letters ? best[i + 1][j + 1] + 1 : Math.max(best[i + 1][j], best[i][j + 1]);
+      best[i][j] =
+        words[i] === sources[j].letters ? best[i + 1][j + 1] + 1 : Math.max(best[i + 1][j], best[i][j + 1]);
     }
   }
   /** @type {(Source | null)[]} */
   const out = [];
-  for (let i = 0, j = 0; i < n; ) {
+  for (let i = 0, j = 0; i < n;) {
     if (j < m && words[i] === sources[j].letters) {
       out.push(sources[j++]);
       i++;

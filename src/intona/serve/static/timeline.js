@@ -28,10 +28,20 @@ export class Timeline extends EventTarget {
   constructor(root) {
     super();
     this.canvas = h("canvas", {
-      class: "plot", tabindex: 0, role: "slider", "aria-label": "Position", "aria-valuemin": 0,
-      "aria-valuemax": 0, "aria-valuenow": 0, height: PLOT_HEIGHT,
+      class: "plot",
+      tabindex: 0,
+      role: "slider",
+      "aria-label": "Position",
+      "aria-valuemin": 0,
+      "aria-valuemax": 0,
+      "aria-valuenow": 0,
+      height: PLOT_HEIGHT,
     });
-    this.words = h("div", { class: "words", role: "toolbar", "aria-label": "Words: a click plays from the word" });
+    this.words = h("div", {
+      class: "words",
+      role: "toolbar",
+      "aria-label": "Words: a click plays from the word",
+    });
     this.track = h("div", { class: "track" }, this.canvas, this.words);
     this.scroller = h("div", { class: "scroller" }, this.track);
     this.empty = h("p", { class: "empty" }, "Waveform, pitch and words appear here.");
@@ -39,7 +49,10 @@ export class Timeline extends EventTarget {
     this.changed = () => this.#update();
     this.scroller.addEventListener("scroll", () => this.#draw());
     this.canvas.addEventListener("pointerdown", (/** @type {PointerEvent} */ e) => this.#point(e));
-    this.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ e) => e.buttons & 1 && this.#point(e));
+    this.canvas.addEventListener(
+      "pointermove",
+      (/** @type {PointerEvent} */ e) => e.buttons & 1 && this.#point(e),
+    );
     this.canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => this.#seekByKey(e));
     this.words.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => this.#moveByKey(e));
     new ResizeObserver(() => this.#rescale()).observe(this.scroller);
@@ -93,7 +106,10 @@ export class Timeline extends EventTarget {
     const rate = Number(take?.settings.options.rate ?? 1);
     const expected = take ? take.text.length / CHARACTERS_PER_SECOND / rate : 1;
     const duration = take?.ended ? take.duration : Math.max(expected, take?.duration ?? 0);
-    this.#scale = Math.min(Math.max(width / Math.max(duration, 0.1), MIN_SCALE * Math.max(1, rate)), MAX_SCALE);
+    this.#scale = Math.min(
+      Math.max(width / Math.max(duration, 0.1), MIN_SCALE * Math.max(1, rate)),
+      MAX_SCALE,
+    );
     this.#fitted = take?.ended ?? false;
     this.#shown = 0;
     this.#rowEnds = [0, 0];
@@ -124,7 +140,9 @@ export class Timeline extends EventTarget {
     const button = h(
       "button",
       {
-        type: "button", class: "word", tabindex: i ? -1 : 0,
+        type: "button",
+        class: "word",
+        tabindex: i ? -1 : 0,
         title: `${phones ? `[${phones}] ` : ""}${word.start.toFixed(2)}–${word.end.toFixed(2)} s`,
         click: () => this.dispatchEvent(new CustomEvent("play", { detail: word.start })),
       },
@@ -165,8 +183,14 @@ export class Timeline extends EventTarget {
   #seekByKey(event) {
     const end = this.#take?.duration ?? 0;
     const steps = /** @type {Record<string, number>} */ ({
-      ArrowLeft: this.#position - 0.5, ArrowDown: this.#position - 0.5, ArrowRight: this.#position + 0.5,
-      ArrowUp: this.#position + 0.5, PageDown: this.#position - 5, PageUp: this.#position + 5, Home: 0, End: end,
+      ArrowLeft: this.#position - 0.5,
+      ArrowDown: this.#position - 0.5,
+      ArrowRight: this.#position + 0.5,
+      ArrowUp: this.#position + 0.5,
+      PageDown: this.#position - 5,
+      PageUp: this.#position + 5,
+      Home: 0,
+      End: end,
     });
     if (!(event.key in steps)) return;
     event.preventDefault();
@@ -241,7 +265,10 @@ function colour(name) {
  */
 function paintWave(g, take, from, scale, width) {
   const binsPerPixel = RATE / BIN / scale;
-  const peak = Math.max(0.1, take.envelope.reduce((a, b) => Math.max(a, b), 0));
+  const peak = Math.max(
+    0.1,
+    take.envelope.reduce((a, b) => Math.max(a, b), 0),
+  );
   const middle = PLOT_HEIGHT / 2;
   g.fillStyle = colour("wave-colour");
   for (let x = 0; x < width; x++) {
@@ -269,7 +296,8 @@ function paintPitch(g, take, from, scale, width) {
   const sorted = voiced.sort((a, b) => a - b);
   const low = 0.85 * sorted[Math.floor(0.02 * sorted.length)];
   const high = Math.max(1.15 * sorted[Math.floor(0.98 * (sorted.length - 1))], 1.6 * low);
-  const y = (/** @type {number} */ hz) => PLOT_HEIGHT - 6 - (Math.log(hz / low) / Math.log(high / low)) * (PLOT_HEIGHT - 12);
+  const y = (/** @type {number} */ hz) =>
+    PLOT_HEIGHT - 6 - (Math.log(hz / low) / Math.log(high / low)) * (PLOT_HEIGHT - 12);
   const ink = colour("pitch-colour");
   g.strokeStyle = ink;
   g.lineWidth = 2.5;
