@@ -96,7 +96,7 @@ def _core() -> list[Finding]:
             "ru-normalizr",
             "pymorphy3",
         ),
-        *("razdel", "tokenizers", "rich", "jaxtyping"),
+        *("razdel", "tokenizers", "rich", "jaxtyping", "defusedxml"),
     )
     absent = [n for n in names if not _importable(n.replace("-", "_"))]
     if absent:

@@ -335,3 +335,19 @@ def test_times_that_cannot_be_written_are_refused_before_speaking(
     assert ".json, .srt, .vtt" in capsys.readouterr().err and not voice.loaded
     assert cli.main(["say", "a", "--times", "a.srt"]) == 1
     assert "--times: test voices do not know the times" in capsys.readouterr().err and not voice.calls
+
+
+def test_ssml_is_one_document_of_all_lines(voice: Voice, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    book(tmp_path, "<speak>", "раз", '<break time="1s"/>два', "</speak>")
+    assert cli.main(["say", "--ssml", "-f", "book.txt"]) == 0
+    assert [text for text, _ in voice.calls] == ["раз", "два"]
+    assert soundfile.info(tmp_path / "out.wav").frames == round(1.6 * RATE)
+    assert cli.main(["say", "--ssml", "<speak>", "да"]) == 1
+    assert "error: SSML, line 1, column 11: malformed XML: no element found" in capsys.readouterr().err
+    assert cli.main(["say", "<speak>да</speak>"]) == 0
+    assert "looks like SSML" in capsys.readouterr().err
+
+
+def test_a_marked_word_is_spoken_without_its_asterisks(voice: Voice, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["say", "не *это*"]) == 0
+    assert voice.calls[0][0] == "не это" and "emphasis" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Singer(BaseVoice):
     def stream_text(self, text: str, options: SpeakOptions) -> Iterator[Audio]:
         if not text.strip():
             raise UserError("nothing to say")
+        if text.startswith("odd"):
+            warnings.warn("left out: \u2603\r\nX-Injected: 1", stacklevel=2)
         self.calls.append((text, options))
         return self._words(text)
 

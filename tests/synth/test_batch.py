@@ -79,7 +79,7 @@ def _reading(voice: GradTTSVoice, row: Row, config: SetConfig) -> Reading:
 
 
 def _mels(voice: GradTTSVoice, rows: list[Row], config: SetConfig) -> list[torch.Tensor]:
-    return [m for mels in voice._mels_of([_reading(voice, row, config) for row in rows]) for m in mels]
+    return [m.mel for mels in voice._mels_of([_reading(voice, row, config) for row in rows]) for m in mels]
 
 
 @pytest.mark.parametrize(

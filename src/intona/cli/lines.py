@@ -73,11 +73,12 @@ class InputLines:
             )
 
 
-def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> InputLines:
+def read_lines(text: Sequence[str], file: Path | None, *, example: str, whole: bool = False) -> InputLines:
     """The lines to speak, at least one: from the file, else the arguments, else stdin. "-" is stdin, too.
 
     Args:
         example: a command to suggest if there is no text at all.
+        whole: all lines are one text.
 
     Raises:
         UserError: no text, not UTF-8, too long, too many lines.
@@ -100,10 +101,11 @@ def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Input
     if len(raw) > MAX_BYTES:
         raise UserError(f"more than {MAX_BYTES >> 20} MB of text", where=where, hint="split it")
     try:
-        whole = raw.decode("utf-8-sig")
+        content = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         raise UserError(f"not UTF-8 text (byte {e.start})", where=where) from None
-    lines = [Line(i, line.strip()) for i, line in enumerate(whole.splitlines(), start=1)]
+    rows = [content] if whole else content.splitlines()
+    lines = [Line(i, line.strip()) for i, line in enumerate(rows, start=1)]
     lines = [line for line in lines if line.text]
     if not lines:
         raise UserError("no text to speak", where=where)
@@ -112,7 +114,7 @@ def read_lines(text: Sequence[str], file: Path | None, *, example: str) -> Input
             f"{len(lines)} lines, more than the {MAX_LINES} allowed", where=where, hint="split it"
         )
     for line in lines:
-        if len(line.text) > MAX_CHARS:
+        if len(line.text) > MAX_CHARS and not whole:
             raise UserError(
                 f"{len(line.text)} characters, more than the {MAX_CHARS} that one line may have",
                 where=where if len(lines) == 1 else f"{where}: line {line.number}",

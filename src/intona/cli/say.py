@@ -30,7 +30,8 @@ class Say:
     several that cannot be spoken is named and left out; the exit code is then 1. Where the wav is, its length
     and the real-time factor are printed on stderr.
 
-    [[p rʲ ɪ vʲ ˈe t]] inside the text is spoken as these phonemes. See also `intona read`.
+    [[p rʲ ɪ vʲ ˈe t]] inside the text is spoken as these phonemes, and *a word* between asterisks is
+    emphasised. With --ssml all lines are one document. See also `intona read`.
     """
 
     text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> None:
     request, options = parse(Say, arguments, prog="intona say", old=REFERENCE)
     if request.text and request.file is not None:
         raise UserError("a text and a file were both given", where="--file", hint="give one of them")
-    lines = read_lines(request.text, request.file, example='intona say "Добрый день!"')
+    lines = read_lines(request.text, request.file, example='intona say "Добрый день!"', whole=options.ssml)
     paths = outputs(request.output, len(lines))
     _check_target(request.output, paths)
     times = TimesFiles(request.times, 1 if paths is None else len(paths))

@@ -15,7 +15,7 @@ KEY_VARIABLE = "INTONA_API_KEY"
 LONGEST_KEY = 4096  # bytes of the key's file
 # oneDNN keeps a compiled kernel and its memory for each layer and length of speech: 1024 of them by default,
 # which comes to more than a gigabyte (docs/guide/serve.md). The variable is read when torch is imported.
-KERNELS_VARIABLE, KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64"
+KERNELS_VARIABLE, KERNELS = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from intona.synth.batch import RowInputs
     from intona.synth.capabilities import Capabilities
 
-# Options that are not flags here: those of single rows, and one that needs text that is not words.
-OMITTED = ("reference", "reference_text", "length", "phonemes")
+# Options that are not flags here: those of single rows, and those that need text that is not words.
+OMITTED = ("reference", "reference_text", "length", "phonemes", "ssml")
 
 
 @with_options(omit=OMITTED)

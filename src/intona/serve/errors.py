@@ -43,9 +43,9 @@ class ApiError(Exception):
     @property
     def body(self) -> dict[str, object]:
         kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
-        fields = {"message": _clean(self.message), "type": kind, "param": None, "code": self.code}
+        fields = {"message": cleaned(self.message), "type": kind, "param": None, "code": self.code}
         if self.param is not None:
-            fields["param"] = _clean(self.param)
+            fields["param"] = cleaned(self.param)
         return {"error": fields}
 
     @property
@@ -54,7 +54,8 @@ class ApiError(Exception):
 
 
 def of_user_error(error: UserError, *, openai: bool = False) -> ApiError:
-    """A UserError as 400. Only options are named as its place: other places may be files of the server.
+    """A UserError as 400. Its place is named if it is an option or lies in the client's SSML: other places
+    may be files of the server.
 
     Args:
         openai: name the fields of OpenAI's request instead of the options of speech.
@@ -63,7 +64,10 @@ def of_user_error(error: UserError, *, openai: bool = False) -> ApiError:
     if isinstance(error.where, str) and error.where.startswith("--"):
         param = error.where.removeprefix("--").replace("-", "_")
         param = OPENAI_FIELDS.get(param, param) if openai else param
-    message = f"{param}: {error.what}" if param else error.what
+    place = param
+    if isinstance(error.where, str) and error.where.startswith("SSML"):
+        param, place = "input" if openai else "text", error.where
+    message = f"{place}: {error.what}" if place else error.what
     return ApiError(400, "; ".join(filter(None, (message, error.hint))), param=param)
 
 
@@ -99,7 +103,7 @@ def install(app: FastAPI) -> None:
         return ApiError(500, "the server failed on this request; its log says why").response
 
 
-def _clean(text: str) -> str:
+def cleaned(text: str) -> str:
     """One line of valid UTF-8 of limited length."""
     text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 from typing import Any
 
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -50,6 +51,8 @@ class Guard:
             return message
 
         async def send_in_time(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
             async with asyncio.timeout(self.settings.send_seconds):
                 await send(message)
 

@@ -18,6 +18,7 @@ from intona.serve.errors import ApiError
 from intona.serve.formats import Format
 from intona.serve.transcripts import TranscriptFormat
 from intona.synth.options import FLAG_TYPES, OPTIONS, SpeakOptions
+from intona.text.ssml import looks_like_ssml
 
 
 def _valid_unicode(text: str) -> str:
@@ -33,7 +34,6 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 DESCRIPTION = 4096  # characters of a style, or of the words in a reference
 Description = Annotated[Text, Field(max_length=DESCRIPTION)]
 _SUFFIX = re.compile(r"\.\w{1,5}\s*")  # of a file name
-_SSML = re.compile(r"\s*<speak[\s>/]")
 
 REFERENCE = "reference"  # the option that is a recording
 # Options that are limited more than on the command line, for they cost the server time.
@@ -92,7 +92,7 @@ class _IntonaSpeech(BaseModel):
         }
         if values.get("style") is not None:
             require_description(values["style"], param="style")
-        if is_ssml(self.text):
+        if looks_like_ssml(self.text):
             values["ssml"] = True
         return SpeakOptions(**values)
 
@@ -104,6 +104,7 @@ def _option_fields() -> dict[str, Any]:
         if field.name == REFERENCE:
             continue
         kinds = [t for t in _alternatives(FLAG_TYPES[field.name]) if t is not type(None)]
+        kind: Any
         (kind,) = kinds
         limits = LIMITS.get(field.name, OPTIONS[field.name].limits)
         if kind is str:
@@ -177,11 +178,6 @@ async def json_of(request: Request) -> Any:
         return json.loads(await request.body())
     except (ValueError, RecursionError):
         raise ApiError(400, "the body is not JSON", code="json_invalid") from None
-
-
-def is_ssml(text: str) -> bool:
-    """Whether a text is an SSML document, for voices that read SSML."""
-    return "ssml" in OPTIONS and _SSML.match(text) is not None
 
 
 def require_description(style: str, *, param: str) -> None:

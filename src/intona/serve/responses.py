@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from fastapi import Request, Response
@@ -10,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from intona.serve import formats, timed
-from intona.serve.errors import LEFT
+from intona.serve.errors import LEFT, cleaned
 from intona.serve.formats import MEDIA_TYPES, STREAMED, Format
 from intona.serve.metrics import Metrics
 from intona.serve.server import Server
@@ -18,6 +21,8 @@ from intona.serve.worker import Job
 from intona.synth.options import SpeakOptions
 from intona.synth.speech import Speech
 from intona.synth.voice import Voice
+
+MAX_WARNINGS = 8  # in a header
 
 
 class Spoken(NamedTuple):
@@ -52,14 +57,16 @@ async def speech_response(
     """
 
     analysed = times or f0
+    warned: list[str] = []
 
     def spoken() -> Iterator[bytes]:
         voice, text, options = start()
-        if times:
-            voice.capabilities.require_times(where="--times")
-            pieces = voice.stream_speech(text, options)
-        else:
-            pieces = (Speech(audio=audio) for audio in voice.stream(text, options))
+        with warnings_in(warned):
+            if times:
+                voice.capabilities.require_times(where="--times")
+                pieces = voice.stream_speech(text, options)
+            else:
+                pieces = (Speech(audio=audio) for audio in voice.stream(text, options))
         pieces = _counted(pieces, server.metrics)
         if events:
             return timed.events(pieces, n_characters=len(text), f0=f0)
@@ -85,6 +92,8 @@ async def speech_response(
         job.close()
         raise
     headers = {"X-Intona-Ignored": ", ".join(ignored)} if ignored else {}
+    if warned:
+        headers["X-Intona-Warnings"] = json.dumps(warned[:MAX_WARNINGS])
     if not streamed:
         job.close()
         return Response(b"".join(begun), media_type=media_type, headers=headers)
@@ -105,6 +114,15 @@ class JobResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self.job.close()
+
+
+@contextmanager
+def warnings_in(messages: list[str]) -> Iterator[None]:
+    """Add the warnings of the block to `messages`, cleaned for a header."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    messages += [cleaned(str(w.message)) for w in caught if issubclass(w.category, UserWarning)]
 
 
 def _counted(pieces: Iterator[Speech], metrics: Metrics) -> Iterator[Speech]:

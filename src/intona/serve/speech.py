@@ -14,7 +14,6 @@ from intona.serve.requests import (
     REFERENCE,
     IntonaSpeech,
     OpenAISpeech,
-    is_ssml,
     json_of,
     require_description,
     require_length,
@@ -26,6 +25,7 @@ from intona.serve.settings import SPEECH
 from intona.serve.uploads import form_of, of_base64, recording_of, require_file
 from intona.serve.voices import known_speaker
 from intona.synth.options import SpeakOptions
+from intona.text.ssml import looks_like_ssml
 
 _SCHEMA = IntonaSpeech.model_json_schema()
 _FORM_SCHEMA = {
@@ -49,7 +49,7 @@ def router(server: Server) -> APIRouter:
             selection = voices.select(body.model, body.voice_name)
             voice = voices.load(selection.model)
             changes: dict[str, Any] = {"speaker": known_speaker(voice, selection.speaker, param="voice")}
-            if is_ssml(body.input):
+            if looks_like_ssml(body.input):
                 changes["ssml"] = True
             if selection.substituted:
                 ignored.append("voice")

@@ -145,9 +145,10 @@ def _by_ffmpeg(file: BinaryIO, container: str, param: str) -> Iterator[Audio]:
     if importlib.util.find_spec("av") is None:
         raise UserError(f"{container} files cannot be read here", where=param, hint="send wav, flac or mp3")
     import av
+    from av.error import FFmpegError
 
     try:
-        with av.open(_Readable(file), format=container, metadata_errors="replace") as opened:
+        with av.open(_Readable(file), "r", format=container, metadata_errors="replace") as opened:
             if not opened.streams.audio:
                 raise UserError("no sound in it", where=param)
             stream = opened.streams.audio[0]
@@ -159,5 +160,5 @@ def _by_ffmpeg(file: BinaryIO, container: str, param: str) -> Iterator[Audio]:
                     samples = converted.to_ndarray()[0].astype(np.float32, copy=False)
                     check_values(samples, param)
                     yield Audio(samples, rate)
-    except (av.FFmpegError, ValueError, OSError, RuntimeError) as e:
+    except (FFmpegError, ValueError, OSError, RuntimeError) as e:
         raise UserError(f"not a sound file that can be read ({type(e).__name__})", where=param) from None

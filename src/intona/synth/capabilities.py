@@ -10,7 +10,7 @@ from intona import registry
 from intona.errors import UserError
 from intona.synth.options import OPTIONS, SpeakOptions, flag_of
 
-ALWAYS = frozenset({"seed", "strict"})  # options that every voice takes
+ALWAYS = frozenset({"seed", "strict", "ssml"})  # options that every voice takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Capabilities:
 
     Args:
         system: the name of its system, for messages.
-        options: names of the `SpeakOptions` that it takes; seed and strict are always among them.
+        options: names of the `SpeakOptions` that it takes; seed, strict and ssml are always among them.
         streams: `stream` gives audio before the whole text is spoken.
         times: `speech` and `stream_speech` give the times of words.
         batches: `speak_batch` is faster for several texts than `say` for each.

@@ -27,8 +27,6 @@ from intona.text import Frontend, Lexicon, inline, lexicon
 from intona.vocoder import Vocoder, load_vocoder
 
 DEFAULT_VOCODER = "hifigan"
-MAX_CHARACTERS = 100_000
-
 T = TypeVar("T")
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -180,9 +178,3 @@ def refuse_inline(text: str) -> None:
             where="text",
             hint="write the word, and give its spelling in a lexicon (--lexicon FILE)",
         )
-
-
-def check_size(text: str) -> None:
-    """Refuse a text that is too long."""
-    if len(text) > MAX_CHARACTERS:
-        raise Unspeakable(f"{len(text)} characters, more than {MAX_CHARACTERS}", hint="split the text")

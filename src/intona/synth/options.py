@@ -56,6 +56,7 @@ class SpeakOptions:
         solver: name of the sampler's solver.
         seed: the same seed, text, options and voice give the same audio.
         phonemes: the text is phonemes: symbols separated by spaces, words by "|".
+        ssml: the text is SSML.
         reference: a recording of the voice to speak with, or its file.
         reference_text: the words in the reference.
         style: a description ("calm, low") or the file of a recording whose style is used.
@@ -101,6 +102,7 @@ class SpeakOptions:
     phonemes: Annotated[bool, Option('The text is phonemes: symbols separated by spaces, words by "|".')] = (
         False
     )
+    ssml: Annotated[bool, Option("The text is SSML, a subset of version 1.1: <speak>…</speak>.")] = False
     reference: Annotated[
         Audio | str | os.PathLike[str] | None,
         Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import torch
 from intona.audio import MelSpec
 from intona.data.pieces import Pieces, Text, collate_pieces, collate_tokens, text_of
 from intona.encoders.base import TextEncoderConfig
-from intona.errors import UserError
-from intona.synth.model_voice import Manner, Model, ModelVoice, check_size, refuse_inline
+from intona.errors import Unspeakable, UserError
+from intona.synth.markup import check_size, passages_of
+from intona.synth.model_voice import Manner, Model, ModelVoice, refuse_inline
 from intona.synth.options import SpeakOptions
 from intona.text import (
     BpeTokenizer,
@@ -25,9 +27,19 @@ from intona.text import (
     inventory_differences,
     load_tokenizer,
 )
+from intona.text.controls import MarkedText
+from intona.text.frontend import shown
 from intona.text.ipa import is_word_symbol
 from intona.text.languages import language_of, warn_of_script
 from intona.text.tokenizer import PAD, UNK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A sentence and the name of its speaker; None: the voice's first."""
+
+    sentence: Utterance
+    speaker: str | None
 
 
 class PhonemeVoice(ModelVoice[Model]):
@@ -78,7 +90,34 @@ class PhonemeVoice(ModelVoice[Model]):
         """`sentences`, as the options say."""
         return self.sentences(text, phonemes=options.phonemes, language=options.language)
 
-    def sentences(self, text: str, *, phonemes: bool = False, language: str | None = None) -> list[Utterance]:
+    def lines(self, text: str, options: SpeakOptions) -> list[Line]:
+        """Sentences with their speakers, of a text that may be SSML.
+
+        A passage that cannot be spoken is left out with a warning, unless it is the only one.
+
+        Raises:
+            UserError: as `sentences`, and SSML that cannot be read.
+        """
+        passages = passages_of(text, options, self)
+        out: list[Line] = []
+        for i, passage in enumerate(passages):
+            try:
+                sentences = self.sentences(
+                    passage.text if passage.text else passage.text.text,
+                    phonemes=options.phonemes,
+                    language=passage.language or options.language,
+                )
+            except Unspeakable as e:
+                if len(passages) == 1 or (i + 1 == len(passages) and not out):
+                    raise
+                warnings.warn(f"left out: {shown(passage.text.text)}: {e}", stacklevel=3)
+                continue
+            out += [Line(sentence=s, speaker=passage.speaker or options.speaker) for s in sentences]
+        return out
+
+    def sentences(
+        self, text: str | MarkedText, *, phonemes: bool = False, language: str | None = None
+    ) -> list[Utterance]:
         """A text as the front end reads it; a sentence that cannot be spoken is left out with a warning.
 
         Args:
@@ -89,6 +128,7 @@ class PhonemeVoice(ModelVoice[Model]):
             UserError: nothing to say, a text that is too long, phonemes for a voice that reads letters too,
                 unknown phonemes, a language that the voice does not speak, a text that may be in several.
         """
+        marked, text = text, text.text if isinstance(text, MarkedText) else text
         check_size(text)
         if phonemes and self.bpe is not None:
             raise UserError(
@@ -101,7 +141,7 @@ class PhonemeVoice(ModelVoice[Model]):
         letters = inline.without(text)
         language = language_of(letters, self.languages, language)
         warn_of_script(letters, language)
-        return self.frontend_of(language).speakable(text)
+        return self.frontend_of(language).speakable(marked)
 
     def numbers(self, sentences: Sequence[Utterance]) -> tuple[torch.Tensor, torch.Tensor, Pieces | None]:
         """(B, N) ids, (B,) lengths, and the BPE pieces if the encoder reads them, on the model's device.

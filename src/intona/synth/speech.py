@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -92,14 +92,21 @@ class Speech:
 
 def shifted(words: Iterable[TimedWord], seconds: float) -> tuple[TimedWord, ...]:
     """Words that are spoken `seconds` later."""
+    return _retimed(words, lambda time: time + seconds)
+
+
+def delayed(words: Iterable[TimedWord], samples: int, sample_rate: int) -> tuple[TimedWord, ...]:
+    """Words that start and end at whole samples, spoken `samples` later, without rounding errors."""
+    return _retimed(words, lambda time: (round(time * sample_rate) + samples) / sample_rate)
+
+
+def _retimed(words: Iterable[TimedWord], at: Callable[[float], float]) -> tuple[TimedWord, ...]:
     return tuple(
         dataclasses.replace(
             word,
-            start=word.start + seconds,
-            end=word.end + seconds,
-            phones=tuple(
-                TimedPhone(symbol=p.symbol, start=p.start + seconds, end=p.end + seconds) for p in word.phones
-            ),
+            start=at(word.start),
+            end=at(word.end),
+            phones=tuple(TimedPhone(symbol=p.symbol, start=at(p.start), end=at(p.end)) for p in word.phones),
         )
         for word in words
     )
@@ -158,7 +165,6 @@ def timed_words(
     *,
     hop_length: int,
     sample_rate: int,
-    start: int = 0,
     sentence: int = 0,
 ) -> tuple[TimedWord, ...]:
     """The words of one sentence from the duration of each of its symbols.
@@ -166,13 +172,12 @@ def timed_words(
     Args:
         durations: (N,) frames per symbol of `utterance.phonemes`.
         hop_length: samples per frame.
-        start: the sample at which the sentence begins.
         sentence: index of the sentence in the text.
     """
     if len(durations) != len(utterance.phonemes):
         raise ValueError(f"{len(durations)} durations for {len(utterance.phonemes)} symbols")
     frames = np.concatenate([[0], np.cumsum(np.asarray(durations, dtype=np.int64))])
-    at = [(start + hop_length * int(n)) / sample_rate for n in frames]  # as `Audio.duration` is computed
+    at = [hop_length * int(n) / sample_rate for n in frames]  # as `Audio.duration` is computed
     ends = [w.start for w in utterance.words[1:]] + [len(utterance.phonemes)]
     return tuple(
         TimedWord(

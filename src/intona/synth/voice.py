@@ -12,20 +12,24 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
+
+from intona.audio import Audio
 from intona.errors import UserError
 from intona.synth.capabilities import Capabilities
+from intona.synth.markup import Part, parts_of
 from intona.synth.options import SpeakOptions
+from intona.synth.shaping import amplified, moved
+from intona.synth.speech import Speech, gathered
 
 if TYPE_CHECKING:
     import torch
 
-    from intona.audio import Audio
-    from intona.synth.speech import Speech
     from intona.text import Lexicon
 
 Piece = TypeVar("Piece")
@@ -153,6 +157,8 @@ class BaseVoice(ABC):
     """A voice by one method, `speak_text`; a voice that streams overrides `stream_text` too.
 
     A voice that knows the times of its words says so in its capabilities and overrides `stream_timed`.
+    Methods get plain text without marks and pauses: those of SSML become several calls with silence between.
+    A voice that obeys more of them sets `reads_marks` and gets the text as it is.
 
     Attributes:
         capabilities, sample_rate, speakers, languages: see `Voice`; the first two must be set.
@@ -162,6 +168,7 @@ class BaseVoice(ABC):
     sample_rate: int
     speakers: Sequence[str] = ()
     languages: Sequence[str] = ()
+    reads_marks = False
 
     @abstractmethod
     def speak_text(self, text: str, options: SpeakOptions) -> Audio:
@@ -200,28 +207,38 @@ class BaseVoice(ABC):
 
     def say(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Audio:
         options = self.accepted(options, changes)
+        parts = self._parts(text, options)
         with self.computing():
-            return self.speak_text(text, options)
+            if parts is None:
+                return self.speak_text(text, options)
+            return gathered(self._of_parts(parts, self._spoken)).audio
 
     def stream(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Iterator[Audio]:
         options = self.accepted(options, changes)
+        parts = self._parts(text, options)
+        if parts is not None:
+            return self._computed(p.audio for p in self._of_parts(parts, self._streamed))
         with self.computing():
             pieces = self.stream_text(text, options)
         return self._computed(pieces)
 
     def speech(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Speech:
-        from intona.synth.speech import gathered
-
         options = self.accepted(options, changes)
         self.capabilities.require_times()
+        parts = self._parts(text, options)
         with self.computing():
-            return gathered(self.stream_timed(text, options))
+            if parts is None:
+                return gathered(self.stream_timed(text, options))
+            return gathered(self._of_parts(parts, self.stream_timed))
 
     def stream_speech(
         self, text: str, options: SpeakOptions | None = None, **changes: Any
     ) -> Iterator[Speech]:
         options = self.accepted(options, changes)
         self.capabilities.require_times()
+        parts = self._parts(text, options)
+        if parts is not None:
+            return self._computed(self._of_parts(parts, self.stream_timed))
         with self.computing():
             pieces = self.stream_timed(text, options)
         return self._computed(pieces)
@@ -250,6 +267,31 @@ class BaseVoice(ABC):
     def computing(self) -> contextlib.AbstractContextManager[Any]:
         """Entered around every computation, never held between two pieces of a stream."""
         return contextlib.nullcontext()
+
+    def _parts(self, text: str, options: SpeakOptions) -> list[Part] | None:
+        """The plain parts of a text with marks, for a voice that does not read them."""
+        return None if self.reads_marks else parts_of(text, options, self, pause=PAUSE_SECONDS)
+
+    def _of_parts(
+        self, parts: Sequence[Part], speak: Callable[[str, SpeakOptions], Iterable[Speech]]
+    ) -> Iterator[Speech]:
+        """The speech of all parts, with the silence before each."""
+        start = 0
+        for part in parts:
+            if part.silence:
+                silence = np.zeros(round(part.silence * self.sample_rate), np.float32)
+                start += len(silence)
+                yield Speech(audio=Audio(silence, self.sample_rate))
+            first = start
+            for piece in speak(part.text, part.options) if part.text else ():
+                start += len(piece.audio)
+                yield moved(amplified(piece, part.gain), first)
+
+    def _spoken(self, text: str, options: SpeakOptions) -> Iterable[Speech]:
+        return [Speech(audio=self.speak_text(text, options))]
+
+    def _streamed(self, text: str, options: SpeakOptions) -> Iterable[Speech]:
+        return (Speech(audio=piece) for piece in self.stream_text(text, options))
 
     def _computed(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         while True:

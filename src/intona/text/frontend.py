@@ -2,7 +2,7 @@
 
 Every text takes the same steps:
 
-    text ─► cut at [[phonemes]] ─► lexicon, for words as written ─► normalize the parts between
+    text ─► *marks* off ─► cut at [[phonemes]] ─► lexicon, for words as written ─► normalize the parts between
          ─► lexicon, for words that numbers and abbreviations have become ─► tokens ─► phones
 
 A token is a word, a punctuation symbol, or a `Pronounced` word, which has its phones already. Another word
@@ -22,10 +22,12 @@ from typing import Any, Literal
 
 from intona.errors import Unspeakable, UserError
 from intona.text import ipa, languages, normalize
+from intona.text.controls import MarkedText, PlacedMark, WordControl, read_marks
 from intona.text.inline import PhonemeError, Pronounced
 from intona.text.lexicon import Lexicon
 from intona.text.once import once
 from intona.text.phonemize import Phonemizer
+from intona.text.placement import Placement
 from intona.text.symbols import PUNCTUATION, joined, plain
 from intona.text.tokens import Token, TokenReader
 
@@ -71,6 +73,9 @@ class Utterance:
         words: in order; every phone belongs to exactly one word.
         unspoken: words of the text that have no phones.
         unreadable: characters of the text for which there is no reading.
+        nucleus: index of the word that bears the nucleus, where the text marks it.
+        controls: one per word, or none at all.
+        marks: named places between words.
     """
 
     text: str
@@ -79,6 +84,9 @@ class Utterance:
     words: tuple[Word, ...]
     unspoken: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    nucleus: int | None = None
+    controls: tuple[WordControl, ...] = ()
+    marks: tuple[PlacedMark, ...] = ()
 
     @property
     def plain(self) -> str:
@@ -171,23 +179,29 @@ class Frontend:
                 raise Unspeakable(result.what, where=f"text {i}: {result.where}", hint=result.hint)
         return out
 
-    def speakable(self, text: str, *, phonemes: bool = True, names: bool = False) -> list[Utterance]:
+    def speakable(
+        self, text: str | MarkedText, *, phonemes: bool = True, names: bool = False
+    ) -> list[Utterance]:
         """The sentences of a text that can be spoken.
 
         Warns of sentences that cannot, and of words and characters without a reading.
 
         Args:
-            phonemes: False leaves `phonemes` and `words` empty, which needs neither espeak-ng nor the stress
-                model.
+            text: `*…*` marks words that are emphasised, unless the text's marks are read already.
+            phonemes: False leaves `phonemes`, `words` and what belongs to words empty, which needs neither
+                espeak-ng nor the stress model.
             names: include the Unicode names of characters in warnings.
 
         Raises:
             Unspeakable: nothing in the text can be spoken, or phonemes in it cannot be read.
         """
+        marked = read_marks(text) if isinstance(text, str) else text
         out: list[Utterance] = []
         skipped: list[tuple[str, Unspeakable]] = []
-        sentences = self.sentences(text)
-        for sentence, result in zip(sentences, self._read(sentences, phonemes=phonemes), strict=True):
+        sentences = self.sentences(marked.text)
+        placement = Placement(marked, sentences) if marked and phonemes else None
+        results = self._read(sentences, phonemes=phonemes, placement=placement)
+        for sentence, result in zip(sentences, results, strict=True):
             if isinstance(result, Utterance):
                 out.append(result)
             elif isinstance(result, PhonemeError):
@@ -211,8 +225,14 @@ class Frontend:
         """
         return self._reader.sentences(text)
 
-    def _read(self, texts: Sequence[str], *, phonemes: bool) -> list[Utterance | Unspeakable]:
-        """An utterance of each text, or the reason why there is none."""
+    def _read(
+        self, texts: Sequence[str], *, phonemes: bool, placement: Placement | None = None
+    ) -> list[Utterance | Unspeakable]:
+        """An utterance of each text, or the reason why there is none.
+
+        Args:
+            placement: of the marks in the texts.
+        """
         out: list[Utterance | Unspeakable] = []
         ready: list[tuple[int, list[Token], tuple[str, ...]]] = []
         for i, text in enumerate(texts):
@@ -231,10 +251,14 @@ class Frontend:
         phones = self.phonemizer.phones([self._pronounceable(tokens) for _, tokens, _ in ready])
         for (i, tokens, unreadable), from_letters in zip(ready, phones, strict=True):
             try:
-                out[i] = _assemble(texts[i], tokens, self._phones(tokens, from_letters), unreadable)
+                out[i], spoken = _assemble(texts[i], tokens, self._phones(tokens, from_letters), unreadable)
             except Unspeakable as e:
                 out[i] = e
-        return out
+                continue
+            if placement is not None:
+                owners = self._reader.parts_of_tokens(tokens, placement.parts(i))
+                placement.words[i] = [owners[k] for k in spoken]
+        return out if placement is None else _placed(out, placement)
 
     def _pronounceable(self, tokens: Iterable[Token]) -> list[str]:
         """Tokens for the phonemizer; a pause where nothing can stand for a word with its phonemes."""
@@ -302,16 +326,36 @@ def _unspeakable(error: UserError) -> Unspeakable:
     return Unspeakable(error.what, where=error.where, hint=error.hint)
 
 
+def _placed(results: list[Utterance | Unspeakable], placement: Placement) -> list[Utterance | Unspeakable]:
+    """The utterances with the controls and marks of their words."""
+    placement.place()
+    return [
+        replace(
+            result,
+            nucleus=placement.nuclei.get(i),
+            controls=tuple(placement.controls.get(i, ())),
+            marks=tuple(placement.marks.get(i, ())),
+        )
+        if isinstance(result, Utterance)
+        else result
+        for i, result in enumerate(results)
+    ]
+
+
 def _assemble(
     text: str, tokens: list[Token], phones: list[tuple[str, ...]], unreadable: tuple[str, ...]
-) -> Utterance:
-    """Words and punctuation as one row of symbols; `phones` has one entry per word token."""
+) -> tuple[Utterance, list[int]]:
+    """Words and punctuation as one row of symbols, and the token of each word.
+
+    `phones` has one entry per word token.
+    """
     row: list[str] = []
     words: list[Word] = []
     spoken: list[str] = []
     silent: list[str] = []
+    places: list[int] = []
     k = 0
-    for token in tokens:
+    for place, token in enumerate(tokens):
         if isinstance(token, str) and token in PUNCTUATION:
             if row and row[-1] != token:
                 row.append(token)
@@ -326,11 +370,12 @@ def _assemble(
             row.append(ipa.SPACE)
         label = token.label if isinstance(token, Pronounced) else plain(token)
         words.append(Word(label, len(row), len(row) + len(pronounced)))
+        places.append(place)
         row.extend(pronounced)
         spoken.append(str(token))
     if not words:
         raise Unspeakable("no words in the text that can be spoken", where="text")
-    return Utterance(
+    utterance = Utterance(
         text=text,
         normalized=joined(spoken),
         phonemes=tuple(row),
@@ -338,6 +383,7 @@ def _assemble(
         unspoken=tuple(silent),
         unreadable=unreadable,
     )
+    return utterance, places
 
 
 _NAMES = {

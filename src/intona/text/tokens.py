@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from intona.errors import UserError
 from intona.text import inline, languages, normalize
+from intona.text.attribution import parts_of_words
 from intona.text.inline import Pronounced
 from intona.text.lexicon import Lexicon, LexiconEntry
 from intona.text.sentences import split_sentences
@@ -75,6 +76,24 @@ class TokenReader:
         pieces += self._looked_up(text[at:], respelled)
         tokens, unreadable = self._normalized(pieces)
         return self._look_up_again(tokens, respelled), unreadable
+
+    def parts_of_tokens(self, tokens: Sequence[Token], parts: Sequence[str]) -> list[int]:
+        """The part of a text that each of its tokens comes from; see `attribution`.
+
+        Args:
+            tokens: of the whole text. parts: of the text, in order.
+        """
+        words = [str(t) for t in tokens if t not in PUNCTUATION]
+        owners = iter(parts_of_words(words, [self._words(part) for part in parts]))
+        return [-1 if t in PUNCTUATION else next(owners) for t in tokens]
+
+    def _words(self, part: str) -> list[str]:
+        """The words of a part, read by itself; none if it cannot be read so."""
+        try:
+            tokens, _ = self.tokens(part)
+        except UserError:
+            return []
+        return [str(t) for t in tokens if t not in PUNCTUATION]
 
     def _looked_up(self, text: str, respelled: set[str]) -> list[str | list[Token]]:
         """Part of a text with words of the lexicon respelled, cut at those with phonemes.

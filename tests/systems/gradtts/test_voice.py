@@ -16,12 +16,13 @@ import pytest
 import torch
 
 from intona import checkpoint, cli, models, synth
-from intona.audio import MelSpec
+from intona.audio import Audio, MelSpec
 from intona.config import to_dict, write_json
 from intona.encoders.plain import PlainEncoderConfig
 from intona.errors import Unspeakable, UserError
-from intona.synth.model_voice import MAX_CHARACTERS
+from intona.synth.markup import MAX_CHARACTERS
 from intona.synth.options import SpeakOptions
+from intona.synth.speech import Speech
 from intona.synth.voice import PAUSE_SECONDS, Voice
 from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig
 from intona.systems.gradtts.voice import GradTTSVoice
@@ -204,6 +205,59 @@ def test_speech_is_what_say_gives_with_the_times_of_its_words(voice: GradTTSVoic
         assert left.end <= right.start
 
 
+def seconds(speech: Speech) -> list[float]:
+    """Of each word."""
+    return [w.end - w.start for w in speech.words]
+
+
+def test_a_slow_word_lasts_longer_by_its_factor(voice: GradTTSVoice) -> None:
+    plain = voice.speech("Мама мама мама.", steps=1)
+    slow = voice.speech('<speak>Мама <prosody rate="50%">мама</prosody> мама.</speak>', ssml=True, steps=1)
+    frame = voice.spec.seconds(1)
+    a, b = seconds(plain), seconds(slow)
+    assert b == pytest.approx([a[0], 2 * a[1], a[2]], abs=2.1 * frame)
+    emphasised = voice.speech("Мама *мама* мама.", steps=1)
+    assert seconds(emphasised)[1] > a[1] + frame
+    rate = voice.speech("<speak>Мама мама мама.</speak>", ssml=True, steps=1)
+    np.testing.assert_array_equal(rate.audio.samples, plain.audio.samples)
+
+
+def test_pauses_are_exact_and_marks_have_times(voice: GradTTSVoice) -> None:
+    body = 'Мама <break time="500ms"/><mark name="a"/>мама. <break time="1s"/>Мама.<break time="250ms"/>'
+    speech = voice.speech(f"<speak>{body}</speak>", ssml=True, steps=1)
+    one, two, three = speech.words
+    half_sample = 0.5 / voice.sample_rate
+    assert two.start - one.end == pytest.approx(0.5, abs=2 * half_sample)
+    assert speech.marks[0].time == two.start
+    assert not voice.audio(speech.audio.trim(two.end + 0.3, three.start - 0.3).samples).samples.any()
+    assert not speech.audio.trim(speech.duration - 0.249).samples.any()
+    audio = voice.say(f"<speak>{body}</speak>", ssml=True, steps=1)
+    pieces = list(voice.stream_speech(f"<speak>{body}</speak>", ssml=True, steps=1))
+    np.testing.assert_array_equal(audio.samples, speech.audio.samples)
+    np.testing.assert_array_equal(np.concatenate([p.audio.samples for p in pieces]), audio.samples)
+    assert tuple(m for p in pieces for m in p.marks) == speech.marks
+    reading = voice.read(f"<speak>{body}</speak>", ssml=True, steps=1)
+    (batched,) = voice.speak_batch([reading])
+    assert isinstance(batched, Audio) and len(batched) == len(audio)
+    np.testing.assert_allclose(batched.samples, audio.samples, atol=1e-3)
+
+
+def test_volume_and_speakers_of_words(voice: GradTTSVoice) -> None:
+    quiet = voice.speech('<speak>Мама <prosody volume="-40dB">мама</prosody></speak>', ssml=True, steps=1)
+    one, two = (quiet.audio.trim(w.start + 0.02, w.end - 0.02).samples.std() for w in quiet.words)
+    assert two < one / 20
+    both = '<speak><voice name="anna">Мама.</voice> <voice name="boris">Мама.</voice></speak>'
+    pieces = [p for p in voice.stream(both, ssml=True, seed=2) if p.samples.any()]
+    anna, boris = (voice.say("Мама.", speaker=name, seed=2) for name in ("anna", "boris"))
+    np.testing.assert_array_equal(pieces[0].samples, anna.samples)
+    assert len(pieces) == 2 and len(boris)
+
+
+def test_what_the_voice_cannot_change_is_named(voice: GradTTSVoice) -> None:
+    with pytest.warns(UserWarning, match="does not change the pitch and range of words"):
+        voice.say('<speak><prosody pitch="high" range="low">мама</prosody></speak>', ssml=True, steps=1)
+
+
 def test_four_threads_speak_what_four_calls_do(
     voice: GradTTSVoice, run: Path, at_once: Callable[..., list[Any]]
 ) -> None:
@@ -271,7 +325,7 @@ def test_an_index_without_weights_is_none(run: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def tokens_of(voice: GradTTSVoice, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """What reaches the model when a text is said: its symbols, a line a sentence."""
+    """What reaches the model when a text is spoken: its symbols, a line a sentence."""
 
     def say(text: str, **how: object) -> list[str]:
         seen: list[str] = []

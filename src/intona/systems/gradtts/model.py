@@ -18,6 +18,7 @@ from intona.nn.conv import Conv
 from intona.nn.losses import Losses, Part
 from intona.nn.masks import expand_by_durations, length_mask
 from intona.nn.random import ItemRandom, drawn_apart
+from intona.synth.controls import Controls
 from intona.systems.gradtts.config import DurationConfig, GradTTSConfig
 from intona.systems.gradtts.score import build_score
 
@@ -188,6 +189,14 @@ class GradTTS(nn.Module):
             }
         )
 
+    def _per_token(self, values: Tensor, *, neutral: float) -> Tensor:
+        """Values of symbols (B, N), with those of the blanks between them where the model has blanks."""
+        if not self.config.add_blank:
+            return values
+        out = values.new_full((len(values), 2 * values.shape[1] + 1), neutral)
+        out[:, 1::2] = out[:, 2::2] = values
+        return out
+
     @torch.no_grad()
     def _search(self, mu: Tensor, y: Tensor, token_mask: Tensor, mel_lengths: Tensor) -> Tensor:
         """Monotonic alignment search under N(mu, I); what does not depend on the token is left out."""
@@ -210,6 +219,7 @@ class GradTTS(nn.Module):
         durations: Tensor | None = None,
         max_frames: int = 20_000,
         pieces: Pieces | None = None,
+        controls: Controls | None = None,
     ) -> GradTTSSpeech:
         """Sample mels.
 
@@ -221,10 +231,13 @@ class GradTTS(nn.Module):
             durations: (B, N) frames per token instead of the predicted ones (without blanks).
             max_frames: at most so many frames per item.
             pieces: BPE of the same texts, for an encoder that reads both.
+            controls: of the symbols; only the duration is obeyed.
         """
         states, mask, mu, log_durations, speaker = self.encode(tokens, lengths, speakers, pieces)
         predicted = torch.expm1(log_durations.float()) if durations is None else durations.float()
         frames = predicted.clamp(min=0) * length_scale * mask
+        if controls is not None and controls.duration is not None:
+            frames = frames * self._per_token(controls.duration, neutral=1.0)
         # Rounding the running sum, not each token, keeps the tempo: rounding errors do not add up.
         ends = frames.double().cumsum(1).round().long().clamp(max=max_frames)
         durations = torch.diff(ends, dim=1, prepend=torch.zeros_like(ends[:, :1]))

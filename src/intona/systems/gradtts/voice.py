@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +19,13 @@ from intona.errors import UserError, unknown
 from intona.nn.precision import autocast
 from intona.nn.random import ItemRandom
 from intona.synth.capabilities import Capabilities, voice_loader
+from intona.synth.controls import Controls, ignored, phrased, resolved, symbol_values
 from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
-from intona.synth.phonemes import PhonemeVoice, read_tokenizers
-from intona.synth.speech import Speech, timed_words, without_blanks
-from intona.synth.voice import Reading
+from intona.synth.phonemes import Line, PhonemeVoice, read_tokenizers
+from intona.synth.shaping import moved, shaped, silences
+from intona.synth.speech import Speech, gathered, timed_words, without_blanks
+from intona.synth.voice import PAUSE_SECONDS, Reading
 from intona.systems.gradtts import GradTTS, GradTTSConfig
 from intona.text import Utterance
 
@@ -89,6 +92,12 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
     """A voice of named speakers. Its card may set "steps", "temperature", "length_scale" and "solver"."""
 
     capabilities = CAPABILITIES
+    reads_marks = True
+
+    @property
+    def steerable(self) -> bool:
+        """Whether the model changes pitch and energy; else energy is changed on the audio."""
+        return getattr(self.model.config, "variance", None) is not None
 
     def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
         options, manner = self.accepted(options, changes), self.manner
@@ -101,32 +110,54 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         )
 
     def speak_text(self, text: str, options: SpeakOptions) -> Audio:
-        return self.speak(self.sentences_of(text, options), options, join=True)[0]
+        return gathered(self.stream_timed(text, options)).audio
 
     def stream_text(self, text: str, options: SpeakOptions) -> Iterator[Audio]:
         return (piece.audio for piece in self.stream_timed(text, options))
 
     def stream_timed(self, text: str, options: SpeakOptions) -> Iterator[Speech]:
-        sentences = self.sentences_of(text, options)
-        return self._stream(sentences, self.speaker_id(options.speaker), options)
+        lines = self._lines(text, options)
+        speakers = [self.speaker_id(line.speaker) for line in lines]
+        return self._stream([line.sentence for line in lines], speakers, options)
+
+    def _lines(self, text: str, options: SpeakOptions) -> list[Line]:
+        """`lines`, with a phrase that ends at each long pause."""
+        lines = self.lines(text, options)
+        if "," not in self.tokenizer:
+            return lines
+        return [dataclasses.replace(line, sentence=phrased(line.sentence)) for line in lines]
 
     def _stream(
-        self, sentences: Sequence[Utterance], speaker: int, options: SpeakOptions
+        self, sentences: Sequence[Utterance], speakers: Sequence[int], options: SpeakOptions
     ) -> Iterator[Speech]:
-        hop, rate, start = self.spec.hop_length, self.sample_rate, 0
-        for i, sentence in enumerate(sentences):
-            if i:
-                pause = self.audio(self.pause())
-                start += len(pause)
-                yield Speech(audio=pause)
+        pauses = silences(sentences, PAUSE_SECONDS)
+        start = 0
+        for i, (sentence, speaker) in enumerate(zip(sentences, speakers, strict=True)):
+            if pauses[i]:
+                silence = self.audio(self.pause(pauses[i]))
+                start += len(silence)
+                yield Speech(audio=silence)
             random = ItemRandom(options.seed, 0, [str(i)])
-            (spoken,) = self.spoken([sentence], [speaker], options, random=random)
-            audio = self.audio(self.wave(spoken.mel))
-            words = timed_words(
-                sentence, spoken.durations, hop_length=hop, sample_rate=rate, start=start, sentence=i
-            )
-            start += len(audio)
-            yield Speech(audio=audio, words=words)
+            (mel,) = self.spoken([sentence], [speaker], options, random=random)
+            speech = moved(self.sentence_speech(sentence, mel, i), start)
+            start += len(speech.audio)
+            yield speech
+        if pauses[-1]:
+            yield Speech(audio=self.audio(self.pause(pauses[-1])))
+
+    def sentence_speech(self, sentence: Utterance, mel: SpokenMel, index: int = 0) -> Speech:
+        """The audio of a sentence with its words, and with what its controls change on the audio."""
+        words = timed_words(
+            sentence,
+            mel.durations,
+            hop_length=self.spec.hop_length,
+            sample_rate=self.sample_rate,
+            sentence=index,
+        )
+        speech = Speech(audio=Audio(self.wave(mel.mel), self.sample_rate), words=words)
+        if sentence.controls or sentence.marks:
+            speech = shaped(speech, resolved(sentence), marks=sentence.marks, volume=not self.steerable)
+        return Speech(audio=self.audio(speech.audio.samples), words=speech.words, marks=speech.marks)
 
     def speak(
         self,
@@ -146,19 +177,21 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
             raise UserError("nothing to say")
         options = self.accepted(options, changes)
         speaker = self.speaker_id(options.speaker)
-        waves = []
+        if join:
+            return [gathered(self._stream(sentences, [speaker] * len(sentences), options)).audio]
+        out = []
         for i, sentence in enumerate(sentences, start=first):
             random = ItemRandom(options.seed, 0, [str(i)])
-            (mel,) = self.mels([sentence], [speaker], options, random=random)
-            waves.append(self.wave(mel))
-        return [self.audio(w) for w in ([self.joined(waves)] if join else waves)]
+            (mel,) = self.spoken([sentence], [speaker], options, random=random)
+            out.append(self.sentence_speech(sentence, mel).audio)
+        return out
 
     def read(self, text: str, options: SpeakOptions | None = None, **changes: Any) -> Reading:
         options = self.accepted(options, changes)
         self.speaker_id(options.speaker)
-        sentences = tuple(self.sentences_of(text, options))
-        longest = max(len(s.phonemes) for s in sentences)
-        return Reading(text=text, options=options, sentences=sentences, longest=longest)
+        lines = tuple(self._lines(text, options))
+        longest = max(len(line.sentence.phonemes) for line in lines)
+        return Reading(text=text, options=options, sentences=lines, longest=longest)
 
     def speak_batch(self, readings: Sequence[Reading]) -> Iterator[Audio | UserError]:
         """One batch for all texts whose options differ in speaker, language and seed only."""
@@ -166,33 +199,40 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         for i, reading in enumerate(readings):
             alike = dataclasses.replace(reading.options, speaker=None, language=None, seed=0)
             batches.setdefault(alike, []).append(i)
-        mels: dict[int, list[torch.Tensor]] = {}
+        mels: dict[int, list[SpokenMel]] = {}
         for indices in batches.values():
             with self.computing():
                 mels |= zip(indices, self._mels_of([readings[i] for i in indices]), strict=True)
         for i in range(len(readings)):
             with self.computing():
-                result = self._joined_audio(mels[i])
+                result = self._joined_audio(readings[i].sentences, mels[i])
             yield result
 
-    def _mels_of(self, readings: Sequence[Reading]) -> list[list[torch.Tensor]]:
+    def _mels_of(self, readings: Sequence[Reading]) -> list[list[SpokenMel]]:
         """The mels of each reading's sentences; the options differ in speaker, language and seed only."""
-        rows = [(reading.options, i, s) for reading in readings for i, s in enumerate(reading.sentences)]
+        rows: list[tuple[int, int, Line]] = [
+            (reading.options.seed, i, line)
+            for reading in readings
+            for i, line in enumerate(reading.sentences)
+        ]
         mels = iter(
-            self.mels(
-                [sentence for _, _, sentence in rows],
-                [self.speaker_id(options.speaker) for options, _, _ in rows],
+            self.spoken(
+                [line.sentence for _, _, line in rows],
+                [self.speaker_id(line.speaker) for _, _, line in rows],
                 readings[0].options,
-                random=_SentenceRandom((options.seed, i) for options, i, _ in rows),
+                random=_SentenceRandom((seed, i) for seed, i, _ in rows),
             )
         )
         return [[next(mels) for _ in reading.sentences] for reading in readings]
 
-    def _joined_audio(self, mels: Sequence[torch.Tensor]) -> Audio | UserError:
+    def _joined_audio(self, lines: Sequence[Line], mels: Sequence[SpokenMel]) -> Audio | UserError:
+        sentences = [line.sentence for line in lines]
         try:
-            samples = self.joined([self.wave(m) for m in mels])
+            waves = [self.sentence_speech(s, m).audio.samples for s, m in zip(sentences, mels, strict=True)]
         except UserError as e:
             return e
+        pauses = map(self.pause, silences(sentences, PAUSE_SECONDS))
+        samples = np.concatenate([next(pauses), *(x for wave in waves for x in (wave, next(pauses)))])
         if not np.isfinite(samples).all():
             return UserError("the vocoder's samples are not finite")
         return self.audio(samples)
@@ -221,6 +261,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
         """What `mels` gives, with the durations of the symbols."""
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         tokens, lengths, pieces = self.numbers(sentences)
+        controls = self.controls(sentences)
         with autocast(device=self.device.type):
             speech = self.model.synthesize(
                 tokens,
@@ -232,6 +273,7 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
                 temperature=settled.temperature,
                 solver=settled.solver,
                 random=random,
+                controls=controls,
             )
         blanks = self.model.config.add_blank
         out = []
@@ -241,6 +283,24 @@ class GradTTSVoice(PhonemeVoice[GradTTS]):
             durations = without_blanks(durations) if blanks else durations
             out.append(SpokenMel(mel=speech.mel[i, :n].float(), durations=durations))
         return out
+
+    def controls(self, sentences: Sequence[Utterance]) -> Controls | None:
+        """What the model obeys of the controls of words; it warns of what it does not."""
+        names = ("rate", "pitch", "range", "energy") if self.steerable else ("rate",)
+        if unheeded := ignored(sentences, ("energy", *names)):
+            message = (
+                f"this {self.capabilities.system} voice does not change the {' and '.join(unheeded)} of words"
+            )
+            warnings.warn(message, stacklevel=4)
+        arrays = {name: symbol_values(sentences, name) for name in names}
+        if all(a is None for a in arrays.values()):
+            return None
+        values = {
+            name: None if a is None else torch.from_numpy(a).float().to(self.device)
+            for name, a in arrays.items()
+        }
+        rate = values.pop("rate")
+        return Controls(duration=None if rate is None else 1 / rate, **values)
 
     def speaker_id(self, name: str | None) -> int:
         """The model's number of a speaker; the first's if None.

@@ -23,7 +23,8 @@ from intona.nn.random import ItemRandom
 from intona.nn.sampling import SamplingConfig
 from intona.synth import kind_of
 from intona.synth.capabilities import Capabilities, voice_loader
-from intona.synth.model_voice import check_size, first_not_none
+from intona.synth.markup import check_size
+from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
 from intona.synth.reference import levelled
 from intona.systems.meld import (

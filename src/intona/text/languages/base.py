@@ -106,6 +106,10 @@ class Language:
         """
         return None
 
+    def letter(self, character: str) -> str:
+        """The name of a letter, or what is read as its name. Here the capital letter."""
+        return character.upper()
+
     def suffix(self, phones: Sequence[str], following: str) -> Suffix | None:
         """The ending of a word with these phones that a text begins with, None where there is none."""
         return None

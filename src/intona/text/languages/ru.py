@@ -20,6 +20,7 @@ from intona.text.characters import (
 )
 from intona.text.languages.base import LETTERS_ONLY, Language, Verbalized
 from intona.text.languages.russian import pronunciation, sentences
+from intona.text.languages.russian.letters import letter_name
 from intona.text.languages.russian.phonemizer import BACKEND, SAME_PHONES, RussianPhonemizer
 from intona.text.languages.russian.verbalize import READABLE, verbalize
 from intona.text.symbols import ACUTE, RU_VOWELS
@@ -59,6 +60,9 @@ class Russian(Language):
 
     def phones(self, g2p: str) -> frozenset[str] | None:
         return None if g2p == "espeak" else _all_phones()
+
+    def letter(self, character: str) -> str:
+        return letter_name(character)
 
     def stand_in(self, phones: Sequence[str]) -> str:
         # A preposition takes the voicing of what follows.

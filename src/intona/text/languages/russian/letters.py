@@ -101,6 +101,12 @@ def spell(word: str) -> str:
     return " ".join(_SPELLED[c] for c in word.lower())
 
 
+def letter_name(character: str) -> str:
+    """The name of one letter, Cyrillic or Latin; anything else as it is."""
+    small = character.lower()
+    return _SPELLED.get(small) or _LATIN_NAMES.get(small) or character
+
+
 def acronyms(text: str) -> str:
     """Acronyms as they are pronounced; ordinary words in capitals are read as words."""
     return _SPELLABLE.sub(lambda m: acronym(m[0]), text)
