@@ -398,6 +398,10 @@ def test_errors_are_in_plain_words(visit: Callable[..., Any]):
     page.fill("#text", "  ")
     page.click("#speak")
     expect(page.locator("#error")).to_have_text("Write a text first.")
+    speak(page, "odd one")  # its warning comes in a header
+    expect(page.locator("#warnings")).to_contain_text("Left out: ☃")
+    speak(page, "one")
+    expect(page.locator("#warnings")).to_be_hidden()
     page.fill("#text", "x" * 4097)
     page.click("#speak")
     expect(page.locator("#error")).to_contain_text("at most 4096")

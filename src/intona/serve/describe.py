@@ -7,7 +7,6 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from intona.diffusion.solvers import SOLVERS
 from intona.serve import formats
 from intona.serve.requests import DESCRIPTION, LIMITS, REFERENCE
 from intona.serve.settings import Settings
@@ -114,7 +113,15 @@ def _choices(name: str, voice: Voice) -> list[str] | None:
         return list(voice.speakers) if voice.capabilities.named_speakers else []
     if name == "language":
         return list(voice.languages)
-    return list(SOLVERS) if name == "solver" else None
+    return _solvers() if name == "solver" else None
+
+
+def _solvers() -> list[str] | None:
+    try:
+        from intona.diffusion.solvers import SOLVERS
+    except ImportError:  # a server without torch
+        return None
+    return list(SOLVERS)
 
 
 def _type(name: str) -> str:

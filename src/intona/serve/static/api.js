@@ -80,12 +80,15 @@ export async function request(path, { body, signal, onWait } = {}) {
 }
 
 /**
- * Speak. `onEvent` is called for each server-sent event.
+ * Speak. `onEvent` is called for each server-sent event, `onWarning` for what the voice warns of.
  * @param {FormData | object} body
- * @param {{signal: AbortSignal, onEvent: (event: any) => void, onWait: (seconds: number) => void}} options
+ * @param {{signal: AbortSignal, onEvent: (event: any) => void, onWait: (seconds: number) => void,
+ *   onWarning: (message: string) => void}} options
  */
-export async function speak(body, { signal, onEvent, onWait }) {
+export async function speak(body, { signal, onEvent, onWait, onWarning }) {
   const response = await request("v1/intona/speech", { body, signal, onWait });
+  for (const message of JSON.parse(response.headers.get("X-Intona-Warnings") ?? "[]"))
+    onWarning(sentence(message));
   let done = false;
   try {
     for await (const event of events(/** @type {ReadableStream} */ (response.body))) {

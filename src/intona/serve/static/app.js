@@ -6,7 +6,7 @@ import { Code } from "./code.js";
 import { Compare, samePlace } from "./compare.js";
 import { byId, clock, h, save, takesKeys } from "./dom.js";
 import { History } from "./history.js";
-import { fail, installKeyForm, showError, showStatus } from "./messages.js";
+import { fail, installKeyForm, showError, showStatus, showWarnings } from "./messages.js";
 import { Player } from "./player.js";
 import { Reading } from "./reading.js";
 import { Recorder } from "./recording.js";
@@ -239,6 +239,7 @@ class Page {
       text.focus();
       return;
     }
+    showWarnings([]);
     this.player.unlock();
     this.player.pause();
     const work = (this.#work = new AbortController());
@@ -289,6 +290,12 @@ class Page {
       f0: true,
     };
     let begun = false;
+    /** @type {string[]} */
+    const warnings = [];
+    const onWarning = (/** @type {string} */ message) => {
+      warnings.push(message);
+      showWarnings(warnings);
+    };
     const onEvent = (/** @type {any} */ event) => {
       take.receive(event);
       if (begun || !take.length) return;
@@ -299,7 +306,7 @@ class Page {
     };
     const onWait = (/** @type {number} */ s) => showStatus(`The server is busy; trying again in ${s} s…`);
     try {
-      await speak(bodyOf(fields, reference?.blob ?? null), { signal, onEvent, onWait });
+      await speak(bodyOf(fields, reference?.blob ?? null), { signal, onEvent, onWait, onWarning });
       showStatus(
         `${take.duration.toFixed(1)} s of speech in ${take.seconds.toFixed(1)} s; first sound after ${take.firstSound.toFixed(2)} s.`,
       );

@@ -1,7 +1,7 @@
 /** Messages to the user, and the form for the API key. */
 
 import { ApiError } from "./api.js";
-import { byId } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { apiKey, useApiKey } from "./store.js";
 
 /** @param {string} message */
@@ -14,6 +14,12 @@ export function showError(message) {
   byId("error").textContent = message;
   byId("error").hidden = !message;
   if (message) showStatus("");
+}
+
+/** @param {string[]} messages what the voice has warned of */
+export function showWarnings(messages) {
+  byId("warnings").replaceChildren(...messages.map((message) => h("li", {}, message)));
+  byId("warnings").hidden = !messages.length;
 }
 
 /**

@@ -30,6 +30,9 @@ export class Take extends EventTarget {
     this.pitch = [];
     /** @type {number[]} largest absolute sample per bin */
     this.envelope = [];
+    this.peak = 0; // of the envelope
+    /** @type {[number, number] | null} lowest and highest pitch in Hz, without outliers */
+    this.pitchRange = null;
     this.complete = false;
     this.ended = false; // complete, cancelled or failed
     this.started = performance.now();
@@ -48,6 +51,9 @@ export class Take extends EventTarget {
     else if (event.type === "intona.speech.times") this.words.push(...event.words);
     else if (event.type === "intona.speech.pitch") {
       this.pitch.push({ start: event.start, hop: event.hop_seconds, hz: event.f0 });
+      const voiced = this.pitch.flatMap((piece) => piece.hz.filter((hz) => hz > 0)).sort((a, b) => a - b);
+      const quantile = (/** @type {number} */ q) => voiced[Math.round(q * (voiced.length - 1))];
+      this.pitchRange = voiced.length ? [quantile(0.02), quantile(0.98)] : null;
     } else if (event.type === "speech.audio.done") {
       this.complete = true;
       this.end();
@@ -95,7 +101,9 @@ export class Take extends EventTarget {
     if (!this.firstSound) this.firstSound = (performance.now() - this.started) / 1000;
     samples.forEach((sample, i) => {
       const bin = Math.floor((this.length + i) / BIN);
-      this.envelope[bin] = Math.max(this.envelope[bin] ?? 0, Math.abs(sample));
+      const level = Math.max(this.envelope[bin] ?? 0, Math.abs(sample));
+      this.envelope[bin] = level;
+      if (level > this.peak) this.peak = level;
     });
     this.pieces.push(samples);
     this.length += samples.length;

@@ -265,10 +265,7 @@ function colour(name) {
  */
 function paintWave(g, take, from, scale, width) {
   const binsPerPixel = RATE / BIN / scale;
-  const peak = Math.max(
-    0.1,
-    take.envelope.reduce((a, b) => Math.max(a, b), 0),
-  );
+  const peak = Math.max(0.1, take.peak);
   const middle = PLOT_HEIGHT / 2;
   g.fillStyle = colour("wave-colour");
   for (let x = 0; x < width; x++) {
@@ -283,7 +280,7 @@ function paintWave(g, take, from, scale, width) {
 }
 
 /**
- * The pitch on a logarithmic scale from 50 or 75 Hz to what the voice needs.
+ * The pitch on a logarithmic scale that fits the take.
  * @param {CanvasRenderingContext2D} g
  * @param {import("./take.js").Take} take
  * @param {number} from
@@ -291,11 +288,9 @@ function paintWave(g, take, from, scale, width) {
  * @param {number} width
  */
 function paintPitch(g, take, from, scale, width) {
-  const voiced = take.pitch.flatMap((piece) => piece.hz.filter((hz) => hz > 0));
-  if (!voiced.length) return;
-  const sorted = voiced.sort((a, b) => a - b);
-  const low = 0.85 * sorted[Math.floor(0.02 * sorted.length)];
-  const high = Math.max(1.15 * sorted[Math.floor(0.98 * (sorted.length - 1))], 1.6 * low);
+  if (!take.pitchRange) return;
+  const low = 0.85 * take.pitchRange[0];
+  const high = Math.max(1.15 * take.pitchRange[1], 1.6 * low);
   const y = (/** @type {number} */ hz) =>
     PLOT_HEIGHT - 6 - (Math.log(hz / low) / Math.log(high / low)) * (PLOT_HEIGHT - 12);
   const ink = colour("pitch-colour");
@@ -304,14 +299,13 @@ function paintPitch(g, take, from, scale, width) {
   g.lineCap = g.lineJoin = "round";
   for (const { start, hop, hz } of take.pitch) {
     g.beginPath();
-    let drawing = false;
-    hz.forEach((value, i) => {
+    const first = Math.max(0, Math.floor(((from - 10) / scale - start) / hop));
+    const last = Math.min(hz.length, Math.ceil(((from + width + 10) / scale - start) / hop));
+    for (let i = first; i < last; i++) {
       const x = (start + (i + 0.5) * hop) * scale - from;
-      const visible = value > 0 && x > -10 && x < width + 10;
-      if (visible && drawing) g.lineTo(x, y(value));
-      else if (visible) g.moveTo(x, y(value));
-      drawing = visible;
-    });
+      if (hz[i] > 0 && hz[i - 1] > 0 && i > first) g.lineTo(x, y(hz[i]));
+      else if (hz[i] > 0) g.moveTo(x, y(hz[i]));
+    }
     g.stroke();
   }
   g.font = "11px system-ui, sans-serif";
