@@ -16,10 +16,18 @@ import pytest
 
 from intona.cli.serve import Serve, api_key, main
 from intona.errors import UserError
-from intona.serve.settings import is_loopback
+from intona.serve.settings import Settings, is_loopback
 from intona.serve.voices import Voices
 
 LIMIT = 300  # seconds until the server is given up
+
+
+def test_the_page_can_be_left_out(monkeypatch: pytest.MonkeyPatch):
+    settings: list[Settings] = []
+    monkeypatch.setattr("intona.serve.run.serve", lambda s, **_: settings.append(s))
+    main([])
+    main(["--no-page"])
+    assert [s.page for s in settings] == [True, False]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])

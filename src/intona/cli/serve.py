@@ -44,6 +44,8 @@ class Serve:
     """A file that contains the API key."""
     no_auth: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Answer without an API key on any address: whoever reaches the server may use it."""
+    no_page: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Leave out the web page at /."""
     queue: Annotated[int, tyro.conf.arg(metavar="INT")] = 16
     """Requests that may be in progress or wait at once; further ones get 429."""
     max_characters: Annotated[int, tyro.conf.arg(metavar="INT")] = 4096
@@ -67,6 +69,7 @@ def main(arguments: list[str]) -> None:
         device=request.device,
         api_key=key,
         queue=request.queue,
+        page=not request.no_page,
         max_characters=request.max_characters,
         hosts=LOCAL_HOSTS | {request.host.lower()} if is_loopback(request.host) else None,
     )

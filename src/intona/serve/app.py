@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Response
 
 import intona
-from intona.serve import errors, metrics, speech, transcription
+from intona.errors import UserError
+from intona.serve import describe, errors, metrics, page, speech, transcription
 from intona.serve.guard import Guard
 from intona.serve.metrics import Measured, Metrics
 from intona.serve.requests import ReadRequest, require_length
@@ -18,6 +19,7 @@ from intona.serve.settings import Settings
 from intona.serve.transcribers import Transcribers
 from intona.serve.voices import Voices
 from intona.serve.worker import Worker
+from intona.text.reading import left_out
 
 
 def create_app(
@@ -59,6 +61,8 @@ def create_app(
     errors.install(app)
     for router in (common(server), speech.router(server), transcription.router(server)):
         app.include_router(router)
+    if settings.page:
+        app.include_router(page.router())
     return app
 
 
@@ -85,15 +89,27 @@ def common(server: Server) -> APIRouter:
         with contextlib.closing(server.worker.job()) as job:
             return {"voices": await job.run(server.voices.listing)}
 
+    @router.get("/v1/intona/voices")
+    async def describe_voices() -> dict[str, Any]:
+        with contextlib.closing(server.worker.job()) as job:
+            return await job.run(describe.description, server.voices, server.settings)
+
     @router.post("/v1/intona/read")
     async def read(body: ReadRequest) -> dict[str, Any]:
         require_length(body.text, server.settings.max_characters, param="text")
 
-        def sentences() -> list[dict[str, Any]]:
+        def reading() -> dict[str, Any]:
             utterances = intona.read(body.text, language=body.language, phonemes=body.phonemes)
-            return [u.as_json(phonemes=body.phonemes) for u in utterances]
+            skipped = left_out(body.text, utterances, language=body.language)
+            return {
+                "sentences": [u.as_json(phonemes=body.phonemes) for u in utterances],
+                "left_out": [{"text": text, "reason": reason(e)} for text, e in skipped],
+            }
+
+        def reason(error: UserError) -> str:
+            return "; ".join(filter(None, (error.what, error.hint)))
 
         with contextlib.closing(server.worker.job()) as job:
-            return {"sentences": await job.run(sentences)}
+            return await job.run(reading)
 
     return router

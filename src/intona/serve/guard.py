@@ -10,10 +10,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from intona.serve import page
 from intona.serve.errors import ApiError
 from intona.serve.settings import Settings
 
-OPEN_PATHS = frozenset({"/health"})  # without a key
+OPEN_PATHS = frozenset({"/health"})  # without a key, and the page
 
 
 class Guard:
@@ -57,6 +58,9 @@ class Guard:
 
         await self.app(scope, receive_in_time, send_in_time)
 
+    def _is_public(self, path: str) -> bool:
+        return path in OPEN_PATHS or (self.settings.page and page.is_public(path))
+
     def _refusal(self, scope: Scope) -> ApiError | None:
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
@@ -68,7 +72,7 @@ class Guard:
         most = self.settings.max_body_bytes(scope["path"])
         if not length.isdigit() or int(length[:20]) > most:
             return ApiError(413, _too_large(most))
-        if self.settings.api_key is None or scope["path"] in OPEN_PATHS:
+        if self.settings.api_key is None or self._is_public(scope["path"]):
             return None
         scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
         matches = hmac.compare_digest(key.strip(), self.settings.api_key.encode())

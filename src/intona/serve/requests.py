@@ -69,7 +69,7 @@ class _IntonaSpeech(BaseModel):
     """What `POST /v1/intona/speech` takes besides the options of speech.
 
     The reference is base64; in a multipart form it is a file. With `times` the answer has the words with
-    their times: JSON with the audio in base64, or events.
+    their times, with `f0` the pitch contour: JSON with the audio in base64, or events.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -78,6 +78,7 @@ class _IntonaSpeech(BaseModel):
     response_format: Format | None = None
     stream_format: Literal["audio", "sse"] = "audio"
     times: bool = False
+    f0: bool = False
     reference: str | None = None
 
     def options(self) -> SpeakOptions:

@@ -41,6 +41,7 @@ async def speech_response(
     *,
     events: bool = False,
     times: bool = False,
+    f0: bool = False,
     ignored: Sequence[str] = (),
 ) -> Response:
     """Speak a text. The first piece is awaited, so that an error in the request still has its status.
@@ -48,12 +49,14 @@ async def speech_response(
     Args:
         start: what is spoken; called in the worker's thread.
         events: send server-sent events. times: send the words with their times, too.
+        f0: send the pitch contour, too.
         ignored: fields of the request without effect, complete when `start` returns; named in a header.
 
     Raises:
         ApiError, UserError: the queue is full, or the text cannot be spoken.
     """
 
+    analysed = times or f0
     warned: list[str] = []
 
     def spoken() -> Iterator[bytes]:
@@ -66,11 +69,13 @@ async def speech_response(
                 pieces = (Speech(audio=audio) for audio in voice.stream(text, options))
         pieces = _counted(pieces, server.metrics)
         if events:
-            return timed.events(pieces, n_characters=len(text))
-        return timed.whole(pieces, format) if times else formats.encoded((p.audio for p in pieces), format)
+            return timed.events(pieces, n_characters=len(text), f0=f0)
+        if analysed:
+            return timed.whole(pieces, format, f0=f0)
+        return formats.encoded((p.audio for p in pieces), format)
 
-    media_type = timed.EVENTS if events else "application/json" if times else MEDIA_TYPES[format]
-    streamed = events or (format in STREAMED and not times)
+    media_type = timed.EVENTS if events else "application/json" if analysed else MEDIA_TYPES[format]
+    streamed = events or (format in STREAMED and not analysed)
     job = server.worker.job()
     try:
         pieces = job.pieces(spoken)

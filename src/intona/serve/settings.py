@@ -22,6 +22,7 @@ class Settings:
         max_characters: longest text per request.
         hosts: names that a client may use for this server in `Host`; None = any. A server on the loopback
             address accepts only local names, so that no web page reaches it under a name of its choice.
+        page: serve the web page at `/`.
         transcribers: names of models that transcribe; None = those that are installed (`Transcribers`).
         max_upload_bytes: largest recording that is transcribed. max_audio_seconds: longest one.
         max_reference_bytes: largest reference recording. max_reference_seconds: longest one.
@@ -38,6 +39,7 @@ class Settings:
     queue: int = 16
     max_characters: int = 4096
     hosts: frozenset[str] | None = LOCAL_HOSTS
+    page: bool = True
     transcribers: tuple[str, ...] | None = None
     max_upload_bytes: int = 25 << 20
     max_audio_seconds: float = 600.0

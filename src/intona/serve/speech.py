@@ -96,7 +96,9 @@ def router(server: Server) -> APIRouter:
             return Spoken(voice, body.text, SpeakOptions.of(options, **changes))
 
         events = body.stream_format == "sse"
-        return await speech_response(request, server, start, format, events=events, times=body.times)
+        return await speech_response(
+            request, server, start, format, events=events, times=body.times, f0=body.f0
+        )
 
     return routes
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 
+from intona.errors import Unspeakable
 from intona.text import lexicon as lexicons
 from intona.text.frontend import Frontend, FrontendConfig, Utterance
 from intona.text.inline import without
@@ -36,6 +38,22 @@ def read(
     if phonemes:
         _ = frontend.phonemizer  # loaded once for all lexicons
     return frontend.with_lexicon(lexicons.of(lexicon)).speakable(text, phonemes=phonemes, names=True)
+
+
+def left_out(
+    text: str, utterances: Sequence[Utterance], *, language: str | None = None
+) -> list[tuple[str, Unspeakable]]:
+    """The sentences of a text that `read` has left out of its utterances, each with the reason."""
+    language = language or by_script(without(text))
+    spoken, out = {u.text for u in utterances}, []
+    for sentence in _frontend(language).sentences(text):
+        if sentence in spoken:
+            continue
+        try:
+            read(sentence, language=language)
+        except Unspeakable as e:
+            out.append((sentence, e))
+    return out
 
 
 @lru_cache(maxsize=8)
