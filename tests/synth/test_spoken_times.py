@@ -47,8 +47,8 @@ def test_breaks_are_silent_as_long_as_they_say(voice: Voice) -> None:
         k = int(np.argmax(gaps))
         assert gaps[k] == pytest.approx(pause, abs=0.001)
         start, end = silence_around(speech.audio, (speech.words[k].end + speech.words[k + 1].start) / 2)
-        assert start == pytest.approx(speech.words[k].end, abs=0.06)
-        assert end == pytest.approx(speech.words[k + 1].start, abs=0.06)
+        assert start == pytest.approx(speech.words[k].end, abs=0.05)
+        assert end == pytest.approx(speech.words[k + 1].start, abs=0.1)  # a soft onset is no louder at first
 
 
 def test_pauses_of_the_model_are_where_the_times_say(voice: Voice) -> None:

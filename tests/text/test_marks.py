@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from intona.errors import UserError
 from intona.text import Frontend, FrontendConfig, Lexicon, Utterance
 from intona.text.attribution import parts_of_words
-from intona.text.controls import MarkedText, Point, Span, WordControl, read_marks
+from intona.text.controls import MarkedText, Span, TextPoint, WordControl, read_marks
 from intona.text.symbols import PUNCTUATION, plain
 
 HERE = Path(__file__).parent
@@ -109,7 +109,9 @@ def test_marks_never_change_the_reading(data: st.DataObject) -> None:
         if read_marks(written).text == text:
             assert reading(frontend.speakable(written)) == reading(plain_reading)
         span = Span(start=a, end=b, control=WordControl(rate=0.5), nucleus=True)
-        marked = frontend.speakable(MarkedText(text=text, spans=(span,), points=(Point(at=b, pause=0.5),)))
+        marked = frontend.speakable(
+            MarkedText(text=text, spans=(span,), points=(TextPoint(at=b, pause=0.5),))
+        )
     assert reading(marked) == reading(plain_reading)
     for utterance in marked:
         assert len(utterance.controls) in (0, len(utterance.words))
@@ -191,12 +193,12 @@ def test_nested_controls_add_up() -> None:
 def test_pauses_and_names_belong_to_the_words_before_and_after_them() -> None:
     text = "Раз два. Три четыре."
     points = (
-        Point(at=0, pause=1.0),
-        Point(at=4, mark="a"),
-        Point(at=4, pause=0.25),
-        Point(at=4, mark="b"),
-        Point(at=8, pause=0.5),
-        Point(at=len(text), mark="end"),
+        TextPoint(at=0, pause=1.0),
+        TextPoint(at=4, mark="a"),
+        TextPoint(at=4, pause=0.25),
+        TextPoint(at=4, mark="b"),
+        TextPoint(at=8, pause=0.5),
+        TextPoint(at=len(text), mark="end"),
     )
     one, two = RU.speakable(MarkedText(text=text, points=points))
     assert [(c.before, c.pause) for c in one.controls] == [(1.0, 0.25), (0.0, 0.5)]
@@ -208,7 +210,7 @@ def test_a_pause_behind_a_sentence_that_is_left_out() -> None:
     text = "Раз. * * * Два."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        first, *_ = RU.speakable(MarkedText(text=text, points=(Point(at=10, pause=0.5),)))
+        first, *_ = RU.speakable(MarkedText(text=text, points=(TextPoint(at=10, pause=0.5),)))
     assert first.controls[-1].pause == 0.5
 
 

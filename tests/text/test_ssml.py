@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from intona.errors import Unspeakable, UserError
 from intona.text import ssml
-from intona.text.controls import Point, WordControl
+from intona.text.controls import TextPoint, WordControl
 from intona.text.prosody_values import energy_of, pause_of, pitch_of, range_of, rate_of
 from intona.text.ssml import MAX_DEPTH, MAX_ELEMENTS, Passage, looks_like_ssml, parse
 
@@ -58,7 +58,7 @@ def test_comments_instructions_and_namespaces_do_nothing() -> None:
 )
 def test_a_break_is_a_pause_between_words(element: str, seconds: float) -> None:
     marked = one(f"раз{element}два").text
-    assert marked.text == "раз два" and marked.points == (Point(at=4, pause=seconds),)
+    assert marked.text == "раз два" and marked.points == (TextPoint(at=4, pause=seconds),)
 
 
 def test_prosody() -> None:
@@ -157,8 +157,8 @@ def test_marks_and_pauses_without_text_move_to_the_text() -> None:
         '<speak><voice name="a"><break time="1s"/></voice>да<lang xml:lang="en">yes</lang>'
         '<mark name="x"/></speak>'
     )
-    assert first.text.points == (Point(at=0, pause=1.0),)
-    assert second.text.points == (Point(at=3, mark="x"),)
+    assert first.text.points == (TextPoint(at=0, pause=1.0),)
+    assert second.text.points == (TextPoint(at=3, mark="x"),)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ BOMB = (
         ),
         ("<speak>" + "<p>" * MAX_DEPTH + "да" + "</p>" * MAX_DEPTH + "</speak>", "more than 50 levels"),
         ("<speak>" + "<s/>" * MAX_ELEMENTS + "</speak>", "more than 10000 elements"),
-        ("<speak>" + "<s>" * 40_000, "more than 10000 elements"),
+        ("<speak>" + "<s>" * 31_000, "more than 10000 elements"),
         ("<speak>" + "да" * 200_000, "characters of SSML"),
     ],
 )
@@ -304,9 +304,9 @@ def test_work_grows_with_the_length_of_a_document(monkeypatch: pytest.MonkeyPatc
         return within(self, outer)
 
     monkeypatch.setattr(WordControl, "within", counted)
-    body = '<prosody rate="50%">да</prosody><break time="1ms"/><mark name="x"/> ' * 1500
+    body = '<prosody rate="50%">да</prosody><break time="1ms"/><mark name="x"/> ' * 1200
     marked = one(f'<prosody pitch="high">{body}</prosody>').text
-    assert len(marked.spans) == 1501 and len(marked.points) == 3000
+    assert len(marked.spans) == 1201 and len(marked.points) == 2400
     starts, controls = marked.stretches
     assert marked.control_at(len(marked.text) - 2) == WordControl(rate=0.5, pitch=3.0)
     assert starts == sorted(starts) and len(starts) == len(controls) and calls < 4 * len(starts)

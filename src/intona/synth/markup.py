@@ -6,19 +6,28 @@ import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from intona.errors import Unspeakable, UserError
+from intona.synth.capabilities import Capabilities
 from intona.synth.options import SpeakOptions
 from intona.text import ssml
 from intona.text.controls import NEUTRAL, MarkedText, WordControl, read_marks
 from intona.text.ssml import Passage
 
-if TYPE_CHECKING:
-    from intona.synth.voice import Voice
-
 MAX_CHARACTERS = 100_000
 _NAMES = {"rate": "rate", "pitch": "pitch", "range": "range", "energy": "volume", "emphasis": "emphasis"}
+
+
+class AnyVoice(Protocol):
+    """The attributes of a voice that are needed here."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+    @property
+    def speakers(self) -> Sequence[str]: ...
+    @property
+    def languages(self) -> Sequence[str]: ...
 
 
 def check_size(text: str) -> None:
@@ -27,7 +36,7 @@ def check_size(text: str) -> None:
         raise Unspeakable(f"{len(text)} characters, more than {MAX_CHARACTERS}", hint="split the text")
 
 
-def passages_of(text: str, options: SpeakOptions, voice: Voice) -> list[Passage]:
+def passages_of(text: str, options: SpeakOptions, voice: AnyVoice) -> list[Passage]:
     """A text in passages, each in a language and with a speaker that the voice has, or None.
 
     Warns of languages and speakers that it does not have.
@@ -67,7 +76,7 @@ def passages_of(text: str, options: SpeakOptions, voice: Voice) -> list[Passage]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class PlainPart:
     """A stretch of plain text, for a voice that reads no marks.
 
     Args:
@@ -80,7 +89,7 @@ class Part:
     gain: float = 0.0
 
 
-def parts_of(text: str, options: SpeakOptions, voice: Voice, *, pause: float) -> list[Part] | None:
+def parts_of(text: str, options: SpeakOptions, voice: AnyVoice, *, pause: float) -> list[PlainPart] | None:
     """A text in parts between its pauses; None for a text without marks.
 
     What is left of the marks then is named in one warning.
@@ -94,7 +103,7 @@ def parts_of(text: str, options: SpeakOptions, voice: Voice, *, pause: float) ->
     passages = passages_of(text, options, voice)
     if not options.ssml and not any(p.text for p in passages):
         return None
-    parts: list[Part] = []
+    parts: list[PlainPart] = []
     ignored: dict[str, None] = {}
     waiting = 0.0
     for i, passage in enumerate(passages):
@@ -108,13 +117,13 @@ def parts_of(text: str, options: SpeakOptions, voice: Voice, *, pause: float) ->
         for stretch, controls, after in _stretches(passage.text):
             if stretch:
                 changed, gain = _obeyed(controls, base, voice, ignored)
-                parts.append(Part(text=stretch, options=changed, silence=waiting, gain=gain))
+                parts.append(PlainPart(text=stretch, options=changed, silence=waiting, gain=gain))
                 waiting = 0.0
             waiting += after
         if any(p.mark for p in passage.text.points):
             ignored["marks"] = None
     if waiting:
-        parts.append(Part(text="", options=options, silence=waiting))
+        parts.append(PlainPart(text="", options=options, silence=waiting))
     if ignored:
         system = voice.capabilities.system
         warnings.warn(f"{system} voices cannot do this for single words: {', '.join(ignored)}", stacklevel=3)
@@ -133,7 +142,7 @@ def _stretches(marked: MarkedText) -> Iterator[tuple[str, set[WordControl], floa
 
 
 def _obeyed(
-    controls: set[WordControl], options: SpeakOptions, voice: Voice, ignored: dict[str, None]
+    controls: set[WordControl], options: SpeakOptions, voice: AnyVoice, ignored: dict[str, None]
 ) -> tuple[SpeakOptions, float]:
     """Options and gain for a stretch of text, where all of it has them; the rest is added to `ignored`."""
     whole = next(iter(controls)) if len(controls) == 1 else NEUTRAL

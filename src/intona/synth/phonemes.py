@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class Turn:
     """A sentence and the name of its speaker; None: the voice's first."""
 
     sentence: Utterance
@@ -92,7 +92,7 @@ class PhonemeVoice(ModelVoice[Model]):
         """`sentences`, as the options say."""
         return self.sentences(text, phonemes=options.phonemes, language=options.language)
 
-    def lines(self, text: str, options: SpeakOptions) -> list[Line]:
+    def lines(self, text: str, options: SpeakOptions) -> list[Turn]:
         """Sentences with their speakers, of a text that may be SSML.
 
         A passage that cannot be spoken is left out with a warning, unless it is the only one.
@@ -101,7 +101,7 @@ class PhonemeVoice(ModelVoice[Model]):
             UserError: as `sentences`, and SSML that cannot be read.
         """
         passages = passages_of(text, options, self)
-        out: list[Line] = []
+        out: list[Turn] = []
         for i, passage in enumerate(passages):
             try:
                 sentences = self.sentences(
@@ -114,7 +114,7 @@ class PhonemeVoice(ModelVoice[Model]):
                     raise
                 warnings.warn(f"left out: {shown(passage.text.text)}: {e}", stacklevel=3)
                 continue
-            out += [Line(sentence=s, speaker=passage.speaker or options.speaker) for s in sentences]
+            out += [Turn(sentence=s, speaker=passage.speaker or options.speaker) for s in sentences]
         return out
 
     def sentences(

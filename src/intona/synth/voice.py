@@ -22,7 +22,7 @@ import numpy as np
 from intona.audio import Audio
 from intona.errors import UserError
 from intona.synth.capabilities import Capabilities
-from intona.synth.markup import Part, parts_of
+from intona.synth.markup import PlainPart, parts_of
 from intona.synth.options import SpeakOptions
 from intona.synth.shaping import amplified, moved
 from intona.synth.speech import Speech, gathered
@@ -268,12 +268,12 @@ class BaseVoice(ABC):
         """Entered around every computation, never held between two pieces of a stream."""
         return contextlib.nullcontext()
 
-    def _parts(self, text: str, options: SpeakOptions) -> list[Part] | None:
+    def _parts(self, text: str, options: SpeakOptions) -> list[PlainPart] | None:
         """The plain parts of a text with marks, for a voice that does not read them."""
         return None if self.reads_marks else parts_of(text, options, self, pause=PAUSE_SECONDS)
 
     def _of_parts(
-        self, parts: Sequence[Part], speak: Callable[[str, SpeakOptions], Iterable[Speech]]
+        self, parts: Sequence[PlainPart], speak: Callable[[str, SpeakOptions], Iterable[Speech]]
     ) -> Iterator[Speech]:
         """The speech of all parts, with the silence before each."""
         start = 0

@@ -68,7 +68,7 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class TextPoint:
     """A pause of `pause` seconds, or a named mark, at a place in a text."""
 
     at: int
@@ -100,7 +100,7 @@ class MarkedText:
 
     text: str
     spans: tuple[Span, ...] = ()
-    points: tuple[Point, ...] = ()
+    points: tuple[TextPoint, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there are any marks."""

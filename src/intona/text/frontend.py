@@ -258,7 +258,7 @@ class Frontend:
             if placement is not None:
                 owners = self._reader.parts_of_tokens(tokens, placement.parts(i))
                 placement.words[i] = [owners[k] for k in spoken]
-        return out if placement is None else placement.applied(out)
+        return out if placement is None else _placed(out, placement)
 
     def _pronounceable(self, tokens: Iterable[Token]) -> list[str]:
         """Tokens for the phonemizer; a pause where nothing can stand for a word with its phonemes."""
@@ -324,6 +324,20 @@ def _unspeakable(error: UserError) -> Unspeakable:
     if isinstance(error, Unspeakable):
         return error
     return Unspeakable(error.what, where=error.where, hint=error.hint)
+
+
+def _placed(results: list[Utterance | Unspeakable], placement: Placement) -> list[Utterance | Unspeakable]:
+    """The utterances with the controls and marks of their words."""
+    placement.place()
+    for i, result in enumerate(results):
+        if isinstance(result, Utterance):
+            results[i] = replace(
+                result,
+                nucleus=placement.nuclei.get(i),
+                controls=tuple(placement.controls.get(i, ())),
+                marks=tuple(placement.marks.get(i, ())),
+            )
+    return results
 
 
 def _assemble(

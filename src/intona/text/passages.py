@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from intona.errors import Unspeakable
-from intona.text.controls import MarkedText, Point, Span, WordControl
+from intona.text.controls import MarkedText, Span, TextPoint, WordControl
 
 BOUNDARY = "\n\n"  # a blank line ends a sentence
 
@@ -38,7 +38,7 @@ class Draft:
     parts: list[str] = field(default_factory=list)
     length: int = 0
     spans: list[tuple[int, Span]] = field(default_factory=list)
-    points: list[Point] = field(default_factory=list)
+    points: list[TextPoint] = field(default_factory=list)
 
     def append(self, text: str) -> None:
         if text != BOUNDARY and self.ends_with_space:
@@ -59,13 +59,13 @@ def finished(drafts: Sequence[Draft]) -> list[Passage]:
         Unspeakable: there is none.
     """
     out: list[Passage] = []
-    waiting: list[Point] = []  # points of passages without text go to the next one, or the last
+    waiting: list[TextPoint] = []  # points of passages without text go to the next one, or the last
     for draft in drafts:
         text = "".join(draft.parts)
         if not any(c.isalnum() for c in text):
             waiting += draft.points
             continue
-        points = (*(Point(at=0, pause=p.pause, mark=p.mark) for p in waiting), *draft.points)
+        points = (*(TextPoint(at=0, pause=p.pause, mark=p.mark) for p in waiting), *draft.points)
         waiting = []
         spans = tuple(s for _, s in sorted(draft.spans, key=lambda item: (item[1].start, item[0])))
         marked = MarkedText(text=text, spans=spans, points=points)
@@ -74,7 +74,7 @@ def finished(drafts: Sequence[Draft]) -> list[Passage]:
         raise Unspeakable("no text in the SSML", where="SSML")
     if waiting:
         last = out[-1].text
-        moved = tuple(Point(at=len(last.text), pause=p.pause, mark=p.mark) for p in waiting)
+        moved = tuple(TextPoint(at=len(last.text), pause=p.pause, mark=p.mark) for p in waiting)
         marked = MarkedText(text=last.text, spans=last.spans, points=last.points + moved)
         out[-1] = Passage(text=marked, language=out[-1].language, speaker=out[-1].speaker)
     return out

@@ -7,19 +7,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-from intona.errors import Unspeakable
 from intona.text.controls import NEUTRAL, MarkedText, PlacedMark, WordControl
-
-if TYPE_CHECKING:
-    from intona.text.frontend import Utterance
 
 
 class Placement:
     """Marks of a text over its sentences.
 
-    The caller fills `words` and calls `applied`.
+    The caller fills `words`, calls `place`, and reads the other attributes.
 
     Attributes:
         words: sentence -> the part of it (see `parts`) that each of its words comes from; a sentence that
@@ -53,21 +48,6 @@ class Placement:
         self._place_points(starts, controls)
         self.controls = {i: row for i, row in controls.items() if any(c != NEUTRAL for c in row)}
 
-    def applied(self, results: Sequence[Utterance | Unspeakable]) -> list[Utterance | Unspeakable]:
-        """`place`, and the utterances with the controls and marks of their words."""
-        self.place()
-        return [
-            result
-            if isinstance(result, Unspeakable)
-            else replace(
-                result,
-                nucleus=self.nuclei.get(i),
-                controls=tuple(self.controls.get(i, ())),
-                marks=tuple(self.marks.get(i, ())),
-            )
-            for i, result in enumerate(results)
-        ]
-
     def _place_spans(self, starts: dict[int, list[int]]) -> None:
         words = [(i, k) for i in sorted(starts) for k in range(len(starts[i]))]
         places = [starts[i][k] for i, k in words]
@@ -77,7 +57,7 @@ class Placement:
                 sentence, word = words[end - 1]
                 self.nuclei[sentence] = word
             if first == end and (text := self._marked.text[span.start : span.end].strip()):
-                warnings.warn(f'marked, but no word by itself: "{text[:40]}"', stacklevel=6)
+                warnings.warn(f'marked, but no word by itself: "{text[:40]}"', stacklevel=5)
 
     def _place_points(self, starts: dict[int, list[int]], controls: dict[int, list[WordControl]]) -> None:
         order = [i for i in sorted(starts) if starts[i]]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from intona.errors import Unspeakable, UserError
 from intona.text import inline
-from intona.text.controls import NEUTRAL, Point, Span, WordControl
+from intona.text.controls import NEUTRAL, Span, TextPoint, WordControl
 from intona.text.interpret import KINDS, interpret
 from intona.text.languages import by_script
 from intona.text.passages import BOUNDARY, Draft, OpenControl, Passage, finished
@@ -24,7 +24,7 @@ from intona.text.prosody_values import PAUSES, energy_of, pause_of, pitch_of, ra
 if TYPE_CHECKING:
     from xml.sax.xmlreader import Locator
 
-MAX_CHARACTERS = 200_000
+MAX_CHARACTERS = 100_000
 MAX_ELEMENTS, MAX_DEPTH = 10_000, 50
 MAX_IGNORED = 8  # names in a warning
 XML_LANG = "xml:lang"
@@ -174,11 +174,11 @@ class _Reader:
             seconds = self._value("break", "strength", strength, PAUSES.get, seconds)
         if (time := attributes.get("time")) is not None:
             seconds = self._value("break", "time", time, pause_of, seconds)
-        self._point(Point(at=0, pause=seconds))
+        self._point(TextPoint(at=0, pause=seconds))
 
     def _mark(self, element: _Element, attributes: Mapping[str, str]) -> None:
         if name := attributes.get("name", "").strip():
-            self._point(Point(at=0, mark=name))
+            self._point(TextPoint(at=0, mark=name))
         else:
             self._ignore("mark without a name")
 
@@ -280,10 +280,10 @@ class _Reader:
             )
             self._draft.spans.append((depth, span))
 
-    def _point(self, point: Point) -> None:
+    def _point(self, point: TextPoint) -> None:
         """Between words, which it separates."""
         self._draft.append(" ")
-        self._draft.points.append(Point(at=self._draft.length, pause=point.pause, mark=point.mark))
+        self._draft.points.append(TextPoint(at=self._draft.length, pause=point.pause, mark=point.mark))
 
     def _boundary(self) -> None:
         if self._draft.parts and self._draft.parts[-1] != BOUNDARY:

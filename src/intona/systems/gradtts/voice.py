@@ -21,7 +21,7 @@ from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.controls import Controls, ignored, phrased, resolved, symbol_values
 from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
-from intona.synth.phonemes import Line, PhonemeVoice, read_tokenizers
+from intona.synth.phonemes import PhonemeVoice, Turn, read_tokenizers
 from intona.synth.shaping import in_sequence, shaped
 from intona.synth.speech import Speech, gathered, timed_words, without_blanks
 from intona.synth.voice import PAUSE_SECONDS, Reading
@@ -146,7 +146,7 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         speakers = [self.speaker_id(line.speaker) for line in lines]
         return self._stream([line.sentence for line in lines], speakers, options)
 
-    def _lines(self, text: str, options: SpeakOptions) -> list[Line]:
+    def _lines(self, text: str, options: SpeakOptions) -> list[Turn]:
         """`lines`, with a phrase that ends at each long pause."""
         lines = self.lines(text, options)
         if "," not in self.tokenizer:
@@ -229,7 +229,7 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
 
     def _mels_of(self, readings: Sequence[Reading]) -> list[list[SpokenMel]]:
         """The mels of each reading's sentences; the options differ in speaker, language and seed only."""
-        rows: list[tuple[int, int, Line]] = [
+        rows: list[tuple[int, int, Turn]] = [
             (reading.options.seed, i, line)
             for reading in readings
             for i, line in enumerate(reading.sentences)
@@ -244,7 +244,7 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         )
         return [[next(mels) for _ in reading.sentences] for reading in readings]
 
-    def _joined_audio(self, lines: Sequence[Line], mels: Sequence[SpokenMel]) -> Audio | UserError:
+    def _joined_audio(self, lines: Sequence[Turn], mels: Sequence[SpokenMel]) -> Audio | UserError:
         sentences = [line.sentence for line in lines]
         try:
             speeches = [self.sentence_speech(s, m) for s, m in zip(sentences, mels, strict=True)]
