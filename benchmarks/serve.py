@@ -50,7 +50,7 @@ TEXTS = {
     ),
 }
 TIMEOUT = 1800  # seconds until a request is counted as failed
-START = 600  # seconds until a server is given up
+START = 180  # seconds until a server is given up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +248,7 @@ def piper_server(venv: Path) -> Iterator[Target]:
     target = Target(
         name="Piper joe",
         url=f"http://127.0.0.1:{port}",
-        path="/",
+        path="/synthesize",
         fields={},
         text_field="text",
         language="en",
@@ -258,7 +258,7 @@ def piper_server(venv: Path) -> Iterator[Target]:
         deadline = time.monotonic() + START
         while not spoken(target, "Yes.").good:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("Piper's HTTP server did not start")
+                raise SystemExit("Piper's HTTP server did not start, or does not speak at /synthesize")
             time.sleep(0.5)
         yield target
     finally:

@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 from intona.audio import Audio
 from intona.serve import transcribers, transcripts
 from intona.serve.errors import ApiError
-from intona.serve.transcribers import Transcriber, Transcribers, TranscriptionOptions
-from intona.serve.transcripts import Segment, Transcript, Word
+from intona.serve.transcribers import Transcribers, TranscriptionModel, TranscriptionOptions
+from intona.serve.transcripts import Segment, SpokenWord, Transcription
 from intona.serve.uploads import blocks_of
 
 from .test_requests import error
@@ -25,7 +25,7 @@ PATH = "/v1/audio/transcriptions"
 RATE = 16_000
 
 
-class Listener(Transcriber):
+class Listener(TranscriptionModel):
     """One segment per second, named by its number."""
 
     options = frozenset({"prompt", "words"})
@@ -36,16 +36,18 @@ class Listener(Transcriber):
 
     def transcribe(
         self, blocks: Iterator[Audio], options: TranscriptionOptions
-    ) -> Iterator[Segment | Transcript]:
+    ) -> Iterator[Segment | Transcription]:
         self.calls.append(options)
         samples = np.concatenate([b.resample(RATE).samples for b in blocks])
         self.peak = float(np.abs(samples).max())
         segments = []
         for i in range(round(len(samples) / RATE)):
-            words = (Word(word=f"number{i}", start=i, end=i + 0.5),) if options.words else ()
+            words = (SpokenWord(word=f"number{i}", start=i, end=i + 0.5),) if options.words else ()
             segments.append(Segment(start=i, end=i + 1, text=f" number{i}", words=words))
             yield segments[-1]
-        yield Transcript(segments=segments, duration=len(samples) / RATE, language=options.language or "en")
+        yield Transcription(
+            segments=segments, duration=len(samples) / RATE, language=options.language or "en"
+        )
 
 
 @pytest.fixture
@@ -239,7 +241,7 @@ def test_every_place_is_free_again(connect: Callable[..., TestClient], listener:
 
 def test_text_of_subtitles_ends_no_cue():
     segments = [Segment(start=3599.9996, end=3601, text="a --> b\n\n<c>")]
-    transcript = Transcript(segments=segments, duration=1, language="en")
+    transcript = Transcription(segments=segments, duration=1, language="en")
     assert transcripts.as_srt(transcript) == "1\n01:00:00,000 --> 01:00:01,000\na → b <c>\n"
     assert "a → b &lt;c&gt;" in transcripts.as_vtt(transcript)
 

@@ -17,7 +17,7 @@ from intona.audio import Audio
 from intona.audio.blocks import resampled
 from intona.errors import UserError
 from intona.serve.errors import ApiError
-from intona.serve.transcripts import Segment, Transcript, Word
+from intona.serve.transcripts import Segment, SpokenWord, Transcription
 from intona.serve.voices import Voices
 
 # Names that clients of OpenAI send by default; they stand for the first transcriber.
@@ -47,7 +47,7 @@ class TranscriptionOptions:
         return [n for n in ("prompt", "temperature") if getattr(self, n) is not None]
 
 
-class Transcriber(ABC):
+class TranscriptionModel(ABC):
     """A model that transcribes.
 
     Attributes:
@@ -59,8 +59,8 @@ class Transcriber(ABC):
     @abstractmethod
     def transcribe(
         self, blocks: Iterator[Audio], options: TranscriptionOptions
-    ) -> Iterator[Segment | Transcript]:
-        """Segments as they are recognized, then all of them as a `Transcript`.
+    ) -> Iterator[Segment | Transcription]:
+        """Segments as they are recognized, then all of them as a `Transcription`.
 
         Raises:
             UserError, ApiError: a language that it does not know, or what reading the blocks raises.
@@ -71,7 +71,7 @@ class Transcriber(ABC):
         return None
 
 
-class MeldTranscriber(Transcriber):
+class MeldTranscriber(TranscriptionModel):
     """A served voice of the system meld that was trained to listen."""
 
     def __init__(self, name: str, voices: Voices) -> None:
@@ -86,7 +86,7 @@ class MeldTranscriber(Transcriber):
 
     def transcribe(
         self, blocks: Iterator[Audio], options: TranscriptionOptions
-    ) -> Iterator[Segment | Transcript]:
+    ) -> Iterator[Segment | Transcription]:
         voice = self._voice
         if options.language is not None and options.language not in voice.languages:
             known = ", ".join(voice.languages)
@@ -98,12 +98,12 @@ class MeldTranscriber(Transcriber):
             )
             yield segments[-1]
         duration = segments[-1].end if segments else 0.0
-        yield Transcript(
+        yield Transcription(
             segments=segments, duration=duration, language=options.language or voice.languages[0]
         )
 
 
-class WhisperTranscriber(Transcriber):
+class WhisperTranscriber(TranscriptionModel):
     """A model of faster-whisper in int8.
 
     Args:
@@ -152,7 +152,7 @@ class WhisperTranscriber(Transcriber):
 
     def transcribe(
         self, blocks: Iterator[Audio], options: TranscriptionOptions
-    ) -> Iterator[Segment | Transcript]:
+    ) -> Iterator[Segment | Transcription]:
         model = self._model
         if options.language is not None and options.language not in model.supported_languages:
             hint = errors.nearest(options.language, model.supported_languages)
@@ -168,7 +168,7 @@ class WhisperTranscriber(Transcriber):
         )
         segments: list[Segment] = []
         for s in recognized:
-            words = tuple(Word(word=w.word.strip(), start=w.start, end=w.end) for w in s.words or ())
+            words = tuple(SpokenWord(word=w.word.strip(), start=w.start, end=w.end) for w in s.words or ())
             segments.append(
                 Segment(
                     start=s.start,
@@ -184,7 +184,7 @@ class WhisperTranscriber(Transcriber):
             )
             yield segments[-1]
         duration = len(samples) / WHISPER_RATE
-        yield Transcript(segments=segments, duration=duration, language=info.language)
+        yield Transcription(segments=segments, duration=duration, language=info.language)
 
 
 class Transcribers:
@@ -208,7 +208,7 @@ class Transcribers:
             if name not in listening and not name.startswith(WHISPER):
                 errors.unknown("transcriber", name, [*listening, OFFLINE], where="--transcribers")
         self.names = tuple(dict.fromkeys(names))
-        self._loaded: dict[str, Transcriber] = {}
+        self._loaded: dict[str, TranscriptionModel] = {}
         self._lock = threading.Lock()
 
     def select(self, model: str) -> str:
@@ -225,7 +225,7 @@ class Transcribers:
         message = f'no model "{model[:80]}" transcribes here; {hint}'
         raise ApiError(404, message, param="model", code="model_not_found")
 
-    def load(self, name: str) -> Transcriber:
+    def load(self, name: str) -> TranscriptionModel:
         """A transcriber of `names`, opened at the first call. Thread-safe."""
         with self._lock:
             if name not in self._loaded:

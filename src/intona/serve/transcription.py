@@ -13,8 +13,8 @@ from intona.serve.errors import LEFT, ApiError
 from intona.serve.requests import TranscriptionRequest, validated
 from intona.serve.server import Server
 from intona.serve.settings import TRANSCRIPTIONS
-from intona.serve.transcribers import Transcriber, TranscriptionOptions
-from intona.serve.transcripts import MEDIA_TYPES, Segment, Transcript
+from intona.serve.transcribers import TranscriptionModel, TranscriptionOptions
+from intona.serve.transcripts import MEDIA_TYPES, Segment, Transcription
 from intona.serve.uploads import blocks_of, form_of, require_file
 
 _SCHEMA = TranscriptionRequest.model_json_schema()
@@ -49,7 +49,7 @@ def router(server: Server) -> APIRouter:
                     language=body.language, prompt=body.prompt, temperature=body.temperature, words=words
                 )
                 ignored: list[str] = ["stream"] if body.stream else []
-                results: list[Segment | Transcript] = []
+                results: list[Segment | Transcription] = []
 
                 def start() -> Iterator[bytes]:
                     transcriber = server.transcribers.load(name)
@@ -62,7 +62,7 @@ def router(server: Server) -> APIRouter:
                 async for _ in job.pieces(start):
                     if await request.is_disconnected():
                         return Response(status_code=LEFT)
-        (transcript,) = (r for r in results if isinstance(r, Transcript))
+        (transcript,) = (r for r in results if isinstance(r, Transcription))
         server.metrics.transcribed.inc(transcript.duration)
         response = _response(transcript, body)
         if ignored:
@@ -72,7 +72,7 @@ def router(server: Server) -> APIRouter:
     return routes
 
 
-def _ignored(transcriber: Transcriber, name: str, options: TranscriptionOptions) -> list[str]:
+def _ignored(transcriber: TranscriptionModel, name: str, options: TranscriptionOptions) -> list[str]:
     """Fields that the transcriber does not obey.
 
     Raises:
@@ -87,7 +87,7 @@ def _ignored(transcriber: Transcriber, name: str, options: TranscriptionOptions)
     return [option for option in options.changed if option not in transcriber.options]
 
 
-def _response(transcript: Transcript, body: TranscriptionRequest) -> Response:
+def _response(transcript: Transcription, body: TranscriptionRequest) -> Response:
     match body.response_format:
         case "json":
             return JSONResponse(transcripts.as_json(transcript))

@@ -16,7 +16,7 @@ MEDIA_TYPES: dict[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Word:
+class SpokenWord:
     """A word and when it is spoken, in seconds."""
 
     word: str
@@ -39,7 +39,7 @@ class Segment:
     start: float
     end: float
     text: str
-    words: tuple[Word, ...] = ()
+    words: tuple[SpokenWord, ...] = ()
     tokens: tuple[int, ...] = ()
     temperature: float = 0.0
     average_logprob: float = 0.0
@@ -48,7 +48,7 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transcript:
+class Transcription:
     """What is spoken in a recording of `duration` seconds, and in which language (a code)."""
 
     segments: Sequence[Segment]
@@ -60,12 +60,12 @@ class Transcript:
         return " ".join(filter(None, (s.text.strip() for s in self.segments)))
 
 
-def as_json(transcript: Transcript) -> dict[str, Any]:
+def as_json(transcript: Transcription) -> dict[str, Any]:
     """The body of the format "json"; usage is counted in seconds."""
     return {"text": transcript.text, "usage": {"type": "duration", "seconds": round(transcript.duration)}}
 
 
-def as_verbose_json(transcript: Transcript, granularities: Sequence[str]) -> dict[str, Any]:
+def as_verbose_json(transcript: Transcription, granularities: Sequence[str]) -> dict[str, Any]:
     """The body of the format "verbose_json".
 
     Args:
@@ -99,7 +99,7 @@ def as_verbose_json(transcript: Transcript, granularities: Sequence[str]) -> dic
     return body
 
 
-def as_srt(transcript: Transcript) -> str:
+def as_srt(transcript: Transcription) -> str:
     """SubRip subtitles, one per segment with text."""
     blocks = [
         f"{i}\n{_time(s.start, ',')} --> {_time(s.end, ',')}\n{_line(s.text)}\n"
@@ -108,7 +108,7 @@ def as_srt(transcript: Transcript) -> str:
     return "\n".join(blocks)
 
 
-def as_vtt(transcript: Transcript) -> str:
+def as_vtt(transcript: Transcription) -> str:
     """WebVTT subtitles, one per segment with text."""
     blocks = [
         f"{_time(s.start, '.')} --> {_time(s.end, '.')}\n{html.escape(_line(s.text), quote=False)}\n"
@@ -117,7 +117,7 @@ def as_vtt(transcript: Transcript) -> str:
     return "\n".join(["WEBVTT\n", *blocks])
 
 
-def _spoken(transcript: Transcript) -> list[Segment]:
+def _spoken(transcript: Transcription) -> list[Segment]:
     return [s for s in transcript.segments if s.text.strip()]
 
 
