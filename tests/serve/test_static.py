@@ -110,6 +110,7 @@ def test_voices_are_described(client: TestClient):
         "slider": [1, 50, 1],
     }
     assert options["rate"]["min"] == 0.25 and options["rate"]["type"] == "number"
+    assert options["rate"]["default"] == 1.0
     assert options["seed"]["default"] == 0 and options["seed"]["max"] == 2**53 - 1
     assert options["reference"]["type"] == "recording"
     styles = {o["name"]: o for o in two["options"]}

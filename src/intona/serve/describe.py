@@ -25,6 +25,8 @@ SLIDERS: dict[str, tuple[float, float, float]] = {
     "guidance": (0, 10, 0.1),
     "tries": (1, 10, 1),
 }
+# What an option that is left to the voice amounts to.
+NEUTRAL: dict[str, float] = {"rate": 1.0, "pitch": 0.0, "range": 1.0, "energy": 0.0}
 # Shown before the others, in this order.
 BASIC = (
     "speaker",
@@ -86,6 +88,8 @@ def option_description(name: str, voice: Voice) -> dict[str, Any] | None:
     if name in HIDDEN or (choices is not None and len(choices) < 2):
         return None
     option, default = OPTIONS[name], getattr(voice.settled(), name)
+    if default is None:
+        default = NEUTRAL.get(name)
     out: dict[str, Any] = {
         "name": name,
         "label": _LABELS.get(name, name.replace("_", " ").capitalize()),

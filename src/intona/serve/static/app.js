@@ -222,7 +222,8 @@ class Page {
     const { player, timeline } = this;
     const duration = player.take?.duration ?? 0;
     timeline.at(player.position, player.playing);
-    byId("clock").textContent = `${clock(player.position)} / ${clock(duration)}`;
+    byId("clock").textContent =
+      `${clock(player.position)} / ${clock(duration)}${player.take && !player.take.ended ? "…" : ""}`;
     const play = button("play");
     play.classList.toggle("playing", player.playing);
     play.setAttribute("aria-label", player.playing ? "Pause" : "Play");

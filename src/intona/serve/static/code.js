@@ -82,7 +82,7 @@ function python(fields, hasReference) {
       ...(style === undefined ? {} : { instructions: style }),
     };
     const rows = Object.entries(call).map(([name, value]) => `    ${name}=${literal(value)},`);
-    head.push("with client.audio.speech.with_streaming_response.create(", ...rows, ") as response:");
+    head.push("", "with client.audio.speech.with_streaming_response.create(", ...rows, ") as response:");
     head.push(`    response.stream_to_file("speech.${format}")`);
     return head.join("\n");
   }
@@ -94,6 +94,7 @@ function python(fields, hasReference) {
   return [
     ...imports,
     ...head,
+    "",
     "body = {",
     ...rows,
     "}",
