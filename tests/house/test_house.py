@@ -30,6 +30,7 @@ WITH_ANOTHER = {
     "ctranslate2": "faster-whisper",
     "huggingface_hub": "faster-whisper",
     "numba": "librosa",
+    "onnx_ir": "onnxscript",
     "pymorphy3_dicts_ru": "pymorphy3",
 }
 # Found in a user's model, never imported by name.

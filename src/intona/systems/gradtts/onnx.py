@@ -42,7 +42,7 @@ def load(path: Path, *, vocoder: str | None = None) -> OnnxVoice:
         )
     speakers, languages = speakers_and_languages(path)
     return OnnxVoice(
-        acoustic.GradTTS(path, graphs),  # type: ignore[arg-type]
+        acoustic.AcousticModel(path, graphs),  # type: ignore[arg-type]
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=speakers,
@@ -61,7 +61,7 @@ class OnnxVoice(GradTTSVoice):
 
     # Sentences are not computed side by side: on a CPU that is no faster.
     capabilities = dataclasses.replace(CAPABILITIES, batches=False)
-    model: acoustic.GradTTS  # type: ignore[assignment]
+    model: acoustic.AcousticModel  # type: ignore[assignment]
 
     def prepare(self) -> None:
         return None
