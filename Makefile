@@ -2,7 +2,7 @@
 #   make demo        hear the shipped Russian voice          make check-quick  lint, types, layers
 #   make test        the quick tests                         make check        check-quick, rounding, the slow tests
 #   make bench       speed of each part on this machine      make corpus-ru    what training needs, a Russian corpus
-#   make docs        the documentation as a site: site/
+#   make docs        the documentation as a site: site/      make torch        what training, ditto and meld-ru need
 # Variables: PYTHON=python3.12, TORCH="torch==2.13.0" (any pip arguments), TESTS=tests/cli, JOBS=2 (test processes)
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ QUIET_THREADS := OMP_WAIT_POLICY=passive
 OLDEST_PROCESSOR := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 OPENBLAS_CORETYPE=Nehalem
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test check check-quick lint types layers slow rounding bench docs corpus-ru offline clean help
+.PHONY: demo torch test check check-quick lint types layers slow rounding bench docs corpus-ru offline clean help
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -93,10 +93,17 @@ $(VENV)/.speak: $(INPUTS) $(VENV)/.espeak
 	@$(PIP) -e '.[plot]'
 	@touch $@
 
+torch: $(VENV)/.train
+
+$(VENV)/.train: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
+	@echo "installing intona with what training needs (some minutes, once)"
+	@$(PIP) -e '.[plot,train]'
+	@touch $@ $(VENV)/.speak
+
 $(VENV)/.dev: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 	@echo "installing intona with all it needs for training and tests (some minutes, once)"
 	@$(PIP) -e '.[ru,plot,train,export,eval,judges,serve,dev]'
-	@touch $@ $(VENV)/.speak
+	@touch $@ $(VENV)/.speak $(VENV)/.train
 
 $(VENV)/.docs: $(INPUTS) $(VENV)/.torch
 	@echo "installing intona with what builds its documentation (some minutes, once)"

@@ -2,8 +2,8 @@
 
     python benchmarks/runtime.py --rounds 5 --output runtime.json
 
-Wall and processor seconds and peak memory of `intona say` for a short sentence (a cold start), 6 s and 60 s of
-speech, by vocoder and steps of the sampler; then in a loaded voice, seconds to the first audio of a stream
+Wall and processor seconds and peak memory of `intona say` for a short sentence (a cold start), 6 s and 60 s
+of speech, by vocoder and steps of the sampler; then in a loaded voice, seconds to the first audio of a stream
 and for a sentence. Medians over rounds; the ratios are medians of torch / onnx within a round, so that a busy
 moment hits both alike. On a busy machine the processor's seconds are the truer ones.
 """
@@ -72,16 +72,16 @@ def whole(vocoder: str, steps: int, text: str, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", "intona", "say", TEXTS[text], "-o", str(Path(folder) / "out.wav")]
         command += ["--vocoder", vocoder, "--steps", str(steps)]
-        found: dict[str, list[dict[str, float]]] = {b: [] for b in BACKENDS}
+        runs: dict[str, list[dict[str, float]]] = {b: [] for b in BACKENDS}
         for _ in range(rounds):
             for backend in BACKENDS:
-                found[backend].append(process([sys.executable, *command, "--backend", backend]))
-    return {"what": f"say, {text}", "vocoder": vocoder, "steps": steps, **summary(found)}
+                runs[backend].append(process([sys.executable, *command, "--backend", backend]))
+    return {"what": f"say, {text}", "vocoder": vocoder, "steps": steps, **summary(runs)}
 
 
 def loaded(vocoder: str, steps: int, rounds: int) -> dict[str, Any]:
-    """The same in a voice that is loaded: the first audio of a short text, and seconds per second of speech."""
-    found: dict[str, list[dict[str, float]]] = {b: [] for b in BACKENDS}
+    """A voice that is loaded: the first audio of a short text, and seconds per second of speech."""
+    runs: dict[str, list[dict[str, float]]] = {b: [] for b in BACKENDS}
     for _ in range(rounds):
         for backend in BACKENDS:
             row: dict[str, float] = {}
@@ -89,14 +89,14 @@ def loaded(vocoder: str, steps: int, rounds: int) -> dict[str, Any]:
                 command = [sys.executable, "-c", INSIDE, backend, vocoder, str(steps), text]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 row |= {f"{name} {k}": v for k, v in json.loads(done.stdout).items()}
-            found[backend].append(
+            runs[backend].append(
                 {
                     "first audio, short": row["short first"],
                     "RTF wall": row["long wall"],
                     "RTF processor": row["long processor"],
                 }
             )
-    return {"what": "loaded", "vocoder": vocoder, "steps": steps, **summary(found)}
+    return {"what": "loaded", "vocoder": vocoder, "steps": steps, **summary(runs)}
 
 
 def process(command: list[str]) -> dict[str, float]:
@@ -111,14 +111,14 @@ def process(command: list[str]) -> dict[str, float]:
     return {"wall": wall, "processor": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024}
 
 
-def summary(found: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+def summary(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Medians of each backend, and the medians of the ratios within a round."""
-    names = found[BACKENDS[0]][0]
+    names = runs[BACKENDS[0]][0]
     out: dict[str, Any] = {
         backend: {n: statistics.median(row[n] for row in rows) for n in names}
-        for backend, rows in found.items()
+        for backend, rows in runs.items()
     }
-    pairs = list(zip(found["torch"], found["onnx"], strict=True))
+    pairs = list(zip(runs["torch"], runs["onnx"], strict=True))
     out["ratio"] = {n: statistics.median(a[n] / b[n] for a, b in pairs) for n in names}
     return out
 

@@ -27,7 +27,12 @@ DISTRIBUTION = {
     "huggingface_hub": "huggingface-hub",
 }
 # They come with a declared package and are asked only about its version or its errors.
-WITH_ANOTHER = {"ctranslate2": "faster-whisper", "numba": "librosa", "pymorphy3_dicts_ru": "pymorphy3"}
+WITH_ANOTHER = {
+    "ctranslate2": "faster-whisper",
+    "numba": "librosa",
+    "onnx_ir": "onnxscript",
+    "pymorphy3_dicts_ru": "pymorphy3",
+}
 # Found in a user's model, never imported by name.
 NEVER = {"torchaudio", "torchvision", "torchcodec", "pickle", "dill", "joblib"}
 

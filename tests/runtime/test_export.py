@@ -112,7 +112,7 @@ def test_a_vocoder_sounds_as_with_torch(exported: Exported, kind: str, mel: np.n
 
 def test_a_source_filter_streams_what_it_decodes(exported: Exported, mel: np.ndarray) -> None:
     vocoder = vocoders.load_vocoder(exported("source-filter"))
-    assert isinstance(vocoder, vocoders.SourceFilter)
+    assert isinstance(vocoder, vocoders.OnnxSourceFilter)
     pieces = list(vocoder.stream([mel[:20], mel[20:25], mel[25:]]))
     assert np.abs(np.concatenate(pieces) - vocoder.decode(mel)).max() < 1e-4
 
@@ -202,7 +202,7 @@ def test_truncated_weights_are_refused(exported: Exported, tmp_path: Path) -> No
 
 
 def test_arrays_that_do_not_fit_are_one_line(exported: Exported) -> None:
-    graph = session.Graph(exported("plain") / "decoder.onnx")
+    graph = session.GraphSession(exported("plain") / "decoder.onnx")
     with pytest.raises(UserError, match=r"decoder.onnx: the graph failed"):
         graph(**{name: np.zeros((1, 3, 7), np.float32) for name in graph.inputs})
     with pytest.raises(UserError, match="input that is not known"):

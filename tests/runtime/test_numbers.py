@@ -15,7 +15,7 @@ from intona.diffusion.process import Cosine, MeanReverting
 from intona.diffusion.shifted import Shifted
 from intona.nn.random import ItemRandom
 from intona.runtime import stft as transforms
-from intona.runtime.noise import Generator, SentenceRandom
+from intona.runtime.noise import NormalGenerator, SentenceRandom
 from intona.vocoder import stft as torch_stft
 
 SPEC = MelSpec()
@@ -24,7 +24,7 @@ SPEC = MelSpec()
 @pytest.mark.parametrize("seed", [0, 5, 2**31, 2**62 + 12345])
 @pytest.mark.parametrize("shape", [(2, 8), (3, 7), (113, 80)])
 def test_noise_is_torchs(seed: int, shape: tuple[int, int]) -> None:
-    reference, generator = torch.Generator().manual_seed(seed), Generator(seed)
+    reference, generator = torch.Generator().manual_seed(seed), NormalGenerator(seed)
     for _ in range(3):  # the state goes on alike
         expected = torch.randn(*shape, generator=reference).numpy()
         assert np.abs(generator.normal(*shape) - expected).max() < 1e-5
@@ -37,7 +37,7 @@ def test_the_noise_of_a_sentence_is_that_of_the_torch_backend() -> None:
 
 def test_noise_of_few_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 16"):
-        Generator(0).normal(3, 5)
+        NormalGenerator(0).normal(3, 5)
 
 
 @pytest.mark.parametrize("name", solvers.SOLVERS)
@@ -69,7 +69,7 @@ def test_every_schedule_gives_the_same_with_arrays_and_tensors(process: Any) -> 
 @pytest.mark.parametrize("frames", [1, 2, 40, transforms.FEW_FRAMES + 30])
 def test_the_transform_and_its_inverse_are_those_of_torch(frames: int) -> None:
     samples = np.random.default_rng(0).normal(size=frames * 256 + 2 * SPEC.pad).astype(np.float32)
-    ours, theirs = transforms.Stft(SPEC), torch_stft.Stft(SPEC)
+    ours, theirs = transforms.ArrayStft(SPEC), torch_stft.Stft(SPEC)
     spectrum = ours(samples)
     assert spectrum.dtype == np.complex64 and spectrum.shape == (frames, 513)
     expected = theirs(torch.from_numpy(samples)[None])
@@ -87,4 +87,4 @@ def test_the_inverse_is_librosas() -> None:
     spectrum = (rng.normal(size=(30, 513)) + 1j * rng.normal(size=(30, 513))).astype(np.complex64)
     expected = librosa.istft(spectrum.T, hop_length=256, win_length=1024, window="hann", center=False)
     inside = slice(SPEC.pad, SPEC.pad + 30 * 256)
-    assert np.abs(transforms.Stft(SPEC).inverse(spectrum) - expected[inside]).max() < 1e-5
+    assert np.abs(transforms.ArrayStft(SPEC).inverse(spectrum) - expected[inside]).max() < 1e-5

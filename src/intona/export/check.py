@@ -44,7 +44,7 @@ def voice_difference(voice: GradTTSVoice, path: Path) -> dict[str, Any]:
     """
     graphs = folder.read(path)
     assert isinstance(graphs, folder.GradTTSGraphs)
-    model = acoustic.GradTTS(path, graphs)
+    model = acoustic.AcousticModel(path, graphs)
     largest, compared, frames = 0.0, 0, 0
     for i, ids in enumerate(texts := _ids(voice)):
         settings: Any = {"steps": STEPS, "solver": "dpm2m", "temperature": 1.0, "length_scale": 1.0}

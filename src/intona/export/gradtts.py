@@ -15,7 +15,7 @@ from intona.systems.gradtts.model import GradTTS
 TOKENS, FRAMES = 12, 20  # of the examples that the exporter traces
 
 
-class Encoder(nn.Module):
+class TracedEncoder(nn.Module):
     """tokens (1, N)[, speaker (1,)] -> states, prior, log_frames; one sentence, without padding."""
 
     def __init__(self, model: GradTTS) -> None:
@@ -30,7 +30,7 @@ class Encoder(nn.Module):
         return states, model.prior(states), model.duration(states, mask)
 
 
-class Decoder(nn.Module):
+class TracedDecoder(nn.Module):
     """z, mu (1, T, n_mels), states (1, T, D), t (1,)[, speaker (1,)] -> prediction (1, T, n_mels)."""
 
     def __init__(self, model: GradTTS) -> None:
@@ -64,7 +64,7 @@ def export_gradtts(model: GradTTS, path: Path) -> GradTTSGraphs:
     model = model.cpu().float()
     who = {"speaker": torch.zeros(1, dtype=torch.int64)} if model.speakers is not None else {}
     export_graph(
-        Encoder(model),
+        TracedEncoder(model),
         path / "encoder.onnx",
         inputs={"tokens": torch.ones(1, TOKENS, dtype=torch.int64), **who},
         outputs=["states", "prior", "log_frames"],
@@ -74,7 +74,7 @@ def export_gradtts(model: GradTTS, path: Path) -> GradTTSGraphs:
     states = torch.zeros(1, FRAMES, model.encoder.dim)
     frames = {name: {1: "frames"} for name in ("z", "mu", "states")}
     export_graph(
-        Decoder(model),
+        TracedDecoder(model),
         path / "decoder.onnx",
         inputs={"z": mel, "mu": mel, "states": states, "t": torch.zeros(1), **who},
         outputs=["prediction"],

@@ -19,7 +19,7 @@ FRAMES = 24
 LENGTHS = {"mel": {1: "frames"}}
 
 
-class HifiGanDecoder(nn.Module):
+class TracedHifiGan(nn.Module):
     """mel (1, T, n_mels) -> samples (1, T * hop). The generator's names are those of its file."""
 
     def __init__(self, generator: Generator) -> None:
@@ -31,7 +31,7 @@ class HifiGanDecoder(nn.Module):
         return Generator.forward(self, mel.transpose(1, 2))  # type: ignore[arg-type]
 
 
-class VocosDecoder(nn.Module):
+class TracedVocos(nn.Module):
     """mel -> real, imag, amplitude (1, T, n_fft // 2 + 1)."""
 
     def __init__(self, network: VocosNetwork) -> None:
@@ -45,7 +45,7 @@ class VocosDecoder(nn.Module):
         return scale * spectrum.real, scale * spectrum.imag, amplitude
 
 
-class Pitch(nn.Module):
+class TracedPitch(nn.Module):
     """mel -> octaves (log2 of Hz), voicing (1, T)."""
 
     def __init__(self, network: SourceFilterNetwork) -> None:
@@ -56,7 +56,7 @@ class Pitch(nn.Module):
         return self.model.octaves(mel)
 
 
-class Filters(nn.Module):
+class TracedFilters(nn.Module):
     """mel -> real, imag of the harmonic filter, and the amplitude of the noise (1, T, n_fft // 2 + 1)."""
 
     def __init__(self, network: SourceFilterNetwork) -> None:
@@ -78,19 +78,21 @@ def export_vocoder(vocoder: Any, path: Path) -> HifiGanGraphs | VocosGraphs | So
     inputs = {"mel": torch.full((1, FRAMES, vocoder.spec.n_mels), -5.0)}
     spectrum = ["real", "imag", "amplitude"]
     if isinstance(vocoder, HifiGan):
-        graph = HifiGanDecoder(vocoder.generator)
+        graph = TracedHifiGan(vocoder.generator)
         export_graph(graph, path / "decoder.onnx", inputs=inputs, outputs=["samples"], lengths=LENGTHS)
         return HifiGanGraphs(reach=vocoder.reach)
     if isinstance(vocoder, Vocos):
-        graph = VocosDecoder(vocoder.network)
+        graph = TracedVocos(vocoder.network)
         export_graph(graph, path / "decoder.onnx", inputs=inputs, outputs=spectrum, lengths=LENGTHS)
         return VocosGraphs(reach=vocoder.reach, refinements=vocoder.config.refinements)
     if isinstance(vocoder, SourceFilter):
         network, config = vocoder.network, vocoder.config
         both = ["octaves", "voicing"]
-        export_graph(Pitch(network), path / "pitch.onnx", inputs=inputs, outputs=both, lengths=LENGTHS)
+        export_graph(TracedPitch(network), path / "pitch.onnx", inputs=inputs, outputs=both, lengths=LENGTHS)
         three = ["real", "imag", "noise"]
-        export_graph(Filters(network), path / "filters.onnx", inputs=inputs, outputs=three, lengths=LENGTHS)
+        export_graph(
+            TracedFilters(network), path / "filters.onnx", inputs=inputs, outputs=three, lengths=LENGTHS
+        )
         return SourceFilterGraphs(
             reach=vocoder.reach, pitch_reach=config.pitch.reach, refinements=config.refinements
         )

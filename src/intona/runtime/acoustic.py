@@ -13,20 +13,20 @@ import numpy as np
 
 from intona.diffusion import solvers, target
 from intona.runtime.folder import GradTTSGraphs
-from intona.runtime.session import Graph
+from intona.runtime.session import GraphSession
 
 MAX_FRAMES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speech:
+class SentenceMel:
     """One sentence: mel (T, n_mels) log mel; durations (N,) frames per token."""
 
     mel: np.ndarray
     durations: np.ndarray
 
 
-class GradTTS:
+class AcousticModel:
     """The graphs of a folder.
 
     Raises:
@@ -35,7 +35,7 @@ class GradTTS:
 
     def __init__(self, path: Path, graphs: GradTTSGraphs) -> None:
         self.graphs = graphs
-        self.encoder, self.decoder = (Graph(path / f"{name}.onnx") for name in graphs.graphs)
+        self.encoder, self.decoder = (GraphSession(path / f"{name}.onnx") for name in graphs.graphs)
         self._mean, self._std = (np.array(v, np.float32) for v in (graphs.mel_mean, graphs.mel_std))
 
     def synthesize(
@@ -49,7 +49,7 @@ class GradTTS:
         length_scale: float,
         stretch: np.ndarray | None = None,
         random: Any,
-    ) -> Speech:
+    ) -> SentenceMel:
         """Sample a mel.
 
         Args:
@@ -73,7 +73,7 @@ class GradTTS:
             return np.float32(temperature) * random.normal([mu.shape[1]], mu.shape[2])
 
         z = solvers.solve(solver, self.graphs.process, denoise, noise(), steps, noise=noise)
-        return Speech(mel=(z + mu)[0] * self._std + self._mean, durations=durations)
+        return SentenceMel(mel=(z + mu)[0] * self._std + self._mean, durations=durations)
 
     def _with_blanks(self, tokens: np.ndarray) -> np.ndarray:
         """a b c -> _ a _ b _ c _, where the model has blanks."""

@@ -17,7 +17,7 @@ from intona.seeds import derive_seed
 BLOCK = 16
 
 
-class Generator:
+class NormalGenerator:
     """`torch.Generator().manual_seed(seed)`, for normal numbers alone."""
 
     def __init__(self, seed: int) -> None:
@@ -56,7 +56,7 @@ class SentenceRandom:
     """The noise of one sentence: what `nn.random.ItemRandom(seed, 0, [str(place)])` draws."""
 
     def __init__(self, seed: int, place: int) -> None:
-        self._generator = Generator(derive_seed(seed, 0, str(place)))
+        self._generator = NormalGenerator(derive_seed(seed, 0, str(place)))
 
     def normal(self, lengths: Sequence[int], dim: int) -> np.ndarray:
         """Standard normal numbers (1, length, dim) float32."""

@@ -31,7 +31,7 @@ def threads() -> int:
     return min(available, int(limit)) if limit.isdigit() and int(limit) else available
 
 
-class Graph:
+class GraphSession:
     """Arrays in, arrays out; any thread may call it.
 
     Args:

@@ -19,7 +19,7 @@ FEW_FRAMES = 256  # 3 s
 MOMENTUM = np.float32(0.99)  # of the refinement
 
 
-class Stft:
+class ArrayStft:
     """Analysis and synthesis for one `MelSpec`, in float32."""
 
     def __init__(self, spec: MelSpec) -> None:

@@ -16,9 +16,9 @@ from intona import checkpoint, models, registry
 from intona.audio import MelSpec
 from intona.errors import UserError
 from intona.runtime import folder
-from intona.runtime.noise import Generator
-from intona.runtime.session import Graph
-from intona.runtime.stft import Stft
+from intona.runtime.noise import NormalGenerator
+from intona.runtime.session import GraphSession
+from intona.runtime.stft import ArrayStft
 from intona.vocoder.load import find
 from intona.vocoder.running import waves
 from intona.vocoder.source import NOISE_SAMPLES, noise, pulses
@@ -63,7 +63,7 @@ class GraphVocoder(OnnxVocoder):
     def __init__(self, path: Path, graphs: Any, *, chunk_frames: int = 512) -> None:
         self.graphs, self.chunk_frames = graphs, chunk_frames
         self.spec = MelSpec.load(path / "features.json")
-        self.networks = {name: Graph(path / f"{name}.onnx") for name in graphs.graphs}
+        self.networks = {name: GraphSession(path / f"{name}.onnx") for name in graphs.graphs}
 
 
 class ChunkVocoder(GraphVocoder):
@@ -85,19 +85,19 @@ class ChunkVocoder(GraphVocoder):
         return np.clip(np.concatenate(pieces), -1, 1)
 
 
-class HifiGan(ChunkVocoder):
+class OnnxHifiGan(ChunkVocoder):
     """`vocoder.hifigan`."""
 
     def wave(self, mel: np.ndarray) -> np.ndarray:
         return self.networks["decoder"](mel=mel[None])[0][0]
 
 
-class Vocos(ChunkVocoder):
+class OnnxVocos(ChunkVocoder):
     """`vocoder.vocos`."""
 
     @cached_property
-    def stft(self) -> Stft:
-        return Stft(self.spec)
+    def stft(self) -> ArrayStft:
+        return ArrayStft(self.spec)
 
     def wave(self, mel: np.ndarray) -> np.ndarray:
         real, imag, amplitude = (x[0] for x in self.networks["decoder"](mel=mel[None]))
@@ -105,18 +105,18 @@ class Vocos(ChunkVocoder):
         return self.stft.inverse(self.stft.refined(spectrum, amplitude, self.graphs.refinements))
 
 
-class SourceFilter(GraphVocoder):
+class OnnxSourceFilter(GraphVocoder):
     """`vocoder.source_filter`, with the same noise."""
 
     @cached_property
-    def stft(self) -> Stft:
-        return Stft(self.spec)
+    def stft(self) -> ArrayStft:
+        return ArrayStft(self.spec)
 
     @cached_property
     def table(self) -> np.ndarray:
         """What `vocoder.source.noise_table` draws."""
         power = 3 / 8 * self.spec.win_length
-        return Generator(0).normal(NOISE_SAMPLES)[:, 0] / np.float32(math.sqrt(power))
+        return NormalGenerator(0).normal(NOISE_SAMPLES)[:, 0] / np.float32(math.sqrt(power))
 
     def decode(self, mel: np.ndarray) -> np.ndarray:
         mel = self.check(mel)
@@ -156,7 +156,7 @@ class SourceFilter(GraphVocoder):
         return np.clip(wave, -1, 1)[None]
 
 
-class GriffinLim(OnnxVocoder):
+class OnnxGriffinLim(OnnxVocoder):
     """`vocoder.griffin_lim`, which computes with NumPy on every backend."""
 
     def __init__(self, spec: MelSpec | None = None) -> None:
@@ -169,7 +169,7 @@ class GriffinLim(OnnxVocoder):
         return np.clip(self._vocoder.waveform(self._vocoder.magnitudes(self.check(mel))), -1, 1)
 
 
-KINDS = {"hifigan": HifiGan, "vocos": Vocos, "source-filter": SourceFilter}
+KINDS = {"hifigan": OnnxHifiGan, "vocos": OnnxVocos, "source-filter": OnnxSourceFilter}
 
 
 def available(name: str | os.PathLike[str]) -> bool:
@@ -193,7 +193,7 @@ def load_vocoder(name: str | os.PathLike[str]) -> OnnxVocoder:
     except UserError:
         if str(name) != WITHOUT_WEIGHTS:
             raise
-        return GriffinLim()
+        return OnnxGriffinLim()
     path = find(name)
     graphs = folder.read(path)
     if graphs.kind not in KINDS:

@@ -43,7 +43,7 @@ def load(path: Path, *, vocoder: str | None = None) -> OnnxVoice:
         )
     speakers, languages = speakers_and_languages(path)
     return OnnxVoice(
-        acoustic.GradTTS(path, graphs),  # type: ignore[arg-type]
+        acoustic.AcousticModel(path, graphs),  # type: ignore[arg-type]
         tokenizer,
         configs.load(MelSpec, path / "features.json"),
         speakers=speakers,
@@ -60,7 +60,7 @@ BUFFERS = {"mel_mean", "mel_std", "voices"}
 class OnnxVoice(GradTTSVoice):
     """A Grad-TTS voice whose networks run in onnxruntime, one sentence at a time."""
 
-    model: acoustic.GradTTS  # type: ignore[assignment]
+    model: acoustic.AcousticModel  # type: ignore[assignment]
 
     @property
     def capabilities(self) -> Capabilities:

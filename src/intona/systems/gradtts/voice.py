@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import torch
 
     from intona.nn.random import ItemRandom
-    from intona.systems.gradtts.model import GradTTS  # noqa: F401  (named in a string below)
+    from intona.systems.gradtts.model import GradTTS  # noqa: F401 (in a string)
 
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/notebook/voice-ru.md

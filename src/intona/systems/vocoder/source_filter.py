@@ -31,13 +31,12 @@ from intona.systems.vocoder.targets import Targets
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import Stage
-from intona.vocoder.source import unwrapped_phase
+from intona.vocoder.source import bridged, unwrapped_phase
 from intona.vocoder.source_filter import (
     PITCH_BINS,
     SourceFilter,
     SourceFilterConfig,
     SourceFilterNetwork,
-    bridged,
     untrained,
 )
 from intona.vocoder.spectral import MultiResolution, emphasis, phase_losses
