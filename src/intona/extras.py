@@ -26,6 +26,11 @@ PACKAGES = {
 }
 
 
+def installed(package: str) -> bool:
+    """Whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
+
+
 def install(package: str) -> str:
     """The command that installs a package."""
     extra = PACKAGES.get(package)
@@ -39,5 +44,5 @@ def missing(package: str, what: str, *, where: object = None) -> UserError:
 
 def require(package: str, what: str, *, where: object = None) -> None:
     """Raise a UserError that names `what` if a package is not installed."""
-    if importlib.util.find_spec(package) is None:
+    if not installed(package):
         raise missing(package, what, where=where)

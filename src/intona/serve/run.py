@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
+from intona import extras
 from intona.errors import UserError
 from intona.serve.app import create_app
 from intona.serve.metrics import SHARED_DIRECTORY
@@ -118,9 +119,10 @@ def _serve_by_several(settings: Settings, workers: int, fields: dict[str, Any]) 
 
 
 def _application_of_worker(settings: Settings, workers: int) -> FastAPI:
-    import torch
+    if extras.installed("torch"):
+        import torch
 
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
     try:
         return application(settings)
     except UserError as e:

@@ -131,7 +131,6 @@ class WhisperTranscriber(TranscriptionModel):
 
     @property
     def _model(self) -> Any:
-        import torch
         from faster_whisper import WhisperModel
 
         with self._lock:
@@ -143,7 +142,6 @@ class WhisperTranscriber(TranscriptionModel):
                         device=kind,
                         device_index=int(index or 0),
                         compute_type="int8",
-                        cpu_threads=torch.get_num_threads(),
                         local_files_only=True,
                     )
                 except Exception as e:  # tokenizers raises plain ones
