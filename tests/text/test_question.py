@@ -70,7 +70,14 @@ def test_english_yes_no_rises_to_its_end() -> None:
     )
     s = spoken(u, "en")
     assert s.of("uː") == FLAT
-    assert 0 == s.of("ˈæ") < s.pitch[u.words[-1].start + 2] < s.of("ʊ") == 4.0 == s.pitch[-1]
+    assert 0 == s.of("ˈæ") < s.pitch[u.words[-1].start + 2] < s.of("ʊ") == 6.0 == s.pitch[-1]
+
+
+def test_what_is_raised_is_voiced() -> None:
+    plan = plan_of(utterance(("is", "ɪ z"), ("it", "ɪ t"), ("open", "ˈoʊ p ə n")), "en")
+    assert plan is not None and plan.voiced == (6, 8, 9)  # not p
+    plan = plan_of(utterance(("это", "ˈɛ t ə"), ("дом", "d ˈo m")), "ru")
+    assert plan is not None and plan.voiced == (5, 6)
 
 
 def test_english_wh_falls_from_a_high_start() -> None:

@@ -16,6 +16,7 @@ from intona.text.frontend import Utterance, Word
 from intona.text.intonation import Clause, clauses_of
 from intona.text.languages.base import QuestionContour
 
+SONORANTS = tuple("mnŋɲlɫʎrɹɾjw")  # first letters of consonants that carry pitch
 HIGHEST = 14.0  # semitones above the speaker's mean that no rule exceeds
 
 
@@ -39,10 +40,17 @@ class PitchTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class QuestionPlan:
-    """The rules of one utterance: `vowels` are the indices of all of its vowels."""
+    """The rules of one utterance.
+
+    Attributes:
+        vowels: indices of all of its vowels. voiced: of the vowels that a rule raises and the sonorants after
+            them in their words. They must be voiced, also where a model predicts the creak that ends the
+            statements of some readers.
+    """
 
     vowels: tuple[int, ...]
     targets: tuple[PitchTarget, ...]
+    voiced: tuple[int, ...] = ()
 
     def apply(self, pitch: np.ndarray, statement: np.ndarray) -> np.ndarray:
         """The contour (N,) with the targets reached, in semitones above the speaker's mean.
@@ -76,7 +84,22 @@ def plan_of(utterance: Utterance, language: str) -> QuestionPlan | None:
         contour = {"yes_no": rules.yes_no_contour, "wh": rules.wh_contour}.get(clause.type)
         if contour is not None:
             targets += _clause(utterance, clause, contour)
-    return QuestionPlan(vowels=tuple(vowels), targets=tuple(targets)) if targets else None
+    if not targets:
+        return None
+    voiced = sorted({i for t in targets for i in _voiced(utterance, t)})
+    return QuestionPlan(vowels=tuple(vowels), targets=tuple(targets), voiced=tuple(voiced))
+
+
+def _voiced(utterance: Utterance, target: PitchTarget) -> list[int]:
+    """The vowel that a target raises, and the sonorants after it."""
+    if target.floor is None and target.above is None:
+        return []
+    out = [target.symbol]
+    for i in range(target.symbol + 1, target.end):
+        if not utterance.phonemes[i].startswith(SONORANTS):
+            break
+        out.append(i)
+    return out
 
 
 def _clause(utterance: Utterance, clause: Clause, contour: QuestionContour) -> list[PitchTarget]:

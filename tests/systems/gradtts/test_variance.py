@@ -305,10 +305,13 @@ def test_energy_and_duration_are_controlled() -> None:
 
 def test_the_contour_of_a_question_is_planned_and_scaled_with_the_range() -> None:
     model = steerable()
-    rise = QuestionPlan(vowels=(1, 3), targets=(PitchTarget(symbol=1, start=1, end=2, above=7.0, floor=6.0),))
+    rise = QuestionPlan(
+        vowels=(1, 3), targets=(PitchTarget(symbol=1, start=1, end=2, above=7.0, floor=6.0),), voiced=(1,)
+    )
     plain, rule = speak(model), speak(model, questions=[rise, None])
     assert plain.pitch is not None and rule.pitch is not None
     raised = rule.pitch - plain.pitch
+    assert rule.voiced is not None and float(rule.voiced[0, 1]) > 0.9
     assert float(rule.pitch[0, 1]) - float(STATISTICS.pitch_mean[0]) >= 6 - 1e-4 and float(raised[0, 0]) > 0
     assert float(raised[0, 3]) == pytest.approx(0, abs=1e-5) and not raised[1].any()
     flat = speak(model, questions=[rise, None], controls=Controls(range=torch.zeros(2, 4)))

@@ -26,6 +26,7 @@ from intona.text.intonation import CLAUSE_TYPES, PLACES
 from intona.text.question import QuestionPlan
 
 VOICED = 0.5  # share of voiced frames from which a symbol has a pitch
+RAISED = 0.95  # voiced share, at least, of the symbols that a question raises
 MAX_ENERGY = 3.0  # deviations from the mean; pauses lie far below
 
 
@@ -143,7 +144,7 @@ class VarianceAdaptor(nn.Module):
         values = self.values(predicted, mask)
         row = self._rows(speakers, mask)
         pitch_std, energy_std = self.pitch_std[row, None], self.energy_std[row, None]
-        pitch, energy = values.pitch, values.energy
+        pitch, voiced, energy = values.pitch, values.voiced.clone(), values.energy
         if questions is not None and any(questions):
             as_statement = dataclasses.replace(
                 intonation, clause_types=torch.zeros_like(intonation.clause_types)
@@ -151,6 +152,10 @@ class VarianceAdaptor(nn.Module):
             predicted = self.predict(self.with_intonation(states, as_statement, mask), mask, speaker)
             statement = self.values(predicted, mask).pitch
             pitch = _with_questions(pitch * pitch_std, statement * pitch_std, mask, questions) / pitch_std
+            for row_voiced, question in zip(voiced, questions, strict=True):
+                if question is not None and question.voiced:
+                    index = list(question.voiced)
+                    row_voiced[index] = row_voiced[index].clamp(min=RAISED)
         if controls is not None:
             if controls.range is not None:
                 pitch = pitch * controls.range
@@ -158,7 +163,7 @@ class VarianceAdaptor(nn.Module):
                 pitch = pitch + controls.pitch / pitch_std
             if controls.energy is not None:
                 energy = energy + controls.energy / energy_std
-        return Values(pitch=pitch * mask, voiced=values.voiced, energy=energy * mask)
+        return Values(pitch=pitch * mask, voiced=voiced, energy=energy * mask)
 
     def semitones(self, values: Values, speakers: Tensor | None) -> Tensor:
         """The pitch of values, in semitones above 100 Hz, (B, N)."""
