@@ -230,7 +230,7 @@ def test_stress_is_corrected_by_a_click(visit: Callable[..., Any]):
     expect(page.locator("#text")).to_have_value("З+амок, кто-то и 5")
     expect(page.locator("#undo")).to_be_hidden()
     page.fill("#text", "Берег. 日本!")
-    expect(page.locator(".problems")).to_contain_text("U+65E5")
+    expect(page.locator("#reading .problems")).to_contain_text("U+65E5")
 
 
 def test_alignment_of_what_is_read_with_the_text(visit: Callable[..., Any]):

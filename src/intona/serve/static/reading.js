@@ -158,6 +158,7 @@ export class Reading extends EventTarget {
    * @param {number} vowel
    */
   #correct(text, source, vowel) {
+    if (text !== this.#text) return; // what is shown is of an earlier text; it is being read again
     this.#before.push(text);
     if (this.#before.length > UNDO) this.#before.shift();
     this.#change(stressed(text, source, vowel));
