@@ -154,8 +154,7 @@ def test_unknown_flag_is_wrong_usage():
         (
             ModuleNotFoundError("No module named 'lightning.fabric'", name="lightning.fabric"),
             1,
-            'error: the package "lightning" is not installed; '
-            "see `intona doctor` for the command that fixes it",
+            'error: the package "lightning" is not installed; pip install "intona[train]"',
         ),
         (
             ZeroDivisionError("division\nby zero"),
