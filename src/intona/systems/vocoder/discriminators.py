@@ -45,8 +45,8 @@ class AdversaryConfig:
     width: float = 0.25
     resolutions: tuple[tuple[int, int], ...] = ((512, 128), (1024, 256), (2048, 512))
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
-    crop: int = 16384
-    rate: float = 3.0
+    crop: int = 8192
+    rate: float = 1.0
     warmup: int = 0
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ _SKY = frozenset(["небо", "неба", "небу", "небом", "небе"])
 _PUNCTUATION = "".join(PUNCTUATION)
 
 
-class Source(Protocol):
+class AccentSource(Protocol):
     """Puts `+` before stressed vowels, and ё."""
 
     def homographs(self, text: str) -> str:
@@ -45,7 +45,9 @@ class StressModel:
         failures: errors of the source that leave a text without marks.
     """
 
-    def __init__(self, source: Source, version: str, *, failures: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(
+        self, source: AccentSource, version: str, *, failures: tuple[type[Exception], ...] = ()
+    ) -> None:
         self.version = version
         self._source = source
         self._failures = failures
