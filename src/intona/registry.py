@@ -23,6 +23,10 @@ HOME = "intona"  # the distribution whose parts need no `pip install` hint
 # Group, without "intona." -> what one of its parts is called, and what the entry point's value is.
 GROUPS: dict[str, tuple[str, str]] = {
     "voices": ("kind of voice", "a function: (checkpoint directory, device=, vocoder=) -> synth.voice.Voice"),
+    "onnx_voices": (
+        "kind of voice without torch",
+        "a function: (checkpoint directory with graphs, vocoder=) -> synth.voice.Voice",
+    ),
     "stages": ("stage", "a training.stage.Stage"),
     "encoders": ("text encoder", "a subclass of encoders.base.TextEncoderConfig"),
     "latents": ("latent space", "a subclass of latents.base.LatentsConfig"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,8 +58,8 @@ def load(
         unknown("backend", str(backend), BACKENDS, where="--backend")
     path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     open_voice: VoiceLoader = registry.get("voices", kind_of(path), where=path)
-    if backend == "onnx" or (backend is None and _without_torch(path, open_voice, device, decoder)):
-        voice = _open_onnx(path, open_voice, device, decoder)
+    if backend == "onnx" or (backend is None and _without_torch(path, device, decoder)):
+        voice = _open_onnx(path, device, decoder)
     else:
         extras.require("torch", "the torch backend", where="--backend" if backend else None)
         from intona.nn.device import device_of
@@ -73,13 +72,14 @@ def load(
     return voice
 
 
-def _without_torch(path: Path, loader: VoiceLoader, device: Any, vocoder: str | None) -> bool:
+def _without_torch(path: Path, device: Any, vocoder: str | None) -> bool:
     """Whether a voice can speak by onnxruntime, on this device and with this vocoder."""
+    from intona import registry
     from intona.runtime import folder, session
 
-    if not (vars(loader).get("onnx") and folder.has_graphs(path) and session.installed()):
+    if str(device) != "cpu" or kind_of(path) not in registry.names("onnx_voices"):
         return False
-    if str(device) != "cpu":
+    if not (folder.has_graphs(path) and session.installed()):
         return False
     from intona.runtime import vocoder as vocoders
     from intona.synth.model_voice import DEFAULT_VOCODER
@@ -87,17 +87,16 @@ def _without_torch(path: Path, loader: VoiceLoader, device: Any, vocoder: str | 
     return vocoders.available(vocoder or DEFAULT_VOCODER)
 
 
-def _open_onnx(path: Path, loader: VoiceLoader, device: Any, vocoder: str | None) -> Voice:
+def _open_onnx(path: Path, device: Any, vocoder: str | None) -> Voice:
+    from intona import registry
     from intona.runtime import session
 
-    target: str = vars(loader).get("onnx", "")
-    if not target:
+    if kind_of(path) not in registry.names("onnx_voices"):
         raise UserError(f"{kind_of(path)} voices have no ONNX backend", where="--backend")
     if str(device) != "cpu":
         raise UserError("the ONNX backend computes on the CPU alone", where="--device")
     session.require()
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)(path, vocoder=vocoder)
+    return registry.get("onnx_voices", kind_of(path), where=path)(path, vocoder=vocoder)
 
 
 def kind_of(path: Path) -> str:

@@ -95,17 +95,14 @@ class Capabilities:
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
 
-def voice_loader(capabilities: Capabilities, *, onnx: str = "") -> Callable[[Loader], Loader]:
+def voice_loader(capabilities: Capabilities) -> Callable[[Loader], Loader]:
     """Decorate a loader with the capabilities of its kind, so that they are known before a voice is opened.
 
     A loader without them works; its kind is then missing from hints about which voices take an option.
-
-    Args:
-        onnx: "module:function" that opens the same kind without torch, from (checkpoint directory, vocoder=).
     """
 
     def decorate(loader: Loader) -> Loader:
-        loader.__dict__.update(capabilities=capabilities, onnx=onnx)
+        loader.__dict__["capabilities"] = capabilities
         return loader
 
     return decorate

@@ -54,7 +54,7 @@ NOT_STEERABLE = CAPABILITIES.without(
 )
 
 
-@voice_loader(CAPABILITIES, onnx="intona.systems.gradtts.onnx:load")
+@voice_loader(CAPABILITIES)
 def load(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu", vocoder: str | None = None
 ) -> GradTTSVoice:
