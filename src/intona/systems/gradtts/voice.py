@@ -15,7 +15,6 @@ import numpy as np
 from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec
-from intona.data.intonation import intonation_of
 from intona.errors import UserError, unknown
 from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.controls import Controls, ignored, phrased, resolved, symbol_values
@@ -341,6 +340,8 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
 
     def _melody(self, sentences: Sequence[Utterance]) -> dict[str, Any]:
         """What the variance adaptor reads beside the controls: intonation and the contours of questions."""
+        from intona.data.intonation import intonation_of
+
         codes = [fitting(s.text, self.languages)[0] for s in sentences]
         config = self.model.config.variance
         plans = None
