@@ -55,6 +55,8 @@ def export_gradtts(model: GradTTS, path: Path) -> GradTTSGraphs:
     config = model.config
     if config.encoder.reads_pieces or config.encoder.condition_dim:
         raise UserError(f"a {config.encoder.kind} text encoder cannot be exported yet", where=path)
+    if config.variance is not None:
+        raise UserError("a voice with a variance adaptor cannot be exported yet", where=path)
     if config.decoder.kind != "convnext1d":
         raise UserError(
             f"a {config.decoder.kind} decoder cannot be exported",
