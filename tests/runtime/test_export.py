@@ -19,7 +19,6 @@ from intona.export.model import export
 from intona.nn import precision
 from intona.runtime import folder, session
 from intona.runtime import vocoder as vocoders
-from intona.systems.gradtts import VarianceConfig
 from intona.systems.gradtts.onnx import OnnxVoice
 from intona.vocoder import load_vocoder
 
@@ -152,14 +151,11 @@ def test_what_cannot_be_exported_says_so(tmp_path: Path) -> None:
     run = save_voice(tmp_path / "voice", decoder="unet2d", **PLAIN)
     with pytest.raises(UserError, match="unet2d decoder cannot be exported"):
         export(run, tmp_path / "out")
-    steerable = save_voice(tmp_path / "steerable", variance=VarianceConfig(hidden=8), **PLAIN)
-    with pytest.raises(UserError, match="a variance adaptor cannot be exported yet"):
-        export(steerable, tmp_path / "out")
     with pytest.raises(UserError, match="ditto voices cannot be exported"):
         export("ditto", tmp_path / "out")
     with pytest.raises(UserError, match="neither a voice nor a vocoder"):
         export("prosody-ru", tmp_path / "out")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["steerable", "voice"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["voice"]
 
 
 def damaged(path: Path, name: str, content: bytes | None) -> None:
