@@ -44,3 +44,29 @@ def times_of(t: float, like: Any) -> Any:
     """The same time for each item of `like`: (B,) float32."""
     xp = namespace(like)
     return xp.full((len(like),), float(t), dtype=xp.float32)
+
+
+def running_maximum(x: Any) -> Any:
+    """The largest value of each row (B, N) up to each place."""
+    if isinstance(x, np.ndarray):
+        return np.maximum.accumulate(x, axis=1)
+    return namespace(x).cummax(x, 1).values
+
+
+def take_along(x: Any, index: Any) -> Any:
+    """x[b, index[b, n]], (B, N)."""
+    if isinstance(x, np.ndarray):
+        return np.take_along_axis(x, index, axis=1)
+    return x.gather(1, index)
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """An array as it is, a tensor as an array."""
+    return x if isinstance(x, np.ndarray) else x.detach().cpu().numpy()
+
+
+def from_numpy(values: np.ndarray, like: Any) -> Any:
+    """An array as what `like` is: an array or a tensor, of its dtype and device."""
+    if isinstance(like, np.ndarray):
+        return values.astype(like.dtype)
+    return namespace(like).from_numpy(values).to(like)

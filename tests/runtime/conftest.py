@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import torch
 from intona import checkpoint
 from intona.audio import MelSpec
 from intona.config import to_dict
+from intona.data.contours import SpeakerStatistics
 from intona.encoders.plain import PlainEncoderConfig
 from intona.export import graph
 from intona.export.model import export
-from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig
+from intona.systems.gradtts import DecoderConfig, GradTTS, GradTTSConfig, VarianceConfig
 from intona.text import PhonemeTokenizer
 from intona.vocoder import HifiGanConfig, SourceFilterConfig, VocosConfig
 from intona.vocoder import source_filter as source_filters
@@ -27,7 +28,7 @@ from intona.vocoder.frames import for_features
 from intona.vocoder.hifigan import Generator
 from intona.vocoder.trunk import NETWORK, TrunkConfig
 
-SYMBOLS = ("m", "ˈa", "ə", " ", ".", ",")
+SYMBOLS = ("m", "ˈa", "ə", " ", ".", ",", "?")
 SMALL = TrunkConfig(width=24, depth=1, expand=2)
 CONFIGS: dict[str, Any] = {
     "hifigan": HifiGanConfig(channels=32),
@@ -36,14 +37,16 @@ CONFIGS: dict[str, Any] = {
 }
 
 
-def save_voice(out: Path, *, decoder: str = "convnext1d", **changes: Any) -> Path:
-    """An untrained voice of two speakers."""
+def save_voice(
+    out: Path, *, decoder: str = "convnext1d", speakers: Sequence[str] = ("anna", "boris"), **changes: Any
+) -> Path:
+    """An untrained voice."""
     tokenizer = PhonemeTokenizer.build([SYMBOLS])
     out.mkdir(parents=True)
     tokenizer.save(out / "tokenizer.json")
     config = GradTTSConfig(
         n_tokens=len(tokenizer),
-        n_speakers=2,
+        n_speakers=len(speakers),
         speaker_dim=8,
         encoder=PlainEncoderConfig(dim=16, layers=1, hidden=16),
         decoder=DecoderConfig(kind=decoder, dim=16, depth=1, see_states=True),  # type: ignore[arg-type]
@@ -57,12 +60,21 @@ def save_voice(out: Path, *, decoder: str = "convnext1d", **changes: Any) -> Pat
         model.duration.out.bias.fill_(1.5)
         model.prior.bias.fill_(-5.0)
         model.set_statistics(torch.linspace(-6, -4, 80), torch.linspace(1, 2, 80))
+        if model.variance is not None:
+            model.variance.set_statistics(
+                SpeakerStatistics(
+                    pitch_mean=np.linspace(4.0, 6.0, len(speakers)),
+                    pitch_std=np.linspace(2.0, 3.0, len(speakers)),
+                    energy_mean=np.linspace(-26.0, -25.0, len(speakers)),
+                    energy_std=np.linspace(3.0, 5.0, len(speakers)),
+                )
+            )
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
     files = {
         "config.json": {"model": to_dict(config), "stage": "prosody.gradtts", "size": "toy"},
         "tokenizer.json": json.loads((out / "tokenizer.json").read_text(encoding="utf-8")),
         "features.json": to_dict(MelSpec()),
-        "voices.json": {"speakers": ["anna", "boris"], "languages": ["ru"]},
+        "voices.json": {"speakers": list(speakers), "languages": ["ru"]},
     }
     tensors = {"model": state, "ema": state, "state/optimizer": {}}
     return checkpoint.save(out / "run", 3, tensors=tensors, files=files)
@@ -100,6 +112,13 @@ def save_vocoder(out: Path, kind: str) -> Path:
 
 PLAIN = {"durations": "data", "add_blank": False, "target": "velocity", "normalize": True}
 BLANKS = {"durations": "mas", "add_blank": True, "target": "noise"}
+STEERABLE = {**PLAIN, "variance": VarianceConfig(hidden=16, layers=2)}
+VOICES: dict[str, dict[str, Any]] = {
+    "plain": PLAIN,
+    "blanks": BLANKS,
+    "steerable": STEERABLE,
+    "steerable-one": {**STEERABLE, "speakers": ["anna"]},
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -121,7 +140,7 @@ def unchecked_while_tracing() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The exported folder of a voice ("plain", "blanks") or a kind of vocoder."""
+    """The exported folder of one of `VOICES` or a kind of vocoder."""
     root, done = tmp_path_factory.mktemp("exported"), {}
 
     def folder(name: str) -> Path:
@@ -129,7 +148,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             if name in CONFIGS:
                 source = save_vocoder(root / "runs" / name, name)
             else:
-                source = save_voice(root / "runs" / name, **{"plain": PLAIN, "blanks": BLANKS}[name])
+                source = save_voice(root / "runs" / name, **VOICES[name])
             export(source, root / name)
             done[name] = root / name
         return done[name]

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from intona.audio import Audio, MelSpec, log_mel
+from intona.data.intonation import Intonation
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
 from intona.runtime import acoustic, folder
 from intona.runtime import vocoder as vocoders
 from intona.runtime.noise import SentenceRandom
 from intona.systems.gradtts.voice import GradTTSVoice
+from intona.text import Utterance
+from intona.text.intonation import symbols_of
 
 LARGEST = 1e-3  # accepted: of a log mel, of samples of ±1
 SENTENCES = {
@@ -46,7 +49,11 @@ def voice_difference(voice: GradTTSVoice, path: Path) -> dict[str, Any]:
     assert isinstance(graphs, folder.GradTTSGraphs)
     model = acoustic.AcousticModel(path, graphs)
     largest, compared, frames = 0.0, 0, 0
-    for i, ids in enumerate(texts := _ids(voice)):
+    for i, sentence in enumerate(texts := _sentences(voice)):
+        ids = voice.tokenizer.encode(sentence.phonemes).ids
+        types, places = symbols_of(sentence, voice.language_of(sentence))
+        intonation = Intonation(clause_types=torch.tensor([types]), places=torch.tensor([places]))
+        question = voice.question_plan(sentence)
         settings: Any = {"steps": STEPS, "solver": "dpm2m", "temperature": 1.0, "length_scale": 1.0}
         speaker = i % len(voice.speakers)
         speech = voice.model.synthesize(
@@ -54,9 +61,18 @@ def voice_difference(voice: GradTTSVoice, path: Path) -> dict[str, Any]:
             torch.tensor([len(ids)]),
             speakers=torch.tensor([speaker]),
             random=ItemRandom(0, 0, [str(i)]),
+            intonation=intonation,
+            questions=[question],
             **settings,
         )
-        other = model.synthesize(np.array(ids), speaker=speaker, random=SentenceRandom(0, i), **settings)
+        other = model.synthesize(
+            np.array(ids),
+            speaker=speaker,
+            random=SentenceRandom(0, i),
+            intonation=(types, places),
+            question=question,
+            **settings,
+        )
         if speech.durations[0].tolist() != other.durations.tolist():
             continue  # a sum of durations just at a half was rounded to the other side
         compared, frames = compared + 1, frames + len(other.mel)
@@ -90,15 +106,14 @@ def _accepted(report: dict[str, Any], path: Path) -> dict[str, Any]:
     return {k: float(f"{v:.2g}") if isinstance(v, float) else v for k, v in report.items()}
 
 
-def _ids(voice: GradTTSVoice) -> list[list[int]]:
-    """Sentences in the voice's languages; of a language without any here, its symbols in their order."""
+def _sentences(voice: GradTTSVoice) -> list[Utterance]:
+    """Sentences in the voice's languages; without any here, one of its symbols in their order."""
     out = []
     for language in voice.languages:
         for text in SENTENCES.get(language, ()):
-            out += [
-                voice.tokenizer.encode(s.phonemes).ids for s in voice.frontend_of(language).speakable(text)
-            ]
-    return out or [list(range(2, len(voice.tokenizer)))]
+            out += voice.frontend_of(language).speakable(text)
+    symbols = tuple(voice.tokenizer.decode(range(2, len(voice.tokenizer))))
+    return out or [Utterance(text="", normalized="", phonemes=symbols, words=())]
 
 
 def _glide(spec: MelSpec, seconds: float = 2.0) -> Audio:

@@ -5,6 +5,7 @@ The steps are those of `systems.gradtts.model.GradTTS.synthesize`, for one sente
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ from typing import Any
 import numpy as np
 
 from intona.diffusion import solvers, target
+from intona.errors import UserError
 from intona.runtime.folder import GradTTSGraphs
 from intona.runtime.session import GraphSession
+from intona.synth.controls import Controls
+from intona.synth.variance import Values, spoken_values, values_of
+from intona.text.question import QuestionPlan
 
 MAX_FRAMES = 20_000
 
@@ -36,6 +41,7 @@ class AcousticModel:
     def __init__(self, path: Path, graphs: GradTTSGraphs) -> None:
         self.graphs = graphs
         self.encoder, self.decoder = (GraphSession(path / f"{name}.onnx") for name in graphs.graphs)
+        self.adaptor = None if graphs.variance is None else Adaptor(path, self.encoder)
         self._mean, self._std = (np.array(v, np.float32) for v in (graphs.mel_mean, graphs.mel_std))
 
     def synthesize(
@@ -47,7 +53,9 @@ class AcousticModel:
         solver: str,
         temperature: float,
         length_scale: float,
-        stretch: np.ndarray | None = None,
+        controls: Controls | None = None,
+        intonation: tuple[Sequence[int], Sequence[int]] | None = None,
+        question: QuestionPlan | None = None,
         random: Any,
     ) -> SentenceMel:
         """Sample a mel.
@@ -55,13 +63,23 @@ class AcousticModel:
         Args:
             tokens: (N,) ids. speaker: id.
             steps, solver: see `diffusion.solvers`. temperature: the deviation of the noise.
-            length_scale: > 1 is slower. stretch: (N,) factor on the frames of each token.
+            length_scale: > 1 is slower.
+            controls: (1, N) of the symbols; without a variance adaptor only the duration is obeyed.
+            intonation, question: of the same text, for a variance adaptor; see `text.intonation.symbols_of`
+                and `text.question.plan_of`.
             random: supplies the noise by `normal([T], n_mels)`, (1, T, n_mels).
         """
         who = np.array([speaker], np.int64)
-        states, mu, log_frames = self.encoder(tokens=self._with_blanks(tokens)[None], speaker=who)
+        if self.adaptor is None:
+            states, mu, log_frames = self.encoder(tokens=self._with_blanks(tokens)[None], speaker=who)
+        else:
+            if intonation is None:
+                raise ValueError("the model has a variance adaptor and needs the intonation of its texts")
+            states, mu, log_frames = self.adaptor(tokens[None], who, intonation, question, controls)
         frames = np.maximum(np.expm1(log_frames[0]), 0) * np.float32(length_scale)
-        durations = frames_of(frames if stretch is None else frames * self._per_token(stretch))
+        if controls is not None and controls.duration is not None:
+            frames = frames * self._per_token(controls.duration[0])
+        durations = frames_of(frames)
         mu = np.repeat(mu[0], durations, axis=0)[None]
         states = np.repeat(states[0], durations, axis=0)[None]
 
@@ -88,6 +106,63 @@ class AcousticModel:
         if self.graphs.blank is None:
             return factors
         return np.concatenate([np.ones(1, factors.dtype), np.repeat(factors, 2)])
+
+
+class Adaptor:
+    """The encoder and the variance adaptor of a voice whose pitch and energy can be steered.
+
+    Raises:
+        UserError: missing or damaged files.
+    """
+
+    def __init__(self, path: Path, encoder: GraphSession) -> None:
+        self._encoder, self._add = encoder, GraphSession(path / "adaptor.onnx")
+        self._pitch_std, self._energy_std = (
+            deviations(path / "model.safetensors", f"model.variance.{name}_std")
+            for name in ("pitch", "energy")
+        )
+
+    def __call__(
+        self,
+        tokens: np.ndarray,
+        speaker: np.ndarray,
+        intonation: tuple[Sequence[int], Sequence[int]],
+        question: QuestionPlan | None,
+        controls: Controls | None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """States with the values that are spoken (1, N, D), prior, log(1 + frames); see `synthesize`."""
+        types, places = (np.array([row], np.int64) for row in intonation)
+        mask = np.ones(tokens.shape, bool)
+
+        def predict(clause_types: np.ndarray) -> tuple[np.ndarray, np.ndarray, Values]:
+            states, log_frames, *values = self._encoder(
+                tokens=tokens, clause_types=clause_types, places=places, speaker=speaker
+            )
+            return states, log_frames, values_of(*values, mask)
+
+        states, log_frames, predicted = predict(types)
+        values = spoken_values(
+            predicted,
+            mask,
+            pitch_std=self._pitch_std[speaker, None],
+            energy_std=self._energy_std[speaker, None],
+            statement=None if question is None else predict(np.zeros_like(types))[2],
+            questions=[question],
+            controls=controls,
+        )
+        states, prior = self._add(states=states, **vars(values))
+        return states, prior, log_frames
+
+
+def deviations(weights: Path, name: str) -> np.ndarray:
+    """A vector of the weights, in float32. Raises: UserError: there is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="np") as file:
+            return file.get_tensor(name).astype(np.float32)
+    except (OSError, SafetensorError) as e:
+        raise UserError(f"damaged, or of another model ({e})", where=weights) from None
 
 
 def frames_of(predicted: np.ndarray) -> np.ndarray:

@@ -20,6 +20,16 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
+class VarianceGraphs:
+    """A voice with a variance adaptor; see `GradTTSGraphs`.
+
+    question_contour: whether the predicted pitch of questions is raised where it is low.
+    """
+
+    question_contour: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class GradTTSGraphs:
     """A Grad-TTS voice of one sentence at a time.
 
@@ -27,10 +37,17 @@ class GradTTSGraphs:
               -> states (1, N, D), prior (1, N, n_mels), log_frames (1, N): log(1 + frames)
         decoder: z, mu (1, T, n_mels), states (1, T, D), t (1,)[, speaker (1,)] -> prediction (1, T, n_mels)
 
+    With a variance adaptor there are three:
+
+        encoder: tokens, clause_types, places (1, N) int64[, speaker] -> states, log_frames, and what is
+              predicted: pitch, voiced (a share), energy (1, N), standardised
+        adaptor: states, pitch, voiced, energy -> states with these values, prior
+
     Attributes:
         n_tokens: size of the vocabulary. blank: id that stands between tokens, None for no blanks.
         target, process: of the prediction; see `diffusion`.
         mel_mean, mel_std: per bin, which turn z + mu into a log mel.
+        variance: of a voice with a variance adaptor, else None.
     """
 
     graphs: ClassVar[tuple[str, ...]] = ("encoder", "decoder")
@@ -43,6 +60,7 @@ class GradTTSGraphs:
     process: MeanReverting = field(default_factory=MeanReverting)
     mel_mean: tuple[float, ...] = ()
     mel_std: tuple[float, ...] = ()
+    variance: VarianceGraphs | None = None
 
     def __post_init__(self) -> None:
         if not len(self.mel_mean) == len(self.mel_std) == self.n_mels:

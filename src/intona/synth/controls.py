@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from intona.text.controls import NEUTRAL, WordControl
 from intona.text.symbols import PUNCTUATION
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from intona.text import Utterance
 
 PHRASE_PAUSE = 0.2  # seconds, from which on a pause ends a phrase
@@ -30,6 +28,8 @@ EMPHASIS = {
 class Controls:
     """Controls of each symbol of a batch, (B, N) each; None: nothing is changed.
 
+    They are tensors for a model of torch, NumPy arrays for one without.
+
     Args:
         duration: factor on the frames.
         pitch: semitones added.
@@ -37,10 +37,10 @@ class Controls:
         energy: dB added.
     """
 
-    duration: Tensor | None = None
-    pitch: Tensor | None = None
-    range: Tensor | None = None
-    energy: Tensor | None = None
+    duration: Any = None
+    pitch: Any = None
+    range: Any = None
+    energy: Any = None
 
 
 def phrased(utterance: Utterance, *, sign: str = ",") -> Utterance:

@@ -20,8 +20,9 @@ from intona.runtime.noise import SentenceRandom
 from intona.synth.capabilities import Capabilities
 from intona.synth.options import SpeakOptions
 from intona.synth.speech import without_blanks
-from intona.systems.gradtts.voice import GradTTSVoice, SpokenMel, speakers_and_languages
+from intona.systems.gradtts.voice import GradTTSVoice, SpokenMel, speakers_and_languages, steered
 from intona.text import PhonemeTokenizer, Utterance, load_tokenizer
+from intona.text.intonation import symbols_of
 
 
 def load(path: Path, *, vocoder: str | None = None) -> OnnxVoice:
@@ -54,7 +55,8 @@ def load(path: Path, *, vocoder: str | None = None) -> OnnxVoice:
     )
 
 
-BUFFERS = {"mel_mean", "mel_std", "voices"}
+STATISTICS = {f"variance.{name}_{part}" for name in ("pitch", "energy") for part in ("mean", "std")}
+BUFFERS = {"mel_mean", "mel_std", "voices", *STATISTICS}
 
 
 class OnnxVoice(GradTTSVoice):
@@ -72,7 +74,12 @@ class OnnxVoice(GradTTSVoice):
 
     @property
     def steerable(self) -> bool:
-        return False
+        return self.model.graphs.variance is not None
+
+    @property
+    def question_contour(self) -> bool:
+        variance = self.model.graphs.variance
+        return variance is not None and variance.question_contour
 
     @property
     def parameters(self) -> int:
@@ -128,16 +135,23 @@ class OnnxVoice(GradTTSVoice):
         settled: Any = self.settled(options, **changes)  # no option of the sampler is None in it
         out = []
         for sentence, speaker, noise in zip(sentences, speakers, random, strict=True):
-            controls: Any = self.controls([sentence])
+            tokens = np.array(self.ids(sentence), np.int64)
+            controls = self.controls([sentence])
+            more: dict[str, Any] = {}
+            if self.steerable:
+                controls = steered(controls, settled, tokens[None])
+                more["intonation"] = symbols_of(sentence, self.language_of(sentence))
+                more["question"] = self.question_plan(sentence)
             speech = self.model.synthesize(
-                np.array(self.ids(sentence), np.int64),
+                tokens,
                 speaker=speaker,
                 steps=settled.steps,
                 solver=settled.solver,
                 temperature=settled.temperature,
                 length_scale=self.manner.length_scale / settled.rate,
-                stretch=None if controls is None or controls.duration is None else controls.duration[0],
+                controls=controls,
                 random=noise,
+                **more,
             )
             blanks = self.model.graphs.blank is not None
             durations = without_blanks(speech.durations) if blanks else speech.durations

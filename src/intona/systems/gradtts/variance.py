@@ -21,26 +21,12 @@ from intona.data.intonation import Intonation
 from intona.nn.conv import Conv
 from intona.nn.losses import Part
 from intona.synth.controls import Controls
+from intona.synth.variance import VOICED, Values, interpolated, spoken_values, values_of
 from intona.systems.gradtts.config import VarianceConfig
 from intona.text.intonation import CLAUSE_TYPES, PLACES
 from intona.text.question import QuestionPlan
 
-VOICED = 0.5  # share of voiced frames from which a symbol has a pitch
-RAISED = 0.95  # voiced share, at least, of the symbols that a question raises
 MAX_ENERGY = 3.0  # deviations from the mean; pauses lie far below
-
-
-@dataclass(frozen=True, kw_only=True)
-class Values:
-    """Standardised values per symbol, each (B, N).
-
-    pitch, energy: deviations from the speaker's mean. voiced: share of voiced frames. Symbols without a pitch
-    or without frames have interpolated values.
-    """
-
-    pitch: Tensor
-    voiced: Tensor
-    energy: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,29 +127,23 @@ class VarianceAdaptor(nn.Module):
                 speaker's mean, questions included.
         """
         predicted = self.predict(self.with_intonation(states, intonation, mask), mask, speaker)
-        values = self.values(predicted, mask)
-        row = self._rows(speakers, mask)
-        pitch_std, energy_std = self.pitch_std[row, None], self.energy_std[row, None]
-        pitch, voiced, energy = values.pitch, values.voiced.clone(), values.energy
+        statement = None
         if questions is not None and any(questions):
             as_statement = dataclasses.replace(
                 intonation, clause_types=torch.zeros_like(intonation.clause_types)
             )
-            predicted = self.predict(self.with_intonation(states, as_statement, mask), mask, speaker)
-            statement = self.values(predicted, mask).pitch
-            pitch = _with_questions(pitch * pitch_std, statement * pitch_std, mask, questions) / pitch_std
-            for row_voiced, question in zip(voiced, questions, strict=True):
-                if question is not None and question.voiced:
-                    index = list(question.voiced)
-                    row_voiced[index] = row_voiced[index].clamp(min=RAISED)
-        if controls is not None:
-            if controls.range is not None:
-                pitch = pitch * controls.range
-            if controls.pitch is not None:
-                pitch = pitch + controls.pitch / pitch_std
-            if controls.energy is not None:
-                energy = energy + controls.energy / energy_std
-        return Values(pitch=pitch * mask, voiced=voiced, energy=energy * mask)
+            other = self.predict(self.with_intonation(states, as_statement, mask), mask, speaker)
+            statement = self.values(other, mask)
+        row = self._rows(speakers, mask)
+        return spoken_values(
+            self.values(predicted, mask),
+            mask,
+            pitch_std=self.pitch_std[row, None],
+            energy_std=self.energy_std[row, None],
+            statement=statement,
+            questions=questions or (),
+            controls=controls,
+        )
 
     def semitones(self, values: Values, speakers: Tensor | None) -> Tensor:
         """The pitch of values, in semitones above 100 Hz, (B, N)."""
@@ -172,12 +152,8 @@ class VarianceAdaptor(nn.Module):
 
     def values(self, predicted: Prediction, mask: Tensor) -> Values:
         """The values that a prediction stands for."""
-        voiced = torch.sigmoid(predicted.voiced_logit) * mask
-        return Values(
-            pitch=interpolated(predicted.pitch, (voiced >= VOICED) & mask),
-            voiced=voiced,
-            energy=predicted.energy * mask,
-        )
+        voiced = torch.sigmoid(predicted.voiced_logit)
+        return values_of(predicted.pitch, voiced, predicted.energy, mask)
 
     def _rows(self, speakers: Tensor | None, like: Tensor) -> Tensor:
         return torch.zeros(len(like), dtype=torch.long, device=like.device) if speakers is None else speakers
@@ -208,31 +184,3 @@ class VarianceAdaptor(nn.Module):
             name: Part(total=(error * where).sum(), count=where.sum(), weight=self.config.weight)
             for name, (error, where) in errors.items()
         }
-
-
-def _with_questions(
-    pitch: Tensor, statement: Tensor, mask: Tensor, questions: Sequence[QuestionPlan | None]
-) -> Tensor:
-    """Contours (B, N) in semitones above the speaker's mean, with the rules of their questions."""
-    out = pitch.clone()
-    for i, (plan, n) in enumerate(zip(questions, mask.sum(1).tolist(), strict=True)):
-        if plan is not None:
-            row = plan.apply(pitch[i, :n].cpu().numpy(), statement[i, :n].cpu().numpy())
-            out[i, :n] = torch.from_numpy(row).to(out)
-    return out
-
-
-def interpolated(values: Tensor, known: Tensor) -> Tensor:
-    """Values (B, N) with those that are not known on a line between their known neighbours.
-
-    Before the first and after the last known value they equal it; a row without any is 0.
-    """
-    b, n = values.shape
-    index = torch.arange(n, device=values.device).expand(b, n)
-    before = torch.where(known, index, -1).cummax(1).values
-    after = torch.where(known, index, n).flip(1).cummin(1).values.flip(1)
-    left = torch.where(before >= 0, before, after).clamp(max=n - 1)
-    right = torch.where(after < n, after, before).clamp(min=0)
-    share = (index - left) / (right - left).clamp(min=1)
-    low, high = values.gather(1, left), values.gather(1, right)
-    return (low + share * (high - low)) * known.any(1, keepdim=True)

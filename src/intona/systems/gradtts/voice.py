@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intona import checkpoint, models
+from intona import arrays, checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec
 from intona.errors import UserError, unknown
@@ -26,7 +26,7 @@ from intona.synth.speech import Speech, gathered, timed_words, without_blanks
 from intona.synth.voice import PAUSE_SECONDS, Reading
 from intona.text import Utterance
 from intona.text.languages import fitting
-from intona.text.question import plan_of
+from intona.text.question import QuestionPlan, plan_of
 
 if TYPE_CHECKING:
     import torch
@@ -342,15 +342,27 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         """What the variance adaptor reads beside the controls: intonation and the contours of questions."""
         from intona.data.intonation import intonation_of
 
-        codes = [fitting(s.text, self.languages)[0] for s in sentences]
-        config = self.model.config.variance
-        plans = None
-        if first_not_none(self.manner.question_contour, config is not None and config.question_contour):
-            plans = [plan_of(s, code) for s, code in zip(sentences, codes, strict=True)]
+        codes = [self.language_of(s) for s in sentences]
         return {
             "intonation": intonation_of(sentences, codes).to(self.device),
-            "questions": plans,
+            "questions": [self.question_plan(s) for s in sentences],
         }
+
+    def language_of(self, sentence: Utterance) -> str:
+        """The code of the voice's language that a sentence is in."""
+        return fitting(sentence.text, self.languages)[0]
+
+    def question_plan(self, sentence: Utterance) -> QuestionPlan | None:
+        """The default contour of a sentence's questions, None where there are none or it is switched off."""
+        if not first_not_none(self.manner.question_contour, self.question_contour):
+            return None
+        return plan_of(sentence, self.language_of(sentence))
+
+    @property
+    def question_contour(self) -> bool:
+        """Whether the pitch of questions is raised where it is low, unless the card says otherwise."""
+        config = self.model.config.variance
+        return config is not None and config.question_contour
 
     def speaker_id(self, name: str | None) -> int:
         """The model's number of a speaker; the first's if None.
@@ -365,13 +377,12 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         return self.speakers.index(name)
 
 
-def steered(controls: Controls | None, options: SpeakOptions, tokens: torch.Tensor) -> Controls | None:
+def steered(controls: Controls | None, options: SpeakOptions, tokens: Any) -> Controls | None:
     """Controls of symbols (B, N) and, on top of them, the options of the whole text."""
-    import torch
-
     if options.pitch is None and options.range is None and options.energy is None:
         return controls
-    controls, like = controls or Controls(), torch.zeros_like(tokens, dtype=torch.float32)
+    controls = controls or Controls()
+    like = arrays.as_type(arrays.namespace(tokens).zeros_like(tokens), "float32")
     return dataclasses.replace(
         controls,
         pitch=_filled(controls.pitch, like, 0.0) + (options.pitch or 0.0),
@@ -380,5 +391,5 @@ def steered(controls: Controls | None, options: SpeakOptions, tokens: torch.Tens
     )
 
 
-def _filled(values: torch.Tensor | None, like: torch.Tensor, neutral: float) -> torch.Tensor:
+def _filled(values: Any, like: Any, neutral: float) -> Any:
     return like + neutral if values is None else values
