@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def test_the_shipped_voice_speaks(tmp_path: Path, more: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     assert wav.stat().st_size > 20_000 and "warning" not in done.stderr
     assert times.is_file() == bool(more and more[0] == "--times")
+
+
+def test_a_voice_is_steered(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    wav, path = tmp_path / "a.wav", exported("steerable")
+    done = without_torch(
+        *("say", "m ˈa m ə | m ˈa ?", "--phonemes", "--model", str(path), "--vocoder", "vocoder-draft"),
+        *("--pitch", "2", "--range", "1.5", "--energy", "-3", "-o", str(wav)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert wav.stat().st_size > 5_000
 
 
 def test_a_text_is_read(tmp_path: Path) -> None:

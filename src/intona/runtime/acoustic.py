@@ -135,10 +135,10 @@ class Adaptor:
         mask = np.ones(tokens.shape, bool)
 
         def predict(clause_types: np.ndarray) -> tuple[np.ndarray, np.ndarray, Values]:
-            states, log_frames, *values = self._encoder(
+            states, log_frames, pitch, voiced, energy = self._encoder(
                 tokens=tokens, clause_types=clause_types, places=places, speaker=speaker
             )
-            return states, log_frames, values_of(*values, mask)
+            return states, log_frames, values_of(pitch, voiced, energy, mask)
 
         states, log_frames, predicted = predict(types)
         values = spoken_values(
