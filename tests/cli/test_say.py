@@ -100,7 +100,8 @@ def test_options_reach_the_voice(voice: Voice):
         "language": "ru",
         "reference_text": "words",
     }
-    assert voice.loaded == {"name": "ru", "device": "cpu", "vocoder": "fast", "lexicon": None}
+    others = {"vocoder": "fast", "lexicon": None, "backend": None}
+    assert voice.loaded == {"name": "ru", "device": "cpu", **others}
 
 
 def test_every_option_but_strict_is_a_flag(capsys: pytest.CaptureFixture[str]):

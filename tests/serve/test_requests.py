@@ -140,7 +140,7 @@ def test_cors_is_closed(client: TestClient):
 
 def test_our_route_has_every_option():
     options = {f.name for f in dataclasses.fields(SpeakOptions)}
-    others = {"text", "model", "response_format", "stream_format", "times"}
+    others = {"text", "model", "response_format", "stream_format", "times", "f0"}
     assert set(IntonaSpeech.model_fields) == options | others
 
 

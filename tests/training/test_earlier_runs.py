@@ -48,7 +48,7 @@ def test_every_stage_has_a_run() -> None:
 
 
 # Keys that earlier versions did not write -> the value that means what they did.
-ADDED = {"model.encoder.kind": "plain", "expressive": 1, "model.variance": None}
+ADDED = {"model.encoder.kind": "plain", "expressive": 1, "model.variance": None, "adversary.warmup": 0}
 
 
 @pytest.mark.parametrize("name", NAMES)

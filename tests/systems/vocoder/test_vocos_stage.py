@@ -377,6 +377,6 @@ def test_a_vocoder_is_published_without_its_discriminators(
     mel = torch.zeros(1, 20, 80)
     half, full = (load_vocoder(d, bf16=False).decode(mel) for d in (tmp_path / "small", whole))
     assert (half - full).norm() / full.norm() < 0.05
-    assert "load_vocoder" in capsys.readouterr().err
+    assert "--vocoder" in capsys.readouterr().err
     newest = train(targets, tmp_path / "more", init=tmp_path / "small", **{"loop.steps": "1"})
     assert newest.name == "step-00000001"
