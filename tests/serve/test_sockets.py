@@ -78,7 +78,7 @@ def test_a_chunked_body_over_the_cap_is_refused_while_it_is_sent(port: int, voic
                 sent += len(chunk)
         except OSError:
             pass
-    assert 0 < sent < 10_000 * len(chunk)
+    assert 0 < sent < 100_000_000
     assert voices["one"].calls == []
 
 

@@ -41,8 +41,8 @@ class Train:
     verbose: bool = False
     """Print all fields of the resolved config too."""
     size: Annotated[str, tyro.conf.arg(metavar="paper|small|toy")] = "small"
-    """The preset; prosody.gradtts also has steerable, prosody.ditto base, large and xl. `intona train STAGE --help`
-    describes them."""
+    """The preset; prosody.gradtts also has steerable, prosody.ditto base, large and xl.
+    `intona train STAGE --help` describes them."""
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
     """Stop after M minutes, with everything saved."""
     init: Annotated[str | None, tyro.conf.arg(metavar="NAME|RUN")] = None

@@ -14,6 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from intona.serve.errors import ApiError
 
+LINGER_SECONDS = 1.0
+
 
 class GuardedProtocol(H11Protocol):
     """uvicorn's protocol with limits. Give it to `uvicorn.Config(http=…)` as a `functools.partial`.
@@ -45,6 +47,14 @@ class GuardedProtocol(H11Protocol):
         super().data_received(data)
         if self.cycle is not before:
             self._stop_timer()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            # uvicorn would read the rest of a refused body to its end. The connection is closed a moment
+            # later: a client that is still sending would otherwise lose the response.
+            self.flow.pause_reading()
+            self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
