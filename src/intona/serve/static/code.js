@@ -59,7 +59,7 @@ function curl(fields, hasReference) {
 }
 
 /**
- * OpenAI's client. Options that its method does not have go to the server's route for all options.
+ * OpenAI's client, or the server's route for all options where that client lacks one.
  * @param {Record<string, any>} fields
  * @param {boolean} hasReference
  */
@@ -86,20 +86,25 @@ function python(fields, hasReference) {
     head.push(`    response.stream_to_file("speech.${format}")`);
     return head.join("\n");
   }
-  const imports = ["from pathlib import Path", "", "import httpx"];
+  const imports = ["import json", "import urllib.request", "from pathlib import Path"];
+  if (apiKey()) imports.splice(1, 0, "import os");
   if (hasReference) imports.unshift("import base64");
+  const authorization = apiKey() ? [`headers["Authorization"] = "Bearer " + ${key}`] : [];
   const rows = Object.entries(fields).map(([name, value]) => `    ${literal(name)}: ${literal(value)},`);
   if (hasReference)
     rows.push('    "reference": base64.b64encode(Path("reference.wav").read_bytes()).decode(),');
   return [
     ...imports,
-    ...head,
     "",
     "body = {",
     ...rows,
     "}",
-    'response = client.post("/intona/speech", cast_to=httpx.Response, body=body)',
-    `Path("speech.${format}").write_bytes(response.content)`,
+    'headers = {"Content-Type": "application/json"}',
+    ...authorization,
+    `url = ${literal(address("v1/intona/speech"))}`,
+    "request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers)",
+    "with urllib.request.urlopen(request) as response:",
+    `    Path("speech.${format}").write_bytes(response.read())`,
   ].join("\n");
 }
 
