@@ -145,12 +145,9 @@ class OnnxVoice(GradTTSVoice):
             speech = self.model.synthesize(
                 tokens,
                 speaker=speaker,
-                steps=settled.steps,
-                solver=settled.solver,
-                temperature=settled.temperature,
-                length_scale=self.manner.length_scale / settled.rate,
                 controls=controls,
                 random=noise,
+                **self.sampling(settled),
                 **more,
             )
             blanks = self.model.graphs.blank is not None

@@ -299,12 +299,9 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
                 lengths,
                 pieces=pieces,
                 speakers=torch.tensor(speakers, device=self.device),
-                length_scale=self.manner.length_scale / settled.rate,
-                steps=settled.steps,
-                temperature=settled.temperature,
-                solver=settled.solver,
                 random=random,
                 controls=controls,
+                **self.sampling(settled),
                 **more,
             )
         blanks = self.model.config.add_blank
@@ -316,6 +313,15 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
             out.append(SpokenMel(mel=speech.mel[i, :n].float(), durations=durations))
         return out
 
+    def sampling(self, settled: Any) -> dict[str, Any]:
+        """The tempo and the sampler of settled options, as `synthesize` takes them."""
+        return {
+            "length_scale": self.manner.length_scale / settled.rate,
+            "steps": settled.steps,
+            "temperature": settled.temperature,
+            "solver": settled.solver,
+        }
+
     def tensor(self, values: np.ndarray) -> Any:
         """Numbers as the model takes them, in float32."""
         import torch
@@ -324,7 +330,6 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
 
     def controls(self, sentences: Sequence[Utterance]) -> Controls | None:
         """What the model obeys of the controls of words; it warns of what it does not."""
-
         names = ("rate", "pitch", "range", "energy") if self.steerable else ("rate",)
         if unheeded := ignored(sentences, ("energy", *names)):
             message = (
