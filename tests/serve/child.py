@@ -34,7 +34,7 @@ class FileGate:
 singer = Singer()
 singer.gate = FileGate()  # type: ignore[assignment]
 models.shipped = lambda kind=None: [models.Card(name="one", path=Path("one"), summary="Voice one")]
-synth.load = lambda name, *, device: singer  # type: ignore[assignment]
+synth.load = lambda name, **_: singer  # type: ignore[assignment]
 
 if __name__ == "__main__":
     settings = Settings(models=("one",), transcribers=(), max_characters=100_000)

@@ -51,9 +51,7 @@ _KINDS = {int: "integer", float: "number", bool: "flag", str: "text", Path: "rec
 def description(voices: Voices, settings: Settings) -> dict[str, Any]:
     """What `GET /v1/intona/voices` answers; every voice is loaded."""
     return {
-        "voices": [
-            voice_description(name, voices.load(name), voices.cards[name].summary) for name in voices.names
-        ],
+        "voices": [voice_description(name, voices) for name in voices.names],
         "formats": [f for f in typing.get_args(formats.Format) if formats.available(f)],
         "limits": {
             "characters": settings.max_characters,
@@ -63,20 +61,22 @@ def description(voices: Voices, settings: Settings) -> dict[str, Any]:
     }
 
 
-def voice_description(name: str, voice: Voice, summary: str) -> dict[str, Any]:
-    """A voice and the options that it takes."""
+def voice_description(name: str, voices: Voices) -> dict[str, Any]:
+    """A served voice and the options that it takes."""
+    voice = voices.load(name)
     capabilities = voice.capabilities
     options = [option_description(option, voice) for option in OPTIONS if capabilities.takes(option)]
     shown = [option for option in options if option is not None]
     return {
         "id": name,
-        "summary": summary,
+        "summary": voices.cards[name].summary,
         "system": capabilities.system,
         "languages": list(voice.languages),
         "speakers": list(voice.speakers),
         "sample_rate": voice.sample_rate,
         "streams": capabilities.streams,
         "times": capabilities.times,
+        "vocoder": voices.vocoder_of(voice),
         "needs_reference_text": capabilities.needs_reference_text,
         "options": sorted(shown, key=lambda o: BASIC.index(o["name"]) if o["name"] in BASIC else len(BASIC)),
     }

@@ -42,7 +42,7 @@ def application(settings: Settings) -> FastAPI:
     Raises:
         UserError: a model that is not served or cannot be loaded.
     """
-    voices = Voices(settings.models, device=settings.device)
+    voices = Voices.of(settings)
     transcribers = Transcribers(settings.transcribers, voices, device=settings.device)
     for name in voices.names:
         voices.load(name)
@@ -101,7 +101,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, drain_secon
 
 
 def _serve_by_several(settings: Settings, workers: int, fields: dict[str, Any]) -> None:
-    voices = Voices(settings.models, device=settings.device)  # an unknown name is refused here
+    voices = Voices.of(settings)  # an unknown name is refused here
     Transcribers(settings.transcribers, voices, device=settings.device)
     config = uvicorn_config(
         functools.partial(_application_of_worker, settings, workers),
