@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -116,15 +117,17 @@ def test_an_idle_server_stops(tmp_path: Path):
         assert answer(kept) == b""
 
 
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
 @pytest.mark.slow
 def test_several_processes(tmp_path: Path):
-    scrape = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     count = 'intona_requests_total{route="/v1/audio/speech",status="200"} '
     with server(tmp_path, workers=2, drain_seconds=LIMIT) as (process, port):
         spoken = post(b'{"model": "one", "input": "a b"}')
         for _ in range(20):
             assert status(ask(port, spoken)) == 200
-        assert f"{count}20.0" in ask(port, scrape).decode()
+        assert f"{count}20.0" in ask(port, SCRAPE).decode()
         with closing(connected(port, http("first wait last"))) as client:
             begun = read_until(client, b"WAVE")
             exists(tmp_path / "waiting")
@@ -132,3 +135,27 @@ def test_several_processes(tmp_path: Path):
             (tmp_path / "gate").touch()
             assert (begun + answer(client)).endswith(LAST_CHUNK)
         assert process.wait(LIMIT) == 0
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_replaced_and_leaves_no_gauges(tmp_path: Path):
+    spoken = post(b'{"model": "one", "input": "a b"}')
+    with server(tmp_path, workers=2, drain_seconds=LIMIT) as (_, port):
+        assert status(ask(port, spoken)) == 200
+        with closing(connected(port, http("first wait last"))) as client:
+            begun = read_until(client, b"WAVE")
+            exists(tmp_path / "waiting")
+            assert gauge(port, "intona_queue_length") == 1
+            os.kill(int((tmp_path / "waiting").read_text(encoding="utf-8")), signal.SIGKILL)
+            assert not (begun + answer(client)).endswith(LAST_CHUNK)
+        for _ in range(LIMIT * 50):
+            if gauge(port, "intona_queue_length") == 0:
+                break
+            time.sleep(0.02)
+        assert gauge(port, "intona_queue_length") == 0
+        assert status(ask(port, spoken)) == 200
+
+
+def gauge(port: int, name: str) -> float:
+    """A figure of /metrics without labels."""
+    return float(re.search(rf"^{name} (\S+)$", ask(port, SCRAPE).decode(), re.MULTILINE).group(1))  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
@@ -34,6 +35,33 @@ class DrainingServer(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True
         super().handle_exit(sig, frame)
+
+
+class Supervisor(Multiprocess):
+    """Starts and replaces the processes of a server, and removes the gauges of those that ended.
+
+    A process that was killed leaves its gauges behind: the requests in progress and the memory that it had
+    would be in the sums of `/metrics` until the server ends.
+    """
+
+    def init_processes(self) -> None:
+        self._pids: set[int | None] = set()
+        super().init_processes()
+        self._note_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        self._note_processes()
+
+    def _note_processes(self) -> None:
+        pids = {process.pid for process in self.processes}
+        for pid in self._pids - pids:
+            mark_process_dead(pid)
+        self._pids = pids
+        for process in self.processes:
+            # With this copy of the worker's end open, a health check of a killed worker waits until it
+            # times out.
+            process.child_conn.close()
 
 
 def application(settings: Settings) -> FastAPI:
@@ -115,7 +143,7 @@ def _serve_by_several(settings: Settings, workers: int, fields: dict[str, Any]) 
     with tempfile.TemporaryDirectory(prefix="intona-metrics-") as directory:
         os.environ[SHARED_DIRECTORY] = directory
         _announce(settings, fields["host"], listener.getsockname()[1])
-        Multiprocess(config, sockets=[listener]).run()
+        Supervisor(config, sockets=[listener]).run()
 
 
 def _application_of_worker(settings: Settings, workers: int) -> FastAPI:
