@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_sockets import answer, ask, post, status
+from .test_sockets import GOOD, answer, ask, assault, post, status
 from .test_worker import LIMIT, connected, http, read_until
 
 CHILD = Path(__file__).with_name("child.py")
@@ -115,6 +115,18 @@ def test_an_idle_server_stops(tmp_path: Path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT) == 0
         assert answer(kept) == b""
+
+
+@pytest.mark.slow
+def test_memory_of_the_process_after_hostile_requests(tmp_path: Path):
+    """R12: within 1.2 times of what it was after a single good request."""
+    with server(tmp_path) as (_, port):
+        assert status(ask(port, GOOD)) == 200
+        before = gauge(port, "intona_resident_bytes")
+        for _ in range(3):
+            assault(port)
+        after = gauge(port, "intona_resident_bytes")
+        assert after < 1.2 * before, (before, after)
 
 
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

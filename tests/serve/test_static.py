@@ -114,6 +114,8 @@ def test_voices_are_described(client: TestClient):
     assert options["seed"]["default"] == 0 and options["seed"]["max"] == 2**53 - 1
     assert options["reference"]["type"] == "recording"
     assert (one["vocoder"], two["vocoder"]) == (None, "hifigan")
+    help = " ".join(o["help"] for v in (one, two) for o in v["options"])
+    assert not re.search("gradtts|ditto|meld|restyle|--", help)  # what other voices have is no help here
     styles = {o["name"]: o for o in two["options"]}
     assert styles["speaker"]["choices"] == ["anna", "boris"] and styles["style"]["type"] == "text"
     assert set(answer["formats"]) >= {"wav", "mp3", "opus", "flac", "pcm"}

@@ -41,8 +41,13 @@ BASIC = (
     "seed",
 )
 HIDDEN = ("strict", "ssml")  # the server decides them
-# Where the command line accepts more than the server does.
-_HELP = {"style": 'A description, such as "calm, low".'}
+# Where the command line accepts more than the server does, or has no default to show.
+_HELP = {
+    "style": 'A description, such as "calm, low".',
+    "speaker": "Who speaks. Automatic: the voice decides.",
+    "language": "The language of the text. Automatic: recognized by the script.",
+}
+_SYSTEMS = re.compile(r" \([a-z]+(?:, [a-z]+)*\)")  # those that take an option: here the voice does
 _LABELS = {"range": "Pitch range", "tries": "Attempts", "phonemes": "The text is phonemes"}
 _LARGEST_INTEGER = 2**53 - 1  # that JSON numbers hold exactly in every language
 _KINDS = {int: "integer", float: "number", bool: "flag", str: "text", Path: "recording"}
@@ -93,7 +98,7 @@ def option_description(name: str, voice: Voice) -> dict[str, Any] | None:
     out: dict[str, Any] = {
         "name": name,
         "label": _LABELS.get(name, name.replace("_", " ").capitalize()),
-        "help": _HELP.get(name) or re.sub(r"--(\w+)", r"the \1", option.help),
+        "help": _HELP.get(name) or re.sub(r"--(\w+)", r"the \1", _SYSTEMS.sub("", option.help)),
         "type": "choice" if choices else _type(name),
         "default": None if name == REFERENCE else default,
         "advanced": name not in BASIC,
