@@ -14,12 +14,33 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from uvicorn.supervisors.multiprocess import SIGNALS
 
+from intona.serve import run
+from intona.serve.settings import Settings
+
+from .conftest import Singer
 from .test_sockets import GOOD, answer, ask, assault, post, status
 from .test_worker import LIMIT, connected, http, read_until
 
 CHILD = Path(__file__).with_name("child.py")
 LAST_CHUNK = b"\r\n0\r\n\r\n"
+
+
+def test_processes_share_the_cores(voices: dict[str, Singer], monkeypatch: pytest.MonkeyPatch):
+    """The variable is set before they start: it is read when torch is imported."""
+    shares: list[str] = []
+    monkeypatch.setattr(run, "threads", lambda: 7)
+    monkeypatch.setattr(run.Supervisor, "run", lambda _: shares.append(os.environ["OMP_NUM_THREADS"]))
+    for name in ("OMP_NUM_THREADS", "PROMETHEUS_MULTIPROC_DIR"):
+        monkeypatch.setenv(name, "")  # restored at the end
+    handlers = {s: signal.getsignal(s) for s in SIGNALS}
+    for workers in (2, 3, 16):
+        settings = Settings(models=("one",), transcribers=())
+        run.serve(settings, host="127.0.0.1", port=0, workers=workers, drain_seconds=1)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    assert shares == ["3", "2", "1"]
 
 
 @contextmanager

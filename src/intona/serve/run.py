@@ -15,8 +15,8 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from intona import extras
 from intona.errors import UserError
+from intona.runtime.session import threads
 from intona.serve.app import create_app
 from intona.serve.metrics import SHARED_DIRECTORY
 from intona.serve.protocol import GuardedProtocol
@@ -132,7 +132,7 @@ def _serve_by_several(settings: Settings, workers: int, fields: dict[str, Any]) 
     voices = Voices.of(settings)  # an unknown name is refused here
     Transcribers(settings.transcribers, voices, device=settings.device)
     config = uvicorn_config(
-        functools.partial(_application_of_worker, settings, workers),
+        functools.partial(_application_of_worker, settings),
         settings,
         factory=True,
         workers=workers,
@@ -142,15 +142,12 @@ def _serve_by_several(settings: Settings, workers: int, fields: dict[str, Any]) 
     listener = _bound(config)
     with tempfile.TemporaryDirectory(prefix="intona-metrics-") as directory:
         os.environ[SHARED_DIRECTORY] = directory
+        os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // workers))  # onnxruntime and torch obey it
         _announce(settings, fields["host"], listener.getsockname()[1])
         Supervisor(config, sockets=[listener]).run()
 
 
-def _application_of_worker(settings: Settings, workers: int) -> FastAPI:
-    if extras.installed("torch"):
-        import torch
-
-        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+def _application_of_worker(settings: Settings) -> FastAPI:
     try:
         return application(settings)
     except UserError as e:
