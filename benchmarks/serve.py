@@ -1,6 +1,8 @@
 """A server under load: `intona serve`, and Piper's HTTP server in the same run.
 
     python benchmarks/serve.py load --models ru --clients 1 4 16 64 --requests 500 --piper VENV
+    python benchmarks/serve.py load --models ru-en-draft --voice ru-en-draft:heart --vocoder vocoder-draft \
+        --language en --clients 1 4 16 64 --requests 500 --piper VENV
     python benchmarks/serve.py soak --models ru --requests 10000 --text "Да."
 
 `load` sends requests of mixed length from so many clients at once, each with one at a time. It prints
@@ -88,6 +90,11 @@ def main() -> int:
     for verb in ("load", "soak"):
         part = verbs.add_parser(verb)
         part.add_argument("--models", default="ru", help="of intona serve; the first is used")
+        part.add_argument(
+            "--voice", help="of the requests, such as MODEL:SPEAKER; the first model if not given"
+        )
+        part.add_argument("--vocoder", help="of intona serve")
+        part.add_argument("--backend", choices=("torch", "onnx"), help="of intona serve")
         part.add_argument("--language", default="ru", choices=sorted(TEXTS))
         part.add_argument("--url", help="a server that runs, such as http://127.0.0.1:8000")
         part.add_argument("--pid", type=int, help="its process, for its memory")
@@ -149,10 +156,12 @@ def soak(arguments: argparse.Namespace) -> int:
             done.append(done[-1] + step)
             memory.append(target.memory())
         later = [i for i, n in enumerate(done) if n >= arguments.requests / 10]
-        slope = np.polyfit(np.array(done)[later], np.array(memory)[later], 1)[0]
+        line, covariance = np.polyfit(np.array(done)[later], np.array(memory)[later], 1, cov=True)
+        slope, margin = 1000 * line[0], 1960 * covariance[0, 0] ** 0.5
     print(
         f"{done[-1]} requests, {failed} failed; {memory[0]:.1f} MB before, {memory[-1]:.1f} MB after, "
-        f"{1000 * slope:+.3f} MB per 1000 requests after the first tenth"
+        f"{slope:+.3f} MB [{slope - margin:+.3f}, {slope + margin:+.3f}] per 1000 requests "
+        "after the first tenth"
     )
     return 1 if failed else 0
 
@@ -208,8 +217,9 @@ def spoken(target: Target, text: str) -> Outcome:
 def intona_server(arguments: argparse.Namespace, *, workers: int) -> Iterator[Target]:
     """`intona serve` on a free port, or the server that --url names."""
     model = arguments.models.split(",")[0]
-    fields = {"model": model, "voice": model, "response_format": "wav"}
-    name = f"intona {model}"
+    voice = arguments.voice or model
+    fields = {"model": model, "voice": voice, "response_format": "wav"}
+    name = " ".join(filter(None, ("intona", voice, arguments.vocoder, arguments.backend)))
     target = {
         "path": "/v1/audio/speech",
         "fields": fields,
@@ -221,6 +231,9 @@ def intona_server(arguments: argparse.Namespace, *, workers: int) -> Iterator[Ta
         return
     command = [sys.executable, "-m", "intona", "serve", "--port", "0", "--models", arguments.models]
     command += ["--queue", "1000", "--transcribers", "none", "--workers", str(workers)]
+    for flag in ("vocoder", "backend"):
+        if value := getattr(arguments, flag):
+            command += [f"--{flag}", value]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:

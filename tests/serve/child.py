@@ -1,10 +1,12 @@
 """A server with the quick voices of the tests in a process: child.py DIRECTORY WORKERS DRAIN_SECONDS.
 
-The word "wait" waits until there is a file named "gate" in the directory. The port is in the line on stderr.
+The word "wait" waits until there is a file named "gate" in the directory; the file "waiting" then has the
+number of its process. The port is in the line on stderr.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -24,8 +26,9 @@ class FileGate:
     """Open when a file exists."""
 
     def wait(self, seconds: float) -> bool:
+        (DIRECTORY / "number").write_text(str(os.getpid()), encoding="utf-8")
+        (DIRECTORY / "number").rename(DIRECTORY / "waiting")
         while not (DIRECTORY / "gate").exists():
-            (DIRECTORY / "waiting").touch()
             time.sleep(0.02)
         return True
 
@@ -34,7 +37,7 @@ class FileGate:
 singer = Singer()
 singer.gate = FileGate()  # type: ignore[assignment]
 models.shipped = lambda kind=None: [models.Card(name="one", path=Path("one"), summary="Voice one")]
-synth.load = lambda name, *, device: singer  # type: ignore[assignment]
+synth.load = lambda name, **_: singer  # type: ignore[assignment]
 
 if __name__ == "__main__":
     settings = Settings(models=("one",), transcribers=(), max_characters=100_000)

@@ -31,12 +31,15 @@ class Singer(BaseVoice):
 
     sample_rate = RATE
 
-    def __init__(self, *options: str, speakers: tuple[str, ...] = (), times: bool = False) -> None:
+    def __init__(
+        self, *options: str, speakers: tuple[str, ...] = (), times: bool = False, vocoder: bool = False
+    ) -> None:
         self.capabilities = Capabilities(
             system="singer",
             options=frozenset(options),
             streams=True,
             times=times,
+            vocoder=vocoder,
             named_speakers=bool(speakers),
         )
         self.speakers = speakers
@@ -84,13 +87,13 @@ def voices(monkeypatch: pytest.MonkeyPatch) -> dict[str, Singer]:
     """Shipped voices "one" and "two"; `synth.load` opens them and nothing else."""
     singers = {
         "one": Singer("rate", "steps", "temperature", "reference", times=True),
-        "two": Singer("rate", "style", "speaker", speakers=("anna", "boris")),
+        "two": Singer("rate", "style", "speaker", speakers=("anna", "boris"), vocoder=True),
         "three": Singer(speakers=("solo",)),
     }
     cards = [models.Card(name=name, path=Path(name), summary=f"Voice {name}") for name in singers]
     opened: list[str] = []
 
-    def load(name: str, *, device: str) -> Singer:
+    def load(name: str, **_: Any) -> Singer:
         assert name not in opened, "each model is loaded once"
         opened.append(name)
         return singers[name]

@@ -11,13 +11,17 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from intona import synth
 from intona.cli.serve import Serve, api_key, main
 from intona.errors import UserError
 from intona.serve.settings import Settings, is_loopback
 from intona.serve.voices import Voices
+
+from .conftest import Singer
 
 LIMIT = 300  # seconds until the server is given up
 
@@ -28,6 +32,31 @@ def test_the_page_can_be_left_out(monkeypatch: pytest.MonkeyPatch):
     main([])
     main(["--no-page"])
     assert [s.page for s in settings] == [True, False]
+
+
+def test_the_vocoder_and_the_backend_are_those_of_every_voice(
+    voices: dict[str, Singer], monkeypatch: pytest.MonkeyPatch
+):
+    settings: list[Settings] = []
+    monkeypatch.setattr("intona.serve.run.serve", lambda s, **_: settings.append(s))
+    main(["--models", "one,two", "--vocoder", "some/vocoder", "--backend", "torch", "--device", "cuda:1"])
+    opened: dict[str, dict[str, Any]] = {}
+
+    def load(name: str, **parts: Any) -> Singer:
+        opened[name] = parts
+        return voices[name]
+
+    monkeypatch.setattr(synth, "load", load)
+    served = Voices.of(settings[0])
+    for name in served.names:
+        served.load(name)
+    parts = {"device": "cuda:1", "vocoder": "some/vocoder", "backend": "torch"}
+    assert opened == {"one": parts, "two": parts}
+
+
+def test_only_known_backends():
+    with pytest.raises(SystemExit):
+        main(["--backend", "tensorflow"])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])

@@ -142,17 +142,30 @@ def test_openais_client_transcribes_words(client: Any):
     assert [w.word for w in result.words] == ["number0", "number1"] and result.segments is None
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+JSON = ("-H", "Content-Type: application/json")
+
+
+def curl(*arguments: str) -> str:
+    key = "Authorization: Bearer secret"
+    command = ["curl", "-sS", "-N", "--max-time", str(LIMIT), "-H", key, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@needs_curl
+@pytest.mark.parametrize("format", FORMATS)
+def test_curl_plays_every_format(port: int, format: str, tmp_path: Path):
+    body = json.dumps({"model": "one", "voice": "one", "input": TEXT, "response_format": format})
+    curl(*JSON, "-d", body, "-o", str(tmp_path / "speech"), f"http://127.0.0.1:{port}/v1/audio/speech")
+    samples, rate = decoded((tmp_path / "speech").read_bytes(), format)
+    assert len(samples) / rate == pytest.approx(1.5, abs=0.15)
+
+
+@needs_curl
 def test_curl(port: int, tmp_path: Path):
-    address, key = f"http://127.0.0.1:{port}", "Authorization: Bearer secret"
-
-    def curl(*arguments: str) -> str:
-        command = ["curl", "-sS", "-N", "--max-time", str(LIMIT), "-H", key, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-    json_type = ("-H", "Content-Type: application/json")
+    address = f"http://127.0.0.1:{port}"
     body = json.dumps({"model": "one", "voice": "one", "input": TEXT})
-    curl(*json_type, "-d", body, "-o", str(tmp_path / "a.mp3"), f"{address}/v1/audio/speech")
+    curl(*JSON, "-d", body, "-o", str(tmp_path / "a.mp3"), f"{address}/v1/audio/speech")
     assert soundfile.info(tmp_path / "a.mp3").duration == pytest.approx(1.5, abs=0.1)
     (tmp_path / "r.wav").write_bytes(sound(2))
     form = ("-F", f"reference=@{tmp_path / 'r.wav'}", "-F", f"text={TEXT}", "-F", "response_format=flac")
@@ -160,7 +173,7 @@ def test_curl(port: int, tmp_path: Path):
     assert soundfile.info(tmp_path / "b.flac").duration == pytest.approx(1.5, abs=0.1)
     form = ("-F", f"file=@{tmp_path / 'r.wav'}", "-F", "model=whisper-1", "-F", "response_format=srt")
     assert curl(*form, f"{address}/v1/audio/transcriptions").count("-->") == 2
-    refusal = curl(*json_type, "-d", "{", "-w", "%{http_code}", f"{address}/v1/audio/speech")
+    refusal = curl(*JSON, "-d", "{", "-w", "%{http_code}", f"{address}/v1/audio/speech")
     assert refusal.endswith("400") and '"invalid_request_error"' in refusal
     assert "intona_requests_total" in curl(f"{address}/metrics")
 

@@ -37,7 +37,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     singers = {n: Singer("rate", "reference", "reference_text", times=True) for n in NAMES}
     cards = [models.Card(name=n, path=Path(n)) for n in NAMES]
     monkeypatch.setattr(models, "shipped", lambda kind=None: cards)
-    monkeypatch.setattr(synth, "load", lambda name, *, device: singers[name])
+    monkeypatch.setattr(synth, "load", lambda name, **_: singers[name])
     listener = Listener()
     monkeypatch.setattr(Transcribers, "load", lambda self, name: listener)
     with running(Settings(models=NAMES, transcribers=("whisper-base",))) as port:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -13,12 +14,33 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from uvicorn.supervisors.multiprocess import SIGNALS
 
-from .test_sockets import answer, ask, post, status
+from intona.serve import run
+from intona.serve.settings import Settings
+
+from .conftest import Singer
+from .test_sockets import GOOD, answer, ask, assault, post, status
 from .test_worker import LIMIT, connected, http, read_until
 
 CHILD = Path(__file__).with_name("child.py")
 LAST_CHUNK = b"\r\n0\r\n\r\n"
+
+
+def test_processes_share_the_cores(voices: dict[str, Singer], monkeypatch: pytest.MonkeyPatch):
+    """The variable is set before they start: it is read when torch is imported."""
+    shares: list[str] = []
+    monkeypatch.setattr(run, "threads", lambda: 7)
+    monkeypatch.setattr(run.Supervisor, "run", lambda _: shares.append(os.environ["OMP_NUM_THREADS"]))
+    for name in ("OMP_NUM_THREADS", "PROMETHEUS_MULTIPROC_DIR"):
+        monkeypatch.setenv(name, "")  # restored at the end
+    handlers = {s: signal.getsignal(s) for s in SIGNALS}
+    for workers in (2, 3, 16):
+        settings = Settings(models=("one",), transcribers=())
+        run.serve(settings, host="127.0.0.1", port=0, workers=workers, drain_seconds=1)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    assert shares == ["3", "2", "1"]
 
 
 @contextmanager
@@ -117,14 +139,28 @@ def test_an_idle_server_stops(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_memory_of_the_process_after_hostile_requests(tmp_path: Path):
+    """R12: within 1.2 times of what it was after a single good request."""
+    with server(tmp_path) as (_, port):
+        assert status(ask(port, GOOD)) == 200
+        before = gauge(port, "intona_resident_bytes")
+        for _ in range(3):
+            assault(port)
+        after = gauge(port, "intona_resident_bytes")
+        assert after < 1.2 * before, (before, after)
+
+
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.slow
 def test_several_processes(tmp_path: Path):
-    scrape = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     count = 'intona_requests_total{route="/v1/audio/speech",status="200"} '
     with server(tmp_path, workers=2, drain_seconds=LIMIT) as (process, port):
         spoken = post(b'{"model": "one", "input": "a b"}')
         for _ in range(20):
             assert status(ask(port, spoken)) == 200
-        assert f"{count}20.0" in ask(port, scrape).decode()
+        assert f"{count}20.0" in ask(port, SCRAPE).decode()
         with closing(connected(port, http("first wait last"))) as client:
             begun = read_until(client, b"WAVE")
             exists(tmp_path / "waiting")
@@ -132,3 +168,27 @@ def test_several_processes(tmp_path: Path):
             (tmp_path / "gate").touch()
             assert (begun + answer(client)).endswith(LAST_CHUNK)
         assert process.wait(LIMIT) == 0
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_replaced_and_leaves_no_gauges(tmp_path: Path):
+    spoken = post(b'{"model": "one", "input": "a b"}')
+    with server(tmp_path, workers=2, drain_seconds=LIMIT) as (_, port):
+        assert status(ask(port, spoken)) == 200
+        with closing(connected(port, http("first wait last"))) as client:
+            begun = read_until(client, b"WAVE")
+            exists(tmp_path / "waiting")
+            assert gauge(port, "intona_queue_length") == 1
+            os.kill(int((tmp_path / "waiting").read_text(encoding="utf-8")), signal.SIGKILL)
+            assert not (begun + answer(client)).endswith(LAST_CHUNK)
+        for _ in range(LIMIT * 50):
+            if gauge(port, "intona_queue_length") == 0:
+                break
+            time.sleep(0.02)
+        assert gauge(port, "intona_queue_length") == 0
+        assert status(ask(port, spoken)) == 200
+
+
+def gauge(port: int, name: str) -> float:
+    """A figure of /metrics without labels."""
+    return float(re.search(rf"^{name} (\S+)$", ask(port, SCRAPE).decode(), re.MULTILINE).group(1))  # type: ignore[union-attr]

@@ -113,10 +113,19 @@ def test_voices_are_described(client: TestClient):
     assert options["rate"]["default"] == 1.0
     assert options["seed"]["default"] == 0 and options["seed"]["max"] == 2**53 - 1
     assert options["reference"]["type"] == "recording"
+    assert (one["vocoder"], two["vocoder"]) == (None, "hifigan")
+    help = " ".join(o["help"] for v in (one, two) for o in v["options"])
+    assert not re.search("gradtts|ditto|meld|restyle|--", help)  # what other voices have is no help here
     styles = {o["name"]: o for o in two["options"]}
     assert styles["speaker"]["choices"] == ["anna", "boris"] and styles["style"]["type"] == "text"
     assert set(answer["formats"]) >= {"wav", "mp3", "opus", "flac", "pcm"}
     assert answer["limits"]["characters"] == 4096
+
+
+def test_a_vocoder_is_described_without_its_folder(connect: Callable[..., TestClient]):
+    client = connect(vocoder="/srv/vocoders/bright")
+    answer = client.get("/v1/intona/voices")
+    assert answer.json()["voices"][1]["vocoder"] == "bright" and "/srv" not in answer.text
 
 
 def test_every_limit_of_the_description_is_that_of_the_route(client: TestClient):

@@ -13,6 +13,7 @@ import soundfile
 from fastapi.testclient import TestClient
 
 from intona.audio import Audio
+from intona.audio.io import encode_audio
 from intona.serve import transcribers, transcripts
 from intona.serve.errors import ApiError
 from intona.serve.transcribers import Transcribers, TranscriptionModel, TranscriptionOptions
@@ -265,18 +266,20 @@ def test_blocks_are_not_decoded_beyond_the_limit():
     assert sum(decoded) <= 20
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not transcribers._offline_whisper(), reason="the wheels of Whisper are not installed")
-def test_whisper_reads_russian(connect: Callable[..., TestClient]):
+@pytest.fixture(scope="module")
+def russian() -> bytes:
+    """Speech of a shipped voice as wav: of the module, and so made before the quick voices take its place."""
     from intona import synth
 
-    audio = synth.load("ru").say("Добрый день! Сегодня хорошая погода.")
-    buffer = io.BytesIO()
-    soundfile.write(buffer, audio.samples, audio.sample_rate, format="WAV")
-    pytest.MonkeyPatch().undo()
+    return encode_audio(synth.load("ru").say("Добрый день! Сегодня хорошая погода."))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not transcribers._offline_whisper(), reason="the wheels of Whisper are not installed")
+def test_whisper_reads_russian(russian: bytes, connect: Callable[..., TestClient]):
     client = connect(transcribers=("whisper-base",))
     words = {"timestamp_granularities[]": ["word"], "response_format": "verbose_json"}
-    body = post(client, buffer.getvalue(), language="ru", **words).json()
+    body = post(client, russian, language="ru", **words).json()
     assert re.findall(r"\w+", body["text"].lower()) == ["добрый", "день", "сегодня", "хорошая", "погода"]
     assert len(body["words"]) == 5 and body["language"] == "ru"
     starts = [w["start"] for w in body["words"]]

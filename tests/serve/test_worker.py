@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -26,7 +27,7 @@ from .conftest import Singer
 LIMIT = 60  # seconds until a wait is given up
 
 
-def request(text: str, **fields: str) -> dict[str, str]:
+def request(text: str, **fields: Any) -> dict[str, Any]:
     return {"text": text, "response_format": "wav", **fields}
 
 
@@ -134,8 +135,8 @@ def connected(port: int, payload: bytes) -> socket.socket:
     return client
 
 
-def http(text: str, format: str = "wav") -> bytes:
-    body = json.dumps(request(text, response_format=format)).encode()
+def http(text: str, format: str = "wav", **fields: Any) -> bytes:
+    body = json.dumps(request(text, response_format=format, **fields)).encode()
     head = "POST /v1/intona/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -149,9 +150,18 @@ def read_until(client: socket.socket, mark: bytes) -> bytes:
     return data
 
 
-def test_audio_leaves_while_it_is_being_spoken(voices: dict[str, Singer]):
-    with running(Settings(models=("one",))) as port, connected(port, http("first wait last")) as client:
-        head = read_until(client, b"WAVE")
+@pytest.mark.parametrize(
+    ("payload", "first"),
+    [
+        (http("first wait last"), b"WAVE"),
+        (http("first wait last", "pcm", stream_format="sse"), b"speech.audio.delta"),
+        (http("first wait last", "pcm", stream_format="sse", times=True, f0=True), b"intona.speech.pitch"),
+    ],
+    ids=["wav", "events", "events with times and pitch"],
+)
+def test_audio_leaves_while_it_is_being_spoken(voices: dict[str, Singer], payload: bytes, first: bytes):
+    with running(Settings(models=("one",), transcribers=())) as port, connected(port, payload) as client:
+        head = read_until(client, first)
         assert b"200 OK" in head and b"chunked" in head
         assert voices["one"].n_pieces == 1  # the second word waits for the gate
         voices["one"].gate.set()

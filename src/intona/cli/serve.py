@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -40,6 +40,11 @@ class Serve:
     """Processes that share the address; each loads the models."""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1."""
+    vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
+    """The vocoder of all voices, which must make mel spectrograms; hifigan if not given."""
+    backend: Literal["torch", "onnx"] | None = None
+    """What computes. onnx needs no torch, but voices with graphs (intona export), and runs on the CPU.
+    Default: onnx where it can, else torch."""
     api_key_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """A file that contains the API key."""
     no_auth: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -67,6 +72,8 @@ def main(arguments: list[str]) -> None:
         models=_names(request.models),
         transcribers=None if request.transcribers is None else _names(request.transcribers, none=True),
         device=request.device,
+        vocoder=request.vocoder,
+        backend=request.backend,
         api_key=key,
         queue=request.queue,
         page=not request.no_page,

@@ -34,7 +34,7 @@ def create_app(
         UserError: a model that is not shipped.
     """
     figures = Metrics()
-    voices = voices or Voices(settings.models, device=settings.device)
+    voices = voices or Voices.of(settings)
     server = Server(
         settings=settings,
         voices=voices,

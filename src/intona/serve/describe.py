@@ -41,8 +41,13 @@ BASIC = (
     "seed",
 )
 HIDDEN = ("strict", "ssml")  # the server decides them
-# Where the command line accepts more than the server does.
-_HELP = {"style": 'A description, such as "calm, low".'}
+# Where the command line accepts more than the server does, or has no default to show.
+_HELP = {
+    "style": 'A description, such as "calm, low".',
+    "speaker": "Who speaks. Automatic: the voice decides.",
+    "language": "The language of the text. Automatic: recognized by the script.",
+}
+_SYSTEMS = re.compile(r" \([a-z]+(?:, [a-z]+)*\)")  # those that take an option: here the voice does
 _LABELS = {"range": "Pitch range", "tries": "Attempts", "phonemes": "The text is phonemes"}
 _LARGEST_INTEGER = 2**53 - 1  # that JSON numbers hold exactly in every language
 _KINDS = {int: "integer", float: "number", bool: "flag", str: "text", Path: "recording"}
@@ -51,9 +56,7 @@ _KINDS = {int: "integer", float: "number", bool: "flag", str: "text", Path: "rec
 def description(voices: Voices, settings: Settings) -> dict[str, Any]:
     """What `GET /v1/intona/voices` answers; every voice is loaded."""
     return {
-        "voices": [
-            voice_description(name, voices.load(name), voices.cards[name].summary) for name in voices.names
-        ],
+        "voices": [voice_description(name, voices) for name in voices.names],
         "formats": [f for f in typing.get_args(formats.Format) if formats.available(f)],
         "limits": {
             "characters": settings.max_characters,
@@ -63,20 +66,22 @@ def description(voices: Voices, settings: Settings) -> dict[str, Any]:
     }
 
 
-def voice_description(name: str, voice: Voice, summary: str) -> dict[str, Any]:
-    """A voice and the options that it takes."""
+def voice_description(name: str, voices: Voices) -> dict[str, Any]:
+    """A served voice and the options that it takes."""
+    voice = voices.load(name)
     capabilities = voice.capabilities
     options = [option_description(option, voice) for option in OPTIONS if capabilities.takes(option)]
     shown = [option for option in options if option is not None]
     return {
         "id": name,
-        "summary": summary,
+        "summary": voices.cards[name].summary,
         "system": capabilities.system,
         "languages": list(voice.languages),
         "speakers": list(voice.speakers),
         "sample_rate": voice.sample_rate,
         "streams": capabilities.streams,
         "times": capabilities.times,
+        "vocoder": voices.vocoder_of(voice),
         "needs_reference_text": capabilities.needs_reference_text,
         "options": sorted(shown, key=lambda o: BASIC.index(o["name"]) if o["name"] in BASIC else len(BASIC)),
     }
@@ -93,7 +98,7 @@ def option_description(name: str, voice: Voice) -> dict[str, Any] | None:
     out: dict[str, Any] = {
         "name": name,
         "label": _LABELS.get(name, name.replace("_", " ").capitalize()),
-        "help": _HELP.get(name) or re.sub(r"--(\w+)", r"the \1", option.help),
+        "help": _HELP.get(name) or re.sub(r"--(\w+)", r"the \1", _SYSTEMS.sub("", option.help)),
         "type": "choice" if choices else _type(name),
         "default": None if name == REFERENCE else default,
         "advanced": name not in BASIC,

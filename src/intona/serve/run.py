@@ -11,11 +11,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from intona import extras
 from intona.errors import UserError
+from intona.runtime.session import threads
 from intona.serve.app import create_app
 from intona.serve.metrics import SHARED_DIRECTORY
 from intona.serve.protocol import GuardedProtocol
@@ -36,13 +37,40 @@ class DrainingServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+class Supervisor(Multiprocess):
+    """Starts and replaces the processes of a server, and removes the gauges of those that ended.
+
+    A process that was killed leaves its gauges behind: the requests in progress and the memory that it had
+    would be in the sums of `/metrics` until the server ends.
+    """
+
+    def init_processes(self) -> None:
+        self._pids: set[int | None] = set()
+        super().init_processes()
+        self._note_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        self._note_processes()
+
+    def _note_processes(self) -> None:
+        pids = {process.pid for process in self.processes}
+        for pid in self._pids - pids:
+            mark_process_dead(pid)
+        self._pids = pids
+        for process in self.processes:
+            # With this copy of the worker's end open, a health check of a killed worker waits until it
+            # times out.
+            process.child_conn.close()
+
+
 def application(settings: Settings) -> FastAPI:
     """The application with its voices loaded.
 
     Raises:
         UserError: a model that is not served or cannot be loaded.
     """
-    voices = Voices(settings.models, device=settings.device)
+    voices = Voices.of(settings)
     transcribers = Transcribers(settings.transcribers, voices, device=settings.device)
     for name in voices.names:
         voices.load(name)
@@ -101,10 +129,10 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, drain_secon
 
 
 def _serve_by_several(settings: Settings, workers: int, fields: dict[str, Any]) -> None:
-    voices = Voices(settings.models, device=settings.device)  # an unknown name is refused here
+    voices = Voices.of(settings)  # an unknown name is refused here
     Transcribers(settings.transcribers, voices, device=settings.device)
     config = uvicorn_config(
-        functools.partial(_application_of_worker, settings, workers),
+        functools.partial(_application_of_worker, settings),
         settings,
         factory=True,
         workers=workers,
@@ -114,15 +142,12 @@ def _serve_by_several(settings: Settings, workers: int, fields: dict[str, Any]) 
     listener = _bound(config)
     with tempfile.TemporaryDirectory(prefix="intona-metrics-") as directory:
         os.environ[SHARED_DIRECTORY] = directory
+        os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // workers))  # onnxruntime and torch obey it
         _announce(settings, fields["host"], listener.getsockname()[1])
-        Multiprocess(config, sockets=[listener]).run()
+        Supervisor(config, sockets=[listener]).run()
 
 
-def _application_of_worker(settings: Settings, workers: int) -> FastAPI:
-    if extras.installed("torch"):
-        import torch
-
-        torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+def _application_of_worker(settings: Settings) -> FastAPI:
     try:
         return application(settings)
     except UserError as e:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from intona.synth import Backend
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 TRANSCRIPTIONS, SPEECH = "/v1/audio/transcriptions", "/v1/intona/speech"  # routes that take recordings
@@ -16,7 +20,7 @@ class Settings:
 
     Args:
         models: names of the shipped voices that are served; the first is the default.
-        device: of the models.
+        device: of the models. vocoder, backend: of the models too, as in `synth.load`.
         api_key: clients send it as `Authorization: Bearer KEY`; None = no key is needed.
         queue: requests that may be in progress or wait at once.
         max_characters: longest text per request.
@@ -35,6 +39,8 @@ class Settings:
 
     models: tuple[str, ...] = ("ru",)
     device: str = "cpu"
+    vocoder: str | None = None
+    backend: Backend | None = None
     api_key: str | None = None
     queue: int = 16
     max_characters: int = 4096

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from intona import errors, hf, models, synth
 from intona.serve.errors import ApiError
+from intona.serve.settings import Settings
+from intona.synth.model_voice import DEFAULT_VOCODER
 
 if TYPE_CHECKING:
+    from intona.synth import Backend
     from intona.synth.voice import Voice
 
 # Names that clients of OpenAI send by default; they stand for the first model and its default speaker.
@@ -35,11 +39,21 @@ class Voices:
     A voice of the hub, `hf://OWNER/NAME[@REVISION]`, is served as OWNER/NAME. It is downloaded here, and its
     revision stays the same while the server runs.
 
+    Args:
+        names: of `--models`. device, vocoder, backend: of every voice, as in `synth.load`.
+
     Raises:
         UserError: a name that is not a shipped voice; a path is none. A voice of the hub that cannot be used.
     """
 
-    def __init__(self, names: Sequence[str], *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        device: str = "cpu",
+        vocoder: str | None = None,
+        backend: Backend | None = None,
+    ) -> None:
         self.cards = {card.name: card for card in models.shipped("voice")}
         if not names:
             raise errors.UserError("no model to serve", where="--models")
@@ -56,18 +70,39 @@ class Voices:
                 raise errors.UserError(f"{name} is named with two revisions", where="--models")
             self._sources[name] = source
         self.names = tuple(self._sources)
-        self.device = device
+        self._vocoder = vocoder
+        self._parts: dict[str, Any] = {"device": device, "vocoder": vocoder, "backend": backend}
         self._loaded: dict[str, Voice] = {}
         self._locks = {name: threading.Lock() for name in self.names}
 
     def load(self, name: str) -> Voice:
-        """The voice of a served model, loaded at the first call. Thread-safe."""
+        """The voice of a served model, loaded at the first call. Thread-safe.
+
+        Raises:
+            UserError: a damaged model, or a vocoder or a backend that it does not have.
+        """
         with self._locks[name]:
             if name not in self._loaded:
-                voice = synth.load(self._sources[name], device=self.device)
+                voice = synth.load(self._sources[name], **self._parts)
                 voice.preload()
                 self._loaded[name] = voice
             return self._loaded[name]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Voices:
+        """Those of a server's settings."""
+        return cls(
+            settings.models,
+            device=settings.device,
+            vocoder=settings.vocoder,
+            backend=settings.backend,
+        )
+
+    def vocoder_of(self, voice: Voice) -> str | None:
+        """The name of a voice's vocoder, None for a voice without one. Of a path only the last part."""
+        if not voice.capabilities.vocoder:
+            return None
+        return PurePath(self._vocoder or DEFAULT_VOCODER).name
 
     def select(self, model: str, voice: str | None) -> Selection:
         """Which model and speaker a request means.

