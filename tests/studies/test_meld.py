@@ -177,8 +177,8 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
     [
         (("holds",) * 4, 0.2, "supported"),
         (("holds", "open: x", "holds", "open: x"), 0.2, "partly"),
-        (("the reverse", "open: x", "open: x", "open: x"), 0.2, "contradicted"),
-        (("the reverse", "holds", "open: x", "open: x"), 0.2, "mixed"),
+        (("reversed", "open: x", "open: x", "open: x"), 0.2, "contradicted"),
+        (("reversed", "holds", "open: x", "open: x"), 0.2, "mixed"),
         (("open: x",) * 4, 0.2, "open"),
         (("holds",) * 4, 0.6, "not judged: the joint model's CER is 0.60"),
         (("not measured",) * 4, 0.2, "not measured"),

@@ -68,6 +68,7 @@ CLAIMS = (
         other="gradtts",
         sign=-1,
         published=".125 / .176",
+        effect=-0.051,
     ),
     Claim(
         text="and is less like the speaker",
@@ -76,6 +77,7 @@ CLAIMS = (
         other="gradtts",
         sign=-1,
         published=".838 / .862",
+        effect=-0.024,
     ),
     Claim(text="pretraining (1+2) helps speech", measure="cer", arm=MAIN, other="random", sign=-1),
     Claim(text="stage 3 harms speech", measure="cer", arm="1+2+3", other=MAIN, sign=1),

@@ -50,7 +50,9 @@ class ProsodyResults:
         if not claim.measure.startswith("R@"):
             if self.speech is None:
                 return None
-            return claims.compare_voices(self.speech, claim.arm, claim.other, seeds, claim.measure)
+            return claims.compare_voices(
+                self.speech, claim.arm, claim.other, seeds, claim.measure, paired=claim.paired
+            )
         sides, clusters = [], {}
         for arm in (claim.arm, claim.other):
             side = {}
@@ -61,7 +63,7 @@ class ProsodyResults:
                     clusters |= retrieval["speaker_of"]
             sides.append(side)
         several = len(set(clusters.values())) > 1
-        return claims.compare(sides[0], sides[1], clusters if several else None)
+        return claims.compare(sides[0], sides[1], clusters if several else None, paired=claim.paired)
 
 
 def encoder_of(arm: str) -> str:
@@ -146,7 +148,13 @@ def _claims(results: ProsodyResults, seeds: Sequence[int]) -> Section:
     )
 
 
+BASELINES = ("speaker", "speaker and phoneme", "triphone")
 _RECALLS = ("R@1-diff", "R@1-sim", "R@1-sim-spk")
+
+
+def _baselines(retrieval: Mapping[str, Any], name: str) -> list[Mapping[str, Any] | None]:
+    """The recall of each baseline; None where it has none, or the job ran before the baseline existed."""
+    return [(retrieval["baselines"].get(b, {}).get(name) or {}).get("recall") for b in BASELINES]
 
 
 def _space(results: ProsodyResults) -> Section:
@@ -157,21 +165,22 @@ def _space(results: ProsodyResults) -> Section:
         cells: list[str | Html | None] = [f"{arm}@{seed}"]
         for i, name in enumerate(_RECALLS):
             recall = retrieval["encoder"][f"{name} text-audio"]
-            blind = retrieval["baselines"]["speaker and phoneme"][f"{name} text-audio"]["recall"]
+            blind = _baselines(retrieval, f"{name} text-audio")[1:]
             galleries[f"{name} M = {recall['gallery']}, N = {recall['queries']}"] = None
             cells.append(parts.interval(recall["recall"], digits=3))
             if i < 2:
                 cells.append(f"{published[i]:.3f}" if published else "–")
             cells.append(f"{recall['chance']:.3f}")
-            cells.append("–" if blind is None else f"{blind['estimate']:.3f}")
+            cells += ["–" if b is None else f"{b['estimate']:.3f}" for b in blind]
         rows.append(cells)
     heads: list[str | Html | None] = ["encoder@seed"]
     for i, name in enumerate(_RECALLS):
-        heads += [name, *(["published"] if i < 2 else []), "chance", "mean"]
+        heads += [name, *(["published"] if i < 2 else []), "chance", "mean", "triphone"]
     caption = (
         "Text to audio on the test split; 95 % intervals over utterances. "
         f"{'; '.join(galleries)}: M sounds per gallery, N queries. Published: arXiv 2604.01247, table 3, "
-        "with unknown M and many speakers. Mean: queries that know only the speaker and the phoneme."
+        "with unknown M and many speakers. Mean: queries that know only the speaker and the phoneme; "
+        "triphone: the phoneme and its neighbours."
     )
     body = parts.table(caption, heads, rows, label="retrieval") if rows else tag("p", "Nothing measured yet.")
     return Section(id="space", title="Table 1: the embedding space", body=body)
@@ -231,7 +240,7 @@ def _directions(results: ProsodyResults) -> Section | None:
         for name, recall in retrieval["encoder"].items():
             if recall["recall"] is None:
                 continue
-            blind = [(b.get(name) or {}).get("recall") for b in retrieval["baselines"].values()]
+            blind = _baselines(retrieval, name)
             rows.append(
                 [
                     f"{arm}@{seed}",
@@ -252,12 +261,14 @@ def _directions(results: ProsodyResults) -> Section | None:
         "chance",
         "speaker",
         "and phoneme",
+        "triphone",
         "M",
         "N",
     ]
     caption = (
         "Both directions and every k. Speaker: the query is the speaker's mean training sound; and phoneme: "
-        "the speaker's mean sound of that phoneme. sim-mix: the queries of sim-spk among all speakers."
+        "the speaker's mean sound of that phoneme; triphone: anybody's mean sound of the phoneme between its "
+        "neighbours, which is what context gives without prosody. sim-mix: the queries of sim-spk among all speakers."
     )
     inner = parts.table(caption, heads, rows, label="all recalls", tight=True)
     body = tag("details", tag("summary", f"{len(rows)} recalls"), inner)
