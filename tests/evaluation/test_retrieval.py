@@ -84,14 +84,14 @@ def test_a_baseline_is_a_mean_of_what_is_known() -> None:
 
 
 def test_the_neighbours_of_a_phoneme_are_a_baseline() -> None:
-    """Where a sound is its phoneme and its neighbours, a mean of the triphone retrieves it without prosody."""
+    """Where a sound is its phoneme and its neighbours, the triphone's mean retrieves it without prosody."""
     rng = np.random.default_rng(3)
-    own, before, after = (rng.normal(size=(PHONES, D)) for _ in range(3))
+    middle, before, after = (rng.normal(size=(PHONES, D)) for _ in range(3))
     known_phones = rng.integers(0, PHONES, (8000, 3))
     neighbours = np.stack([PHONE, *rng.integers(0, PHONES, (2, N))], axis=1)
 
     def sound(tokens: np.ndarray) -> np.ndarray:
-        clean = own[tokens[:, 0]] + before[tokens[:, 1]] + after[tokens[:, 2]]
+        clean = middle[tokens[:, 0]] + before[tokens[:, 1]] + after[tokens[:, 2]]
         return clean + 0.3 * rng.normal(size=clean.shape)
 
     def labels(tokens: np.ndarray, levels: int) -> list[list[Any]]:
@@ -100,7 +100,9 @@ def test_the_neighbours_of_a_phoneme_are_a_baseline() -> None:
 
     known, audio = sound(known_phones), sound(neighbours)
     recall = [
-        _run(context_means(known, labels(known_phones, n), labels(neighbours, n)), audio)["R@1-sim text-audio"]
+        _run(context_means(known, labels(known_phones, n), labels(neighbours, n)), audio)[
+            "R@1-sim text-audio"
+        ]
         for n in (1, 2, 3)
     ]
     assert recall[0] == pytest.approx(1 / 16, abs=0.04)  # the phoneme alone

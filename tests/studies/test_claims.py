@@ -41,9 +41,7 @@ def test_only_what_both_have_is_compared() -> None:
     assert grouped is not None and grouped.paired.clusters == 2
 
 
-def outcome(
-    difference: float, half: float, p: float | None, *, seeds: int = 3, p_seeds: float = 0.1
-) -> Test:
+def outcome(difference: float, half: float, p: float | None, *, seeds: int = 3, p_seeds: float = 0.1) -> Test:
     over = TrainingDifference(
         difference=difference,
         low=difference - half,

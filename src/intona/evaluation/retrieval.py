@@ -57,7 +57,7 @@ class Recall:
 
 @dataclass(frozen=True, kw_only=True)
 class Embeddings:
-    """N phoneme tokens: `text` and `audio` (N, D), and for each its phoneme, speaker, utterance, neighbours."""
+    """N phoneme tokens: `text` and `audio` (N, D), and the phoneme, speaker and so on of each."""
 
     text: np.ndarray
     audio: np.ndarray
@@ -197,8 +197,8 @@ def context_means(
 
     Args:
         known: (K, D) audio vectors of *other* utterances than the queries.
-        labels: from wide to narrow, (K,) each, such as phoneme, phoneme and next, triphone. Each label belongs
-            to one wider one. queries: the same of the N queries.
+        labels: from wide to narrow, (K,) each, such as phoneme, phoneme and next, triphone. Each label
+            belongs to one wider one. queries: the same of the N queries.
     """
     known = _unit(known, "known audio")
     means = np.repeat(known.mean(0)[None], len(queries[0]), axis=0)

@@ -40,7 +40,7 @@ class TrainingDifference:
         low, high, p, df: of the mixed model; None with one training in either arm.
         bootstrap: the two-level percentile interval.
         p_seeds: of the exact permutation over trainings, and `least`, the smallest that is possible.
-        seeds: trainings of each arm. items: those that all trainings have. left_out: those that only some have.
+        seeds: trainings of each arm. items: those that all trainings have; left_out: that only some have.
         clusters: groups of items that are resampled as wholes, such as speakers.
         paired: trainings of one seed were compared with each other.
     """
@@ -73,8 +73,8 @@ def compare_trainings(
     Args:
         arm: seed -> sums of each item; `other` likewise.
         clusters: item -> what it belongs to, such as its speaker; None = the item itself.
-        paired: compare trainings of equal seed with each other, and use no others. Right where the training of
-            one arm continues that of the other; otherwise a seed is only a name.
+        paired: compare trainings of equal seed with each other, and use no others. Right where one arm
+            continues the training of the other; elsewhere a seed is only a name.
     """
     if paired:
         both = arm.keys() & other.keys()
@@ -95,8 +95,9 @@ def compare_trainings(
         tested = mixed_test(a, b, paired=paired, level=level)
         low, high, p, df = (float(x) for x in (tested.low, tested.high, tested.p, tested.df))
         interval = bootstrap(a, b, paired=paired, level=level)
-        p_seeds, least = float(permutation(a.mean(1), b.mean(1), paired=paired)), smallest_p(
-            len(a), len(b), paired=paired
+        p_seeds, least = (
+            float(permutation(a.mean(1), b.mean(1), paired=paired)),
+            smallest_p(len(a), len(b), paired=paired),
         )
     return TrainingDifference(
         difference=difference,

@@ -18,12 +18,13 @@ Lookup = Callable[[str, int, str], Value | None]  # (arm, seed, measure)
 ALPHA = 0.05
 SEEDS = 3
 RULE = (
-    f"Trainings are the unit of analysis, and the rule was set before anything ran. It needs {SEEDS} seeds per "
-    "arm. Excluded: the 95 % interval lies inside the claim's margin, which the published effect exceeds. "
-    f"Holds: the difference has the claimed sign, the mixed model of seeds and items gives p < {ALPHA:g} after "
-    "Holm's adjustment over the claims of this table, and the exact permutation over seeds agrees: its p is "
-    f"below {ALPHA:g}, or the smallest that so few seeds allow. Reversed: the same with the opposite sign. "
-    "Open: everything else."
+    "Trainings are the unit of analysis, and the rule was set before anything ran. "
+    f"It needs {SEEDS} seeds per arm. "
+    "Excluded: the 95 % interval lies inside the claim's margin, which the published effect exceeds. "
+    "Holds: the difference has the claimed sign, the mixed model of seeds and items gives "
+    f"p < {ALPHA:g} after Holm's adjustment over the claims of this table, and the exact permutation over "
+    f"seeds agrees: its p is below {ALPHA:g}, or the smallest that so few seeds allow. "
+    "Reversed: the same with the opposite sign. Open: everything else."
 )
 
 
@@ -272,7 +273,7 @@ def decide(claim: Claim, test: Test | None) -> str:
 
 
 def agrees(over: TrainingDifference) -> bool:
-    """Whether the permutation over seeds is below ALPHA, or where so few seeds allow that, at its smallest."""
+    """Whether the permutation over seeds is below ALPHA, or at its smallest where few seeds rule that out."""
     if over.p_seeds is None or over.least is None:
         return False
     return over.p_seeds < ALPHA or over.p_seeds <= over.least * (1 + 1e-9)
@@ -338,9 +339,9 @@ def against(
     if not rows:
         return None
     caption = (
-        f"Arm minus {other} on the same sentences and seeds. The interval resamples sentences with all their "
-        "seeds and says nothing about a further training; p is of the mixed model of seeds and sentences, from "
-        f"{SEEDS} seeds on. Bold: below {ALPHA:g} after Holm's adjustment over this table."
+        f"Arm minus {other} on the same sentences and seeds. The interval resamples sentences with all "
+        "their seeds and says nothing about a further training; p is of the mixed model of seeds and "
+        f"sentences, from {SEEDS} seeds on. Bold: below {ALPHA:g} after Holm's adjustment over this table."
     )
     heads: list[str | Html | None] = ["arm", "measure", "difference", "by seed", "p", "p (Holm)", "N"]
     body = parts.table(caption, heads, rows, label="paired differences", tight=True)

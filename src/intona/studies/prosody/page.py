@@ -96,7 +96,7 @@ def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
     sections = [
         _claims(results, seeds),
         page.state(plan, outcome),
-        _space(results),
+        space_section(results),
         speech.voices(
             results.speech,
             MEASURES,
@@ -157,7 +157,7 @@ def _baselines(retrieval: Mapping[str, Any], name: str) -> list[Mapping[str, Any
     return [(retrieval["baselines"].get(b, {}).get(name) or {}).get("recall") for b in BASELINES]
 
 
-def _space(results: ProsodyResults) -> Section:
+def space_section(results: ProsodyResults) -> Section:
     rows: list[Cells] = []
     galleries: dict[str, None] = {}
     for (arm, seed), retrieval in results.space.items():
@@ -268,7 +268,8 @@ def _directions(results: ProsodyResults) -> Section | None:
     caption = (
         "Both directions and every k. Speaker: the query is the speaker's mean training sound; and phoneme: "
         "the speaker's mean sound of that phoneme; triphone: anybody's mean sound of the phoneme between its "
-        "neighbours, which is what context gives without prosody. sim-mix: the queries of sim-spk among all speakers."
+        "neighbours, which is what context gives without prosody. sim-mix: the queries of sim-spk among all "
+        "speakers."
     )
     inner = parts.table(caption, heads, rows, label="all recalls", tight=True)
     body = tag("details", tag("summary", f"{len(rows)} recalls"), inner)

@@ -18,8 +18,8 @@ PUBLISHED_SPEECH = {
 }
 
 
-# Effects are differences of the figures above; margins are half of them (`Claim`). A published effect is on the
-# paper's galleries, and ours on ours: R@1 depends on the gallery, so that only sizes of some tenths carry over.
+# Effects are differences of the figures above; margins are half of them (`Claim`). R@1 depends on the
+# gallery, and the paper's is not known: a size carries over only roughly, a sign does.
 CLAIMS = (
     Claim(text="pretraining (1+2) helps speech", measure="wer", arm="1+2", other="random", sign=-1),
     Claim(text="1+2 speaks better than 2 alone", measure="wer", arm="1+2", other="2", sign=-1),

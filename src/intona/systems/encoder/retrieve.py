@@ -45,8 +45,8 @@ class Retrieved:
     """Recalls of the run's encoder, and, text to sound, of baselines that know less.
 
     Args:
-        baselines: "speaker", "speaker and phoneme" -> recalls of the mean training sound of both; "triphone" ->
-            that of the phoneme between its neighbours, of whoever speaks (`context_means`).
+        baselines: "speaker", "speaker and phoneme" -> recalls of the mean training sound of both; "triphone":
+            of the phoneme between its neighbours, whoever speaks (`context_means`).
         phonemes: how many tokens. speaker_of: utterance -> speaker.
         largest: condition -> the largest gallery that has a query (`largest_galleries`).
     """
@@ -216,7 +216,13 @@ def retrieve(
         blind["triphone"] = context_means(audio, _contexts([h[1:] for h in known_labels]), _contexts(tokens))
         baselines = {
             name: retrieval(
-                vectors, embeddings.audio, *labels, gallery=gallery, ks=ks, seed=seed, directions=("text-audio",)
+                vectors,
+                embeddings.audio,
+                *labels,
+                gallery=gallery,
+                ks=ks,
+                seed=seed,
+                directions=("text-audio",),
             )
             for name, vectors in blind.items()
         }
