@@ -155,4 +155,9 @@ def test_the_toy_screening_runs_and_reports(
     assert cli.main(line) == 0
     assert "jobs done" in capsys.readouterr().out
     text = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
-    assert "no arm failed" in text and "Ridge regression" in text and "open: 1 seed, 3 needed" in text
+    assert (
+        "What stage 1 knows of text" in text
+        and "no arm failed" in text
+        and "Ridge regression" in text
+        and "open: 1 seed, 3 needed" in text
+    )

@@ -22,7 +22,7 @@ from intona.studies.ditto.plan import (
     SWEEP,
     voice_steps,
 )
-from intona.studies.engine import claims, page, speech
+from intona.studies.engine import claims, claims_list, page, speech
 from intona.studies.engine.claims import Claim, Value
 from intona.studies.engine.job import folder, is_done
 from intona.studies.engine.plan import StudyPlan
@@ -169,6 +169,7 @@ def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
 
 def _claims(results: DittoResults) -> Section:
     tests = claims.judged(results.speech, CLAIMS, results.seeds)
+    claims_list.save(results.out, CLAIMS, tests, paper="2604.01247", command="intona study ditto")
     rows = claims.answers(CLAIMS, tests, results.value, results.seeds, names=NAMES)
     return claims.section(
         rows, published="arXiv 2604.01247, with other data, sizes and scales.", lead=claims.RULE

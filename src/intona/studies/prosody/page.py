@@ -12,7 +12,7 @@ from intona import config as configs
 from intona.config import read_json
 from intona.evaluation.finished import Finished
 from intona.evaluation.html import Html, Section, parts, tag
-from intona.studies.engine import claims, page, speech
+from intona.studies.engine import claims, claims_list, page, speech
 from intona.studies.engine.job import folder, is_done
 from intona.studies.engine.plan import StudyPlan
 from intona.studies.engine.runner import StudyOutcome
@@ -142,6 +142,7 @@ def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
 
 def _claims(results: ProsodyResults, seeds: Sequence[int]) -> Section:
     tests = claims.adjusted([results.test(c, seeds) for c in CLAIMS])
+    claims_list.save(results.out, CLAIMS, tests, paper="2604.01247", command="intona study prosody")
     rows = claims.answers(CLAIMS, tests, results.value, seeds, names={"wer": "WER"})
     return claims.section(
         rows, published="arXiv 2604.01247, with other data, sizes and galleries.", lead=claims.RULE

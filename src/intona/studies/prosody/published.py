@@ -72,6 +72,15 @@ CLAIMS = (
         effect=0.040,
     ),
     Claim(
+        text="SigLIP beats softmax in R@1-diff",
+        measure="R@1-diff",
+        arm="2",
+        other="2-softmax",
+        sign=1,
+        published=".933 / .926",
+        effect=0.007,
+    ),
+    Claim(
         text="AdaLN with a speaker raises R@1-sim",
         measure="R@1-sim",
         arm="2",

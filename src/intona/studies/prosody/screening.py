@@ -79,7 +79,8 @@ class ScreeningSize:
     """Budgets of the stages, minutes of speech to learn from, and of how many random subsets of each.
 
     Args:
-        saves: checkpoints of each stage. minutes: of one core per job, by kind.
+        saves: checkpoints of each stage. scored: texts whose perplexity is measured. minutes: of one core
+            per job, by kind.
     """
 
     stages: dict[str, StageBudget]
@@ -87,6 +88,7 @@ class ScreeningSize:
     draws: int
     gallery: int
     saves: int
+    scored: int
     minutes: dict[str, float]
 
 
@@ -101,6 +103,7 @@ SIZES = {
         draws=5,
         gallery=64,
         saves=8,
+        scored=40,
         minutes={"speakers": 1, "texts": 4, "retrieval": 2, "predict": 3},
     ),
     "toy": ScreeningSize(
@@ -113,6 +116,7 @@ SIZES = {
         draws=2,
         gallery=16,
         saves=2,
+        scored=4,
         minutes={"speakers": 1, "texts": 0.1, "retrieval": 0.1, "predict": 0.2},
     ),
 }
@@ -143,8 +147,10 @@ def declare(
     jobs = [planner.speakers()]
     if SYMBOLS in chosen:
         jobs.append(planner.predict(SYMBOLS, seeds[0]))
-    for seed in seeds:
+    for number, seed in enumerate(seeds):
         jobs += planner.seed(chosen, seed)
+        if "1" in chosen and not number:
+            jobs.append(planner.perplexity(seed))
     return StudyPlan(
         study="prosody screening", arms=tuple(Arm(name=n, what=ARMS[n]) for n in chosen), jobs=tuple(jobs)
     )
@@ -224,6 +230,19 @@ class _ScreeningPlanner:
             arm=name,
             seed=seed,
             minutes=self.size.minutes["retrieval"],
+        )
+
+    def perplexity(self, seed: int) -> StudyJob:
+        """Of stage 1, in one seed: it reads all texts again to count in them."""
+        run = f"encoder/1/{seed}"
+        return StudyJob(
+            name=f"perplexity/1/{seed}",
+            call="intona.studies.prosody.perplexity:measure",
+            arguments={**self.corpus.at, "run": run, "texts": self.texts, "most": self.size.scored},
+            needs=(run,),
+            arm="1",
+            seed=seed,
+            minutes=self.size.minutes["texts"] * 2,
         )
 
     def predict(self, name: str, seed: int) -> StudyJob:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from intona.config import read_json
 from intona.evaluation.html import Html, Section, parts, tag
 from intona.evaluation.stats import ratio_interval, spread
 from intona.evaluation.trainings import Sums
-from intona.studies.engine import claims, page
+from intona.studies.engine import claims, claims_list, page
 from intona.studies.engine.job import folder, is_done
 from intona.studies.engine.plan import StudyPlan
 from intona.studies.engine.runner import StudyOutcome
@@ -31,6 +31,7 @@ class ScreeningResults:
 
     predicted: Mapping[tuple[str, int], Mapping[str, Any]]
     space: ProsodyResults
+    perplexity: Mapping[str, Any] = field(default_factory=dict)
 
     def seeds(self) -> list[int]:
         return sorted({seed for _, seed in self.predicted})
@@ -66,11 +67,14 @@ class ScreeningResults:
 
 
 def read(plan: StudyPlan, out: Path) -> ScreeningResults:
-    predicted = {}
+    predicted, perplexity = {}, {}
     for job in plan.jobs:
+        if job.name.startswith("perplexity/") and is_done(out, plan, job.name):
+            perplexity = read_json(folder(out, job.name) / RESULTS)
         if job.name.startswith("predict/") and job.seed is not None and is_done(out, plan, job.name):
             predicted[job.arm, job.seed] = read_json(folder(out, job.name) / RESULTS, max_bytes=1 << 26)
-    return ScreeningResults(predicted=predicted, space=prosody_page.read(plan, out))
+    space = prosody_page.read(plan, out)
+    return ScreeningResults(predicted=predicted, space=space, perplexity=perplexity)
 
 
 def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
@@ -81,6 +85,7 @@ def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
         page.state(plan, outcome),
         *(_table(results, model) for model in MODELS),
         prosody_page.space_section(results.space),
+        _perplexity(results),
         page.reading(
             plan,
             [
@@ -106,6 +111,8 @@ def _claims(results: ScreeningResults) -> Section:
     seeds = results.seeds()
     every = [*CLAIMS, *(c for c in PAPER if c.measure.startswith("R@") and {c.arm, c.other} <= set(ARMS))]
     tests = claims.adjusted([results.test(c, seeds) for c in every])
+    command = "intona study prosody --only screening"
+    claims_list.save(results.space.out, every, tests, paper="2604.01247", command=command)
     rows = claims.answers(every, tests, results.value, seeds, names={"all": "mean R²"})
     return claims.section(
         rows,
@@ -132,6 +139,31 @@ def _table(results: ScreeningResults, model: str) -> Section:
     body = parts.table(caption, heads, rows, label=model, tight=True) if rows else tag("p", "Nothing yet.")
     titles = {"ridge": "Ridge regression on frozen states", "network": "A small network on frozen states"}
     return Section(id=model, title=titles[model], body=body)
+
+
+def _perplexity(results: ScreeningResults) -> Section | None:
+    if not results.perplexity:
+        return None
+    rows: list[Cells] = [
+        [
+            stream,
+            *(
+                parts.interval(of[model], digits=2, key="perplexity")
+                for model in ("model", "ngram", "unigram")
+            ),
+            str(of["texts"]),
+            str(of["symbols"]),
+            str(of["vocabulary"]),
+        ]
+        for stream, of in results.perplexity.items()
+    ]
+    heads: Cells = ["stream", "stage 1", "5-gram", "unigram", "texts", "symbols", "vocabulary"]
+    caption = (
+        "Perplexity of single symbols of the test texts, each masked by itself, with all others known. The "
+        "5-gram knows both sides, too, and counts in the texts that stage 1 was trained on. One seed."
+    )
+    body = parts.table(caption, heads, rows, label="perplexity")
+    return Section(id="perplexity", title="What stage 1 knows of text", body=body)
 
 
 def _mean(values: Sequence[float]) -> str:
