@@ -112,7 +112,10 @@ def test_the_plan_shares_stages_and_takes_the_texts(spoken: Path, tmp_path: Path
 def test_the_verb_knows_its_parts(spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["study", "prosody", "--data", str(spoken), "--output", str(tmp_path / "out"), "--dry-run"]
     assert cli.main([*line, "--only", "screening", "--seeds", "0,1,2"]) == 0
-    assert "study prosody screening: 11 arms" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "study prosody screening: 11 arms" in printed
+    # Stages 1 (3,000 steps of 1.4 s), 2 and 3, 15 minutes each; retrieval and predictions.
+    assert "| 1+2+3 | 2 | 100 | none | 5.0 |" in printed and "| symbols | 0 | none | none | 3.0 |" in printed
     assert cli.main([*line, "--only", "screning"]) == 1
     assert 'unknown part "screning"' in capsys.readouterr().err
     line[1] = "meld"
