@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from intona.errors import UserError
-from intona.evaluation.retrieval import _galleries, _ranks, known_means, largest_galleries, retrieval
+from intona.evaluation.retrieval import (
+    _galleries,
+    _ranks,
+    context_means,
+    known_means,
+    largest_galleries,
+    retrieval,
+)
 
 RNG = np.random.default_rng(0)
 N, D, PHONES, SPEAKERS = 1200, 16, 6, 2
@@ -74,6 +81,41 @@ def test_a_baseline_is_a_mean_of_what_is_known() -> None:
     known = np.eye(4)
     queries = known_means(known, ["a", "a", "b", "b"], ["b", "a", "c"])
     assert np.allclose(queries, [[0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]])  # nobody knows c
+
+
+def test_the_neighbours_of_a_phoneme_are_a_baseline() -> None:
+    """Where a sound is its phoneme and its neighbours, the triphone's mean retrieves it without prosody."""
+    rng = np.random.default_rng(3)
+    middle, before, after = (rng.normal(size=(PHONES, D)) for _ in range(3))
+    known_phones = rng.integers(0, PHONES, (8000, 3))
+    neighbours = np.stack([PHONE, *rng.integers(0, PHONES, (2, N))], axis=1)
+
+    def sound(tokens: np.ndarray) -> np.ndarray:
+        clean = middle[tokens[:, 0]] + before[tokens[:, 1]] + after[tokens[:, 2]]
+        return clean + 0.3 * rng.normal(size=clean.shape)
+
+    def labels(tokens: np.ndarray, levels: int) -> list[list[Any]]:
+        every = [[t[0] for t in tokens], [(t[0], t[2]) for t in tokens], [tuple(t) for t in tokens]]
+        return every[:levels]
+
+    known, audio = sound(known_phones), sound(neighbours)
+    recall = [
+        _run(context_means(known, labels(known_phones, n), labels(neighbours, n)), audio)[
+            "R@1-sim text-audio"
+        ]
+        for n in (1, 2, 3)
+    ]
+    assert recall[0] == pytest.approx(1 / 16, abs=0.04)  # the phoneme alone
+    assert recall[1] > 2 * recall[0] and recall[2] > 2 * recall[1]
+
+
+def test_a_context_that_is_rare_counts_less() -> None:
+    known, labels = np.eye(4), [["a", "a", "b", "b"], ["ax", "ay", "bx", "bx"]]
+    everything = np.full(4, 0.25)
+    a, b = (np.array([1, 1, 0, 0]) + everything) / 3, (np.array([0, 0, 1, 1]) + everything) / 3
+    means = context_means(known, labels, [["a", "b", "b", "c"], ["ax", "bx", "by", "cx"]])
+    expected = [(np.eye(4)[0] + a) / 2, (np.array([0, 0, 1, 1]) + b) / 3, b, everything]
+    assert np.allclose(means, expected)
 
 
 def test_hits_are_those_of_the_recall_and_alike_for_all_runs() -> None:

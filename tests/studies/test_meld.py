@@ -177,8 +177,8 @@ def test_how_rows_end_is_written_down(three: Path, joint: Path, tmp_path: Path) 
     [
         (("holds",) * 4, 0.2, "supported"),
         (("holds", "open: x", "holds", "open: x"), 0.2, "partly"),
-        (("the reverse", "open: x", "open: x", "open: x"), 0.2, "contradicted"),
-        (("the reverse", "holds", "open: x", "open: x"), 0.2, "mixed"),
+        (("reversed", "open: x", "open: x", "open: x"), 0.2, "contradicted"),
+        (("reversed", "holds", "open: x", "open: x"), 0.2, "mixed"),
         (("open: x",) * 4, 0.2, "open"),
         (("holds",) * 4, 0.6, "not judged: the joint model's CER is 0.60"),
         (("not measured",) * 4, 0.2, "not measured"),
@@ -243,8 +243,7 @@ def test_the_page_of_half_a_study(three: Path, tmp_path: Path) -> None:
     ).read_text()
     assert "да &lt;i&gt;" in page and "3 of 3" in page and "an empty transcript" in page
     assert ".049 / .121" in page and "not measured" in page and "131.8" in page
-    # Three sentences: the smallest p of a paired test is .25, so that the rule leaves it open.
-    assert "open: no clear difference" in page
+    assert "open: 2 seeds, 3 needed" in page
 
 
 def test_what_whisper_and_the_model_agree_on() -> None:

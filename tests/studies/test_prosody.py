@@ -201,7 +201,7 @@ def test_the_page_of_half_a_study_names_what_is_missing(
     page = report.write(declared, tmp_path, ended).read_text(encoding="utf-8")
     assert "failed: no &lt;b&gt;luck&lt;/b&gt;" in page and f"waits for {bad}, which failed" in page
     assert "0.746" in page and "published" in page and "Not evaluated yet" in page
-    assert "open: 1 seed, 2 needed" in page and "not measured" in page  # R@1 of 1+2+3 beside 1+2; speech
+    assert "open: 1 seed, 3 needed" in page and "not measured" in page  # R@1 of 1+2+3 beside 1+2; speech
     lines = left_lines(declared, tmp_path, ended)
     assert f"| {bad} | failed: no <b>luck</b> |" in lines and "| judge | left |" in lines
 
@@ -213,16 +213,16 @@ def test_a_claim_of_a_space_is_judged_on_paired_queries(spoken: Path, tmp_path: 
         return {"encoder": {"R@1-sim text-audio": {"hits": hits}}, "speaker_of": dict.fromkeys(hits, "s")}
 
     space = {
-        (arm, seed): retrieval(rate, seed) for arm, rate in (("1+2", 0.5), ("2", 0.4)) for seed in (0, 1)
+        (arm, seed): retrieval(rate, seed) for arm, rate in (("1+2", 0.5), ("2", 0.4)) for seed in (0, 1, 2)
     }
     results = report.ProsodyResults(
-        plan=plan(spoken, seeds=(0, 1)), out=tmp_path, space=space, speech=None, chain=()
+        plan=plan(spoken, seeds=(0, 1, 2)), out=tmp_path, space=space, speech=None, chain=()
     )
     claim = next(c for c in CLAIMS if (c.arm, c.other, c.measure) == ("1+2", "2", "R@1-sim"))
-    assert decide(claim, results.test(claim, (0, 1))) == "holds"
-    assert decide(claim, results.test(claim, (0,))) == "open: 1 seed, 2 needed"
+    assert decide(claim, results.test(claim, (0, 1, 2))) == "holds"
+    assert decide(claim, results.test(claim, (0, 1))) == "open: 2 seeds, 3 needed"
     softmax = next(c for c in CLAIMS if c.other == "2-softmax")
-    assert decide(softmax, results.test(softmax, (0, 1))) == "not measured"
+    assert decide(softmax, results.test(softmax, (0, 1, 2))) == "not measured"
     test = results.test(claim, (0, 1))
     assert test is not None and test.paired.n == 80 and test.paired.clusters == 40
 

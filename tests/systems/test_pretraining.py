@@ -20,7 +20,7 @@ from intona.encoders import ge2e, pretrained
 from intona.encoders.conformance import check
 from intona.errors import UserError
 from intona.systems.encoder import contrastive, mlm
-from intona.systems.encoder.retrieve import Space, retrieve
+from intona.systems.encoder.retrieve import Space, neighbours, retrieve
 from intona.training.stage import stage_of
 
 pytestmark = pytest.mark.trains
@@ -167,15 +167,23 @@ def test_vectors_of_held_out_phonemes(spoken: Path, runs: dict[str, Path]) -> No
     assert torch.allclose(torch.from_numpy(found.text).norm(dim=1), torch.ones(len(found.text)), atol=1e-5)
     assert not {" ", ",", "."} & set(found.phonemes)
     heard, labels = Space(runs["prosody.refine"], spoken).hear("train", set(found.speakers), most=2)
-    assert len(heard) == len(labels) > 50 and {s for s, _ in labels} == set(found.speakers)
+    assert len(heard) == len(labels) > 50 and {s for s, *_ in labels} == set(found.speakers)
+    assert len(found.neighbours) == len(found.text) and " " not in {s for n in found.neighbours for s in n}
     recalls = retrieve(runs["prosody.refine"], spoken, gallery=4, ks=(1,))
-    assert set(recalls.baselines) == {"speaker", "speaker and phoneme"}
+    assert set(recalls.baselines) == {"speaker", "speaker and phoneme", "triphone"}
     # One reader: his mean sound is one query for all; with the phoneme it finds the right one more often.
-    alone, named = (b["R@1-diff text-audio"].recall for b in recalls.baselines.values())
+    alone, named = (
+        recalls.baselines[b]["R@1-diff text-audio"].recall for b in ("speaker", "speaker and phoneme")
+    )
     assert alone is not None and named is not None and named.estimate > alone.estimate
     r = recalls.encoder["R@1-diff text-audio"]
     assert r.recall is not None and r.gallery == 4 and r.chance == 0.25
     assert recalls.encoder["R@1-sim audio-text"].recall is not None
+
+
+def test_neighbours_skip_the_space_between_words() -> None:
+    phonemes = ["a", "b", " ", "c", ",", " ", "d"]
+    assert [neighbours(phonemes, p) for p in (0, 1, 3, 6)] == [("", "b"), ("a", "c"), ("b", ","), (",", "")]
 
 
 def test_verb_prints_a_table_and_writes_the_figures(

@@ -11,11 +11,19 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from intona.cli.aliases import renamed
-from intona.errors import UserError
+from intona.errors import UserError, unknown
 from intona.studies.engine import catalog
+from intona.studies.engine.entry import StudyEntry
 
 OPTIONS = ("texts", "vits", "voice_minutes")  # options that not every study has
 _LISTED = "Which study. " + " ".join(f"{name}: {catalog.get(name).what}." for name in catalog.names())
+
+
+_PARTS = "Run a smaller study of the same question. " + " ".join(
+    f"{study}: {name}, {part.what}."
+    for study in catalog.names()
+    for name, part in catalog.get(study).parts.items()
+)
 
 
 def _studies_with(option: str) -> list[str]:
@@ -52,6 +60,7 @@ class Study:
     """Names of arms, by default those of the paper; "all" adds the controls."""
     repeat: Annotated[str, tyro.conf.arg(metavar="A,B")] = ""
     """Arms that are trained with every seed; by default those that the claims need, "all" for all."""
+    only: Annotated[str | None, tyro.conf.arg(metavar="PART", help=_PARTS)] = None
     texts: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -81,8 +90,23 @@ class Study:
     dry_run: bool = False
     """Print the plan and its budget, and do nothing."""
 
-    def check(self) -> None:
+    def entry(self) -> StudyEntry:
+        """The study, or the part of it that --only names.
+
+        Raises:
+            UserError: an unknown study or part.
+        """
         entry = catalog.get(self.name)
+        if self.only is None:
+            return entry
+        if not entry.parts:
+            raise UserError(f"study {self.name} has no parts", where="--only")
+        if self.only not in entry.parts:
+            unknown("part", self.only, entry.parts, where=f"study {self.name}")
+        return entry.parts[self.only]
+
+    def check(self) -> None:
+        entry = self.entry()
         if not self.data.is_dir():
             raise UserError("no such directory", where=self.data, hint="create it with `intona prepare`")
         if self.output.is_file():
@@ -121,7 +145,7 @@ class Study:
             arms=_names(self.arms, module.DEFAULT_ARMS, module.ARMS),
             repeat=_names(self.repeat, module.REPEATED, module.ARMS),
             asr=self.asr,
-            **{name: getattr(self, name) for name in catalog.get(self.name).options},
+            **{name: getattr(self, name) for name in self.entry().options},
         )
 
 
@@ -170,7 +194,7 @@ def main(arguments: list[str]) -> int:
     from intona.studies.engine.account import left_lines, plan_lines
     from intona.studies.engine.overrides import override
 
-    entry = catalog.get(request.name)
+    entry = request.entry()
     plan_module, page_module = importlib.import_module(entry.plan), importlib.import_module(entry.page)
     plan = request.declare(plan_module)
     if fields:

@@ -57,13 +57,14 @@ class Recall:
 
 @dataclass(frozen=True, kw_only=True)
 class Embeddings:
-    """N phoneme tokens: `text` and `audio` (N, D), and for each its phoneme, speaker and utterance."""
+    """N phoneme tokens: `text` and `audio` (N, D), and the phoneme, speaker and so on of each."""
 
     text: np.ndarray
     audio: np.ndarray
     phonemes: tuple[str, ...]
     speakers: tuple[str, ...]
     utterances: tuple[str, ...]
+    neighbours: tuple[tuple[str, str], ...] = ()
 
 
 def retrieval(
@@ -179,6 +180,37 @@ def known_means(known: np.ndarray, labels: Sequence[Hashable], queries: Sequence
     rows = dict(zip(labels, codes.tolist(), strict=True))
     sums = np.concatenate([sums, known.sum(0)[None]])  # the last row: everything
     return sums[[rows.get(label, -1) for label in queries]]
+
+
+def context_means(
+    known: np.ndarray,
+    labels: Sequence[Sequence[Hashable]],
+    queries: Sequence[Sequence[Hashable]],
+    *,
+    strength: float = 1.0,
+) -> np.ndarray:
+    """(N, D) baseline queries that know a phoneme and its neighbours: use them in place of `text`.
+
+    Each is the mean of the known vectors with the query's label, shrunk towards that of the next wider label
+    as if `strength` vectors had been there: (sum + strength * wider mean) / (count + strength). So a context
+    that training has once counts half, and one that it never has is the wider mean.
+
+    Args:
+        known: (K, D) audio vectors of *other* utterances than the queries.
+        labels: from wide to narrow, (K,) each, such as phoneme, phoneme and next, triphone. Each label
+            belongs to one wider one. queries: the same of the N queries.
+    """
+    known = _unit(known, "known audio")
+    means = np.repeat(known.mean(0)[None], len(queries[0]), axis=0)
+    for level, of in zip(labels, queries, strict=True):
+        codes = _codes(level)
+        sums = np.zeros((codes.max() + 2, known.shape[1]))  # the last row: labels that are not known
+        np.add.at(sums, codes, known)
+        counts = np.bincount(codes, minlength=len(sums))
+        rows = dict(zip(level, codes.tolist(), strict=True))
+        at = [rows.get(label, -1) for label in of]
+        means = (sums[at] + strength * means) / (counts[at] + strength)[:, None]
+    return means
 
 
 def _galleries(

@@ -22,7 +22,7 @@ from intona.studies.ditto.plan import (
     SWEEP,
     voice_steps,
 )
-from intona.studies.engine import claims, page, speech
+from intona.studies.engine import claims, claims_list, page, speech
 from intona.studies.engine.claims import Claim, Value
 from intona.studies.engine.job import folder, is_done
 from intona.studies.engine.plan import StudyPlan
@@ -68,6 +68,7 @@ CLAIMS = (
         other="gradtts",
         sign=-1,
         published=".125 / .176",
+        effect=-0.051,
     ),
     Claim(
         text="and is less like the speaker",
@@ -76,6 +77,7 @@ CLAIMS = (
         other="gradtts",
         sign=-1,
         published=".838 / .862",
+        effect=-0.024,
     ),
     Claim(text="pretraining (1+2) helps speech", measure="cer", arm=MAIN, other="random", sign=-1),
     Claim(text="stage 3 harms speech", measure="cer", arm="1+2+3", other=MAIN, sign=1),
@@ -167,6 +169,7 @@ def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
 
 def _claims(results: DittoResults) -> Section:
     tests = claims.judged(results.speech, CLAIMS, results.seeds)
+    claims_list.save(results.out, CLAIMS, tests, paper="2604.01247", command="intona study ditto")
     rows = claims.answers(CLAIMS, tests, results.value, results.seeds, names=NAMES)
     return claims.section(
         rows, published="arXiv 2604.01247, with other data, sizes and scales.", lead=claims.RULE

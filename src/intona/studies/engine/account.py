@@ -27,8 +27,13 @@ class Cost:
 
 
 def costs(plan: StudyPlan, out: Path) -> list[Cost]:
-    """One row for each voice of the plan, and for each arm that speaks with another arm's voice."""
+    """One row for each voice of the plan, and for each arm that speaks with another arm's voice.
+
+    In a plan without voices there is one for each arm and seed.
+    """
     voices = {(j.arm, j.seed): j for j in plan.jobs if j.name.startswith(VOICE)}
+    if not voices:
+        return _costs_without_voices(plan, out)
     spoken = {j.name for j in voices.values()}
     rows = []
     # Jobs that build on a voice directly: its speech, its transcripts.
@@ -48,6 +53,24 @@ def costs(plan: StudyPlan, out: Path) -> list[Cost]:
     return rows
 
 
+def _costs_without_voices(plan: StudyPlan, out: Path) -> list[Cost]:
+    arms = {a.name for a in plan.arms}
+    rows = []
+    for arm, seed in dict.fromkeys((j.arm, j.seed) for j in plan.jobs if j.arm in arms):
+        jobs_of_arm = [j for j in plan.jobs if (j.arm, j.seed) == (arm, seed)]
+        chains = {e.name: e for j in jobs_of_arm for e in plan.chain(j.name)}
+        rows.append(
+            Cost(
+                arm=arm,
+                seed=seed,
+                pretraining=_minutes([e for n, e in chains.items() if n.startswith(PRETRAINING)], out),
+                voice=(0.0, 0.0),
+                other=_minutes([j for j in jobs_of_arm if not j.name.startswith(PRETRAINING)], out),
+            )
+        )
+    return rows
+
+
 def total(plan: StudyPlan, out: Path) -> tuple[float, float]:
     """Minutes of one core over all jobs, each counted once: planned, spent."""
     return _minutes(list(plan.jobs), out)
@@ -60,11 +83,13 @@ def _minutes(some: list[StudyJob], out: Path) -> tuple[float, float]:
 def plan_lines(plan: StudyPlan, out: Path, workers: int) -> list[str]:
     """The plan as a Markdown table with its budget, before anything runs."""
     planned, _ = total(plan, out)
+    speaks = any(j.name.startswith(VOICE) for j in plan.jobs)
     lines = [
         f"study {plan.study}: {len(plan.arms)} arms, {len(plan.jobs)} jobs, about {_span(planned)} of one "
         "core" + (f", {_span(planned / workers)} with {workers} workers" if workers > 1 else ""),
         "",
-        "| arm | seed | pretraining, min | voice, min | its speech, min | what it is |",
+        f"| arm | seed | pretraining, min | voice, min | {'its speech' if speaks else 'measures'}, min "
+        "| what it is |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     what = {a.name: a.what for a in plan.arms}
@@ -75,6 +100,8 @@ def plan_lines(plan: StudyPlan, out: Path, workers: int) -> list[str]:
             f"| {_shown(c.other[0])} | {what.get(c.arm, '')} |"
         )
     equal = len({round(c.voice[0], 6) for c in rows if c.voice[0]}) <= 1
+    if not speaks:
+        return [*lines, "", "Minutes of one core. Stages that several arms build on run once."]
     lines += [
         "",
         f"Minutes of one core. Voices: {'the same budget for each' if equal else 'budgets that DIFFER'}. "

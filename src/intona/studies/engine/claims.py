@@ -10,17 +10,21 @@ from typing import Any
 from intona.evaluation.finished import Finished
 from intona.evaluation.html import Html, Section, join, parts, tag
 from intona.evaluation.stats import Paired, choose_clusters, holm, paired_difference
+from intona.evaluation.trainings import Sums, TrainingDifference, compare_trainings
 
 Value = Mapping[str, Any]  # an interval: estimate, low, high, n
 Lookup = Callable[[str, int, str], Value | None]  # (arm, seed, measure)
 
 ALPHA = 0.05
-SEEDS = 2
+SEEDS = 3
 RULE = (
-    f"The verdict follows a rule set before anything ran. A claim holds when the difference has the claimed "
-    f"sign in each of at least {SEEDS} seeds and the paired test (each sentence swapped with all its seeds) "
-    f"gives p < {ALPHA:g} after Holm's adjustment over the claims of this table. It is reversed when the "
-    "same is true of the opposite sign. Otherwise it is open."
+    "Trainings are the unit of analysis, and the rule was set before anything ran. "
+    f"It needs {SEEDS} seeds per arm. "
+    "Excluded: the 95 % interval lies inside the claim's margin, which the published effect exceeds. "
+    "Holds: the difference has the claimed sign, the mixed model of seeds and items gives "
+    f"p < {ALPHA:g} after Holm's adjustment over the claims of this table, and the exact permutation over "
+    f"seeds agrees: its p is below {ALPHA:g}, or the smallest that so few seeds allow. "
+    "Reversed: the same with the opposite sign. Open: everything else."
 )
 
 
@@ -30,7 +34,14 @@ class Claim:
 
     Args:
         text: the claim in words.
-        published: the paper's figures for both arms.
+        published: the paper's figures for both arms, as printed.
+        effect: the published arm - other; None where the paper has no figure.
+        margin: differences up to this size are as good as none. Written down before the runs; half of the
+            published effect where nothing else is named.
+        paired: the arms share the training of a seed, or one continues that of the other.
+
+    Raises:
+        ValueError: an effect against the claimed sign, or one inside the margin.
     """
 
     text: str
@@ -39,6 +50,21 @@ class Claim:
     other: str
     sign: int
     published: str = "–"
+    effect: float | None = None
+    margin: float | None = None
+    paired: bool = False
+
+    def __post_init__(self) -> None:
+        if self.effect is None:
+            if self.margin is not None:
+                raise ValueError("a margin without a published effect excludes nothing")
+        elif self.effect * self.sign <= 0 or not 0 < self.bounds < abs(self.effect):
+            raise ValueError(f"{self.text}: an effect of {self.effect} with a margin of {self.margin}")
+
+    @property
+    def bounds(self) -> float:
+        """The margin; 0 where none is defined."""
+        return self.margin if self.margin is not None else abs(self.effect or 0.0) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,30 +144,48 @@ def section(
 
 # --- the rule -----------------------------------------------------------------------------------------
 
-Sums = Mapping[str, tuple[float, float]]  # sentence -> its part of the numerator and of the denominator
-
 
 @dataclass(frozen=True, kw_only=True)
 class Test:
-    """`paired`: arm - other over all seeds; `by_seed`: the same in each; `p_holm` once adjusted."""
+    """arm - other.
 
+    Args:
+        trainings: over trainings and items; this decides.
+        paired: over the items of these very trainings; it says nothing about a further training.
+        by_seed: the difference of each seed that both have. p_holm: of `trainings`, once adjusted.
+    """
+
+    trainings: TrainingDifference
     paired: Paired
     by_seed: Mapping[int, float]
     p_holm: float | None = None
 
     __test__ = False  # not a test for pytest to collect
 
+    @property
+    def p(self) -> float | None:
+        """Over trainings, adjusted where that was done; None with too few seeds."""
+        return self.p_holm if self.p_holm is not None else decisive(self)
+
+
+def decisive(test: Test) -> float | None:
+    """The p of the mixed model; None with fewer than SEEDS seeds in either arm."""
+    return test.trainings.p if min(test.trainings.seeds) >= SEEDS else None
+
 
 def compare(
-    arm: Mapping[int, Sums], other: Mapping[int, Sums], clusters: Mapping[str, Hashable] | None = None
+    arm: Mapping[int, Sums],
+    other: Mapping[int, Sums],
+    clusters: Mapping[str, Hashable] | None = None,
+    *,
+    paired: bool = False,
 ) -> Test | None:
-    """Paired test of arm - other over the sentences and seeds that both have; None if there are none.
-
-    Two seeds of one sentence are not independent, so a sentence is resampled and swapped with all its seeds.
+    """arm - other over trainings and items, and over the items alone; None if they have none in common.
 
     Args:
         arm: seed -> sums of each sentence; `other` likewise.
         clusters: sentence -> what it belongs to, such as its speaker; None = the sentence itself.
+        paired: trainings of equal seed belong together (see `Claim`).
     """
     a, b, labels = [], [], []
     by_seed = {}
@@ -153,9 +197,12 @@ def compare(
         by_seed[seed] = _ratio(mine) - _ratio(theirs)
         a, b = a + mine, b + theirs
         labels += [i if clusters is None else clusters[i] for i in ids]
-    if not by_seed:
+    trainings = compare_trainings(arm, other, clusters, paired=paired)
+    if not by_seed or trainings is None:
         return None
-    return Test(paired=paired_difference(_columns(a), _columns(b), labels), by_seed=by_seed)
+    # Two seeds of one sentence are not independent: it is resampled and swapped with all its seeds.
+    over_items = paired_difference(_columns(a), _columns(b), labels)
+    return Test(trainings=trainings, paired=over_items, by_seed=by_seed)
 
 
 def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
@@ -180,7 +227,7 @@ def sums(finished: Finished, system: str, measure: str) -> Sums:
 
 
 def compare_voices(
-    finished: Finished, arm: str, other: str, seeds: Sequence[int], measure: str
+    finished: Finished, arm: str, other: str, seeds: Sequence[int], measure: str, *, paired: bool = False
 ) -> Test | None:
     """`compare` on a measure of the evaluation, clustered by speaker where there are several."""
     ids = list(finished.rows)
@@ -189,46 +236,79 @@ def compare_voices(
         {seed: values for seed in seeds if (values := sums(finished, f"{name}@{seed}", measure))}
         for name in (arm, other)
     ]
-    return compare(sides[0], sides[1], clusters)
+    return compare(sides[0], sides[1], clusters, paired=paired)
 
 
 def judged(finished: Finished | None, claims: Sequence[Claim], seeds: Sequence[int]) -> list[Test | None]:
     """Tests of claims about speech, adjusted over all of them; each None where nothing is evaluated yet."""
     if finished is None:
         return [None for _ in claims]
-    return adjusted([compare_voices(finished, c.arm, c.other, seeds, c.measure) for c in claims])
+    tests = [compare_voices(finished, c.arm, c.other, seeds, c.measure, paired=c.paired) for c in claims]
+    return adjusted(tests)
 
 
 def adjusted(tests: Sequence[Test | None]) -> list[Test | None]:
-    """The tests of one table, with every p adjusted by Holm's method over the table."""
-    family = {str(i): t.paired.p for i, t in enumerate(tests) if t is not None and t.paired.p is not None}
+    """The tests of one table, with the p of every decisive one adjusted by Holm's method over the table."""
+    family = {str(i): p for i, t in enumerate(tests) if t is not None and (p := decisive(t)) is not None}
     ps = holm(family)
     return [t and dataclasses.replace(t, p_holm=ps.get(str(i))) for i, t in enumerate(tests)]
 
 
 def decide(claim: Claim, test: Test | None) -> str:
-    """RULE: "holds", "the reverse", or "open" and why."""
+    """RULE: "holds", "reversed", "excluded", "not measured", or "open" and why."""
     if test is None:
         return "not measured"
-    if len(test.by_seed) < SEEDS:
-        return f"open: {len(test.by_seed)} seed, {SEEDS} needed"
-    signs = {(d > 0) - (d < 0) for d in test.by_seed.values()}
-    if len(signs) > 1:
-        return "open: the seeds disagree"
-    p = test.p_holm if test.p_holm is not None else test.paired.p
-    if signs == {0} or p is None or p >= ALPHA:
+    over = test.trainings
+    if (seeds := min(over.seeds)) < SEEDS:
+        return f"open: {seeds} seed{'s' * (seeds > 1)}, {SEEDS} needed"
+    if over.low is None or over.high is None or test.p is None:
+        return "open: one item or speaker"
+    if claim.effect is not None and -claim.bounds < over.low and over.high < claim.bounds:
+        return "excluded"
+    if test.p >= ALPHA:
         return "open: no clear difference"
-    return "holds" if signs == {claim.sign} else "the reverse"
+    if not agrees(over):
+        return "open: the seeds overlap"
+    return "holds" if over.difference * claim.sign > 0 else "reversed"
+
+
+def agrees(over: TrainingDifference) -> bool:
+    """Whether the permutation over seeds is below ALPHA, or at its smallest where few seeds rule that out."""
+    if over.p_seeds is None or over.least is None:
+        return False
+    return over.p_seeds < ALPHA or over.p_seeds <= over.least * (1 + 1e-9)
 
 
 def shown(claim: Claim, test: Test | None, *, digits: int = 3) -> Html:
-    """The verdict with the difference, its interval and its adjusted p."""
+    """The verdict with the difference, its intervals, both p values and the numbers of seeds and items."""
     decision = tag("strong", decide(claim, test))
     if test is None:
         return decision
-    difference = parts.interval(vars(test.paired), digits=digits, signed=True, key="difference")
-    p = parts.p_value(test.p_holm if test.p_holm is not None else test.paired.p)
-    return join([decision, tag("br"), difference, f" p {p}"])
+    over = test.trainings
+    value = vars(over) | {"n": over.items}
+    difference = parts.interval(value, digits=digits, signed=True, key="difference")
+    lines = [decision, difference]
+    if over.bootstrap is not None:
+        low, high = over.bootstrap
+        lines.append(tag("span", f"bootstrap [{low:+.{digits}f}, {high:+.{digits}f}]"))
+    if over.p is not None and over.p_seeds is not None and over.least is not None:
+        model, exact = parts.p_value(test.p if test.p is not None else over.p), parts.p_value(over.p_seeds)
+        lines.append(tag("span", f"p {model}, over seeds {exact} (at best {over.least:.2g})"))
+    lines.append(tag("span", f"{counted_seeds(over)}, {over.items} items"))
+    if claim.effect is not None:
+        lines.append(tag("span", f"published {claim.effect:+.{digits}f}, margin {claim.bounds:.{digits}f}"))
+    return join(lines, tag("br"))
+
+
+def counted_seeds(over: TrainingDifference) -> str:
+    """ "3 pairs of seeds" or "3 and 3 seeds"."""
+    a, b = over.seeds
+    return f"{a} pairs of seeds" if over.paired else f"{a} and {b} seeds"
+
+
+def bold(p: float | None) -> str | Html:
+    text = parts.p_value(p)
+    return tag("strong", text) if p is not None and p < ALPHA else text
 
 
 def against(
@@ -244,24 +324,25 @@ def against(
     for (arm, measure), test in zip(comparisons, tests, strict=True):
         if test is None:
             continue
-        m, p = titles[measure], test.p_holm if test.p_holm is not None else test.paired.p
+        m, raw = titles[measure], decisive(test)
         rows.append(
             [
                 arm,
                 m["title"],
                 parts.interval(vars(test.paired), digits=m["digits"], signed=True, key="difference"),
                 ", ".join(f"{d:+.{m['digits']}f}" for d in test.by_seed.values()),
-                parts.p_value(test.paired.p),
-                tag("strong", parts.p_value(p)) if p is not None and p < ALPHA else parts.p_value(p),
-                str(test.paired.n),
+                "–" if raw is None else parts.p_value(raw),
+                "–" if raw is None else bold(test.p),
+                f"{counted_seeds(test.trainings)}, {test.trainings.items} items",
             ]
         )
     if not rows:
         return None
     caption = (
-        f"Arm minus {other} on the same sentences and seeds; a sentence is resampled with all its seeds. "
-        f"Bold: below {ALPHA:g} after Holm's adjustment over the {len(rows)} comparisons of this table."
+        f"Arm minus {other} on the same sentences and seeds. The interval resamples sentences with all "
+        "their seeds and says nothing about a further training; p is of the mixed model of seeds and "
+        f"sentences, from {SEEDS} seeds on. Bold: below {ALPHA:g} after Holm's adjustment over this table."
     )
-    heads: list[str | Html | None] = ["arm", "measure", "difference", "by seed", "p", "p (Holm)", "n"]
+    heads: list[str | Html | None] = ["arm", "measure", "difference", "by seed", "p", "p (Holm)", "N"]
     body = parts.table(caption, heads, rows, label="paired differences", tight=True)
     return Section(id="differences", title=f"Paired differences from {other}", body=body)

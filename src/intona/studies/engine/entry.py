@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,9 +16,11 @@ class StudyEntry:
         what: the question that it answers, for the help.
         options: options of the command line that not every study has. `declare` gets them as keywords, None
             where the user did not set them.
+        parts: smaller studies of the same question that `--only NAME` runs instead.
     """
 
     plan: str
     page: str
     what: str
     options: tuple[str, ...] = ()
+    parts: Mapping[str, StudyEntry] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from intona.evaluation.html import Html, Section, join, parts, tag
-from intona.studies.engine import claims, page, speech
+from intona.studies.engine import claims, claims_list, page, speech
 from intona.studies.engine.claims import RULE, Answer
 from intona.studies.engine.plan import StudyPlan
 from intona.studies.engine.runner import StudyOutcome
@@ -112,6 +112,7 @@ def _claims(results: MeldResults) -> Section:
         here=(),
         verdict=tag("strong", headline(verdicts, cer)),
     )
+    claims_list.save(results.out, CLAIMS, tests, paper="2605.29859", command="intona study meld")
     rows = claims.answers(CLAIMS, tests, results.value, results.seeds(), names=NAMES)
     return claims.section(
         [main, *rows],

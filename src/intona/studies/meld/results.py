@@ -69,7 +69,7 @@ class MeldResults:
             rows = self.speech.rows
             labels = choose_clusters([rows[i].speaker for i in rows])
             clusters = dict(zip(rows, labels, strict=True))
-        return claims.compare(sides[0], sides[1], clusters)
+        return claims.compare(sides[0], sides[1], clusters, paired=claim.paired)
 
 
 COUNTS = {"stt_wer": ("word_errors", "words"), "stt_cer": ("character_errors", "characters")}

@@ -12,7 +12,7 @@ from intona import config as configs
 from intona.config import read_json
 from intona.evaluation.finished import Finished
 from intona.evaluation.html import Html, Section, parts, tag
-from intona.studies.engine import claims, page, speech
+from intona.studies.engine import claims, claims_list, page, speech
 from intona.studies.engine.job import folder, is_done
 from intona.studies.engine.plan import StudyPlan
 from intona.studies.engine.runner import StudyOutcome
@@ -50,7 +50,9 @@ class ProsodyResults:
         if not claim.measure.startswith("R@"):
             if self.speech is None:
                 return None
-            return claims.compare_voices(self.speech, claim.arm, claim.other, seeds, claim.measure)
+            return claims.compare_voices(
+                self.speech, claim.arm, claim.other, seeds, claim.measure, paired=claim.paired
+            )
         sides, clusters = [], {}
         for arm in (claim.arm, claim.other):
             side = {}
@@ -61,7 +63,7 @@ class ProsodyResults:
                     clusters |= retrieval["speaker_of"]
             sides.append(side)
         several = len(set(clusters.values())) > 1
-        return claims.compare(sides[0], sides[1], clusters if several else None)
+        return claims.compare(sides[0], sides[1], clusters if several else None, paired=claim.paired)
 
 
 def encoder_of(arm: str) -> str:
@@ -94,7 +96,7 @@ def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
     sections = [
         _claims(results, seeds),
         page.state(plan, outcome),
-        _space(results),
+        space_section(results),
         speech.voices(
             results.speech,
             MEASURES,
@@ -140,16 +142,23 @@ def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
 
 def _claims(results: ProsodyResults, seeds: Sequence[int]) -> Section:
     tests = claims.adjusted([results.test(c, seeds) for c in CLAIMS])
+    claims_list.save(results.out, CLAIMS, tests, paper="2604.01247", command="intona study prosody")
     rows = claims.answers(CLAIMS, tests, results.value, seeds, names={"wer": "WER"})
     return claims.section(
         rows, published="arXiv 2604.01247, with other data, sizes and galleries.", lead=claims.RULE
     )
 
 
+BASELINES = ("speaker", "speaker and phoneme", "triphone")
 _RECALLS = ("R@1-diff", "R@1-sim", "R@1-sim-spk")
 
 
-def _space(results: ProsodyResults) -> Section:
+def _baselines(retrieval: Mapping[str, Any], name: str) -> list[Mapping[str, Any] | None]:
+    """The recall of each baseline; None where it has none, or the job ran before the baseline existed."""
+    return [(retrieval["baselines"].get(b, {}).get(name) or {}).get("recall") for b in BASELINES]
+
+
+def space_section(results: ProsodyResults) -> Section:
     rows: list[Cells] = []
     galleries: dict[str, None] = {}
     for (arm, seed), retrieval in results.space.items():
@@ -157,21 +166,22 @@ def _space(results: ProsodyResults) -> Section:
         cells: list[str | Html | None] = [f"{arm}@{seed}"]
         for i, name in enumerate(_RECALLS):
             recall = retrieval["encoder"][f"{name} text-audio"]
-            blind = retrieval["baselines"]["speaker and phoneme"][f"{name} text-audio"]["recall"]
+            blind = _baselines(retrieval, f"{name} text-audio")[1:]
             galleries[f"{name} M = {recall['gallery']}, N = {recall['queries']}"] = None
             cells.append(parts.interval(recall["recall"], digits=3))
             if i < 2:
                 cells.append(f"{published[i]:.3f}" if published else "–")
             cells.append(f"{recall['chance']:.3f}")
-            cells.append("–" if blind is None else f"{blind['estimate']:.3f}")
+            cells += ["–" if b is None else f"{b['estimate']:.3f}" for b in blind]
         rows.append(cells)
     heads: list[str | Html | None] = ["encoder@seed"]
     for i, name in enumerate(_RECALLS):
-        heads += [name, *(["published"] if i < 2 else []), "chance", "mean"]
+        heads += [name, *(["published"] if i < 2 else []), "chance", "mean", "triphone"]
     caption = (
         "Text to audio on the test split; 95 % intervals over utterances. "
         f"{'; '.join(galleries)}: M sounds per gallery, N queries. Published: arXiv 2604.01247, table 3, "
-        "with unknown M and many speakers. Mean: queries that know only the speaker and the phoneme."
+        "with unknown M and many speakers. Mean: queries that know only the speaker and the phoneme; "
+        "triphone: the phoneme and its neighbours."
     )
     body = parts.table(caption, heads, rows, label="retrieval") if rows else tag("p", "Nothing measured yet.")
     return Section(id="space", title="Table 1: the embedding space", body=body)
@@ -231,7 +241,7 @@ def _directions(results: ProsodyResults) -> Section | None:
         for name, recall in retrieval["encoder"].items():
             if recall["recall"] is None:
                 continue
-            blind = [(b.get(name) or {}).get("recall") for b in retrieval["baselines"].values()]
+            blind = _baselines(retrieval, name)
             rows.append(
                 [
                     f"{arm}@{seed}",
@@ -252,12 +262,15 @@ def _directions(results: ProsodyResults) -> Section | None:
         "chance",
         "speaker",
         "and phoneme",
+        "triphone",
         "M",
         "N",
     ]
     caption = (
         "Both directions and every k. Speaker: the query is the speaker's mean training sound; and phoneme: "
-        "the speaker's mean sound of that phoneme. sim-mix: the queries of sim-spk among all speakers."
+        "the speaker's mean sound of that phoneme; triphone: anybody's mean sound of the phoneme between its "
+        "neighbours, which is what context gives without prosody. sim-mix: the queries of sim-spk among all "
+        "speakers."
     )
     inner = parts.table(caption, heads, rows, label="all recalls", tight=True)
     body = tag("details", tag("summary", f"{len(rows)} recalls"), inner)

@@ -141,7 +141,9 @@ def linear_probe(path: Path, prepared: Prepared) -> dict[str, Any]:
         frames = {i.id: prepared.durations(i) for i in items}
         texts = texts_of(prepared, items, tokenizer, bpe)
         xs, ys, lasts, groups = [], [], [], []
-        for u, (id, (text, x)) in enumerate(zip(texts, _encoded(encoder, list(texts.values())), strict=True)):
+        for u, (id, (text, x)) in enumerate(
+            zip(texts, encode_texts(encoder, list(texts.values())), strict=True)
+        ):
             n, known = max(0, len(x) - AHEAD), frames[id]
             if known is None:
                 raise UserError("has no durations", where=id, hint="run `intona align DATA`")
@@ -180,7 +182,8 @@ def _with_one(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.ones((len(x), 1))], axis=1)
 
 
-def _encoded(encoder: torch.nn.Module, texts: Sequence[Text]) -> Iterator[tuple[Text, np.ndarray]]:
+def encode_texts(encoder: torch.nn.Module, texts: Sequence[Text]) -> Iterator[tuple[Text, np.ndarray]]:
+    """Each text with the states of its symbols, (N, D), computed with the vector of an unknown speaker."""
     for start in range(0, len(texts), AT_ONCE):
         some = texts[start : start + AT_ONCE]
         tokens, lengths = collate_tokens(some)

@@ -11,7 +11,7 @@ from intona.encoders.style import NAMES
 from intona.evaluation.finished import recall_wavs
 from intona.evaluation.html import Html, Section, parts, tag
 from intona.evaluation.html.cards import cards, choose
-from intona.studies.engine import claims, page, speech
+from intona.studies.engine import claims, claims_list, page, speech
 from intona.studies.engine.plan import StudyPlan
 from intona.studies.engine.runner import StudyOutcome
 from intona.studies.restyle import gate, gate_page, probes_page
@@ -119,6 +119,7 @@ def _elsewhere(results: RestyleResults, arm: str, seed: int) -> str:
 def _claims(results: RestyleResults) -> Section:
     seeds = sorted({s for _, s in results.arms()})
     tests = claims.judged(results.speech, CLAIMS, seeds)
+    claims_list.save(results.out, CLAIMS, tests, paper="2311.10804", command="intona study restyle")
     rows = claims.answers(CLAIMS, tests, results.value, seeds, names={"wer": "WER"})
     lead = [claims.RULE, f"Arms are named with their guidance scale, such as .g{PRIMARY:g}."]
     return claims.section(rows, published=SOURCE, lead=lead, title="Claims of the paper, and ours")

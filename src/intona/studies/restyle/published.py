@@ -30,6 +30,7 @@ CLAIMS = (
         arm=at_guidance("palette-own", 10),
         other=at_guidance("palette-own", 1),
         sign=1,
+        paired=True,  # one model at two scales
     ),
 )
 

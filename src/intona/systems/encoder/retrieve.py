@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,15 @@ from intona.encoders import pretrained
 from intona.encoders.contrastive import ContrastiveModel
 from intona.encoders.speakers import vectors_of
 from intona.errors import UserError
-from intona.evaluation.retrieval import KNOWN, Embeddings, Recall, known_means, largest_galleries, retrieval
+from intona.evaluation.retrieval import (
+    KNOWN,
+    Embeddings,
+    Recall,
+    context_means,
+    known_means,
+    largest_galleries,
+    retrieval,
+)
 from intona.nn.random import derive_seed
 from intona.systems.encoder.contrastive import ContrastiveRun
 from intona.systems.encoder.pretrain import texts_of
@@ -28,6 +36,8 @@ from intona.systems.encoder.pretrain import texts_of
 log = logging.getLogger(__name__)
 
 UTTERANCES = 8  # encoded at once
+CONTEXTS = 200  # training utterances per speaker from which the sound of a triphone is known
+Token = tuple[str, str, str, str]  # speaker, phoneme, the one before, the one after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +45,8 @@ class Retrieved:
     """Recalls of the run's encoder, and, text to sound, of baselines that know less.
 
     Args:
-        baselines: "speaker" and "speaker and phoneme" -> recalls of the mean training sound of both.
+        baselines: "speaker", "speaker and phoneme" -> recalls of the mean training sound of both; "triphone":
+            of the phoneme between its neighbours, whoever speaks (`context_means`).
         phonemes: how many tokens. speaker_of: utterance -> speaker.
         largest: condition -> the largest gallery that has a query (`largest_galleries`).
     """
@@ -108,13 +119,14 @@ class Space:
             phonemes=tuple(i.phonemes[p] for i, p in zip(items, places.position, strict=True)),
             speakers=tuple(self.prepared.speakers[i.speaker] for i in items),
             utterances=tuple(i.id for i in items),
+            neighbours=tuple(neighbours(i.phonemes, p) for i, p in zip(items, places.position, strict=True)),
         )
 
     @torch.inference_mode()
     def hear(
         self, split: str, speakers: Collection[str], *, most: int, seed: int = 0
-    ) -> tuple[np.ndarray, list[tuple[str, str]]]:
-        """(K, D) audio vectors of `most` utterances of each speaker, and (speaker, phoneme) of each."""
+    ) -> tuple[np.ndarray, list[Token]]:
+        """(K, D) audio vectors of `most` utterances of each speaker, and what each is."""
         places = phoneme_places(self.prepared, split, min_frames=self.config.min_frames)
         names = [self.prepared.speakers[i.speaker] for i in places.items]
         chosen: list[int] = []
@@ -130,7 +142,7 @@ class Space:
             for b in self._batches(places, np.array(sorted(chosen)), seed)
         ]
         labels = [
-            (names[u], places.items[u].phonemes[p])
+            (names[u], places.items[u].phonemes[p], *neighbours(places.items[u].phonemes, p))
             for u, p in zip(places.utterance[within], places.position[within], strict=True)
         ]
         return torch.cat(audio).numpy(), labels
@@ -157,6 +169,22 @@ class Space:
                 )
 
 
+def neighbours(phonemes: Sequence[str], position: int) -> tuple[str, str]:
+    """The symbols before and after one. A space between words has no sound and is skipped; "" is an end."""
+    before, after = position - 1, position + 1
+    before -= before >= 0 and phonemes[before] == " "
+    after += after < len(phonemes) and phonemes[after] == " "
+    return (
+        phonemes[before] if before >= 0 else "",
+        phonemes[after] if after < len(phonemes) else "",
+    )
+
+
+def _contexts(tokens: Sequence[tuple[str, str, str]]) -> list[list[Hashable]]:
+    """Labels of `context_means` of (phoneme, before, after): phoneme, with the next, with both."""
+    return [[t[0] for t in tokens], [(t[0], t[2]) for t in tokens], list(tokens)]
+
+
 def retrieve(
     run: Path | str,
     data: Path | str,
@@ -179,12 +207,25 @@ def retrieve(
     if known:
         audio, known_labels = space.hear("train", set(embeddings.speakers), most=known, seed=seed)
         queries = list(zip(embeddings.speakers, embeddings.phonemes, strict=True))
-        for name, width in (("speaker", 1), ("speaker and phoneme", 2)):
-            blind = known_means(audio, [h[:width] for h in known_labels], [a[:width] for a in queries])
-            audio_side = ("text-audio",)
-            baselines[name] = retrieval(
-                blind, embeddings.audio, *labels, gallery=gallery, ks=ks, seed=seed, directions=audio_side
+        blind = {
+            name: known_means(audio, [h[:width] for h in known_labels], [a[:width] for a in queries])
+            for name, width in (("speaker", 1), ("speaker and phoneme", 2))
+        }
+        audio, known_labels = space.hear("train", set(embeddings.speakers), most=CONTEXTS, seed=seed)
+        tokens = [(p, *n) for p, n in zip(embeddings.phonemes, embeddings.neighbours, strict=True)]
+        blind["triphone"] = context_means(audio, _contexts([h[1:] for h in known_labels]), _contexts(tokens))
+        baselines = {
+            name: retrieval(
+                vectors,
+                embeddings.audio,
+                *labels,
+                gallery=gallery,
+                ks=ks,
+                seed=seed,
+                directions=("text-audio",),
             )
+            for name, vectors in blind.items()
+        }
     return Retrieved(
         encoder=retrieval(embeddings.text, embeddings.audio, *labels, gallery=gallery, ks=ks, seed=seed),
         baselines=baselines,
