@@ -51,8 +51,8 @@ def save(run: Path, step: int, *, tensors: dict[str, dict[str, Tensor]], files: 
         shutil.rmtree(temporary, ignore_errors=True)
         (temporary / "state").mkdir(parents=True)
         for name, state in tensors.items():
-            # Clones: safetensors refuses tensors that share memory.
-            flat = {k: v.detach().contiguous().clone() for k, v in state.items()}
+            # Copies: safetensors refuses tensors that share memory.
+            flat = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in state.items()}
             path = temporary / f"{name}.safetensors"
             path.write_bytes(safetensors.torch.save(flat))
             _flush(path)

@@ -5,7 +5,7 @@ Checkpoints hold whole tensors, whatever the number of ranks: a run resumes on a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -68,9 +68,22 @@ def whole(tensor: Any, like: Any = None) -> Tensor:
     return tensor.full_tensor().cpu() if _is_divided(tensor) else tensor
 
 
-def whole_state(shards: dict[str, Tensor], like: nn.Module) -> dict[str, Tensor]:
-    """`local_state` of a module, or its average, as whole tensors; collective."""
-    return {k: whole(shards[k], v) for k, v in like.state_dict().items()}
+def whole_state(
+    tensors: Mapping[str, Tensor], like: Mapping[str, Tensor] | None = None, *, keep: bool = True
+) -> dict[str, Tensor]:
+    """`whole` of each tensor of a state dict; collective.
+
+    Args:
+        like: tensors of these names that are divided in the same way, if `tensors` are shards.
+        keep: whether this rank needs them; the result is empty otherwise, so that only one rank has the
+            memory for all.
+    """
+    out: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        joined = whole(tensor, None if like is None else like[name])
+        if keep:
+            out[name] = joined
+    return out
 
 
 def divided(tensor: Tensor, like: Any) -> Tensor:

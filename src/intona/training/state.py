@@ -13,7 +13,7 @@ from intona import config as configs
 from intona.errors import UserError
 from intona.training.ema import EMA
 from intona.training.ranks import Ranks
-from intona.training.sharding import divided, load_whole, whole, whole_state
+from intona.training.sharding import divided, load_whole, whole_state
 from intona.training.task import Feed, Task
 
 KINDS = {"voices.json": "voices", "vocoder.json": "vocoders"}  # file with a "kind" -> group of parts
@@ -66,12 +66,10 @@ def save(
 ) -> None:
     """Write RUN/step-N on rank 0, with whole tensors and the place of each rank in the data; collective."""
     feeds = ranks.gather(feed.state_dict())
-    moments: dict[str, Tensor] = {}
-    for name, p in task.named_parameters():
-        for k, v in optimizer.state.get(p, {}).items():
-            moments[f"{name}:{k}"] = whole(torch.as_tensor(v))
-    model = {k: whole(v) for k, v in task.state_dict().items()}
-    averages = whole_state(ema.state_dict(), task)
+    state, writes = task.state_dict(), ranks.rank == 0
+    model = whole_state(state, keep=writes)
+    averages = whole_state(ema.state_dict(), state, keep=writes)
+    moments = whole_state(_moments(task, optimizer), keep=writes)
 
     def write() -> None:
         checkpoint.save(
@@ -86,6 +84,15 @@ def save(
         checkpoint.prune(run, keep=keep)
 
     ranks.first_only(write)
+
+
+def _moments(task: Task, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state of the optimizer: "parameter:name of the moment" -> tensor."""
+    return {
+        f"{name}:{k}": torch.as_tensor(v)
+        for name, p in task.named_parameters()
+        for k, v in optimizer.state.get(p, {}).items()
+    }
 
 
 def keep_best(
@@ -118,7 +125,7 @@ def keep_best(
 
     if not ranks.first_only(is_better):
         return
-    averages = whole_state(ema.state_dict(), task)
+    averages = whole_state(ema.state_dict(), task.state_dict(), keep=ranks.rank == 0)
 
     def write() -> None:
         checkpoint.save(
