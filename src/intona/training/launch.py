@@ -62,7 +62,11 @@ def launch(processes: Processes) -> Fabric:
     if index is not None:
         raise UserError(f"{world} processes on one GPU", where="--device", hint="use --device cuda")
     if accelerator == "cuda" and devices > torch.cuda.device_count():
-        raise UserError(f"{devices} processes on {torch.cuda.device_count()} GPUs", where="--devices")
+        raise UserError(
+            f"{devices} processes on {torch.cuda.device_count()} GPUs",
+            where="--devices",
+            hint="with srun, each task has to see all GPUs of its node: --gpus-per-node",
+        )
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     _report_an_ended_process()
     fabric = Fabric(
@@ -98,11 +102,9 @@ def _accelerator(device: str) -> tuple[str, int | None]:
 
 def _environment(processes: Processes) -> tuple[Any, int, int]:
     """Who starts the processes, how many per node, and how many nodes."""
-    from lightning.fabric.plugins.environments import (
-        LightningEnvironment,
-        SLURMEnvironment,
-        TorchElasticEnvironment,
-    )
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     for name, number in (("--devices", processes.devices), ("--nodes", processes.nodes)):
         if number is not None and number < 1:
@@ -137,7 +139,8 @@ def _environment(processes: Processes) -> tuple[Any, int, int]:
 
 
 def _strategy(name: Strategy, world: int) -> Any:
-    from lightning.fabric.strategies import DDPStrategy, ModelParallelStrategy
+    from lightning.fabric.strategies.ddp import DDPStrategy
+    from lightning.fabric.strategies.model_parallel import ModelParallelStrategy
 
     if name == "fsdp":
 
