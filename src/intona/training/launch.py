@@ -115,9 +115,11 @@ def _environment(processes: Processes) -> tuple[Any, int, int]:
         nodes = world // devices
     # srun sets this for the tasks of a step; a command of a batch script has none and is one process.
     elif (world := int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))) > 1:
-        environment, who = SLURMEnvironment(auto_requeue=False), "srun"
         nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", os.environ.get("SLURM_NNODES", "1")))
         devices = world // nodes
+        # Lightning refuses tasks that were not counted per node, as by srun --ntasks.
+        os.environ["SLURM_NTASKS_PER_NODE"] = str(devices)
+        environment, who = SLURMEnvironment(auto_requeue=False), "srun"
     else:
         devices, nodes = processes.devices or 1, processes.nodes or 1
         if nodes > 1 and not {"MASTER_ADDR", "NODE_RANK"} <= os.environ.keys():
