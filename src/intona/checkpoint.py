@@ -51,8 +51,8 @@ def save(run: Path, step: int, *, tensors: dict[str, dict[str, Tensor]], files: 
         shutil.rmtree(temporary, ignore_errors=True)
         (temporary / "state").mkdir(parents=True)
         for name, state in tensors.items():
-            # Clones: safetensors refuses tensors that share memory.
-            flat = {k: v.detach().contiguous().clone() for k, v in state.items()}
+            # Copies: safetensors refuses tensors that share memory.
+            flat = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in state.items()}
             path = temporary / f"{name}.safetensors"
             path.write_bytes(safetensors.torch.save(flat))
             _flush(path)
@@ -230,6 +230,20 @@ def identity_of(source: Path) -> str:
 
 def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Path) -> None:
     """Load a state dict strictly. Raises UserError, naming the first key that is missing or does not fit."""
+    import torch
+
+    require_fit(module, state, where=where)
+    with torch.no_grad():
+        for k, v in module.state_dict().items():
+            v.copy_(state[k])
+
+
+def require_fit(module: torch.nn.Module, state: dict[str, Tensor], *, where: Path) -> None:
+    """Refuse tensors of other names or shapes than those of a module.
+
+    Raises:
+        UserError: names the first key that is missing or does not fit.
+    """
     current = module.state_dict()
     missing, extra = current.keys() - state.keys(), state.keys() - current.keys()
     shapes = [k for k in current.keys() & state.keys() if current[k].shape != state[k].shape]
@@ -242,8 +256,3 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], *, where: Pa
             where=where,
             hint="use the config it was trained with",
         )
-    import torch
-
-    with torch.no_grad():
-        for k, v in current.items():
-            v.copy_(state[k])

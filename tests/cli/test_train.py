@@ -27,6 +27,7 @@ from intona.errors import UserError
         ("a.b --limit_minutes 3", "a.b --limit-minutes 3", {}),
         ("a.b --text=a=b", "a.b", {"text": "a=b"}),
         ("a.b --verbose --optim.lr 1", "a.b --verbose", {"optim.lr": "1"}),
+        ("a.b --devices 2 --strategy=ddp", "a.b --devices 2 --strategy=ddp", {}),
         ("--help", "--help", {}),
     ],
 )
@@ -83,6 +84,10 @@ def test_train_is_called(calls, tmp_path: Path):
                 "limit_minutes": 2.0,
                 "init": None,
                 "encoder": None,
+                "device": "auto",
+                "devices": None,
+                "nodes": None,
+                "strategy": "auto",
             },
         )
     ]

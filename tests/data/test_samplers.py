@@ -23,6 +23,10 @@ def epoch_of(sampler: DurationBatchSampler) -> list[list[int]]:
 @settings(max_examples=150, deadline=None)
 @given(lengths, st.integers(200, 900), st.integers(1, 5), st.integers(0, 9), st.booleans())
 def test_ranks_divide_each_epoch(n: list[int], max_frames: int, world: int, seed: int, shuffle: bool) -> None:
+    if len(n) < world:
+        with pytest.raises(UserError, match=rf"{len(n)} utterances for {world} processes"):
+            DurationBatchSampler(n, max_frames=max_frames, world_size=world)
+        return
     ranks = [
         DurationBatchSampler(n, max_frames=max_frames, seed=seed, rank=r, world_size=world, shuffle=shuffle)
         for r in range(world)
@@ -62,10 +66,25 @@ def test_state_of_other_data_is_refused() -> None:
         DurationBatchSampler([10, 21], max_frames=40, seed=1),
         DurationBatchSampler([10, 20], max_frames=41, seed=1),
         DurationBatchSampler([10, 20], max_frames=40, seed=2),
-        DurationBatchSampler([10, 20], max_frames=40, seed=1, world_size=2),
     ):
         with pytest.raises(UserError, match="changed"):
             other.load_state_dict(state)
+
+
+@given(lengths, st.integers(1, 4), st.integers(1, 4), st.integers(0, 30))
+def test_another_number_of_ranks_continues_at_the_same_share_of_the_epoch(
+    n: list[int], before: int, after: int, drawn: int
+) -> None:
+    if len(n) < max(before, after):
+        return
+    a = DurationBatchSampler(n, max_frames=400, world_size=before)
+    for _ in range(drawn):
+        next(a)
+    ranks = [DurationBatchSampler(n, max_frames=400, rank=r, world_size=after) for r in range(after)]
+    for b in ranks:
+        b.load_state_dict(a.state_dict())
+        assert b.epoch == a.epoch and 0 <= a.position * before - b.position * after < after
+    assert len({(b.epoch, b.position) for b in ranks for _ in [next(b)]}) == 1
 
 
 def test_epochs_differ_and_seeds_differ() -> None:

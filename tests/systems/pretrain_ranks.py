@@ -11,12 +11,10 @@ import torch
 def main() -> None:
     stage, data, out, ranks, *overrides = sys.argv[1:]
     torch.set_num_threads(1)
-    from lightning.fabric import Fabric
-
+    from intona.training.launch import Processes, launch
     from intona.training.stage import stage_of, train
 
-    fabric = Fabric(accelerator="cpu", devices=int(ranks), strategy="ddp", precision="32-true")
-    fabric.launch()
+    fabric = launch(Processes(device="cpu", devices=int(ranks)))
     settings = dict(o.split("=", 1) for o in overrides)
     init = settings.pop("init", None)
     train(

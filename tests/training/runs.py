@@ -44,10 +44,9 @@ def main() -> None:
         gradtts.GradTTSTask.forward = forward  # type: ignore[method-assign]
     fabric = None
     if a.ranks > 1:
-        from lightning.fabric import Fabric
+        from intona.training.launch import Processes, launch
 
-        fabric = Fabric(accelerator="cpu", devices=a.ranks, strategy="ddp", precision="32-true")
-        fabric.launch()
+        fabric = launch(Processes(device="cpu", devices=a.ranks))
     overrides = {
         "loop.steps": str(a.steps),
         "loop.save_every": str(a.save_every),

@@ -12,7 +12,7 @@ import torch
 from intona import checkpoint, provenance, registry
 from intona.errors import UserError
 from intona.systems.gradtts import stage as gradtts
-from intona.training.loop import files_of
+from intona.training.state import files_of
 
 
 def saved(folder: Path, written: Any) -> Path:

@@ -7,7 +7,7 @@ import inspect
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,6 +22,7 @@ _MAKES = {
 }
 SWITCHES = {"--verbose", "--help", "-h"}  # without a value
 FLAGS = {"--size", "--data", "--output", "--limit-minutes", "--init", "--encoder"} | SWITCHES
+FLAGS |= {"--device", "--devices", "--nodes", "--strategy"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,14 @@ class Train:
     """Build the voice on this text encoder: a shipped one, or a run of prosody.mlm, .contrastive or .refine;
     for prosody.ditto also a published text model, which stays frozen: a directory with a BERT, or minilm.
     Without it, --model.encoder.kind NAME chooses a kind of encoder that learns with the voice."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "auto"
+    """What to compute on; auto takes a GPU where there is one."""
+    devices: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Train on N GPUs of this machine, or in N processes on its CPU; torchrun and srun set it themselves."""
+    nodes: Annotated[int | None, tyro.conf.arg(metavar="M")] = None
+    """Machines, each with the same number of devices; started by torchrun or srun."""
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """ddp keeps the whole model on each device; fsdp divides its weights among them."""
 
 
 def main(arguments: list[str]) -> None:
@@ -78,6 +87,10 @@ def main(arguments: list[str]) -> None:
         limit_minutes=request.limit_minutes,
         init=request.init,
         encoder=request.encoder,
+        device=request.device,
+        devices=request.devices,
+        nodes=request.nodes,
+        strategy=request.strategy,
     )
 
 

@@ -135,15 +135,17 @@ class _PhonemeSampler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state`.
 
+        On another number of ranks the global batch has another size; the draws of the next steps follow from
+        (seed, step) as in a run that began on that number.
+
         Raises:
-            UserError: the state belongs to other data, sizes, seed or number of ranks.
+            UserError: the state belongs to other data, sizes or seed.
         """
         was, now = state.get("identity") or {}, self._identity()
-        if was != now:
-            differs = [k for k in now if was.get(k) != now[k]]
+        if differs := [k for k in now if k != "world_size" and was.get(k) != now[k]]:
             raise UserError(
                 f"the order of the data cannot be continued: {', '.join(differs)} changed",
-                hint="resume with the same data, batch, seed and number of ranks",
+                hint="resume with the same data, batch and seed",
             )
         self.step = int(state["step"])
 

@@ -32,7 +32,7 @@ class DurationBatchSampler:
         max_items: upper limit of items in a batch; None = no limit.
 
     Raises:
-        UserError: no items, or an item longer than `max_frames`.
+        UserError: no items, fewer than ranks, or an item longer than `max_frames`.
     """
 
     def __init__(
@@ -55,6 +55,9 @@ class DurationBatchSampler:
             raise UserError(what, hint=f"raise max_frames to {longest}, or prepare with a lower max_seconds")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size}")
+        if len(self.lengths) < world_size:
+            what = f"{len(self.lengths)} utterances for {world_size} processes, each of which needs one"
+            raise UserError(what, hint=f"start at most {len(self.lengths)} processes")
         if max_items is not None and max_items < 1:
             raise ValueError("max_items must be at least 1")
         self.max_frames, self.max_items = max_frames, max_items
@@ -131,17 +134,20 @@ class DurationBatchSampler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state`.
 
+        On another number of ranks the epoch is divided otherwise. It continues after the same share of its
+        steps: in the rest of this epoch some items come a second time and others not at all.
+
         Raises:
-            UserError: the state belongs to other data, limits, seed or number of ranks.
+            UserError: the state belongs to other data, limits or seed.
         """
-        if state.get("identity") != self._identity():
-            was, now = state.get("identity") or {}, self._identity()
-            differs = [k for k in now if was.get(k) != now[k]]
+        was, now = state.get("identity") or {}, self._identity()
+        if differs := [k for k in now if k != "world_size" and was.get(k) != now[k]]:
             raise UserError(
                 f"the order of the data cannot be continued: {', '.join(differs)} changed",
-                hint="resume with the same data, limits, seed and number of ranks",
+                hint="resume with the same data, limits and seed",
             )
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+        self.epoch = int(state["epoch"])
+        self.position = int(state["position"]) * int(was.get("world_size", 1)) // self.world_size
 
     def _identity(self) -> dict[str, Any]:
         return {

@@ -19,7 +19,7 @@ from intona.data.pieces import Pieces
 from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
 from intona.encoders.ecapa import Ecapa, EcapaConfig
 from intona.nn.losses import Part
-from intona.nn.ranks import gather_over_ranks, rank
+from intona.nn.ranks import gather_over_ranks, rank, row_counts
 
 Loss = Literal["sigmoid", "softmax"]
 MAX_SCALE = 100.0  # CLIP's cap on the learned scale of the softmax
@@ -65,7 +65,7 @@ def sigmoid_loss(
     others = gather_over_ranks(audio) if over_ranks else audio
     logits = scale * text @ others.T + bias
     sign = torch.full_like(logits, -1.0)
-    sign[torch.arange(len(text)), _own(len(text), over_ranks)] = 1.0
+    sign[torch.arange(len(text)), _columns(text, over_ranks)] = 1.0
     return -logsigmoid(sign * logits).sum()
 
 
@@ -100,7 +100,7 @@ def softmax_loss(
     over_ranks: bool = True,
 ) -> Float[Tensor, ""]:
     """CLIP (Radford et al. 2021, figure 3): the mean of both directions, summed over this rank's rows."""
-    target = _own(len(text), over_ranks).to(text.device)
+    target = _columns(text, over_ranks).to(text.device)
     texts = gather_over_ranks(text) if over_ranks else text
     sounds = gather_over_ranks(audio) if over_ranks else audio
     forth = cross_entropy(scale * text @ sounds.T, target, reduction="sum")
@@ -108,9 +108,10 @@ def softmax_loss(
     return (forth + back) / 2
 
 
-def _own(size: int, over_ranks: bool) -> Int[Tensor, " {size}"]:
+def _columns(text: Float[Tensor, "pairs width"], over_ranks: bool) -> Int[Tensor, " pairs"]:
     """Columns of this rank's pairs among those of all."""
-    return torch.arange(size) + (rank() * size if over_ranks else 0)
+    before = sum(row_counts(text)[: rank()]) if over_ranks else 0
+    return torch.arange(len(text)) + before
 
 
 class ContrastiveModel(nn.Module):

@@ -25,8 +25,17 @@ def sum_over_ranks(x: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
 
 
 def gather_over_ranks(x: Shaped[Tensor, " batch *shape"]) -> Shaped[Tensor, " all *shape"]:
-    """The rows of all ranks in order of rank; `x` must have the same shape on every rank."""
-    return x if world() == 1 else _Gather.apply(x)  # type: ignore[return-value]
+    """The rows of all ranks in order of rank; ranks may differ in their number of rows."""
+    return x if world() == 1 else _Gather.apply(x, row_counts(x))  # type: ignore[return-value]
+
+
+def row_counts(x: Shaped[Tensor, " batch *shape"]) -> list[int]:
+    """The number of rows of each rank."""
+    if world() == 1:
+        return [len(x)]
+    counts = [torch.zeros((), dtype=torch.int64, device=x.device) for _ in range(world())]
+    dist.all_gather(counts, torch.tensor(len(x), device=x.device))
+    return [int(n) for n in counts]
 
 
 def rank() -> int:
@@ -50,15 +59,17 @@ class _Sum(torch.autograd.Function):
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.rows = x.shape[0]
-        parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, x.contiguous())
-        return torch.cat(parts)
+    def forward(ctx: Any, x: Tensor, counts: list[int]) -> Tensor:
+        before = sum(counts[: dist.get_rank()])
+        ctx.rows = slice(before, before + len(x))
+        padded = x.new_zeros((max(counts), *x.shape[1:]))
+        padded[: len(x)] = x
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         grad = grads[0].contiguous().clone()
         dist.all_reduce(grad)
-        start = dist.get_rank() * ctx.rows
-        return grad[start : start + ctx.rows]
+        return grad[ctx.rows], None

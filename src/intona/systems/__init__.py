@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 
 def train(
@@ -15,6 +16,10 @@ def train(
     limit_minutes: float | None = None,
     init: Path | str | None = None,
     encoder: Path | str | None = None,
+    device: str = "auto",
+    devices: int | None = None,
+    nodes: int | None = None,
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto",
 ) -> Path:
     """Train a stage, or resume it if `out` holds a checkpoint; returns the newest checkpoint.
 
@@ -25,14 +30,22 @@ def train(
         limit_minutes: wall time after which the run stops, with a checkpoint.
         init: a model (shipped name, run or checkpoint directory) whose weights a new run starts from.
         encoder: text encoder (shipped name, run or checkpoint directory) to build a voice on.
+        device, devices, nodes, strategy: see `training.launch.Processes`. Several devices start this program
+            again, once for each further device.
 
     Raises:
-        UserError: unknown stage, size or config field (nearest offered); another config than the run's.
+        UserError: unknown stage, size or config field (nearest offered); another config than the run's; a
+            device that is not there.
     """
-    from intona.training import stage as stages  # loads torch, which the help of a command does without
+    # Here, because they load torch, which the help of a command does without.
+    from intona.training import launch
+    from intona.training import stage as stages
 
+    stage_ = stages.stage_of(stage)
+    processes = launch.Processes(device=device, devices=devices, nodes=nodes, strategy=strategy)
     return stages.train(
-        stages.stage_of(stage),
+        stage_,
+        fabric=launch.launch(processes),
         size=size,
         data=data,
         out=out,

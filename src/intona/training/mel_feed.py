@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from intona.data.contours import CorpusContours
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.text import BpeTokenizer
+from intona.training.task import Batches
 
 
 def mel_statistics(prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,8 +63,8 @@ class MelFeed:
     def longest(self) -> Batch:
         return self._train.longest()
 
-    def validation(self) -> Iterator[Batch]:
-        return self._dev.epoch() if self._dev is not None else iter(())
+    def validation(self) -> Sequence[Batch]:
+        return () if self._dev is None else Batches(self._dev.sampler.one_epoch(), self._dev.at)
 
     def seconds(self, batch: Batch) -> float:
         return batch.frames * self._frame_seconds

@@ -33,6 +33,7 @@ from intona.errors import UserError, unknown
 from intona.training.initial import built_as, start_from
 from intona.training.loop import fit
 from intona.training.opening import log_opening
+from intona.training.ranks import Ranks
 from intona.training.task import Feed, Task
 from intona.training.text_encoder import EncoderSource
 
@@ -77,7 +78,7 @@ class Setup:
         start: (task, init); copies the weights of the model that a new run starts from.
         finish: is called with the newest checkpoint, by the first process.
         run: for a stage that has no gradients: trains, and returns the newest checkpoint. It then needs no
-            task and no feed.
+            task and no feed. Of several processes the first one trains, and the others wait.
     """
 
     config: Any
@@ -106,7 +107,8 @@ class Stage:
         name: SYSTEM.STAGE, the name that it is registered under and the `stage` of its configs.
         makes: what a finished run is. A "part" is used by other stages only.
         sizes: name -> function that returns the config of a whole run.
-        setup: (config, request) -> `Setup`: opens the data and fills in what depends on it.
+        setup: (config, request) -> `Setup`: opens the data and fills in what depends on it. Of several
+            processes the first one is alone at first: what it computes once and keeps, the others read.
         resolve: (preset, request) -> config; see `resolve`.
         init: whether a run may, must or cannot start from a model (--init).
         encoders: what --encoder may name: a "run" of a pretraining stage, a "published" text model.
@@ -151,53 +153,70 @@ def train(
         size: one of `stage.sizes`.
         init: a model (shipped name, run or checkpoint directory) whose weights a new run starts from.
         encoder: a text encoder (shipped name, run or checkpoint directory, published text model).
-        fabric: a launched Lightning Fabric, for several processes.
+        fabric: a launched Lightning Fabric, for several processes (`training.launch`).
 
     Raises:
         UserError: unknown size or field of the config (nearest offered); a model that the stage cannot start
-            from; another config than the run's.
+            from; another config than the run's; another process of the run has ended.
     """
-    if size not in stage.sizes:
-        unknown("size", size, stage.sizes, where=stage.name)
-    request = Request(
-        data=Path(data),
-        out=Path(out),
-        overrides=dict(overrides or {}),
-        init=_init(stage, init),
-        encoder=_encoder(stage, encoder),
-        limit_minutes=limit_minutes,
-    )
-    if request.out.is_file():
-        raise UserError("is a file, not a run directory", where=out)
-    if request.resumes:
-        checkpoint.resolve(request.out)  # says which package is missing, if one is
-    setup = stage.setup(stage.resolve(stage.sizes[size](), request), request)
-    newest = _run(setup, request, fabric)
-    if setup.finish is not None and (fabric is None or fabric.global_rank == 0):
-        setup.finish(newest)
+    ranks = Ranks(fabric)
+
+    def prepare() -> tuple[Request, Setup]:
+        if size not in stage.sizes:
+            unknown("size", size, stage.sizes, where=stage.name)
+        request = Request(
+            data=Path(data),
+            out=Path(out),
+            overrides=dict(overrides or {}),
+            init=_init(stage, init),
+            encoder=_encoder(stage, encoder),
+            limit_minutes=limit_minutes,
+        )
+        if request.out.is_file():
+            raise UserError("is a file, not a run directory", where=out)
+        if request.resumes:
+            checkpoint.resolve(request.out)  # says which package is missing, if one is
+        return request, stage.setup(stage.resolve(stage.sizes[size](), request), request)
+
+    with ranks.ending_together(Path(out)):
+        request, setup = ranks.in_turn(prepare)
+        newest = _run(setup, request, ranks)
+        if setup.finish is not None and ranks.rank == 0:
+            setup.finish(newest)
     return newest
 
 
-def _run(setup: Setup, request: Request, fabric: Any) -> Path:
+def _run(setup: Setup, request: Request, ranks: Ranks) -> Path:
     config = setup.config
     flags = {
         "data": str(request.data.resolve()),
         "encoder": "" if request.encoder is None else str(request.encoder.path),
         "settings": ", ".join(f"{name} {value}" for name, value in request.overrides.items()),
     }
+    if ranks.fabric is not None and ranks.world > 1:
+        flags["processes"] = f"{ranks.world} on {ranks.fabric.device.type}"
     if setup.run is not None:
-        log_opening(config, request.out, setup.facts, flags)
-        return setup.run()
-    if setup.task is None or setup.feed is None:
+        if ranks.rank == 0:
+            log_opening(config, request.out, setup.facts, flags)
+        return ranks.first_only(setup.run)
+    build = setup.task
+    if build is None or setup.feed is None:
         raise ValueError(f"the setup of {config.stage} has neither `run`, nor `task` and `feed`")
-    torch.manual_seed(config.loop.seed)
-    task = setup.task()
+
+    def begin() -> Task:
+        torch.manual_seed(config.loop.seed)
+        task = build()
+        if request.init is not None:
+            setup.start(task, request.init)
+        return task
+
+    task = ranks.together(begin)
     if request.init is not None:
         config = dataclasses.replace(config, init=checkpoint.identity_of(request.init))
-        setup.start(task, request.init)
     millions = sum(p.numel() for p in task.parameters() if p.requires_grad) / 1e6
     facts = {"parameters": f"{millions:.2f} M", **setup.facts, **task.summary()}
-    log_opening(config, request.out, facts, flags)
+    if ranks.rank == 0:
+        log_opening(config, request.out, facts, flags)
     return fit(
         task,
         config.loop,
@@ -206,7 +225,7 @@ def _run(setup: Setup, request: Request, fabric: Any) -> Path:
         feed=setup.feed,
         run_config=config,
         limit_minutes=request.limit_minutes,
-        fabric=fabric,
+        ranks=ranks,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from intona.errors import UserError
 from intona.latents.corpus import LatentCorpus
 from intona.nn.random import derive_seed
 from intona.text import BpeTokenizer
+from intona.training.task import Batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +93,9 @@ class DittoFeed:
         items = [u.at(u.sampler.longest_batch()) for u in self._train.values()]
         return self._batch(max(items, key=len), "train", "longest")
 
-    def validation(self) -> Iterator[DittoBatch]:
-        for units in self._dev.values():
-            for indices in units.sampler.one_epoch():
-                yield self._batch(units.at(indices), "dev")
+    def validation(self) -> Sequence[DittoBatch]:
+        plan = [units.at(indices) for units in self._dev.values() for indices in units.sampler.one_epoch()]
+        return Batches(plan, lambda items: self._batch(items, "dev"))
 
     def seconds(self, batch: DittoBatch) -> float:
         return self.corpus.prepared.spec.seconds(batch.text.frames)

@@ -6,7 +6,7 @@ Stage 3, `prosody.refine` (refine.py), is the same task on batches of one phonem
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -259,8 +259,8 @@ class PhonemePairFeed:
                 out += places[np.argsort(-self.places.frames[places], kind="stable")[:per]].tolist()
         return self._collate(self.places, out, -1)
 
-    def validation(self) -> Iterator[PairBatch]:
-        return iter(self._validation)
+    def validation(self) -> Sequence[PairBatch]:
+        return self._validation
 
     def seconds(self, batch: PairBatch) -> float:
         return int(batch.mel_lengths.sum()) * self._frame_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from intona.text import BpeTokenizer, PhonemeTokenizer
 from intona.training.loop import LoopConfig
 from intona.training.optim import OptimConfig
 from intona.training.stage import Request, Setup, Stage
-from intona.training.task import Task
+from intona.training.task import Batches, Task
 from intona.training.text_encoder import start_encoder
 
 log = logging.getLogger(__name__)
@@ -202,11 +202,12 @@ class TextFeed:
     def longest(self) -> TextBatch:
         return self._batch([self.ids[i] for i in self.sampler.longest_batch()], self.texts)
 
-    def validation(self) -> Iterator[TextBatch]:
+    def validation(self) -> Sequence[TextBatch]:
         ids = list(self.dev)
-        if ids:
-            for batch in self._sampler(list(self.dev.values()), shuffle=False).one_epoch():
-                yield self._batch([ids[i] for i in batch], self.dev)
+        if not ids:
+            return ()
+        plan = self._sampler(list(self.dev.values()), shuffle=False).one_epoch()
+        return Batches(plan, lambda batch: self._batch([ids[i] for i in batch], self.dev))
 
     def seconds(self, batch: TextBatch) -> float:
         """Text has no seconds; phonemes stand for them, at the rate of fluent reading (12 per second)."""

@@ -20,8 +20,8 @@ from intona import config as configs
 from intona.data.prepared import Prepared
 from intona.errors import UserError, unknown
 from intona.nn.quantize import Codebook, KMeans, KMeansConfig, entropy, require_frames, temperature_for
-from intona.training.loop import files_of
 from intona.training.stage import Request, Setup, Stage
+from intona.training.state import files_of
 
 log = logging.getLogger(__name__)
 

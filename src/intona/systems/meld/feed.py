@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from intona.errors import UserError
 from intona.systems.meld import spelling
 from intona.systems.meld.pace import Pace
 from intona.text import BpeTokenizer
+from intona.training.task import Batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,10 +178,8 @@ class SpeechFeed:
     def longest(self) -> SpeechBatch:
         return self._train.batch(self._sampler.longest_batch())
 
-    def validation(self) -> Iterator[SpeechBatch]:
-        for indices in self._plan:
-            assert self._dev is not None
-            yield self._dev.batch(indices)
+    def validation(self) -> Sequence[SpeechBatch]:
+        return () if self._dev is None else Batches(self._plan, self._dev.batch)
 
     def seconds(self, batch: SpeechBatch) -> float:
         return int(batch.mel_lengths.sum()) * self._frame_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from torch import Tensor
 from intona.data.samplers import DurationBatchSampler
 from intona.files import write_whole
 from intona.progress import bar
+from intona.training.task import Batches
 
 T = TypeVar("T")
 PART = 50  # items per part: an interruption loses at most one part
@@ -108,9 +109,9 @@ class FrameFeed:
     def longest(self) -> FrameBatch:
         return collate([self._pairs[i] for i in self._train.longest_batch()])
 
-    def validation(self) -> Iterator[FrameBatch]:
-        for indices in self._dev.one_epoch() if self._dev is not None else ():
-            yield collate([self._held[i] for i in indices])
+    def validation(self) -> Sequence[FrameBatch]:
+        plan = [] if self._dev is None else self._dev.one_epoch()
+        return Batches(plan, lambda indices: collate([self._held[i] for i in indices]))
 
     def seconds(self, batch: FrameBatch) -> float:
         frames = batch.frames if self._window is None else batch.frames.clamp(max=self._window)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from intona.errors import UserError
 from intona.systems.vocoder.targets import Clip, Source, Targets
+from intona.training.task import Batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,17 +118,12 @@ class SegmentFeed:
         """Every batch is of one size."""
         return self._collate(self.plan(0)[: self.batch])
 
-    def validation(self) -> Iterator[Segments]:
+    def validation(self) -> Sequence[Segments]:
         """The middle of each dev clip, with the teacher's sound, or the recording's where none is learnt."""
         clips = [c for c in self.targets.split("dev") if c.n_frames >= self.segment]
         source: Source = "teacher" if self.teacher else "recording"
-        for i in range(0, len(clips), self.batch):
-            yield self._collate(
-                [
-                    Place(clip=c, start=(c.n_frames - self.segment) // 2, source=source)
-                    for c in clips[i : i + self.batch]
-                ]
-            )
+        places = [Place(clip=c, start=(c.n_frames - self.segment) // 2, source=source) for c in clips]
+        return Batches([places[i : i + self.batch] for i in range(0, len(places), self.batch)], self._collate)
 
     def seconds(self, batch: Segments) -> float:
         return self.targets.spec.seconds(batch.mels.shape[0] * batch.mels.shape[1])
@@ -136,18 +132,21 @@ class SegmentFeed:
         return {"epoch": self.epoch, "position": self.position, "identity": self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken.
+        """Continue from `state`.
+
+        Another number of ranks continues in the same order of segments; up to a step of them comes twice.
 
         Raises:
-            UserError: the state belongs to other targets, sizes, seed or number of ranks.
+            UserError: the state belongs to other targets, sizes or seed.
         """
         was, now = state.get("identity") or {}, self._identity()
-        if differs := [k for k in now if was.get(k) != now[k]]:
+        if differs := [k for k in now if k != "world" and was.get(k) != now[k]]:
             raise UserError(
                 f"the order of the data cannot be continued: {', '.join(differs)} changed",
-                hint="resume with the same targets, sizes, seed and number of ranks",
+                hint="resume with the same targets, sizes and seed",
             )
-        self.epoch, self.position = int(state["epoch"]), int(state["position"])
+        self.epoch = int(state["epoch"])
+        self.position = int(state["position"]) * int(was.get("world", self.world)) // self.world
 
     def _identity(self) -> dict[str, Any]:
         return {
