@@ -48,7 +48,7 @@ def test_durations_are_absent_unless_all_are_there(copy: Path) -> None:
     prepared = Prepared.open(copy)
     assert prepared.durations(items[1]) is None and prepared.durations_source == "half"
     assert collate(prepared, items).durations is None and collate(prepared, items[:1]).durations is not None
-    (copy / "durations.jsonl").unlink()
+    (copy / "durations.arrow").unlink()
     assert Prepared.open(copy).durations(items[0]) is None
 
 
@@ -82,12 +82,23 @@ def test_the_loader_gives_each_item_once_an_epoch_and_resumes(prepared: Prepared
     )
 
 
+@pytest.fixture(params=[1, 2])
+def either(request: pytest.FixtureRequest, copy: Path, format_1, tmp_path: Path) -> Path:
+    """A directory of each format."""
+    return format_1(copy, tmp_path / "copy-1") if request.param == 1 else copy
+
+
 # The mels are checked by size only: reading them all at each start would cost minutes.
-TAMPERED = [(n, how) for n in SEALED for how in ("missing", "cut", "changed")]
+TAMPERED = [(f, n, how) for f in SEALED for n in SEALED[f] for how in ("missing", "cut", "changed")]
+TAMPERED += [(f, n, how) for f, n in ((1, "mels.bin"), (2, "mels/00000.bin")) for how in ("missing", "cut")]
 
 
-@pytest.mark.parametrize(("name", "how"), [*TAMPERED, ("mels.bin", "missing"), ("mels.bin", "cut")])
-def test_a_tampered_directory_is_refused(copy: Path, name: str, how: str) -> None:
+@pytest.mark.parametrize(("version", "name", "how"), TAMPERED)
+def test_a_tampered_directory_is_refused(
+    copy: Path, format_1, tmp_path: Path, version: int, name: str, how: str
+) -> None:
+    if version == 1:
+        copy = format_1(copy, tmp_path / "copy-1")
     raw = (copy / name).read_bytes()
     if how == "missing":
         (copy / name).unlink()
@@ -113,8 +124,11 @@ def test_a_tampered_directory_is_refused(copy: Path, name: str, how: str) -> Non
         ("durations.jsonl", '{"id": "ID", "durations": [1, [2]]}'),
     ],
 )
-def test_rows_of_another_kind_are_refused(copy: Path, name: str, text: str) -> None:
+def test_rows_of_another_kind_are_refused(
+    prepared_dir: Path, format_1, tmp_path: Path, name: str, text: str
+) -> None:
     """With right checksums: as somebody else's tool may write them."""
+    copy = format_1(prepared_dir, tmp_path / "copy")
     path = copy / name
     head, *rest = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if name == "manifest.jsonl":
