@@ -2,8 +2,8 @@
 
 The parent reads the transcript, one record at a time, and phonemizes in batches; workers clean the audio.
 Results come in order: each mel is appended to the files of mels, then its row to `journal.jsonl`. After a
-kill both are cut to the last complete row and the work continues; the finished directory is the same, byte for
-byte.
+kill both are cut to the last complete row and the work continues; the finished directory is the same, byte
+for byte.
 """
 
 from __future__ import annotations
