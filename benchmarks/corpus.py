@@ -27,6 +27,7 @@ import numpy as np
 ASSET = Path(__file__).parents[1] / "tests" / "assets" / "festvox-ru-small" / "etc" / "txt.done.data"
 PARTS = ("open", "items", "plan", "epoch", "places", "feed")
 SPEAKERS, SEED, MAX_FRAMES = 500, 0, 3200
+MOST_STEPS = 400  # batches that are read of an epoch
 
 
 def generate(out: Path, n: int, texts: list[str]) -> None:
@@ -122,7 +123,7 @@ def measure(part: str, directory: Path) -> dict[str, Any]:
     if part == "plan":
         steps = loader.sampler.steps_in_epoch()
         return facts | {"steps": steps, **_since(began)}
-    steps = min(loader.sampler.steps_in_epoch(), 4000)
+    steps = min(loader.sampler.steps_in_epoch(), MOST_STEPS)
     if part == "epoch":
         began, count, frames = _clock(), 0, 0
         for _ in range(steps):

@@ -26,9 +26,9 @@ from intona.text import PhonemeTokenizer, Word
 
 require("pyarrow", "a prepared corpus of format 2")
 import pyarrow as pa  # noqa: E402
-import pyarrow.compute  # noqa: E402
+import pyarrow.compute as compute  # noqa: E402
 
-pc: Any = pa.compute  # its functions are made at import, unknown to a type checker
+pc: Any = compute  # its functions are created at import, unknown to a type checker
 
 FILE, DURATIONS = "index.arrow", "durations.arrow"
 BATCH = 8192

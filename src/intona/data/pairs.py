@@ -64,9 +64,9 @@ def collate_pairs(
     encoded = [texts[item.id] for item in items]
     frames = np.minimum(places.frames[index], max_frames)
     mels = np.zeros((len(index), int(frames.max()), prepared.spec.n_mels), dtype=np.float32)
-    for row, i, n in zip(mels, index, frames, strict=True):
-        start = int(places.start[i])
-        row[:n] = prepared.mel_rows(places.items[places.utterance[i]])[start : start + int(n)]
+    for row, i, n in zip(mels, index.tolist(), frames.tolist(), strict=True):
+        item, start = places.items[int(places.utterance[i])], int(places.start[i])
+        row[:n] = prepared.mel_rows(item)[start : start + n]
     tokens, lengths = collate_tokens(encoded)
     vectors = None if speaker is None else np.stack([speaker(item) for item in items]).astype(np.float32)
     return PairBatch(

@@ -23,7 +23,7 @@ _SAVED = ("dataset_info.json", "state.json", "dataset_dict.json")
 
 
 def huggingface(source: Source) -> Rows:
-    """`save_to_disk` (`*.arrow` beside `dataset_info.json`, with folders of splits or without), or `*.parquet`.
+    """`save_to_disk` (`*.arrow` beside `dataset_info.json`, also in folders of splits), or `*.parquet`.
 
     Needed are a column of the type Audio (with the recordings inside, or paths) and one of texts. Columns
     of ids, speakers and languages are used if they are there. The splits of the data set are put together.
