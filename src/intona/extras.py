@@ -11,6 +11,7 @@ PACKAGES = {
     "torch": "train",
     "scipy": "train",
     "tokenizers": "train",
+    "pyarrow": "train",
     "lightning": "train",
     "tensorboard": "train",
     "monotonic_alignment_search": "train",

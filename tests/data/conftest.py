@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,8 @@ import pytest
 import soundfile
 
 from intona.data.prepare import PrepareConfig, prepare
-from intona.data.prepared import Prepared
+from intona.data.prepared import SPLITS, Prepared, read_mark, seal
+from intona.jsonl import write_jsonl
 
 ASSET = Path(__file__).parents[1] / "assets" / "festvox-ru-small"
 
@@ -54,3 +58,30 @@ def tone_fixture() -> Callable[..., np.ndarray]:
 def wav_fixture() -> Callable[..., Path]:
     """Writes a good recording: wav(path, seconds=1.0, rate=16000)."""
     return write_tone
+
+
+@pytest.fixture
+def format_1() -> Callable[[Path, Path], Path]:
+    """`format_1(directory, out)`: a prepared directory as earlier versions wrote it."""
+
+    def convert(directory: Path, out: Path) -> Path:
+        prepared, mark = Prepared.open(directory), read_mark(directory)
+        skipped = ("index.arrow", "durations.arrow", "mels", "prepared.json", "pitch*")
+        shutil.copytree(directory, out, ignore=shutil.ignore_patterns(*skipped))
+        prepared.mels[:].tofile(out / "mels.bin")
+        rows = [asdict(item) for item in prepared]
+        for row in rows:
+            row["words"] = [[w["text"], w["start"], w["end"]] for w in row["words"]]
+        write_jsonl(out / "manifest.jsonl", rows)
+        splits = {name: [i.id for i in prepared.items(name)] for name in SPLITS}
+        (out / "splits.json").write_text(json.dumps(splits, ensure_ascii=False, indent=2) + "\n")
+        kept = ("frames", "speakers", "languages", "frontends", "origin", "mel_fingerprint")
+        seal(out, **{name: mark[name] for name in kept})
+        durations = {i.id: d for i in prepared if (d := prepared.durations(i)) is not None}
+        if durations:
+            header = {"format": 1, "source": prepared.durations_source, "fingerprint": prepared.fingerprint}
+            lines = [{"id": id, "durations": durations[id].tolist()} for id in sorted(durations)]
+            write_jsonl(out / "durations.jsonl", [header, *lines])
+        return out
+
+    return convert

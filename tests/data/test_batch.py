@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from intona.data import Batch, Loader, Prepared, collate, write_durations
+from intona.data.contours import track_pitch
 from intona.data.merge import merge
 from intona.data.prepare import PrepareConfig, prepare
-from intona.data.prepared import SEALED, seal
+from intona.data.prepared import SEALED, seal, verify
 from intona.errors import UserError
 
 
@@ -48,7 +49,7 @@ def test_durations_are_absent_unless_all_are_there(copy: Path) -> None:
     prepared = Prepared.open(copy)
     assert prepared.durations(items[1]) is None and prepared.durations_source == "half"
     assert collate(prepared, items).durations is None and collate(prepared, items[:1]).durations is not None
-    (copy / "durations.jsonl").unlink()
+    (copy / "durations.arrow").unlink()
     assert Prepared.open(copy).durations(items[0]) is None
 
 
@@ -83,11 +84,16 @@ def test_the_loader_gives_each_item_once_an_epoch_and_resumes(prepared: Prepared
 
 
 # The mels are checked by size only: reading them all at each start would cost minutes.
-TAMPERED = [(n, how) for n in SEALED for how in ("missing", "cut", "changed")]
+TAMPERED = [(f, n, how) for f in SEALED for n in SEALED[f] for how in ("missing", "cut", "changed")]
+TAMPERED += [(f, n, how) for f, n in ((1, "mels.bin"), (2, "mels/00000.bin")) for how in ("missing", "cut")]
 
 
-@pytest.mark.parametrize(("name", "how"), [*TAMPERED, ("mels.bin", "missing"), ("mels.bin", "cut")])
-def test_a_tampered_directory_is_refused(copy: Path, name: str, how: str) -> None:
+@pytest.mark.parametrize(("version", "name", "how"), TAMPERED)
+def test_a_tampered_directory_is_refused(
+    copy: Path, format_1, tmp_path: Path, version: int, name: str, how: str
+) -> None:
+    if version == 1:
+        copy = format_1(copy, tmp_path / "copy-1")
     raw = (copy / name).read_bytes()
     if how == "missing":
         (copy / name).unlink()
@@ -113,8 +119,11 @@ def test_a_tampered_directory_is_refused(copy: Path, name: str, how: str) -> Non
         ("durations.jsonl", '{"id": "ID", "durations": [1, [2]]}'),
     ],
 )
-def test_rows_of_another_kind_are_refused(copy: Path, name: str, text: str) -> None:
+def test_rows_of_another_kind_are_refused(
+    prepared_dir: Path, format_1, tmp_path: Path, name: str, text: str
+) -> None:
     """With right checksums: as somebody else's tool may write them."""
+    copy = format_1(prepared_dir, tmp_path / "copy")
     path = copy / name
     head, *rest = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if name == "manifest.jsonl":
@@ -173,6 +182,31 @@ def test_merge_joins_speakers_symbols_and_splits(prepared_dir: Path, tmp_path: P
                 assert m.tokenizer.encode(other.phonemes).unknown == []
     with pytest.raises(UserError, match="is not empty"):
         merge([prepared_dir, tmp_path / "b"], tmp_path / "m")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_merge_links_instead_of_copying(prepared_dir: Path, tmp_path: Path, format_1, old: bool) -> None:
+    one = Path(shutil.copytree(prepared_dir, tmp_path / "one"))
+    two = format_1(one, tmp_path / "two") if old else Path(shutil.copytree(prepared_dir, tmp_path / "two"))
+    sources = [Prepared.open(two), Prepared.open(one)]  # not in the order of their names
+    pitch = [track_pitch(s)[:] for s in sources]
+    merge([two, one], tmp_path / "m")
+    m = Prepared.open(tmp_path / "m")
+    files = [path for s in sources for path in s.mels.paths]
+    assert all(a.samefile(b) for a, b in zip(m.mels.paths, files, strict=True))
+    assert all(m.audio_path(m[f"one/{i.id}"]).samefile(sources[1].audio_path(i)) for i in sources[1])
+    assert [i.id for i in m] == sorted(i.id for i in m) and m.alignment
+    assert np.array_equal(m.mels[:], np.concatenate([s.mels[:] for s in sources]))
+    assert track_pitch(m).paths[0].samefile(track_pitch(sources[0]).paths[0])
+    assert np.array_equal(track_pitch(m)[:], np.concatenate(pitch))
+    assert verify(tmp_path / "m")
+    before = m.mels[:].copy()
+    prepare_again = Prepared.open(one)
+    shutil.rmtree(one)
+    shutil.rmtree(two)
+    again = Prepared.open(tmp_path / "m")
+    assert np.array_equal(again.mels[:], before) and len(again) == 2 * len(prepare_again)
+    assert all(again.audio_path(i).is_file() for i in again)
 
 
 def test_merge_refuses_what_does_not_fit(prepared_dir: Path, tmp_path: Path, corpus: Path) -> None:

@@ -31,12 +31,11 @@ from intona.evaluation import read_manifest
 
 CONFIG = PrepareConfig(language="ru", phonemes="corpus", workers=0)
 TABLES = (
-    "mels.bin",
-    "manifest.jsonl",
+    "mels/00000.bin",
+    "index.arrow",
     "tokenizer.json",
-    "splits.json",
     "stats.json",
-    "durations.jsonl",
+    "durations.arrow",
     "labels.jsonl",
 )
 
@@ -242,7 +241,7 @@ def test_a_damaged_journal_costs_only_what_it_lost(
     with pytest.raises(KeyboardInterrupt):
         prepare("festvox", corpus, out, CONFIG)
     monkeypatch.undo()
-    journal, mels = out / "journal.jsonl", out / "mels.part.bin"
+    journal, mels = out / "journal.jsonl", out / "mels" / "00000.bin"
     raw = journal.read_bytes()
     if damage == "torn row":
         journal.write_bytes(raw[:-20])

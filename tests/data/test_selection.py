@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from intona.data.corpora import BadLine, Record
 from intona.data.finish import split_ids
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
-from intona.data.selection import of_kept, select, stand_ins
+from intona.data.selection import Selection, of_kept, stand_ins
 from intona.errors import UserError
 
 HERE = Path(__file__)  # any file that exists stands for a recording
@@ -26,12 +27,19 @@ def records(n: int) -> list[Record | BadLine]:
     return [Record(id=f"u{i:04d}", audio=HERE, text="a", speaker="s") for i in range(n)]
 
 
+def select(
+    entries: list[Record | BadLine], limit: int | None, **how: Any
+) -> tuple[list[Record | BadLine], dict[str, list[str]]]:
+    selection = Selection(lambda: entries, limit, **how)
+    return list(selection), selection.splits
+
+
 @given(n=st.integers(3, 700), share=st.floats(0.05, 1), dropped=st.sets(st.integers(0, 699)))
 def test_parts_of_a_limited_corpus_are_parts_of_the_whole(n: int, share: float, dropped: set[int]) -> None:
     entries, limit = records(n), max(3, round(share * n))
     bad = {f"u{i:04d}" for i in dropped}
-    whole, splits = select(entries, None, None, None)
-    some, same = select(entries, limit, None, None)
+    whole, splits = select(entries, None)
+    some, same = select(entries, limit)
     assert whole == entries and len(some) == min(limit, n) and same == splits
     assert [e.id for e in some] == sorted(e.id for e in some)  # as in the transcript
     ids = {e.id for e in some}
@@ -53,11 +61,11 @@ def test_missing_recordings_repeated_ids_and_bad_lines() -> None:
         if isinstance(e, Record)
     ]
     entries = [BadLine(id="line 1", reason="columns"), *missing, *there, there[0]]
-    _, splits = select(entries, None, None, None)
+    _, splits = select(entries, None)
     assert {i for part in splits.values() for i in part} == {e.id for e in there}
-    some, _ = select(entries, 20, None, None)
+    some, _ = select(entries, 20)
     assert len(some) == 20 and isinstance(some[0], BadLine)
-    assert select([BadLine(id="a", reason="b")], None, None, None)[1] == {n: [] for n in SPLITS}
+    assert select([BadLine(id="a", reason="b")], None)[1] == {n: [] for n in SPLITS}
 
 
 def test_a_held_set_that_lost_all_gets_one_of_the_rest() -> None:
@@ -105,3 +113,26 @@ def test_a_replaced_test_set_is_a_warning(wav: Callable[..., Path], tmp_path: Pa
     (moved,) = Prepared.open(tmp_path / "out").items("test")
     assert report.warnings == [f"all recordings of test were dropped; {moved.id} of train replaces them"]
     assert f"all recordings of test were dropped; {moved.id}" in report.table()
+
+
+@given(n=st.integers(3, 60), per=st.integers(1, 5), limit=st.integers(6, 40) | st.none())
+def test_held_out_speakers_are_in_one_split(n: int, per: int, limit: int | None) -> None:
+    entries: list[Record | BadLine] = [
+        Record(id=f"u{i:03d}", audio=HERE, text="a", speaker=f"s{i % n}") for i in range(n * per)
+    ]
+    some, splits = select(entries, limit, hold_out="speakers")
+    speaker = {e.id: e.speaker for e in entries if isinstance(e, Record)}
+    names = {split: {speaker[id] for id in ids} for split, ids in splits.items()}
+    assert sorted(i for ids in splits.values() for i in ids) == sorted(speaker)
+    assert all(names.values()) and sum(map(len, names.values())) == n
+    groups = split_ids([f"s{i}" for i in range(n)], None, None)
+    assert {k: sorted(v) for k, v in names.items()} == groups
+    assert len(some) <= min(limit or n * per, n * per)
+    if limit is not None and limit < n * per:
+        assert {e.id for e in some} & set(splits["dev"]) and {e.id for e in some} & set(splits["test"])
+
+
+def test_two_speakers_cannot_be_held_out() -> None:
+    with pytest.raises(UserError, match="2 speakers cannot be divided"):
+        two = [Record(id=str(i), audio=HERE, text="a", speaker=str(i % 2)) for i in range(9)]
+        Selection(lambda: two, hold_out="speakers")

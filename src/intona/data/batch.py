@@ -11,8 +11,9 @@ import torch
 
 from intona.data.contours import CorpusContours
 from intona.data.intonation import Intonation, intonation_of
+from intona.data.item import Item, Items
 from intona.data.pieces import Pieces, collate_pieces, padded, text_of, utterance_of
-from intona.data.prepared import Item, Prepared
+from intona.data.prepared import Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.errors import UserError
 from intona.text import BpeTokenizer
@@ -125,6 +126,17 @@ def _contours(corpus: CorpusContours, items: Sequence[Item]) -> Contours:
     return Contours(**columns)
 
 
+def _with_symbols(prepared: Prepared, rows: np.ndarray, symbols: Sequence[str]) -> np.ndarray:
+    """Whether each utterance has any of some symbols, (n,) bool."""
+    present = np.zeros(len(rows), bool)
+    ids = prepared.tokenizer.encode([s for s in symbols if s in prepared.tokenizer]).ids
+    for at, counts, tokens in prepared.index.tokens(rows):
+        hits = np.concatenate([[0], np.cumsum(np.isin(tokens, ids))])
+        ends = np.cumsum(counts)
+        present[at] = hits[ends] > hits[ends - counts]
+    return present
+
+
 class Loader:
     """Endless batches of one split, with the state of the sampler.
 
@@ -151,16 +163,17 @@ class Loader:
         expressive: int = 1,
     ) -> None:
         self.bpe, self.contours = bpe, contours
-        self.prepared, self.items = prepared, prepared.items(split)
-        if not self.items:
+        index, rows = prepared.index, prepared.rows(split)
+        if not len(rows):
             raise UserError(
                 f'the split "{split}" is empty', where=prepared.root, hint=f"prepare with --{split} N"
             )
         if expressive > 1:
-            rare = [i for i in self.items if {"?", "!"}.intersection(i.phonemes)]
-            self.items = [*self.items, *rare * (expressive - 1)]
+            rare = rows[_with_symbols(prepared, rows, ("?", "!"))]
+            rows = np.concatenate([rows, *[rare] * (expressive - 1)])
+        self.prepared, self.items = prepared, Items(index.item, rows)
         self.sampler = DurationBatchSampler(
-            [i.n_frames for i in self.items],
+            index.n_frames[rows],
             max_frames=max_frames,
             seed=seed,
             rank=rank,

@@ -1,6 +1,7 @@
 """Pitch, voicing and level of each symbol of a prepared corpus: what a variance adaptor is trained on.
 
-F0 is tracked once per corpus, frame by frame, and kept beside the mels (pitch.bin, pitch.json). The values of
+F0 is tracked once per corpus, frame by frame, and kept beside the mels, in files of as many frames
+(pitch/00000.bin and so on; pitch.bin in a directory of format 1; pitch.json). The values of
 symbols follow from it, the mels and the durations when a corpus is opened, so that a new alignment needs no
 new tracking.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,14 +20,17 @@ import numpy as np
 from intona.audio import read_audio
 from intona.audio.pitch import METHOD, f0_contour
 from intona.config import read_json, write_json
-from intona.data.prepared import Item, Prepared
+from intona.data.item import Item, Items
+from intona.data.prepared import Prepared
+from intona.data.shards import Shards, link_all, shard_name
 from intona.errors import UserError
 from intona.progress import track
 
 if os.name == "posix":
     import fcntl
 
-FILE, PART, MARK, FORMAT = "pitch.bin", "pitch.part.bin", "pitch.json", 1
+FOLDER, PART, MARK, FORMAT = "pitch", "pitch.part.bin", "pitch.json", 1
+MOST_KNOWN = 20_000  # utterances whose contours are kept
 F_MIN, F_MAX = 60.0, 600.0
 REFERENCE_HZ = 100.0  # 0 semitones
 MAX_DISTANCE = 16.0  # semitones from the speaker's median; frames beyond are octave errors
@@ -74,9 +78,12 @@ class CorpusContours:
 
     def of(self, item: Item) -> SymbolContours:
         """The contours of an utterance that has durations."""
-        if item.id not in self._known:
-            self._known[item.id] = self._compute(item)
-        return self._known[item.id]
+        known = self._known.get(item.id)
+        if known is None:
+            known = self._compute(item)
+            if len(self._known) < MOST_KNOWN:
+                self._known[item.id] = known
+        return known
 
     def statistics(self) -> SpeakerStatistics:
         """Over the training utterances. Energy is that of symbols with a phone, pauses left out."""
@@ -101,12 +108,15 @@ class CorpusContours:
         return self._f0[item.offset : item.offset + item.n_frames]
 
     def _speaker_medians(self) -> np.ndarray:
-        rows: dict[int, list[np.ndarray]] = {}
-        for item in self.prepared.items("train"):
-            f0 = self._rows(item)
-            rows.setdefault(item.speaker, []).append(f0[f0 > 0])
-        medians = [np.concatenate(rows.get(s, [np.zeros(0)])) for s in range(len(self.prepared.speakers))]
-        return np.array([np.median(m) if len(m) else REFERENCE_HZ for m in medians])
+        index, rows = self.prepared.index, self.prepared.rows("train")
+        medians = np.full(len(self.prepared.speakers), REFERENCE_HZ)
+        order = np.argsort(index.speakers[rows], kind="stable")
+        for of in np.split(order, np.flatnonzero(np.diff(index.speakers[rows][order])) + 1):
+            spans = zip(index.offsets[rows[of]].tolist(), index.n_frames[rows[of]].tolist(), strict=True)
+            f0 = np.concatenate([np.zeros(0, np.float32), *(self._f0[a : a + n] for a, n in spans)])
+            if (f0 > 0).any():
+                medians[index.speakers[rows[of[0]]]] = np.median(f0[f0 > 0])
+        return medians
 
     def _compute(self, item: Item) -> SymbolContours:
         durations = self.prepared.durations(item)
@@ -154,42 +164,69 @@ def _is_phone(item: Item) -> np.ndarray:
     return mask
 
 
-def track_pitch(prepared: Prepared) -> np.ndarray:
-    """F0 of each frame of a corpus in Hz, 0 where unvoiced: float32 (frames,), in the order of mels.bin.
+def track_pitch(prepared: Prepared) -> Shards:
+    """F0 of each frame of a corpus in Hz, 0 where unvoiced: float32 (frames,), in the order of the mels.
 
-    Read from pitch.bin, which is written if it is missing or of another corpus. An interrupted tracking
+    Read from its files, which are written if they are missing or of another corpus. An interrupted tracking
     continues where it stopped; a second process waits for the first.
     """
-    root = prepared.root
-    hop_seconds = prepared.spec.hop_length / prepared.spec.sample_rate
-    items = sorted(prepared, key=lambda item: item.offset)
-    frames = items[-1].offset + items[-1].n_frames
-    identity = {
-        "format": FORMAT,
-        "corpus": prepared.fingerprint,
-        "frames": frames,
-        "method": METHOD,
-        "hop_seconds": hop_seconds,
-        "limits": [F_MIN, F_MAX],
-    }
-    if not _is_finished(root, identity):
+    root, identity = prepared.root, _identity(prepared)
+    f0 = Shards(pitch_files(prepared), width=None, dtype=np.float32)
+    rows = np.argsort(prepared.index.offsets, kind="stable")
+    edges = np.searchsorted(prepared.index.offsets[rows], f0.starts)
+    for number, path in enumerate(f0.paths):
+        first, last = f0.starts[number : number + 2].tolist()
+        if _is_finished(path, last - first, root, identity):
+            continue
+        items = Items(prepared.index.item, rows[edges[number] : edges[number + 1]])
         try:
+            path.parent.mkdir(exist_ok=True)
             with _locked(root / PART) as part:
-                if not _is_finished(root, identity):  # another process may have written it meanwhile
-                    if not _is_of(root, identity):
-                        (root / FILE).unlink(missing_ok=True)
-                        part.truncate(0)
-                        write_json(root / MARK, identity)
-                    _track(prepared, items, part, hop_seconds)
-                    os.replace(root / PART, root / FILE)
+                if _is_finished(path, last - first, root, identity):
+                    continue  # another process wrote it meanwhile
+                if not _is_of(root, identity):
+                    for old in f0.paths:
+                        old.unlink(missing_ok=True)
+                    part.truncate(0)
+                    write_json(root / MARK, identity)
+                _track(prepared, items, part, first, identity["hop_seconds"])
+                os.replace(root / PART, path)
         except OSError as e:
             raise UserError(f"F0 cannot be written ({e.strerror})", where=root) from None
-    return np.memmap(root / FILE, dtype=np.float32, mode="r")
+    return f0
 
 
-def _is_finished(root: Path, identity: dict[str, Any]) -> bool:
-    path = root / FILE
-    return path.is_file() and path.stat().st_size == 4 * identity["frames"] and _is_of(root, identity)
+def pitch_files(prepared: Prepared) -> list[tuple[Path, int]]:
+    """Path and number of frames of the files of F0, one for each file of mels."""
+    frames = np.diff(prepared.mels.starts).tolist()
+    if prepared.mels.paths[0].parent == prepared.root:  # format 1
+        return [(prepared.root / "pitch.bin", frames[0])]
+    return [(prepared.root / shard_name(k, FOLDER), n) for k, n in enumerate(frames)]
+
+
+def link_pitch(merged: Prepared, sources: Sequence[Prepared]) -> None:
+    """Use the F0 of the sources in a merged corpus, if all of them have it."""
+    for source in sources:
+        identity = _identity(source)
+        if not all(_is_finished(path, n, source.root, identity) for path, n in pitch_files(source)):
+            return
+    link_all([file for source in sources for file in pitch_files(source)], merged.root, FOLDER)
+    write_json(merged.root / MARK, _identity(merged))
+
+
+def _identity(prepared: Prepared) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "corpus": prepared.fingerprint,
+        "frames": len(prepared.mels),
+        "method": METHOD,
+        "hop_seconds": prepared.spec.hop_length / prepared.spec.sample_rate,
+        "limits": [F_MIN, F_MAX],
+    }
+
+
+def _is_finished(path: Path, frames: int, root: Path, identity: dict[str, Any]) -> bool:
+    return path.is_file() and path.stat().st_size == 4 * frames and _is_of(root, identity)
 
 
 def _is_of(root: Path, identity: dict[str, Any]) -> bool:
@@ -209,12 +246,13 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _track(prepared: Prepared, items: list[Item], part: IO[bytes], hop_seconds: float) -> None:
-    done = part.tell() // 4
+def _track(prepared: Prepared, items: Items, part: IO[bytes], first: int, hop_seconds: float) -> None:
+    """Append the F0 of utterances to a file that begins with frame `first` of the corpus."""
+    done = first + part.tell() // 4
     for item in track(items, "F0"):
         if item.offset + item.n_frames <= done:
             continue
-        part.truncate(4 * item.offset)
+        part.truncate(4 * (item.offset - first))
         part.seek(0, os.SEEK_END)
         f0 = f0_contour(read_audio(prepared.audio_path(item)), hop_seconds, f_min=F_MIN, f_max=F_MAX).f0
         row = np.zeros(item.n_frames, np.float32)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,13 @@ import numpy as np
 
 from intona.audio import MelSpec
 from intona.config import save, write_json
-from intona.data.prepared import FORMAT, seal
-from intona.data.report import PrepareReport, summarise
+from intona.data.item import FIELDS
+from intona.data.prepared import FORMAT, seal, sha256_file
+from intona.data.report import PrepareReport, Summary
+from intona.data.shards import Shards
+from intona.data.tables import json_line
 from intona.errors import UserError
+from intona.files import whole
 from intona.jsonl import write_jsonl
 from intona.text import PhonemeTokenizer
 
@@ -56,18 +63,20 @@ def split_sizes(n: int, dev: int | None, test: int | None) -> tuple[int, int]:
     return dev, test
 
 
-def mel_stats(mels: np.ndarray, ranges: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def mel_stats(mels: np.ndarray | Shards, ranges: Iterable[tuple[int, int]]) -> dict[str, Any]:
     """Mean and standard deviation per mel bin and over all bins, of the rows in `ranges` (offset, frames)."""
     n_mels = mels.shape[1]
     total, square, count = np.zeros(n_mels), np.zeros(n_mels), 0
-    # Sums of differences from a first estimate keep their precision.
-    pivot = mels[ranges[0][0] : ranges[0][0] + ranges[0][1]].astype(np.float64).mean(axis=0)
+    pivot = None
     for offset, frames in ranges:
+        if pivot is None:  # sums of differences from a first estimate keep their precision
+            pivot = mels[offset : offset + frames].astype(np.float64).mean(axis=0)
         for at in range(offset, offset + frames, STATS_CHUNK):
             part = mels[at : min(at + STATS_CHUNK, offset + frames)].astype(np.float64) - pivot
             total += part.sum(axis=0)
             square += np.square(part).sum(axis=0)
             count += len(part)
+    assert pivot is not None
     mean = total / count + pivot
     variance = np.maximum(square / count - np.square(total / count), 0.0)
     whole = float(mean.mean())
@@ -81,59 +90,115 @@ def mel_stats(mels: np.ndarray, ranges: Sequence[tuple[int, int]]) -> dict[str, 
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a directory is finished from.
+
+    Attributes:
+        rows: yields the rows ordered by id, each time it is called: the fields of `Item`, with words as
+            lists, and `durations` and `labels`, which may be empty.
+        splits: ids. speakers, languages, symbols: those of the rows.
+        shards: name and frames of the files of mels. sums: checksums of those that are known already.
+        durations_source: of the rows' durations.
+    """
+
+    rows: Callable[[], Iterable[dict[str, Any]]]
+    splits: dict[str, list[str]]
+    spec: MelSpec
+    speakers: Sequence[str]
+    languages: Collection[str]
+    symbols: Collection[str]
+    shards: Sequence[tuple[str, int]]
+    frontends: dict[str, Any]
+    durations_source: str
+    sums: dict[str, str] = field(default_factory=dict)
+
+
 def finish(
-    out: Path,
-    rows: Sequence[dict[str, Any]],
-    *,
-    spec: MelSpec,
-    speakers: Sequence[str],
-    splits: dict[str, list[str]],
-    dropped: Counter[str],
-    frontends: dict[str, Any],
-    origin: dict[str, Any],
-    **facts: Any,
+    out: Path, contents: Contents, *, dropped: Counter[str], origin: dict[str, Any], **facts: Any
 ) -> PrepareReport:
-    """Write all tables of a directory that has `mels.bin`, audio and `rejected.jsonl`, and seal it."""
-    rows = sorted(rows, key=lambda row: row["id"])
-    frames = sum(row["n_frames"] for row in rows)
-    mels = np.memmap(out / "mels.bin", dtype=np.float16, mode="r", shape=(frames, spec.n_mels))
-    training = set(splits["train"])
-    write_json(
-        out / "stats.json",
-        mel_stats(mels, [(r["offset"], r["n_frames"]) for r in rows if r["id"] in training]),
-    )
-    write_jsonl(out / "manifest.jsonl", rows)
-    save(spec, out / "features.json")
-    write_json(out / "splits.json", splits)
-    several = len({r["language"] for r in rows}) > 1
-    for held in ("dev", "test"):  # the input of `synthesize-set` and `evaluate`
-        known = set(splits[held])
-        write_jsonl(
-            out / f"{held}.jsonl",
-            [
-                # `Item.name`, so that DATA/audio is the folder of the recordings.
-                {"id": Path(r["file"]).stem, "text": r["text"], "speaker": speakers[r["speaker"]]}
-                | ({"language": r["language"]} if several else {})
-                for r in rows
-                if r["id"] in known
-            ],
-        )
-    description = next(iter(frontends.values())) if len(frontends) == 1 else {"languages": frontends}
-    tokenizer = PhonemeTokenizer.build((row["phonemes"] for row in rows), frontend=description)
+    """Write all tables of a directory that has mels, audio and `rejected.jsonl`, and seal it.
+
+    The rows are read twice and never held.
+    """
+    from intona.data import index  # pyarrow
+
+    c = contents
+    description = next(iter(c.frontends.values())) if len(c.frontends) == 1 else {"languages": c.frontends}
+    tokenizer = PhonemeTokenizer.build([sorted(c.symbols)], frontend=description)
     tokenizer.save(out / "tokenizer.json")
-    symbols = len({s for row in rows for s in row["phonemes"]})
-    report = summarise(rows, dropped, speakers, splits, symbols=symbols, **facts)
+    save(c.spec, out / "features.json")
+    tables = _Tables(c)
+    with whole(out / index.FILE) as half:
+        writer = index.ArrowWriter(half, index.SCHEMA)
+        for row, split in tables.read():
+            writer.add(index.index_row(row, tokenizer.encode(row["phonemes"]).ids, split))
+        writer.close()
+    mels = Shards([(out / name, frames) for name, frames in c.shards], width=c.spec.n_mels)
+    write_json(out / "stats.json", mel_stats(mels, zip(tables.offsets, tables.frames, strict=True)))
+    for held in ("dev", "test"):  # the input of `synthesize-set` and `evaluate`
+        write_jsonl(out / f"{held}.jsonl", tables.held[held])
+    if tables.labelled:
+        labels = ({"id": r["id"], "labels": r["labels"]} for r in c.rows() if r["labels"])
+        write_jsonl(out / "labels.jsonl", labels)
+    report = tables.summary.report(dropped=dropped, symbols=len(c.symbols), aligned=tables.labelled, **facts)
     save(report, out / "report.json")
-    seal(
+    splits = json.dumps(c.splits, ensure_ascii=False, indent=2) + "\n"
+    fingerprint = seal(
         out,
-        frames=frames,
-        speakers=list(speakers),
+        contents={
+            "manifest.jsonl": tables.digest.hexdigest(),
+            "splits.json": hashlib.sha256(splits.encode()).hexdigest(),
+        },
+        sums={name: c.sums.get(name) or sha256_file(out / name) for name, _ in c.shards},
+        frames=len(mels),
+        shards=[list(shard) for shard in c.shards],
+        speakers=list(c.speakers),
         languages=report.languages,
-        frontends=frontends,
+        frontends=c.frontends,
         origin=origin,
-        mel_fingerprint=spec.fingerprint(),
+        mel_fingerprint=c.spec.fingerprint(),
     )
+    if tables.aligned:
+        rows = ((r["id"], r["durations"]) for r in c.rows())
+        index.write_durations(out / index.DURATIONS, rows, source=c.durations_source, fingerprint=fingerprint)
     return report
 
 
-__all__ = ["FORMAT", "finish", "mel_stats", "ranked", "split_ids", "split_sizes"]
+class _Tables:
+    """One pass over the rows, and what it collects."""
+
+    def __init__(self, contents: Contents) -> None:
+        self.contents = contents
+        self.summary = Summary(contents.speakers)
+        self.digest = hashlib.sha256()  # of manifest.jsonl as format 1 has it
+        self.offsets, self.frames = array("q"), array("q")  # of the training utterances
+        self.held: dict[str, list[dict[str, Any]]] = {"dev": [], "test": []}
+        self.labelled, self.aligned = 0, False
+
+    def read(self) -> Iterator[tuple[dict[str, Any], str]]:
+        """The fields of each row that a manifest has, and its split."""
+        c = self.contents
+        held = {name: set(c.splits[name]) for name in self.held}
+        for full in c.rows():
+            row = {name: full[name] for name in FIELDS}
+            split = next((name for name, ids in held.items() if row["id"] in ids), "train")
+            if split == "train":
+                self.offsets.append(row["offset"])
+                self.frames.append(row["n_frames"])
+            else:
+                self.held[split].append(self._sentence(row))
+            self.digest.update(json_line(row))
+            self.summary.add(row, split)
+            self.labelled += bool(full["labels"])
+            self.aligned |= len(full["durations"]) > 0
+            yield row, split
+
+    def _sentence(self, row: dict[str, Any]) -> dict[str, Any]:
+        # The name is `Item.name`, so that DATA/audio is the folder of the recordings.
+        name, speaker = Path(row["file"]).stem, self.contents.speakers[row["speaker"]]
+        language = {"language": row["language"]} if len(self.contents.languages) > 1 else {}
+        return {"id": name, "text": row["text"], "speaker": speaker} | language
+
+
+__all__ = ["FORMAT", "Contents", "finish", "mel_stats", "ranked", "split_ids", "split_sizes"]

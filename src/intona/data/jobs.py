@@ -11,6 +11,7 @@ import numpy as np
 
 from intona.audio import MelSpec
 from intona.data.clean import CleanConfig
+from intona.data.excerpt import Excerpt
 from intona.data.labels import Label, is_silence
 
 _SPOKEN = re.compile(r"\w")
@@ -36,6 +37,9 @@ class PrepareConfig:
     """Utterances for validation; by default a twentieth, at most 20. Dropped ones are not replaced."""
     test: int | None = None
     """Utterances never trained on; by default a tenth, at most 40. Dropped ones are not replaced."""
+    hold_out: Literal["utterances", "speakers"] = "utterances"
+    """What dev and test are made of. With speakers, all utterances of a speaker are in one split, and --dev
+    and --test count speakers: for a voice that is to speak as people who are not in the corpus."""
     limit: int | None = None
     """Use only so many records: the first of train, and as many of dev and test as a corpus of this size has.
     Each utterance stays in the split that it has without a limit."""
@@ -49,6 +53,8 @@ class PrepareConfig:
     """Stop with an error if a larger share of the corpus has to be dropped."""
     allow_outside: bool = False
     """Accept recordings outside the corpus folder (links, absolute paths)."""
+    shard_mib: int = 4096
+    """Most MiB of a file of mels."""
     workers: int | None = None
     """Worker processes; by default one per core, 0 = in this process."""
     clean: CleanConfig = field(default_factory=CleanConfig)
@@ -63,6 +69,7 @@ class PrepareJob:
 
     id: str
     audio: Path
+    excerpt: Excerpt | None = None
     target: Path
     text: str
     normalized: str

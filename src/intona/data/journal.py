@@ -7,27 +7,30 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from intona.data.jobs import PrepareJob, PrepareResult
-from intona.data.prepared import MARK, SEALED
+from intona.data.prepared import MARK, SEALED, Prepared
+from intona.data.shards import DEFAULT_MIB, FOLDER, ShardWriter
 from intona.errors import UserError
 from intona.files import STRAYS, write_whole
-from intona.jsonl import read_jsonl, write_jsonl
+from intona.jsonl import write_jsonl
 
 if os.name == "posix":
     import fcntl
 
-JOURNAL, PART = "journal.jsonl", "mels.part.bin"
+JOURNAL = "journal.jsonl"
+OLD_MELS = ("mels.bin", "mels.part.bin")  # of format 1
 REFUSED = "refused"
 CORPUS_DURATIONS = "corpus phone labels"
 # The tables of a finished preparation.
 TABLES = (
     "labels.jsonl",
     "durations.jsonl",
+    "durations.arrow",
     "pitch.bin",
     "pitch.json",
     "pitch.part.bin",
@@ -35,12 +38,16 @@ TABLES = (
     "report.json",
     "dev.jsonl",
     "test.jsonl",
-    *SEALED,
+    *dict.fromkeys(name for tables in SEALED.values() for name in tables),
 )
+# Folders of a finished preparation.
+FOLDERS = ("audio", FOLDER, "pitch")
 
 
 class Journal:
     """Appends mels and rows to one output directory. A context manager that locks the directory.
+
+    What is held per utterance is its id and the place of its row.
 
     Args:
         out: the output directory, created if missing.
@@ -48,20 +55,41 @@ class Journal:
             utterance yet or was rejected.
         max_dropped: share of recordings that may be dropped. A journal that was rejected because of it starts
             again, since the recordings may have been repaired.
+        shard_bytes: most bytes of a file of mels.
+
+    Attributes:
+        kept: id -> place of its row. rejected: rows of rejected.jsonl. done: ids of both.
+        speakers, languages, symbols: those of the kept utterances.
 
     Raises:
         UserError: the directory holds other files or another preparation, or is being written right now.
     """
 
-    def __init__(self, out: Path, identity: dict[str, Any], n_mels: int, *, max_dropped: float = 1.0) -> None:
-        self.out, self.identity, self.row_bytes = out, identity, n_mels * 2
+    def __init__(
+        self,
+        out: Path,
+        identity: dict[str, Any],
+        n_mels: int,
+        *,
+        max_dropped: float = 1.0,
+        shard_bytes: int = DEFAULT_MIB << 20,
+    ) -> None:
+        self.out, self.identity = out, identity
         self.max_dropped = max_dropped
-        self.kept: list[dict[str, Any]] = []
+        self._row_bytes, self._shard_bytes = n_mels * 2, shard_bytes
+        self._log: IO[bytes] | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self.kept: dict[str, int] = {}
         self.rejected: list[dict[str, str]] = []
         self.done: set[str] = set()
+        self.speakers: set[str] = set()
+        self.languages: set[str] = set()
+        self.symbols: set[str] = set()
+        self.labelled = 0
         self.frames = 0
-        self._log: IO[bytes] | None = None
-        self._mels: IO[bytes] | None = None
+        self.mels = ShardWriter(self.out, row_bytes=self._row_bytes, limit=self._shard_bytes)
 
     def __enter__(self) -> Journal:
         path = self.out / JOURNAL
@@ -80,26 +108,20 @@ class Journal:
                 raise UserError(
                     "another prepare is writing there", where=self.out, hint="wait for it"
                 ) from None
-        part = self.out / PART
-        if not part.exists() and (self.out / "mels.bin").exists():
-            os.replace(self.out / "mels.bin", part)  # killed between the last rename and the seal
-        self._mels = open(part, "r+b" if part.exists() else "w+b")
         self._recover()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._mels:
-            self._mels.close()
+        self.mels.close()
         if self._log and kind is not None:
             self._log.close()
 
     def keep(self, job: PrepareJob, outcome: PrepareResult) -> None:
         """Append one utterance: first the mel, so that every row has one."""
-        assert outcome.mel is not None and self._mels is not None
-        self._mels.write(outcome.mel.tobytes())
-        self._mels.flush()
+        assert outcome.mel is not None
+        self.mels.append(outcome.mel)
         row = {
             "id": job.id,
             "text": job.text,
@@ -116,7 +138,6 @@ class Journal:
             "durations": list(outcome.durations),
         }
         self._append(row)
-        self.frames += outcome.n_frames
 
     def reject(self, id: str, reason: str, detail: str = "") -> None:
         safe = [s.encode("utf-8", "backslashreplace").decode() for s in (id, reason, detail)]
@@ -131,13 +152,12 @@ class Journal:
     def write_rejected(self) -> None:
         write_jsonl(self.out / "rejected.jsonl", self.rejected)
 
-    def finish_mels(self, labels: list[dict[str, Any]]) -> None:
-        """After the last utterance: give the mels their final name and write the labels."""
-        with open(self.out / PART, "rb") as f:
-            os.fsync(f.fileno())
-        os.replace(self.out / PART, self.out / "mels.bin")
-        if labels:
-            write_jsonl(self.out / "labels.jsonl", labels)
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of the kept utterances, ordered by id, read one at a time."""
+        with open(self.out / JOURNAL, "rb") as log:
+            for id in sorted(self.kept):
+                log.seek(self.kept[id])
+                yield json.loads(log.readline())
 
     def close_for_good(self) -> None:
         """The directory is sealed: the journal is no longer needed."""
@@ -150,18 +170,26 @@ class Journal:
 
     def _append(self, row: dict[str, Any]) -> None:
         assert self._log is not None
+        place = self._log.tell()
         self._log.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
         self._log.flush()
-        self._book(row)
+        self._book(row, place)
 
-    def _book(self, row: dict[str, Any]) -> None:
+    def _book(self, row: dict[str, Any], place: int) -> None:
         self.done.add(row["id"])
-        (self.rejected if "reason" in row else self.kept).append(row)
+        if "reason" in row:
+            self.rejected.append(row)
+            return
+        self.kept[row["id"]] = place
+        self.frames += row["n_frames"]
+        self.labelled += bool(row["labels"])
+        self.speakers.add(row["speaker"])
+        self.languages.add(row["language"])
+        self.symbols.update(row["phonemes"])
 
     def _recover(self) -> None:
         """Read the complete rows; cut off an incomplete one, and mels without a row."""
-        assert self._log is not None and self._mels is not None
-        size = os.fstat(self._mels.fileno()).st_size
+        assert self._log is not None
         good, refused = 0, False
         for number, line in enumerate(self._log):
             row = _parse(line)
@@ -177,27 +205,31 @@ class Journal:
                 refused = True
                 break
             else:
-                if "reason" not in row:
-                    end = row["offset"] + row["n_frames"]
-                    whole = row["offset"] == self.frames and end * self.row_bytes <= size
-                    if not whole or not (self.out / "audio" / row["file"]).is_file():
-                        break
-                    self.frames = end
-                self._book(row)
+                if "reason" not in row and not self._is_whole(row):
+                    break
+                self._book(row, good)
             good += len(line)
         if refused and too_many_dropped(len(self.kept), len(self.rejected), self.max_dropped):
-            self.kept, self.rejected, self.done, self.frames, good = [], [], set(), 0, 0
+            self._clear()
+            good = 0
         self._log.seek(good)
         self._log.truncate()
-        self._mels.truncate(self.frames * self.row_bytes)
-        self._mels.seek(0, os.SEEK_END)
+        self.mels.start()
+        for name in OLD_MELS:
+            (self.out / name).unlink(missing_ok=True)
         if good == 0:
             for name in TABLES:
                 (self.out / name).unlink(missing_ok=True)
-            shutil.rmtree(self.out / "audio", ignore_errors=True)
+            for name in ("audio", "pitch"):
+                shutil.rmtree(self.out / name, ignore_errors=True)
             (self.out / "audio").mkdir(exist_ok=True)
             self._log.write((json.dumps({"identity": self.identity}, ensure_ascii=False) + "\n").encode())
             self._log.flush()
+
+    def _is_whole(self, row: dict[str, Any]) -> bool:
+        """Whether the audio and the mel of a row are there, where the rows before it end."""
+        at_end = row["offset"] == self.frames and (self.out / "audio" / row["file"]).is_file()
+        return at_end and self.mels.recall(row["n_frames"])
 
 
 def reopen(out: Path, ids: Collection[str]) -> bool:
@@ -205,13 +237,13 @@ def reopen(out: Path, ids: Collection[str]) -> bool:
 
     It can if the directory holds only what `prepare` wrote and all its ids are among `ids`.
     """
-    if not {row["id"] for row in read_jsonl(out / "manifest.jsonl")} <= set(ids):
-        return False
-    known = {*TABLES, MARK, "mels.bin", "audio"}
+    known = {*TABLES, *FOLDERS, *OLD_MELS, MARK}
     if any(entry.name not in known for entry in out.iterdir()):
         return False
-    durations = out / "durations.jsonl"
-    if durations.is_file() and read_jsonl(durations)[0].get("source") != CORPUS_DURATIONS:
+    prepared = Prepared.open(out)
+    if not {prepared.index.id(row) for row in range(len(prepared))} <= set(ids):
+        return False
+    if prepared.durations_source not in (None, CORPUS_DURATIONS):
         return False  # they come from `intona align`, which took a while
     write_whole(out / JOURNAL, json.dumps({"identity": None}) + "\n")
     (out / MARK).unlink()

@@ -1,29 +1,37 @@
-"""Several prepared corpora as one: union of speakers and symbols, the same splits, concatenated mels."""
+"""Several prepared corpora as one: union of speakers and symbols, the same splits.
+
+Mels and recordings are linked, not copied: the new directory needs no space for them, and stays whole when a
+source is removed, unless it is on another file system (then the links are symbolic).
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from intona.audio import require_same
-from intona.data.finish import finish
-from intona.data.prepared import MARK, PREPARE, SPLITS, Prepared, write_durations
+from intona.data.contours import link_pitch
+from intona.data.finish import Contents, finish
+from intona.data.prepared import MARK, SPLITS, Prepared, read_mark, shards_of
 from intona.data.report import PrepareReport
 from intona.data.script import file_name
+from intona.data.shards import link, link_all, shard_name
 from intona.errors import UserError
 from intona.jsonl import read_jsonl, write_jsonl
 from intona.text import compatible
+from intona.text.tokenizer import PAD, UNK
 
 
 def merge(sources: Sequence[Path | str], out: Path | str) -> PrepareReport:
     """Combine prepared directories into a new one.
 
     Ids become `DIRECTORY/ID`. Speakers of the same name become one speaker. Each utterance keeps its
-    split, so that nothing of a test set is trained on. Alignments and labels are copied.
+    split, so that nothing of a test set is trained on. Alignments and labels are copied; mels, recordings
+    and F0 are linked.
 
     Raises:
         UserError: fewer than two sources, two of the same name, different mels, phonemes of one language
@@ -73,57 +81,71 @@ def _check(corpora: Sequence[Prepared]) -> dict[str, Any]:
 def _write(
     work: Path, corpora: Sequence[Prepared], names: Sequence[str], frontends: dict[str, Any]
 ) -> PrepareReport:
+    named = list(zip(corpora, names, strict=True))
     speakers = sorted({s for c in corpora for s in c.speakers})
-    number = {name: i for i, name in enumerate(speakers)}
-    rows: list[dict[str, Any]] = []
-    labels: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
-    durations: dict[str, Any] = {}
     splits: dict[str, list[str]] = {name: [] for name in SPLITS}
     dropped: Counter[str] = Counter()
-    sources: set[str] = set()
-    base = 0
-    with open(work / "mels.bin", "wb") as mels:
-        for corpus, name in zip(corpora, names, strict=True):
-            with open(corpus.root / "mels.bin", "rb") as f:
-                shutil.copyfileobj(f, mels, 1 << 22)
-            for row in read_jsonl(corpus.root / "manifest.jsonl", hint=PREPARE):
-                item = corpus[row["id"]]
-                id = f"{name}/{item.id}"
-                speaker = number[corpus.speakers[item.speaker]]
-                row |= {"id": id, "speaker": speaker, "offset": base + item.offset, "file": file_name(id)}
-                shutil.copyfile(corpus.audio_path(item), work / "audio" / row["file"])
-                rows.append(row)
-                if (known := corpus.durations(item)) is not None:
-                    durations[id] = known
-                if phones := corpus.labels(item):
-                    labels.append({"id": id, "labels": [list(x) for x in phones]})
-            for split in SPLITS:
-                splits[split] += [f"{name}/{item.id}" for item in corpus.items(split)]
-            if corpus.durations_source:
-                sources.add(corpus.durations_source)
-            report = PrepareReport.load(corpus.root)
-            dropped.update(report.dropped)
-            if (corpus.root / "rejected.jsonl").is_file():
-                bad = read_jsonl(corpus.root / "rejected.jsonl")
-                rejected += [{**row, "id": f"{name}/{row.get('id', '')}"} for row in bad]
-            base += sum(item.n_frames for item in corpus)
+    sums: dict[str, str] = {}
+    files: list[tuple[Path, int]] = []
+    for corpus, name in named:
+        mark = read_mark(corpus.root)
+        for shard, frames in shards_of(mark):
+            if shard in mark["sha256"]:
+                sums[shard_name(len(files))] = mark["sha256"][shard]
+            files.append((corpus.root / shard, frames))
+        for item in corpus:
+            link(corpus.audio_path(item), work / "audio" / file_name(f"{name}/{item.id}"))
+        for split in SPLITS:
+            splits[split] += [f"{name}/{corpus.index.id(row)}" for row in corpus.rows(split).tolist()]
+        dropped.update(PrepareReport.load(corpus.root).dropped)
+        if (corpus.root / "rejected.jsonl").is_file():
+            bad = read_jsonl(corpus.root / "rejected.jsonl")
+            rejected += [{**row, "id": f"{name}/{row.get('id', '')}"} for row in bad]
     write_jsonl(work / "rejected.jsonl", rejected)
-    if labels:
-        write_jsonl(work / "labels.jsonl", labels)
-    report = finish(
-        work,
-        rows,
+    aligned_by = sorted({c.durations_source for c in corpora if c.durations_source})
+    contents = Contents(
+        rows=lambda: _rows(named, speakers),
+        splits={name: sorted(ids) for name, ids in splits.items()},
         spec=corpora[0].spec,
         speakers=speakers,
-        splits={name: sorted(ids) for name, ids in splits.items()},
-        dropped=dropped,
+        languages=sorted({language for c in corpora for language in c.languages}),
+        symbols={s for c in corpora for s in c.tokenizer.symbols if s not in (PAD, UNK)},
+        shards=link_all(files, work),
         frontends=frontends,
+        durations_source=", ".join(aligned_by),
+        sums=sums,
+    )
+    report = finish(
+        work,
+        contents,
+        dropped=dropped,
         origin={"merged": {n: c.fingerprint for n, c in zip(names, corpora, strict=True)}},
         layout="merged",
-        aligned=len(labels),
     )
-    if durations:
-        write_durations(work, durations, ", ".join(sorted(sources)))
     assert (work / MARK).is_file()
+    link_pitch(Prepared.open(work), corpora)
     return report
+
+
+def _rows(named: Sequence[tuple[Prepared, str]], speakers: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of all corpora under their new ids, ordered by id."""
+    number = {name: i for i, name in enumerate(speakers)}
+    sizes = [len(corpus.mels) for corpus, _ in named]
+    bases = {name: sum(sizes[:i]) for i, (_, name) in enumerate(named)}
+    # No name holds a slash, so the ids of a corpus stand together.
+    for corpus, name in sorted(named, key=lambda pair: f"{pair[1]}/"):
+        for item in corpus:
+            id = f"{name}/{item.id}"
+            durations = corpus.durations(item)
+            yield {
+                **vars(item),
+                "id": id,
+                "phonemes": list(item.phonemes),
+                "words": [[w.text, w.start, w.end] for w in item.words],
+                "speaker": number[corpus.speakers[item.speaker]],
+                "offset": bases[name] + item.offset,
+                "file": file_name(id),
+                "durations": [] if durations is None else durations.tolist(),
+                "labels": [list(x) for x in corpus.labels(item) or []],
+            }

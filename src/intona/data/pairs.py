@@ -64,9 +64,9 @@ def collate_pairs(
     encoded = [texts[item.id] for item in items]
     frames = np.minimum(places.frames[index], max_frames)
     mels = np.zeros((len(index), int(frames.max()), prepared.spec.n_mels), dtype=np.float32)
-    for row, i, n in zip(mels, index, frames, strict=True):
-        start = places.start[i]
-        row[:n] = prepared.mel_rows(places.items[places.utterance[i]])[start : start + n]
+    for row, i, n in zip(mels, index.tolist(), frames.tolist(), strict=True):
+        item, start = places.items[int(places.utterance[i])], int(places.start[i])
+        row[:n] = prepared.mel_rows(item)[start : start + n]
     tokens, lengths = collate_tokens(encoded)
     vectors = None if speaker is None else np.stack([speaker(item) for item in items]).astype(np.float32)
     return PairBatch(
@@ -75,9 +75,9 @@ def collate_pairs(
         pieces=collate_pieces(encoded),
         speaker=None if vectors is None else torch.from_numpy(vectors),
         rows=torch.from_numpy(rows.reshape(-1)),
-        positions=torch.from_numpy(places.position[index]),
-        kinds=torch.from_numpy(places.kind[index]),
+        positions=torch.from_numpy(places.position[index].astype(np.int64)),
+        kinds=torch.from_numpy(places.kind[index].astype(np.int64)),
         mels=torch.from_numpy(mels),
-        mel_lengths=torch.from_numpy(frames),
+        mel_lengths=torch.from_numpy(frames.astype(np.int64)),
         ids=[item.id for item in items],
     )

@@ -9,31 +9,34 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from intona.data.prepared import Item, Prepared
+from intona.data.item import Item, Items
+from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.text.ipa import is_word_symbol
 
+CHUNK = 1 << 20
 Balance = Literal["places", "phonemes"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhonemePlaces:
-    """All M places that may be drawn.
+    """All M places that may be drawn: 20 bytes each.
 
     utterance: index into `items`; position: index of the phoneme; kind: its token id; start, frames: its mel
     frames.
     """
 
-    items: tuple[Item, ...]
-    utterance: np.ndarray  # (M,) int64, ascending
-    position: np.ndarray  # (M,) int64
-    kind: np.ndarray  # (M,) int64
-    start: np.ndarray  # (M,) int64
-    frames: np.ndarray  # (M,) int64
+    items: Sequence[Item]
+    utterance: np.ndarray  # (M,) int32, ascending
+    position: np.ndarray  # (M,) int32
+    kind: np.ndarray  # (M,) int32
+    start: np.ndarray  # (M,) int32
+    frames: np.ndarray  # (M,) int32
 
     def __len__(self) -> int:
         return len(self.utterance)
@@ -45,26 +48,42 @@ def phoneme_places(prepared: Prepared, split: str = "train", *, min_frames: int 
     Raises:
         UserError: nothing is aligned.
     """
-    items, rows = [], []
-    for item in prepared.items(split):
-        durations = prepared.durations(item)
-        if durations is None:
+    index, rows = prepared.index, prepared.rows(split)
+    spoken = np.array([is_word_symbol(s) for s in prepared.tokenizer.symbols])
+    used: list[np.ndarray] = []  # the rows with durations
+    parts: list[np.ndarray] = []
+    count = 0
+    for at, counts, tokens in index.tokens(rows):
+        durations = [index.durations(row) for row in rows[at].tolist()]
+        aligned = np.array([d is not None for d in durations])
+        if not aligned.any():
             continue
-        starts = np.cumsum(durations) - durations
-        spoken = np.array([is_word_symbol(s) for s in item.phonemes])
-        at = np.flatnonzero(spoken & (durations >= min_frames))
-        kinds = np.asarray(prepared.tokens(item))[at]
-        rows.append(np.stack([np.full(len(at), len(items)), at, kinds, starts[at], durations[at]]))
-        items.append(item)
-    if not items or not sum(r.shape[1] for r in rows):
+        tokens = tokens[np.repeat(aligned, counts)]
+        counts, frames = counts[aligned], np.concatenate([d for d in durations if d is not None])
+        first = np.cumsum(counts) - counts  # of each utterance, among all symbols
+        of = np.repeat(np.arange(len(counts)), counts)
+        begins = np.cumsum(frames) - frames
+        chosen = np.flatnonzero(spoken[tokens] & (frames >= min_frames))
+        of_chosen = of[chosen]
+        columns = (
+            count + of_chosen,
+            chosen - first[of_chosen],
+            tokens[chosen],
+            begins[chosen] - begins[first[of_chosen]],
+            frames[chosen],
+        )
+        parts.append(np.stack(columns).astype(np.int32))
+        used.append(rows[at][aligned])
+        count += len(counts)
+    if not sum(part.shape[1] for part in parts):
         raise UserError(
             f'no aligned phoneme in the split "{split}"',
             where=prepared.root,
             hint="run `intona align DATA` once",
         )
-    table = np.concatenate(rows, axis=1).astype(np.int64)
+    table = np.concatenate(parts, axis=1)
     return PhonemePlaces(
-        items=tuple(items),
+        items=Items(index.item, np.concatenate(used)),
         utterance=table[0],
         position=table[1],
         kind=table[2],
@@ -85,13 +104,16 @@ class Collisions:
 
 def collisions(places: PhonemePlaces, batches: Sequence[Sequence[int]]) -> Collisions:
     """The collisions in some global batches."""
-    speaker = np.array([item.speaker for item in places.items])
+    speakers: dict[int, int] = {}
     total, same = 0, np.zeros(3)
     for batch in batches:
         index = np.asarray(batch)
         total += len(index) * (len(index) - 1)
         utterance = places.utterance[index]
-        for i, of in enumerate((places.kind[index], utterance, speaker[utterance])):
+        for u in set(utterance.tolist()) - speakers.keys():
+            speakers[u] = places.items[u].speaker
+        speaker = np.array([speakers[u] for u in utterance.tolist()])
+        for i, of in enumerate((places.kind[index], utterance, speaker)):
             counts = np.unique(of, return_counts=True)[1]
             same[i] += int((counts * (counts - 1)).sum())
     shares = (same / max(total, 1)).tolist()
@@ -150,15 +172,21 @@ class _PhonemeSampler:
         self.step = int(state["step"])
 
     def _identity(self) -> dict[str, Any]:
-        p = self.places
-        content = hashlib.sha256(b"".join(a.tobytes() for a in (p.utterance, p.position, p.kind, p.frames)))
         return {
             "kind": type(self).__name__,
-            "places": content.hexdigest()[:16],
+            "places": self._places_digest,
             "batch": self.batch,
             "seed": self.seed,
             "world_size": self.world_size,
         }
+
+    @cached_property
+    def _places_digest(self) -> str:
+        content, p = hashlib.sha256(), self.places
+        for column in (p.utterance, p.position, p.kind, p.frames):
+            for at in range(0, len(column), CHUNK):
+                content.update(column[at : at + CHUNK].astype(np.int64).tobytes())
+        return content.hexdigest()[:16]
 
 
 class MixedPhonemeSampler(_PhonemeSampler):
@@ -193,7 +221,7 @@ class MixedPhonemeSampler(_PhonemeSampler):
         if per_utterance < 1 or batch % per_utterance:
             raise UserError(f"a batch of {batch} is not a multiple of {per_utterance} places per utterance")
         self.per_utterance, self.balance = per_utterance, balance
-        self._first = np.searchsorted(places.utterance, np.arange(len(places.items) + 1))
+        self._first = np.searchsorted(places.utterance, np.arange(len(places.items) + 1, dtype=np.int32))
         self.usable = np.flatnonzero(np.diff(self._first) >= per_utterance)
         self._need = world_size * batch // per_utterance
         if len(self.usable) < self._need:
@@ -201,8 +229,10 @@ class MixedPhonemeSampler(_PhonemeSampler):
                 f"{len(self.usable)} utterances where a batch over all ranks needs {self._need}",
                 hint=f"lower the batch to {len(self.usable) * per_utterance // world_size} or less",
             )
-        common = np.bincount(places.kind)[places.kind].astype(np.float64)
-        self._weight = 1 / common if balance == "phonemes" else np.ones(len(places))
+        counts = np.bincount(places.kind).astype(np.float64)
+        self._weight = (
+            1 / np.maximum(counts, 1) if balance == "phonemes" else np.ones(len(counts))
+        )  # of kinds
         self._epoch: tuple[int, np.ndarray] | None = None
 
     def steps_in_epoch(self) -> int:
@@ -216,7 +246,8 @@ class MixedPhonemeSampler(_PhonemeSampler):
         out: list[int] = []
         for u in self._epoch[1][place * self._need : (place + 1) * self._need]:
             a, b = self._first[u], self._first[u + 1]
-            weight = self._weight[a:b] / self._weight[a:b].sum()
+            weight = self._weight[self.places.kind[a:b]]
+            weight = weight / weight.sum()
             out += (a + rng.choice(b - a, self.per_utterance, replace=False, p=weight)).tolist()
         return out
 
@@ -239,17 +270,18 @@ class SamePhonemeSampler(_PhonemeSampler):
     ) -> None:
         super().__init__(places, batch=batch, seed=seed, rank=rank, world_size=world_size)
         need = batch * world_size
-        order = np.lexsort((places.utterance, places.kind))
-        self._groups: dict[int, list[np.ndarray]] = {}
+        order = np.argsort(places.kind, kind="stable").astype(np.int32)  # utterances stay ascending
+        kinds = places.kind[order]
+        # Kind -> its places, and where those of each utterance begin and end among them.
+        self._groups: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.rare: tuple[int, ...] = ()
         most = 0
-        for kind in np.unique(places.kind).tolist():
-            rows = order[places.kind[order] == kind]
-            edges = np.flatnonzero(np.diff(places.utterance[rows])) + 1
-            groups = np.split(rows, edges)
-            most = max(most, len(groups))
-            if len(groups) >= need:
-                self._groups[kind] = groups
+        for kind in np.unique(kinds).tolist():
+            rows = order[np.searchsorted(kinds, kind) : np.searchsorted(kinds, kind, side="right")]
+            begins = np.flatnonzero(np.diff(places.utterance[rows], prepend=-1))
+            most = max(most, len(begins))
+            if len(begins) >= need:
+                self._groups[kind] = rows, np.append(begins, len(rows)).astype(np.int32)
             else:
                 self.rare = (*self.rare, kind)
         if not self._groups:
@@ -258,11 +290,11 @@ class SamePhonemeSampler(_PhonemeSampler):
                 hint=f"lower the batch to {most // world_size} or less",
             )
         self.kinds = tuple(self._groups)
-        sizes = np.array([len(g) for g in self._groups.values()], dtype=np.float64)
+        sizes = np.array([len(edges) - 1 for _, edges in self._groups.values()], dtype=np.float64)
         self._p = sizes / sizes.sum()
 
     def draw(self, step: int) -> list[int]:
         rng = np.random.default_rng([self.seed, 2, step])
-        groups = self._groups[self.kinds[rng.choice(len(self.kinds), p=self._p)]]
-        chosen = rng.choice(len(groups), self.batch * self.world_size, replace=False)
-        return [int(rng.choice(groups[g])) for g in chosen]
+        rows, edges = self._groups[self.kinds[rng.choice(len(self.kinds), p=self._p)]]
+        chosen = rng.choice(len(edges) - 1, self.batch * self.world_size, replace=False)
+        return [int(rng.choice(rows[edges[g] : edges[g + 1]])) for g in chosen]

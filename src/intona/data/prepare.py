@@ -1,8 +1,9 @@
 """`prepare`: from a published corpus to a directory that training reads. Resumable after a kill.
 
-The parent reads the transcript and phonemizes in batches; workers clean the audio. Results come in order:
-each mel is appended to `mels.part.bin`, then its row to `journal.jsonl`. After a kill both are cut to the
-last complete row and the work continues; the finished directory is the same, byte for byte.
+The parent reads the transcript, one record at a time, and phonemizes in batches; workers clean the audio.
+Results come in order: each mel is appended to the files of mels, then its row to `journal.jsonl`. After a
+kill both are cut to the last complete row and the work continues; the finished directory is the same, byte
+for byte.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ import hashlib
 import os
 import time
 from collections import Counter
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from intona.data.corpora import BadLine, Record, read_corpus
-from intona.data.finish import finish
+from intona.data.finish import Contents, finish
 from intona.data.jobs import PrepareConfig, PrepareJob, PrepareResult
 from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_dropped
-from intona.data.prepared import MARK, read_mark, write_durations
+from intona.data.prepared import MARK, read_mark
 from intona.data.report import PrepareReport
 from intona.data.script import LABELS_LEFT_OUT, Script
-from intona.data.selection import of_kept, select, stand_ins
+from intona.data.selection import Selection, of_kept, stand_ins
 from intona.data.workers import progress, run_jobs
 from intona.errors import UserError
 
@@ -52,19 +55,20 @@ def prepare(
     began = time.monotonic()
     if config.speaker and not config.speaker.isprintable():
         raise UserError(f"{config.speaker!a} cannot be shown", where="speaker", hint="give a plain name")
-    source = read_corpus(
+    # The transcript is read several times, so that its records need not be held.
+    read = partial(
+        read_corpus,
         layout,
         src,
         transcript=Path(config.transcript) if config.transcript else None,
         labels=Path(config.labels) if config.labels else None,
         allow_outside=config.allow_outside,
     )
-    entries, splits = select(list(source), config.limit, config.dev, config.test)
-    _refuse_useless(entries, src)
-    identity = _identity(layout, entries, src, config)
+    selection = Selection(read, config.limit, config.dev, config.test, hold_out=config.hold_out)
+    identity = _identity(layout, selection, src, config)
     if (out / MARK).is_file():
         origin = read_mark(out).get("origin")
-        repaired = _is_repaired(out, origin, identity, entries) and reopen(out, {e.id for e in entries})
+        repaired = _is_repaired(out, origin, identity, selection) and reopen(out, {e.id for e in selection})
         if origin == identity and not repaired:
             return PrepareReport.load(out)
         if not repaired:
@@ -74,14 +78,15 @@ def prepare(
                 hint="remove it or choose another OUT",
             )
     try:
-        with Journal(out, identity, config.spec.n_mels, max_dropped=config.max_dropped) as journal:
+        shards = {"max_dropped": config.max_dropped, "shard_bytes": config.shard_mib << 20}
+        with Journal(out, identity, config.spec.n_mels, **shards) as journal:
             script = Script(config, layout)
-            jobs = script.jobs(entries, out, done=journal.done, reject=journal.reject)
+            jobs = script.jobs(selection, out, done=journal.done, reject=journal.reject)
             results = run_jobs(jobs, config.clean, config.spec, config.workers)
             cleaned = 0.0
-            for outcome in progress(results, total=len(entries), done=len(journal.done)):
+            for outcome in progress(results, total=identity["records"], done=len(journal.done)):
                 cleaned += _take(journal, outcome, config)
-        return _complete(out, journal, config, layout, script, identity, began, cleaned, splits)
+        return _complete(out, journal, config, layout, script, identity, began, cleaned, selection.splits)
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
             hint = "make room or choose another OUT, then run the same command again"
@@ -89,22 +94,9 @@ def prepare(
         raise
 
 
-def _refuse_useless(entries: list[Record | BadLine], src: Path) -> None:
-    """Reject a transcript without a usable line before anything is written.
-
-    Raises:
-        UserError: names the first bad line and its fault.
-    """
-    bad = [entry for entry in entries if isinstance(entry, BadLine)]
-    if bad and len(bad) == len(entries):
-        raise UserError(
-            f"none of {len(bad)} lines can be used; {bad[0].id}: {bad[0].reason}, {bad[0].detail}",
-            where=src,
-            hint="is it the right layout? docs/guide/data.md describes each",
-        )
-
-
-def _is_repaired(out: Path, origin: Any, identity: dict[str, Any], entries: list[Record | BadLine]) -> bool:
+def _is_repaired(
+    out: Path, origin: Any, identity: dict[str, Any], entries: Iterable[Record | BadLine]
+) -> bool:
     """Whether the corpus may have been corrected since it was prepared with the same settings."""
     report = PrepareReport.load(out)
     if origin != identity:
@@ -118,19 +110,38 @@ def _is_repaired(out: Path, origin: Any, identity: dict[str, Any], entries: list
 
 
 def _identity(
-    layout: str, entries: list[Record | BadLine], src: Path, config: PrepareConfig
+    layout: str, entries: Iterable[Record | BadLine], src: Path, config: PrepareConfig
 ) -> dict[str, Any]:
-    """What makes two preparations equal: the records and the settings, but not the place of the corpus."""
+    """What makes two preparations equal: the records and the settings, but not the place of the corpus.
+
+    Raises:
+        UserError: no line can be used; names the first bad line and its fault.
+    """
     fields = dataclasses.asdict(config)
     for name in ("workers", "transcript", "labels", "max_dropped"):
         fields.pop(name)
-    digest = hashlib.sha256()
+    for name in ("hold_out", "shard_mib"):  # options that earlier versions lacked
+        if fields[name] == getattr(PrepareConfig(), name):
+            fields.pop(name)
+    digest, count, bad = hashlib.sha256(), 0, 0
+    first: BadLine | None = None
     for entry in entries:
+        count += 1
         parts = [entry.id, getattr(entry, "text", ""), getattr(entry, "speaker", "")]
         if isinstance(entry, Record):
             parts += [os.path.relpath(entry.audio, src), entry.labels.name if entry.labels else ""]
+            if entry.excerpt is not None:
+                parts.append(repr(entry.excerpt))
+        else:
+            bad, first = bad + 1, first or entry
         digest.update(repr(parts).encode("utf-8", "backslashreplace"))
-    return {"layout": layout, "config": fields, "records": len(entries), "sha256": digest.hexdigest()}
+    if first is not None and bad == count:
+        raise UserError(
+            f"none of {bad} lines can be used; {first.id}: {first.reason}, {first.detail}",
+            where=src,
+            hint="is it the right layout? docs/guide/data.md describes each",
+        )
+    return {"layout": layout, "config": fields, "records": count, "sha256": digest.hexdigest()}
 
 
 def _take(journal: Journal, outcome: PrepareResult, config: PrepareConfig) -> float:
@@ -184,14 +195,7 @@ def _complete(
             where=out,
             hint=f"see rejected.jsonl there, or raise max_dropped (now {config.max_dropped:g})",
         )
-    speakers = sorted({row["speaker"] for row in kept})
-    number = {name: i for i, name in enumerate(speakers)}
-    labels = [{"id": r["id"], "labels": r["labels"]} for r in kept if r["labels"]]
-    durations = {r["id"]: r["durations"] for r in kept if r["durations"]}
-    rows = [{**r, "speaker": number[r["speaker"]]} for r in kept]
-    for row in rows:
-        del row["labels"], row["durations"]
-    whole, splits = splits, of_kept(splits, {r["id"] for r in rows})
+    whole, splits = splits, of_kept(splits, kept)
     if not splits["train"]:
         journal.refuse()
         held = len(splits["dev"]) + len(splits["test"])
@@ -200,24 +204,30 @@ def _complete(
             where=out,
             hint="lower --dev, --test, or see rejected.jsonl there",
         )
-    journal.finish_mels(labels)
+    journal.mels.flush_to_disk()
     elapsed = time.monotonic() - began
-    report = finish(
-        out,
-        rows,
+    speakers = sorted(journal.speakers)
+    number = {name: i for i, name in enumerate(speakers)}
+    contents = Contents(
+        rows=lambda: ({**row, "speaker": number[row["speaker"]]} for row in journal.rows()),
+        splits=splits,
         spec=config.spec,
         speakers=speakers,
-        splits=splits,
+        languages=journal.languages,
+        symbols=journal.symbols,
+        shards=journal.mels.sizes(),
+        frontends=script.describe(journal.languages),
+        durations_source=CORPUS_DURATIONS,
+    )
+    report = finish(
+        out,
+        contents,
         dropped=dropped,
-        frontends=script.describe({r["language"] for r in rows}),
         origin=identity,
         layout=layout,
-        aligned=len(labels),
         elapsed_seconds=round(elapsed, 2),
         speed=round(cleaned / elapsed, 1) if elapsed > 0 else 0.0,
         warnings=script.warnings + stand_ins(whole, splits),
     )
-    if durations:
-        write_durations(out, durations, CORPUS_DURATIONS)
     journal.close_for_good()
     return report

@@ -1,52 +1,36 @@
-"""Read access to a prepared corpus: items, mels in one memory-mapped file, durations, splits."""
+"""Read access to a prepared corpus: items, mels in memory-mapped files, durations, splits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from intona.audio import MelSpec
 from intona.config import from_dict, read_json, write_json
+from intona.data.item import Item, Items
 from intona.data.labels import Label
+from intona.data.manifest import ManifestIndex
+from intona.data.shards import Shards, is_shard_name
+from intona.data.tables import SPLITS, Index, Split, duration_problem
 from intona.errors import UserError, unknown
 from intona.jsonl import read_jsonl, write_jsonl
 from intona.provenance import sha256
-from intona.text import PhonemeTokenizer, Word, load_tokenizer
+from intona.text import PhonemeTokenizer, load_tokenizer
 
-Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
-FORMAT = 1
+FORMAT = 2
 MARK = "prepared.json"
-SEALED = ("manifest.jsonl", "features.json", "tokenizer.json", "splits.json", "stats.json")
+INDEX = "index.arrow"
+# Format -> the tables that its mark has checksums of.
+SEALED: dict[int, tuple[str, ...]] = {
+    1: ("manifest.jsonl", "features.json", "tokenizer.json", "splits.json", "stats.json"),
+    2: (INDEX, "features.json", "tokenizer.json", "stats.json"),
+}
 PREPARE = "make it again with intona prepare"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """One utterance. `words` are half-open ranges into `phonemes`; `offset` is its first row in mels.bin."""
-
-    id: str
-    text: str
-    normalized: str
-    phonemes: tuple[str, ...]
-    words: tuple[Word, ...]
-    speaker: int
-    language: str
-    n_frames: int
-    offset: int
-    seconds: float
-    file: str
-
-    @property
-    def name(self) -> str:
-        """The id as a plain file name: that of the audio without suffix, and the id in test.jsonl."""
-        return Path(self.file).stem
 
 
 class Prepared:
@@ -66,16 +50,17 @@ class Prepared:
         self.languages: tuple[str, ...] = tuple(mark["languages"])
         self.frontends: dict[str, Any] = dict(mark.get("frontends", {}))
         self.stats: dict[str, Any] = read_json(root / "stats.json")
-        self._items = {item.id: item for item in _read_items(root, len(self.speakers), mark["frames"])}
-        self._splits = _read_splits(root / "splits.json", self._items)
-        self._map: np.memmap | None = None
-        self._durations: dict[str, np.ndarray] | None = None
+        self.mels = Shards(
+            [(root / name, frames) for name, frames in shards_of(mark)], width=self.spec.n_mels
+        )
+        self.index = _open_index(root, mark, tokenizer)
         self._labels: dict[str, list[Label]] | None = None
-        self.durations_source: str | None = None
 
     @classmethod
     def open(cls, directory: Path | str) -> Prepared:
-        """Open and check a prepared directory: format, checksums of its tables, size of its mels.
+        """Open and check a prepared directory: format, checksums of its tables, sizes of its mels.
+
+        The mels themselves are not read; `verify` does that.
 
         Raises:
             UserError: not prepared, not finished, another format, altered or damaged; says how to fix it.
@@ -87,35 +72,35 @@ class Prepared:
             hint = "run the same intona prepare again" if half else "make one with intona prepare"
             raise UserError(what, where=root, hint=hint)
         mark = read_mark(root)
-        for name in SEALED:
+        for name in SEALED[mark["format"]]:
             if sha256_file(root / name) != mark["sha256"].get(name):
                 raise UserError("altered or damaged since it was prepared", where=root / name, hint=PREPARE)
-        try:
-            size = (root / "mels.bin").stat().st_size
-        except OSError:
-            raise UserError("missing", where=root / "mels.bin", hint=PREPARE) from None
         prepared = cls(root, mark)
-        expected = mark["frames"] * prepared.spec.n_mels * 2
-        if size != expected:
-            raise UserError(f"{size} bytes where {expected} belong", where=root / "mels.bin", hint=PREPARE)
+        prepared.mels.check(hint=PREPARE)
         return prepared
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.index)
 
     def __getitem__(self, id: str) -> Item:
-        if id not in self._items:
-            unknown("utterance", id, self._items, where=self.root)
-        return self._items[id]
+        row = self.index.find(id) if isinstance(id, str) else None
+        if row is None:
+            near = map(self.index.id, range(min(len(self), 10_000)))  # comparing names takes time
+            unknown("utterance", id, near, where=self.root)
+        return self.index.item(row)
 
     def __iter__(self) -> Iterator[Item]:
-        return iter(self._items.values())
+        return map(self.index.item, range(len(self)))
 
-    def items(self, split: str = "train") -> list[Item]:
-        """Items of "train", "dev" or "test", ordered by id."""
-        if split not in self._splits:
-            unknown("split", split, self._splits)
-        return [self._items[i] for i in self._splits[split]]
+    def items(self, split: str = "train") -> Items:
+        """Items of "train", "dev" or "test", ordered by id; each is built when it is accessed."""
+        return Items(self.index.item, self.rows(split))
+
+    def rows(self, split: str = "train") -> np.ndarray:
+        """Rows of a split, (n,), into the columns `index.n_frames`, `index.speakers` and so on."""
+        if split not in SPLITS:
+            unknown("split", split, SPLITS)
+        return self.index.rows(split)
 
     def mel(self, item: Item) -> np.ndarray:
         """The natural-log mel, float32 (T, n_mels)."""
@@ -123,11 +108,7 @@ class Prepared:
 
     def mel_rows(self, item: Item) -> np.ndarray:
         """The mel as stored: a float16 view of the memory map, without a copy."""
-        if self._map is None:
-            shape = (-1, self.spec.n_mels)
-            self._map = np.memmap(self.root / "mels.bin", dtype=np.float16, mode="r").reshape(shape)  # type: ignore
-        assert self._map is not None
-        return self._map[item.offset : item.offset + item.n_frames]
+        return self.mels[item.offset : item.offset + item.n_frames]
 
     def audio_path(self, item: Item) -> Path:
         """The path of the trimmed, levelled recording at `spec.sample_rate`."""
@@ -139,15 +120,20 @@ class Prepared:
 
     def durations(self, item: Item) -> np.ndarray | None:
         """Frames of each phoneme symbol, int64 (N,), with the sum `n_frames`; None if not aligned."""
-        if self._durations is None:
-            self._durations, self.durations_source = _read_durations(self.root, self._items)
-        return self._durations.get(item.id)
+        self.index.load_durations()
+        row = self.index.find(item.id)
+        return None if row is None else self.index.durations(row)
+
+    @property
+    def durations_source(self) -> str | None:
+        """Where the durations come from; None if there are none."""
+        self.index.load_durations()
+        return self.index.durations_source
 
     @property
     def alignment(self) -> str:
         """Fingerprint of the durations ("" if there are none), which `fingerprint` does not cover."""
-        path = self.root / "durations.jsonl"
-        return sha256(path)[:16] if path.is_file() else ""
+        return self.index.alignment
 
     def labels(self, item: Item) -> list[Label] | None:
         """The phone labels of the corpus, in the time of the trimmed recording; None if it has none."""
@@ -174,35 +160,91 @@ def write_durations(
     """
     root = Path(directory)
     prepared = Prepared.open(root)
-    rows = []
-    for id in sorted(mapping):
-        values = np.asarray(mapping[id])
-        problem = _duration_problem(prepared[id], values)
-        if problem:
-            raise UserError(f'durations of "{id}": {problem}', where=root)
-        rows.append({"id": id, "durations": [int(v) for v in values]})
-    header = {"format": FORMAT, "source": source, "fingerprint": prepared.fingerprint}
-    write_jsonl(root / "durations.jsonl", [header, *rows])
+
+    def rows() -> Iterator[tuple[str, list[int]]]:
+        for id in sorted(mapping):
+            item, values = prepared[id], np.asarray(mapping[id])
+            if problem := duration_problem(values, len(item.phonemes), item.n_frames):
+                raise UserError(f'durations of "{id}": {problem}', where=root)
+            yield id, [int(v) for v in values]
+
+    prepared.index.write_durations(rows(), source, prepared.fingerprint)
+
+
+def verify(directory: Path | str) -> list[str]:
+    """Read everything in a prepared directory and compare it with the checksums of its mark.
+
+    Returns:
+        The names of the files whose checksum is recorded and right.
+
+    Raises:
+        UserError: names the first file that was altered or damaged.
+    """
+    prepared = Prepared.open(directory)
+    sums = read_mark(prepared.root)["sha256"]
+    for name, expected in sums.items():
+        if sha256_file(prepared.root / name) != expected:
+            raise UserError("altered or damaged", where=prepared.root / name, hint=PREPARE)
+    return list(sums)
 
 
 def read_mark(root: Path) -> dict[str, Any]:
     """The mark of a finished directory, with its format checked."""
     mark = read_json(root / MARK, max_bytes=64 << 20)
-    if not isinstance(mark, dict) or mark.get("format") != FORMAT:
+    if not isinstance(mark, dict) or mark.get("format") not in SEALED:
         version = mark.get("format") if isinstance(mark, dict) else None
-        raise UserError(f"prepared format {version!r}, this version reads {FORMAT}", where=root, hint=PREPARE)
+        raise UserError(f"prepared format {version!r}, this version reads 1 and 2", where=root, hint=PREPARE)
     kinds = {"fingerprint": str, "sha256": dict, "frames": int, "speakers": list, "languages": list}
     for key, kind in kinds.items():
         if not isinstance(mark.get(key), kind):
             raise UserError(f'damaged: "{key}" is not a {kind.__name__}', where=root / MARK, hint=PREPARE)
+    shards_of(mark, where=root / MARK)
     return mark
 
 
-def seal(root: Path, **facts: Any) -> str:
-    """Write the mark of a finished directory. Returns the fingerprint of the corpus."""
-    sums = {name: sha256_file(root / name) for name in SEALED}
-    fingerprint = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:16]
-    write_json(root / MARK, {"format": FORMAT, "fingerprint": fingerprint, "sha256": sums, **facts})
+def shards_of(mark: dict[str, Any], *, where: object = None) -> list[tuple[str, int]]:
+    """Name and frames of each file of mels.
+
+    Raises:
+        UserError: the mark names something else, or the frames do not add up.
+    """
+    if mark["format"] == 1:
+        return [("mels.bin", mark["frames"])]
+    try:
+        shards = [(name, frames) for name, frames in mark["shards"]]
+        good = all(is_shard_name(n) and isinstance(f, int) and f > 0 for n, f in shards)
+        if good and sum(f for _, f in shards) == mark["frames"]:
+            return shards
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise UserError('damaged: "shards" does not list the mels', where=where, hint=PREPARE)
+
+
+def seal(
+    root: Path,
+    *,
+    contents: Mapping[str, str] | None = None,
+    sums: Mapping[str, str] | None = None,
+    **facts: Any,
+) -> str:
+    """Write the mark of a finished directory. Returns the fingerprint of the corpus.
+
+    Args:
+        contents: of format 2, the checksums that manifest.jsonl and splits.json of format 1 would have. The
+            fingerprint covers them, so that it does not depend on how a corpus is stored.
+        sums: checksums of further files, which `verify` compares.
+        facts: further fields of the mark.
+
+    Without `contents` the directory is one of format 1.
+    """
+    version = 1 if contents is None else FORMAT
+    tables = {name: sha256_file(root / name) for name in SEALED[version]}
+    covered = {**tables, **(contents or {})}
+    text = json.dumps({name: covered[name] for name in SEALED[1]}, sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+    fields = {} if contents is None else {"contents": dict(contents)}
+    mark = {"format": version, "fingerprint": fingerprint, "sha256": {**tables, **(sums or {})}}
+    write_json(root / MARK, {**mark, **fields, **facts})
     return fingerprint
 
 
@@ -213,61 +255,16 @@ def sha256_file(path: Path) -> str:
         raise UserError(f"cannot be read ({e.strerror})", where=path, hint=PREPARE) from None
 
 
-def _read_items(root: Path, n_speakers: int, frames: int) -> list[Item]:
-    path = root / "manifest.jsonl"
-    items: list[Item] = []
-    for number, row in enumerate(read_jsonl(path, hint=PREPARE), 1):
-        try:
-            words = tuple(Word(str(w[0]), int(w[1]), int(w[2])) for w in row["words"])
-            item = Item(**{**row, "phonemes": tuple(row["phonemes"]), "words": words})
-            texts = (item.id, item.text, item.normalized, item.language, item.file, *item.phonemes)
-            numbers = (item.speaker, item.n_frames, item.offset)
-            if not (all(isinstance(t, str) for t in texts) and all(isinstance(n, int) for n in numbers)):
-                raise ValueError("a value is of another kind")
-            fits = item.n_frames > 0 and 0 <= item.offset <= frames - item.n_frames
-            if not (fits and 0 <= item.speaker < n_speakers and item.phonemes):
-                raise ValueError("a value is out of range")
-            if "/" in item.file or item.file in ("", ".", ".."):
-                raise ValueError("file is not a plain name")
-        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as e:
-            raise UserError(f"line {number} is not an item ({e})", where=path, hint=PREPARE) from None
-        items.append(item)
-    return items
+def _open_index(root: Path, mark: dict[str, Any], tokenizer: PhonemeTokenizer) -> Index:
+    facts = {"n_speakers": len(mark["speakers"]), "frames": mark["frames"], "hint": PREPARE}
+    if mark["format"] == 1:
+        return ManifestIndex(root, tokenizer, **facts)
+    from intona.data.index import ArrowIndex  # pyarrow
+
+    return ArrowIndex(root, tokenizer, **facts)
 
 
-def _read_splits(path: Path, items: Mapping[str, Item]) -> dict[str, list[str]]:
-    table = from_dict(dict[str, list[str]], read_json(path, max_bytes=1 << 30), where=str(path))
-    out = {name: sorted(table.get(name, [])) for name in SPLITS}
-    ids = [i for part in out.values() for i in part]
-    if len(ids) != len(set(ids)) or set(ids) != set(items):
-        raise UserError("does not divide the manifest's utterances", where=path, hint=PREPARE)
-    return out
-
-
-def _read_durations(root: Path, items: Mapping[str, Item]) -> tuple[dict[str, np.ndarray], str | None]:
-    path = root / "durations.jsonl"
-    if not path.is_file():
-        return {}, None
-    header, *rows = read_jsonl(path, hint=PREPARE) or [{}]
-    out: dict[str, np.ndarray] = {}
-    for row in rows:
-        id, numbers = row.get("id"), row.get("durations")
-        item = items.get(id) if isinstance(id, str) else None
-        nested = isinstance(numbers, list) and any(isinstance(v, list) for v in numbers)
-        values = np.asarray(numbers, dtype=object if nested else None)
-        problem = "no such utterance" if item is None else _duration_problem(item, values)
-        if problem:
-            hint = "make it again with intona align"
-            raise UserError(f'durations of "{id}": {problem}', where=path, hint=hint)
-        out[row["id"]] = values.astype(np.int64)
-    return out, header.get("source")
-
-
-def _duration_problem(item: Item, values: np.ndarray) -> str:
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
-        return "not a list of whole numbers"
-    if len(values) != len(item.phonemes):
-        return f"{len(values)} values for {len(item.phonemes)} symbols"
-    if (values < 0).any() or int(values.sum()) != item.n_frames:
-        return f"sum {int(values.sum())}, the mel has {item.n_frames} frames"
-    return ""
+__all__ = [
+    "FORMAT", "MARK", "PREPARE", "SEALED", "SPLITS", "Item", "Items", "Prepared", "Split", "read_mark",
+    "seal", "sha256_file", "shards_of", "verify", "write_durations", "write_jsonl",
+]  # fmt: skip

@@ -69,28 +69,39 @@ class PrepareReport:
         return from_dict(cls, fields)
 
 
-def summarise(
-    rows: Sequence[dict[str, Any]],
-    dropped: Counter[str],
-    speakers: Sequence[str],
-    splits: dict[str, list[str]],
-    **facts: Any,
-) -> PrepareReport:
-    """Count manifest rows into a report."""
-    table = {name: {"utterances": 0.0, "hours": 0.0} for name in speakers}
-    for row in rows:
-        entry = table[str(speakers[row["speaker"]])]
+class Summary:
+    """Counts rows of a manifest, one at a time, into a report."""
+
+    def __init__(self, speakers: Sequence[str]) -> None:
+        self._names = list(map(str, speakers))
+        self._speakers = {name: {"utterances": 0.0, "hours": 0.0} for name in self._names}
+        self._languages: set[str] = set()
+        self._splits: Counter[str] = Counter()
+        self._seconds, self._kept = 0.0, 0
+        self._train_texts: set[int] = set()  # hashes: the texts of a large corpus take much memory
+        self._test_texts: list[int] = []
+
+    def add(self, row: dict[str, Any], split: str) -> None:
+        entry = self._speakers[self._names[row["speaker"]]]
         entry["utterances"] += 1
         entry["hours"] += row["seconds"] / 3600
-    text = {row["id"]: row["normalized"] for row in rows}
-    train = {text[i] for i in splits["train"]}
-    return PrepareReport(
-        kept=len(rows),
-        hours=sum(row["seconds"] for row in rows) / 3600,
-        dropped=dict(sorted(dropped.items())),
-        speakers=table,
-        splits={name: len(ids) for name, ids in splits.items()},
-        languages=sorted({row["language"] for row in rows}),
-        test_texts_in_train=sum(text[i] in train for i in splits["test"]),
-        **facts,
-    )
+        self._kept += 1
+        self._seconds += row["seconds"]
+        self._languages.add(row["language"])
+        self._splits[split] += 1
+        if split == "train":
+            self._train_texts.add(hash(row["normalized"]))
+        elif split == "test":
+            self._test_texts.append(hash(row["normalized"]))
+
+    def report(self, *, dropped: Counter[str], **facts: Any) -> PrepareReport:
+        return PrepareReport(
+            kept=self._kept,
+            hours=self._seconds / 3600,
+            dropped=dict(sorted(dropped.items())),
+            speakers=self._speakers,
+            splits={name: self._splits[name] for name in ("train", "dev", "test")},
+            languages=sorted(self._languages),
+            test_texts_in_train=sum(text in self._train_texts for text in self._test_texts),
+            **facts,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,12 +113,12 @@ class DurationBatchSampler:
         batches: Batches = []
         current: list[int] = []
         longest = 0
-        for i in order:
-            wider = max(longest, int(self.lengths[i]))
+        for i, length in zip(order.tolist(), self.lengths[order].tolist(), strict=True):
+            wider = max(longest, length)
             if current and len(current) + 1 > self._fit(wider):
                 batches.append(current)
-                current, wider = [], int(self.lengths[i])
-            current.append(int(i))
+                current, wider = [], length
+            current.append(i)
             longest = wider
         batches.append(current)
         self._even_out(batches)
@@ -151,13 +152,17 @@ class DurationBatchSampler:
 
     def _identity(self) -> dict[str, Any]:
         return {
-            "lengths": hashlib.sha256(self.lengths.tobytes()).hexdigest()[:16],
+            "lengths": self._lengths_digest,
             "max_frames": self.max_frames,
             "max_items": self.max_items,
             "seed": self.seed,
             "world_size": self.world_size,
             "shuffle": self.shuffle,
         }
+
+    @cached_property
+    def _lengths_digest(self) -> str:
+        return hashlib.sha256(self.lengths.tobytes()).hexdigest()[:16]
 
     def _fit(self, longest: int) -> int:
         count = max(1, self.max_frames // max(1, longest))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,7 +30,7 @@ class Script:
         self._frontends: dict[str, Any] = {}
 
     def jobs(
-        self, entries: Sequence[Record | BadLine], out: Path, *, done: Collection[str], reject: Reject
+        self, entries: Iterable[Record | BadLine], out: Path, *, done: Collection[str], reject: Reject
     ) -> Iterator[PrepareJob]:
         """Jobs for the records that are not `done`, in order; unusable ones go to `reject` with a reason."""
         seen: set[str] = set()
@@ -134,6 +134,7 @@ class Script:
         return PrepareJob(
             id=record.id,
             audio=record.audio,
+            excerpt=record.excerpt,
             target=out / "audio" / file_name(record.id),
             text=record.text,
             normalized=normalized,

@@ -8,6 +8,7 @@ from itertools import chain
 
 from intona.audio import MelSpec, encode_audio
 from intona.data.clean import CleanConfig, Rejected, clean
+from intona.data.excerpt import extracted
 from intona.data.jobs import PrepareJob, PrepareResult
 from intona.data.labels import frames, shift, symbols
 from intona.errors import UserError
@@ -22,9 +23,12 @@ SMALL = 48  # for fewer jobs a pool costs more than it saves
 def work(job: PrepareJob, config: CleanConfig, spec: MelSpec) -> PrepareResult:
     """Clean one recording and write its trimmed audio."""
     try:
-        cleaned = clean(job.audio, config, spec)
+        with extracted(job.audio, job.excerpt) as recording:
+            cleaned = clean(recording, config, spec)
     except Rejected as e:
         return PrepareResult(job=job, reason=e.reason, detail=e.detail)
+    except UserError as e:
+        return PrepareResult(job=job, reason="unreadable", detail=e.what)
     labels = shift(job.labels, cleaned.start, cleaned.end)
     phones, durations = job.phonemes, ()
     if job.corpus_symbols:

@@ -9,6 +9,7 @@ import torch
 
 from intona.data.batch import Batch, Loader
 from intona.data.contours import CorpusContours
+from intona.data.prefetch import Prefetcher
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.text import BpeTokenizer
@@ -54,11 +55,12 @@ class MelFeed:
         self._train = Loader(
             prepared, "train", seed=seed, rank=rank, world_size=world, expressive=expressive, **limits
         )
-        self._dev = Loader(prepared, "dev", shuffle=False, **limits) if prepared.items("dev") else None
+        self._ahead = Prefetcher(self._train)
+        self._dev = Loader(prepared, "dev", shuffle=False, **limits) if len(prepared.rows("dev")) else None
         self._frame_seconds = prepared.spec.hop_length / prepared.spec.sample_rate
 
     def next(self) -> Batch:
-        return next(self._train)
+        return next(self._ahead)
 
     def longest(self) -> Batch:
         return self._train.longest()
@@ -70,7 +72,7 @@ class MelFeed:
         return batch.frames * self._frame_seconds
 
     def state_dict(self) -> dict[str, Any]:
-        return self._train.state_dict()
+        return self._ahead.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._train.load_state_dict(state)
+        self._ahead.load_state_dict(state)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from intona.data.excerpt import Excerpt
 from intona.errors import UserError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".g722", ".gsm", ".aiff", ".au")
@@ -24,7 +25,8 @@ _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
 class Record:
     """One utterance of a published corpus. No file has been opened yet.
 
-    `labels` is the file of its phone alignment, if there is one.
+    `labels` is the file of its phone alignment, if there is one. `excerpt` is the place of the recording
+    inside `audio`, where that is an archive, a table or a longer recording.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Record:
     speaker: str
     language: str | None = None
     labels: Path | None = None
+    excerpt: Excerpt | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -254,8 +254,10 @@ class PhonemePairFeed:
         per = self.config.per_utterance if self.config.batches == "mixed" else 1
         out: list[int] = []
         for u in np.argsort(-lengths, kind="stable"):
+            if len(out) >= self.config.batch:
+                break
             places = np.flatnonzero(self.places.utterance == u)
-            if len(places) >= per and len(out) < self.config.batch:
+            if len(places) >= per:
                 out += places[np.argsort(-self.places.frames[places], kind="stable")[:per]].tolist()
         return self._collate(self.places, out, -1)
 
