@@ -35,9 +35,12 @@ def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "bf16_wins", lambda device="cpu": False)
 
 
-@pytest.mark.parametrize("name", ["plain", "blanks"])
 @pytest.mark.parametrize(
-    "options", [{}, {"solver": "ancestral", "speaker": "boris", "rate": 0.7, "steps": 3}]
+    ("name", "options"),
+    [
+        *((name, options) for name in ("plain", "blanks") for options in ({}, OTHER_OPTIONS)),
+        *(("flow", {**OTHER_OPTIONS, "solver": solver}) for solver in ("euler", "midpoint")),
+    ],
 )
 def test_the_mel_is_that_of_torch(exported: Exported, name: str, options: dict, fp32: None) -> None:
     path = exported(name)

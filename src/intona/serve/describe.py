@@ -12,6 +12,7 @@ from intona.serve.requests import DESCRIPTION, LIMITS, REFERENCE
 from intona.serve.settings import Settings
 from intona.serve.voices import Voices
 from intona.synth.options import FLAG_TYPES, OPTIONS
+from intona.synth.speakers import labelled
 from intona.synth.voice import Voice
 
 # First and last value and step of a slider: the range in which speech still sounds natural.
@@ -74,6 +75,8 @@ def voice_description(name: str, voice: Voice, summary: str) -> dict[str, Any]:
         "system": capabilities.system,
         "languages": list(voice.languages),
         "speakers": list(voice.speakers),
+        "speaker_info": dict(voice.info.get("speaker_info", {})),
+        "default_speakers": dict(voice.info.get("default_speakers", {})),
         "sample_rate": voice.sample_rate,
         "streams": capabilities.streams,
         "times": capabilities.times,
@@ -100,6 +103,8 @@ def option_description(name: str, voice: Voice) -> dict[str, Any] | None:
     }
     if choices:
         out["choices"] = choices
+        if name == "speaker" and (labels := labelled(choices, voice.info.get("speaker_info", {}))):
+            out["labels"] = labels
     elif out["type"] in ("number", "integer"):
         low, high = LIMITS.get(name, option.limits or (-_LARGEST_INTEGER, _LARGEST_INTEGER))
         out |= {"min": low, "max": min(high, _LARGEST_INTEGER)}

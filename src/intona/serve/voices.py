@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from intona import errors, hf, models, synth
 from intona.serve.errors import ApiError
+from intona.synth.speakers import labelled
 
 if TYPE_CHECKING:
     from intona.synth.voice import Voice
@@ -102,7 +103,11 @@ class Voices:
             rows.append({"id": name, "name": self.cards[name].summary or name})
             voice = self.load(name)
             if voice.capabilities.named_speakers and len(voice.speakers) > 1:
-                rows += [{"id": f"{name}:{s}", "name": f"{name}, speaker {s}"} for s in voice.speakers]
+                labels = labelled(voice.speakers, voice.info.get("speaker_info", {}))
+                rows += [
+                    {"id": f"{name}:{s}", "name": f"{name}, speaker {labels.get(s, s)}"}
+                    for s in voice.speakers
+                ]
         return rows
 
 
