@@ -178,7 +178,7 @@ def test_graphs_are_written_or_left_out_whole(
         assert (again / name).read_bytes() == (with_graphs / name).read_bytes()
     capsys.readouterr()
     assert _publish(two, without) == 0
-    assert not graphs & {p.name for p in without.iterdir()} and not capsys.readouterr().err.count("graphs")
+    assert not graphs & {p.name for p in without.iterdir()} and "ONNX" not in capsys.readouterr().err
     # Other weights in its place: the old graphs and what the card says of them go.
     other = save_voice(tmp_path / "more", speakers=["anna"], languages=["en", "ru"], **PLAIN)
     assert _publish(other, again) == 0

@@ -77,7 +77,13 @@ def save_voice(
             )
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
     files = {
-        "config.json": {"model": to_dict(config), "stage": "prosody.gradtts", "size": "toy"},
+        "config.json": {
+            "model": to_dict(config),
+            "stage": "prosody.gradtts",
+            "size": "toy",
+            "corpus": "",
+            "loop": {"seed": 0},
+        },
         "tokenizer.json": json.loads((out / "tokenizer.json").read_text(encoding="utf-8")),
         "features.json": to_dict(MelSpec()),
         "voices.json": {"speakers": list(speakers), "languages": list(languages)},

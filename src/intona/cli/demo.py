@@ -123,10 +123,9 @@ def speaker_of(voice: Voice, text: str) -> str:
     from intona.synth.speakers import labelled
     from intona.text.languages import fitting
 
-    info = voice.info
-    speakers = list(voice.speakers)
+    info, speakers = voice.info, list(voice.speakers)
     if not voice.capabilities.named_speakers or len(speakers) < 2:
         return ""
     code = fitting(text, voice.languages)[0]
-    name = info.get("default_speakers", {}).get(code, speakers[0])
+    name = str(info.get("default_speakers", {}).get(code, speakers[0]))
     return labelled([name], info.get("speaker_info", {})).get(name, name)
