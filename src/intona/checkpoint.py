@@ -136,7 +136,8 @@ def publish(
     """Turn a checkpoint into a model to share: averaged weights in half precision, a card, no training state.
 
     Graphs of the source, which read the weights by their place in its file, come along only where that file
-    stays the same, as when a published model is published again; else they and the card's `export` are left out.
+    stays the same, as when a published model is published again. Else they are left out, as is the card's
+    `export`.
 
     Args:
         run: run or checkpoint directory, or RUN/best.

@@ -59,6 +59,15 @@ def test_the_mel_is_that_of_torch(exported: Exported, name: str, options: dict, 
     assert mels[0].mel.std() > 0.1
 
 
+def test_a_flow_voice_has_solvers_of_its_own(exported: Exported) -> None:
+    for backend in ("onnx", "torch"):
+        voice = synth.load(exported("flow"), vocoder="griffin-lim", backend=backend)
+        assert voice.settled().solver == "euler" and voice.info["solvers"] == ["euler", "midpoint", "ddim"]
+        with pytest.raises(UserError, match="is not for models of flow matching"):
+            voice.say(TEXT, phonemes=True, solver="dpm2m")
+    assert synth.load(exported("plain"), vocoder="griffin-lim").settled().solver == "dpm2m"
+
+
 def test_say_stream_batch_and_times_agree(exported: Exported) -> None:
     voice = synth.load(exported("plain"), vocoder="griffin-lim", backend="onnx")
     options = {"phonemes": True, "seed": 1}

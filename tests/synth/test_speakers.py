@@ -127,6 +127,8 @@ def test_synthetic_speakers_are_labelled_for_clients(voice: GradTTSVoice) -> Non
     assert description["speaker_info"]["heart"]["synthetic"] is True
     speaker = next(o for o in description["options"] if o["name"] == "speaker")
     assert speaker["labels"] == {"heart": "heart (synthetic)"} and speaker["default"] is None
+    solver = next(o for o in description["options"] if o["name"] == "solver")
+    assert solver["choices"] == ["euler", "midpoint", "dpm2m", "ddim", "ancestral"]
     assert labelled(["anna"], description["speaker_info"]) == {}
 
 

@@ -15,7 +15,7 @@ from intona.cli.aliases import OUTPUT, renamed
 from intona.errors import UserError
 
 if TYPE_CHECKING:
-    from intona.cli.demo_page import Clip
+    from intona.cli.demo_page import SpokenText
     from intona.synth.voice import Voice
 
 # The voice of several languages and the quick vocoder; others take their place where they are not shipped.
@@ -104,9 +104,9 @@ def _quick_vocoder(name: str) -> str | None:
     return VOCODER if takes_one and _is_shipped(VOCODER, "vocoder") else None
 
 
-def _spoken(voice: Voice, text: str, seed: int) -> Clip:
+def _spoken(voice: Voice, text: str, seed: int) -> SpokenText:
     """A text with the times of its words, where the voice knows them."""
-    from intona.cli.demo_page import Clip
+    from intona.cli.demo_page import SpokenText
     from intona.synth.speech import Speech
 
     if voice.capabilities.times:
@@ -115,7 +115,7 @@ def _spoken(voice: Voice, text: str, seed: int) -> Clip:
         speech = Speech(audio=voice.say(text, seed=seed))
     if speech.duration <= 0:
         raise UserError("the voice spoke nothing", where=f'"{text[:40]}"')
-    return Clip(text=text, speech=speech, speaker=speaker_of(voice, text))
+    return SpokenText(text=text, speech=speech, speaker=speaker_of(voice, text))
 
 
 def speaker_of(voice: Voice, text: str) -> str:

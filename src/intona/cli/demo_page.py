@@ -56,7 +56,7 @@ for (const clip of document.querySelectorAll(".clip")) {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class SpokenText:
     """A text, what was spoken of it, and the name of the speaker ("" if there is only one)."""
 
     text: str
@@ -64,7 +64,7 @@ class Clip:
     speaker: str = ""
 
 
-def write(path: Path, model: str, clips: Sequence[Clip]) -> Path:
+def write(path: Path, model: str, clips: Sequence[SpokenText]) -> Path:
     """Write the page; its sound is inside it.
 
     Raises:
@@ -73,7 +73,7 @@ def write(path: Path, model: str, clips: Sequence[Clip]) -> Path:
     return write_text(path, page(model, clips))
 
 
-def page(model: str, clips: Sequence[Clip]) -> str:
+def page(model: str, clips: Sequence[SpokenText]) -> str:
     """The page as HTML."""
     intro = "Waveform, pitch (F0) and words with the seconds at which they begin. Click on a word to hear it."
     body = join(
@@ -88,7 +88,7 @@ def page(model: str, clips: Sequence[Clip]) -> str:
     return document(f"intona demo: {model}", style=style, script=script, body=body)
 
 
-def _cards(clips: Sequence[Clip]) -> list[Html]:
+def _cards(clips: Sequence[SpokenText]) -> list[Html]:
     """The clips; those of one speaker have the same axis of pitch."""
     contours = [f0_contour(clip.speech.audio, f_max=HIGHEST) for clip in clips]
     limits = {
@@ -100,7 +100,7 @@ def _cards(clips: Sequence[Clip]) -> list[Html]:
     return [_card(clip, c, limits[clip.speaker]) for clip, c in zip(clips, contours, strict=True)]
 
 
-def _card(clip: Clip, contour: F0, limits: tuple[float, float]) -> Html:
+def _card(clip: SpokenText, contour: F0, limits: tuple[float, float]) -> Html:
     audio, median = clip.speech.audio, median_hz(contour.f0)
     notes = [clip.speaker, f"{audio.duration:.2f} s"]
     notes += [f"median pitch {median:.0f} Hz"] if np.isfinite(median) else []
@@ -123,7 +123,7 @@ def _card(clip: Clip, contour: F0, limits: tuple[float, float]) -> Html:
     )
 
 
-def _picture(clip: Clip, contour: F0, limits: tuple[float, float]) -> Html:
+def _picture(clip: SpokenText, contour: F0, limits: tuple[float, float]) -> Html:
     """Waveform, pitch and words below one another, on one axis of time."""
     speech = clip.speech
     width, height = LEFT + speech.duration * SCALE + 12, WAVE + PITCH + WORDS

@@ -144,6 +144,13 @@ FREE = ("ddim", "ancestral")  # these start at any time, and need only alpha and
 STRAIGHT = ("euler", "midpoint", "ddim")  # the solvers of optimal transport
 
 
+def names_for(process: Schedule) -> tuple[str, ...]:
+    """The solvers of a process."""
+    if isinstance(process, OptimalTransport):
+        return STRAIGHT
+    return tuple(SOLVERS) if isinstance(process, MeanReverting) else FREE
+
+
 def solve(
     name: str,
     process: Schedule,

@@ -122,15 +122,7 @@ def _choices(name: str, voice: Voice) -> list[str] | None:
         return list(voice.speakers) if voice.capabilities.named_speakers else []
     if name == "language":
         return list(voice.languages)
-    return _solvers() if name == "solver" else None
-
-
-def _solvers() -> list[str] | None:
-    try:
-        from intona.diffusion.solvers import SOLVERS
-    except ImportError:  # a server without torch
-        return None
-    return list(SOLVERS)
+    return voice.info.get("solvers") if name == "solver" else None
 
 
 def _type(name: str) -> str:

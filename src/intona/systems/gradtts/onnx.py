@@ -14,7 +14,7 @@ import numpy as np
 from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import MelSpec
-from intona.diffusion.target import Target
+from intona.diffusion.process import MeanReverting, OptimalTransport
 from intona.errors import UserError
 from intona.runtime import acoustic, folder, vocoder
 from intona.runtime.noise import SentenceRandom
@@ -78,8 +78,8 @@ class OnnxVoice(GradTTSVoice):
         return self.model.graphs.variance is not None
 
     @property
-    def target(self) -> Target:
-        return self.model.graphs.target
+    def process(self) -> MeanReverting | OptimalTransport:
+        return self.model.graphs.process
 
     @property
     def question_contour(self) -> bool:

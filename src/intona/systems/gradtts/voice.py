@@ -15,7 +15,8 @@ import numpy as np
 from intona import arrays, checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec
-from intona.diffusion.target import Target
+from intona.diffusion import solvers
+from intona.diffusion.process import MeanReverting, OptimalTransport
 from intona.errors import UserError, unknown
 from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.controls import Controls, ignored, phrased, resolved, symbol_values
@@ -125,14 +126,18 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         return self.model.config.variance is not None
 
     @property
-    def target(self) -> Target:
-        """What the model's network predicts."""
-        return self.model.config.target
+    def info(self) -> dict[str, Any]:
+        return {**super().info, "solvers": list(solvers.names_for(self.process))}
+
+    @property
+    def process(self) -> MeanReverting | OptimalTransport:
+        """The model's way from data to noise."""
+        return self.model.config.process
 
     @property
     def default_solver(self) -> str:
         """The solver, unless an option or the card names another."""
-        return DEFAULT_FLOW_SOLVER if self.target == "flow" else DEFAULT_SOLVER
+        return DEFAULT_FLOW_SOLVER if isinstance(self.process, OptimalTransport) else DEFAULT_SOLVER
 
     def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
         options, manner = self.accepted(options, changes), self.manner
