@@ -8,16 +8,18 @@ from functools import lru_cache
 
 from intona.errors import Unspeakable
 from intona.text import lexicon as lexicons
+from intona.text.controls import MarkedText, read_marks
 from intona.text.frontend import Frontend, FrontendConfig, Utterance
 from intona.text.inline import without
-from intona.text.languages import by_script
+from intona.text.languages import by_script, language_of
 from intona.text.lexicon import Lexicon
+from intona.text.mixture import parts_of, read_parts
 
 
 def read(
     text: str,
     *,
-    language: str | None = None,
+    language: str | Sequence[str] | None = None,
     phonemes: bool = False,
     lexicon: Lexicon | str | os.PathLike[str] | None = None,
 ) -> list[Utterance]:
@@ -27,17 +29,28 @@ def read(
 
     Args:
         language: "ru", "en" or a language code of espeak-ng; None: Russian if there are Cyrillic letters,
-            else English.
+            else English. Several, such as ("ru", "en"): each sentence in the one that is written in its
+            script, as a voice of these languages reads it.
         phonemes: compute `phonemes` and `words`, too, which loads espeak-ng and the stress model.
         lexicon: the pronunciation of certain words, or a file with it.
 
     Raises:
         UserError: nothing that can be spoken, an unknown language, unknown phonemes in the text.
     """
-    frontend = _frontend(language or by_script(without(text)))
-    if phonemes:
-        _ = frontend.phonemizer  # loaded once for all lexicons
-    return frontend.with_lexicon(lexicons.of(lexicon)).speakable(text, phonemes=phonemes, names=True)
+    entries = lexicons.of(lexicon)
+
+    def read_in(code: str, text: str | MarkedText) -> list[Utterance]:
+        frontend = _frontend(code)
+        if phonemes:
+            _ = frontend.phonemizer  # loaded once for all lexicons
+        return frontend.with_lexicon(entries).speakable(text, phonemes=phonemes, names=True)
+
+    if language is None or isinstance(language, str):
+        return read_in(language or by_script(without(text)), text)
+    marked = read_marks(text)
+    splitters = {code: _frontend(code).with_lexicon(entries).whole_sentences for code in language}
+    parts = parts_of(marked, splitters) or [(language_of(without(text), language), marked)]
+    return read_parts(parts, read_in)
 
 
 def left_out(
