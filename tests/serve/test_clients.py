@@ -102,7 +102,7 @@ def test_models_of_openais_client(client: Any):
         ({"input": "x" * 5000}, "input"),
         ({"stream_format": "sse", "response_format": "mp3"}, "response_format"),
     ],
-    ids=repr,
+    ids=lambda value: repr(value)[:40],
 )
 def test_errors_of_openais_client(client: Any, fields: dict[str, Any], param: str | None):
     with pytest.raises(openai.BadRequestError) as caught:

@@ -88,8 +88,9 @@ def test_a_text_that_cannot_be_spoken(client: TestClient):
 
 
 def test_a_defect_has_no_traceback(client: TestClient):
-    refusal = error(client.post("/v1/audio/speech", json={**GOOD, "input": "bug"}), 500)
-    assert refusal["type"] == "server_error"
+    response = client.post("/v1/audio/speech", json={**GOOD, "input": "bug"})
+    assert error(response, 500)["type"] == "server_error"
+    assert response.headers["connection"] == "close"  # so that no client sends its next request over it
     assert client.post("/v1/audio/speech", json=GOOD).status_code == 200
 
 

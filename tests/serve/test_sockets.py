@@ -209,6 +209,13 @@ def test_what_is_no_http(port: int, payload: bytes):
     assert b"Traceback" not in response
 
 
+def test_a_defect_closes_the_connection_and_says_so(port: int):
+    with closing(connected(port, http("bug"))) as client:  # it asks to keep the connection
+        head, _, content = answer(client).partition(b"\r\n\r\n")
+    assert status(head) == 500 and b"\r\nconnection: close" in head.lower()
+    assert json.loads(content)["error"]["type"] == "server_error"
+
+
 def test_paths(port: int):
     for path in (
         "/../../etc/passwd",

@@ -100,7 +100,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> JSONResponse:
-        return ApiError(500, "the server failed on this request; its log says why").response
+        # uvicorn closes the connection: a client must not send its next request over it.
+        headers = {"Connection": "close"}
+        return ApiError(500, "the server failed on this request; its log says why", headers=headers).response
 
 
 def cleaned(text: str) -> str:
