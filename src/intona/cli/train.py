@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> None:
             "no such directory", where=request.data, hint="make it with `intona prepare LAYOUT SRC OUT`"
         )
 
-    # Before torch is loaded, here and in the processes that it starts: DDP warns of steps that use all weights.
+    # Before torch is loaded, also in the processes that are started: DDP warns of steps that use all weights.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from intona import systems
 
