@@ -137,7 +137,7 @@ def _one_process(job: Job, world: int) -> tuple[dict[str, float], dict[str, torc
     torch.stack([p.weight * p.mean for p in sums.values()]).sum().backward()
     nn.utils.clip_grad_norm_(task.parameters(), setup.config.optim.clip)
     gradients = {n: p.grad for n, p in task.named_parameters() if p.grad is not None}
-    return {k: float(p.mean) for k, p in sums.items()}, gradients
+    return {k: float(p.mean.detach()) for k, p in sums.items()}, gradients
 
 
 def _rows(run: Path) -> dict[tuple[str, int], dict[str, float]]:

@@ -33,7 +33,7 @@ def on_ranks(world: int, work: Callable[[Any], Any], folder: Path, strategy: Any
     for p in processes:
         p.start()
     for p in processes:
-        p.join(600)
+        p.join(1800)
     results = []
     for rank, p in enumerate(processes):
         result = folder / f"{rank}.json"

@@ -23,6 +23,7 @@ SRUN = {
     "SLURM_STEP_NUM_NODES": "2",
     "SLURM_NTASKS": "4",
     "SLURM_PROCID": "3",
+    "SLURM_NTASKS_PER_NODE": "1",  # of the job, not of the step
     "SLURM_JOB_ID": "77",
 }
 BATCH_SCRIPT = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"}
@@ -138,12 +139,12 @@ class Command:
 
     def ends(self, *others: int) -> tuple[int, list[str]]:
         """Exit code, and what all processes printed."""
-        code = self.process.wait(600)
+        code = self.process.wait(1800)
         self._wait(lambda: not any(_runs(pid) for pid in others))
         return code, self.log.read_text().splitlines()
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 600  # only ends a hang
+        end = time.monotonic() + 1800  # only ends a hang
         while not condition():
             assert time.monotonic() < end and (self.process.poll() is None or condition()), (
                 self.log.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -74,6 +75,8 @@ def main(arguments: list[str]) -> None:
             "no such directory", where=request.data, hint="make it with `intona prepare LAYOUT SRC OUT`"
         )
 
+    # Before torch is loaded, also in the processes that are started: DDP warns of steps that use all weights.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from intona import systems
 
     if request.verbose:

@@ -67,7 +67,8 @@ def launch(processes: Processes) -> Fabric:
             where="--devices",
             hint="with srun, each task has to see all GPUs of its node: --gpus-per-node",
         )
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    for name in ("lightning.fabric", "lightning.pytorch"):  # their banner of the processes
+        logging.getLogger(name).setLevel(logging.WARNING)
     _report_an_ended_process()
     fabric = Fabric(
         accelerator=accelerator,
@@ -152,8 +153,8 @@ def _strategy(name: Strategy, world: int) -> Any:
         return ModelParallelStrategy(
             divide, data_parallel_size=world, tensor_parallel_size=1, timeout=TIMEOUT
         )
-    # A part that a step does not use has no gradient, as in one process; torch warns of steps that use all.
-    warnings.filterwarnings("ignore", message=".*find_unused_parameters=True")
+    # A part that a step does not use has no gradient, as in one process.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     return DDPStrategy(find_unused_parameters=True, timeout=TIMEOUT)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,22 +143,13 @@ def fit(
             run, done, task, ema, optimizer, batches, run_config, ranks=ranks, keep=config.keep, bf16=bf16
         )
 
-    def validated() -> Any:
-        return validate(
-            objective,
-            batches.validation(),
-            ranks=ranks,
-            device=device,
-            precision=lower,
-            within=config.validate_within,
-            seed=config.seed,
-        )
+    how: dict[str, Any] = {"within": config.validate_within, "seed": config.seed}
+    dev_losses = partial(validate, objective, ranks=ranks, device=device, precision=lower, **how)
 
     def validate_both() -> None:
-        raw = validated()
-        tracker.log(done, "dev_raw", raw.values)
+        tracker.log(done, "dev_raw", dev_losses(batches.validation()).values)
         with ema.swapped_in(task):
-            averaged = validated()
+            averaged = dev_losses(batches.validation())
         tracker.log(done, "dev_ema", averaged.values)
         if averaged.half_width is not None and (config.validate_within or done == config.steps):
             tracker.message(
@@ -183,27 +175,21 @@ def fit(
                 # Dropout: a pure function of (seed, step, rank), so no RNG state needs saving.
                 torch.manual_seed(derive_seed(config.seed, "dropout", done, rank))
                 logged: dict[str, Tensor] = {}
-                micro: Any = None
+                batch: Any = None
                 for part in range(config.accumulate):
-                    micro = batches.next().to(device)
-                    audio += batches.seconds(micro)
+                    batch = batches.next().to(device)
+                    audio += batches.seconds(batch)
+                    step = done * config.accumulate + part
                     with fabric.no_backward_sync(model, enabled=part < config.accumulate - 1):
-                        with lower():
-                            losses = _losses(model(micro, done * config.accumulate + part))
-                            counts = _sum_over_ranks({k: p.count for k, p in losses.parts.items()}, world)
-                            losses = losses.with_counts(counts)
-                        # DDP averages gradients over ranks; the loss is a sum over ranks / global count.
-                        fabric.backward(losses.total * (world / config.accumulate))
-                    totals = _sum_over_ranks({k: p.total for k, p in losses.parts.items()}, world)
-                    for k, p in losses.parts.items():
-                        value = totals[k] / p.count.clamp(min=1)
-                        logged[k] = logged.get(k, torch.zeros_like(value)) + value / config.accumulate
+                        means = _backward(model, batch, step, fabric, lower, share=1 / config.accumulate)
+                    for k, mean in means.items():
+                        logged[k] = logged.get(k, torch.zeros_like(mean)) + mean / config.accumulate
                 if sharded:
                     mean_over_ranks(task)
                 norm = whole(torch.nn.utils.clip_grad_norm_(task.parameters(), optim.clip))
                 values = {k: float(v) for k, v in logged.items()} | {"grad_norm": float(norm)}
                 with ranks.alike():
-                    refuse_non_finite(values, step=done, rank=rank, batch=micro, run=run)
+                    refuse_non_finite(values, step=done, rank=rank, batch=batch, run=run)
                 lr = lr_at(optim, done, config.steps)
                 for group in optimizer.param_groups:
                     group["lr"] = lr * group["rate"]
@@ -222,20 +208,17 @@ def fit(
                     audio, clock, window_start = 0.0, time.monotonic(), done
                 if done % config.validate_every == 0 or done == config.steps:
                     validate_both()
-                if (
-                    config.demo_every
-                    and (done % config.demo_every == 0 or done == config.steps)
-                    and rank == 0
-                ):
+                ends = done == config.steps
+                if config.demo_every and (done % config.demo_every == 0 or ends) and rank == 0:
                     with ema.swapped_in(task), torch.random.fork_rng():
                         task.eval()
                         task.demonstrate(run / "demo" / f"step-{done:08d}", done)
                         task.train()
                 late = limit_minutes is not None and time.monotonic() - started > 60 * limit_minutes
                 late = ranks.any(late or signals.requested)
-                if done % config.save_every == 0 or done == config.steps or late:
+                if done % config.save_every == 0 or ends or late:
                     save()
-                if late and done < config.steps:
+                if late and not ends:
                     minutes = (time.monotonic() - started) / 60
                     tracker.message(
                         f"stopped after {minutes:.3g} minutes at step {done}; the same command goes on"
@@ -244,6 +227,21 @@ def fit(
         finally:
             tracker.close()
     return checkpoint.resolve(run)
+
+
+def _backward(
+    model: Any, batch: Any, step: int, fabric: Any, precision: Callable[[], Any], *, share: float
+) -> dict[str, Tensor]:
+    """Add the gradients of a batch, times `share`; the mean of each loss over the batches of all ranks."""
+    world = fabric.world_size
+    with precision():
+        losses = _losses(model(batch, step))
+        counts = _sum_over_ranks({k: p.count for k, p in losses.parts.items()}, world)
+        losses = losses.with_counts(counts)
+    # DDP averages gradients over ranks; the loss is a sum over ranks / global count.
+    fabric.backward(losses.total * (world * share))
+    totals = _sum_over_ranks({k: p.total for k, p in losses.parts.items()}, world)
+    return {k: totals[k] / p.count.clamp(min=1) for k, p in losses.parts.items()}
 
 
 def _losses(terms: dict[str, tuple[Tensor, Tensor, float]]) -> Losses:

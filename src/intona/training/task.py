@@ -40,7 +40,10 @@ class Task(nn.Module):
         return {}
 
     def extra_files(self) -> dict[str, Any]:
-        """Further JSON files of the checkpoint (name -> value): tokenizer.json, features.json …"""
+        """Further JSON files of the checkpoint (name -> value): tokenizer.json, features.json …
+
+        They do not depend on weights, which may be divided among processes.
+        """
         return {}
 
 

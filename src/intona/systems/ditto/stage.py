@@ -85,6 +85,7 @@ class DittoTask(Task):
         self.config, self.bpe, self.corpus, self.prepared = config, bpe, corpus, corpus.prepared
         self.vectors = vectors
         self.model = Ditto(config.model, corpus.space)
+        self.latents = self.model.space.fingerprint()  # of frozen weights, while they are whole
         self.model.space.set_statistics(*corpus.statistics())
         self.model.spread.copy_(corpus.spread())
         self.model.length.pace.fill_(corpus.pace())
@@ -130,7 +131,7 @@ class DittoTask(Task):
             "kind": "ditto",
             "speakers": list(self.prepared.speakers),
             "languages": list(self.prepared.languages),
-            "latents": self.model.space.fingerprint(),
+            "latents": self.latents,
             "longest_symbols": max(len(i.phonemes) for i in train),
             "longest_seconds": max(self.prepared.spec.seconds(i.n_frames) for i in train),
             "shortest_seconds": min(self.prepared.spec.seconds(i.n_frames) for i in units),

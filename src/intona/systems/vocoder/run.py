@@ -80,8 +80,19 @@ class VocoderTask(Task):
     def rates(self) -> dict[str, float]:
         return {"discriminators.": self.config.adversary.rate}
 
-    def losses(self, terms: Terms, wave: Tensor, samples: Tensor, step: int) -> Losses:
-        """All terms with a weight above 0, with those of the discriminators on the two sounds (B, S)."""
+    def losses(
+        self,
+        terms: Terms,
+        wave: Tensor,
+        samples: Tensor,
+        step: int,
+        counts: Mapping[str, Tensor] | None = None,
+    ) -> Losses:
+        """All terms with a weight above 0, with those of the discriminators on the two sounds (B, S).
+
+        Args:
+            counts: of terms that are no means over segments of equal size: how many elements they are over.
+        """
         if self.discriminators is not None:
             drawn = ItemRandom(self.config.loop.seed, step, ["discriminators"]).uniform()
             judged = self.discriminators.losses(wave, samples, float(drawn))
@@ -94,10 +105,13 @@ class VocoderTask(Task):
                 "features": learns * sizes.features,
             }
             terms = terms | {k: (v, weights[k]) for k, v in judged.items()}
-        count = torch.tensor(float(len(wave)), device=wave.device)
-        return Losses(
-            parts={k: Part(total=v * count, count=count, weight=w) for k, (v, w) in terms.items() if w > 0}
-        )
+        segments, counts = torch.tensor(float(len(wave)), device=wave.device), counts or {}
+        parts: dict[str, Part] = {}
+        for name, (value, weight) in terms.items():
+            if weight > 0:
+                count = counts.get(name, segments)
+                parts[name] = Part(total=value * count, count=count, weight=weight)
+        return Losses(parts=parts)
 
     def sound(self, mel: Tensor) -> Tensor:
         """The network's sound (S,) of a whole mel (1, T, n_mels)."""

@@ -137,7 +137,7 @@ class SourceFilterTask(VocoderTask):
                 weights.voicing,
             ),
         }
-        return self.losses(terms, wave, samples, step)
+        return self.losses(terms, wave, samples, step, {"pitch": (f0 > 0).sum().float()})
 
     def terms(self, filters: Any, batch: Segments, step: int) -> tuple[Terms, Tensor, Tensor]:
         """The sound's terms with their weights, and the sounds (B, T * hop); all in float32."""
