@@ -79,6 +79,17 @@ def test_figures_are_ratios_of_sums_and_items_are_shared() -> None:
     assert pairs is not None and pairs.seeds == (2, 2)
 
 
+def test_zeros_are_no_interval_of_zero_width() -> None:
+    """Not one silence in three trainings of 40 sentences does not exclude a rate of a few percent."""
+    never = {s: {f"u{i}": (0.0, 1.0) for i in range(40)} for s in range(3)}
+    over = compare_trainings(never, never)
+    assert over is not None and over.difference == 0
+    assert (over.low, over.high, over.p, over.df) == (None, None, None, None)
+    constant = {s: {u: (0.1, 1.0) for u in sums} for s, sums in never.items()}
+    rounding = compare_trainings(constant, {s: {u: (0.3, 3.0) for u in sums} for s, sums in never.items()})
+    assert rounding is not None and rounding.p is None
+
+
 def test_the_bootstrap_has_the_moments_of_its_design() -> None:
     rng = np.random.default_rng(4)
     # Without a residual, which resampling both levels counts three times.

@@ -78,7 +78,7 @@ PUBLISHED = dataclasses.replace(LOWER, published=".1 / .3", effect=-0.2)
         (outcome(-0.05, 0.06, 0.2), "open: no clear difference"),
         (outcome(-0.15, 0.02, 0.001, seeds=2), "open: 2 seeds, 3 needed"),
         (outcome(-0.15, 0.02, 0.001, seeds=1), "open: 1 seed, 3 needed"),
-        (outcome(-0.15, 0.02, None), "open: one item or speaker"),
+        (outcome(-0.15, 0.02, None), "open: nothing varies, or there is one item or speaker"),
     ],
 )
 def test_the_rule(test: Test, verdict: str) -> None:

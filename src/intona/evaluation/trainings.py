@@ -37,7 +37,8 @@ class TrainingDifference:
     """arm - other over trainings.
 
     Args:
-        low, high, p, df: of the mixed model; None with one training in either arm.
+        low, high, p, df: of the mixed model; None with one training in either arm, or where nothing varies
+            over trainings and items: as many zeros as one likes are no interval of zero width.
         bootstrap: the two-level percentile interval.
         p_seeds: of the exact permutation over trainings, and `least`, the smallest that is possible.
         seeds: trainings of each arm. items: those that all trainings have; left_out: that only some have.
@@ -93,7 +94,8 @@ def compare_trainings(
     difference = float(a.mean() - b.mean())
     if min(len(a), len(b)) > 1 and len(names) > 1:
         tested = mixed_test(a, b, paired=paired, level=level)
-        low, high, p, df = (float(x) for x in (tested.low, tested.high, tested.p, tested.df))
+        if np.isfinite(tested.p):
+            low, high, p, df = (float(x) for x in (tested.low, tested.high, tested.p, tested.df))
         interval = bootstrap(a, b, paired=paired, level=level)
         p_seeds, least = (
             float(permutation(a.mean(1), b.mean(1), paired=paired)),
@@ -139,6 +141,8 @@ class Tested:
 def mixed_test(a: np.ndarray, b: np.ndarray, *, paired: bool = False, level: float = 0.95) -> Tested:
     """Difference of means with interval and two-sided p, for trainings and items crossed (min F').
 
+    Where nothing varies, all but the difference are NaN.
+
     Args:
         a, b: (..., trainings, items), of the same items; with `paired` also of the same seeds.
     """
@@ -154,11 +158,13 @@ def mixed_test(a: np.ndarray, b: np.ndarray, *, paired: bool = False, level: flo
     n = a.shape[-1]
     parts.append(((a.mean(-2) - b.mean(-2)).var(-1, ddof=1) / n, n - 1))
     variance = np.sum([v for v, _ in parts], axis=0)
-    floor = np.finfo(float).tiny
-    df = np.maximum(variance, floor) ** 2 / np.maximum(np.sum([v**2 / f for v, f in parts], axis=0), floor)
+    scale = np.maximum(np.abs(a).max((-1, -2)), np.abs(b).max((-1, -2)))
+    variance = np.where(variance > (1e-12 * scale) ** 2, variance, np.nan)  # less is rounding
+    with np.errstate(invalid="ignore"):
+        shares = [v / variance for v, _ in parts]
+        df = 1 / np.sum([s**2 / f for s, (_, f) in zip(shares, parts, strict=True)], axis=0)
     error = np.sqrt(variance)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(difference == 0, 0.0, np.abs(difference) / error)
+    t = np.abs(difference) / error
     half = stats.t.ppf((1 + level) / 2, df) * error
     return Tested(
         difference=difference,

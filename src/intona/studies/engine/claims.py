@@ -262,7 +262,7 @@ def decide(claim: Claim, test: Test | None) -> str:
     if (seeds := min(over.seeds)) < SEEDS:
         return f"open: {seeds} seed{'s' * (seeds > 1)}, {SEEDS} needed"
     if over.low is None or over.high is None or test.p is None:
-        return "open: one item or speaker"
+        return "open: nothing varies, or there is one item or speaker"
     if claim.effect is not None and -claim.bounds < over.low and over.high < claim.bounds:
         return "excluded"
     if test.p >= ALPHA:
