@@ -13,6 +13,7 @@ from intona.text.controls import MarkedText, WordControl, read_marks
 from intona.text.frontend import Frontend, FrontendConfig
 from intona.text.inline import PhonemeError
 from intona.text.mixture import Split, parts_of, read_parts, stretches_of
+from intona.text.reading import left_out
 
 BOTH = ("en", "ru")
 
@@ -100,3 +101,11 @@ def test_what_cannot_be_spoken_is_left_out_unless_it_is_all() -> None:
         read_parts(parts, partial(read_in, refused=BOTH))
     with pytest.raises(PhonemeError):
         read("Привет. Hello [[ʘʘ3]].", language=BOTH, phonemes=True)
+
+
+def test_what_is_left_out_is_named_in_its_language() -> None:
+    text = "Привет. ሰላም ሰላም. Hello."
+    with pytest.warns(UserWarning):
+        utterances = read(text, language=BOTH)
+    assert [sentence for sentence, _ in left_out(text, utterances, language=BOTH)] == ["ሰላም ሰላም."]
+    assert left_out("Кот. Cat.", read("Кот. Cat.", language=BOTH), language=BOTH) == []

@@ -99,8 +99,8 @@ def common(server: Server) -> APIRouter:
         require_length(body.text, server.settings.max_characters, param="text")
 
         def reading() -> dict[str, Any]:
-            utterances = intona.read(body.text, language=body.language, phonemes=body.phonemes)
-            skipped = left_out(body.text, utterances, language=body.language)
+            utterances = intona.read(body.text, language=body.languages, phonemes=body.phonemes)
+            skipped = left_out(body.text, utterances, language=body.languages)
             return {
                 "sentences": [u.as_json(phonemes=body.phonemes) for u in utterances],
                 "left_out": [{"text": text, "reason": reason(e)} for text, e in skipped],

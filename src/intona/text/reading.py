@@ -47,16 +47,27 @@ def read(
 
     if language is None or isinstance(language, str):
         return read_in(language or by_script(without(text)), text)
+    return read_parts(_parts(text, language, entries), read_in)
+
+
+def _parts(text: str, languages: Sequence[str], entries: Lexicon | None) -> list[tuple[str, MarkedText]]:
+    """A text in stretches of one language each.
+
+    Raises:
+        UserError: the script of the text does not decide between the languages.
+    """
     marked = read_marks(text)
-    splitters = {code: _frontend(code).with_lexicon(entries).whole_sentences for code in language}
-    parts = parts_of(marked, splitters) or [(language_of(without(text), language), marked)]
-    return read_parts(parts, read_in)
+    splitters = {code: _frontend(code).with_lexicon(entries).whole_sentences for code in languages}
+    return parts_of(marked, splitters) or [(language_of(without(text), languages), marked)]
 
 
 def left_out(
-    text: str, utterances: Sequence[Utterance], *, language: str | None = None
+    text: str, utterances: Sequence[Utterance], *, language: str | Sequence[str] | None = None
 ) -> list[tuple[str, Unspeakable]]:
     """The sentences of a text that `read` has left out of its utterances, each with the reason."""
+    if language is not None and not isinstance(language, str):
+        rows = (left_out(part.text, utterances, language=code) for code, part in _parts(text, language, None))
+        return [row for part in rows for row in part]
     language = language or by_script(without(text))
     spoken, out = {u.text for u in utterances}, []
     for sentence in _frontend(language).sentences(text):
