@@ -31,6 +31,8 @@ class Demo:
     """The language of the text, for the transcript."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("demo")
     """The folder for the results."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     seed: int = 0
     """The same seed gives the same wav."""
 
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> None:
     from intona import plots, synth
 
     started = time.perf_counter()
-    voice = synth.load(request.model)
+    voice = synth.load(request.model, device=request.device)
     loaded = time.perf_counter()
     audio = voice.say(request.text, seed=request.seed)
     spoken = time.perf_counter()
