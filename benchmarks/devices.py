@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ from intona.training.stage import Request, Setup, stage_of
 
 SMALL = Path(__file__).resolve().parents[1] / "tests" / "assets" / "festvox-ru-small"
 SEED = 0
-MODES = ("fp32", "bf16", "compiled")  # compiled: bf16 with torch.compile
+# compiled: bf16 with torch.compile. flops: no time, only floating-point operations per second of audio.
+MODES = ("fp32", "bf16", "compiled", "flops")
 PAIRS = {"speaker": "none"}
 OVERRIDES: dict[str, dict[str, str]] = {
     "prosody.contrastive": PAIRS,
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--size", default="paper")
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
     parser.add_argument("--modes", nargs="+", default=["fp32", "bf16"], choices=MODES)
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of all configs")
     parser.add_argument("--seconds", type=float, default=4.0, help="to measure each row, after it is warm")
     parser.add_argument("--limit", type=int, default=60, help="seconds for each stage and mode in all")
     parser.add_argument("--output", type=Path, help="also write the rows here")
@@ -203,8 +205,8 @@ def _vocoder_name() -> str:
 # ------------------------------------------------------------------ training
 
 
-def opened(name: str, size: str, work: Path) -> Setup:
-    """A stage with the corpus, ready to build its task; a "toy" differs from "paper" in its config alone."""
+def opened(name: str, size: str, work: Path, fields: Sequence[str] = ()) -> Setup:
+    """A stage with the corpus, ready to build its task; `fields` are FIELD=VALUE of its config."""
     from intona import systems
 
     toy = size == "toy"
@@ -220,6 +222,7 @@ def opened(name: str, size: str, work: Path) -> Setup:
                 "meld.codebook", size=size, data=data, out=book, overrides={"kmeans.iterations": "2"}
             )
         how |= {"bpe": "64", "codebook": str(book)}
+    how |= dict(field.split("=", 1) for field in fields)
     stage = stage_of(name)
     config = configs.override(stage.sizes[size](), how)
     return stage.setup(config, Request(data=data, out=work / "runs" / name, overrides=how))
@@ -232,7 +235,7 @@ def training(arguments: argparse.Namespace, device: torch.device) -> Iterator[di
         began = time.perf_counter()
         try:
             with limited(arguments.limit):
-                setup = opened(name, arguments.size, arguments.work)
+                setup = opened(name, arguments.size, arguments.work, arguments.set)
                 torch.manual_seed(SEED)
                 assert setup.task is not None and setup.feed is not None
                 task, feed = setup.task(), setup.feed(0, 1)
@@ -267,6 +270,8 @@ def _steps(
 ) -> dict[str, Any]:
     """Updates as in the training loop: forward, backward, clipping, optimizer."""
     task = copy.deepcopy(task).to(device).train()
+    if mode == "flops":
+        return _operations(task, batches[1].to(device), seconds[1])
     optimizer = build_optimizer(config.optim, task, rates=task.rates())
     if mode == "compiled":
         task.compile(dynamic=True)
@@ -298,6 +303,17 @@ def _steps(
     }
 
 
+def _operations(task: Any, batch: Any, seconds: float) -> dict[str, Any]:
+    """Of matrix products and convolutions, forward and backward; torch counts two per multiply-add."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        task(batch, 0).total.backward()
+    total = counter.get_total_flops()
+    row = {"audio_per_batch": round(seconds, 2), "gflop": round(total / 1e9, 2)}
+    return row | ({"gflop_per_audio_second": round(total / 1e9 / seconds, 3)} if seconds else {})
+
+
 # ------------------------------------------------------------------ speech
 
 
@@ -308,7 +324,7 @@ def speech(arguments: argparse.Namespace, device: torch.device) -> Iterator[dict
             continue
         try:
             with limited(arguments.limit):
-                setup = opened(name, arguments.size, arguments.work)
+                setup = opened(name, arguments.size, arguments.work, arguments.set)
                 torch.manual_seed(SEED)
                 assert setup.task is not None
                 model = setup.task().model.to(device).eval()

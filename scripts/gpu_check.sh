@@ -69,13 +69,20 @@ part() {
 
 # Wheels that are missing here, and the table of parts (entry points) that an installed intona would have.
 install_site() {
-    local wheel name
-    for wheel in .whl/*.whl; do
-        [[ -e $wheel ]] || continue
-        name=$(basename "$wheel" | cut -d- -f1)
-        "$PYTHON" -m pip show -q "$name" >/dev/null 2>&1 ||
-            "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --target "$SITE" "$wheel"
-    done
+    local wheels
+    wheels=$("$PYTHON" - <<'PY'
+import importlib.metadata, pathlib
+
+installed = {d.metadata["Name"].lower().replace("-", "_").replace(".", "_") for d in importlib.metadata.distributions()}
+for wheel in sorted(pathlib.Path(".whl").glob("*.whl")):
+    if wheel.name.split("-")[0].lower().replace(".", "_") not in installed:
+        print(wheel)
+PY
+    )
+    if [[ -n $wheels ]]; then
+        # shellcheck disable=SC2086
+        "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --target "$SITE" $wheels
+    fi
     "$PYTHON" - "$SITE" <<'PY'
 import pathlib, sys, tomllib
 
