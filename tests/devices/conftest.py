@@ -14,12 +14,13 @@ from ..systems.conftest import spoken  # noqa: F401
 from ..systems.meld.conftest import corpus  # noqa: F401
 from ..systems.restyle.conftest import mute, voice  # noqa: F401
 from ..systems.vocoder.conftest import fill, targets  # noqa: F401
-from .fake_gpu import fake_gpu
 
 
 @pytest.fixture
 def gpu() -> Iterator[torch.device]:
     """A device on which a tensor of the CPU does not compute."""
+    from .fake_gpu import fake_gpu
+
     with fake_gpu() as device:
         yield device
 

@@ -132,6 +132,8 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_trains(name: str, runs: Runs, steps: dict[Path, Any], exact: None) -> None:
     """A step has the losses and gradients of the CPU; then the stage trains, validates and saves."""
+    if name.startswith("vocoder"):
+        present("hifigan")  # the teacher
     run = runs[name].checkpoint.parent
     assert checkpoint.steps(run)
     on_cpu, on_gpu = steps[run]

@@ -34,7 +34,9 @@ class OneGpu:
     def backward(self, loss: torch.Tensor) -> None:
         loss.backward()
 
-    def no_backward_sync(self, module: object, enabled: bool = True) -> contextlib.AbstractContextManager[None]:
+    def no_backward_sync(
+        self, module: object, enabled: bool = True
+    ) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def barrier(self) -> None: ...
