@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from intona.training import stage as stages
+from intona.vocoder import load_vocoder
 
 from ..golden.recipes import RECIPES, Runs
 from .fake_gpu import fake_gpu
@@ -57,8 +58,12 @@ def steps() -> Iterator[dict[Path, tuple[Step, Step]]]:
             )
         return fit(task, config, optim, run, feed=feed, **more)
 
+    def quick_vocoder(name: str, **more: Any) -> Any:
+        return load_vocoder("vocoder-draft" if name == "hifigan" else name, **more)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "fit", both)
+        patch.setattr("intona.vocoder.load_vocoder", quick_vocoder)  # of the demo sentences
         yield pairs
 
 
