@@ -173,7 +173,7 @@ def random_vits(work: Path, *, toy: bool) -> Path:
         upsample_kernel_sizes=[16, 16, 8],
         **(tiny if toy else {}),
     )
-    model = VitsModel(config)
+    model: Any = VitsModel(config)
     with torch.no_grad():  # random weights drawl
         model.duration_predictor.flows[0].translate[0] += 1.2
     model.save_pretrained(out)
@@ -327,7 +327,8 @@ def speech(arguments: argparse.Namespace, device: torch.device) -> Iterator[dict
                 setup = opened(name, arguments.size, arguments.work, arguments.set)
                 torch.manual_seed(SEED)
                 assert setup.task is not None
-                model = setup.task().model.to(device).eval()
+                task: Any = setup.task()
+                model = task.model.to(device).eval()
         except (Exception, TimeUp) as e:
             yield {"speak": name} | _failure(e)
             continue
