@@ -27,6 +27,8 @@ class Align:
     """Use the phone labels of the corpus."""
     minutes: float = 10.0
     """Maximum training time in minutes."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     seed: int = 0
     """The same seed gives the same alignment, unless the time limit ends the training."""
 
@@ -59,8 +61,16 @@ def main(arguments: list[str]) -> None:
             )
         return
     from intona.data.align import align
+    from intona.devices import device_of
 
-    print(align(request.data, minutes=request.minutes, seed=request.seed, progress=_progress).table())
+    report = align(
+        request.data,
+        minutes=request.minutes,
+        seed=request.seed,
+        device=device_of(request.device),
+        progress=_progress,
+    )
+    print(report.table())
 
 
 def _progress(line: str) -> None:

@@ -43,6 +43,8 @@ class Demo:
     """The vocoder, for voices that make mel spectrograms. Default: the quickest one that is shipped."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE.html|DIR")] = Path("demo")
     """The page, or the folder for demo.html."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     seed: int = 0
     """The same seed gives the same sound."""
 
@@ -55,7 +57,7 @@ def main(arguments: list[str]) -> None:
     output = request.output if request.output.suffix == ".html" else request.output / PAGE
     started = time.perf_counter()
     name = request.model or (MODEL if _is_shipped(MODEL, "voice") else OTHER_MODEL)
-    voice = synth.load(name, vocoder=request.vocoder or _quick_vocoder(name))
+    voice = synth.load(name, vocoder=request.vocoder or _quick_vocoder(name), device=request.device)
     loaded = time.perf_counter()
     clips = [_spoken(voice, text, request.seed) for text in request.text or sentences_of(voice.languages)]
     spoken = time.perf_counter()

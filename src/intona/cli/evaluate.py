@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from intona.evaluation.plan import System
 
 
+GPU_WORKERS = 4
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """Judge folders of wavs against a manifest, whatever produced them.
@@ -66,8 +69,11 @@ class Evaluate:
     """Files that are unreadable, contain NaN or are longer than ten minutes: stop, or count as failed."""
     tried: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """How many configurations were tried on other data before this one; shown in the report."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the networks of the judges run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Processes; by default one per core. The figures do not depend on it."""
+    """Processes; by default one per core, and at most 4 with a GPU, where each holds the judges' networks.
+    The figures do not depend on it."""
     shard: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
     """Judge only part I of N; --merge builds the table."""
     merge: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -101,6 +107,7 @@ def main(arguments: list[str]) -> None:
     if request.beam < 1:
         raise UserError(f"{request.beam} is less than 1", where="--beam")
 
+    from intona.devices import device_name
     from intona.evaluation import EvaluationConfig, evaluate, evaluate_shard, read_manifest
     from intona.evaluation.finished import remember_wavs
     from intona.evaluation.run import default_judges
@@ -122,11 +129,14 @@ def main(arguments: list[str]) -> None:
         against=request.against,
         family=names(request.family),
         tried=request.tried,
+        device=device_name(request.device),
     )
     _check_files(request, systems, manifest)
     # Missing weights and prompts are reported before any control is built.
     judges = default_judges(config, reference=request.reference is not None, manifest=manifest)
-    workers = default_workers() if request.workers is None else request.workers
+    cores = default_workers()
+    most = cores if config.device == "cpu" else min(cores, GPU_WORKERS)
+    workers = most if request.workers is None else request.workers
     with bar("evaluate") as progress:
         notes: list[str] = []
         if request.controls:

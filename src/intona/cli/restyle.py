@@ -39,8 +39,8 @@ class RestyleRequest:
     """The frozen VITS, if it has moved: piper, a directory, a hub id."""
     decoder: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """A run of restyle.decoder: its tuned copy replaces the decoder of the frozen VITS."""
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     control: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Also write FILE.text.wav: the same latents without restyling."""
 
@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
     request, options = parse(RestyleRequest, arguments, prog="intona restyle", old=OLD)
     text = request.check()
 
-    from intona.nn.device import device_of
+    from intona.devices import device_of
     from intona.systems.restyle import voice as restyle
 
     device = device_of(request.device)

@@ -39,6 +39,8 @@ class Retrieve:
     """M, the size of the galleries."""
     seed: int = 0
     """Seed for drawing galleries and speaker vectors."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.json")] = None
     """Also write all figures here."""
 
@@ -50,6 +52,7 @@ def main(arguments: list[str]) -> None:
     if request.seed < 0:
         raise UserError(f"{request.seed} is less than 0", where="--seed")
     from intona import config as configs
+    from intona.devices import device_of
     from intona.systems.encoder.retrieve import retrieve
 
     result = retrieve(
@@ -59,6 +62,7 @@ def main(arguments: list[str]) -> None:
         gallery=request.gallery,
         ks=tuple(k for k in (1, 5, 10) if k < request.gallery) or (1,),
         seed=request.seed,
+        device=device_of(request.device),
     )
     if request.output is not None:
         configs.write_json(request.output, dataclasses.asdict(result))

@@ -46,8 +46,8 @@ class Say:
     """How certain words are spoken, one per line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     backend: Literal["torch", "onnx"] | None = None
     """What computes. onnx needs no torch, but a voice with graphs (intona export), and runs on the CPU.
     Default: onnx where it can, else torch."""

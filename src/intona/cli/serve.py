@@ -38,8 +38,8 @@ class Serve:
     default the voices that listen, and whisper-base where its wheels are installed."""
     workers: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
     """Processes that share the address; each loads the models."""
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """The vocoder of all voices, which must make mel spectrograms; hifigan if not given."""
     backend: Literal["torch", "onnx"] | None = None
@@ -65,13 +65,14 @@ def main(arguments: list[str]) -> None:
     key = api_key(request, os.environ.get(KEY_VARIABLE, ""))
 
     os.environ.setdefault(KERNELS_VARIABLE, KERNELS)
+    from intona.devices import device_name
     from intona.serve.run import serve
     from intona.serve.settings import LOCAL_HOSTS, Settings, is_loopback
 
     settings = Settings(
         models=_names(request.models),
         transcribers=None if request.transcribers is None else _names(request.transcribers, none=True),
-        device=request.device,
+        device=device_name(request.device),
         vocoder=request.vocoder,
         backend=request.backend,
         api_key=key,

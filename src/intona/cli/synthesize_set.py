@@ -44,8 +44,9 @@ class SynthesizeSet:
     """id|text|speaker lines, or .jsonl."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="WAVDIR")]
     """The folder for the wavs."""
-    batch: int = 8
-    """Sentences that are spoken at once."""
+    batch: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Sentences that are spoken at once: by default 8, and on a GPU as many as fit into its memory. Fewer
+    where they do not fit."""
     prompts: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Recordings whose voices are used: a prepared corpus, or a folder with ID.wav or SPEAKER.wav, or one
     with a manifest.jsonl. Copies are kept in WAVDIR/prompts, for `intona evaluate --prompts`."""
@@ -55,14 +56,15 @@ class SynthesizeSet:
     """How certain words are spoken, one per line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     backend: Literal["torch", "onnx"] | None = None
     """What computes; see `intona say --help`."""
 
     def check(self) -> None:
         """Refuse wrong input before anything slow is loaded."""
-        check_number(self.batch, (1, 256), where="--batch")
+        if self.batch is not None:
+            check_number(self.batch, (1, 256), where="--batch")
         if self.prompts is not None and not self.prompts.is_dir():
             raise UserError("no such folder", where=self.prompts)
         self.seconds()
@@ -127,10 +129,11 @@ def row_inputs(request: SynthesizeSet, manifest: Manifest, capabilities: Capabil
 def main(arguments: list[str]) -> None:
     request, options = parse(SynthesizeSet, arguments, prog="intona synthesize-set", old=OUTPUT)
     request.check()
-    from intona import synth
+    from intona import devices, synth
     from intona.evaluation import read_manifest
     from intona.progress import bar
     from intona.synth.batch import SetConfig, synthesize_set
+    from intona.synth.fitting import CPU_SENTENCES, device_of
     from intona.synth.record import FAILURES
 
     manifest = read_manifest(request.manifest)
@@ -143,7 +146,10 @@ def main(arguments: list[str]) -> None:
     )
     voice.capabilities.require(options)
     rows = row_inputs(request, manifest, voice.capabilities)
-    config = SetConfig(**options.changed, batch=request.batch, strict=True)
+    batch = request.batch
+    if batch is None and device_of(voice) == devices.CPU:
+        batch = CPU_SENTENCES
+    config = SetConfig(**options.changed, batch=batch, strict=True)
     began = time.perf_counter()
     with bar("speak") as progress:
         result = synthesize_set(

@@ -28,8 +28,8 @@ class Transcribe:
     """A model or run directory of meld.stt or meld.joint."""
     beam: int = 1
     """Beam size: 1 is greedy, 5 is slower and a little better. 1 to 64."""
-    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1."""
+    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """One JSON object per file: text, seconds, elapsed time, windows with their times and scores."""
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         )
 
     from intona.audio.blocks import read_blocks
-    from intona.nn.device import device_of
+    from intona.devices import device_of
     from intona.systems.meld import voice as meld
 
     voice = meld.load(request.model, device=device_of(request.device))

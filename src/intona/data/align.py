@@ -127,7 +127,9 @@ def _script(symbols: Sequence[str], classes: Mapping[str, int], config: AlignerC
 
 
 class _Aligner:
-    def __init__(self, prepared: Prepared, config: AlignerConfig, seed: int) -> None:
+    def __init__(
+        self, prepared: Prepared, config: AlignerConfig, seed: int, device: torch.device | str = "cpu"
+    ) -> None:
         self.prepared, self.config = prepared, config
         phones = sorted({s for i in prepared for s in i.phonemes if not is_pause(s)})
         self.classes = {s: k + 1 for k, s in enumerate(phones)}
@@ -147,7 +149,9 @@ class _Aligner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = _FrameClassifier(prepared.spec.n_mels, len(self.classes) + 1, config)
-        self.log_prior = torch.zeros(len(self.classes) + 1)
+        self.device = torch.device(device)
+        self.net.to(self.device)  # its first weights are those of the CPU, whatever the device
+        self.log_prior = torch.zeros(len(self.classes) + 1, device=self.device)
         self.optim = torch.optim.Adam(self.net.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
 
     def batches(self, *, shuffle: bool) -> Iterator[list[Item]]:
@@ -190,9 +194,8 @@ class _Aligner:
             classes[b, :n], optional[b, :n], enter[b, :n] = s.classes, s.optional, s.enter
         lengths = torch.tensor([i.n_frames for i in items])
         tokens = torch.tensor([len(self.scripts[i.id].classes) for i in items])
-        as_torch = (torch.from_numpy(x) for x in (mels, classes, optional, enter))
-        x, c, o, e = as_torch
-        return x, lengths, c, tokens, o, e
+        x, c, o, e = (torch.from_numpy(values).to(self.device) for values in (mels, classes, optional, enter))
+        return x, lengths.to(self.device), c, tokens.to(self.device), o, e
 
     def scores(self, log_q: Tensor, classes: Tensor, scale: float) -> Tensor:
         """Log score of each token in each frame: (B,T,C) -> (B,M,T)."""
@@ -236,7 +239,7 @@ class _Aligner:
                 prior = torch.zeros_like(score)
                 for b, i in enumerate(items):
                     n = int(tokens[b])
-                    prior[b, :n, : i.n_frames] = _prior(n, i.n_frames)
+                    prior[b, :n, : i.n_frames] = _prior(n, i.n_frames).to(prior.device)
                 score = score + weight * prior
             loss = forward_sum_loss(score, tokens, lengths, optional, enter)
             self.step(loss, self.rate(k, steps))
@@ -262,12 +265,14 @@ class _Aligner:
             items = next(stream)
             x, lengths, _, _, _, _ = self.batch(items)
             mask = length_mask(lengths, x.shape[1])
-            target = torch.zeros(mask.shape, dtype=torch.long)
+            target = torch.zeros(mask.shape, dtype=torch.long)  # filled on the CPU, row by row
             for b, i in enumerate(items):
                 s = self.scripts[i.id]
                 target[b, : i.n_frames] = torch.from_numpy(np.repeat(s.classes, paths[i.id]))
             log_q = self.net(x, mask)
-            self.step(nn.functional.nll_loss(log_q[mask], target[mask]), 0.17 * self.rate(k, steps))
+            self.step(
+                nn.functional.nll_loss(log_q[mask], target.to(self.device)[mask]), 0.17 * self.rate(k, steps)
+            )
         return steps
 
     @torch.no_grad()
@@ -279,7 +284,7 @@ class _Aligner:
             x, lengths, classes, tokens, optional, enter = self.batch(items)
             log_q = self.net(x, length_mask(lengths, x.shape[1]))
             score = self.scores(log_q, classes, self.config.prior_scale)
-            frames = monotonic_search(score, tokens, lengths, optional, enter).numpy()
+            frames = monotonic_search(score, tokens, lengths, optional, enter).cpu().numpy()
             for b, i in enumerate(items):
                 paths[i.id] = frames[b, : int(tokens[b])]
         return paths
@@ -315,12 +320,13 @@ def align(
     seed: int = 0,
     steps: int = 180,
     config: AlignerConfig | None = None,
+    device: torch.device | str = "cpu",
     progress: Callable[[str], None] | None = None,
 ) -> AlignReport:
     """Align a prepared corpus and write its `durations.jsonl` (source "align").
 
-    The same seed and steps give the same durations, unless `minutes` are too few for the steps. If the corpus
-    has phone labels, the report holds the errors at word boundaries.
+    The same seed and steps give the same durations on one kind of device, unless `minutes` are too few for
+    the steps. If the corpus has phone labels, the report holds the errors at word boundaries.
 
     Raises:
         UserError: not a prepared directory, or no utterance fits.
@@ -330,7 +336,7 @@ def align(
     started = time.monotonic()
     deadline = started + 60.0 * minutes
     say = progress or (lambda _: None)
-    aligner = _Aligner(prepared, config, seed)
+    aligner = _Aligner(prepared, config, seed, device)
     judge = judge_of(prepared)
     stages: dict[str, BoundaryErrors] = {}
 

@@ -55,10 +55,11 @@ class Net(nn.Module):
 
 
 class GE2E:
-    """Speaker vectors on the CPU.
+    """Speaker vectors.
 
     Args:
         weights: the published `pretrained.pt`; None takes that of the installed wheel.
+        device: where the network runs.
 
     Raises:
         UserError: not installed, or not the pinned file.
@@ -67,7 +68,7 @@ class GE2E:
     name = "GE2E"
     dim = DIM
 
-    def __init__(self, weights: Path | None = None) -> None:
+    def __init__(self, weights: Path | None = None, *, device: str = "cpu") -> None:
         path = weights or weights_path()
         if path is None:
             raise UserError("resemblyzer is not installed", hint=MEND)
@@ -77,7 +78,8 @@ class GE2E:
         self.net = Net()
         # similarity_weight and similarity_bias belong to the loss.
         self.net.load_state_dict({k: v for k, v in state.items() if not k.startswith("similarity")})
-        self.net.eval()
+        self.net.eval().to(device)
+        self.device = device
 
     @staticmethod
     def describe() -> dict[str, Any]:
@@ -104,7 +106,7 @@ class GE2E:
         end = (starts[-1] + WINDOW) * SPEC.hop_length
         mel = mel_power(np.pad(samples, (0, max(0, end - len(samples)))))
         windows = np.stack([mel[s : s + WINDOW] for s in starts])
-        mean = self.net(torch.from_numpy(windows)).numpy().mean(axis=0)
+        mean = self.net(torch.from_numpy(windows).to(self.device)).cpu().numpy().mean(axis=0)
         return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 

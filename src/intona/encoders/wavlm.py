@@ -28,12 +28,14 @@ class WavLm(ReloadsInWorker):
 
     Args:
         model: directory with config.json and weights, or a hub id, which is fetched once.
+        device: where the network runs.
 
     Raises:
         UserError: transformers is missing, the model cannot be had, or is of another kind.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, device: str = "cpu") -> None:
+        self.device = device
         hub.require_transformers("WavLM")
         self.directory = hub.fetch_kind(model, "wavlm")
         self.name = f"WavLM {Path(model).name}"
@@ -83,7 +85,7 @@ class WavLm(ReloadsInWorker):
                 where=self.directory,
                 hint="give a model fine-tuned for speaker verification",
             )
-        return model.eval()
+        return model.eval().to(self.device)
 
     def embed(self, audio: Audio) -> np.ndarray:
         import torch
@@ -94,5 +96,5 @@ class WavLm(ReloadsInWorker):
             samples, sampling_rate=self._extractor.sampling_rate, return_tensors="pt"
         ).input_values
         with torch.inference_mode():
-            vector = self._model(input_values=values).embeddings[0].double().numpy()
+            vector = self._model(input_values=values.to(self.device)).embeddings[0].cpu().double().numpy()
         return vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -65,6 +65,8 @@ class EvaluationConfig:
         against: the system that the others are compared with, paired; None = `recording`, else the first.
         family: measures whose differences are adjusted together (Holm); None = all with a direction.
         tried: how many configurations were tried on other data before this evaluation.
+        device: where the networks of the judges run. Figures of two kinds of device differ by rounding, and
+            their reports cannot be compared.
     """
 
     language: str = "ru"
@@ -83,6 +85,7 @@ class EvaluationConfig:
     tried: int | None = None
     resamples: int = 10_000
     seed: int = 0
+    device: str = "cpu"
 
     def inputs(self, *, reference: bool, manifest: Manifest | None = None) -> Inputs:
         """What the judges are built from."""
@@ -98,6 +101,7 @@ class EvaluationConfig:
             recognizer=self.asr,
             reference=reference,
             prompts=self.prompts,
+            device=self.device,
             settings=fields | {name: fields.get(name, {}) | dict(s) for name, s in self.settings.items()},
         )
 

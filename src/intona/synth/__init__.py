@@ -34,7 +34,7 @@ def load(
     extra `hub`.
 
     Args:
-        device: of the model and its vocoder, such as "cuda".
+        device: of the model and its vocoder: "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
         vocoder: a name for `vocoder.load_vocoder`, "hifigan" if None.
         lexicon: how certain words are spoken, or its file; its entries go before those of a `lexicon.txt` in
             the voice's directory.
@@ -51,7 +51,7 @@ def load(
             backend that the voice does not have or whose package is not installed.
     """
     # Imported here, so that `synth.options` is quick to import.
-    from intona import checkpoint, hf, models, registry
+    from intona import checkpoint, devices, hf, models, registry
     from intona.text import lexicon as lexicons
 
     entries, decoder = lexicons.of(lexicon), None if vocoder is None else os.fspath(vocoder)
@@ -59,15 +59,15 @@ def load(
         decoder = hf.pin(decoder)  # records of the voice name the revision
     if backend is not None and backend not in BACKENDS:
         unknown("backend", str(backend), BACKENDS, where="--backend")
+    if str(device) == devices.AUTO:  # the runtime without torch has the CPU alone
+        device = devices.CPU if backend == "onnx" else devices.device_name(device)
     path = checkpoint.resolve(models.find(name_or_dir, kind="voice"))
     open_voice: VoiceLoader = registry.get("voices", kind_of(path), where=path)
     if backend == "onnx" or (backend is None and _without_torch(path, device, decoder)):
         voice = _open_onnx(path, device, decoder)
     else:
         extras.require("torch", "the torch backend", where="--backend" if backend else None)
-        from intona.nn.device import device_of
-
-        voice = open_voice(path, device=device_of(device), vocoder=decoder)
+        voice = open_voice(path, device=devices.device_of(device), vocoder=decoder)
     if vocoder is not None and not voice.capabilities.vocoder:
         raise UserError(f"{voice.capabilities.system} voices take no vocoder", where="--vocoder")
     if (alias := models.alias(name_or_dir)) is not None:
@@ -99,7 +99,11 @@ def _open_onnx(path: Path, device: Any, vocoder: str | None) -> Voice:
     if kind_of(path) not in registry.names("onnx_voices"):
         raise UserError(f"{kind_of(path)} voices have no ONNX backend", where="--backend")
     if str(device) != "cpu":
-        raise UserError("the ONNX backend computes on the CPU alone", where="--device")
+        raise UserError(
+            "the ONNX backend computes on the CPU alone",
+            where="--device",
+            hint="leave --backend out, or give --backend torch",
+        )
     session.require()
     return registry.get("onnx_voices", kind_of(path), where=path)(path, vocoder=vocoder)
 

@@ -1,7 +1,8 @@
 """A whole manifest spoken into a folder, in batches: what `intona evaluate` then judges.
 
 Each utterance has its own noise, from (seed, id): it sounds the same alone, in any batch, and after a kill,
-up to the rounding of floats. Batches are fixed by the manifest, so that a resumed run repeats them exactly.
+up to the rounding of floats. Batches of a fixed size are fixed by the manifest, so that a resumed run repeats
+them exactly.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from intona import devices
 from intona.audio import Audio
 from intona.errors import UserError, warnings_from
 from intona.evaluation.manifest import Manifest, Row
 from intona.evaluation.records import digest
 from intona.seeds import derive_seed
+from intona.synth.fitting import CPU_SENTENCES, MAX_SENTENCES, fitting_batch, speak_fitting, too_large
 from intona.synth.options import SpeakOptions, check_number
 from intona.synth.prompts import Prompt, fingerprint, keep
 from intona.synth.record import FAILURES, TIMES, Failure, claim, timed, write_failures
@@ -26,7 +29,6 @@ from intona.synth.voice import Reading, Voice
 
 Result = tuple[str, Audio | UserError]  # id, and its audio or why there is none
 PROMPTS = "prompts"  # in the folder of a set
-MAX_SENTENCES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +37,16 @@ class SetConfig(SpeakOptions):
 
     The seed and the id of a row decide its noise. Without a speaker, each row is spoken by the one that it
     names, if the voice has them. The language is for the rows that do not name theirs.
+
+    A `batch` of None is as many sentences as fit into the memory of the voice's device.
     """
 
-    batch: int = 8
+    batch: int | None = CPU_SENTENCES
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self.batch, (1, MAX_SENTENCES), where="--batch")
+        if self.batch is not None:
+            check_number(self.batch, (1, MAX_SENTENCES), where="--batch")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +177,8 @@ def _work(
                 readings.append((row.id, voice.read(row.text, _options(voice, row, config, inputs))))
         except UserError as e:
             yield [row.id], partial(iter, [(row.id, e)])
-    for rows in _batches(readings, config.batch):
+    size = config.batch or fitting_batch(voice, [reading for _, reading in readings])
+    for rows in _batches(readings, size):
         yield [i for i, _ in rows], partial(_speak_batch, voice, rows)
 
 
@@ -201,10 +207,14 @@ def _speak_row(voice: Voice, row: Row, config: SetConfig, inputs: RowInputs) -> 
         yield row.id, audio
     except UserError as e:
         yield row.id, UserError(f"with the prompt {prompt.name}: {e}" if prompt is not None else str(e))
+    except Exception as e:
+        if not devices.is_out_of_memory(e):
+            raise
+        yield row.id, too_large(voice)
 
 
 def _speak_batch(voice: Voice, rows: list[tuple[str, Reading]]) -> Iterator[Result]:
-    results = voice.speak_batch([reading for _, reading in rows])
+    results = speak_fitting(voice, [reading for _, reading in rows])
     yield from zip((i for i, _ in rows), results, strict=True)
 
 
@@ -233,7 +243,7 @@ def _record(voice: Voice, manifest: Manifest, config: SetConfig) -> dict[str, An
         **voice.identity(),
         "n": len(manifest),
         "manifest_sha256": manifest.sha256,
-        "batch": config.batch,
+        "batch": "by memory" if config.batch is None else config.batch,
         "seed": config.seed,
         "rate": 1.0 if settled.rate is None and settled.style is None else settled.rate,
         "speaker": config.speaker,

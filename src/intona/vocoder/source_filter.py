@@ -185,7 +185,7 @@ class SourceFilter(FrameVocoder[SourceFilterNetwork]):
     def decode(self, mel: Tensor) -> Tensor:
         self.check(mel)
         if not mel.shape[1]:
-            return torch.zeros(len(mel), 0)
+            return torch.zeros(len(mel), 0, device=self.device)
         pieces = list(self._waves(mel.split(self.chunk_frames, dim=1)))
         return torch.cat(pieces, dim=1)
 

@@ -79,6 +79,7 @@ class Inputs:
         reference: whether there are recordings of the utterances.
         prompts: folder with `ID.wav` or `SPEAKER.wav`.
         settings: judge -> its settings, such as {"mcd": {"sample_rate": 24000}}.
+        device: where the networks of the judges run: "cpu", "cuda", "cuda:1".
     """
 
     language: str = "ru"
@@ -87,6 +88,7 @@ class Inputs:
     reference: bool = False
     prompts: Path | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    device: str = "cpu"
     _shared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def has(self, need: Need) -> bool:
@@ -107,6 +109,12 @@ class Unavailable:
     measures: tuple[Measure, ...]
     reason: str
     hint: str
+
+
+def rounding_of(device: str) -> dict[str, str]:
+    """What a judge describes of its device: nothing for the CPU, else its kind, which rounds otherwise."""
+    kind = device.partition(":")[0]
+    return {} if kind == "cpu" else {"device": kind}
 
 
 class Judge(ABC, ReloadsInWorker):

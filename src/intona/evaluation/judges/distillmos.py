@@ -11,11 +11,11 @@ from __future__ import annotations
 import importlib.util
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from intona.audio import Audio, resampler_id
 from intona.errors import UserError
-from intona.evaluation.judges.base import Judge, Measure, Score
+from intona.evaluation.judges.base import Inputs, Judge, Measure, Score, Unavailable, rounding_of
 from intona.evaluation.manifest import Row
 from intona.provenance import sha256 as file_sha256
 
@@ -38,7 +38,8 @@ class DistillMosJudge(Judge):
     install = INSTALL
     measures = MEASURES
 
-    def __init__(self) -> None:
+    def __init__(self, *, device: str = "cpu") -> None:
+        self.device = device
         self.path = weights_path()
         if self.path is None:
             raise UserError("distillmos is not installed", hint=INSTALL)
@@ -51,12 +52,17 @@ class DistillMosJudge(Judge):
     def installed(cls) -> bool:
         return weights_path() is not None
 
+    @classmethod
+    def build(cls, inputs: Inputs) -> Self | Unavailable:
+        return cls.construct({"device": inputs.device, **inputs.settings.get(cls.name, {})})
+
     def describe(self) -> dict[str, Any]:
         return {
             "model": "distillmos 0.9.1 (v7)",
             "model_sha256": WEIGHTS_SHA256,
             "sample_rate": RATE,
             "resampler": resampler_id(),
+            **rounding_of(self.device),
         }
 
     @cached_property
@@ -69,12 +75,12 @@ class DistillMosJudge(Judge):
         state = torch.load(self.path, map_location="cpu", weights_only=True)["model"]
         network = DistillMos()
         network.load_state_dict(state)
-        return network.eval()
+        return network.eval().to(self.device)
 
     def predict(self, audio: Audio) -> float:
         import torch
 
-        samples = torch.from_numpy(audio.resample(RATE).samples)
+        samples = torch.from_numpy(audio.resample(RATE).samples).to(self.device)
         with torch.inference_mode():
             return float(self._network(samples))
 

@@ -33,7 +33,7 @@ import numpy as np
 from intona.audio import Audio, resampler_id
 from intona.config import from_dict
 from intona.errors import UserError
-from intona.evaluation.judges.base import Inputs
+from intona.evaluation.judges.base import Inputs, rounding_of
 from intona.evaluation.judges.cache import sound_key
 from intona.evaluation.judges.recognizer_model import resolve_model
 from intona.evaluation.judges.speech import detector_id, speech_seconds
@@ -51,13 +51,17 @@ LEAST_P = 1e-6  # probability of a piece: an impossible one must not outweigh al
 
 @dataclass(frozen=True, kw_only=True)
 class AsrConfig:
-    """Which recognizer, and how it decodes. `compute_type` is CTranslate2's ("int8", "float32")."""
+    """Which recognizer, where it runs and how it decodes.
+
+    `compute_type` is CTranslate2's ("int8", "float32"); `device` is "cpu", "cuda" or "cuda:1".
+    """
 
     model: str = "offline"
     language: str = "ru"
     beam_size: int = 5
     compute_type: str = "int8"
     threads: int = 0  # 0 = CTranslate2 decides
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.beam_size < 1:
@@ -94,6 +98,7 @@ class Transcriber(ReloadsInWorker):
             "faster_whisper": importlib.metadata.version("faster-whisper"),
             "ctranslate2": importlib.metadata.version("ctranslate2"),
             "no_speech": detector_id(),
+            **rounding_of(config.device),
         }
 
     def speech_seconds(self, audio: Audio) -> float | None:
@@ -104,10 +109,12 @@ class Transcriber(ReloadsInWorker):
     def _model(self) -> Any:
         from faster_whisper import WhisperModel
 
+        kind, _, index = self.config.device.partition(":")
         try:
             return WhisperModel(
                 str(self.directory),
-                device="cpu",
+                device=kind,
+                device_index=int(index or 0),
                 compute_type=self.config.compute_type,
                 cpu_threads=self.config.threads,
                 local_files_only=True,
@@ -207,7 +214,12 @@ def shared_recognizer(inputs: Inputs) -> SharedTranscriber:
     Raises:
         UserError: it cannot be had; an unknown setting.
     """
-    fields = {"model": inputs.recognizer, "language": inputs.language, **inputs.settings.get("asr", {})}
+    fields = {
+        "model": inputs.recognizer,
+        "language": inputs.language,
+        "device": inputs.device,
+        **inputs.settings.get("asr", {}),
+    }
     config = from_dict(AsrConfig, fields, where='settings of the judge "asr"')
     return inputs.share("recognizer", lambda: SharedTranscriber(Transcriber(config)))
 

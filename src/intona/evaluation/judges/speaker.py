@@ -20,7 +20,7 @@ from intona.encoders.ge2e import GE2E
 from intona.encoders.speaker import SpeakerEncoder
 from intona.encoders.wavlm import WavLm
 from intona.errors import UserError
-from intona.evaluation.judges.base import Inputs, Judge, Measure, Score, Unavailable
+from intona.evaluation.judges.base import Inputs, Judge, Measure, Score, Unavailable, rounding_of
 from intona.evaluation.judges.cache import ArrayCache, sound_key
 from intona.evaluation.manifest import Row
 from intona.evaluation.records import digest
@@ -129,12 +129,14 @@ class SpeakerJudge(Judge):
         if model == GE2E_MODEL and ge2e.weights_path() is None:
             Prompts(inputs.prompts)
             return cls.unavailable()
-        encoder = GE2E() if model == GE2E_MODEL else WavLm(model)
+        device = str(settings.pop("device", inputs.device))
+        encoder = GE2E(device=device) if model == GE2E_MODEL else WavLm(model, device=device)
         return cls.construct(settings, encoder, inputs.prompts, rows=inputs.rows)
 
     def describe(self) -> dict[str, Any]:
         prompts = {f"{name}_prompts_sha256": p.sha256 for name, p in self.prompts.items()}
-        return {**self.encoder.describe(), **prompts}
+        device = rounding_of(getattr(self.encoder, "device", "cpu"))
+        return {**self.encoder.describe(), **prompts, **device}
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         ours, scores = self._embed(audio), {}

@@ -19,7 +19,7 @@ import numpy as np
 from intona import hub
 from intona.audio import Audio, resampler_id
 from intona.errors import UserError
-from intona.evaluation.judges.base import Inputs, Judge, Measure, Score, Unavailable
+from intona.evaluation.judges.base import Inputs, Judge, Measure, Score, Unavailable, rounding_of
 from intona.evaluation.manifest import Row
 from intona.provenance import sha256 as file_sha256
 
@@ -44,12 +44,12 @@ class UtmosJudge(Judge):
     install = HINT
     measures = MEASURES
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, device: str = "cpu") -> None:
         if importlib.util.find_spec("transformers") is None:
             raise UserError(
                 "UTMOS needs transformers, which is not installed", hint='pip install "transformers>=5,<6"'
             )
-        self.path = weights_file(model)
+        self.path, self.device = weights_file(model), device
         self._sha256 = file_sha256(self.path)
 
     @classmethod
@@ -57,7 +57,7 @@ class UtmosJudge(Judge):
         settings = {"model": None, **inputs.settings.get(cls.name, {})}
         if settings == {"model": None}:
             return cls.unavailable("no weights given")
-        return cls.construct(settings)
+        return cls.construct({"device": inputs.device, **settings})
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -66,13 +66,14 @@ class UtmosJudge(Judge):
             "sample_rate": RATE,
             "resampler": resampler_id(),
             "transformers": importlib.metadata.version("transformers"),
+            **rounding_of(self.device),
         }
 
     @cached_property
     def _network(self) -> torch.nn.Module:
         from intona.evaluation.judges.utmos_net import build, load_state
 
-        return build(load_state(self.path), self.path)
+        return build(load_state(self.path), self.path).to(self.device)
 
     def predict(self, audio: Audio) -> float:
         import torch
@@ -80,7 +81,7 @@ class UtmosJudge(Judge):
         samples = audio.resample(RATE).samples
         samples = np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples))))
         with torch.inference_mode():
-            return float(self._network(torch.from_numpy(samples)[None])[0])
+            return float(self._network(torch.from_numpy(samples)[None].to(self.device))[0])
 
     def judge(self, audio: Audio, row: Row, reference: Audio | None) -> dict[str, Score]:
         return {"utmos": Score(value=self.predict(audio))}

@@ -47,7 +47,9 @@ def speak_copy(
                 continue
             check_time(number, len(items), "")
             mel = there_and_back(space, torch.from_numpy(prepared.mel(item))[None])
-            Audio(vocoder.decode(mel)[0].float().numpy().clip(-1, 1), prepared.spec.sample_rate).write(target)
+            Audio(vocoder.decode(mel)[0].float().cpu().numpy().clip(-1, 1), prepared.spec.sample_rate).write(
+                target
+            )
     except TimeIsUp:
         return False
     facts = {"rate": space.rate, "dim": space.dim, "kind": space.kind}

@@ -121,18 +121,19 @@ class MelVAETask(Task):
         from intona.vocoder import load_vocoder
 
         out.mkdir(parents=True, exist_ok=True)
-        vocoder = load_vocoder("hifigan")
+        vocoder = load_vocoder("hifigan", device=self.model.mean.device)
         for item in self.prepared.items("dev")[:DEMO_SENTENCES]:
             mel = torch.from_numpy(self.prepared.mel(item))[None]
             for name, x in (("vocoder", mel), ("vae", there_and_back(self.model, mel))):
-                wave = vocoder.decode(x)[0].numpy()
+                wave = vocoder.decode(x)[0].cpu().numpy()
                 Audio(wave, self.prepared.spec.sample_rate).write(out / f"{item.id}-{name}.wav")
 
 
 @torch.inference_mode()
 def there_and_back(space: LatentSpace, mel: torch.Tensor) -> torch.Tensor:
-    """One log mel (1, T, n_mels) through the latents of any space."""
-    latents, after = space.encode(mel, torch.tensor([mel.shape[1]]))
+    """One log mel (1, T, n_mels) through the latents of any space, on the device of the space."""
+    mel = mel.to(space.mean.device)
+    latents, after = space.encode(mel, torch.tensor([mel.shape[1]], device=mel.device))
     return space.decode(latents, after)[:, : mel.shape[1]]
 
 
@@ -146,7 +147,7 @@ def mel_errors(space: LatentSpace, prepared: Prepared, items: Iterable[Item]) ->
     deviations: list[float] = []
     for item in items:
         mel = torch.from_numpy(prepared.mel(item))[None]
-        error = (there_and_back(space, mel) - mel).abs()
+        error = (there_and_back(space, mel).cpu() - mel).abs()
         nats.append(float(error.mean()))
         deviations.append(float((error / std).mean()))
     errors = {"nats": nats, "deviations": deviations}

@@ -87,9 +87,11 @@ class Space:
         UserError: no such run, one without an audio side, or other features than the run's.
     """
 
-    def __init__(self, run: Path | str, data: Path | str) -> None:
+    def __init__(self, run: Path | str, data: Path | str, *, device: str | torch.device = "cpu") -> None:
         self.path = checkpoint.resolve(models.find(run))
         self.model, self.config = load_model(self.path)
+        self.model.to(device)
+        self.device = torch.device(device)
         self.prepared = Prepared.open(data)
         self.prepared.spec.require_same(configs.load(MelSpec, self.path / "features.json"), where=self.path)
         self._tokenizer, self._bpe = pretrained.phonemes(self.path), pretrained.pieces(self.path)
@@ -114,8 +116,8 @@ class Space:
             audio.append(self.model.embed_audio(b.mels, b.mel_lengths))
         items = [places.items[u] for u in places.utterance]
         return Embeddings(
-            text=torch.cat(text).numpy(),
-            audio=torch.cat(audio).numpy(),
+            text=torch.cat(text).cpu().numpy(),
+            audio=torch.cat(audio).cpu().numpy(),
             phonemes=tuple(i.phonemes[p] for i, p in zip(items, places.position, strict=True)),
             speakers=tuple(self.prepared.speakers[i.speaker] for i in items),
             utterances=tuple(i.id for i in items),
@@ -145,7 +147,7 @@ class Space:
             (names[u], places.items[u].phonemes[p], *neighbours(places.items[u].phonemes, p))
             for u, p in zip(places.utterance[within], places.position[within], strict=True)
         ]
-        return torch.cat(audio).numpy(), labels
+        return torch.cat(audio).cpu().numpy(), labels
 
     def _batches(self, places: PhonemePlaces, utterances: np.ndarray, seed: int) -> Iterator[PairBatch]:
         """All phonemes of some utterances, in their order, a few utterances at once."""
@@ -166,7 +168,7 @@ class Space:
                     texts,
                     max_frames=self.config.max_frames,
                     speaker=speaker if self._speakers is not None else None,
-                )
+                ).to(self.device)
 
 
 def neighbours(phonemes: Sequence[str], position: int) -> tuple[str, str]:
@@ -194,13 +196,15 @@ def retrieve(
     ks: tuple[int, ...] = (1, 5, 10),
     seed: int = 0,
     known: int = KNOWN,
+    device: str | torch.device = "cpu",
 ) -> Retrieved:
     """Recalls of a run on a split, and those of its baselines.
 
     Args:
         known: training utterances per speaker that the baselines average; 0 = no baselines.
+        device: of the encoders.
     """
-    space = Space(run, data)
+    space = Space(run, data, device=device)
     embeddings = space.embed(split, seed=seed)
     labels = (embeddings.phonemes, embeddings.speakers, embeddings.utterances)
     baselines = {}

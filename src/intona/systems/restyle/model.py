@@ -185,7 +185,7 @@ def _window(
         return z_text, z_audio, frames
     first = (place * (frames - segment + 1).clamp(min=1)).long()
     index = (first[:, None] + torch.arange(segment)[None]).clamp(max=z_text.shape[1] - 1)
-    index = index[..., None].expand(-1, -1, z_text.shape[2])
+    index = index.to(z_text.device)[..., None].expand(-1, -1, z_text.shape[2])
     return z_text.gather(1, index), z_audio.gather(1, index), frames.clamp(max=segment)
 
 

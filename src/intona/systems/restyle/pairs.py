@@ -37,7 +37,7 @@ class FramePair:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameBatch:
-    """Source (B, T, A), target (B, T, C), frames (B,), style (B, S)."""
+    """Source (B, T, A), target (B, T, C), frames (B,), style (B, S). `frames` stay on the CPU."""
 
     ids: tuple[str, ...]
     source: Tensor

@@ -95,7 +95,7 @@ class StyleTask(Task):
         draws = ItemRandom(self.config.loop.seed, step, batch.ids).uniform()
         chosen = (draws * count).long().clamp(max=count - 1).to(captions.device)
         text = captions[torch.arange(len(chosen), device=captions.device), chosen]
-        audio = self.net.embed_audio(batch.target, batch.frames)
+        audio = self.net.embed_audio(batch.target, batch.frames.to(batch.target.device))
         return Losses(parts=self.net.parts(self.net.embed_text(text), audio))
 
     def extra_files(self) -> dict[str, Any]:

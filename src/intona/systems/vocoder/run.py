@@ -121,11 +121,11 @@ class VocoderTask(Task):
     def demonstrate(self, out: Path, step: int) -> None:
         """The first dev clips as wavs: the network's sound and those that it is compared with."""
         out.mkdir(parents=True, exist_ok=True)
-        rate = self.targets.spec.sample_rate
+        rate, device = self.targets.spec.sample_rate, next(self.parameters()).device
         for clip in self.targets.split("dev")[:DEMO_CLIPS]:
             name = clip.id.replace("/", "-").replace("#", "-")
-            mel = torch.from_numpy(self.targets.mel(clip, 0, clip.n_frames))[None]
-            Audio(self.sound(mel).numpy(), rate).write(out / f"{name}-{self.label}.wav")
+            mel = torch.from_numpy(self.targets.mel(clip, 0, clip.n_frames))[None].to(device)
+            Audio(self.sound(mel).cpu().numpy(), rate).write(out / f"{name}-{self.label}.wav")
             for source in self.compared:
                 samples = self.targets.samples(clip, source, 0, clip.n_frames, 0)
                 Audio(samples, rate).write(out / f"{name}-{source}.wav")

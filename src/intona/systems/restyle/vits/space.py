@@ -314,6 +314,7 @@ def magnitudes(samples: Tensor, n_fft: int, hop: int) -> Tensor:
         )
     flat = samples.reshape(-1, samples.shape[-1])
     padded = nn.functional.pad(flat[:, None], (pad, pad), mode="reflect")[:, 0]
-    x = torch.stft(padded, n_fft, hop, window=torch.hann_window(n_fft), center=False, return_complex=True)
+    window = torch.hann_window(n_fft, device=samples.device)
+    x = torch.stft(padded, n_fft, hop, window=window, center=False, return_complex=True)
     out = torch.sqrt(x.real.square() + x.imag.square() + 1e-6).transpose(-1, -2)
     return out.reshape(*samples.shape[:-1], *out.shape[-2:])
