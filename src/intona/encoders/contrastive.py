@@ -171,7 +171,7 @@ class ContrastiveModel(nn.Module):
     ) -> dict[str, Part]:
         """The loss of a batch, and what is good to know of it with weight 0.
 
-        In evaluation every rank sees the same batches: there the pairs are this process's alone.
+        In evaluation each rank has batches of its own, whole ones: there the pairs are this process's alone.
         """
         count = torch.tensor(float(len(text)), device=text.device)
         scale = self.log_scale.float().exp()
