@@ -209,8 +209,8 @@ def test_a_codebook_is_made_by_the_first_process(job: Any, runs: Runs, tmp_path:
     work = partial(_codebook, one, out)
     assert on_ranks(2, work, tmp_path / "ranks") == [str(out / "step-00000002")] * 2
     expected = checkpoint.read_tensors(runs["meld.codebook"].checkpoint / "model.safetensors")
-    made = checkpoint.read_tensors(out / "step-00000002" / "model.safetensors")
-    assert all(torch.equal(made[k], v) for k, v in expected.items())
+    trained = checkpoint.read_tensors(out / "step-00000002" / "model.safetensors")
+    assert all(torch.equal(trained[k], v) for k, v in expected.items())
 
 
 def _codebook(job: Job, out: Path, fabric: Any) -> str:

@@ -86,12 +86,12 @@ def test_each_batch_counts_once_and_all_ranks_make_as_many(count: int, world: in
 
 
 def test_batches_are_made_when_they_are_read() -> None:
-    made: list[int] = []
+    read: list[int] = []
 
     def make(i: int) -> int:
-        made.append(i)
+        read.append(i)
         return 10 * i
 
     batches = Batches(range(6), make)
-    assert len(batches) == 6 and made == []
-    assert list(batches[1::2]) == [10, 30, 50] and made == [1, 3, 5]
+    assert len(batches) == 6 and read == []
+    assert list(batches[1::2]) == [10, 30, 50] and read == [1, 3, 5]

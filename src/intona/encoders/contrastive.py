@@ -171,7 +171,7 @@ class ContrastiveModel(nn.Module):
     ) -> dict[str, Part]:
         """The loss of a batch, and what is good to know of it with weight 0.
 
-        In evaluation every rank sees the same batches: there the pairs are this process's alone.
+        In evaluation each rank has batches of its own, whole ones: there the pairs are this process's alone.
         """
         count = torch.tensor(float(len(text)), device=text.device)
         scale = self.log_scale.float().exp()
@@ -181,10 +181,10 @@ class ContrastiveModel(nn.Module):
                 total = sigmoid_loss(text, audio, scale, self.bias.float(), over_ranks=self.training)
             else:
                 total = softmax_loss(text, audio, scale.clamp(max=MAX_SCALE), over_ranks=self.training)
-        found = {"contrastive": Part(total=total, count=count)}
+        losses = {"contrastive": Part(total=total, count=count)}
         with torch.no_grad():
             best = (text @ audio.T).argmax(dim=1).cpu() == torch.arange(len(text))
-            told = {"r1": best.sum().to(count), "scale": scale * count}
+            shown = {"r1": best.sum().to(count), "scale": scale * count}
             if self.bias is not None:
-                told["bias"] = self.bias * count
-        return found | {k: Part(total=v.detach(), count=count, weight=0.0) for k, v in told.items()}
+                shown["bias"] = self.bias * count
+        return losses | {k: Part(total=v.detach(), count=count, weight=0.0) for k, v in shown.items()}

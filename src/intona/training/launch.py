@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 Strategy = Literal["auto", "ddp", "fsdp"]
 # Of collectives between devices: rank 0 may write a checkpoint or a demo while the others wait.
 TIMEOUT = timedelta(hours=2)
+# Seconds for a process to notice by a collective that another has ended, and to say so.
+GRACE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,6 @@ def launch(processes: Processes) -> Fabric:
         )
     for name in ("lightning.fabric", "lightning.pytorch"):  # their banner of the processes
         logging.getLogger(name).setLevel(logging.WARNING)
-    _report_an_ended_process()
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,
@@ -79,7 +82,8 @@ def launch(processes: Processes) -> Fabric:
         plugins=[environment],
     )
     parent = os.getppid()
-    fabric.launch()
+    with _watching():
+        fabric.launch()
     if fabric.global_rank:
         _be_silent()
         if not os.environ.get("TORCHELASTIC_RUN_ID") and fabric.local_rank and nodes == 1:
@@ -165,24 +169,44 @@ def _be_silent() -> None:
     warnings.simplefilter("ignore")
 
 
-def _report_an_ended_process() -> None:
-    """Say why the launcher ends all processes if one has ended: Fabric logs it as information and kills."""
+@contextmanager
+def _watching() -> Iterator[None]:
+    """Inside, Fabric starts processes that `_end_after` watches.
 
-    class Line(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if "terminated with code" in record.getMessage():
-                line = "another process of this run has ended; the same command resumes the run"
-                print(f"intona: error: {line}", file=sys.stderr, flush=True)
+    Its own observer kills all of them without a word as soon as one has ended, often before rank 0 has
+    noticed by itself and said so.
+    """
+    from lightning.fabric.strategies.launchers import subprocess_script
 
-    launcher = logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script")
-    launcher.setLevel(logging.INFO)
-    launcher.propagate = False
-    launcher.addHandler(Line())
+    original = subprocess_script._launch_process_observer
+
+    def observe(others: list[Any]) -> None:
+        threading.Thread(target=_end_after, args=(others,), daemon=True).start()
+
+    subprocess_script._launch_process_observer = observe
+    try:
+        yield
+    finally:
+        subprocess_script._launch_process_observer = original
+
+
+def _end_after(others: list[Any]) -> None:
+    """End this process after one that it started has failed: it may wait for a device that never answers."""
+    while not any(process.poll() for process in others):
+        if all(process.poll() == 0 for process in others):
+            return
+        time.sleep(2)
+    time.sleep(GRACE)
+    for process in others:
+        process.kill()
+    line = "another process of this run has ended; start the same command again: it resumes"
+    print(f"intona: error: {line}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that started it has: it may wait for a device that never answers."""
+    """End this process after the one that started it has ended."""
     while os.getppid() == parent:
-        time.sleep(5)
-    time.sleep(30)  # a collective that fails by itself ends the process with a message
+        time.sleep(2)
+    time.sleep(GRACE)
     os._exit(1)

@@ -47,5 +47,5 @@ def blocks_of(module: nn.Module) -> list[nn.Module]:
 
 def _is_block(item: nn.Module) -> bool:
     parameters = dict(item.named_parameters())
-    made_of = {name.rpartition(".")[0] for name in parameters}
-    return len(made_of) > 1 and item.state_dict().keys() == parameters.keys()
+    modules = {name.rpartition(".")[0] for name in parameters}
+    return len(modules) > 1 and item.state_dict().keys() == parameters.keys()

@@ -173,6 +173,12 @@ def test_segments_are_in_place_and_ranks_share_them(targets: Path) -> None:
     wide = SegmentFeed(read, **{**options, "batch": 4}).next()
     ranks = [SegmentFeed(read, **options, rank=r, world=2).next() for r in range(2)]
     assert ranks[0].ids + ranks[1].ids == wide.ids
+    two = SegmentFeed(read, **options, rank=1, world=2)
+    two.next()
+    one = SegmentFeed(read, **options)
+    one.load_state_dict(two.state_dict())  # on another number of ranks: the same order of segments
+    expected = [f"{p.clip.id}@{p.start}" for p in one.plan(0)[4:6]]
+    assert list(one.next().ids) == expected
     assert [b.ids for b in alone.validation()] == [b.ids for b in alone.validation()]
 
 
