@@ -317,7 +317,7 @@ def align(
     config: AlignerConfig | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> AlignReport:
-    """Align a prepared corpus and write its `durations.jsonl` (source "align").
+    """Align a prepared corpus and write its durations (source "align").
 
     The same seed and steps give the same durations, unless `minutes` are too few for the steps. If the corpus
     has phone labels, the report holds the errors at word boundaries.
