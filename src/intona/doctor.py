@@ -20,6 +20,7 @@ State = Literal["ok", "missing", "optional"]
 EXTRAS = {
     "train": {
         "lightning": "lightning",
+        "pyarrow": "pyarrow",
         "tensorboard": "tensorboard",
         "monotonic-alignment-search": "monotonic_alignment_search",
     },

@@ -124,6 +124,8 @@ def test_frames_across_files(tmp_path: Path) -> None:
     for first in range(9):
         for last in range(9):
             assert np.array_equal(shards[first:last], whole[first:last])
+    some = np.array([[7, 0, 3], [3, 2, 6]])
+    assert np.array_equal(shards.gather(some), whole[some])
 
 
 def test_a_link_to_another_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,17 @@ def test_a_mended_table(tree: Path, table: str, message: str) -> None:
     assert (tree / "out" / "rejected.jsonl").read_text() == ""
 
 
+def test_the_next_command_depends_on_the_durations(
+    tree: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "corpus" / "metadata.csv").write_text(MENDED, encoding="utf-8")
+    run(tree, "--language", "ru")
+    assert "next: intona align" in capsys.readouterr().err
+    options = ["--language", "ru", "--phonemes", "corpus", "--workers", "0", "--limit", "4"]
+    main(["festvox", str(corpus), str(tree / "aligned"), *options])
+    assert "next: intona train" in capsys.readouterr().err
+
+
 def test_recordings_that_were_added(tree: Path) -> None:
     """The table is the same, and so is its fingerprint: the recordings are looked for again."""
     (tree / "corpus" / "metadata.csv").write_text(MENDED, encoding="utf-8")
@@ -92,12 +103,12 @@ def test_a_line_that_was_mended_after_the_rest_was_prepared(tree: Path) -> None:
         run(tree, "--language", "ru")
 
 
-@pytest.mark.parametrize("added", ["durations.jsonl", "notes.txt", "an option", "another corpus"])
+@pytest.mark.parametrize("added", ["durations", "notes.txt", "an option", "another corpus"])
 def test_what_was_added_to_a_finished_directory_is_kept(tree: Path, added: str) -> None:
     path = tree / "corpus" / "metadata.csv"
     path.write_text(MENDED.replace("u1|", "u1"), encoding="utf-8")
     prepared = run(tree, "--language", "ru")
-    if added == "durations.jsonl":
+    if added == "durations":
         one = {item.id: [item.n_frames] + [0] * (len(item.phonemes) - 1) for item in prepared}
         write_durations(tree / "out", one, "intona align")
     elif added == "notes.txt":

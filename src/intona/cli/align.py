@@ -14,7 +14,7 @@ from intona.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Align:
-    """Write how long each phoneme of a prepared corpus lasts (durations.jsonl in the same directory).
+    """Write how long each phoneme of a prepared corpus lasts (durations.arrow in the same directory).
 
     A small model learns the durations from the corpus in minutes, in any language. If the corpus has phone
     labels (Festvox lab, MFA TextGrid), the report shows how far the word boundaries are from those of the

@@ -11,6 +11,7 @@ import tyro
 
 from intona import registry
 from intona.data.prepare import PrepareConfig, prepare
+from intona.data.prepared import Prepared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
     request = tyro.cli(Prepare, prog="intona prepare", args=arguments)
     report = prepare(request.layout, request.src, request.out, request.config)
     print(report.table())
-    if (request.out / "durations.jsonl").is_file():
+    if Prepared.open(request.out).alignment:
         hint = f"intona train prosody.gradtts --data {request.out} --output runs/NAME"
     else:
         hint = f"intona align {request.out}{' --labels' if report.aligned else ''}"

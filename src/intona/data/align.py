@@ -323,7 +323,7 @@ def align(
     device: torch.device | str = "cpu",
     progress: Callable[[str], None] | None = None,
 ) -> AlignReport:
-    """Align a prepared corpus and write its `durations.jsonl` (source "align").
+    """Align a prepared corpus and write its durations (source "align").
 
     The same seed and steps give the same durations on one kind of device, unless `minutes` are too few for
     the steps. If the corpus has phone labels, the report holds the errors at word boundaries.

@@ -56,6 +56,15 @@ class Shards:
         edges = [first, *(int(s) for s in self.starts if first < s < last), last]
         return np.concatenate([self[a:b] for a, b in pairwise(edges)])
 
+    def gather(self, frames: np.ndarray) -> np.ndarray:
+        """Single frames by their numbers, in an array of any shape; a copy."""
+        out = np.empty((*frames.shape, *self.shape[1:]), self.dtype)
+        which = np.searchsorted(self.starts, frames, side="right") - 1
+        for k in np.unique(which).tolist():
+            at = which == k
+            out[at] = self._map(k)[frames[at] - self.starts[k]]
+        return out
+
     def check(self, *, hint: str) -> None:
         """Compare the size of each file with what belongs into it.
 

@@ -163,7 +163,7 @@ class TransferReport:
 
 
 def transfer(prepared_dir: Path | str) -> TransferReport:
-    """Write `durations.jsonl` of a prepared directory from the phone labels of its corpus.
+    """Write the durations of a prepared directory from the phone labels of its corpus.
 
     Raises:
         UserError: the directory holds no labels.

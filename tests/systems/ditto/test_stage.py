@@ -566,7 +566,7 @@ def test_the_feed_mixes_clauses_with_whole_utterances(spoken: Path) -> None:
 
 def test_clauses_without_an_alignment_are_whole_utterances(spoken: Path, tmp_path: Path) -> None:
     shutil.copytree(spoken, tmp_path / "data")
-    (tmp_path / "data" / "durations.jsonl").unlink()
+    (tmp_path / "data" / "durations.arrow").unlink()
     train("ditto", tmp_path / "data", tmp_path / "run", latents="mel4", clauses="1", **{"loop.steps": "1"})
     voices = json.loads((checkpoint.resolve(tmp_path / "run") / "voices.json").read_text(encoding="utf-8"))
     assert voices["clause_symbols"] == [] and voices["pauses"] == {}

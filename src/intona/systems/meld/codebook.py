@@ -98,14 +98,14 @@ class Steps:
         self, prepared: Prepared, group: int, mean: Tensor, std: Tensor, *, without: Collection[int] = ()
     ) -> None:
         self.prepared, self.group, self.mean, self.std = prepared, group, mean, std
-        items = [i for i in prepared.items("train") if i.speaker not in without]
-        if not items:
+        index, rows = prepared.index, prepared.rows("train")
+        rows = rows[~np.isin(index.speakers[rows], list(without))]
+        if not len(rows):
             whose = "of the speakers who are left" if without else "at all"
             raise UserError(f'the split "train" has no utterance {whose}', where=prepared.root)
-        starts = [i.offset + group * np.arange(i.n_frames // group) for i in items]
+        spans = zip(index.offsets[rows].tolist(), index.n_frames[rows].tolist(), strict=True)
+        starts = [offset + group * np.arange(frames // group) for offset, frames in spans]
         self.starts = torch.from_numpy(np.concatenate(starts))
-        prepared.mel_rows(items[0])  # opens the map
-        self.map: Any = prepared._map
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -113,7 +113,7 @@ class Steps:
     def __call__(self, n: int, generator: torch.Generator) -> Tensor:
         at = self.starts[torch.randint(len(self.starts), (n,), generator=generator)].sort().values
         rows = at[:, None] + torch.arange(self.group)
-        x = torch.from_numpy(self.map[rows.numpy()].astype(np.float32))
+        x = torch.from_numpy(self.prepared.mels.gather(rows.numpy()).astype(np.float32))
         return ((x - self.mean) / self.std).reshape(n, -1)
 
 
