@@ -56,7 +56,7 @@ def is_held(entry: str) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
     parser.add_argument("directory", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     request = parser.parse_args()

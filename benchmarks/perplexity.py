@@ -12,7 +12,7 @@ from pathlib import Path
 def main() -> None:
     from intona.studies.prosody.perplexity import perplexity
 
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--texts", default="", help="what the run was trained on besides the corpus")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import librosa
 import numpy as np
 import pytest
 
 from intona.audio import Audio
+from intona.audio.pitch import METHOD
 from intona.errors import UserError
 from intona.evaluation.judges import align
 from intona.evaluation.judges.align import align_frames, cepstra
@@ -140,3 +142,17 @@ def test_span_leaves_out_silence_at_the_edges(voice: Voice) -> None:
     start, end = speech_span(padded)
     assert start == pytest.approx(0.5, abs=0.03)
     assert end == pytest.approx(1.5, abs=0.03)
+
+
+def test_every_f0_is_yins() -> None:
+    """No module names another tracker: figures of F0 compare only within one."""
+    import intona
+
+    root = Path(intona.__file__).parent
+    named = [
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if path.name != "pitch.py"
+        and ("harvest" in (text := path.read_text(encoding="utf-8")) or ".dio(" in text)
+    ]
+    assert METHOD == "yin" and named == []

@@ -38,7 +38,7 @@ class NGram:
                     counts[n - 1][context[1:]][symbol] += 1
         self._tables = [
             {
-                context: (np.fromiter(c.keys(), int), np.fromiter(c.values(), float), dict(c))
+                context: (np.fromiter(c.keys(), int), np.fromiter(c.values(), float), c.total(), dict(c))
                 for context, c in table.items()
             }
             for table in counts
@@ -53,9 +53,9 @@ class NGram:
         for n, table in enumerate(self._tables):
             if (entry := table.get(_last(context, n))) is None:
                 break
-            symbols, counts, _ = entry
-            p = p * (DISCOUNT * len(symbols) / counts.sum())
-            p[symbols] += (counts - DISCOUNT) / counts.sum()
+            symbols, counts, total, _ = entry
+            p = p * (DISCOUNT * len(symbols) / total)
+            p[symbols] += (counts - DISCOUNT) / total
         return p
 
     def probability(self, symbol: int, context: Sequence[int]) -> float:
@@ -64,9 +64,8 @@ class NGram:
         for n, table in enumerate(self._tables):
             if (entry := table.get(_last(context, n))) is None:
                 break
-            symbols, counts, known = entry
-            total = counts.sum()
-            p *= DISCOUNT * len(symbols) / total
+            _, _, total, known = entry
+            p *= DISCOUNT * len(known) / total
             if (count := known.get(symbol)) is not None:
                 p += (count - DISCOUNT) / total
         return p
@@ -81,9 +80,11 @@ class NGram:
         for i in range(at + 1, min(at + self.order, len(padded))):
             context = padded[i - self.order + 1 : i]
             hole = at - (i - self.order + 1)
+            each = np.empty(self.end)
             for v in range(self.end):
                 context[hole] = v
-                log[v] += np.log(self.probability(padded[i], context))
+                each[v] = self.probability(padded[i], context)
+            log += np.log(each)
         p = np.exp(log - log.max())
         return p / p.sum()
 
