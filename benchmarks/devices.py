@@ -224,7 +224,8 @@ def opened(name: str, size: str, work: Path, fields: Sequence[str] = ()) -> Setu
         how |= {"bpe": "64", "codebook": str(book)}
     how |= dict(field.split("=", 1) for field in fields)
     stage = stage_of(name)
-    config = configs.override(stage.sizes[size](), how)
+    preset = stage.sizes.get(size, stage.sizes["small"])  # not every stage is published
+    config = configs.override(preset(), how)
     return stage.setup(config, Request(data=data, out=work / "runs" / name, overrides=how))
 
 
@@ -438,6 +439,9 @@ def shipped(arguments: argparse.Namespace, device: torch.device) -> Iterator[dic
     from intona import models
 
     vocoders = [card.name for card in models.shipped(kind="vocoder")]
+    batches = (1, 8, 64)
+    if device.type == "cpu":
+        vocoders, batches = [_vocoder_name()], (1, 2)
     for name in ("ru", "ditto", "meld-ru"):
         for vocoder in vocoders:
             row: dict[str, Any] = {"voice": name, "vocoder": vocoder}
@@ -448,7 +452,7 @@ def shipped(arguments: argparse.Namespace, device: torch.device) -> Iterator[dic
             except (Exception, TimeUp) as e:
                 yield row | _failure(e)
                 continue
-            for batch in (1, 8, 64) if voice.capabilities.batches else (1,):
+            for batch in batches if voice.capabilities.batches else (1,):
                 try:
                     with limited(arguments.limit):
                         yield row | {"batch": batch} | _whole(voice, batch, device, arguments.seconds)
