@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import copy
 import json
+import shutil
 import signal
 import sys
 import time
@@ -183,6 +184,19 @@ def random_vits(work: Path, *, toy: bool) -> Path:
     return out
 
 
+def mute_vits(voice: Path) -> Path:
+    """The same voice without its posterior encoder, as some are published."""
+    from safetensors.torch import load_file, save_file
+
+    out = voice.with_name("mute")
+    if not out.is_dir():
+        shutil.copytree(voice, out)
+        state = load_file(out / "model.safetensors")
+        kept = {k: v for k, v in state.items() if not k.startswith("posterior_encoder")}
+        save_file(kept, out / "model.safetensors", metadata={"format": "pt"})
+    return out
+
+
 def vocoder_targets(work: Path, *, toy: bool) -> Path:
     """Targets of a vocoder: two minutes of a shipped one's output, or seconds of it."""
     from intona.systems.vocoder.targets import TargetsConfig, make
@@ -212,7 +226,8 @@ def opened(name: str, size: str, work: Path, fields: Sequence[str] = ()) -> Setu
     toy = size == "toy"
     data, how = work / "data", dict(OVERRIDES.get(name, {}))
     if name.startswith("restyle") and name != "restyle.style":
-        how["vits"] = str(random_vits(work, toy=toy))
+        voice = random_vits(work, toy=toy)
+        how["vits"] = str(mute_vits(voice) if name == "restyle.posterior" else voice)
     if name.startswith("vocoder"):
         data = vocoder_targets(work, toy=toy)
     if name.startswith("meld"):

@@ -14,10 +14,9 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
 TOTAL=${GPU_CHECK_SECONDS:-580}
 TAG=${GPU_CHECK_PYTHON:-3.12}
-WHEELS=(soundfile soxr tyro num2words docopt ru-normalizr pymorphy3 pymorphy3-dicts-ru dawg2-python razdel defusedxml
-    beartype jaxtyping wadler-lindig docstring-parser shtab typeguard cffi pycparser dateparser pytz tzlocal
-    fastapi starlette pydantic pydantic-core annotated-types typing-inspection annotated-doc uvicorn h11
-    python-multipart httpx2 monotonic-alignment-search)
+WHEELS=(soundfile cffi pycparser soxr tyro docstring-parser typeguard num2words ru-normalizr eng-to-ipa phonenumberslite
+    roman pymorphy3 pymorphy3-dicts-ru dawg2-python razdel defusedxml beartype fastapi starlette annotated-types
+    pydantic pydantic-core uvicorn python-multipart httpx2 httpcore2 truststore monotonic-alignment-search)
 
 if [[ ${1:-} == --wheels ]]; then
     mkdir -p .whl
