@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import copy
 import json
+import shutil
 import signal
 import sys
 import time
@@ -183,6 +184,19 @@ def random_vits(work: Path, *, toy: bool) -> Path:
     return out
 
 
+def mute_vits(voice: Path) -> Path:
+    """The same voice without its posterior encoder, as some are published."""
+    from safetensors.torch import load_file, save_file
+
+    out = voice.with_name("mute")
+    if not out.is_dir():
+        shutil.copytree(voice, out)
+        state = load_file(out / "model.safetensors")
+        kept = {k: v for k, v in state.items() if not k.startswith("posterior_encoder")}
+        save_file(kept, out / "model.safetensors", metadata={"format": "pt"})
+    return out
+
+
 def vocoder_targets(work: Path, *, toy: bool) -> Path:
     """Targets of a vocoder: two minutes of a shipped one's output, or seconds of it."""
     from intona.systems.vocoder.targets import TargetsConfig, make
@@ -212,7 +226,8 @@ def opened(name: str, size: str, work: Path, fields: Sequence[str] = ()) -> Setu
     toy = size == "toy"
     data, how = work / "data", dict(OVERRIDES.get(name, {}))
     if name.startswith("restyle") and name != "restyle.style":
-        how["vits"] = str(random_vits(work, toy=toy))
+        voice = random_vits(work, toy=toy)
+        how["vits"] = str(mute_vits(voice) if name == "restyle.posterior" else voice)
     if name.startswith("vocoder"):
         data = vocoder_targets(work, toy=toy)
     if name.startswith("meld"):
@@ -224,7 +239,8 @@ def opened(name: str, size: str, work: Path, fields: Sequence[str] = ()) -> Setu
         how |= {"bpe": "64", "codebook": str(book)}
     how |= dict(field.split("=", 1) for field in fields)
     stage = stage_of(name)
-    config = configs.override(stage.sizes[size](), how)
+    preset = stage.sizes.get(size, stage.sizes["small"])  # not every stage is published
+    config = configs.override(preset(), how)
     return stage.setup(config, Request(data=data, out=work / "runs" / name, overrides=how))
 
 
@@ -438,6 +454,9 @@ def shipped(arguments: argparse.Namespace, device: torch.device) -> Iterator[dic
     from intona import models
 
     vocoders = [card.name for card in models.shipped(kind="vocoder")]
+    batches = (1, 8, 64)
+    if device.type == "cpu":
+        vocoders, batches = [_vocoder_name()], (1, 2)
     for name in ("ru", "ditto", "meld-ru"):
         for vocoder in vocoders:
             row: dict[str, Any] = {"voice": name, "vocoder": vocoder}
@@ -448,7 +467,7 @@ def shipped(arguments: argparse.Namespace, device: torch.device) -> Iterator[dic
             except (Exception, TimeUp) as e:
                 yield row | _failure(e)
                 continue
-            for batch in (1, 8, 64) if voice.capabilities.batches else (1,):
+            for batch in batches if voice.capabilities.batches else (1,):
                 try:
                     with limited(arguments.limit):
                         yield row | {"batch": batch} | _whole(voice, batch, device, arguments.seconds)

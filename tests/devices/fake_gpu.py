@@ -30,6 +30,8 @@ CPU = torch.device("cpu")
 aten = torch.ops.aten
 COPIES = {aten.copy_.default, aten._to_copy.default}
 INDEXES = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default}
+# Computed at once: below this class torch does not look whether a tensor is a lazy conjugate.
+LAZY = {aten._conj.default: aten.conj_physical.default, aten._neg_view.default: aten.neg.default}
 _module = SimpleNamespace(
     is_available=lambda: False,  # nothing may choose it by itself
     is_initialized=lambda: True,
@@ -83,6 +85,8 @@ class FakeGpu(Tensor):
             )
         if func in INDEXES and not isinstance(args[0], FakeGpu):
             raise RuntimeError(f"{func}: a CPU tensor is indexed by one on {NAME}")
+        if func in LAZY:
+            return FakeGpu(LAZY[func](_inner(args[0])))
         result = func(*tree_map(_inner, args), **tree_map(_inner, kwargs))
         if func is aten.copy_.default and not isinstance(args[0], FakeGpu):
             return args[0]
