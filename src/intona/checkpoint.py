@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+GRAPHS = "onnx.json"  # of a model with ONNX graphs
+WEIGHTS = "model.safetensors"
 _STEP = re.compile(r"step-(\d{8})$")
 
 
@@ -133,6 +135,10 @@ def publish(
 ) -> Path:
     """Turn a checkpoint into a model to share: averaged weights in half precision, a card, no training state.
 
+    Graphs of the source, which read the weights by their place in its file, come along only where that file
+    stays the same, as when a published model is published again. Else they are left out, as is the card's
+    `export`.
+
     Args:
         run: run or checkpoint directory, or RUN/best.
         out: a new directory, or a published model to replace.
@@ -149,17 +155,20 @@ def publish(
         for k, v in read_tensors(weights_file(source)).items()
         if not without or not k.startswith(without)
     }
-    names = [p.name for p in source.glob("*.json") if p.name != INDEX]
+    names = [p.name for p in source.glob("*.json") if p.name not in (INDEX, GRAPHS)]
     temporary, old = (out.with_name(f".{out.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
     try:
         temporary.mkdir(parents=True)
         for name in names:
             configs.write_json(temporary / name, configs.read_json(source / name, max_bytes=64 << 20))
-        configs.write_json(temporary / "card.json", card)
-        (temporary / "model.safetensors").write_bytes(safetensors.torch.save(state))
+        (temporary / WEIGHTS).write_bytes(safetensors.torch.save(state))
+        files = [*files, *_graphs_for(temporary / WEIGHTS, source)]
         for file in files:
             shutil.copyfile(file, temporary / file.name)
-        write_index(temporary, [*names, "card.json", "model.safetensors", *(f.name for f in files)])
+        if not (temporary / GRAPHS).is_file():
+            card = {k: v for k, v in card.items() if k != "export"}
+        configs.write_json(temporary / "card.json", card)
+        write_index(temporary, [*names, "card.json", WEIGHTS, *(f.name for f in files)])
         if out.exists():
             os.rename(out, old)
         os.rename(temporary, out)
@@ -173,6 +182,12 @@ def publish(
             os.rename(old, out)
         shutil.rmtree(old, ignore_errors=True)
     return out
+
+
+def _graphs_for(weights: Path, source: Path) -> list[Path]:
+    """The files of a model's graphs if they read these weights, which are then those of the model."""
+    same = (source / GRAPHS).is_file() and sha256(weights) == sha256(source / WEIGHTS)
+    return [source / GRAPHS, *sorted(source.glob("*.onnx"))] if same else []
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

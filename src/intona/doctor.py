@@ -181,9 +181,14 @@ def _bare(name: str) -> models.Card | None:
 def _voices() -> list[Finding]:
     voices = models.shipped("voice")
     if voices:
-        return [Finding(part="voices", state="ok", detail=", ".join(c.name for c in voices))]
+        return [Finding(part="voices", state="ok", detail=", ".join(map(_with_model, voices)))]
     hint = "train one: intona train prosody.gradtts --data DIR --output RUN"
     return [Finding(part="voices", state="missing", detail="none is shipped here", hint=hint)]
+
+
+def _with_model(card: models.Card) -> str:
+    """The name of a voice; that of an alias with the voice that it is."""
+    return f"{card.name} (= {card.alias_of})" if card.alias_of else card.name
 
 
 def _extras() -> list[Finding]:

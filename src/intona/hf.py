@@ -1,9 +1,11 @@
 """Models on the Hugging Face Hub, named `hf://OWNER/NAME` or `hf://OWNER/NAME@REVISION`.
 
-A repository of strangers is not trusted: only weights as safetensors, JSON, Markdown and a lexicon are
-downloaded, from its top folder, up to a size, and each file is verified against files.json. Nothing that can
-contain code, such as a pickle, is downloaded or opened. Downloads stay in the cache that all programs of the
-hub share ($HF_HOME); a repeated call works without a network, and `HF_HUB_OFFLINE=1` never connects.
+A repository of strangers is not trusted: only weights as safetensors, ONNX graphs, JSON, Markdown and a
+lexicon are downloaded, from its top folder, up to a size, and each file is verified against files.json.
+Nothing that can contain code, such as a pickle, is downloaded or opened. A graph is arithmetic only:
+onnxruntime has no operators but its own here, and refuses a graph that reads files of other folders.
+Downloads stay in the cache that all programs of the hub share ($HF_HOME); a repeated call works without a
+network, and `HF_HUB_OFFLINE=1` never connects.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ PREFIX = "hf://"
 INSTALL = "pip install 'intona[hub]'"
 SIGN_IN = "sign in with `hf auth login`, or set HF_TOKEN"
 WEIGHTS = ".safetensors"
-PATTERNS = (f"*{WEIGHTS}", "*.json", "*.md", "lexicon.txt")
-OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".onnx", ".gguf")
+GRAPH = ".onnx"
+PATTERNS = (f"*{WEIGHTS}", f"*{GRAPH}", "*.json", "*.md", "lexicon.txt")
+OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".gguf")
 MAX_FILES = 100
-MAX_WEIGHTS_BYTES, MAX_TEXT_BYTES = 4 << 30, 64 << 20
+MAX_WEIGHTS_BYTES, MAX_TEXT_BYTES = 4 << 30, 64 << 20  # graphs are limited like texts: they hold no weights
 DEFAULT_REVISION = "main"
 
 _PART = r"[A-Za-z0-9](?:[\w.-]*\w)?"
@@ -217,7 +220,7 @@ def check_files(sizes: Mapping[str, int | None], address: HubAddress) -> None:
 
 def is_allowed(name: str) -> bool:
     """Whether a file of a repository is of a kind that is downloaded; its name may still be refused."""
-    return "/" not in name and (name == PATTERNS[-1] or name.endswith((WEIGHTS, ".json", ".md")))
+    return "/" not in name and (name == PATTERNS[-1] or name.endswith((WEIGHTS, GRAPH, ".json", ".md")))
 
 
 def _verify(directory: Path, address: HubAddress) -> None:
@@ -229,10 +232,10 @@ def _verify(directory: Path, address: HubAddress) -> None:
             raise UserError(
                 f"{file_index.INDEX} lists {name[:80]!r}, which is not downloaded",
                 where=address,
-                hint="only safetensors, JSON and Markdown in the top folder are",
+                hint="only safetensors, ONNX, JSON and Markdown in the top folder are",
             )
     for path in directory.iterdir():
-        read = path.name.endswith((WEIGHTS, ".json")) and path.name != file_index.INDEX
+        read = path.name.endswith((WEIGHTS, GRAPH, ".json")) and path.name != file_index.INDEX
         if read and path.name not in index:
             raise UserError(f"{path.name} is not in {file_index.INDEX}", where=address)
     file_index.verify(directory, state=False, hint=hint)

@@ -3,6 +3,9 @@
 A model is a folder of `models/` with a `card.json` (or a MODEL_CARD.md that starts with `key: value` front
 matter between two `---` lines). Folders are searched in `$INTONA_MODELS` (several are separated as in PATH),
 in a source checkout, and in the installed package. `hf://OWNER/NAME` is a model of the Hugging Face Hub.
+
+A voice of several languages may have further names, under which it speaks one of them. Its card lists them:
+`"aliases": {"ru": "ru", "en": "en"}` (name: language). A folder goes before an alias of the same name.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,10 @@ _FIELDS = ("kind", "language", "system", "summary", "trained_on", "licence")
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """The description of a model; `more` holds all other keys of its card."""
+    """The description of a model; `more` holds all other keys of its card.
+
+    `alias_of` is the model's own name where `name` is an alias; `language` is then that of the alias.
+    """
 
     name: str
     path: Path
@@ -34,6 +40,7 @@ class Card:
     summary: str = ""
     trained_on: str = ""
     licence: str = ""
+    alias_of: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -50,18 +57,50 @@ def folders() -> list[Path]:
     return [p for p in candidates if p.is_dir()]
 
 
-def shipped(kind: str | None = None) -> list[Card]:
-    """Every model with a card, sorted by name; the first of those with the same name."""
+def shipped(kind: str | None = None, *, aliases: bool = True) -> list[Card]:
+    """Every model with a card, sorted by name; the first of those with the same name.
+
+    Args:
+        aliases: include a card for each alias.
+    """
     cards: dict[str, Card] = {}
     for folder in folders():
         for path in sorted(folder.iterdir()):
             if NAME.fullmatch(path.name) and path.name not in cards and _card_file(path) is not None:
                 cards[path.name] = read_card(path)
+    if aliases:
+        folder_names = {p.name for folder in folders() for p in folder.iterdir() if p.is_dir()}
+        for card in [c for _, c in sorted(cards.items())]:
+            for name, language in aliases_in(card).items():
+                if name not in folder_names:
+                    alias = replace(card, name=name, language=language, alias_of=card.name)
+                    cards.setdefault(name, alias)
     return [c for _, c in sorted(cards.items()) if kind is None or c.kind == kind]
 
 
+def alias(name: str | os.PathLike[str]) -> Card | None:
+    """The card of an alias; None for what is no alias, such as the name of a folder or a path."""
+    text = os.fspath(name)
+    if not NAME.fullmatch(text) or any((folder / text).is_dir() for folder in folders()):
+        return None
+    return next((c for c in shipped() if c.alias_of and c.name == text), None)
+
+
+def aliases_in(card: Card) -> dict[str, str]:
+    """The aliases of a model: name -> language.
+
+    Raises:
+        UserError: the field of the card is no such table.
+    """
+    table = card.more.get("aliases", {})
+    valid = isinstance(table, dict) and all(isinstance(v, str) and v for v in table.values())
+    if not valid or not all(NAME.fullmatch(name) for name in table):
+        raise UserError('write {"NAME": "LANGUAGE"}', where=f"{card.path}: card: aliases")
+    return table
+
+
 def find(name_or_dir: str | os.PathLike[str], *, kind: str | None = None) -> Path:
-    """The directory of a model: the name of a shipped model, a path, or an address of the hub.
+    """The directory of a model: the name of a shipped model or an alias, a path, or an address of the hub.
 
     A shipped model takes precedence over a folder of the same name in the working directory. A model of the
     hub is downloaded unless it is in the cache; addresses come from people, never out of a file.
@@ -81,6 +120,8 @@ def find(name_or_dir: str | os.PathLike[str], *, kind: str | None = None) -> Pat
             path = folder / text
             if path.is_dir() and (kind is None or _kind(path) in (kind, None)):
                 return path
+        if (card := alias(text)) is not None and kind in (card.kind, None):
+            return card.path
     try:
         if text and Path(text).is_dir():
             return Path(text)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.fft
 
 from intona.audio import Audio, MelSpec, energy, f0_contour, hz_to_cents, log_mel, median_hz, read_audio
 from intona.audio import pitch as module
+from intona.audio.pitch import _fast_length
 from intona.errors import UserError
 
 RATE = 22050
@@ -147,3 +149,8 @@ def test_wrong_arguments() -> None:
         f0_contour(audio, f_min=300, f_max=200)
     with pytest.raises(UserError, match='did you mean "yin"'):
         f0_contour(audio, method="yinn")  # type: ignore[arg-type]
+
+
+def test_lengths_of_transforms_are_those_of_scipy() -> None:
+    lengths = (1, 7, 97, 803, 1339, 2187, 4001)
+    assert [_fast_length(n) for n in lengths] == [scipy.fft.next_fast_len(n, real=True) for n in lengths]

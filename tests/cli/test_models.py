@@ -106,3 +106,30 @@ def test_models_verb_without_models(
     monkeypatch.setattr(models, "folders", list)
     assert cli.main(["models"]) == 1
     assert "no model is shipped here" in capsys.readouterr().err
+
+
+def test_an_alias_means_the_model_unless_a_folder_has_its_name(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = {"kind": "voice", "language": "en, ru", "aliases": {"eng": "en", "anna": "ru"}}
+    (shelf / "two").mkdir()
+    (shelf / "two/card.json").write_text(json.dumps(two))
+    assert models.find("eng") == models.find("eng", kind="voice") == shelf / "two"
+    assert models.find("anna") == shelf / "anna" and models.alias("anna") is models.alias("two") is None
+    cards = {c.name: c for c in models.shipped("voice")}
+    assert (cards["eng"].alias_of, cards["eng"].language) == ("two", "en")
+    assert cards["anna"].alias_of == "" and sorted(cards) == ["anna", "eng", "two"]
+    assert [c.name for c in models.shipped("voice", aliases=False)] == ["anna", "two"]
+    with pytest.raises(UserError, match='did you mean "eng"'):
+        models.find("engl", kind="voice")
+    with pytest.raises(UserError, match='no shipped vocoder and no directory is named "eng"'):
+        models.find("eng", kind="vocoder")
+    assert cli.main(["models", "eng"]) == 0
+    assert "eng\tvoice\ten\t" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("aliases", [["en"], {"en": 1}, {"../en": "en"}])
+def test_aliases_of_another_form_name_the_card(shelf: Path, aliases: object) -> None:
+    (shelf / "anna/card.json").write_text(json.dumps({"kind": "voice", "aliases": aliases}))
+    with pytest.raises(UserError, match="anna: card: aliases"):
+        models.shipped()

@@ -13,6 +13,8 @@ from intona.config import to_dict
 from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
 from intona.text import PhonemeTokenizer
 
+from ..runtime.conftest import PLAIN, save_voice, unchecked_annotations
+
 SIZES = DualStreamConfig(
     n_tokens=9, n_pieces=12, dim=16, heads=2, hidden=16, stream_layers=1, shared_layers=1, out=16
 )
@@ -120,3 +122,67 @@ def test_a_full_disk_leaves_the_model_that_stood_there(
     checkpoint.verify(out)
     assert (out / "card.json").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "run"]
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A run of a voice of two languages."""
+    return save_voice(tmp_path / "runs", speakers=["anna", "boris"], languages=["en", "ru"], **PLAIN)
+
+
+def test_default_speakers_and_aliases_go_into_the_card(
+    two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "voice"
+    flags = ["--default-speaker", "ru=boris", "--default-speaker", "en = anna", "--alias", "two-en=en"]
+    assert _publish(two, out, *flags) == 0
+    card = json.loads((out / "card.json").read_text("utf-8"))
+    assert card["default_speakers"] == {"ru": "boris", "en": "anna"} and card["aliases"] == {"two-en": "en"}
+    assert _publish(two, out, "--summary", "again") == 0  # they are kept
+    assert json.loads((out / "card.json").read_text("utf-8"))["aliases"] == {"two-en": "en"}
+    capsys.readouterr()
+    for flag, value, message in (
+        ("--default-speaker", "ru=clara", 'unknown speaker "clara"'),
+        ("--default-speaker", "de=anna", 'unknown language "de"'),
+        ("--default-speaker", "anna", "such as ru=anna"),
+        ("--alias", "two-de=de", 'unknown language "de"'),
+        ("--alias", "Two/En=en", "aliases"),
+    ):
+        assert _publish(two, tmp_path / "other", flag, value) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_is_no_voice_has_no_speakers(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _publish(run, tmp_path / "out", "--default-speaker", "ru=anna") == 1
+    assert "is for voices, not for a model of kind encoder" in capsys.readouterr().err
+
+
+def test_graphs_are_written_or_left_out_whole(
+    two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_graphs, without = tmp_path / "graphs", tmp_path / "plain"
+    graphs = {"onnx.json", "encoder.onnx", "decoder.onnx"}
+    with unchecked_annotations():
+        assert _publish(two, with_graphs, "--graphs") == 0
+    assert graphs <= {p.name for p in with_graphs.iterdir()}
+    checkpoint.verify(with_graphs, state=False)
+    capsys.readouterr()
+    # Published again it has the same weights, at the same places, and so the same graphs.
+    again = tmp_path / "again"
+    assert _publish(with_graphs, again) == 0
+    checkpoint.verify(again, state=False)
+    for name in graphs:
+        assert (again / name).read_bytes() == (with_graphs / name).read_bytes()
+    capsys.readouterr()
+    assert _publish(two, without) == 0
+    assert not graphs & {p.name for p in without.iterdir()} and "ONNX" not in capsys.readouterr().err
+    # Other weights in its place: the old graphs and what the card says of them go.
+    other = save_voice(tmp_path / "more", speakers=["anna"], languages=["en", "ru"], **PLAIN)
+    assert _publish(other, again) == 0
+    assert "without ONNX graphs" in capsys.readouterr().err
+    assert not graphs & {p.name for p in again.iterdir()}
+    assert "export" not in json.loads((again / "card.json").read_text("utf-8"))
+    checkpoint.verify(again, state=False)

@@ -38,6 +38,8 @@ def test_the_script_tells_the_language(capsys: pytest.CaptureFixture[str]):
     assert lines(capsys)[0] == ["Мы он три", "On three", "three"]
     assert cli.main(["read", "--language", "ru", "3"]) == 0
     assert lines(capsys)[0] == ["три"]
+    assert cli.main(["read", "--language", "ru, en", "Мы on 3. On 3."]) == 0
+    assert lines(capsys)[0] == ["Мы он три.", "On three."]
     assert cli.main(["read", "Это [[x ɪ mʲ]] 3"]) == 0  # the phonemes are no Latin letters
     assert lines(capsys)[0] == ["Это [[x ɪ mʲ]] три"]
 

@@ -39,7 +39,9 @@ SPOKEN: dict[str, dict[str, Any]] = {
 }
 FRAMES, BINS = 4, 4
 # A draft is trained on, and no voice uses it. tests/text/test_accents.py guards the model of stress.
-SHIPPED = sorted(c.name for c in models.shipped() if not c.name.endswith("-draft") and c.kind != "stress")
+SHIPPED = sorted(
+    c.name for c in models.shipped(aliases=False) if not c.name.endswith("-draft") and c.kind != "stress"
+)
 
 
 def picture(values: np.ndarray, frames: int = FRAMES, bins: int = BINS) -> np.ndarray:

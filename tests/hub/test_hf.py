@@ -302,3 +302,23 @@ def test_models_lists_a_model_of_the_hub_with_its_commit(
     assert shipped["name"] == "ru"
     assert cli.main(["models", "nothing"]) == 1
     assert 'no shipped model and no directory is named "nothing"' in capsys.readouterr().err
+
+
+def test_graphs_are_downloaded_where_the_index_lists_them(hub: Any, tmp_path: Path) -> None:
+    files = model(tmp_path)
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    del files["files.json"]
+    for name, content in {**files, "onnx.json": b"{}", "decoder.onnx": b"graph"}.items():
+        (folder / name).write_bytes(content)
+    file_index.write_index(folder, [p.name for p in folder.iterdir()])
+    listed = {p.name: p.read_bytes() for p in folder.iterdir()}
+    hub.add("owner/voice", listed)
+    assert {p.name for p in hf.download(NAME).iterdir()} == listed.keys()
+    hub.add("owner/other", {**model(tmp_path), "decoder.onnx": b"graph"})
+    with pytest.raises(UserError, match=r"decoder\.onnx is not in files.json"):
+        hf.download("hf://owner/other")
+    hub.add("owner/large", listed)
+    hub.sizes = {"decoder.onnx": hf.MAX_TEXT_BYTES + 1}
+    with pytest.raises(UserError, match=r"decoder\.onnx is 67 MB, at most"):
+        hf.download("hf://owner/large")

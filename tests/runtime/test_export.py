@@ -35,9 +35,12 @@ def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "bf16_wins", lambda device="cpu": False)
 
 
-@pytest.mark.parametrize("name", ["plain", "blanks"])
 @pytest.mark.parametrize(
-    "options", [{}, {"solver": "ancestral", "speaker": "boris", "rate": 0.7, "steps": 3}]
+    ("name", "options"),
+    [
+        *((name, options) for name in ("plain", "blanks") for options in ({}, OTHER_OPTIONS)),
+        *(("flow", {**OTHER_OPTIONS, "solver": solver}) for solver in ("euler", "midpoint")),
+    ],
 )
 def test_the_mel_is_that_of_torch(exported: Exported, name: str, options: dict, fp32: None) -> None:
     path = exported(name)
@@ -54,6 +57,15 @@ def test_the_mel_is_that_of_torch(exported: Exported, name: str, options: dict, 
     # The untrained network that predicts the noise reaches hundreds.
     assert np.abs(mels[0].mel - mels[1].mel.numpy()).max() < 1e-4 * max(1, np.abs(mels[0].mel).max())
     assert mels[0].mel.std() > 0.1
+
+
+def test_a_flow_voice_has_solvers_of_its_own(exported: Exported) -> None:
+    for backend in ("onnx", "torch"):
+        voice = synth.load(exported("flow"), vocoder="griffin-lim", backend=backend)
+        assert voice.settled().solver == "euler" and voice.info["solvers"] == ["euler", "midpoint", "ddim"]
+        with pytest.raises(UserError, match="is not for models of flow matching"):
+            voice.say(TEXT, phonemes=True, solver="dpm2m")
+    assert synth.load(exported("plain"), vocoder="griffin-lim").settled().solver == "dpm2m"
 
 
 def test_say_stream_batch_and_times_agree(exported: Exported) -> None:

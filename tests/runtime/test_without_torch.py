@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,3 +86,15 @@ def test_the_doctor_is_content() -> None:
     done = without_torch("doctor")
     assert done.returncode == 0, done.stdout
     assert "no training, and only voices with graphs speak" in done.stdout
+
+
+def test_the_demo_is_one_page_with_sound_pitch_and_words(tmp_path: Path) -> None:
+    done = without_torch("demo", "-o", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["demo.html"]
+    page = (tmp_path / "demo.html").read_text(encoding="utf-8")
+    clips = page.count('class="clip"')
+    assert clips == page.count('src="data:audio/flac') == page.count('class="pitch"') == 4
+    for word in ("Поезд", "пришёл", "finished", "work"):
+        assert len(re.findall(rf'data-start="[\d.]+"><title>{word}: [\d.]+ to [\d.]+ s<', page)) == 2
+    assert "heart (synthetic)" in page and "http:" not in page and "https:" not in page

@@ -185,4 +185,8 @@ def test_read(client: TestClient):
     request = {"text": "Привет, мир! Пока.", "phonemes": False}
     sentences = client.post("/v1/intona/read", json=request).json()["sentences"]
     assert [s["normalized"] for s in sentences] == ["Привет, мир!", "Пока."]
+    request = {"text": "Кот. 🙂 A cat, Mr. Smith.", "language": "ru,en", "phonemes": False}
+    both = client.post("/v1/intona/read", json=request).json()
+    assert [s["normalized"] for s in both["sentences"]] == ["Кот.", "A cat, mister Smith."]
+    assert both["left_out"] == []
     error(client.post("/v1/intona/read", json={"text": "a", "language": "xx-nothing"}), 400)

@@ -160,14 +160,12 @@ def _loud(power: np.ndarray) -> np.ndarray:
 
 def _yin(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: float) -> np.ndarray:
     """YIN (de Cheveigné & Kawahara 2002, equations 6-8), the path over frames chosen by Viterbi."""
-    import scipy.fft  # here, because whoever only speaks does without it
-
     audio = audio.resample(_YIN_RATE)
     longest = math.ceil(_YIN_RATE / f_min) + 1
     shortest = max(2, math.floor(_YIN_RATE / f_max))
     window = 2 * longest
     length = window + longest
-    n_fft = scipy.fft.next_fast_len(length + window, real=True)
+    n_fft = _fast_length(length + window)
     x = np.pad(audio.samples, (length, length))
     centres = np.rint((np.arange(total) + 0.5) * hop_seconds * _YIN_RATE).astype(np.int64) + length
     # The two segments compared at lag tau are centred at (window + tau) / 2: here for a voice of 150 Hz.
@@ -177,9 +175,9 @@ def _yin(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: floa
         s = starts[block : block + 256]
         frames = x[s[:, None] + np.arange(length)].astype(np.float64)
         square = np.concatenate([np.zeros((len(s), 1)), np.cumsum(frames**2, axis=1)], axis=1)
-        head = np.asarray(scipy.fft.rfft(frames[:, :window], n_fft))
-        tail = np.asarray(scipy.fft.rfft(frames, n_fft))
-        correlation = np.asarray(scipy.fft.irfft(np.conj(head) * tail, n_fft))[:, : longest + 1]
+        head = np.fft.rfft(frames[:, :window], n_fft)
+        tail = np.fft.rfft(frames, n_fft)
+        correlation = np.fft.irfft(np.conj(head) * tail, n_fft)[:, : longest + 1]
         lags = np.arange(longest + 1)
         power = square[:, window : window + 1] + square[:, window + lags] - square[:, lags]
         difference = np.maximum(power - 2 * correlation, 0)
@@ -191,6 +189,18 @@ def _yin(audio: Audio, total: int, hop_seconds: float, f_min: float, f_max: floa
             p, c = _dips(d, shortest, longest)
             periods[block + i, : len(p)], costs[block + i, : len(p)] = p, c
     return _viterbi(periods, costs, _loud(levels), hop_seconds / HOP_SECONDS)
+
+
+def _fast_length(least: int) -> int:
+    """The smallest length from `least` on that has no prime factor above 5, of which transforms are quick."""
+    for n in range(least, 2 * least + 1):
+        rest = n
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return n
+    raise ValueError(f"{least} is no length")
 
 
 def _dips(d: np.ndarray, shortest: int, longest: int) -> tuple[np.ndarray, np.ndarray]:

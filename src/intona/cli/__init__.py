@@ -33,7 +33,7 @@ VERBS: dict[str, Verb] = {
     "say": Verb("intona.cli.say:main", "speak a text with a voice: wav out"),
     "read": Verb("intona.cli.read:main", "print what would be spoken of a text, without a voice"),
     "restyle": Verb("intona.cli.restyle:main", "speak a text in a style, through a frozen VITS"),
-    "demo": Verb("intona.cli.demo:main", "speak one sentence; draw its spectrogram and pitch"),
+    "demo": Verb("intona.cli.demo:main", "speak a few sentences; a page with their sound, pitch and words"),
     "prepare": Verb("intona.cli.prepare:main", "turn a corpus into a prepared directory"),
     "align": Verb("intona.cli.align:main", "find how long each phoneme of a prepared corpus lasts"),
     "merge": Verb("intona.cli.merge:main", "combine prepared directories into one"),

@@ -46,18 +46,47 @@ def models_main(arguments: list[str]) -> int:
         print(f"intona: no model is shipped here (searched: {searched})", file=sys.stderr)
         return 1
     rows = [
-        (c.name, c.kind, c.language, c.system, c.trained_on or c.summary, c.licence, f"{c.megabytes:.1f} MB")
+        (
+            c.name,
+            c.kind,
+            c.language,
+            c.system,
+            c.trained_on or c.summary,
+            c.licence,
+            f"in {c.alias_of}" if c.alias_of else f"{c.megabytes:.1f} MB",
+        )
         for c in cards
     ]
     _table(("name", "kind", "language", "system", "trained on", "licence", "size"), rows)
+    for card in cards:
+        if speakers := _speakers(card):
+            print(f"\n{card.name}: {speakers}")
     print('\nspeak with one: intona say --model NAME "…"', file=sys.stderr)
     return 0
+
+
+def _speakers(card: Card) -> str:
+    """The speakers that a card describes, on one line: "heart (en, synthetic: hibari-tts; default of en)"."""
+    from intona.synth.speakers import Speakers
+
+    if card.kind != "voice" or card.alias_of:
+        return ""
+    table = Speakers.of(card.more, where=f"{card.path}: card")
+    shown = []
+    for name, speaker in table.described.items():
+        synthetic = "synthetic" + (f": {speaker.source}" if speaker.source else "")
+        notes = [speaker.language, synthetic if speaker.synthetic else speaker.description]
+        notes += [f"the default of {code}" for code, default in table.defaults.items() if default == name]
+        shown.append(f"{name} ({', '.join(filter(None, notes))})")
+    return "; ".join(shown)
 
 
 def _card(name: str) -> Card:
     """The card of a model by its name, directory or address; the pinned address is the name of the last."""
     from intona import hf, models
 
+    if (alias := models.alias(name)) is not None:
+        return alias
     path = models.find(name)
     card = models.read_card(path)
     return replace(card, name=hf.origin(path) or card.name)

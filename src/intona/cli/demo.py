@@ -1,9 +1,10 @@
-"""`intona demo`: one sentence spoken, spectrogram and pitch drawn, transcribed if a recognizer is here."""
+"""`intona demo`: sentences spoken, on one page with their sound, pitch and words."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,82 +15,117 @@ from intona.cli.aliases import OUTPUT, renamed
 from intona.errors import UserError
 
 if TYPE_CHECKING:
-    from intona.audio import Audio
+    from intona.cli.demo_page import SpokenText
+    from intona.synth.voice import Voice
 
-SENTENCE = "Добрый день! Меня зовут Интона, и я говорю по-русски. А вы меня хорошо слышите?"
+# The voice of several languages and the quick vocoder; others take their place where they are not shipped.
+MODEL, OTHER_MODEL = "ru-en-draft", "ru"
+VOCODER = "vocoder-draft"
+SENTENCES = {
+    "ru": ("Поезд уже пришёл.", "Поезд уже пришёл?"),
+    "en": ("They have finished the work.", "Have they finished the work?"),
+}
+PAGE = "demo.html"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Speak one sentence and show where its wav, spectrogram and pitch plot are."""
+    """Speak a statement and a question in each language of the voice, and write a page to listen to them.
 
-    text: Annotated[str, tyro.conf.Positional] = SENTENCE
-    """The text to speak."""
-    model: Annotated[str, tyro.conf.arg(metavar="NAME|DIR")] = "ru"
-    """A shipped voice or a run directory."""
-    language: str = "ru"
-    """The language of the text, for the transcript."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("demo")
-    """The folder for the results."""
+    The page shows the waveform, the pitch and the time of each word. It is one file that loads nothing else.
+    """
+
+    text: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")] = ()
+    """Texts to speak instead, each in quotes."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
+    """A shipped voice or a run directory. Default: the shipped voice of Russian and English."""
+    vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
+    """The vocoder, for voices that make mel spectrograms. Default: the quickest one that is shipped."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE.html|DIR")] = Path("demo")
+    """The page, or the folder for demo.html."""
     seed: int = 0
-    """The same seed gives the same wav."""
+    """The same seed gives the same sound."""
 
 
 def main(arguments: list[str]) -> None:
     request = tyro.cli(Demo, prog="intona demo", args=renamed(arguments, OUTPUT))
-    from intona import plots, synth
+    from intona import synth
+    from intona.cli import demo_page
 
+    output = request.output if request.output.suffix == ".html" else request.output / PAGE
     started = time.perf_counter()
-    voice = synth.load(request.model)
+    name = request.model or (MODEL if _is_shipped(MODEL, "voice") else OTHER_MODEL)
+    voice = synth.load(name, vocoder=request.vocoder or _quick_vocoder(name))
     loaded = time.perf_counter()
-    audio = voice.say(request.text, seed=request.seed)
+    clips = [_spoken(voice, text, request.seed) for text in request.text or sentences_of(voice.languages)]
     spoken = time.perf_counter()
-    if audio.duration <= 0:
-        raise UserError("the voice spoke nothing", where=request.model)
-    request.output.mkdir(parents=True, exist_ok=True)
-    stem = request.output / Path(request.model).name
-    wav = stem.with_suffix(".wav")
-    audio.write(wav)
-    picture = plots.spectrogram_of(audio, stem.with_name(f"{stem.name}-spectrogram.png"), title=request.text)
-    contour, f0 = plots.pitch(audio, stem.with_name(f"{stem.name}-f0.png"), title=request.text)
-    voiced = f0[f0 > 0]
-
+    demo_page.write(output, name, clips)
+    for clip in clips:
+        print(f"{clip.text}  {clip.speech.duration:.2f} s{f', {clip.speaker}' if clip.speaker else ''}")
+    print(f"open {output}")
+    seconds = sum(clip.speech.duration for clip in clips)
     elapsed = spoken - loaded
-    rtf = elapsed / audio.duration
-    rows = [
-        ("text", request.text),
-        ("wav", f"{wav}  ({audio.duration:.2f} s)"),
-        ("spectrogram", str(picture)),
-        (
-            "pitch",
-            f"{contour}  (median {_median(voiced):.0f} Hz)"
-            if voiced.size
-            else f"{contour}  (no voiced frame)",
-        ),
-        (
-            "speed",
-            f"{loaded - started:.2f} s to load, {elapsed:.2f} s to speak (RTF {rtf:.2f})",
-        ),
-    ]
-    recognized = transcript(audio, language=request.language)
-    if recognized is not None:
-        rows.append(("transcript", recognized))
-    for name, value in rows:
-        print(f"{name:<12} {value}", file=sys.stderr if name == "speed" else sys.stdout)
+    print(
+        f"{loaded - started:.2f} s to load, {elapsed:.2f} s to speak {seconds:.2f} s "
+        f"(RTF {elapsed / max(seconds, 1e-9):.2f}), {time.perf_counter() - spoken:.2f} s for the page",
+        file=sys.stderr,
+    )
 
 
-def _median(values: object) -> float:
-    import numpy as np
+def sentences_of(languages: Sequence[str]) -> list[str]:
+    """The sentences in these languages, Russian first.
 
-    return float(np.median(np.asarray(values)))
+    Raises:
+        UserError: there are none.
+    """
+    texts = [text for code, row in SENTENCES.items() if code in languages for text in row]
+    if not texts:
+        raise UserError(
+            f"no sentence here is in {', '.join(languages) or 'a language of the voice'}",
+            hint='intona demo --model NAME "A text of yours."',
+        )
+    return texts
 
 
-def transcript(audio: Audio, *, language: str) -> str | None:
-    """The transcript of whisper-base, or None where its package or weights are not installed."""
-    from intona import doctor
+def _is_shipped(name: str, kind: str) -> bool:
+    from intona import models
 
-    if not doctor.whisper_ready():
-        return None
-    from intona.evaluation.judges.recognizer import AsrConfig, Transcriber
+    return any(card.name == name for card in models.shipped(kind))
 
-    return Transcriber(AsrConfig(language=language))(audio).text
+
+def _quick_vocoder(name: str) -> str | None:
+    """The quick vocoder where it is shipped, for a voice that takes one."""
+    from intona import checkpoint, models, synth
+    from intona.synth.capabilities import capabilities_of
+
+    kind = synth.kind_of(checkpoint.resolve(models.find(name, kind="voice")))
+    capabilities = capabilities_of(kind)
+    takes_one = capabilities is not None and capabilities.vocoder
+    return VOCODER if takes_one and _is_shipped(VOCODER, "vocoder") else None
+
+
+def _spoken(voice: Voice, text: str, seed: int) -> SpokenText:
+    """A text with the times of its words, where the voice knows them."""
+    from intona.cli.demo_page import SpokenText
+    from intona.synth.speech import Speech
+
+    if voice.capabilities.times:
+        speech = voice.speech(text, seed=seed)
+    else:
+        speech = Speech(audio=voice.say(text, seed=seed))
+    if speech.duration <= 0:
+        raise UserError("the voice spoke nothing", where=f'"{text[:40]}"')
+    return SpokenText(text=text, speech=speech, speaker=speaker_of(voice, text))
+
+
+def speaker_of(voice: Voice, text: str) -> str:
+    """The speaker of a text, "" for a voice that has only one; a synthetic one is marked as such."""
+    from intona.synth.speakers import labelled
+    from intona.text.languages import fitting
+
+    info, speakers = voice.info, list(voice.speakers)
+    if not voice.capabilities.named_speakers or len(speakers) < 2:
+        return ""
+    code = fitting(text, voice.languages)[0]
+    name = str(info.get("default_speakers", {}).get(code, speakers[0]))
+    return labelled([name], info.get("speaker_info", {})).get(name, name)

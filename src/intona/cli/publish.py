@@ -54,6 +54,16 @@ class Publish:
     """Language of its texts; not needed for a voice."""
     card: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json")] = None
     """Further fields of the card, such as the steps it speaks with and its figures."""
+    default_speaker: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="CODE=NAME")
+    ] = ()
+    """Who speaks the sentences of a language where no speaker is requested, such as ru=anna. Repeat it for
+    each language."""
+    alias: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=CODE")] = ()
+    """A further name of the model, under which it speaks one of its languages alone, such as anna-en=en. May
+    be repeated."""
+    graphs: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Write ONNX graphs, too, as `intona export` does: the model then speaks without torch."""
     push: Annotated[str | None, tyro.conf.arg(metavar="hf://OWNER/NAME[@BRANCH]")] = None
     """Upload the model as a new commit of this repository of the Hugging Face Hub, with its card as README. A
     missing repository or branch is created."""
@@ -125,19 +135,73 @@ def publish(request: Publish, out: Path) -> str:
     flags = ("summary", "trained_on", "licence", "language")
     stated = {k: v for k in flags if (v := getattr(request, k)) is not None}
     card = {**kept, **facts(source), **further, **stated}
+    card |= _tables(request, card["kind"])
+    _require_consistent(card, source)
+    if request.graphs:
+        from intona.export.graph import require_exporter
+
+        require_exporter()
     # A republished model keeps its lexicon as it keeps its card.
     words = lexicon.in_directory(source) or lexicon.in_directory(out)
     if words is not None:
         lexicon.Lexicon.read(words)  # a damaged one is refused here, not when the model is used
     checkpoint.publish(source, out, card=card, files=[] if words is None else [words], without=TRAINING_ONLY)
+    if request.graphs:
+        from intona.export.model import export
+
+        export(out, out)
     size = sum(p.stat().st_size for p in out.iterdir()) / 1e6
     name = request.out or request.push
     print(f"{name}: {card['kind']}, {card['parameters'] / 1e6:.2f} M parameters, {size:.1f} MB")
+    if "export" in card and not (out / checkpoint.GRAPHS).is_file():
+        print("without ONNX graphs, for the weights are others: --graphs writes new ones", file=sys.stderr)
     lacking = [k for k in ("summary", "trained_on", "licence") if not card.get(k)]
     if lacking:
         options = ", ".join("--" + k.replace("_", "-") for k in lacking)
         print(f"its card does not say: {', '.join(lacking)} ({options})", file=sys.stderr)
     return card["kind"]
+
+
+def _tables(request: Publish, kind: str) -> dict[str, Any]:
+    """The fields of a card that come from flags of the form KEY=VALUE.
+
+    Raises:
+        UserError: not of this form; a model that has no speakers and languages.
+    """
+    out = {}
+    for flag, field, pairs in (
+        ("--default-speaker", "default_speakers", request.default_speaker),
+        ("--alias", "aliases", request.alias),
+    ):
+        if pairs and kind != "voice":
+            raise UserError(f"is for voices, not for a model of kind {kind}", where=flag)
+        for pair in pairs:
+            key, _, value = (part.strip() for part in pair.partition("="))
+            if not key or not value:
+                raise UserError(f'"{pair[:80]}" has another form', where=flag, hint="such as ru=anna")
+            out.setdefault(field, {})[key] = value
+    return out
+
+
+def _require_consistent(card: dict[str, Any], source: Path) -> None:
+    """Refuse speakers, languages and aliases of a card that the voice does not have.
+
+    Raises:
+        UserError: names the field.
+    """
+    from intona import config as configs
+    from intona import models
+    from intona.errors import unknown
+    from intona.synth.speakers import Speakers
+
+    if card["kind"] != "voice":
+        return
+    voices = configs.read_json(source / VOICES)
+    speakers, languages = (list(map(str, voices.get(k, []))) for k in ("speakers", "languages"))
+    Speakers.of(card, where="card").require_known(speakers, languages, where="card")
+    for name, language in models.aliases_in(models.Card(name="card", path=source, more=card)).items():
+        if language not in languages:
+            unknown("language", language, languages, where=f"alias {name}")
 
 
 def facts(source: Path) -> dict[str, Any]:

@@ -26,8 +26,9 @@ class Read:
     """What to read; several words are joined by spaces."""
     file: Annotated[Path | None, tyro.conf.arg(aliases=["-f"], metavar="FILE")] = None
     """Read the text from a UTF-8 file."""
-    language: Annotated[str | None, tyro.conf.arg(metavar="CODE")] = None
-    """ru, en or a language code of espeak-ng. Default: ru for a line with Cyrillic letters, else en."""
+    language: Annotated[str | None, tyro.conf.arg(metavar="CODE[,CODE]")] = None
+    """ru, en or a language code of espeak-ng. Several, such as ru,en: each sentence in the one of its script,
+    as a voice of these languages reads it. Default: ru for a line with Cyrillic letters, else en."""
     phonemes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print phonemes, separated by spaces, with "|" between words."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -42,11 +43,11 @@ def main(arguments: list[str]) -> None:
         raise UserError("a text and a file were both given", where="--file", hint="give one of them")
     lines = read_lines(request.text, request.file, example='intona read "В 1812 г. было 5 °C."')
     lexicon = None if request.lexicon is None else Lexicon.read(request.lexicon)
+    codes = [code.strip() for code in (request.language or "").split(",") if code.strip()]
+    language = codes if len(codes) > 1 else request.language
     for line in lines:
         with lines.keep_going(line):
-            for sentence in read(
-                line.text, language=request.language, phonemes=request.phonemes, lexicon=lexicon
-            ):
+            for sentence in read(line.text, language=language, phonemes=request.phonemes, lexicon=lexicon):
                 print(_shown(sentence, request))
     lines.check_all_spoken()
 

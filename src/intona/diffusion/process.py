@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 
@@ -77,6 +77,41 @@ class MeanReverting:
     def log_snr_half(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
         """lambda_t = log(alpha_t / sigma_t), the time of DPM-Solver."""
         return -0.5 * self.integral(t) - namespace(t).log(self.sigma(t))
+
+    def perturb(self, x0: Batch, mu: Batch, t: Times, noise: Batch) -> Batch:
+        """x_t = mu + (x0 - mu) alpha_t + sigma_t noise."""
+        return mu + (x0 - mu) * expand(self.alpha(t), x0) + expand(self.sigma(t), x0) * noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimalTransport:
+    """Straight lines between data and noise: flow matching (Lipman et al. 2022, arXiv 2210.02747).
+
+    With their time tau = 1 - t, x_0 for the noise and x_1 for the data, equation 22 reads
+    x_tau = (1 - (1 - sigma_min) tau) x_0 + tau x_1. Here the data is centred, z = x - mu, so that the noise
+    lies around the mean that Grad-TTS predicts; in Matcha-TTS (arXiv 2309.03199) it lies around 0. So
+
+        z_t = alpha_t z_0 + sigma_t eps,    alpha_t = 1 - t,    sigma_t = sigma_min + (1 - sigma_min) t,
+
+    and the velocity along a line, z_0 - (1 - sigma_min) eps, does not depend on the time (equation 23).
+    """
+
+    kind: Literal["optimal-transport"] = "optimal-transport"
+    sigma_min: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sigma_min < 1:
+            raise ValueError(f"sigma_min {self.sigma_min} must lie in 0..1, without 1")
+
+    def alpha(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
+        return 1 - t
+
+    def sigma(self, t: Float[Any, "*times"]) -> Float[Any, "*times"]:
+        return self.sigma_min + (1 - self.sigma_min) * t
+
+    def flow(self, data: Batch, noise: Batch) -> Batch:
+        """The velocity towards the data of the line that joins centred data and noise."""
+        return data - (1 - self.sigma_min) * noise
 
     def perturb(self, x0: Batch, mu: Batch, t: Times, noise: Batch) -> Batch:
         """x_t = mu + (x0 - mu) alpha_t + sigma_t noise."""

@@ -1,6 +1,7 @@
 """Probability-flow solvers from t = 1 to 0 in the centred variable z = x - mu.
 
-A solver calls `denoise(z, t) -> (z_0, eps)` once per step. z is a tensor or a NumPy array, and so is t.
+A solver calls `denoise(z, t) -> (z_0, eps)` once per step, so that equal numbers of steps cost the same. z is
+a tensor or a NumPy array, and so is t.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from intona.arrays import expand, namespace, times_of
-from intona.diffusion.process import MeanReverting, Schedule
+from intona.diffusion.process import MeanReverting, OptimalTransport, Schedule
 from intona.errors import UserError, nearest
 
 Latents = Float[Any, "batch frames width"]
@@ -23,18 +24,45 @@ Noise = Callable[[], Latents]
 T_END = 1e-3
 
 
-def _slope(process: MeanReverting, denoise: Denoise, z: Latents, t: Float[Any, " batch"]) -> Latents:
-    """dz/dt = -beta/2 (z + score), score = -eps / sigma (Song et al. 2021, eq. 13)."""
-    _, eps = denoise(z, t)
+Flow = MeanReverting | OptimalTransport  # processes whose flow has a known velocity
+
+
+def _slope(process: Flow, denoise: Denoise, z: Latents, t: Float[Any, " batch"]) -> Latents:
+    """dz/dt = -beta/2 (z + score), score = -eps / sigma (Song et al. 2021, eq. 13).
+
+    Of optimal transport it is the velocity that the network has learnt, against the time.
+    """
+    data, eps = denoise(z, t)
+    if isinstance(process, OptimalTransport):
+        return -process.flow(data, eps)
     return -0.5 * expand(process.beta(t), z) * (z - eps / expand(process.sigma(t), z))
 
 
-def euler(process: MeanReverting, denoise: Denoise, z: Latents, steps: int) -> Latents:
-    """The sampler of Grad-TTS: steps of 1/steps, with the slope at the middle of each step and the old z."""
+def euler(process: Flow, denoise: Denoise, z: Latents, steps: int) -> Latents:
+    """Euler with steps of 1/steps.
+
+    Of `MeanReverting` it is the sampler of Grad-TTS, which takes the slope at the middle of each step with
+    the old z; of optimal transport that of Matcha-TTS, which takes it at the beginning.
+    """
     h = 1.0 / steps
+    place = 0.0 if isinstance(process, OptimalTransport) else 0.5
     for i in range(steps):
-        t = times_of(1.0 - (i + 0.5) * h, z)
+        t = times_of(1.0 - (i + place) * h, z)
         z = z - h * _slope(process, denoise, z, t)
+    return z
+
+
+def midpoint(process: Flow, denoise: Denoise, z: Latents, steps: int) -> Latents:
+    """The explicit midpoint method, of second order. Two calls of `denoise` are one step of it.
+
+    So steps of 2/steps are made; if the number is odd, the last one is a step of Euler of 1/steps.
+    """
+    h = 1.0 / steps
+    for i in range(0, steps - 1, 2):
+        middle = z - h * _slope(process, denoise, z, times_of(1.0 - i * h, z))
+        z = z - 2 * h * _slope(process, denoise, middle, times_of(1.0 - (i + 1) * h, z))
+    if steps % 2:
+        z = z - h * _slope(process, denoise, z, times_of(h, z))
     return z
 
 
@@ -107,11 +135,20 @@ def time_of_lambda(process: MeanReverting, lambdas: Float[Any, "*times"]) -> Flo
 
 SOLVERS: dict[str, Callable[..., Any]] = {
     "euler": euler,
+    "midpoint": midpoint,
     "dpm2m": dpm2m,
     "ddim": ddim,
     "ancestral": partial(ddim, eta=1.0),
 }
-FREE = ("ddim", "ancestral")  # these work with any process and from any starting time
+FREE = ("ddim", "ancestral")  # these start at any time, and need only alpha and sigma of a process
+STRAIGHT = ("euler", "midpoint", "ddim")  # the solvers of optimal transport
+
+
+def names_for(process: Schedule) -> tuple[str, ...]:
+    """The solvers of a process."""
+    if isinstance(process, OptimalTransport):
+        return STRAIGHT
+    return tuple(SOLVERS) if isinstance(process, MeanReverting) else FREE
 
 
 def solve(
@@ -134,7 +171,11 @@ def solve(
         raise UserError(f'unknown solver "{name}"', hint=nearest(name, SOLVERS))
     if steps < 1:
         raise UserError(f"{steps} diffusion steps", hint="use 1 or more")
-    if name not in FREE and not isinstance(process, MeanReverting):
+    if isinstance(process, OptimalTransport) and name not in STRAIGHT:
+        raise UserError(
+            f'solver "{name}" is not for models of flow matching', hint=f"use {', '.join(STRAIGHT)}"
+        )
+    if name not in FREE and not isinstance(process, Flow):
         raise UserError(f'solver "{name}" needs the drift of the Grad-TTS process', hint="use ddim")
     if not 0 < start <= 1 or (start < 1 and name not in FREE):
         raise UserError(

@@ -54,7 +54,12 @@ def voice_difference(voice: GradTTSVoice, path: Path) -> dict[str, Any]:
         types, places = symbols_of(sentence, voice.language_of(sentence))
         intonation = Intonation(clause_types=torch.tensor([types]), places=torch.tensor([places]))
         question = voice.question_plan(sentence)
-        settings: Any = {"steps": STEPS, "solver": "dpm2m", "temperature": 1.0, "length_scale": 1.0}
+        settings: Any = {
+            "steps": STEPS,
+            "solver": voice.default_solver,
+            "temperature": 1.0,
+            "length_scale": 1.0,
+        }
         speaker = i % len(voice.speakers)
         speech = voice.model.synthesize(
             torch.tensor([ids]),

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from intona import checkpoint
 from intona import config as configs
-from intona.diffusion.process import MeanReverting
+from intona.diffusion.process import MeanReverting, OptimalTransport
 from intona.diffusion.target import Target
 from intona.errors import UserError, unknown
 
-FILE = "onnx.json"
+FILE = checkpoint.GRAPHS
 FORMAT = 1
 
 
@@ -57,7 +58,7 @@ class GradTTSGraphs:
     n_mels: int
     blank: int | None = None
     target: Target = "noise"
-    process: MeanReverting = field(default_factory=MeanReverting)
+    process: MeanReverting | OptimalTransport = field(default_factory=MeanReverting)
     mel_mean: tuple[float, ...] = ()
     mel_std: tuple[float, ...] = ()
     variance: VarianceGraphs | None = None
@@ -65,6 +66,8 @@ class GradTTSGraphs:
     def __post_init__(self) -> None:
         if not len(self.mel_mean) == len(self.mel_std) == self.n_mels:
             raise ValueError(f"mel_mean and mel_std must have {self.n_mels} values")
+        if (self.target == "flow") != isinstance(self.process, OptimalTransport):
+            raise ValueError(f"the target {self.target} does not fit the process")
 
 
 @dataclass(frozen=True, kw_only=True)

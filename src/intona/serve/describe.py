@@ -12,6 +12,7 @@ from intona.serve.requests import DESCRIPTION, LIMITS, REFERENCE
 from intona.serve.settings import Settings
 from intona.serve.voices import Voices
 from intona.synth.options import FLAG_TYPES, OPTIONS
+from intona.synth.speakers import labelled
 from intona.synth.voice import Voice
 
 # First and last value and step of a slider: the range in which speech still sounds natural.
@@ -44,8 +45,8 @@ HIDDEN = ("strict", "ssml")  # the server decides them
 # Where the command line accepts more than the server does, or has no default to show.
 _HELP = {
     "style": 'A description, such as "calm, low".',
-    "speaker": "Who speaks. Automatic: the voice decides.",
-    "language": "The language of the text. Automatic: recognized by the script.",
+    "speaker": "Who speaks. Automatic: the default speaker of each language.",
+    "language": "The language of the text. Automatic: that of each sentence is recognized by its script.",
 }
 _SYSTEMS = re.compile(r" \([a-z]+(?:, [a-z]+)*\)")  # those that take an option: here the voice does
 _LABELS = {"range": "Pitch range", "tries": "Attempts", "phonemes": "The text is phonemes"}
@@ -78,6 +79,8 @@ def voice_description(name: str, voices: Voices) -> dict[str, Any]:
         "system": capabilities.system,
         "languages": list(voice.languages),
         "speakers": list(voice.speakers),
+        "speaker_info": dict(voice.info.get("speaker_info", {})),
+        "default_speakers": dict(voice.info.get("default_speakers", {})),
         "sample_rate": voice.sample_rate,
         "streams": capabilities.streams,
         "times": capabilities.times,
@@ -105,6 +108,8 @@ def option_description(name: str, voice: Voice) -> dict[str, Any] | None:
     }
     if choices:
         out["choices"] = choices
+        if name == "speaker" and (labels := labelled(choices, voice.info.get("speaker_info", {}))):
+            out["labels"] = labels
     elif out["type"] in ("number", "integer"):
         low, high = LIMITS.get(name, option.limits or (-_LARGEST_INTEGER, _LARGEST_INTEGER))
         out |= {"min": low, "max": min(high, _LARGEST_INTEGER)}
@@ -122,15 +127,7 @@ def _choices(name: str, voice: Voice) -> list[str] | None:
         return list(voice.speakers) if voice.capabilities.named_speakers else []
     if name == "language":
         return list(voice.languages)
-    return _solvers() if name == "solver" else None
-
-
-def _solvers() -> list[str] | None:
-    try:
-        from intona.diffusion.solvers import SOLVERS
-    except ImportError:  # a server without torch
-        return None
-    return list(SOLVERS)
+    return voice.info.get("solvers") if name == "solver" else None
 
 
 def _type(name: str) -> str:

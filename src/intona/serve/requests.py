@@ -29,7 +29,8 @@ def _valid_unicode(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_valid_unicode)]
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[a-z0-9]{1,8}){0,2}$")]
+_CODE = "[a-z]{2,3}(-[a-z0-9]{1,8}){0,2}"
+Language = Annotated[str, Field(pattern=f"^{_CODE}$")]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 DESCRIPTION = 4096  # characters of a style, or of the words in a reference
 Description = Annotated[Text, Field(max_length=DESCRIPTION)]
@@ -131,8 +132,14 @@ class ReadRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
     text: Text
-    language: Language | None = None
+    language: Annotated[str, Field(pattern=rf"^{_CODE}(,{_CODE}){{0,9}}$")] | None = None
     phonemes: bool = True
+
+    @property
+    def languages(self) -> str | list[str] | None:
+        """One code, or several: each sentence is then read in the language of its script."""
+        codes = (self.language or "").split(",")
+        return codes if len(codes) > 1 else self.language
 
 
 class TranscriptionRequest(BaseModel):

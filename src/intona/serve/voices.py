@@ -12,6 +12,7 @@ from intona import errors, hf, models, synth
 from intona.serve.errors import ApiError
 from intona.serve.settings import Settings
 from intona.synth.model_voice import DEFAULT_VOCODER
+from intona.synth.speakers import labelled
 
 if TYPE_CHECKING:
     from intona.synth import Backend
@@ -137,7 +138,11 @@ class Voices:
             rows.append({"id": name, "name": self.cards[name].summary or name})
             voice = self.load(name)
             if voice.capabilities.named_speakers and len(voice.speakers) > 1:
-                rows += [{"id": f"{name}:{s}", "name": f"{name}, speaker {s}"} for s in voice.speakers]
+                labels = labelled(voice.speakers, voice.info.get("speaker_info", {}))
+                rows += [
+                    {"id": f"{name}:{s}", "name": f"{name}, speaker {labels.get(s, s)}"}
+                    for s in voice.speakers
+                ]
         return rows
 
 

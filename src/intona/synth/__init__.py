@@ -42,6 +42,9 @@ def load(
             the CPU; "torch" is for all voices. None: "onnx" where the voice and the vocoder have graphs and
             the device is the CPU, else "torch".
 
+    An alias of a voice, such as "ru" of a voice that speaks Russian and English, opens it for the language of
+    the alias alone.
+
     Raises:
         UserError: no such voice, a damaged or unfinished checkpoint, a config this version does not know, no
             such device, a file that is no lexicon, a lexicon or a vocoder for a voice that takes none, a
@@ -67,6 +70,8 @@ def load(
         voice = open_voice(path, device=device_of(device), vocoder=decoder)
     if vocoder is not None and not voice.capabilities.vocoder:
         raise UserError(f"{voice.capabilities.system} voices take no vocoder", where="--vocoder")
+    if (alias := models.alias(name_or_dir)) is not None:
+        voice.restrict_to(alias.language)
     if entries is not None:
         voice.use_lexicon(entries)
     return voice

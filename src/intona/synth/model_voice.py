@@ -21,6 +21,7 @@ from intona import config as configs
 from intona.audio import Audio, MelSpec
 from intona.errors import Unspeakable, UserError, unknown
 from intona.synth.options import SpeakOptions
+from intona.synth.speakers import Speakers
 from intona.synth.voice import PAUSE_SECONDS, BaseVoice
 from intona.text import Frontend, Lexicon, inline, lexicon
 
@@ -98,6 +99,9 @@ class ModelVoice(BaseVoice, Generic[Model]):
         self.model, self.spec, self.sample_rate = model, spec, spec.sample_rate
         self.speakers, self.languages = tuple(speakers), tuple(languages)
         self.card, self.path = dict(card or {}), path
+        self.speaker_table = Speakers.of(self.card, where=f"{path or 'model'}: card")
+        self.speaker_table.require_known(speakers, languages, where=f"{path or 'model'}: card")
+        self._only_language: str | None = None
         self._lock = threading.RLock()
         self.prepare()
         self._vocoder_name = vocoder or DEFAULT_VOCODER
@@ -135,14 +139,22 @@ class ModelVoice(BaseVoice, Generic[Model]):
 
     @property
     def info(self) -> dict[str, Any]:
-        return {**self.card, **super().info, "parameters": self.parameters}
+        speakers = self.speaker_table.as_json()
+        return {**self.card, **super().info, **speakers, "parameters": self.parameters}
 
     def identity(self) -> dict[str, Any]:
         return {
             "voice": self.weights_hash(),
             "lexicon": None if self.lexicon is None else self.lexicon.fingerprint,
             "vocoder": None if self._vocoder_name == DEFAULT_VOCODER else self._vocoder_name,
+            **({"default_speakers": defaults} if (defaults := dict(self.speaker_table.defaults)) else {}),
+            **({"only_language": self._only_language} if self._only_language else {}),
         }
+
+    def restrict_to(self, language: str) -> None:
+        several = len(self.languages) > 1
+        super().restrict_to(language)
+        self._only_language = language if several else None
 
     def use_lexicon(self, entries: Lexicon | str | os.PathLike[str]) -> None:
         """Pronounce words as a lexicon (or its file) says; its entries go before those the voice has.

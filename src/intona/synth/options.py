@@ -114,7 +114,10 @@ class SpeakOptions:
     ] = None
     solver: Annotated[
         str | None,
-        Option("Solver of the sampler (gradtts, ditto): euler, dpm2m, ddim or ancestral.", metavar="NAME"),
+        Option(
+            "Solver of the sampler (gradtts, ditto): euler, midpoint, dpm2m, ddim or ancestral.",
+            metavar="NAME",
+        ),
     ] = None
     seed: Annotated[
         int,

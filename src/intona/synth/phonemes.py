@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +25,11 @@ from intona.text import (
     inventory_differences,
     load_tokenizer,
 )
-from intona.text.controls import MarkedText
+from intona.text.controls import MarkedText, read_marks
 from intona.text.frontend import shown
 from intona.text.ipa import is_word_symbol
-from intona.text.languages import language_of, warn_of_script
+from intona.text.languages import fitting, language_of, warn_of_script
+from intona.text.mixture import parts_of, read_parts
 from intona.text.tokenizer import PAD, UNK
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """A sentence and the name of its speaker; None: the voice's first."""
+    """A sentence and the name of its speaker; None: the first of the voice."""
 
     sentence: Utterance
     speaker: str | None
@@ -114,8 +117,17 @@ class PhonemeVoice(ModelVoice[Model]):
                     raise
                 warnings.warn(f"left out: {shown(passage.text.text)}: {e}", stacklevel=3)
                 continue
-            out += [Turn(sentence=s, speaker=passage.speaker or options.speaker) for s in sentences]
+            requested = passage.speaker or options.speaker
+            out += [Turn(sentence=s, speaker=self.speaker_of(s, requested)) for s in sentences]
         return out
+
+    def language_of(self, sentence: Utterance) -> str:
+        """The code of the voice's language that a sentence is in."""
+        return sentence.language or fitting(sentence.text, self.languages)[0]
+
+    def speaker_of(self, sentence: Utterance, requested: str | None) -> str | None:
+        """Who speaks a sentence: the requested speaker, else the one of its language; None: the first."""
+        return requested or self.speaker_table.default(self.language_of(sentence))
 
     def sentences(
         self, text: str | MarkedText, *, phonemes: bool = False, language: str | None = None
@@ -124,7 +136,7 @@ class PhonemeVoice(ModelVoice[Model]):
 
         Args:
             phonemes: the text is symbols separated by spaces, words by "|".
-            language: code of the text's language; recognized by the script if None.
+            language: code of the text's language; None: that of each sentence is recognized by its script.
 
         Raises:
             UserError: nothing to say, a text that is too long, phonemes for a voice that reads letters too,
@@ -137,13 +149,26 @@ class PhonemeVoice(ModelVoice[Model]):
                 "this voice reads the letters beside the phonemes", hint="give the text without --phonemes"
             )
         if phonemes:
-            return [self.frontend.from_phonemes(text)]
+            known = language if language in self.languages else ""
+            return [dataclasses.replace(self.frontend.from_phonemes(text), language=known)]
         if self.bpe is not None:
             refuse_inline(text)
         letters = inline.without(text)
+        if language is None and len(self.languages) > 1:
+            whole = read_marks(marked) if isinstance(marked, str) else marked
+            splitters = {code: partial(self._whole_sentences, code) for code in self.languages}
+            if (parts := parts_of(whole, splitters)) is not None:
+                return read_parts(parts, lambda code, part: self._read_in(part, code))
         language = language_of(letters, self.languages, language)
         warn_of_script(letters, language)
-        return self.frontend_of(language).speakable(marked)
+        return self._read_in(marked, language)
+
+    def _whole_sentences(self, language: str, text: str) -> list[str]:
+        return self.frontend_of(language).whole_sentences(text)
+
+    def _read_in(self, text: str | MarkedText, language: str) -> list[Utterance]:
+        sentences = self.frontend_of(language).speakable(text)
+        return [dataclasses.replace(s, language=language) for s in sentences]
 
     def ids(self, sentence: Utterance) -> list[int]:
         """The ids of the phonemes of a sentence; unknown symbols warn."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from intona.audio import Audio
-from intona.errors import UserError
+from intona.errors import UserError, unknown
 from intona.synth.capabilities import Capabilities
 from intona.synth.markup import PlainPart, parts_of
 from intona.synth.options import SpeakOptions
@@ -57,7 +57,7 @@ class Voice(Protocol):
     """Text in, sound out.
 
     A call depends on its arguments alone: voices keep no state between calls, and several threads may call
-    one voice at once. Only `use_lexicon` changes a voice; call it before others use the voice.
+    one voice at once. Only `use_lexicon` and `restrict_to` change a voice; call them before others use it.
 
     Every method that takes options takes them as `SpeakOptions`, or as keywords, or both: keywords change
     the options. All raise UserError for an option that the voice does not take.
@@ -94,6 +94,10 @@ class Voice(Protocol):
 
     def use_lexicon(self, entries: Lexicon | str | os.PathLike[str]) -> None:
         """Pronounce words as a lexicon (or its file) says."""
+        ...
+
+    def restrict_to(self, language: str) -> None:
+        """Speak one of the voice's languages alone, as an alias of a voice of several does."""
         ...
 
     def preload(self) -> None:
@@ -198,6 +202,11 @@ class BaseVoice(ABC):
 
     def use_lexicon(self, entries: Lexicon | str | os.PathLike[str]) -> None:
         raise UserError(f"{self.capabilities.system} voices take no lexicon", where="--lexicon")
+
+    def restrict_to(self, language: str) -> None:
+        if language not in self.languages:
+            unknown("language", language, self.languages)
+        self.languages = (language,)
 
     def preload(self) -> None:
         return None

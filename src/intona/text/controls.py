@@ -106,6 +106,29 @@ class MarkedText:
         """Whether there are any marks."""
         return bool(self.spans or self.points)
 
+    def part(self, start: int, end: int) -> MarkedText:
+        """What stands in a range, with its marks.
+
+        A point at the start of the range belongs to what is before it, unless nothing is. The nucleus of a
+        span that goes on behind the range is there.
+        """
+        spans = [
+            Span(
+                start=max(s.start, start) - start,
+                end=min(s.end, end) - start,
+                control=s.control,
+                nucleus=s.nucleus and s.end <= end,
+            )
+            for s in self.spans
+            if s.start < end and s.end > start
+        ]
+        points = [
+            TextPoint(at=p.at - start, pause=p.pause, mark=p.mark)
+            for p in self.points
+            if start < p.at <= end or (p.at == start == 0)
+        ]
+        return MarkedText(text=self.text[start:end], spans=tuple(spans), points=tuple(points))
+
     def cuts(self) -> list[int]:
         """The places where a span starts or ends, and those of the points, in order."""
         places = {p.at for p in self.points}

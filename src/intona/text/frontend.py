@@ -76,6 +76,7 @@ class Utterance:
         nucleus: index of the word that bears the nucleus, where the text marks it.
         controls: one per word, or none at all.
         marks: named places between words.
+        language: code of the voice's language that it is read in; "" where no voice reads it.
     """
 
     text: str
@@ -87,6 +88,7 @@ class Utterance:
     nucleus: int | None = None
     controls: tuple[WordControl, ...] = ()
     marks: tuple[PlacedMark, ...] = ()
+    language: str = ""
 
     @property
     def plain(self) -> str:
@@ -216,6 +218,10 @@ class Frontend:
             if line := not_read(utterance, names=names):
                 warnings.warn(line, stacklevel=3)
         return out
+
+    def whole_sentences(self, text: str) -> list[str]:
+        """`sentences`, of which none is cut for its length."""
+        return self._reader.sentences(text, max_chars=len(text) + 1)
 
     def sentences(self, text: str) -> list[str]:
         """The sentences of a text in order. Neither `[[…]]` nor a word of the lexicon is split.

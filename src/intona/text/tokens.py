@@ -11,7 +11,7 @@ from intona.text import inline, languages, normalize
 from intona.text.attribution import parts_of_words
 from intona.text.inline import Pronounced
 from intona.text.lexicon import Lexicon, LexiconEntry
-from intona.text.sentences import split_sentences
+from intona.text.sentences import MAX_CHARS, split_sentences
 from intona.text.symbols import PUNCTUATION, plain
 
 Token = str | Pronounced
@@ -35,8 +35,11 @@ class TokenReader:
     stressed: bool = True
     inline: bool = True
 
-    def sentences(self, text: str) -> list[str]:
+    def sentences(self, text: str, *, max_chars: int = MAX_CHARS) -> list[str]:
         """The sentences of a text in order. Neither `[[…]]` nor a word of the lexicon is split.
+
+        Args:
+            max_chars: longer sentences are cut.
 
         Raises:
             PhonemeError: `[[` without `]]`, or nothing between them.
@@ -47,7 +50,7 @@ class TokenReader:
             stops = [(m.start, m.end) for m in words if any(c in ".!?…" for c in m.entry.word)]
             whole = sorted([*whole, *(s for s in stops if not any(a < s[1] and s[0] < b for a, b in whole))])
         if not whole:
-            return split_sentences(text, self.language)
+            return split_sentences(text, self.language, max_chars=max_chars)
         # Each is replaced by a letter that has no case and does not occur in the text.
         letter = next(chr(c) for c in range(0xA000, 0xA48D) if chr(c) not in text)
         parts, at = [], 0
@@ -57,7 +60,7 @@ class TokenReader:
         kept = iter([text[a:b] for a, b in whole])
         return [
             "".join(next(kept) if c == letter else c for c in sentence)
-            for sentence in split_sentences("".join(parts) + text[at:], self.language)
+            for sentence in split_sentences("".join(parts) + text[at:], self.language, max_chars=max_chars)
         ]
 
     def tokens(self, text: str) -> tuple[list[Token], tuple[str, ...]]:

@@ -157,5 +157,15 @@ def test_one_part_alone_learns(spoken: Path, encoder: Path, talker: Path, tmp_pa
     after = checkpoint.read_tensors(checkpoint.resolve(out) / "model.safetensors")
     moved = {k for k in after if not torch.equal(after[k], before[k])}
     assert moved and all(k.startswith("model.duration.") for k in moved)
+    overrides |= {"only": "", "anew": "score", "model.target": "flow", "loop.seed": "5"}
+    out = tmp_path / "anew"
+    systems.train(
+        "prosody.gradtts", size="toy", data=spoken, out=out, overrides=overrides, init=talker, encoder=encoder
+    )
+    flow = checkpoint.read_tensors(checkpoint.resolve(out) / "model.safetensors")
+    same = {k for k in flow if torch.equal(flow[k], before[k])}
+    # One update moves a weight by the learning rate; weights that are drawn again are elsewhere.
+    distance = {k: float((flow[k].float() - before[k].float()).abs().max()) for k in flow.keys() - same}
+    assert distance["model.score.net.blocks.0.up.weight"] > 20 * distance["model.prior.weight"] > 0
     with pytest.raises(UserError, match="only the encoder is to learn, and its rate is 0"):
         voice(spoken, encoder, tmp_path / "none", only="encoder", encoder_rate="0")

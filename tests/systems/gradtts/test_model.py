@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from intona.config import from_dict, to_dict
+from intona.diffusion.process import OptimalTransport
+from intona.diffusion.target import Target
 from intona.encoders import conformance
 from intona.encoders.base import TextEncoder
 from intona.encoders.dual_stream import DualStreamConfig
@@ -199,10 +201,19 @@ def test_batch_equals_one_by_one(durations: str, kind: str) -> None:
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("kind", ["convnext1d", "unet2d"])
-def test_it_learns_a_tiny_case(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "target", "solver"),
+    [
+        ("convnext1d", "velocity", "dpm2m"),
+        ("unet2d", "velocity", "dpm2m"),
+        ("convnext1d", "flow", "euler"),
+        ("convnext1d", "flow", "midpoint"),
+    ],
+)
+def test_it_learns_a_tiny_case(kind: str, target: Target, solver: str) -> None:
     torch.manual_seed(0)
-    config = dataclasses.replace(TINY, decoder=dataclasses.replace(TINY.decoder, kind=kind, mults=(1, 2)))
+    decoder = dataclasses.replace(TINY.decoder, kind=kind, mults=(1, 2))
+    config = dataclasses.replace(TINY, decoder=decoder, target=target)
     model = GradTTS(config)
     batch = _batch()
     # A mel that the tokens determine: each token has its own spectrum.
@@ -210,22 +221,27 @@ def test_it_learns_a_tiny_case(kind: str) -> None:
     for i in range(2):
         frames = batch["tokens"][i].repeat_interleave(batch["durations"][i])
         batch["mels"][i, : len(frames)] = spectra[frames]
-    before = _error(model, batch)
+    before = _error(model, batch, solver)
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     for step in range(70):
         optimizer.zero_grad()
         _loss(model, batch, ["a", "b"], step).total.backward()
         optimizer.step()
-    assert _error(model, batch) < 0.4 * before  # .08 to .14 of it measured
-    speech = model.synthesize(batch["tokens"], batch["token_lengths"], random=ItemRandom(0, 0, ["a", "b"]))
+    assert _error(model, batch, solver) < 0.4 * before  # .08 to .14 of it measured
+    random = ItemRandom(0, 0, ["a", "b"])
+    speech = model.synthesize(batch["tokens"], batch["token_lengths"], solver=solver, random=random)
     assert speech.lengths.tolist() == pytest.approx(batch["mel_lengths"].tolist(), abs=2)
 
 
-def _error(model: GradTTS, batch: dict[str, torch.Tensor]) -> float:
+def _error(model: GradTTS, batch: dict[str, torch.Tensor], solver: str) -> float:
     """Mean distance of a mel sampled with little noise to the true one, as far as both reach."""
     model.eval()
     speech = model.synthesize(
-        batch["tokens"], batch["token_lengths"], temperature=0.2, random=ItemRandom(0, 0, ["a", "b"])
+        batch["tokens"],
+        batch["token_lengths"],
+        solver=solver,
+        temperature=0.2,
+        random=ItemRandom(0, 0, ["a", "b"]),
     )
     model.train()
     errors = []
@@ -252,3 +268,15 @@ def test_synthesis_is_seeded_and_scales_length() -> None:
 def test_config_refuses_contradictions() -> None:
     with pytest.raises(ValueError, match="add_blank"):
         dataclasses.replace(TINY, add_blank=True)
+
+
+def test_the_target_decides_the_process_and_older_configs_keep_theirs() -> None:
+    assert dataclasses.replace(TINY, target="flow", sigma_min=0.01).process == OptimalTransport(
+        sigma_min=0.01
+    )
+    fields = to_dict(TINY)
+    del fields["sigma_min"]
+    older = from_dict(GradTTSConfig, fields, where="config")
+    assert older == TINY and older.process == GradTTS(TINY).process
+    with pytest.raises(ValueError, match="sigma_min"):
+        dataclasses.replace(TINY, target="flow", sigma_min=2.0)

@@ -12,6 +12,7 @@ import { apiKey } from "./store.js";
  * @property {number} [max]
  * @property {[number, number, number]} [slider] first, last and step of a slider
  * @property {string[]} [choices]
+ * @property {Record<string, string>} [labels] how some of the choices are shown
  * @property {number | string | boolean | null} default
  * @property {boolean} advanced
  *

@@ -200,7 +200,7 @@ class Page {
     const isPlain = !settings.options.phonemes && !/^\s*<speak[\s>/]/.test(text.value);
     this.reading.update(
       isPlain ? text.value : null,
-      settings.options.language ?? (languages.length === 1 ? languages[0] : ""),
+      settings.options.language ?? languages.join(","),
     );
     this.#showCode();
     keep("draft", { text: text.value, ...settings });

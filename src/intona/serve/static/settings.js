@@ -120,7 +120,7 @@ export class Controls extends EventTarget {
     if (option.type === "choice") {
       const choices = option.choices ?? [];
       const first = option.default === null ? [h("option", { value: "" }, "automatic")] : [];
-      const select = h("select", described, ...first, ...choices.map((c) => h("option", { value: c }, c)));
+      const select = h("select", described, ...first, ...choices.map((c) => h("option", { value: c }, option.labels?.[c] ?? c)));
       return { fields: [select], update: (value) => (select.value = value ?? "") };
     }
     if (option.type === "text") {

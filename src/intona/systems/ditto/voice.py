@@ -16,6 +16,7 @@ from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec, log_mel
 from intona.data import clauses
+from intona.diffusion import solvers
 from intona.encoders.speaker import SpeakerEncoder
 from intona.encoders.speakers import NOBODY, require_same, speaker_encoder
 from intona.errors import Unspeakable, UserError
@@ -164,7 +165,8 @@ class DittoVoice(PhonemeVoice[Ditto]):
 
     @property
     def info(self) -> dict[str, Any]:
-        return super().info | {"latents_per_second": self.model.space.rate}
+        names = list(solvers.names_for(self.model.process))
+        return super().info | {"latents_per_second": self.model.space.rate, "solvers": names}
 
     def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
         options, manner = self.accepted(options, changes), self.manner

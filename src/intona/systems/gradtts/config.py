@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from intona import config as configs
+from intona.diffusion.process import MeanReverting, OptimalTransport
 from intona.diffusion.target import Target
 from intona.encoders.base import TextEncoderConfig
 from intona.encoders.plain import PlainEncoderConfig
@@ -89,7 +90,11 @@ class GradTTSConfig:
         durations: "mas" = monotonic alignment search inside training (the paper); "data" = the prepared
             corpus's own alignments (Festvox labels, MFA, `intona align`).
         add_blank: a blank between tokens (the paper); excludes durations="data".
-        target: what the network predicts; "noise" is the paper's loss.
+        beta_start, beta_end: the paper's schedule of noise.
+        target: what the network predicts; "noise" is the paper's loss. "flow" trains by flow matching instead
+            of diffusion: straight lines from noise around the prior mean to the data, which take fewer steps
+            to follow (`OptimalTransport`; without the schedule of noise, with `sigma_min`).
+        sigma_min: deviation of the noise that "flow" leaves in the data.
         normalize: standardise mels with the corpus's statistics first (ours; the paper does not).
         segment: frames of the random window the diffusion loss is taken on (2 s in the paper), 0 = all.
         variance: the variance adaptor, None for a model without one; needs durations="data".
@@ -107,11 +112,13 @@ class GradTTSConfig:
     beta_start: float = 0.05
     beta_end: float = 20.0
     target: Target = "noise"
+    sigma_min: float = 1e-4
     normalize: bool = False
     segment: int = 172
     variance: VarianceConfig | None = None
 
     def __post_init__(self) -> None:
+        _ = self.process  # its limits
         if self.durations == "data" and self.add_blank:
             raise ValueError('durations "data" needs add_blank false: the corpus has no frames for blanks')
         if self.variance is not None and self.durations != "data":
@@ -120,3 +127,10 @@ class GradTTSConfig:
             raise ValueError("add_blank needs an encoder that reads blanks: a blank belongs to no word")
         if self.decoder.kind == "unet2d" and self.n_mels % 2 ** (len(self.decoder.mults) - 1):
             raise ValueError(f"{self.n_mels} mels cannot be halved {len(self.decoder.mults) - 1} times")
+
+    @property
+    def process(self) -> MeanReverting | OptimalTransport:
+        """The way from data to noise, which the target decides."""
+        if self.target == "flow":
+            return OptimalTransport(sigma_min=self.sigma_min)
+        return MeanReverting(beta_start=self.beta_start, beta_end=self.beta_end)

@@ -14,7 +14,6 @@ from intona.data.batch import Contours
 from intona.data.intonation import Intonation
 from intona.data.pieces import Pieces
 from intona.diffusion import solvers, target
-from intona.diffusion.process import MeanReverting
 from intona.encoders.base import TextEncoder
 from intona.nn.align import monotonic_search
 from intona.nn.conv import Conv
@@ -101,7 +100,7 @@ class GradTTS(nn.Module):
                 self.variance = VarianceAdaptor(
                     config.variance, dim, n_speakers=config.n_speakers, speaker_dim=speaker_dim
                 )
-        self.process = MeanReverting(beta_start=config.beta_start, beta_end=config.beta_end)
+        self.process = config.process
         self.register_buffer("mel_mean", torch.zeros(config.n_mels))
         self.register_buffer("mel_std", torch.ones(config.n_mels))
 

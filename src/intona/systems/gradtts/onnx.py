@@ -14,6 +14,7 @@ import numpy as np
 from intona import checkpoint, models
 from intona import config as configs
 from intona.audio import MelSpec
+from intona.diffusion.process import MeanReverting, OptimalTransport
 from intona.errors import UserError
 from intona.runtime import acoustic, folder, vocoder
 from intona.runtime.noise import SentenceRandom
@@ -75,6 +76,10 @@ class OnnxVoice(GradTTSVoice):
     @property
     def steerable(self) -> bool:
         return self.model.graphs.variance is not None
+
+    @property
+    def process(self) -> MeanReverting | OptimalTransport:
+        return self.model.graphs.process
 
     @property
     def question_contour(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import logging
@@ -59,7 +60,8 @@ class GradTTSRun:
     encoder, of which the weights are used or, as a control, drawn anew ("random"); it learns at
     `encoder_rate` of the learning rate: 0 freezes it, and the default is 0.1 for pretrained weights and 1 for
     random ones (ours). `only` names the one part that learns, such as "duration": all others stay as `init`
-    has them. `expressive` is how often an utterance with a question or an exclamation occurs per epoch.
+    has them. `anew` names a part that starts from random weights, whatever `init` has, such as "score" for
+    another target. `expressive` is how often an utterance with a question or an exclamation occurs per epoch.
     """
 
     stage: str = "prosody.gradtts"
@@ -71,6 +73,7 @@ class GradTTSRun:
     encoder_weights: Literal["pretrained", "random"] = "pretrained"
     encoder_rate: float | None = None
     only: Literal["", "encoder", "prior", "duration", "score", "variance"] = ""
+    anew: Literal["", "duration", "score"] = ""
     expressive: int = 1
     max_frames: int = 2400
     max_items: int | None = None
@@ -300,7 +303,11 @@ def start_from_voice(task: GradTTSTask, source: Path) -> None:
     added = [name for name in task.state_dict() if name.startswith("model.variance.")]
     if len(speakers.before) == 1 and len(speakers.now) > 1:
         added += ["model.speakers.weight", *silenced(task, ".speaker")]
+    random = copy.deepcopy(task.model.get_submodule(anew).state_dict()) if (anew := task.config.anew) else {}
     fresh = start_from(task, source, rows=rows, added=added)
+    if anew:
+        task.model.get_submodule(anew).load_state_dict(random)
+        log.info(f"{anew} starts anew")
     if fresh:
         log.info(f"{len(fresh)} symbols or speakers start anew: {' '.join(fresh[:20])}")
 

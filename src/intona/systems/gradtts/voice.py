@@ -15,6 +15,8 @@ import numpy as np
 from intona import arrays, checkpoint, models
 from intona import config as configs
 from intona.audio import Audio, MelSpec
+from intona.diffusion import solvers
+from intona.diffusion.process import MeanReverting, OptimalTransport
 from intona.errors import UserError, unknown
 from intona.synth.capabilities import Capabilities, voice_loader
 from intona.synth.controls import Controls, ignored, phrased, resolved, symbol_values
@@ -25,7 +27,6 @@ from intona.synth.shaping import in_sequence, shaped
 from intona.synth.speech import Speech, gathered, timed_words, without_blanks
 from intona.synth.voice import PAUSE_SECONDS, Reading
 from intona.text import Utterance
-from intona.text.languages import fitting
 from intona.text.question import QuestionPlan, plan_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_STEPS = 8
 DEFAULT_TEMPERATURE = 0.25  # chosen on dev sentences: docs/notebook/voice-ru.md
 DEFAULT_SOLVER = "dpm2m"
+DEFAULT_FLOW_SOLVER = "euler"  # of models of flow matching
 STEERING = frozenset({"pitch", "range", "energy"})
 CAPABILITIES = Capabilities(
     system="gradtts",
@@ -123,6 +125,20 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         """Whether the model has a variance adaptor, which steers pitch and energy."""
         return self.model.config.variance is not None
 
+    @property
+    def info(self) -> dict[str, Any]:
+        return {**super().info, "solvers": list(solvers.names_for(self.process))}
+
+    @property
+    def process(self) -> MeanReverting | OptimalTransport:
+        """The model's way from data to noise."""
+        return self.model.config.process
+
+    @property
+    def default_solver(self) -> str:
+        """The solver, unless an option or the card names another."""
+        return DEFAULT_FLOW_SOLVER if isinstance(self.process, OptimalTransport) else DEFAULT_SOLVER
+
     def settled(self, options: SpeakOptions | None = None, **changes: Any) -> SpeakOptions:
         options, manner = self.accepted(options, changes), self.manner
         return dataclasses.replace(
@@ -130,7 +146,7 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
             rate=first_not_none(options.rate, 1.0),
             steps=first_not_none(options.steps, manner.steps, DEFAULT_STEPS),
             temperature=first_not_none(options.temperature, manner.temperature, DEFAULT_TEMPERATURE),
-            solver=first_not_none(options.solver, manner.solver, DEFAULT_SOLVER),
+            solver=first_not_none(options.solver, manner.solver, self.default_solver),
             range=manner.range if options.range is None and self.steerable else options.range,
         )
 
@@ -194,11 +210,11 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         if not sentences:
             raise UserError("nothing to say")
         options = self.accepted(options, changes)
-        speaker = self.speaker_id(options.speaker)
+        speakers = [self.speaker_id(self.speaker_of(s, options.speaker)) for s in sentences]
         if join:
-            return [gathered(self._stream(sentences, [speaker] * len(sentences), options)).audio]
+            return [gathered(self._stream(sentences, speakers, options)).audio]
         out = []
-        for i, sentence in enumerate(sentences, start=first):
+        for i, (sentence, speaker) in enumerate(zip(sentences, speakers, strict=True), start=first):
             random = self.random([(options.seed, i)])
             (mel,) = self.spoken([sentence], [speaker], options, random=random)
             out.append(self.sentence_speech(sentence, mel).audio)
@@ -352,10 +368,6 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
             "intonation": intonation_of(sentences, codes).to(self.device),
             "questions": [self.question_plan(s) for s in sentences],
         }
-
-    def language_of(self, sentence: Utterance) -> str:
-        """The code of the voice's language that a sentence is in."""
-        return fitting(sentence.text, self.languages)[0]
 
     def question_plan(self, sentence: Utterance) -> QuestionPlan | None:
         """The default contour of a sentence's questions, None where there are none or it is switched off."""
