@@ -56,8 +56,12 @@ _KINDS = {int: "integer", float: "number", bool: "flag", str: "text", Path: "rec
 
 def description(voices: Voices, settings: Settings) -> dict[str, Any]:
     """What `GET /v1/intona/voices` answers; every voice is loaded."""
+    loaded = {name: voices.load(name) for name in voices.names}
     return {
-        "voices": [voice_description(name, voices) for name in voices.names],
+        "voices": [
+            voice_description(name, voice, voices.cards[name].summary, voices.vocoder_of(voice))
+            for name, voice in loaded.items()
+        ],
         "formats": [f for f in typing.get_args(formats.Format) if formats.available(f)],
         "limits": {
             "characters": settings.max_characters,
@@ -67,15 +71,14 @@ def description(voices: Voices, settings: Settings) -> dict[str, Any]:
     }
 
 
-def voice_description(name: str, voices: Voices) -> dict[str, Any]:
-    """A served voice and the options that it takes."""
-    voice = voices.load(name)
+def voice_description(name: str, voice: Voice, summary: str, vocoder: str | None = None) -> dict[str, Any]:
+    """A voice, the name of its vocoder, and the options that it takes."""
     capabilities = voice.capabilities
     options = [option_description(option, voice) for option in OPTIONS if capabilities.takes(option)]
     shown = [option for option in options if option is not None]
     return {
         "id": name,
-        "summary": voices.cards[name].summary,
+        "summary": summary,
         "system": capabilities.system,
         "languages": list(voice.languages),
         "speakers": list(voice.speakers),
@@ -84,7 +87,7 @@ def voice_description(name: str, voices: Voices) -> dict[str, Any]:
         "sample_rate": voice.sample_rate,
         "streams": capabilities.streams,
         "times": capabilities.times,
-        "vocoder": voices.vocoder_of(voice),
+        "vocoder": vocoder,
         "needs_reference_text": capabilities.needs_reference_text,
         "options": sorted(shown, key=lambda o: BASIC.index(o["name"]) if o["name"] in BASIC else len(BASIC)),
     }
