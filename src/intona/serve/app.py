@@ -14,6 +14,7 @@ from intona.serve import describe, errors, metrics, page, speech, transcription
 from intona.serve.guard import Guard
 from intona.serve.metrics import Measured, Metrics
 from intona.serve.requests import ReadRequest, require_length
+from intona.serve.responses import warnings_in
 from intona.serve.server import Server
 from intona.serve.settings import Settings
 from intona.serve.transcribers import Transcribers
@@ -99,8 +100,9 @@ def common(server: Server) -> APIRouter:
         require_length(body.text, server.settings.max_characters, param="text")
 
         def reading() -> dict[str, Any]:
-            utterances = intona.read(body.text, language=body.languages, phonemes=body.phonemes)
-            skipped = left_out(body.text, utterances, language=body.languages)
+            with warnings_in([]):  # the response has what they say
+                utterances = intona.read(body.text, language=body.languages, phonemes=body.phonemes)
+                skipped = left_out(body.text, utterances, language=body.languages)
             return {
                 "sentences": [u.as_json(phonemes=body.phonemes) for u in utterances],
                 "left_out": [{"text": text, "reason": reason(e)} for text, e in skipped],

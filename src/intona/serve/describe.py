@@ -45,8 +45,8 @@ HIDDEN = ("strict", "ssml")  # the server decides them
 # Where the command line accepts more than the server does, or has no default to show.
 _HELP = {
     "style": 'A description, such as "calm, low".',
-    "speaker": "Who speaks. Automatic: the voice decides.",
-    "language": "The language of the text. Automatic: recognized by the script.",
+    "speaker": "Who speaks. Automatic: the default speaker of each language.",
+    "language": "The language of the text. Automatic: that of each sentence is recognized by its script.",
 }
 _SYSTEMS = re.compile(r" \([a-z]+(?:, [a-z]+)*\)")  # those that take an option: here the voice does
 _LABELS = {"range": "Pitch range", "tries": "Attempts", "phonemes": "The text is phonemes"}
