@@ -23,6 +23,7 @@ PACKAGES = {
     "pyworld": "eval",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "ray": "cluster",
 }
 
 

@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from intona.cluster import Engine, LocalEngine
 from intona.data.corpora import BadLine, Record, read_corpus
 from intona.data.finish import finish
 from intona.data.jobs import PrepareConfig, PrepareJob, PrepareResult
@@ -29,7 +30,12 @@ from intona.errors import UserError
 
 
 def prepare(
-    layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None
+    layout: str,
+    src: Path | str,
+    out: Path | str,
+    config: PrepareConfig | None = None,
+    *,
+    engine: Engine | None = None,
 ) -> PrepareReport:
     """Prepare a corpus.
 
@@ -43,6 +49,7 @@ def prepare(
         layout: a name that is registered as a layout.
         src: the published corpus.
         out: a new or empty directory, or one of the same preparation.
+        engine: where recordings are cleaned; None = `workers` processes of this machine.
 
     Raises:
         UserError: unknown layout, no corpus there, nothing kept, more dropped than `max_dropped`, a directory
@@ -77,7 +84,7 @@ def prepare(
         with Journal(out, identity, config.spec.n_mels, max_dropped=config.max_dropped) as journal:
             script = Script(config, layout)
             jobs = script.jobs(entries, out, done=journal.done, reject=journal.reject)
-            results = run_jobs(jobs, config.clean, config.spec, config.workers)
+            results = run_jobs(jobs, config.clean, config.spec, engine or LocalEngine(config.workers))
             cleaned = 0.0
             for outcome in progress(results, total=len(entries), done=len(journal.done)):
                 cleaned += _take(journal, outcome, config)
