@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from intona.audio import Audio
 from intona.errors import UserError
 from intona.pool import ReloadsInWorker
+from intona.synth.capabilities import Capabilities
+from intona.synth.options import SpeakOptions
+from intona.synth.voice import BaseVoice
 
 DEADLINE = 600.0  # only ends a hang
 
@@ -64,6 +70,19 @@ def hold(log: Path, item: int) -> int:
         f.write(f"{os.getpid()}\n")
     while True:
         time.sleep(0.1)
+
+
+class ToyVoice(BaseVoice):
+    """A tone for each text, one row at a time."""
+
+    capabilities = Capabilities(system="toy", options=frozenset())
+    sample_rate = 8000
+
+    def speak_text(self, text: str, options: SpeakOptions) -> Audio:
+        if not text.isalpha():
+            raise UserError("nothing to say")
+        tone = np.sin(np.arange(100 * len(text)) * (options.seed % 100 + 1) / 300)
+        return Audio(tone.astype(np.float32), self.sample_rate)
 
 
 @dataclass(frozen=True)

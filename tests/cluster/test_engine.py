@@ -3,6 +3,7 @@ simulated."""
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from intona import __version__
 from intona.cluster import LocalEngine, open_engine, remote
 from intona.cluster.dispatch import QUEUE, Dispatch
 from intona.errors import UserError
+from intona.evaluation import Manifest, Row
 from intona.pool import DeadWorker
+from intona.synth.batch import synthesize_set
 
 sys.path.insert(0, str(Path(__file__).parent))
 import cluster_work as work
@@ -36,6 +39,22 @@ def test_few_items_stay_in_this_process(tmp_path: Path) -> None:
     assert engine.in_process(9, least=10) and not engine.in_process(10, least=10)
     assert list(engine.map(work.add, range(9), state=counter, least=10)) == list(range(100, 109))
     assert "loaded" in vars(counter)  # the state itself, not a copy
+
+
+def test_a_set_spoken_by_two_processes(tmp_path: Path) -> None:
+    manifest = Manifest(rows=tuple(Row(id=f"u{i}", text="да" * i or "1") for i in range(6)))
+    results = [
+        synthesize_set(
+            work.ToyVoice(), manifest, tmp_path / str(n), engine=LocalEngine(n), reload=work.ToyVoice
+        )
+        for n in (0, 2)
+    ]
+    assert results[0] == results[1]
+    assert (results[0].spoken, [f.id for f in results[0].failures]) == (5, ["u0"])
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / n).iterdir()} for n in ("0", "2"))
+    times = [json.loads(line) for line in two.pop("times.jsonl").splitlines()]
+    assert [row["ids"] for row in times] == [[f"u{i}"] for i in range(6)]
+    assert {**one, "times.jsonl": b""} == {**two, "times.jsonl": b""}
 
 
 def test_a_command(tmp_path: Path) -> None:
@@ -152,13 +171,12 @@ class SimulatedRay:
 @pytest.mark.parametrize("seed", range(20))
 def test_results_are_in_order_whoever_dies(seed: int) -> None:
     ray = SimulatedRay(seed, deaths=0.05, lost_results=0.02)
-    taken = yielded = 0
+    yielded = 0
 
     def items() -> Any:
-        nonlocal taken
-        for taken in range(1, 101):
-            assert taken - yielded <= 3 * 4
-            yield taken
+        for number in range(1, 101):
+            assert number - yielded <= 3 * 4
+            yield number
 
     dispatch = Dispatch(ray, ray.begin, items(), workers=3, in_flight=4, losses=50)
     for result in dispatch.results():

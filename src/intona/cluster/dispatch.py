@@ -94,18 +94,18 @@ class Dispatch:
 
     def _fill(self) -> None:
         """Take items up to the limit, start workers for them, and hand them to workers that are ready."""
-        taken = len(self._results) + len(self._waiting) + sum(len(m.tasks) for m in self._members)
-        while self._last is None and taken < self._limit:
+        outstanding = len(self._results) + len(self._waiting) + sum(len(m.tasks) for m in self._members)
+        while self._last is None and outstanding < self._limit:
             task = next(self._source, None)
             if task is None:
-                self._last = self._next + taken
+                self._last = self._next + outstanding
                 break
             heapq.heappush(self._waiting, _Task(*task))
-            taken += 1
+            outstanding += 1
         while self._waiting:
             ready = [m for m in self._members if m.ready and len(m.tasks) < QUEUE]
             idle = [m for m in ready if not m.tasks]
-            if not idle and len(self._members) < min(self._workers, taken):
+            if not idle and len(self._members) < min(self._workers, outstanding):
                 handle, reference = self._begin()
                 self._members.append(_Member(handle))
                 self._running[reference] = self._members[-1], None
@@ -160,7 +160,7 @@ class Dispatch:
         self._ray.kill(member.handle)
         self._lost_in_a_row += 1
         where = f" on {member.node}" if member.node else ""
-        work = f"; {len(member.tasks)} items are done again" if member.tasks else ""
+        work = "; others do its work again" if member.tasks else ""
         logger.warning("a worker%s was lost%s", where, work)
         if self._lost_in_a_row >= self._losses * self._workers:
             raise DeadWorker(

@@ -29,7 +29,8 @@ Result = TypeVar("Result")
 LOSSES = 3  # how often the same work may be lost with its worker
 CONNECT_SECONDS = ANSWER_SECONDS = 10.0
 PROBE = ".intona-probe-"
-FORWARDED = ("INTONA_", "HF_", "OMP_WAIT_POLICY")  # variables of this process that workers get
+# Variables of this process that workers get. No others: Ray shows them, and some hold secrets.
+FORWARDED = ("INTONA_CACHE", "INTONA_MODELS", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "OMP_WAIT_POLICY")
 logger = logging.getLogger(__name__)
 
 
@@ -114,9 +115,11 @@ class RayEngine(contextlib.AbstractContextManager["RayEngine"]):
             place = path.absolute()
             while not place.exists():
                 place = place.parent
-            # Not in the folder itself: `intona prepare` wants an empty one.
-            probe = place.parent / f"{PROBE}{uuid.uuid4().hex}"
             seen[place] = None
+            # Not in the folder itself: `intona prepare` wants an empty one.
+            if place.parent in {p.parent for p in self._probes}:
+                continue
+            probe = place.parent / f"{PROBE}{uuid.uuid4().hex}"
             with contextlib.suppress(OSError):  # the folder of a corpus may be read-only
                 probe.write_text(probe.name, encoding="utf-8")
                 self._probes.append(probe)
@@ -194,7 +197,7 @@ def connect(address: str) -> Any:
     import ray
     from ray.exceptions import RayError
 
-    variables = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED)}
+    variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
     variables |= dict.fromkeys(THREADS, "1")
     variables["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "1"  # a worker without a GPU of its share sees none
     try:

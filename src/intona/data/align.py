@@ -273,12 +273,13 @@ class _Aligner:
             self.step(nn.functional.nll_loss(log_q[mask], target[mask]), 0.17 * self.rate(k, steps))
         return steps
 
-    def search(self, engine: Engine) -> dict[str, np.ndarray]:
+    def search(self, engine: Engine | None = None) -> dict[str, np.ndarray]:
         """Id -> frames (M,) of each token. Recomputes the class prior first.
 
         After training, `log_prior` is that of the last batch only; here it is the log of the mean posterior
         of each class over all frames, (C,), which scores are relative to.
         """
+        engine = engine or LocalEngine()
         batches = [[i.id for i in items] for items in self.batches(shuffle=False)]
         total, frames = torch.full_like(self.log_prior, -torch.inf, dtype=torch.float64), 0
         for sums, count in engine.map(_posteriors, batches, state=_Searcher(self)):
@@ -371,7 +372,7 @@ def align(
     started = time.monotonic()
     deadline = started + 60.0 * minutes
     say = progress or (lambda _: None)
-    aligner, engine = _Aligner(prepared, config, seed), engine or LocalEngine()
+    aligner = _Aligner(prepared, config, seed)
     judge = judge_of(prepared)
     stages: dict[str, BoundaryErrors] = {}
 

@@ -133,7 +133,11 @@ def alone_in(directory: Path) -> Iterator[None]:
         with contextlib.suppress(ImportError, OSError):  # a system or a file system without locks
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("waiting: another process works in this folder", file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
