@@ -248,7 +248,8 @@ def test_a_command_starts_again_when_its_node_is_lost(
         "with open(mark, 'a') as f: f.write(f'{raylet}\\n')\n"
         "if raylet == doomed:\n"
         "    os.kill(doomed, signal.SIGKILL)\n"
-        "    while os.getppid() != 1: time.sleep(0.1)\n"
+        "    os.kill(os.getppid(), signal.SIGKILL)\n"
+        "    os._exit(1)\n"
         "while str(doomed) not in mark.read_text(): time.sleep(0.1)\n"
     )
     doomed = raylet_pid(add_node())

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 from intona import __version__, extras
 from intona.cluster.dispatch import HINT, Dispatch, cause_of
 from intona.cluster.engine import AUTO, CommandProcess
-from intona.cluster.remote import Commander, Site, Worker
+from intona.cluster.remote import RemoteCommand, RemoteWorker, Site
 from intona.errors import UserError
 from intona.pool import THREADS, DeadWorker
 
@@ -88,7 +88,7 @@ class RayEngine(contextlib.AbstractContextManager["RayEngine"]):
         least: int = 2,
     ) -> Iterator[Result]:
         ray = self._ray
-        actor = ray.remote(num_cpus=1, num_gpus=self._gpus, max_restarts=0)(Worker)
+        actor = ray.remote(num_cpus=1, num_gpus=self._gpus, max_restarts=0)(RemoteWorker)
         # Pickled once, for all workers and for those that start later.
         setup = [ray.put(part) for part in (self._site, function, state)]
 
@@ -141,7 +141,7 @@ class RayProcess:
     ) -> None:
         self._ray = ray
         # Two threads: one waits for the command, the other can end it.
-        self._actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_concurrency=2)(Commander)
+        self._actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_concurrency=2)(RemoteCommand)
         self._call = (site, list(arguments), log.absolute(), dict(environment))
         self._code: int | None = None
         self._losses = 0

@@ -68,7 +68,7 @@ def _is_seen(path: Path, content: str | None) -> bool:
     return False
 
 
-class Worker:
+class RemoteWorker:
     """Calls a function with a state that stays here from item to item."""
 
     def enter(self, site: Site, function: Callable[[Any, Any], Any], state: Any) -> str:
@@ -85,7 +85,7 @@ class Worker:
         return result, [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
 
 
-class Commander:
+class RemoteCommand:
     """Runs one command on this node."""
 
     def __init__(self) -> None:
