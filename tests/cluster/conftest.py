@@ -21,6 +21,7 @@ SETTINGS = {
     "RAY_raylet_start_wait_time_s": "300",
     "RAY_worker_register_timeout_seconds": "300",
     "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_niceness": "0",  # 15 by default: beside busy processes a worker would hardly run
 }
 
 
