@@ -156,8 +156,9 @@ def main(arguments: list[str]) -> None:
         ) as engine,
         bar("speak") as progress,
     ):
-        # Without a backend, the device chooses one: the same for this process and its workers.
-        backend = request.backend or (None if engine.device == "cpu" else "torch")
+        backend = request.backend
+        if backend is None and not local and engine.device != "cpu":
+            backend = "torch"  # as the workers choose it, which have a GPU
         load = partial(
             synth.load, request.run, vocoder=request.vocoder, lexicon=request.lexicon, backend=backend
         )

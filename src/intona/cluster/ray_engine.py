@@ -112,14 +112,14 @@ class RayEngine(contextlib.AbstractContextManager["RayEngine"]):
         """Write probe files beside the files; `Site.enter` looks for them on each node."""
         seen: dict[Path, str | None] = {}
         for path in files:
-            place = path.absolute()
-            while not place.exists():
-                place = place.parent
-            seen[place] = None
             # Not in the folder itself: `intona prepare` wants an empty one.
-            if place.parent in {p.parent for p in self._probes}:
+            folder = path.absolute().parent
+            while not folder.exists():
+                folder = folder.parent
+            seen[path.absolute() if path.exists() else folder] = None
+            if folder in {p.parent for p in self._probes}:
                 continue
-            probe = place.parent / f"{PROBE}{uuid.uuid4().hex}"
+            probe = folder / f"{PROBE}{uuid.uuid4().hex}"
             with contextlib.suppress(OSError):  # the folder of a corpus may be read-only
                 probe.write_text(probe.name, encoding="utf-8")
                 self._probes.append(probe)
