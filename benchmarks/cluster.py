@@ -1,7 +1,7 @@
 """What a Ray cluster costs against the local pool: `python benchmarks/cluster.py ADDRESS [--items N]`.
 
-Start the cluster first: `ray start --head --disable-usage-stats`. Prints, for each engine with the same number
-of workers, the seconds until the first result of a new map (processes start, nothing is loaded), and the time
+Start the cluster first: `ray start --head --disable-usage-stats`. Prints, for each engine with as many
+workers, the seconds until the first result of a new map (processes start, nothing is loaded), and the time
 per further item of empty work and of work of 20 ms. The processor time of the process that hands out the work
 does not depend on what else the machine does.
 """
