@@ -24,6 +24,7 @@ PACKAGES = {
     "pyworld": "eval",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "ray": "cluster",
 }
 
 

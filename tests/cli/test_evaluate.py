@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from intona import cli
-from intona.cli.evaluate import shard_of, systems_of
+from intona.cli.evaluate import systems_of
 from intona.errors import UserError
 
 RATE = 16_000
@@ -149,12 +149,11 @@ def test_a_missing_recognizer_is_one_line(
     ("flags", "message"),
     [
         (("--judges", "f00"), 'did you mean "f0"'),
-        (("--shard", "3/2"), "is not I/N"),
+        (("--cluster", "somewhere"), "neither local, auto, nor HOST:PORT"),
         (("--workers", "-1"), "--workers"),
         (("--against", "our"), 'did you mean "ours"'),
         (("--family", "f0_medain"), 'did you mean "f0_median"'),
         (("--name", "a", "b"), 'no folder is left for the name "a"'),
-        (("--merge",), "takes --output alone"),
     ],
 )
 def test_wrong_flags_are_one_line(
@@ -181,23 +180,6 @@ def test_names_and_seeds(tmp_path: Path) -> None:
     for bad in ("=x", "x=", "x@=y"):
         with pytest.raises(UserError, match="is not NAME=DIR"):
             systems_of((bad,))
-    assert shard_of("2/8") == (2, 8)
-
-
-def test_shards_merge_to_the_same_report(
-    wavs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    base = ("evaluate", f"ours={wavs}", "-m", tmp_path / "m.csv", *QUICK)
-    assert run(capsys, *base, "-o", tmp_path / "whole")[0] == 0
-    for shard in ("2/2", "1/2"):
-        code, out, err = run(capsys, *base, "-o", tmp_path / "parts", "--shard", shard)
-        assert (code, out) == (0, "") and f"shard {shard}" in err
-        if shard == "2/2":
-            code, _, err = run(capsys, "evaluate", "-o", tmp_path / "parts", "--merge", "--no-html")
-            assert code == 1 and "records are missing" in err
-    assert run(capsys, "evaluate", "-o", tmp_path / "parts", "--merge", "--no-html")[0] == 0
-    for name in ("table.json", "table.md", "records.jsonl"):
-        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 # A run that kills itself in the middle of a line, when twelve records are written.

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from intona.audio import MelSpec
+from intona.cluster import LocalEngine
 from intona.config import save, write_json
 from intona.data.align import AlignerConfig, _Aligner, _script, align
 from intona.data.boundaries import boundary_errors, judge_of, word_edges
@@ -202,6 +203,18 @@ def test_the_search_divides_by_the_mean_posterior_of_the_corpus(tmp_path):
 
         assert paths[item.id].sum() == item.n_frames
         assert value(paths[item.id]) == pytest.approx(value(alone), abs=1e-2)
+
+
+@pytest.mark.slow
+def test_the_search_does_not_depend_on_the_number_of_processes(tmp_path):
+    made_up_corpus(tmp_path / "xx", n=6)
+    config = AlignerConfig(channels=8, layers=1, max_frames=200)
+    aligner = _Aligner(Prepared.open(tmp_path / "xx"), config, seed=0)
+    alone = aligner.search()
+    prior = aligner.log_prior
+    spread = aligner.search(LocalEngine(2))
+    assert spread.keys() == alone.keys() and all((spread[i] == alone[i]).all() for i in alone)
+    torch.testing.assert_close(aligner.log_prior, prior)
 
 
 def test_runs_of_pauses_are_one_token_and_the_ends_may_be_silent():

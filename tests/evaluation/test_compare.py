@@ -13,7 +13,7 @@ import pytest
 
 from intona.audio import Audio
 from intona.errors import UserError
-from intona.evaluation import EvaluationConfig, Manifest, Row, System, evaluate, merge
+from intona.evaluation import EvaluationConfig, Manifest, Row, System, evaluate
 from intona.evaluation.compare import compare, comparison_to_json, comparison_to_markdown
 from intona.evaluation.finished import read_report
 from intona.evaluation.judges.base import Judge, Measure, Score
@@ -159,4 +159,3 @@ def test_reports_of_earlier_versions_still_open(report: Callable[..., Path]) -> 
     assert finished.unavailable["gone"].hint == "pip install x"
     assert [m.headline for m in finished.measures] == [True, False]
     assert compare([a, b]).systems == ("recording", "ours", "b/ours")
-    assert merge(a).unavailable == {}  # whole again: built from the plan, which has no such column

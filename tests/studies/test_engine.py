@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from intona.cluster import LocalEngine
 from intona.errors import UserError
-from intona.studies.engine.job import folder, is_done, spent
-from intona.studies.engine.plan import Arm, StudyJob, StudyPlan
+from intona.studies.engine.job import LOCK, folder, is_done, spent
+from intona.studies.engine.plan import Arm, StudyJob, StudyPlan, with_gpus
 from intona.studies.engine.runner import SAVING_SECONDS, run
 
 HERE = Path(__file__).parent
@@ -97,6 +98,36 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
             *changed.jobs[1:0], *plan(job("a", "write", text="a"), job("b", "write", "a", text="b")).jobs
         ).fingerprints["b"]
     )
+
+
+def test_gpus_go_to_jobs_that_train_and_change_no_fingerprint() -> None:
+    train = StudyJob(name="t", call="intona.studies.engine.stages:train")
+    declared = plan(train, job("a", "write", "t", text="a"))
+    changed = with_gpus(declared, 2)
+    assert [j.gpus for j in changed.jobs] == [2, 0]
+    assert changed.fingerprints == declared.fingerprints
+
+
+def test_a_job_waits_for_another_process_in_its_folder(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    declared = plan(job("a", "write", text="a"))
+    declared.save(tmp_path / "plan.json")
+    directory = folder(tmp_path, "a")
+    directory.mkdir(parents=True)
+    log = tmp_path / "log"
+    with open(directory / LOCK, "ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        process = LocalEngine().start(
+            ["-m", "intona.studies.engine", str(tmp_path), "a"], log=log, environment={}
+        )
+        for _ in range(3000):
+            if "waiting: another process" in log.read_text():
+                break
+            assert process.poll() is None
+            time.sleep(0.1)
+        assert not (directory / "made.txt").exists()
+    process.end(300)
+    assert process.poll() == 0 and written(tmp_path, "a") == "a"
 
 
 def test_the_time_limit_starts_nothing_more(tmp_path: Path) -> None:

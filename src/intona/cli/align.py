@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from intona.cluster.engine import LOCAL
 from intona.errors import UserError
 
 
@@ -31,6 +32,9 @@ class Align:
     """Where the model runs: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     seed: int = 0
     """The same seed gives the same alignment, unless the time limit ends the training."""
+    cluster: Annotated[str, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = "local"
+    """Where the trained model aligns the corpus: this machine, or the Ray cluster that it belongs to. It is
+    trained on this machine."""
 
 
 def main(arguments: list[str]) -> None:
@@ -60,16 +64,20 @@ def main(arguments: list[str]) -> None:
                 f"skipped {len(result.skipped)}, without labels or too short: {', '.join(result.skipped[:5])}"
             )
         return
+    from intona.cluster import open_engine
     from intona.data.align import align
     from intona.devices import device_of
 
-    report = align(
-        request.data,
-        minutes=request.minutes,
-        seed=request.seed,
-        device=device_of(request.device),
-        progress=_progress,
-    )
+    workers = 0 if request.cluster == LOCAL else None
+    with open_engine(request.cluster, workers=workers, files=[request.data]) as engine:
+        report = align(
+            request.data,
+            minutes=request.minutes,
+            seed=request.seed,
+            device=device_of(request.device),
+            progress=_progress,
+            engine=engine,
+        )
     print(report.table())
 
 

@@ -74,10 +74,9 @@ class Evaluate:
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Processes; by default one per core, and at most 4 with a GPU, where each holds the judges' networks.
     The figures do not depend on it."""
-    shard: Annotated[str | None, tyro.conf.arg(metavar="I/N")] = None
-    """Judge only part I of N; --merge builds the table."""
-    merge: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Build the table from what the shards have judged; takes --output only."""
+    cluster: Annotated[str, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = "local"
+    """Where the files are judged: this machine, or the Ray cluster that it belongs to. The figures do not
+    depend on it."""
     html: bool = True
     """Write report.html."""
 
@@ -87,15 +86,6 @@ def main(arguments: list[str]) -> None:
     request = tyro.cli(Evaluate, prog="intona evaluate", args=arguments)
     # One computing thread per process, however many processes: rounding, and so the figures, stay equal.
     os.environ["OMP_NUM_THREADS"] = "1"
-    part = shard_of(request.shard)
-    if request.merge:
-        if request.wavs or part:
-            raise UserError("takes --output alone", where="--merge")
-        from intona.evaluation import merge
-
-        merge(request.output)
-        _show(request, None)
-        return
     if request.manifest is None:
         raise UserError("no manifest", where="--manifest", hint="give the utterances as id|text lines")
     if not request.wavs:
@@ -107,9 +97,10 @@ def main(arguments: list[str]) -> None:
     if request.beam < 1:
         raise UserError(f"{request.beam} is less than 1", where="--beam")
 
+    from intona.cluster import open_engine
+    from intona.cluster.engine import LOCAL
     from intona.devices import device_name
-    from intona.evaluation import EvaluationConfig, evaluate, evaluate_shard, read_manifest
-    from intona.evaluation.finished import remember_wavs
+    from intona.evaluation import EvaluationConfig, evaluate, read_manifest
     from intona.evaluation.run import default_judges
     from intona.pool import default_workers
     from intona.progress import bar
@@ -134,10 +125,19 @@ def main(arguments: list[str]) -> None:
     _check_files(request, systems, manifest)
     # Missing weights and prompts are reported before any control is built.
     judges = default_judges(config, reference=request.reference is not None, manifest=manifest)
-    cores = default_workers()
-    most = cores if config.device == "cpu" else min(cores, GPU_WORKERS)
-    workers = most if request.workers is None else request.workers
-    with bar("evaluate") as progress:
+    workers = request.workers
+    if workers is None and request.cluster == LOCAL and config.device != "cpu":
+        workers = min(default_workers(), GPU_WORKERS)
+    files = [request.manifest, request.output, request.reference, request.prompts]
+    with (
+        open_engine(
+            request.cluster,
+            workers=workers,
+            files=[*files, *(s.folder for s in systems)],
+            device=request.device,
+        ) as engine,
+        bar("evaluate") as progress,
+    ):
         notes: list[str] = []
         if request.controls:
             from intona.evaluation.controls import add_controls
@@ -148,45 +148,26 @@ def main(arguments: list[str]) -> None:
                 out=request.output / "controls",
                 language=request.language,
                 reference=request.reference,
-                workers=workers,
+                engine=engine,
                 progress=progress,
             )
-        more: dict[str, Any] = {
-            "out": request.output,
-            "reference": request.reference,
-            "config": config,
-            "judges": judges,
-            "progress": progress,
-            "workers": workers,
-            "notes": notes,
-        }
-        if part:
-            count = evaluate_shard(systems, manifest, shard=part, **more)
-            remember_wavs(request.output, _folders(systems))
-            then = f"when all are done: intona evaluate --merge -o {request.output}"
-            print(f"shard {request.shard}: {count} records; {then}", file=sys.stderr)
-            return
-        evaluate(systems, manifest, **more)
+        evaluate(
+            systems,
+            manifest,
+            out=request.output,
+            reference=request.reference,
+            config=config,
+            judges=judges,
+            progress=progress,
+            engine=engine,
+            notes=notes,
+        )
     _show(request, systems)
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
     """ "a,b" -> ("a", "b")."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def shard_of(text: str | None) -> tuple[int, int] | None:
-    """ "2/8" -> (2, 8).
-
-    Raises:
-        UserError: anything else.
-    """
-    if text is None:
-        return None
-    i, slash, n = text.partition("/")
-    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n) <= 100_000):
-        raise UserError(f'"{text}" is not I/N with 1 <= I <= N', where="--shard", hint="such as 2/8")
-    return int(i), int(n)
 
 
 def settings_of(assignments: tuple[str, ...]) -> dict[str, dict[str, Any]]:
@@ -257,14 +238,13 @@ def _folders(systems: list[System]) -> dict[str, Path]:
     return {s.label: s.folder for s in systems if s.borrow is None}
 
 
-def _show(request: Evaluate, systems: list[System] | None) -> None:
+def _show(request: Evaluate, systems: list[System]) -> None:
     """Print the table and write the page."""
     if request.html:
         from intona.evaluation.html import write_html
         from intona.progress import bar
 
-        wavs = None if systems is None else _folders(systems)
         with bar("page") as progress:
-            write_html(request.output, wavs=wavs, progress=progress)
+            write_html(request.output, wavs=_folders(systems), progress=progress)
     print((request.output / "table.md").read_text(encoding="utf-8"), end="")
     print(f"report: {request.output}", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from intona import registry
+from intona.cluster import open_engine
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 
@@ -33,12 +34,18 @@ class Prepare:
     """The corpus as published."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """A new or empty directory."""
+    cluster: Annotated[str, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = "local"
+    """Where recordings are cleaned: this machine, or the Ray cluster that it belongs to. The result is the
+    same."""
     config: Annotated[PrepareConfig, tyro.conf.arg(name="")] = field(default_factory=PrepareConfig)
 
 
 def main(arguments: list[str]) -> None:
     request = tyro.cli(Prepare, prog="intona prepare", args=arguments)
-    report = prepare(request.layout, request.src, request.out, request.config)
+    config = request.config
+    files = [request.src, request.out, config.transcript, config.labels]
+    with open_engine(request.cluster, workers=config.workers, files=files) as engine:
+        report = prepare(request.layout, request.src, request.out, config, engine=engine)
     print(report.table())
     if Prepared.open(request.out).alignment:
         hint = f"intona train prosody.gradtts --data {request.out} --output runs/NAME"

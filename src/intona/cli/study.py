@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from intona.cli.aliases import renamed
+from intona.cluster.engine import LOCAL
 from intona.errors import UserError, unknown
 from intona.studies.engine import catalog
 from intona.studies.engine.entry import StudyEntry
@@ -83,8 +84,13 @@ class Study:
     ] = None
     asr: Annotated[str, tyro.conf.arg(metavar="offline|none|DIR")] = "offline"
     """The recognizer of WER and CER."""
-    workers: int = 2
-    """How many jobs run at once, with one thread each; with 1, one job with all threads."""
+    workers: int | None = None
+    """How many jobs run at once, with one thread each; with 1, one job with all threads. By default 2, and
+    with --cluster one for each of its cores."""
+    cluster: Annotated[str, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = "local"
+    """Where the jobs run: this machine, or the Ray cluster that it belongs to, with one core each."""
+    gpus: int = 0
+    """GPUs for each job that trains, on a cluster."""
     limit_minutes: Annotated[float | None, tyro.conf.arg(metavar="M")] = None
     """Save everything and stop after so many minutes."""
     dry_run: bool = False
@@ -124,8 +130,12 @@ class Study:
             raise UserError(
                 f"{self.voice_minutes:g} is not a number of minutes from 0.05", where="--voice-minutes"
             )
-        if not 1 <= self.workers <= 256:
+        if self.workers is not None and not 1 <= self.workers <= 256:
             raise UserError(f"{self.workers} is not between 1 and 256", where="--workers")
+        if not 0 <= self.gpus <= 64:
+            raise UserError(f"{self.gpus} is not between 0 and 64", where="--gpus")
+        if self.gpus and self.cluster == LOCAL:
+            raise UserError("jobs of this machine share its GPUs", where="--gpus", hint="it needs --cluster")
         if self.limit_minutes is not None and not 0 < self.limit_minutes < 1e6:
             raise UserError(f"{self.limit_minutes:g} is not a number of minutes", where="--limit-minutes")
 
@@ -190,16 +200,21 @@ def main(arguments: list[str]) -> int:
     options, fields = split(renamed(arguments))
     request = tyro.cli(Study, prog="intona study", args=options)
     request.check()
+    from intona.cluster import open_engine
     from intona.studies.engine import job, needs, runner
     from intona.studies.engine.account import left_lines, plan_lines
     from intona.studies.engine.overrides import override
+    from intona.studies.engine.plan import with_gpus
 
     entry = request.entry()
     plan_module, page_module = importlib.import_module(entry.plan), importlib.import_module(entry.page)
     plan = request.declare(plan_module)
     if fields:
         plan = override(plan, fields, preset)
-    print("\n".join(plan_lines(plan, request.output, request.workers)), flush=True)
+    plan = with_gpus(plan, request.gpus)
+    local = request.cluster == LOCAL
+    workers = request.workers or (2 if local else None)
+    print("\n".join(plan_lines(plan, request.output, workers or 1)), flush=True)
     try:
         for line in needs.lacking(plan):
             print(f"intona: warning: a measure will be missing: {line}", file=sys.stderr, flush=True)
@@ -210,13 +225,18 @@ def main(arguments: list[str]) -> int:
     if request.dry_run:
         return 0
     job.exit_on_sigterm()  # training runs save before they end
-    outcome = runner.run(
-        plan,
-        request.output,
-        workers=request.workers,
-        limit_minutes=request.limit_minutes,
-        report=lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    device = "cuda" if request.gpus else "cpu"
+    with open_engine(
+        request.cluster, workers=workers, files=[request.data, request.output, request.texts], device=device
+    ) as engine:
+        outcome = runner.run(
+            plan,
+            request.output,
+            workers=engine.workers,
+            engine=engine,
+            limit_minutes=request.limit_minutes,
+            report=lambda line: print(line, file=sys.stderr, flush=True),
+        )
     page = page_module.write(plan, request.output, outcome)
     print()
     print("\n".join(left_lines(plan, request.output, outcome)))

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -58,6 +59,10 @@ class SynthesizeSet:
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
     device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
     """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    workers: int | None = None
+    """Processes that speak; by default one, and with --cluster one for each of its cores or GPUs."""
+    cluster: Annotated[str, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = "local"
+    """Where the rows are spoken: this machine, or the Ray cluster that it belongs to."""
     backend: Literal["torch", "onnx"] | None = None
     """What computes; see `intona say --help`."""
 
@@ -65,6 +70,8 @@ class SynthesizeSet:
         """Refuse wrong input before anything slow is loaded."""
         if self.batch is not None:
             check_number(self.batch, (1, 256), where="--batch")
+        if self.workers is not None and not 0 <= self.workers <= 1024:
+            raise UserError(f"{self.workers} is not between 0 and 1024", where="--workers")
         if self.prompts is not None and not self.prompts.is_dir():
             raise UserError("no such folder", where=self.prompts)
         self.seconds()
@@ -130,6 +137,8 @@ def main(arguments: list[str]) -> None:
     request, options = parse(SynthesizeSet, arguments, prog="intona synthesize-set", old=OUTPUT)
     request.check()
     from intona import devices, synth
+    from intona.cluster import open_engine
+    from intona.cluster.engine import LOCAL
     from intona.evaluation import read_manifest
     from intona.progress import bar
     from intona.synth.batch import SetConfig, synthesize_set
@@ -137,21 +146,34 @@ def main(arguments: list[str]) -> None:
     from intona.synth.record import FAILURES
 
     manifest = read_manifest(request.manifest)
-    voice = synth.load(
-        request.run,
-        device=request.device,
-        vocoder=request.vocoder,
-        lexicon=request.lexicon,
-        backend=request.backend,
-    )
-    voice.capabilities.require(options)
-    rows = row_inputs(request, manifest, voice.capabilities)
-    batch = request.batch
-    if batch is None and device_of(voice) == devices.CPU:
-        batch = CPU_SENTENCES
-    config = SetConfig(**options.changed, batch=batch, strict=True)
-    began = time.perf_counter()
-    with bar("speak") as progress:
+    local = request.cluster == LOCAL
+    parts = [Path(name) for name in (request.run, request.vocoder) if name and Path(name).exists()]
+    files = [request.manifest, request.output, request.prompts, request.lexicon, *parts]
+    with (
+        open_engine(
+            request.cluster,
+            workers=(request.workers or 0) if local else request.workers,
+            files=files,
+            device=request.device,
+        ) as engine,
+        bar("speak") as progress,
+    ):
+        backend = request.backend
+        if backend is None and not local and engine.device != "cpu":
+            backend = "torch"  # as the workers choose it, which have a GPU
+        load = partial(
+            synth.load, request.run, vocoder=request.vocoder, lexicon=request.lexicon, backend=backend
+        )
+        reload = partial(load, device=engine.device)
+        # On a cluster this process reads the texts and speaks nothing: it may have no GPU.
+        voice = reload() if local else load(device="cpu")
+        voice.capabilities.require(options)
+        rows = row_inputs(request, manifest, voice.capabilities)
+        batch = request.batch
+        if batch is None and device_of(voice) == devices.CPU:
+            batch = CPU_SENTENCES
+        config = SetConfig(**options.changed, batch=batch, strict=True)
+        began = time.perf_counter()
         result = synthesize_set(
             voice,
             manifest,
@@ -161,8 +183,10 @@ def main(arguments: list[str]) -> None:
             lengths=rows.lengths,
             languages=rows.languages,
             progress=progress,
+            engine=engine,
+            reload=reload,
         )
-    elapsed = time.perf_counter() - began
+        elapsed = time.perf_counter() - began
     count = f"{result.spoken} spoken in {elapsed:.1f} s, {result.kept} there before, N = {result.n}"
     print(f"{request.output}: {count}", file=sys.stderr)
     if result.failures:

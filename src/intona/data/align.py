@@ -13,18 +13,21 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from intona.cluster import Engine, LocalEngine
 from intona.data.boundaries import BoundaryErrors, judge_of
 from intona.data.correspondence import is_pause
 from intona.data.prepared import Item, Prepared, write_durations
 from intona.errors import UserError
 from intona.nn.align import beta_binomial_prior, forward_sum_loss, monotonic_search
 from intona.nn.masks import length_mask
+from intona.pool import ReloadsInWorker
 
 TRIAL = 10  # number of steps used to measure the time per step
 
@@ -130,7 +133,7 @@ class _Aligner:
     def __init__(
         self, prepared: Prepared, config: AlignerConfig, seed: int, device: torch.device | str = "cpu"
     ) -> None:
-        self.prepared, self.config = prepared, config
+        self.prepared, self.config, self.seed = prepared, config, seed
         phones = sorted({s for i in prepared for s in i.phonemes if not is_pause(s)})
         self.classes = {s: k + 1 for k, s in enumerate(phones)}
         scripts = {i.id: _script(i.phonemes, self.classes, config) for i in prepared}
@@ -275,33 +278,38 @@ class _Aligner:
             )
         return steps
 
-    @torch.no_grad()
-    def search(self) -> dict[str, np.ndarray]:
-        """Id -> frames (M,) of each token. Recomputes the class prior first."""
-        self.log_prior = self._mean_posterior()
+    def search(self, engine: Engine | None = None) -> dict[str, np.ndarray]:
+        """Id -> frames (M,) of each token. Recomputes the class prior first.
+
+        After training, `log_prior` is that of the last batch only; here it is the log of the mean posterior
+        of each class over all frames, (C,), which scores are relative to.
+        """
+        engine = engine or LocalEngine()
+        batches = [[i.id for i in items] for items in self.batches(shuffle=False)]
+        total, frames = torch.full_like(self.log_prior, -torch.inf, dtype=torch.float64), 0
+        for sums, count in engine.map(_posteriors, batches, state=_Searcher(self)):
+            total = torch.logaddexp(total, torch.from_numpy(sums).to(total.device))
+            frames += count
+        self.log_prior = (total - math.log(frames)).float()
         paths: dict[str, np.ndarray] = {}
-        for items in self.batches(shuffle=False):
-            x, lengths, classes, tokens, optional, enter = self.batch(items)
-            log_q = self.net(x, length_mask(lengths, x.shape[1]))
-            score = self.scores(log_q, classes, self.config.prior_scale)
-            frames = monotonic_search(score, tokens, lengths, optional, enter).cpu().numpy()
-            for b, i in enumerate(items):
-                paths[i.id] = frames[b, : int(tokens[b])]
+        for some in engine.map(_paths, batches, state=_Searcher(self)):
+            paths |= some
         return paths
 
     @torch.no_grad()
-    def _mean_posterior(self) -> Tensor:
-        """Log of the mean posterior of each class over all frames, (C,), which scores are relative to.
+    def posteriors(self, items: Sequence[Item]) -> tuple[np.ndarray, int]:
+        """Log of the summed posterior of each class, (C,) in float64, and the number of frames."""
+        x, lengths, *_ = self.batch(items)
+        mask = length_mask(lengths, x.shape[1])
+        return torch.logsumexp(self.net(x, mask)[mask].double(), 0).cpu().numpy(), int(lengths.sum())
 
-        After training, `log_prior` is that of the last batch only.
-        """
-        total, frames = torch.full_like(self.log_prior, -torch.inf, dtype=torch.float64), 0
-        for items in self.batches(shuffle=False):
-            x, lengths, *_ = self.batch(items)
-            mask = length_mask(lengths, x.shape[1])
-            total = torch.logaddexp(total, torch.logsumexp(self.net(x, mask)[mask].double(), 0))
-            frames += int(lengths.sum())
-        return (total - math.log(frames)).float()
+    @torch.no_grad()
+    def paths(self, items: Sequence[Item]) -> dict[str, np.ndarray]:
+        x, lengths, classes, tokens, optional, enter = self.batch(items)
+        log_q = self.net(x, length_mask(lengths, x.shape[1]))
+        score = self.scores(log_q, classes, self.config.prior_scale)
+        frames = monotonic_search(score, tokens, lengths, optional, enter).cpu().numpy()
+        return {i.id: frames[b, : int(tokens[b])] for b, i in enumerate(items)}
 
     def durations(self, paths: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Paths over tokens to frames per symbol of the item."""
@@ -313,6 +321,35 @@ class _Aligner:
         return out
 
 
+class _Searcher(ReloadsInWorker):
+    """A trained aligner; a worker opens the corpus anew, once."""
+
+    def __init__(self, aligner: _Aligner) -> None:
+        self.root, self.config, self.seed = aligner.prepared.root, aligner.config, aligner.seed
+        self.weights = {name: w.cpu().numpy() for name, w in aligner.net.state_dict().items()}
+        self.log_prior = aligner.log_prior.cpu().numpy()
+        vars(self)["aligner"] = aligner
+
+    @cached_property
+    def aligner(self) -> _Aligner:
+        aligner = _Aligner(Prepared.open(self.root), self.config, self.seed)
+        aligner.net.load_state_dict({name: torch.tensor(w) for name, w in self.weights.items()})
+        aligner.log_prior = torch.tensor(self.log_prior)
+        return aligner
+
+    @cached_property
+    def items(self) -> dict[str, Item]:
+        return {i.id: i for i in self.aligner.items}
+
+
+def _posteriors(searcher: _Searcher, ids: Sequence[str]) -> tuple[np.ndarray, int]:
+    return searcher.aligner.posteriors([searcher.items[i] for i in ids])
+
+
+def _paths(searcher: _Searcher, ids: Sequence[str]) -> dict[str, np.ndarray]:
+    return searcher.aligner.paths([searcher.items[i] for i in ids])
+
+
 def align(
     data_dir: Path | str,
     *,
@@ -322,11 +359,16 @@ def align(
     config: AlignerConfig | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[str], None] | None = None,
+    engine: Engine | None = None,
 ) -> AlignReport:
     """Align a prepared corpus and write its durations (source "align").
 
     The same seed and steps give the same durations on one kind of device, unless `minutes` are too few for
     the steps. If the corpus has phone labels, the report holds the errors at word boundaries.
+
+    Args:
+        engine: where the trained net searches the paths, batch by batch; None = in this process, where it is
+            trained in any case.
 
     Raises:
         UserError: not a prepared directory, or no utterance fits.
@@ -349,11 +391,11 @@ def align(
     # Part of the time is reserved for the refit and the searches, which a slow machine needs too.
     done, loss = aligner.forward_sum_stage(steps - refit, 60.0 * minutes * (0.8 - config.refit_share))
     say(f"forward sum: {done} steps, {loss:.3f} nats per frame, {time.monotonic() - started:.0f} s")
-    paths = aligner.search()
+    paths = aligner.search(engine)
     look("forward sum")
     if refit:
         done += aligner.refit_stage(refit, paths, deadline)
-        paths = aligner.search()
+        paths = aligner.search(engine)
         look("refit")
     seconds = time.monotonic() - started
     source = (

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from intona.cluster import Engine, LocalEngine
 from intona.data.corpora import BadLine, Record, read_corpus
 from intona.data.finish import Contents, finish
 from intona.data.jobs import PrepareConfig, PrepareJob, PrepareResult
@@ -32,7 +33,12 @@ from intona.errors import UserError
 
 
 def prepare(
-    layout: str, src: Path | str, out: Path | str, config: PrepareConfig | None = None
+    layout: str,
+    src: Path | str,
+    out: Path | str,
+    config: PrepareConfig | None = None,
+    *,
+    engine: Engine | None = None,
 ) -> PrepareReport:
     """Prepare a corpus.
 
@@ -46,6 +52,7 @@ def prepare(
         layout: a name that is registered as a layout.
         src: the published corpus.
         out: a new or empty directory, or one of the same preparation.
+        engine: where recordings are cleaned; None = `workers` processes of this machine.
 
     Raises:
         UserError: unknown layout, no corpus there, nothing kept, more dropped than `max_dropped`, a directory
@@ -82,7 +89,7 @@ def prepare(
         with Journal(out, identity, config.spec.n_mels, **shards) as journal:
             script = Script(config, layout)
             jobs = script.jobs(selection, out, done=journal.done, reject=journal.reject)
-            results = run_jobs(jobs, config.clean, config.spec, config.workers)
+            results = run_jobs(jobs, config.clean, config.spec, engine or LocalEngine(config.workers))
             cleaned = 0.0
             for outcome in progress(results, total=identity["records"], done=len(journal.done)):
                 cleaned += _take(journal, outcome, config)

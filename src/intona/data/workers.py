@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
-from itertools import chain
 
 from intona.audio import MelSpec, encode_audio
+from intona.cluster import Engine
 from intona.data.clean import CleanConfig, Rejected, clean
 from intona.data.excerpt import extracted
 from intona.data.jobs import PrepareJob, PrepareResult
 from intona.data.labels import frames, shift, symbols
 from intona.errors import UserError
 from intona.files import write_whole
-from intona.pool import DeadWorker, default_workers, pooled
+from intona.pool import DeadWorker
 from intona.progress import ProgressMessages, bar_is_shown
 
 IN_FLIGHT = 4  # jobs per worker: enough to keep it busy, few enough to limit the mels in memory
 SMALL = 48  # for fewer jobs a pool costs more than it saves
 
 
-def work(job: PrepareJob, config: CleanConfig, spec: MelSpec) -> PrepareResult:
+def work(settings: tuple[CleanConfig, MelSpec], job: PrepareJob) -> PrepareResult:
     """Clean one recording and write its trimmed audio."""
+    config, spec = settings
     try:
         with extracted(job.audio, job.excerpt) as recording:
             cleaned = clean(recording, config, spec)
@@ -55,33 +55,15 @@ def work(job: PrepareJob, config: CleanConfig, spec: MelSpec) -> PrepareResult:
 
 
 def run_jobs(
-    jobs: Iterable[PrepareJob], config: CleanConfig, spec: MelSpec, workers: int | None
+    jobs: Iterable[PrepareJob], config: CleanConfig, spec: MelSpec, engine: Engine
 ) -> Iterator[PrepareResult]:
     """Results in the order of the jobs.
 
     Raises:
         UserError: a worker died (out of memory, or a crash inside an audio library).
     """
-    workers = default_workers() if workers is None else workers
-    iterator = iter(jobs)
-    head: list[PrepareJob] = []
-    for job in iterator:
-        head.append(job)
-        if len(head) >= SMALL:
-            break
-    if workers <= 1 or len(head) < SMALL:
-        for job in head:
-            yield work(job, config, spec)
-        for job in iterator:
-            yield work(job, config, spec)
-        return
     try:
-        yield from pooled(
-            partial(work, config=config, spec=spec),
-            chain(head, iterator),
-            workers=workers,
-            in_flight=IN_FLIGHT,
-        )
+        yield from engine.map(work, jobs, state=(config, spec), in_flight=IN_FLIGHT, least=SMALL)
     except DeadWorker:
         raise UserError(
             "a worker process died while reading a recording (out of memory?)",

@@ -6,7 +6,7 @@ from intona.evaluation.manifest import Manifest, Row, read_manifest, write_manif
 from intona.evaluation.markdown import to_markdown
 from intona.evaluation.plan import System
 from intona.evaluation.report import Report, to_json
-from intona.evaluation.run import EvaluationConfig, evaluate, evaluate_shard, merge
+from intona.evaluation.run import EvaluationConfig, evaluate
 
 __all__ = [
     "EvaluationConfig",
@@ -15,8 +15,6 @@ __all__ = [
     "Row",
     "System",
     "evaluate",
-    "evaluate_shard",
-    "merge",
     "read_manifest",
     "to_json",
     "to_markdown",

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intona.cluster import Engine, LocalEngine
 from intona.config import read_json, write_json
 from intona.errors import UserError
 from intona.evaluation.companions import destroyed_texts
@@ -21,7 +23,7 @@ from intona.evaluation.manifest import Manifest
 from intona.evaluation.normalize import strip_stress
 from intona.evaluation.plan import Role, System
 from intona.evaluation.wavs import file_digest, index_folder, read_clip
-from intona.pool import pooled
+from intona.pool import ReloadsInWorker
 
 if TYPE_CHECKING:
     from intona.vocoder import Vocoder
@@ -40,7 +42,7 @@ def add_controls(
     language: str,
     reference: Path | None = None,
     recording: str = "recording",
-    workers: int = 0,
+    engine: Engine | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[list[System], list[str]]:
     """The systems with the control rows that belong into every table, and notes for the report.
@@ -62,7 +64,7 @@ def add_controls(
         sources, _ = index_folder(top.folder, manifest)
         digests = {i: file_digest(path) for i, path in sorted(sources.items())}
         fresh(folder, {"vocoder": "hifigan", "of": digests})
-        copy_synthesis(top.folder, manifest, folder, workers=workers, progress=progress)
+        copy_synthesis(top.folder, manifest, folder, engine=engine, progress=progress)
         copied = System(name=COPY, folder=folder, role="copy")
     elif copied is None:
         notes.append(f"{recording} and {COPY}: no rows, because there are no recordings")
@@ -108,50 +110,57 @@ def copy_synthesis(
     out: Path | str,
     *,
     vocoder: str = "hifigan",
-    workers: int = 0,
+    engine: Engine | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Path:
     """Recording -> mel -> vocoder -> `out/ID.wav`: the ceiling of any voice that uses this vocoder.
 
     Existing files are kept; a recording that cannot be read yields no file.
+
+    Args:
+        engine: where this is done; None = in this process.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     sources, _ = index_folder(recordings, manifest)
-    jobs = [(path, out / f"{i}.wav", vocoder) for i, path in sources.items()]
-    left = [job for job in jobs if not job[1].exists()]
-    several = workers > 1 and len(left) > 1
-    for done, _ in enumerate(pooled(_copy, left, workers=workers) if several else map(_copy, left), start=1):
+    files = [(path, out / f"{i}.wav") for i, path in sources.items()]
+    left = [pair for pair in files if not pair[1].exists()]
+    copies = (engine or LocalEngine()).map(_copy, left, state=_CopyVocoder(vocoder))
+    for done, _ in enumerate(copies, start=1):
         if progress:
             progress(done, len(left), "copy synthesis")
     return out
 
 
-def _copy(job: tuple[Path, Path, str]) -> None:
+class _CopyVocoder(ReloadsInWorker):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @cached_property
+    def vocoder(self) -> Vocoder:
+        from intona.vocoder import load_vocoder
+
+        return load_vocoder(self.name)
+
+
+def _copy(state: _CopyVocoder, files: tuple[Path, Path]) -> None:
     import torch
 
     from intona.audio import log_mel
 
-    source, target, vocoder = job
+    source, target = files
     clip = read_clip(source)
     if clip.audio is None:
         return
-    speak = _vocoder(vocoder)
+    speak = state.vocoder
     with torch.inference_mode():
         audio = speak.speak(log_mel(clip.audio.resample(speak.spec.sample_rate), speak.spec), speak.spec)
     put(target, audio.write)
 
 
-@lru_cache(maxsize=1)
-def _vocoder(name: str) -> Vocoder:
-    from intona.vocoder import load_vocoder
-
-    return load_vocoder(name)
-
-
 def put(target: Path, write: Callable[[Path], object]) -> None:
-    """Write under a temporary name, then link: if several shards write a file, the first one remains."""
-    half = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    """Write under a temporary name, then link: if several processes write a file, the first one remains."""
+    half = target.with_name(f".{target.stem}.{platform.node()}.{os.getpid()}{target.suffix}")
     try:
         write(half)
         try:

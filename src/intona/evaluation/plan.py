@@ -1,8 +1,8 @@
 """What a report is about, fixed before anything is judged: `plan.json`.
 
 It holds N, the systems with the sha256 of every file, the judges with their whole description, the family
-of comparisons and the seed of the resampling. The key of every record follows from it, so that shards,
-resumed runs and a merge on another machine agree on what is done and what is missing.
+of comparisons and the seed of the resampling. The key of every record follows from it, so that a
+resumed run knows what is done and what is missing.
 """
 
 from __future__ import annotations
@@ -175,7 +175,9 @@ def read_plan(path: Path) -> Plan:
         UserError: no plan, or one of another version.
     """
     if not path.exists():
-        raise UserError("no evaluation was started here", where=path.parent, hint="run a shard of it first")
+        raise UserError(
+            "no evaluation was started here", where=path.parent, hint="start it with `intona evaluate`"
+        )
     value = read_json(path, max_bytes=MAX_PLAN_BYTES)
     for judge in value.get("judges", ()) if isinstance(value, dict) else ():
         rename_hint(judge)

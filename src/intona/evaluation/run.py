@@ -5,8 +5,8 @@ counts for every system; one that is missing, empty, silent, unreadable or not f
 
     OUT/plan.json        what is judged and how, written first: N, files, judges, family
     OUT/manifest.jsonl   the utterances
-    OUT/records.jsonl    one line per system, utterance and measure, written as they are computed
-                         (records-I-of-N.jsonl for a shard); in the order of the plan once it is complete
+    OUT/records.jsonl    one line per system, utterance and measure, written as they are computed; in the
+                         order of the plan once it is complete
     OUT/table.md, .json  written last: a report with a table.json is complete
 """
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from intona.cluster import Engine, LocalEngine
 from intona.config import write_json
 from intona.errors import UserError
 from intona.evaluation.companions import companions
@@ -33,7 +34,6 @@ from intona.evaluation.plan import (
     PlannedSystem,
     System,
     default_against,
-    read_plan,
 )
 from intona.evaluation.records import RecordFile, ScoreRecord, read_records
 from intona.evaluation.report import Report, build_report, to_json
@@ -44,7 +44,7 @@ from intona.files import write_whole
 Progress = Callable[[int, int, str], None]
 Systems = Mapping[str, Path | str] | Sequence[System]
 WHOLE = ("table.json", "table.md", "report.html")
-MANIFEST = "manifest.jsonl"
+MANIFEST, RECORDS = "manifest.jsonl", "records.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +127,13 @@ def evaluate(
     judges: Sequence[Judge | Unavailable] | None = None,
     progress: Progress | None = None,
     workers: int = 0,
+    engine: Engine | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
     """Judge each system's folder on each row of the manifest, and write the report to `out`.
 
     The same call continues where an interrupted one stopped, and repeats what depends on changed audio, text
-    or settings. It uses what shards have already judged.
+    or settings.
 
     Args:
         systems: name -> folder with `ID.wav` (flac, ogg, mp3) files, in the order of the table's rows; or
@@ -141,55 +142,15 @@ def evaluate(
         judges: used instead of those of `config`.
         progress: called with (done, of, what) after each utterance.
         workers: processes; below 2 everything runs in this one. The figures are the same.
+        engine: where the files are judged; None = `workers` processes of this machine.
         notes: lines for the report, for example which control could not be built.
 
     Raises:
         UserError: a folder without audio, a manifest with repeated ids, a missing recording.
     """
     work = _prepare(systems, manifest, Path(out), reference, config, judges, notes)
-    _judge(work, Path(out) / "records.jsonl", work.tasks(), workers, progress)
+    _judge(work, Path(out) / RECORDS, engine or LocalEngine(workers), progress)
     return _finish(Path(out), work.plan, work.manifest)
-
-
-def evaluate_shard(
-    systems: Systems,
-    manifest: Manifest | Path | str,
-    *,
-    shard: tuple[int, int],
-    out: Path | str,
-    reference: Path | str | None = None,
-    config: EvaluationConfig | None = None,
-    judges: Sequence[Judge | Unavailable] | None = None,
-    progress: Progress | None = None,
-    workers: int = 0,
-    notes: Sequence[str] = (),
-) -> int:
-    """Like `evaluate`, but only part `shard` = (i, n) of the work, 1 <= i <= n, and no table: see `merge`.
-
-    All shards get the same arguments and the same `out`, on one machine or on several. Returns the number of
-    records of the shard.
-    """
-    i, n = shard
-    if not 1 <= i <= n:
-        raise UserError(f"shard {i} of {n} does not exist", hint=f"the first one is 1/{max(n, 1)}")
-    work = _prepare(systems, manifest, Path(out), reference, config, judges, notes)
-    return _judge(work, Path(out) / f"records-{i}-of-{n}.jsonl", work.tasks()[i - 1 :: n], workers, progress)
-
-
-def merge(out: Path | str) -> Report:
-    """The complete report from what the shards have written; needs no judge and no audio.
-
-    Raises:
-        UserError: some records are missing; states how many and of which systems.
-    """
-    out = Path(out)
-    plan = read_plan(out / PLAN)
-    manifest = read_manifest(out / MANIFEST)
-    if manifest.sha256 != plan.manifest_sha256:
-        raise UserError(
-            "this is not the manifest of the plan", where=out / MANIFEST, hint="run the shards again"
-        )
-    return _finish(out, plan, manifest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,11 +257,9 @@ def _prepare(
     return _Work(plan=plan, manifest=manifest, judges=active, files=files, references=references)
 
 
-def _judge(
-    work: _Work, path: Path, units: list[list[JudgeTask]], workers: int, progress: Progress | None
-) -> int:
-    """Judge what has no record yet; returns the number of records of the units."""
-    known = _known(path.parent)
+def _judge(work: _Work, path: Path, engine: Engine, progress: Progress | None) -> None:
+    """Judge what has no record yet."""
+    known, units = _known(path.parent), work.tasks()
     sizes = {j.name: len(j.measures) for j in work.plan.active}
     total = sum(map(len, units))
     left = [[t for t in unit if len(known.get(t.key, ())) < sizes[t.judge]] for unit in units]
@@ -310,18 +269,17 @@ def _judge(
         store.open()
         if progress and done:
             progress(done, total, "already judged")
-        for task, records in judge_units([u for u in left if u], work.judges, workers=workers):
+        for task, records in judge_units([u for u in left if u], work.judges, engine):
             store.append(records)
             done += 1
             if progress:
                 progress(done, total, f"{task.judge} {task.system}")
     finally:
         store.close()
-    return sum(sizes[t.judge] for unit in units for t in unit)
 
 
 def _known(out: Path) -> dict[str, dict[str, ScoreRecord]]:
-    """key -> measure -> record, over all files of records."""
+    """key -> measure -> record, over all files of records: earlier versions wrote one per shard."""
     known: dict[str, dict[str, ScoreRecord]] = {}
     for path in sorted(out.glob("records*.jsonl")):
         for record in read_records(path):
@@ -346,9 +304,9 @@ def _finish(out: Path, plan: Plan, manifest: Manifest) -> Report:
         raise UserError(
             f"{(lost := sum(missing.values()))} of {lost + len(records)} records are missing ({shown})",
             where=out,
-            hint="run the remaining shards with the same arguments",
+            hint="run the same evaluation again",
         )
-    RecordFile(out / "records.jsonl").replace(records)
+    RecordFile(out / RECORDS).replace(records)
     report = build_report(manifest, plan, records)
     write_whole(out / "table.md", to_markdown(report))
     write_json(out / "table.json", to_json(report))

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from intona.audio import Audio
+from intona.cluster import Engine
 from intona.errors import UserError
 from intona.evaluation.judges.base import Judge, Score
 from intona.evaluation.manifest import Row
 from intona.evaluation.records import ScoreRecord
 from intona.evaluation.wavs import AudioFile, read_clip
-from intona.pool import pooled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +38,20 @@ Unit = Sequence[JudgeTask]
 
 
 def judge_units(
-    units: Sequence[Unit], judges: Mapping[str, Judge], *, workers: int = 0
+    units: Sequence[Unit], judges: Mapping[str, Judge], engine: Engine
 ) -> Iterator[tuple[JudgeTask, list[ScoreRecord]]]:
     """The records of each task, as they are computed.
 
-    Args:
-        workers: processes, each with one thread for computation; below 2 everything runs in this one.
+    In this process they come task by task, from workers unit by unit.
 
     Raises:
         UserError: a bad recording, or a worker that died.
     """
-    if workers < 2 or len(units) < 2:
+    if engine.in_process(len(units)):
         for unit in units:
             yield from judge_unit(unit, judges)
         return
-    for results in pooled(_work, units, workers=workers, begin=_set_judges, arguments=(dict(judges),)):
+    for results in engine.map(_judge_all, units, state=dict(judges)):
         yield from results
 
 
@@ -115,12 +114,5 @@ def _record(measure: str, score: Score, task: JudgeTask, status: str, why: str) 
     )
 
 
-_judges: dict[str, Judge] = {}  # of a worker process
-
-
-def _set_judges(judges: dict[str, Judge]) -> None:
-    _judges.update(judges)
-
-
-def _work(unit: Unit) -> list[tuple[JudgeTask, list[ScoreRecord]]]:
-    return list(judge_unit(unit, _judges))
+def _judge_all(judges: Mapping[str, Judge], unit: Unit) -> list[tuple[JudgeTask, list[ScoreRecord]]]:
+    return list(judge_unit(unit, judges))

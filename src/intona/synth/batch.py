@@ -11,24 +11,27 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from intona import devices
 from intona.audio import Audio
+from intona.cluster import Engine, LocalEngine
 from intona.errors import UserError, warnings_from
 from intona.evaluation.manifest import Manifest, Row
 from intona.evaluation.records import digest
+from intona.pool import ReloadsInWorker
 from intona.seeds import derive_seed
 from intona.synth.fitting import CPU_SENTENCES, MAX_SENTENCES, fitting_batch, speak_fitting, too_large
 from intona.synth.options import SpeakOptions, check_number
 from intona.synth.prompts import Prompt, fingerprint, keep
-from intona.synth.record import FAILURES, TIMES, Failure, claim, timed, write_failures
+from intona.synth.record import FAILURES, TIMES, Failure, append_time, claim, timed, write_failures
 from intona.synth.voice import Reading, Voice
 
 Result = tuple[str, Audio | UserError]  # id, and its audio or why there is none
 PROMPTS = "prompts"  # in the folder of a set
+Unit = tuple[list[str], Callable[[Voice], Iterator[Result]]]  # ids spoken together, and what speaks them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,8 @@ def synthesize_set(
     lengths: Mapping[str, float] | None = None,
     languages: Mapping[str, str] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
+    engine: Engine | None = None,
+    reload: Callable[[], Voice] | None = None,
 ) -> SetResult:
     """Speak every row to `out/ID.wav`; the same call continues after a kill.
 
@@ -106,6 +111,8 @@ def synthesize_set(
         prompts: utterance id -> the recording whose voice is used (`prompts.choose`).
         lengths: utterance id -> seconds of the whole.
         languages: utterance id -> language of its text.
+        engine: where the rows are spoken; None = in this process. Workers write the wavs.
+        reload: opens the voice in a worker process.
 
     Raises:
         UserError: the folder holds the output of another voice, manifest or setting; cannot be written; an
@@ -119,23 +126,27 @@ def synthesize_set(
     if inputs.prompts:
         keep(inputs.prompts, out / PROMPTS)
     failures: dict[str, Failure] = {}
-    spoken, kept = 0, 0
-    for ids, speak in _work(voice, manifest, config, inputs):
-        if all((out / f"{i}.wav").exists() for i in ids):
-            kept += len(ids)
-        else:
-            if not spoken:  # so that the time of the first row does not include what is loaded once
-                voice.preload()
-            with timed(out / TIMES, ids) as seconds:
-                for i, audio in speak():
-                    if isinstance(audio, UserError):
-                        failures[i] = Failure(id=i, reason=str(audio))
-                        continue
-                    audio.write(out / f"{i}.wav")
-                    seconds.append(audio.duration)
-                    spoken += 1
+    spoken = kept = 0
+
+    def missing() -> Iterator[Unit]:
+        nonlocal kept
+        for unit in _units(voice, manifest, config, inputs):
+            if all((out / f"{i}.wav").exists() for i in unit[0]):
+                kept += len(unit[0])
+                report()
+            else:
+                yield unit
+
+    def report() -> None:
         if progress:
             progress(spoken + kept + len(failures), len(manifest), "")
+
+    speaker = _Speaker(voice, reload, out)
+    for row, failed in (engine or LocalEngine()).map(_speak, missing(), state=speaker):
+        append_time(out / TIMES, row)
+        failures |= {f.id: f for f in failed}
+        spoken += len(row["ids"]) - len(failed)
+        report()
     ordered = tuple(failures[row.id] for row in manifest.rows if row.id in failures)
     write_failures(out / FAILURES, ordered)
     return SetResult(n=len(manifest), spoken=spoken, kept=kept, failures=ordered)
@@ -162,13 +173,46 @@ def _check_options(voice: Voice, config: SetConfig, inputs: RowInputs) -> None:
         )
 
 
-def _work(
-    voice: Voice, manifest: Manifest, config: SetConfig, inputs: RowInputs
-) -> Iterator[tuple[list[str], Callable[[], Iterator[Result]]]]:
-    """Ids that are spoken together, and the function that speaks them."""
+class _Speaker(ReloadsInWorker):
+    """The voice of a set in this process; another process opens it anew, once."""
+
+    def __init__(self, voice: Voice, reload: Callable[[], Voice] | None, out: Path) -> None:
+        self.reload, self.out = reload, out
+        vars(self)["voice"] = voice
+
+    @cached_property
+    def voice(self) -> Voice:
+        if self.reload is None:
+            raise TypeError("synthesize_set needs `reload` for an engine of several workers")
+        return self.reload()
+
+    @cached_property
+    def ready(self) -> Voice:
+        """The voice with all that it loads once, so that the time of the first row does not include it."""
+        self.voice.preload()
+        return self.voice
+
+
+def _speak(speaker: _Speaker, unit: Unit) -> tuple[dict[str, Any], list[Failure]]:
+    """Write the wavs of a unit; returns its row of the times, and what could not be spoken."""
+    ids, speak = unit
+    voice, failures = speaker.ready, []
+    with timed(ids) as row:
+        for i, audio in speak(voice):
+            if isinstance(audio, UserError):
+                failures.append(Failure(id=i, reason=str(audio)))
+                continue
+            audio.write(speaker.out / f"{i}.wav")
+            row["speech"] += audio.duration
+    return row, failures
+
+
+def _units(voice: Voice, manifest: Manifest, config: SetConfig, inputs: RowInputs) -> Iterator[Unit]:
     if not voice.capabilities.batches:
         for row in manifest.rows:
-            yield [row.id], partial(_speak_row, voice, row, config, inputs)
+            prompt = inputs.prompts.get(row.id)
+            options, name = _options(voice, row, config, inputs), "" if prompt is None else prompt.name
+            yield [row.id], partial(_speak_row, row=row, options=options, prompt=name)
         return
     readings: list[tuple[str, Reading]] = []
     for row in manifest.rows:
@@ -176,10 +220,10 @@ def _work(
             with warnings_from(row.id):
                 readings.append((row.id, voice.read(row.text, _options(voice, row, config, inputs))))
         except UserError as e:
-            yield [row.id], partial(iter, [(row.id, e)])
+            yield [row.id], partial(_refuse, id=row.id, error=e)
     size = config.batch or fitting_batch(voice, [reading for _, reading in readings])
     for rows in _batches(readings, size):
-        yield [i for i, _ in rows], partial(_speak_batch, voice, rows)
+        yield [i for i, _ in rows], partial(_speak_batch, rows=rows)
 
 
 def _options(voice: Voice, row: Row, config: SetConfig, inputs: RowInputs) -> SpeakOptions:
@@ -199,18 +243,22 @@ def _options(voice: Voice, row: Row, config: SetConfig, inputs: RowInputs) -> Sp
     return dataclasses.replace(config, **changes)
 
 
-def _speak_row(voice: Voice, row: Row, config: SetConfig, inputs: RowInputs) -> Iterator[Result]:
-    prompt = inputs.prompts.get(row.id)
+def _speak_row(voice: Voice, row: Row, options: SpeakOptions, prompt: str) -> Iterator[Result]:
     try:
         with warnings_from(row.id):
-            audio = voice.say(row.text, _options(voice, row, config, inputs))
+            audio = voice.say(row.text, options)
         yield row.id, audio
     except UserError as e:
-        yield row.id, UserError(f"with the prompt {prompt.name}: {e}" if prompt is not None else str(e))
+        yield row.id, UserError(f"with the prompt {prompt}: {e}" if prompt else str(e))
     except Exception as e:
         if not devices.is_out_of_memory(e):
             raise
         yield row.id, too_large(voice)
+
+
+def _refuse(voice: Voice, id: str, error: UserError) -> Iterator[Result]:
+    """A row that the voice cannot read."""
+    yield id, error
 
 
 def _speak_batch(voice: Voice, rows: list[tuple[str, Reading]]) -> Iterator[Result]:

@@ -32,18 +32,17 @@ class Failure:
 
 
 @contextlib.contextmanager
-def timed(path: Path, ids: Sequence[str]) -> Iterator[list[float]]:
-    """Append the time that speaking `ids` takes; the caller adds the seconds of speech to the list."""
-    speech: list[float] = []
+def timed(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The row of `times.jsonl` for speaking `ids`, complete after the block, which adds seconds of speech."""
+    row: dict[str, Any] = {"ids": list(ids), "speech": 0.0}
     wall, processor = time.perf_counter(), time.process_time()
-    yield speech
-    row = {
-        "ids": list(ids),
-        "speech": sum(speech),
-        "wall": time.perf_counter() - wall,
-        "processor": time.process_time() - processor,
-        "threads": _threads(),
-    }
+    yield row
+    row["wall"] = time.perf_counter() - wall
+    row["processor"] = time.process_time() - processor
+    row["threads"] = _threads()
+
+
+def append_time(path: Path, row: dict[str, Any]) -> None:
     with open(path, "a", encoding="utf-8") as f:
         f.write(json.dumps(row) + "\n")
 

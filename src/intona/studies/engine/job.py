@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from intona import logs
@@ -19,6 +21,7 @@ from intona.jsonl import whole_rows
 from intona.studies.engine.plan import StudyPlan
 
 PLAN, DONE, FAILED, SPENT = "plan.json", "done.json", "failed.json", "spent.jsonl"
+LOCK = ".lock"
 WORKERS = "INTONA_STUDY_WORKERS"  # how many processes a job may start that runs after all others
 
 
@@ -119,6 +122,25 @@ def exit_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
+@contextlib.contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Wait until no other process works in the folder of the job.
+
+    A cluster may start a job on another node before the one on a lost node has noticed that it is alone.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / LOCK, "ab") as file:
+        with contextlib.suppress(ImportError, OSError):  # a system or a file system without locks
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("waiting: another process works in this folder", file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def main() -> int:
     # The runner starts each job in a new session, whose process group has no other processes.
     if os.getpgrp() == os.getpid():
@@ -127,7 +149,7 @@ def main() -> int:
     limit = float(sys.argv[3]) if len(sys.argv) > 3 else None
     exit_on_sigterm()  # `perform` also records the time of an interrupted attempt
     try:
-        with logs.on_stderr():
+        with logs.on_stderr(), alone_in(folder(out, name)):
             perform(out, name, limit)
     except UserError as e:
         write_json(folder(out, name) / FAILED, {"reason": str(e)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -32,6 +33,7 @@ class StudyJob:
             the folders of those done among `needs`, and is called again when further ones are done. So a job
             that judges all arms continues when an arm is added.
         minutes: estimated minutes of one core; not a limit.
+        gpus: GPUs that the job has for itself on a cluster. They change no result.
     """
 
     name: str
@@ -42,6 +44,7 @@ class StudyJob:
     arm: str = ""
     seed: int | None = None
     minutes: float = 0.0
+    gpus: int = 0
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or ".." in self.name:
@@ -114,3 +117,9 @@ class StudyPlan:
         if not path.is_file():
             raise UserError("no study there", where=path.parent, hint="start it with `intona study`")
         return configs.load(cls, path)
+
+
+def with_gpus(plan: StudyPlan, gpus: int) -> StudyPlan:
+    """The plan with so many GPUs for each job that trains."""
+    jobs = (dataclasses.replace(j, gpus=gpus) if j.call.endswith(":train") else j for j in plan.jobs)
+    return dataclasses.replace(plan, jobs=tuple(jobs))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from intona.cluster import CommandProcess, Engine, LocalEngine
 from intona.config import read_json
 from intona.errors import UserError
 from intona.studies.engine import job as jobs
-from intona.studies.engine.plan import StudyPlan
+from intona.studies.engine.plan import StudyJob, StudyPlan
 
 LOG = "log.txt"
 SAVING_SECONDS = 60  # time for a training run to finish its step and save
@@ -45,6 +43,7 @@ def run(
     out: Path,
     *,
     workers: int = 1,
+    engine: Engine | None = None,
     limit_minutes: float | None = None,
     report: Report | None = None,
 ) -> StudyOutcome:
@@ -56,6 +55,8 @@ def run(
     Args:
         workers: jobs at once. With several, each job gets one thread: two processes of one thread do more
             than one process of two threads.
+        engine: where the jobs run; None = this machine. On a cluster each job has one core, or the GPUs that
+            it names.
         limit_minutes: after this time no job is started, and running jobs are asked to stop.
         report: called with one line per event.
 
@@ -63,6 +64,7 @@ def run(
         UserError: `out` cannot be written; a finished job ran with other settings.
     """
     report = report or (lambda line: None)
+    engine = engine or LocalEngine()
     try:
         out.mkdir(parents=True, exist_ok=True)
         plan.save(out / jobs.PLAN)
@@ -76,7 +78,7 @@ def run(
         report(f"{len(finished)} of {len(plan.jobs)} jobs are done")
     failed: dict[str, str] = {}
     stopped: list[str] = []
-    running: dict[str, subprocess.Popen[bytes]] = {}
+    running: dict[str, CommandProcess] = {}
     deadline = None if limit_minutes is None else time.monotonic() + 60 * limit_minutes
 
     def ready(name: str) -> bool:
@@ -96,27 +98,29 @@ def run(
                 if late or len(running) >= max(1, workers):
                     break
                 waiting.remove(name)
-                running[name] = _start(out, name, remaining, workers)
+                running[name] = _start(engine, out, plan.job(name), remaining, workers)
                 report(f"{name} starts")
             if not running:
                 if current:
                     continue
                 break  # nothing can start: time is up, or every job left builds on a failed one
             time.sleep(0.2)
-            for name in [n for n, p in running.items() if p.poll() is not None]:
-                process = running.pop(name)
-                if process.returncode == 0 and jobs.is_done(out, plan, name):
+            for name, code in [(n, p.poll()) for n, p in running.items()]:
+                if code is None:
+                    continue
+                del running[name]
+                if code == 0 and jobs.is_done(out, plan, name):
                     done.append(name)
                     wall, processor = jobs.spent(out, name)
                     report(f"{name} done: {wall / 60:.1f} min, {processor / 60:.1f} min of processor time")
                     note = jobs.folder(out, name) / NOTE
                     if note.is_file():
                         report(note.read_text(encoding="utf-8").strip())
-                elif process.returncode == 0:
+                elif code == 0:
                     stopped.append(name)
                     report(f"{name} stopped at the time limit; run the same command again to continue")
                 else:
-                    failed[name] = _reason(out, name, process.returncode)
+                    failed[name] = _reason(out, name, code)
                     report(f"{name} failed: {failed[name]}")
     finally:
         _end(running)
@@ -125,19 +129,17 @@ def run(
     return StudyOutcome(done=tuple(done), failed=failed, blocked=tuple(blocked), left=(*stopped, *left))
 
 
-def _start(out: Path, name: str, minutes: float | None, workers: int) -> subprocess.Popen[bytes]:
-    directory = jobs.folder(out, name)
+def _start(engine: Engine, out: Path, job: StudyJob, minutes: float | None, workers: int) -> CommandProcess:
+    directory = jobs.folder(out, job.name)
     directory.mkdir(parents=True, exist_ok=True)
-    env = {**os.environ, "OMP_WAIT_POLICY": "passive", jobs.WORKERS: str(workers)}
+    local = isinstance(engine, LocalEngine)
+    environment = {"OMP_WAIT_POLICY": "passive", jobs.WORKERS: str(workers if local else 1)}
     if workers > 1:
-        env["OMP_NUM_THREADS"] = "1"
-    command = [sys.executable, "-m", "intona.studies.engine", str(out), name]
+        environment["OMP_NUM_THREADS"] = "1"
+    arguments = ["-m", "intona.studies.engine", str(out), job.name]
     if minutes is not None:
-        command.append(f"{minutes:.4f}")
-    with open(directory / LOG, "ab") as log:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
-        )
+        arguments.append(f"{minutes:.4f}")
+    return engine.start(arguments, log=directory / LOG, environment=environment, gpus=job.gpus)
 
 
 def _reason(out: Path, name: str, code: int) -> str:
@@ -152,16 +154,9 @@ def _builds_on(plan: StudyPlan, name: str, failed: dict[str, str]) -> bool:
     return any(n in failed or _builds_on(plan, n, failed) for n in plan.job(name).needs)
 
 
-def _end(running: dict[str, subprocess.Popen[bytes]]) -> None:
+def _end(running: dict[str, CommandProcess]) -> None:
     """After Ctrl-C or an error, stop every job; training runs save first."""
     for process in running.values():
-        try:
-            os.killpg(process.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            continue
+        process.stop()
     for process in running.values():
-        try:
-            process.wait(SAVING_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.end(SAVING_SECONDS)

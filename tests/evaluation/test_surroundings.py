@@ -1,4 +1,4 @@
-"""Shards, worker processes, seeds, the declared family, controls: what surrounds the figures."""
+"""Records of shards, worker processes, seeds, the declared family, controls: what surrounds the figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 
 from intona.audio import Audio
 from intona.errors import UserError
@@ -20,8 +19,6 @@ from intona.evaluation import (
     Row,
     System,
     evaluate,
-    evaluate_shard,
-    merge,
     to_markdown,
 )
 from intona.evaluation.companions import destroyed_texts
@@ -58,26 +55,6 @@ def _bytes(report: Path) -> dict[str, bytes]:
     return {name: (report / name).read_bytes() for name in WRITTEN}
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5])
-def test_merged_shards_are_the_whole_report_to_the_byte(
-    folder: Folder, manifest: Manifest, tmp_path: Path, n: int
-) -> None:
-    systems = {"a": folder("a", skip=("u2",)), "b": folder("b", gain=0.5)}
-    evaluate(systems, manifest, out=tmp_path / "whole", judges=[Level()], config=QUICK)
-    Level.asked = 0
-    out = tmp_path / "parts"
-    counts = [
-        evaluate_shard(systems, manifest, shard=(i, n), out=out, judges=[Level()], config=QUICK)
-        for i in range(n, 0, -1)
-    ]
-    assert sum(counts) == 2 * 4 * 2
-    assert Level.asked == 7  # each file once, in one shard only
-    assert not (out / "table.json").exists()
-    merge(out)
-    assert _bytes(out) == _bytes(tmp_path / "whole")
-    assert list(out.glob("records-*")) == []
-
-
 def test_worker_processes_change_no_byte(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:
     systems = {"a": folder("a"), "b": folder("b", gain=0.5)}
     for name, workers in (("one", 0), ("two", 2)):
@@ -85,45 +62,36 @@ def test_worker_processes_change_no_byte(folder: Folder, manifest: Manifest, tmp
     assert _bytes(tmp_path / "one") == _bytes(tmp_path / "two")
 
 
-def test_a_missing_shard_makes_no_table(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:
+def test_records_that_shards_of_an_earlier_version_wrote_are_used(
+    folder: Folder, manifest: Manifest, tmp_path: Path
+) -> None:
     systems, out = {"a": folder("a")}, tmp_path / "out"
-    with pytest.raises(UserError, match="no evaluation was started here"):
-        merge(out)
-    evaluate_shard(systems, manifest, shard=(1, 2), out=out, judges=[Level()], config=QUICK)
-    with pytest.raises(UserError, match=r"4 of 8 records are missing \(4 of a\)"):
-        merge(out)
-    assert not (out / "table.json").exists() and not (out / "table.md").exists()
+    evaluate(systems, manifest, out=out, judges=[Level()], config=QUICK)
+    before = _bytes(out)
+    lines = (out / "records.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (out / "records.jsonl").unlink()
+    for i, part in enumerate((lines[:4], lines[4:]), start=1):
+        (out / f"records-{i}-of-2.jsonl").write_text("".join(part), encoding="utf-8")
+    (out / "table.json").unlink()
+    Level.asked = 0
+    evaluate(systems, manifest, out=out, judges=[Level()], config=QUICK)
+    assert Level.asked == 0 and _bytes(out) == before
+    assert list(out.glob("records-*")) == []
 
 
-def test_a_shard_of_other_audio_is_not_merged(folder: Folder, manifest: Manifest, tmp_path: Path) -> None:
-    """Audio that changed between two shards: its old records stand for nothing."""
-    wavs, out = folder("a"), tmp_path / "out"
-    for shard in ((1, 2), (2, 2)):
-        evaluate_shard({"a": wavs}, manifest, shard=shard, out=out, judges=[Level()], config=QUICK)
-        for path in wavs.glob("*.wav"):
-            samples, rate = soundfile.read(path)
-            soundfile.write(path, samples * 0.5, rate)
-    with pytest.raises(UserError, match="4 of 8 records are missing"):
-        merge(out)
-
-
-def test_a_finished_table_goes_when_a_shard_begins(
+def test_a_finished_table_goes_when_an_evaluation_begins(
     folder: Folder, manifest: Manifest, tmp_path: Path
 ) -> None:
     systems, out = {"a": folder("a")}, tmp_path / "out"
     evaluate(systems, manifest, out=out, judges=[Level()], config=QUICK)
     (out / "report.html").write_text("old")
-    evaluate_shard(systems, manifest, shard=(1, 2), out=out, judges=[Level()], config=QUICK)
-    assert not {"table.json", "table.md", "report.html"} & {p.name for p in out.iterdir()}
-    before = Level.asked
-    merge(out)  # the records of the whole run are still there, and still about this audio
-    assert Level.asked == before
 
+    def interrupt(done: int, of: int, what: str) -> None:
+        assert not {"table.json", "table.md", "report.html"} & {p.name for p in out.iterdir()}
+        raise KeyboardInterrupt
 
-@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0)])
-def test_shards_that_do_not_exist(folder: Folder, manifest: Manifest, tmp_path: Path, shard: Any) -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        evaluate_shard({"a": folder("a")}, manifest, shard=shard, out=tmp_path / "out", judges=[Level()])
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(systems, manifest, out=out, judges=[Level()], config=QUICK, progress=interrupt)
 
 
 def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
