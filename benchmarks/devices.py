@@ -518,7 +518,7 @@ def repeated(
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the GPU has done what was asked of it."""
+    """Wait until the GPU has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

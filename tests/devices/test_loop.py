@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from intona import systems
+from intona.vocoder import load_vocoder
 
 from ..golden.recipes import LOOP
 
@@ -52,6 +53,8 @@ def test_a_run_trains_saves_and_resumes(
         lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         return {row["step"]: row["grad_norm"] for row in map(json.loads, lines) if row["kind"] == "train"}
 
+    small = load_vocoder("vocoder-draft")  # of the demo sentences: a tenth of the time of hifigan
+    monkeypatch.setattr("intona.vocoder.load_vocoder", lambda name, **_: small)
     on_cpu = train("cpu", 4)
     monkeypatch.setattr("lightning.fabric.Fabric", lambda **_: OneGpu(gpu))
     assert train("gpu", 4) == pytest.approx(on_cpu, rel=1e-3)

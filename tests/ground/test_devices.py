@@ -71,7 +71,7 @@ def test_the_cpu_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         devices.device_name("cuda")
 
 
-def test_errors_of_memory_are_told_from_others() -> None:
+def test_errors_of_memory_are_recognized() -> None:
     for error in (torch.OutOfMemoryError("x"), MemoryError(), RuntimeError("x: can't allocate memory: y")):
         assert devices.is_out_of_memory(error)
     for error in (RuntimeError("CUDA error: an illegal access"), ValueError("can't allocate memory")):
