@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -172,10 +171,9 @@ def _since(began: tuple[float, float], per: int = 0) -> dict[str, Any]:
 
 def _memory() -> dict[str, int]:
     """MiB of this process: the most it had, and what is its own now (without pages of mapped files)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    status = Path("/proc/self/status").read_text().splitlines()
-    private = next(line for line in status if line.startswith("RssAnon"))
-    return {"peak MiB": peak, "private MiB": int(private.split()[1]) // 1024}
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    return {"peak MiB": int(fields["VmHWM"][0]) // 1024, "private MiB": int(fields["RssAnon"][0]) // 1024}
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from intona.data.corpora import BadLine, Record
 from intona.data.finish import split_ids
 from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
-from intona.data.selection import Selection, of_kept, stand_ins
+from intona.data.selection import RecordSelection, of_kept, stand_ins
 from intona.errors import UserError
 
 HERE = Path(__file__)  # any file that exists stands for a recording
@@ -30,7 +30,7 @@ def records(n: int) -> list[Record | BadLine]:
 def select(
     entries: list[Record | BadLine], limit: int | None, **how: Any
 ) -> tuple[list[Record | BadLine], dict[str, list[str]]]:
-    selection = Selection(lambda: entries, limit, **how)
+    selection = RecordSelection(lambda: entries, limit, **how)
     return list(selection), selection.splits
 
 
@@ -135,4 +135,4 @@ def test_held_out_speakers_are_in_one_split(n: int, per: int, limit: int | None)
 def test_two_speakers_cannot_be_held_out() -> None:
     with pytest.raises(UserError, match="2 speakers cannot be divided"):
         two = [Record(id=str(i), audio=HERE, text="a", speaker=str(i % 2)) for i in range(9)]
-        Selection(lambda: two, hold_out="speakers")
+        RecordSelection(lambda: two, hold_out="speakers")

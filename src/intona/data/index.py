@@ -32,6 +32,7 @@ pc: Any = compute  # its functions are created at import, unknown to a type chec
 
 FILE, DURATIONS = "index.arrow", "durations.arrow"
 BATCH = 8192
+MOST_ITEMS = 8192  # that are kept once they were accessed: all of a small corpus, little of a large one
 ALIGN = "make it again with intona align"
 
 SCHEMA = pa.schema(
@@ -124,6 +125,7 @@ class ArrowIndex:
     ) -> None:
         self.root, self.tokenizer, self.hint = root, tokenizer, hint
         self.durations_source: str | None = None
+        self._items: dict[int, Item] = {}
         self._path = root / FILE
         with _problems(self._path, hint):
             columns = _examine(self._path, SCHEMA, lambda batch: _check(batch, tokenizer))
@@ -149,6 +151,14 @@ class ArrowIndex:
         return len(self.n_frames)
 
     def item(self, row: int) -> Item:
+        item = self._items.get(row)
+        if item is None:
+            item = self._build(row)
+            if len(self._items) < MOST_ITEMS:
+                self._items[row] = item
+        return item
+
+    def _build(self, row: int) -> Item:
         batch, i = self._columns(row)
         symbols = self.tokenizer.symbols
         starts, ends = (batch.numbers(name, i).tolist() for name in ("word_starts", "word_ends"))

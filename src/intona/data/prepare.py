@@ -27,7 +27,7 @@ from intona.data.journal import CORPUS_DURATIONS, Journal, reopen, too_many_drop
 from intona.data.prepared import MARK, read_mark
 from intona.data.report import PrepareReport
 from intona.data.script import LABELS_LEFT_OUT, Script
-from intona.data.selection import Selection, of_kept, stand_ins
+from intona.data.selection import RecordSelection, of_kept, stand_ins
 from intona.data.workers import progress, run_jobs
 from intona.errors import UserError
 
@@ -71,7 +71,7 @@ def prepare(
         labels=Path(config.labels) if config.labels else None,
         allow_outside=config.allow_outside,
     )
-    selection = Selection(read, config.limit, config.dev, config.test, hold_out=config.hold_out)
+    selection = RecordSelection(read, config.limit, config.dev, config.test, hold_out=config.hold_out)
     identity = _identity(layout, selection, src, config)
     if (out / MARK).is_file():
         origin = read_mark(out).get("origin")

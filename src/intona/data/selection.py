@@ -21,7 +21,7 @@ HELD = ("test", "dev")
 HoldOut = Literal["utterances", "speakers"]
 
 
-class Selection:
+class RecordSelection:
     """The entries to prepare, in their order, and the split of all ids.
 
     With a limit: as many of dev and test as a corpus of that size has, and the first records of train. What
@@ -126,4 +126,4 @@ def stand_ins(whole: dict[str, list[str]], parts: dict[str, list[str]]) -> list[
     ]
 
 
-__all__ = ["HoldOut", "Selection", "of_kept", "stand_ins"]
+__all__ = ["HoldOut", "RecordSelection", "of_kept", "stand_ins"]

@@ -73,7 +73,7 @@ class DittoFeed:
         ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world}
 
         def units(split: str, **how: Any) -> dict[str, _Units]:
-            kinds = {"whole": corpus.prepared.items(split)}
+            kinds: dict[str, Sequence[Item]] = {"whole": corpus.prepared.items(split)}
             if clauses:
                 kinds["clauses"] = corpus.clauses(split)
             return {k: _Units(items, **limits, **how) for k, items in kinds.items() if items}
