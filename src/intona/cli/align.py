@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from intona.cluster.engine import LOCAL
+from intona.cluster.base import LOCAL
 from intona.errors import UserError
 
 

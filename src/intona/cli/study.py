@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from intona.cli.aliases import renamed
-from intona.cluster.engine import LOCAL
+from intona.cluster.base import LOCAL
 from intona.errors import UserError, unknown
 from intona.studies.engine import catalog
 from intona.studies.engine.entry import StudyEntry

@@ -138,7 +138,7 @@ def main(arguments: list[str]) -> None:
     request.check()
     from intona import devices, synth
     from intona.cluster import open_engine
-    from intona.cluster.engine import LOCAL
+    from intona.cluster.base import LOCAL
     from intona.evaluation import read_manifest
     from intona.progress import bar
     from intona.synth.batch import SetConfig, synthesize_set

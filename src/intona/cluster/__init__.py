@@ -9,6 +9,8 @@ Results come in the order of the items and do not depend on the engine or on how
 
 from __future__ import annotations
 
-from intona.cluster.engine import CommandProcess, Engine, LocalEngine, open_engine
+from intona.cluster.base import CommandProcess, Engine
+from intona.cluster.local import LocalEngine
+from intona.cluster.opening import open_engine
 
 __all__ = ["CommandProcess", "Engine", "LocalEngine", "open_engine"]

@@ -162,13 +162,13 @@ class Dispatch:
         where = f" on {member.node}" if member.node else ""
         work = "; others do its work again" if member.tasks else ""
         logger.warning("a worker%s was lost%s", where, work)
+        for place, task in enumerate(member.tasks):
+            # The first one is what it worked on: the others have not been touched.
+            self._again(task, lost=place == 0)
         if self._lost_in_a_row >= self._losses * self._workers:
             raise DeadWorker(
                 f"{self._lost_in_a_row} workers were lost without a result (out of memory?)", hint=HINT
             )
-        for place, task in enumerate(member.tasks):
-            # The first one is what it worked on: the others have not been touched.
-            self._again(task, lost=place == 0)
 
     def _again(self, task: _Task, *, lost: bool = True) -> None:
         task.losses += lost

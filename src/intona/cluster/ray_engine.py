@@ -15,17 +15,15 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from intona import __version__, extras
+from intona.cluster.base import AUTO, CommandProcess, Item, Result
 from intona.cluster.dispatch import HINT, Dispatch, cause_of
-from intona.cluster.engine import AUTO, CommandProcess
 from intona.cluster.remote import RemoteCommand, RemoteWorker, Site
 from intona.errors import UserError
 from intona.pool import THREADS, DeadWorker
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 LOSSES = 3  # how often the same work may be lost with its worker
 CONNECT_SECONDS = ANSWER_SECONDS = 10.0
 PROBE = ".intona-probe-"
@@ -194,6 +192,7 @@ def connect(address: str) -> Any:
                 hint="start one with `ray start --head --disable-usage-stats`",
             ) from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")  # Ray prints losses on stdout, which is for data
     import ray
     from ray.exceptions import RayError
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from intona import __version__
-from intona.cluster.engine import LocalProcess
+from intona.cluster.local import LocalProcess
 from intona.errors import UserError
 
 LOOKS, SECONDS_BETWEEN = 10, 1.0  # a network file system may show a new file late

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from intona.cluster import Engine, LocalEngine
+from intona.data.align_inputs import prior_of, speaker_statistics
 from intona.data.boundaries import BoundaryErrors, judge_of
 from intona.data.correspondence import is_pause
 from intona.data.prepared import Item, Prepared, write_durations
 from intona.errors import UserError
-from intona.nn.align import beta_binomial_prior, forward_sum_loss, monotonic_search
+from intona.nn.align import forward_sum_loss, monotonic_search
 from intona.nn.masks import length_mask
 from intona.pool import ReloadsInWorker
 
@@ -147,7 +148,7 @@ class _Aligner:
         if not self.items:
             raise UserError("no utterance has enough frames for its symbols", where=prepared.root)
         self.scripts = scripts
-        self.norm = _speaker_stats(prepared, self.items)
+        self.norm = speaker_statistics(prepared, self.items)
         self.random = np.random.default_rng(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -242,7 +243,7 @@ class _Aligner:
                 prior = torch.zeros_like(score)
                 for b, i in enumerate(items):
                     n = int(tokens[b])
-                    prior[b, :n, : i.n_frames] = _prior(n, i.n_frames).to(prior.device)
+                    prior[b, :n, : i.n_frames] = prior_of(n, i.n_frames).to(prior.device)
                 score = score + weight * prior
             loss = forward_sum_loss(score, tokens, lengths, optional, enter)
             self.step(loss, self.rate(k, steps))
@@ -413,27 +414,3 @@ def align(
         boundaries=judge(durations) if judge else None,
         stages=stages,
     )
-
-
-_PRIORS: dict[tuple[int, int], Tensor] = {}
-
-
-def _prior(n: int, t: int) -> Tensor:
-    key = (n, t)
-    if key not in _PRIORS:
-        if len(_PRIORS) > 2000:
-            _PRIORS.clear()
-        _PRIORS[key] = beta_binomial_prior(n, t)
-    return _PRIORS[key]
-
-
-def _speaker_stats(prepared: Prepared, items: Sequence[Item]) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Speaker -> (mean, 1 / std) per mel bin over at most 100 of their utterances."""
-    by: dict[int, list[Item]] = {}
-    for i in items:
-        by.setdefault(i.speaker, []).append(i)
-    out = {}
-    for speaker, spoken in by.items():
-        mels = np.concatenate([prepared.mel(i) for i in spoken[:: max(1, len(spoken) // 100)]])
-        out[speaker] = (mels.mean(0), 1.0 / np.maximum(mels.std(0), 0.1))
-    return out
