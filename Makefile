@@ -102,7 +102,7 @@ $(VENV)/.train: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 
 $(VENV)/.dev: $(INPUTS) $(VENV)/.torch $(VENV)/.espeak
 	@echo "installing intona with all it needs for training and tests (some minutes, once)"
-	@$(PIP) -e '.[plot,train,export,eval,judges,serve,hub,dev]'
+	@$(PIP) -e '.[plot,train,export,eval,judges,serve,hub,cluster,dev]'
 	@touch $@ $(VENV)/.speak $(VENV)/.train
 
 $(VENV)/.docs: $(INPUTS) $(VENV)/.torch

@@ -98,7 +98,7 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"{request.beam} is less than 1", where="--beam")
 
     from intona.cluster import open_engine
-    from intona.cluster.engine import LOCAL
+    from intona.cluster.base import LOCAL
     from intona.devices import device_name
     from intona.evaluation import EvaluationConfig, evaluate, read_manifest
     from intona.evaluation.run import default_judges
