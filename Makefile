@@ -1,5 +1,5 @@
 # Each target sets itself up on a fresh machine: Python >= 3.11 with pip, and apt-get where it is Debian and root.
-#   make demo        hear the shipped Russian voice          make check-quick  lint, types, layers
+#   make demo        hear the Russian and English voice      make check-quick  lint, types, layers
 #   make test        the quick tests                         make check        check-quick, rounding, the slow tests
 #   make bench       speed of each part on this machine      make corpus-ru    what training needs, a Russian corpus
 #   make docs        the documentation as a site: site/      make torch        what training, ditto and meld-ru need
@@ -87,10 +87,10 @@ $(VENV)/.espeak: | $(VENV)/.python
 	@sh scripts/espeak.sh $(PY)
 	@touch $@
 
-# Speaking needs no torch.
+# Speaking needs neither torch nor matplotlib.
 $(VENV)/.speak: $(INPUTS) $(VENV)/.espeak
 	@echo "installing intona (a minute, once)"
-	@$(PIP) -e '.[plot]'
+	@$(PIP) -e .
 	@touch $@
 
 torch: $(VENV)/.train

@@ -74,8 +74,9 @@ class System:
 
 
 def languages(voice: str) -> list[str]:
-    """The languages of a shipped voice or run."""
-    return [x.strip() for x in models.read_card(models.find(voice)).language.split(",") if x.strip()]
+    """The languages of a shipped voice, of another name for one, or of a run."""
+    card = models.alias(voice) or models.read_card(models.find(voice))
+    return [x.strip() for x in card.language.split(",") if x.strip()]
 
 
 def install(directory: Path) -> dict[str, str]:

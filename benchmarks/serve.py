@@ -1,8 +1,8 @@
 """A server under load: `intona serve`, and Piper's HTTP server in the same run.
 
     python benchmarks/serve.py load --models ru --clients 1 4 16 64 --requests 500 --piper VENV
-    python benchmarks/serve.py load --models ru-en-draft --voice ru-en-draft:heart --vocoder vocoder-draft \
-        --language en --clients 1 4 16 64 --requests 500 --piper VENV
+    python benchmarks/serve.py load --models en --vocoder vocoder-draft --language en \
+        --clients 1 4 16 64 --requests 500 --piper VENV
     python benchmarks/serve.py soak --models ru --requests 10000 --text "Да."
 
 `load` sends requests of mixed length from so many clients at once, each with one at a time. It prints

@@ -4,7 +4,7 @@
 
 For each test utterance the probability-flow ODE is solved with many DPM-Solver++ steps (the reference) and
 with each candidate. Prints a table of the mean absolute difference of the log mels (natural-log units) with
-a bootstrap interval over utterances, and the time of a call.
+a bootstrap interval over utterances, and the time of a call. Each utterance is spoken by its own reader.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import time
 import numpy as np
 import torch
 
+from intona.data.intonation import Intonation, intonation_of
+from intona.data.pieces import utterance_of
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.evaluation.stats import ratio_interval
@@ -52,12 +54,24 @@ def table(data: str, name: str, limit: int, temperature: float) -> str:
     seconds: dict[tuple[str, int], list[float]] = {c: [] for c in CANDIDATES}
     for item in prepared.items("test")[:limit]:
         ids = torch.tensor([list(voice.tokenizer.encode(item.phonemes).ids)])
+        reader = prepared.speakers[item.speaker]
+        speaker = voice.speaker_id(reader) if len(voice.speakers) > 1 else 0
+        utterance = utterance_of(item)
+        intonation = intonation_of([utterance], [voice.language_of(utterance)]) if voice.steerable else None
 
-        def mel(solver: str, steps: int, ids: torch.Tensor = ids, key: str = item.id) -> torch.Tensor:
+        def mel(
+            solver: str,
+            steps: int,
+            ids: torch.Tensor = ids,
+            speaker: int = speaker,
+            intonation: Intonation | None = intonation,
+            key: str = item.id,
+        ) -> torch.Tensor:
             return model.synthesize(
                 ids,
                 torch.tensor([ids.shape[1]]),
-                speakers=torch.tensor([0]),
+                speakers=torch.tensor([speaker]),
+                intonation=intonation,
                 solver=solver,
                 steps=steps,
                 temperature=temperature,

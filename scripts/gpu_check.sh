@@ -7,8 +7,8 @@
 #   scripts/gpu_check.sh --toy [FOLDER]   the same at toy size on a CPU, in a few minutes (or INTONA_TOY=1)
 #   scripts/gpu_check.sh --wheels         before: fetch into .whl/ what a machine without a network may lack
 #
-# The machine needs python3 with torch; what else is missing comes from .whl/. The models ru, vocoder-draft and
-# meld-ru (27 MB) are enough: tests of a model that is not there are skipped.
+# The machine needs python3 with torch; what else is missing comes from .whl/. The models ru-en, vocoder-draft and
+# meld-ru (30 MB) are enough: tests of a model that is not there are skipped.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}

@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU"),
 ]
 FP32, BF16 = 0.05, 0.5  # mean difference of log mels
-VOICES = ("ru", "ditto", "meld-ru")
+VOICES = ("ru-en", "ditto", "meld-ru")
 STAGES = [name for name in RECIPES if name != "meld.codebook"]  # k-means on the CPU: no network
 
 

@@ -33,7 +33,7 @@ from .store import HERE, compare_keys, compare_picture, keys_of
 WORDS = "Добрый день."
 PHONEMES = "d ˈo b r ɨ j | dʲ ˈe nʲ ."
 SPOKEN: dict[str, dict[str, Any]] = {
-    "ru": {"text": PHONEMES, "phonemes": True},
+    "ru-en": {"text": PHONEMES, "phonemes": True, "language": "ru", "speaker": "festvox-ru"},
     "ditto": {"text": PHONEMES, "phonemes": True},
     "meld-ru": {"text": WORDS},
 }

@@ -83,7 +83,7 @@ def test_the_context_holds_what_is_copied_and_no_more(
                 if source not in ("models", "src"):  # large
                     checks.copy(source, tmp_path / target, rules)
     assert (tmp_path / "pyproject.toml").is_file() and (tmp_path / "scripts/requirements.py").is_file()
-    for path in ("src/intona/cli/say.py", "models/ru/card.json"):
+    for path in ("src/intona/cli/say.py", "models/ru-en/card.json"):
         assert not checks.is_ignored(path, rules)
     for path in (
         ".git/config",

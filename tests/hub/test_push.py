@@ -201,7 +201,7 @@ def test_a_shipped_voice_by_its_address(serving_hub: Any, root: Path, tmp_path: 
         assert done.returncode == 0, done.stderr
         return done.stderr
 
-    intona("publish", str(root / "models/ru"), "local", "--push", "hf://owner/ru")
+    intona("publish", str(root / "models/ru-en"), "local", "--push", "hf://owner/ru")
     words = ("say", "Добрый день!", "--vocoder", "vocoder-draft", "--model")
     intona(*words, str(tmp_path / "local"), "-o", "local.wav")
     messages = intona(*words, "hf://owner/ru", "-o", "hub.wav")

@@ -39,6 +39,7 @@ def test_the_vocoder_and_the_backend_are_those_of_every_voice(
 ):
     settings: list[Settings] = []
     monkeypatch.setattr("intona.serve.run.serve", lambda s, **_: settings.append(s))
+    monkeypatch.setattr("intona.devices._check_cuda", lambda device: None)
     main(["--models", "one,two", "--vocoder", "some/vocoder", "--backend", "torch", "--device", "cuda:1"])
     opened: dict[str, dict[str, Any]] = {}
 

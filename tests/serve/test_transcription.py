@@ -17,7 +17,7 @@ from intona.audio.io import encode_audio
 from intona.serve import transcribers, transcripts
 from intona.serve.errors import ApiError
 from intona.serve.transcribers import Transcribers, TranscriptionModel, TranscriptionOptions
-from intona.serve.transcripts import Segment, SpokenWord, Transcription
+from intona.serve.transcripts import Segment, TranscribedWord, Transcription
 from intona.serve.uploads import blocks_of
 
 from .test_requests import error
@@ -43,7 +43,7 @@ class Listener(TranscriptionModel):
         self.peak = float(np.abs(samples).max())
         segments = []
         for i in range(round(len(samples) / RATE)):
-            words = (SpokenWord(word=f"number{i}", start=i, end=i + 0.5),) if options.words else ()
+            words = (TranscribedWord(word=f"number{i}", start=i, end=i + 0.5),) if options.words else ()
             segments.append(Segment(start=i, end=i + 1, text=f" number{i}", words=words))
             yield segments[-1]
         yield Transcription(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from intona.cli.demo_page import SpokenText
     from intona.synth.voice import Voice
 
-# The voice of several languages and the quick vocoder; others take their place where they are not shipped.
-MODEL, OTHER_MODEL = "ru-en-draft", "ru"
+# The voice of Russian and English, and the quick vocoder (where it is missing, the voice's own).
+MODEL = "ru-en"
 VOCODER = "vocoder-draft"
 SENTENCES = {
     "ru": ("Поезд уже пришёл.", "Поезд уже пришёл?"),
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
 
     output = request.output if request.output.suffix == ".html" else request.output / PAGE
     started = time.perf_counter()
-    name = request.model or (MODEL if _is_shipped(MODEL, "voice") else OTHER_MODEL)
+    name = request.model or MODEL
     voice = synth.load(name, vocoder=request.vocoder or _quick_vocoder(name), device=request.device)
     loaded = time.perf_counter()
     clips = [_spoken(voice, text, request.seed) for text in request.text or sentences_of(voice.languages)]
@@ -89,12 +89,6 @@ def sentences_of(languages: Sequence[str]) -> list[str]:
     return texts
 
 
-def _is_shipped(name: str, kind: str) -> bool:
-    from intona import models
-
-    return any(card.name == name for card in models.shipped(kind))
-
-
 def _quick_vocoder(name: str) -> str | None:
     """The quick vocoder where it is shipped, for a voice that takes one."""
     from intona import checkpoint, models, synth
@@ -103,7 +97,8 @@ def _quick_vocoder(name: str) -> str | None:
     kind = synth.kind_of(checkpoint.resolve(models.find(name, kind="voice")))
     capabilities = capabilities_of(kind)
     takes_one = capabilities is not None and capabilities.vocoder
-    return VOCODER if takes_one and _is_shipped(VOCODER, "vocoder") else None
+    is_shipped = any(card.name == VOCODER for card in models.shipped("vocoder"))
+    return VOCODER if takes_one and is_shipped else None
 
 
 def _spoken(voice: Voice, text: str, seed: int) -> SpokenText:

@@ -1,6 +1,6 @@
 """The file onnx.json in the folder of a model: which graphs it has, and what they need besides their weights.
 
-models/ru/   onnx.json encoder.onnx decoder.onnx model.safetensors …
+models/ru-en/   onnx.json encoder.onnx decoder.onnx model.safetensors …
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from intona.audio import Audio
 from intona.audio.blocks import resampled
 from intona.errors import UserError
 from intona.serve.errors import ApiError
-from intona.serve.transcripts import Segment, SpokenWord, Transcription
+from intona.serve.transcripts import Segment, TranscribedWord, Transcription
 from intona.serve.voices import Voices
 
 # Names that clients of OpenAI send by default; they stand for the first transcriber.
@@ -166,7 +166,9 @@ class WhisperTranscriber(TranscriptionModel):
         )
         segments: list[Segment] = []
         for s in recognized:
-            words = tuple(SpokenWord(word=w.word.strip(), start=w.start, end=w.end) for w in s.words or ())
+            words = tuple(
+                TranscribedWord(word=w.word.strip(), start=w.start, end=w.end) for w in s.words or ()
+            )
             segments.append(
                 Segment(
                     start=s.start,

@@ -16,7 +16,7 @@ MEDIA_TYPES: dict[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpokenWord:
+class TranscribedWord:
     """A word and when it is spoken, in seconds."""
 
     word: str
@@ -39,7 +39,7 @@ class Segment:
     start: float
     end: float
     text: str
-    words: tuple[SpokenWord, ...] = ()
+    words: tuple[TranscribedWord, ...] = ()
     tokens: tuple[int, ...] = ()
     temperature: float = 0.0
     average_logprob: float = 0.0

@@ -56,6 +56,7 @@ def start_from(
     *,
     rows: Mapping[str, Rows] | None = None,
     added: Collection[str] = (),
+    unused: Collection[str] = (),
 ) -> list[str]:
     """Copy the weights of `source` into `module`, in place.
 
@@ -64,6 +65,7 @@ def start_from(
         source: run, checkpoint or published model of the same sizes.
         rows: tensor name -> its row names before and now.
         added: names of tensors that keep their values if the source does not have them.
+        unused: names of modules of the source that `module` need not have.
 
     Returns:
         the names of rows that the source does not have.
@@ -73,6 +75,7 @@ def start_from(
     """
     path, state = checkpoint.weights_of(source)
     current = module.state_dict()
+    state = {k: v for k, v in state.items() if k in current or k.rpartition(".")[0] not in unused}
     fresh: list[str] = []
     for name, (before, now) in ((k, (r.before, r.now)) for k, r in (rows or {}).items()):
         if name in state and name in current:

@@ -198,7 +198,7 @@ def test_latents_and_features_that_do_not_fit_are_refused(
     with pytest.raises(UserError, match=r"no latents named.*prosody\.melvae"):
         train("ditto", spoken, tmp_path / "a")
     with pytest.raises(UserError, match=r"holds no mel VAE.*intona train prosody\.melvae"):
-        train("ditto", spoken, tmp_path / "a", latents=str(root / "models" / "ru"))
+        train("ditto", spoken, tmp_path / "a", latents=str(root / "models" / "ru-en"))
     for name in ("mel1", "mel99"):
         with pytest.raises(UserError, match="not between 2 and 32"):
             train("ditto", spoken, tmp_path / "a", latents=name)

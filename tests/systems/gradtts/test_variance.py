@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import intona
-from intona import checkpoint, config, systems
+from intona import checkpoint, config, models, systems
 from intona.config import from_dict, to_dict
 from intona.data.batch import Contours
 from intona.data.contours import SpeakerStatistics
@@ -457,3 +457,17 @@ def test_a_voice_of_one_speaker_starts_one_of_several(
     outputs[1][2].sum().backward()
     projection = after.model.encoder.get_submodule("speaker").get_parameter("weight")
     assert projection.grad is not None and projection.grad.abs().sum() > 0
+
+
+def test_a_voice_of_several_speakers_starts_one_of_a_single_speaker(spoken: Path) -> None:
+    """As in fine-tuning the shipped voice on a corpus of one reader."""
+    source, prepared = models.find("ru-en"), Prepared.open(spoken)
+    assert len(prepared.speakers) == 1
+    config = from_dict(GradTTSRun, json.loads((source / "config.json").read_text("utf-8")))
+    task = stage.GradTTSTask(stage.fitted(config, prepared), prepared)
+    stage.start_from_voice(task, source)
+    before, after = checkpoint.weights_of(source)[1], task.state_dict()
+    missing = {name for name in before if name.startswith("model.") and name not in after}
+    assert {name.rpartition(".")[0] for name in missing} == set(stage.SPEAKER_INPUTS)
+    layers = [name for name in after if name.startswith("model.score.net.")]
+    assert layers and all(torch.equal(after[name], before[name]) for name in layers)

@@ -47,6 +47,8 @@ from intona.training.text_encoder import (
 
 STATISTICS = ("pitch_mean", "pitch_std", "energy_mean", "energy_std")
 log = logging.getLogger(__name__)
+# What only a model of several speakers has.
+SPEAKER_INPUTS = ("model.speakers", "model.encoder.speaker", "model.score.speaker", "model.variance.speaker")
 
 DEMO_SENTENCES = 2
 
@@ -290,7 +292,8 @@ def start_from_voice(task: GradTTSTask, source: Path) -> None:
     """Copy the weights of another voice; symbols and speakers are matched by name.
 
     The mel statistics stay the source's: its weights are scaled to them. A source with one speaker has no
-    speaker input; that of the new model starts at zero, so that it begins with the source's outputs.
+    speaker input; that of the new model starts at zero, so that it begins with the source's outputs. A new
+    model with one speaker has none either, and begins with the source's outputs without its speaker vectors.
     """
     path, prepared = checkpoint.resolve(source), task.prepared
     voices = configs.read_json(path / "voices.json")
@@ -303,8 +306,11 @@ def start_from_voice(task: GradTTSTask, source: Path) -> None:
     added = [name for name in task.state_dict() if name.startswith("model.variance.")]
     if len(speakers.before) == 1 and len(speakers.now) > 1:
         added += ["model.speakers.weight", *silenced(task, ".speaker")]
+    unused = SPEAKER_INPUTS if len(speakers.now) == 1 < len(speakers.before) else ()
     random = copy.deepcopy(task.model.get_submodule(anew).state_dict()) if (anew := task.config.anew) else {}
-    fresh = start_from(task, source, rows=rows, added=added)
+    fresh = start_from(task, source, rows=rows, added=added, unused=unused)
+    if unused:
+        log.warning(f"the corpus has one speaker: the speaker vectors of {source.name} are not used")
     if anew:
         task.model.get_submodule(anew).load_state_dict(random)
         log.info(f"{anew} starts anew")
