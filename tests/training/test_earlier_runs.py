@@ -48,7 +48,16 @@ def test_every_stage_has_a_run() -> None:
 
 
 # Keys that earlier versions did not write -> the value that means what they did.
-ADDED = {"model.encoder.kind": "plain", "expressive": 1, "model.variance": None, "adversary.warmup": 0}
+ADDED = {
+    "model.encoder.kind": "plain",
+    "model.variance": None,
+    "model.sigma_min": 0.0001,  # of flow matching, which no earlier run has
+    "expressive": 1,
+    "anew": "",
+    "adversary.warmup": 0,
+    "loop.recompute": False,
+    "loop.validate_within": 0.0,
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
