@@ -22,7 +22,6 @@ def shaped(
     controls: Sequence[WordControl],
     *,
     marks: Sequence[PlacedMark] = (),
-    volume: bool = True,
 ) -> Speech:
     """A sentence with the pauses and the volume of its words. Times count from its start.
 
@@ -32,10 +31,9 @@ def shaped(
     Args:
         controls: one per word, or none.
         marks: of the sentence.
-        volume: apply the energy of the controls.
     """
     words, samples, rate = list(speech.words), speech.audio.samples, speech.audio.sample_rate
-    if controls and volume and any(c.energy for c in controls):
+    if controls and any(c.energy for c in controls):
         samples = samples * _gain(len(samples), rate, words, [c.energy for c in controls])
     for i in range(len(words) - 1):
         pause = controls[i].pause if controls else None

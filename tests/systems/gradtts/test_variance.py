@@ -369,6 +369,14 @@ def test_a_voice_obeys_pitch_range_and_energy(run: Path, monkeypatch: pytest.Mon
     torch.testing.assert_close(narrow - mean, (plain - mean) / 2, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(flat, torch.full_like(flat, float(mean) - 1))
     assert torch.equal(louder, plain)
+    # The volume of a word is changed on the audio: the model may follow energy only in part.
+    speeches = [
+        voice.speech(f'<speak>Доброе <prosody volume="{level}">утро</prosody>.</speak>', ssml=True, steps=1)
+        for level in ("+0dB", "-12dB")
+    ]
+    word = speeches[0].words[1]
+    levels = [np.std(s.audio.trim(word.start + 0.02, word.end - 0.02).samples) for s in speeches]
+    assert levels[0] / levels[1] == pytest.approx(10 ** (12 / 20), rel=0.02)
 
 
 @pytest.mark.trains

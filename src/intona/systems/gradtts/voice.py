@@ -190,7 +190,7 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         )
         speech = Speech(audio=Audio(self.wave(mel.mel), self.sample_rate), words=words)
         if sentence.controls or sentence.marks:
-            speech = shaped(speech, resolved(sentence), marks=sentence.marks, volume=not self.steerable)
+            speech = shaped(speech, resolved(sentence), marks=sentence.marks)
         return Speech(audio=self.audio(speech.audio.samples), words=speech.words, marks=speech.marks)
 
     def speak(
@@ -345,8 +345,11 @@ class GradTTSVoice(PhonemeVoice["GradTTS"]):
         return torch.from_numpy(values).float().to(self.device)
 
     def controls(self, sentences: Sequence[Utterance]) -> Controls | None:
-        """What the model obeys of the controls of words; it warns of what it does not."""
-        names = ("rate", "pitch", "range", "energy") if self.steerable else ("rate",)
+        """What the model obeys of the controls of words; it warns of what it does not.
+
+        The volume of words is changed on the audio, exactly; a variance adaptor follows energy only in part.
+        """
+        names = ("rate", "pitch", "range") if self.steerable else ("rate",)
         if unheeded := ignored(sentences, ("energy", *names)):
             message = (
                 f"this {self.capabilities.system} voice does not change the {' and '.join(unheeded)} of words"
