@@ -145,7 +145,6 @@ def test_transfer_writes_the_truth_within_a_frame(tmp_path):
     report = transfer(tmp_path / "xx")
     assert report.matched == 1.0 and report.silences_matched == 1.0 and report.utterances == 30
     prepared = Prepared.open(tmp_path / "xx")
-    assert prepared.durations_source is None
     for item in prepared:
         assert np.array_equal(prepared.durations(item), truth[item.id])
     assert prepared.durations_source == "labels"

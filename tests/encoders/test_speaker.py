@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -95,12 +97,14 @@ def test_a_speaker_with_one_utterance_has_nobodys_vector() -> None:
 
     items = [item("a", 0), item("b", 1)]
 
-    class Two(Prepared):
-        def __init__(self) -> None:
-            self._items = {i.id: i for i in items}
-            self._splits = {"train": ["a", "b"], "dev": [], "test": []}
+    class Two:
+        def items(self, split: str) -> list[Item]:
+            return items if split == "train" else []
 
-    of = SpeakerVectors(Two(), {"a": np.ones(2, np.float32), "b": np.ones(2, np.float32)})
+        def __iter__(self) -> Iterator[Item]:
+            return iter(items)
+
+    of = SpeakerVectors(cast(Prepared, Two()), {"a": np.ones(2, np.float32), "b": np.ones(2, np.float32)})
     assert (of.other(items[0], np.random.default_rng(0)) == 0).all()
     np.testing.assert_allclose(of.mean(0), np.ones(2) / np.sqrt(2), rtol=1e-6)
     assert (of.mean(0, without="a") == 0).all()

@@ -80,7 +80,7 @@ def test_every_built_in_judge_has_a_name_and_a_class() -> None:
 
 
 def test_settings_of_a_judge_are_its_arguments(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GE2E, "__init__", lambda self: None)
+    monkeypatch.setattr(GE2E, "__init__", lambda self, **_: None)
     monkeypatch.setattr(ge2e, "weights_path", lambda: Path("w"))
     inputs = Inputs(reference=True, settings={"mcd": {"sample_rate": 24_000}, "timing": {"speed": 2}})
     (mcd,) = build_judges(inputs, ("mcd",))

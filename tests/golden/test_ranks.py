@@ -59,7 +59,7 @@ def no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def job(request: pytest.FixtureRequest, runs: Runs) -> Any:
+def job(request: pytest.FixtureRequest, runs: Runs, tmp_path: Path) -> Any:
     def job(name: str, **overrides: str) -> Job:
         recipe = RECIPES[name]
         if recipe.stage.startswith("restyle"):
@@ -82,7 +82,7 @@ def job(request: pytest.FixtureRequest, runs: Runs) -> Any:
             stage,
             Request(
                 data=request.getfixturevalue(recipe.data),
-                out=Path("/nowhere"),
+                out=tmp_path / "out",
                 overrides={**settings, **overrides},
                 init=runs[recipe.init].checkpoint if recipe.init else None,
                 encoder=source,
