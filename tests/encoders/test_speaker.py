@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,14 +97,17 @@ def test_a_speaker_with_one_utterance_has_nobodys_vector() -> None:
 
     items = [item("a", 0), item("b", 1)]
 
-    class Two:
-        def items(self, split: str) -> list[Item]:
+    class Two(Prepared):
+        def __init__(self) -> None:
+            pass
+
+        def items(self, split: str = "train") -> Any:
             return items if split == "train" else []
 
         def __iter__(self) -> Iterator[Item]:
             return iter(items)
 
-    of = SpeakerVectors(cast(Prepared, Two()), {"a": np.ones(2, np.float32), "b": np.ones(2, np.float32)})
+    of = SpeakerVectors(Two(), {"a": np.ones(2, np.float32), "b": np.ones(2, np.float32)})
     assert (of.other(items[0], np.random.default_rng(0)) == 0).all()
     np.testing.assert_allclose(of.mean(0), np.ones(2) / np.sqrt(2), rtol=1e-6)
     assert (of.mean(0, without="a") == 0).all()
