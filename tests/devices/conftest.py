@@ -1,7 +1,12 @@
-"""The corpora and voices of other tests, on a GPU that computes on the CPU."""
+"""The corpora and voices of other tests, on a GPU that computes on the CPU.
+
+Such a device starts threads of autograd, after which a process can no longer be forked, as tests of ranks do. So the
+tests on it run in a process of their own, which `test_apart.py` starts.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -14,6 +19,11 @@ from ..systems.conftest import spoken  # noqa: F401
 from ..systems.meld.conftest import corpus  # noqa: F401
 from ..systems.restyle.conftest import mute, voice  # noqa: F401
 from ..systems.vocoder.conftest import fill, targets  # noqa: F401
+
+APART = "INTONA_TESTS_APART"  # set in that process
+collect_ignore = (
+    ["test_apart.py"] if APART in os.environ else ["test_loop.py", "test_stages.py", "test_voices.py"]
+)
 
 
 @pytest.fixture
