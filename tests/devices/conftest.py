@@ -1,7 +1,7 @@
 """The corpora and voices of other tests, on a GPU that computes on the CPU.
 
-Such a device starts threads of autograd, after which a process can no longer be forked, as tests of ranks do. So the
-tests on it run in a process of their own, which `test_apart.py` starts.
+Such a device starts threads of autograd, after which a process can no longer be forked, as tests of ranks do.
+So the tests on it run in a process of their own, which `test_apart.py` starts.
 """
 
 from __future__ import annotations
