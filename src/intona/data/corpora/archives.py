@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from intona.data.corpora.fields import (
-    LANGUAGE,
     MAX_LINE,
-    SPEAKER,
-    TEXT,
+    described,
     is_safe_name,
-    language_code,
     line_fault,
     objects,
     parse_object,
@@ -166,17 +163,7 @@ def _records(source: Source, tar: Path) -> Rows:
 def _record(
     source: Source, fields: dict[str, Any], name: str, audio: Path, excerpt: Excerpt | None = None
 ) -> Record:
-    id = plain_id(text_in(fields, ("id",)) or name)
-    speaker = text_in(fields, SPEAKER) or clean_id(source.root.resolve().name)
-    return Record(
-        id=id,
-        audio=audio,
-        text=text_in(fields, TEXT),
-        speaker=speaker,
-        language=language_code(text_in(fields, LANGUAGE)),
-        labels=source.labels_for(id.rpartition("/")[2], speaker),
-        excerpt=excerpt,
-    )
+    return described(source, fields, plain_id(text_in(fields, ("id",)) or name), audio, excerpt)
 
 
 def _described(source: Source, table: Path, number: int, fields: dict[str, Any]) -> Record | BadLine:

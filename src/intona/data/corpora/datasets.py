@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from intona.data.corpora.fields import ID, LANGUAGE, SPEAKER, TEXT, language_code, plain_id, text_in
+from intona.data.corpora.fields import ID, described, plain_id, text_in
 from intona.data.corpora.record import AUDIO_SUFFIXES, BadLine, Record, Refused, Source, clean_id
 from intona.data.excerpt import MAX_BYTES, Excerpt
 from intona.errors import UserError
@@ -121,16 +121,7 @@ def _record(
             return BadLine(id=id, reason="refused path", detail=str(e))
     if span is not None and span[1] > MAX_BYTES:
         return BadLine(id=id, reason="bad member", detail=f"{span[1]} bytes, more than allowed")
-    speaker = text_in(row, SPEAKER) or clean_id(source.root.resolve().name)
-    return Record(
-        id=id,
-        audio=place,
-        text=text_in(row, TEXT),
-        speaker=speaker,
-        language=language_code(text_in(row, LANGUAGE)),
-        labels=source.labels_for(id.rpartition("/")[2], speaker),
-        excerpt=excerpt,
-    )
+    return described(source, row, id, place, excerpt)
 
 
 def _audio_column(schema: Any, path: Path) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from intona.data.corpora.record import BadLine, clean_id
+from intona.data.corpora.record import BadLine, Record, Source, clean_id
+from intona.data.excerpt import Excerpt
 from intona.errors import UserError
 
 MAX_LINE = 4 << 20  # bytes of one object
@@ -48,6 +49,22 @@ def language_code(name: object) -> str | None:
     first = code.partition("-")[0]
     return _NAMES.get(code) or (
         first if 2 <= len(first) <= 3 and first.isascii() and first.isalpha() else None
+    )
+
+
+def described(
+    source: Source, fields: Mapping[str, Any], id: str, audio: Path, excerpt: Excerpt | None = None
+) -> Record:
+    """The record of an utterance with these fields. Without a speaker among them it is that of the folder."""
+    speaker = text_in(fields, SPEAKER) or clean_id(source.root.resolve().name)
+    return Record(
+        id=id,
+        audio=audio,
+        text=text_in(fields, TEXT),
+        speaker=speaker,
+        language=language_code(text_in(fields, LANGUAGE)),
+        labels=source.labels_for(id.rpartition("/")[2], speaker),
+        excerpt=excerpt,
     )
 
 
