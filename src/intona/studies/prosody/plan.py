@@ -13,26 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from intona.evaluation.retrieval import KNOWN
 from intona.studies.engine import common
 from intona.studies.engine.common import STAGES as STAGES_PY
 from intona.studies.engine.plan import Arm, StudyJob, StudyPlan
+from intona.studies.prosody.encoder_jobs import MLM, PROBE_PY, Encoder, EncoderJobs, StageBudget
 
-PROBE_PY = "intona.studies.prosody.probe"
 JUDGES = ("asr", "distillmos", "against_reference")
 FAMILY = ("wer", "cer", "distillmos", "f0_rmse", "f0_corr")
 CHAIN = ("1", "1+2", "1+2+3")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoder:
-    """One encoder: its stage, the encoder it starts from, and how its config differs from the preset."""
-
-    stage: str
-    init: str = ""
-    overrides: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +73,6 @@ ARMS = {
 }
 DEFAULT_ARMS = tuple(n for n, a in ARMS.items() if not a.optional)
 REPEATED = tuple(n for n, a in ARMS.items() if a.repeated)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageBudget:
-    """Steps and warm-up of a stage, and seconds of one core per step."""
-
-    steps: int
-    warmup: int
-    seconds: float
-    overrides: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,29 +181,34 @@ class _ProsodyPlanner:
     corpus: common.StudyCorpus
     texts: str
 
+    @cached_property
+    def encoders(self) -> EncoderJobs:
+        return EncoderJobs(
+            encoders=ENCODERS,
+            stages=self.size.stages,
+            minutes=self.size.minutes,
+            gallery=self.size.gallery,
+            preset=self.preset,
+            corpus=self.corpus,
+            texts=self.texts,
+        )
+
     def shared(self) -> list[StudyJob]:
-        minutes = self.size.minutes
         return [
-            StudyJob(
-                name="speakers",
-                call=f"{PROBE_PY}:find_speakers",
-                arguments=dict(self.corpus.at),
-                minutes=minutes["speakers"],
-            ),
-            common.test_job(self.corpus, sentences=self.size.sentences, minutes=minutes["test"]),
+            self.encoders.speakers(),
+            common.test_job(self.corpus, sentences=self.size.sentences, minutes=self.size.minutes["test"]),
         ]
 
     def seed(self, arms: Sequence[str], voiced: Sequence[str], seed: int, *, probe: bool) -> list[StudyJob]:
         """Encoders of the arms in the order of the curriculum, their retrieval, voices, speech, the probe."""
-        encoders = {ARMS[n].encoder for n in arms}
-        for name in reversed(ENCODERS):
-            if name in encoders and ENCODERS[name].init:
-                encoders.add(ENCODERS[name].init)
+        encoders = self.encoders.needed(ARMS[n].encoder for n in arms)
         # Checkpoints are kept even if the chain is incomplete: another arm may complete it later.
-        jobs = [self._encoder(n, seed, keep=probe and n in CHAIN) for n in ENCODERS if n in encoders]
-        jobs += [
-            self._retrieval(n, seed) for n in ENCODERS if n in encoders and ENCODERS[n].stage != "prosody.mlm"
-        ]
+        jobs = []
+        for name in encoders:
+            keep = probe and name in CHAIN
+            saves = self.size.points if keep else 2
+            jobs.append(self.encoders.encoder(name, seed, saves=saves, keep=keep))
+        jobs += [self.encoders.retrieval(n, seed) for n in encoders if ENCODERS[n].stage != MLM]
         for name in voiced:
             jobs.append(self._voice(name, seed))
             jobs.append(
@@ -230,7 +216,7 @@ class _ProsodyPlanner:
                     name, seed, voice=f"voice/{name}/{seed}", minutes=self.size.minutes["speech"]
                 )
             )
-        if probe and encoders.issuperset(CHAIN):
+        if probe and set(encoders).issuperset(CHAIN):
             jobs.append(
                 StudyJob(
                     name=f"probe/{seed}",
@@ -247,76 +233,22 @@ class _ProsodyPlanner:
             )
         return jobs
 
-    def _encoder(self, name: str, seed: int, *, keep: bool) -> StudyJob:
-        encoder = ENCODERS[name]
-        work = self.size.stages[encoder.stage]
-        steps = 0 if name == "random" else work.steps
-        overrides = self._overrides(work, steps, seed, saves=self.size.points if keep else 2)
-        overrides |= dict(encoder.overrides)
-        if keep:
-            overrides["loop.keep"] = str(self.size.points + 2)
-        if encoder.stage == "prosody.mlm" and self.texts:
-            overrides["texts"] = self.texts
-        init = f"encoder/{encoder.init}/{seed}" if encoder.init else ""
-        return StudyJob(
-            name=f"encoder/{name}/{seed}",
-            call=f"{STAGES_PY}:train",
-            arguments={
-                **self.corpus.at,
-                "stage": encoder.stage,
-                "size": self.preset,
-                "overrides": overrides,
-                "init": init,
-            },
-            needs=("speakers", *([init] if init else [])),
-            arm=name,
-            seed=seed,
-            minutes=steps * work.seconds / 60,
-        )
-
     def _voice(self, name: str, seed: int) -> StudyJob:
         arm, work = ARMS[name], self.size.stages["prosody.gradtts"]
         base = f"encoder/{arm.encoder}/{seed}"
-        overrides = self._overrides(work, work.steps, seed, saves=5) | {"encoder_rate": f"{arm.rate:g}"}
+        overrides = self.encoders.overrides(work, work.steps, seed, saves=5) | {
+            "encoder_rate": f"{arm.rate:g}"
+        }
         if arm.encoder == "random":
             overrides["encoder_weights"] = "random"
         return StudyJob(
             name=f"voice/{name}/{seed}",
             call=f"{STAGES_PY}:train",
-            arguments={
-                **self.corpus.at,
-                "stage": "prosody.gradtts",
-                "size": self.preset,
-                "overrides": overrides,
-                "encoder": base,
-            },
+            arguments=self.encoders.training("prosody.gradtts", overrides) | {"encoder": base},
             needs=("speakers", base),
             arm=name,
             seed=seed,
             minutes=work.steps * work.seconds / 60,
-        )
-
-    def _overrides(self, work: StageBudget, steps: int, seed: int, *, saves: int) -> dict[str, str]:
-        every = str(max(1, steps // saves))
-        return {
-            "loop.steps": str(steps),
-            "loop.seed": str(seed),
-            "loop.save_every": every,
-            "loop.validate_every": every,
-            "optim.warmup": str(work.warmup),
-            **dict(work.overrides),
-        }
-
-    def _retrieval(self, name: str, seed: int) -> StudyJob:
-        run = f"encoder/{name}/{seed}"
-        return StudyJob(
-            name=f"retrieval/{name}/{seed}",
-            call=f"{PROBE_PY}:find_sounds",
-            arguments={**self.corpus.at, "run": run, "gallery": self.size.gallery, "known": KNOWN},
-            needs=(run,),
-            arm=name,
-            seed=seed,
-            minutes=self.size.minutes["retrieval"],
         )
 
 

@@ -13,21 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from intona.evaluation.retrieval import KNOWN
 from intona.studies.engine import common
 from intona.studies.engine.claims import Claim
-from intona.studies.engine.common import STAGES as STAGES_PY
 from intona.studies.engine.plan import Arm, StudyJob, StudyPlan
-from intona.studies.prosody.plan import PROBE_PY, Encoder, StageBudget
+from intona.studies.prosody.encoder_jobs import (
+    CONTRASTIVE,
+    MLM,
+    REFINE,
+    Encoder,
+    EncoderJobs,
+    StageBudget,
+)
 
 PREDICT_PY = "intona.studies.prosody.predict"
 SYMBOLS = "symbols"  # the arm without an encoder: a phoneme and its neighbours
 MODELS = ("ridge", "network")
 PRIMARY = ("ridge", 10)  # the model and the minutes of speech by which the claims are judged
 
-MLM, CONTRASTIVE, REFINE = "prosody.mlm", "prosody.contrastive", "prosody.refine"
 ENCODERS = {
     "random": Encoder(stage=MLM),
     "1": Encoder(stage=MLM),
@@ -144,7 +149,7 @@ def declare(
         corpus=common.corpus(data, aligned=True),
         texts="" if texts is None else str(texts.resolve()),
     )
-    jobs = [planner.speakers()]
+    jobs = [planner.encoders.speakers()]
     if SYMBOLS in chosen:
         jobs.append(planner.predict(SYMBOLS, seeds[0]))
     for number, seed in enumerate(seeds):
@@ -163,74 +168,30 @@ class _ScreeningPlanner:
     corpus: common.StudyCorpus
     texts: str
 
-    def speakers(self) -> StudyJob:
-        return StudyJob(
-            name="speakers",
-            call=f"{PROBE_PY}:find_speakers",
-            arguments=dict(self.corpus.at),
-            minutes=self.size.minutes["speakers"],
+    @cached_property
+    def encoders(self) -> EncoderJobs:
+        return EncoderJobs(
+            encoders=ENCODERS,
+            stages=self.size.stages,
+            minutes=self.size.minutes,
+            gallery=self.size.gallery,
+            preset=self.preset,
+            corpus=self.corpus,
+            texts=self.texts,
         )
 
     def seed(self, arms: Sequence[str], seed: int) -> list[StudyJob]:
         """Encoders of one seed in the order of the curriculum, then what is measured of them."""
-        needed = set(arms) - {SYMBOLS}
-        for name in reversed(ENCODERS):
-            if name in needed and ENCODERS[name].init:
-                needed.add(ENCODERS[name].init)
-        jobs = [self._encoder(n, seed) for n in ENCODERS if n in needed]
+        saves, text_minutes = self.size.saves, self.size.minutes["texts"]
+        jobs = [
+            self.encoders.encoder(n, seed, saves=saves, keep=True, text_minutes=text_minutes)
+            for n in self.encoders.needed(set(arms) - {SYMBOLS})
+        ]
         for name in (n for n in ENCODERS if n in arms):
             if ENCODERS[name].stage != MLM:
-                jobs.append(self._retrieval(name, seed))
+                jobs.append(self.encoders.retrieval(name, seed))
             jobs.append(self.predict(name, seed))
         return jobs
-
-    def _encoder(self, name: str, seed: int) -> StudyJob:
-        encoder = ENCODERS[name]
-        work = self.size.stages[encoder.stage]
-        steps = 0 if name == "random" else work.steps
-        every = str(max(1, steps // self.size.saves))
-        overrides = {
-            "loop.steps": str(steps),
-            "loop.seed": str(seed),
-            "loop.save_every": every,
-            "loop.validate_every": every,
-            "loop.keep": str(self.size.saves + 2),
-            "optim.warmup": str(work.warmup),
-            **dict(work.overrides),
-            **dict(encoder.overrides),
-        }
-        minutes = steps * work.seconds / 60
-        if encoder.stage == MLM and self.texts:
-            overrides["texts"] = self.texts
-            minutes += self.size.minutes["texts"]
-        init = f"encoder/{encoder.init}/{seed}" if encoder.init else ""
-        return StudyJob(
-            name=f"encoder/{name}/{seed}",
-            call=f"{STAGES_PY}:train",
-            arguments={
-                **self.corpus.at,
-                "stage": encoder.stage,
-                "size": self.preset,
-                "overrides": overrides,
-                "init": init,
-            },
-            needs=("speakers", *([init] if init else [])),
-            arm=name,
-            seed=seed,
-            minutes=minutes,
-        )
-
-    def _retrieval(self, name: str, seed: int) -> StudyJob:
-        run = f"encoder/{name}/{seed}"
-        return StudyJob(
-            name=f"retrieval/{name}/{seed}",
-            call=f"{PROBE_PY}:find_sounds",
-            arguments={**self.corpus.at, "run": run, "gallery": self.size.gallery, "known": KNOWN},
-            needs=(run,),
-            arm=name,
-            seed=seed,
-            minutes=self.size.minutes["retrieval"],
-        )
 
     def perplexity(self, seed: int) -> StudyJob:
         """Of stage 1, in one seed: it reads all texts again to count in them."""
