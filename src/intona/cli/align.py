@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from intona.cli.device import Device
 from intona.cluster.base import LOCAL
 from intona.errors import UserError
 
@@ -28,8 +29,7 @@ class Align:
     """Use the phone labels of the corpus."""
     minutes: float = 10.0
     """Maximum training time in minutes."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    device: Device = "cpu"
     seed: int = 0
     """The same seed gives the same alignment, unless the time limit ends the training."""
     cluster: Annotated[str, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = "local"

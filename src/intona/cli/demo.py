@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from intona.cli.aliases import OUTPUT, renamed
+from intona.cli.device import Device
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ class Demo:
     """The vocoder, for voices that make mel spectrograms. Default: the quickest one that is shipped."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE.html|DIR")] = Path("demo")
     """The page, or the folder for demo.html."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    device: Device = "cpu"
     seed: int = 0
     """The same seed gives the same sound."""
 
@@ -117,12 +117,12 @@ def _spoken(voice: Voice, text: str, seed: int) -> SpokenText:
 
 def speaker_of(voice: Voice, text: str) -> str:
     """The speaker of a text, "" for a voice that has only one; a synthetic one is marked as such."""
-    from intona.synth.speakers import labelled
+    from intona.synth.speakers import Speakers, labelled
     from intona.text.languages import fitting
 
     info, speakers = voice.info, list(voice.speakers)
     if not voice.capabilities.named_speakers or len(speakers) < 2:
         return ""
     code = fitting(text, voice.languages)[0]
-    name = str(info.get("default_speakers", {}).get(code, speakers[0]))
+    name = Speakers.of_info(info).default(code) or speakers[0]
     return labelled([name], info.get("speaker_info", {})).get(name, name)

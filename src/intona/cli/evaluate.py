@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from intona.cli.aliases import OUTPUT, renamed
+from intona.cli.device import METAVAR
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Evaluate:
     """Files that are unreadable, contain NaN or are longer than ten minutes: stop, or count as failed."""
     tried: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """How many configurations were tried on other data before this one; shown in the report."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
+    device: Annotated[str, tyro.conf.arg(metavar=METAVAR)] = "cpu"
     """Where the networks of the judges run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Processes; by default one per core, and at most 4 with a GPU, where each holds the judges' networks.

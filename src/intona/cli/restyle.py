@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from intona.cli.device import Device
 from intona.cli.speech import parse, report, with_options
 from intona.errors import UserError
 
@@ -39,8 +40,7 @@ class RestyleRequest:
     """The frozen VITS, if it has moved: piper, a directory, a hub id."""
     decoder: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """A run of restyle.decoder: its tuned copy replaces the decoder of the frozen VITS."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    device: Device = "cpu"
     control: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Also write FILE.text.wav: the same latents without restyling."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from intona.cli.aliases import renamed
+from intona.cli.device import Device
 from intona.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ class Retrieve:
     """M, the size of the galleries."""
     seed: int = 0
     """Seed for drawing galleries and speaker vectors."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    device: Device = "cpu"
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE.json")] = None
     """Also write all figures here."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from intona.cli.device import Device
 from intona.cli.lines import read_lines
 from intona.cli.speech import REFERENCE, parse, report, with_options
 from intona.cli.times import TimesFiles, numbered
@@ -46,8 +47,7 @@ class Say:
     """How certain words are spoken, one per line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    device: Device = "cpu"
     backend: Literal["torch", "onnx"] | None = None
     """What computes. onnx needs no torch, but a voice with graphs (intona export), and runs on the CPU.
     Default: onnx where it can, else torch."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from intona.cli.device import Device
 from intona.errors import UserError
 
 KEY_VARIABLE = "INTONA_API_KEY"
@@ -38,8 +39,7 @@ class Serve:
     default the voices that listen, and whisper-base where its wheels are installed."""
     workers: Annotated[int, tyro.conf.arg(metavar="INT")] = 1
     """Processes that share the address; each loads the models."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    device: Device = "cpu"
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """The vocoder of all voices, which must make mel spectrograms; hifigan if not given."""
     backend: Literal["torch", "onnx"] | None = None

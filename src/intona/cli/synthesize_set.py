@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from intona.cli.aliases import OUTPUT
+from intona.cli.device import Device
 from intona.cli.speech import parse, with_options
 from intona.errors import UserError
 from intona.synth.options import SpeakOptions, check_number
@@ -57,8 +58,7 @@ class SynthesizeSet:
     """How certain words are spoken, one per line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
     """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
-    """Where the models run: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    device: Device = "cpu"
     workers: int | None = None
     """Processes that speak; by default one, and with --cluster one for each of its cores or GPUs."""
     cluster: Annotated[str, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = "local"

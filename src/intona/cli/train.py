@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import tyro
 
 from intona.cli.aliases import renamed
+from intona.cli.device import METAVAR
 from intona.errors import UserError
 
 _MAKES = {
@@ -53,7 +54,7 @@ class Train:
     """Build the voice on this text encoder: a shipped one, or a run of prosody.mlm, .contrastive or .refine;
     for prosody.ditto also a published text model, which stays frozen: a directory with a BERT, or minilm.
     Without it, --model.encoder.kind NAME chooses a kind of encoder that learns with the voice."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "auto"
+    device: Annotated[str, tyro.conf.arg(metavar=METAVAR)] = "auto"
     """What to compute on; auto takes a GPU where there is one."""
     devices: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Train on N GPUs of this machine, or in N processes on its CPU; torchrun and srun set it themselves."""

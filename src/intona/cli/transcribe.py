@@ -11,6 +11,7 @@ from typing import Annotated
 
 import tyro
 
+from intona.cli.device import Device
 from intona.errors import UserError
 
 
@@ -28,8 +29,7 @@ class Transcribe:
     """A model or run directory of meld.stt or meld.joint."""
     beam: int = 1
     """Beam size: 1 is greedy, 5 is slower and a little better. 1 to 64."""
-    device: Annotated[str, tyro.conf.arg(metavar="auto|cpu|cuda[:N]")] = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1, or auto: a GPU where there is one."""
+    device: Device = "cpu"
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """One JSON object per file: text, seconds, elapsed time, windows with their times and scores."""
 

@@ -15,9 +15,8 @@ MAX_SENTENCES = 256
 CPU_SENTENCES = 8  # a CPU gains nothing from more
 MEMORY_SHARE = 0.5  # of the free memory, for a batch of sentences like the longest
 log = logging.getLogger(__name__)
-_limits: WeakKeyDictionary[Voice, int] = (
-    WeakKeyDictionary()
-)  # sentences at once, after a voice ran out of memory
+# Sentences at once, after a voice ran out of memory.
+_limits: WeakKeyDictionary[Voice, int] = WeakKeyDictionary()
 
 
 def device_of(voice: Voice) -> str:

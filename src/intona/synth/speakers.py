@@ -41,6 +41,12 @@ class Speakers:
     defaults: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
+    def of_info(cls, info: Mapping[str, Any]) -> Speakers:
+        """Those that `Voice.info` names (`as_json`)."""
+        fields = {"speakers": info.get("speaker_info"), "default_speakers": info.get("default_speakers")}
+        return cls.of(fields, where="info of the voice")
+
+    @classmethod
     def of(cls, card: Mapping[str, Any], *, where: str) -> Speakers:
         """Those of a card; a card need not have them.
 
@@ -48,9 +54,8 @@ class Speakers:
             UserError: a field of another type.
         """
         described, defaults = card.get("speakers"), card.get("default_speakers")
-        rows = (
-            described if isinstance(described, dict) else {}
-        )  # the card of an earlier version may list names
+        # The card of an earlier version may list names.
+        rows = described if isinstance(described, dict) else {}
         if defaults is not None and not isinstance(defaults, dict):
             raise UserError('write {"LANGUAGE": "SPEAKER"}', where=f"{where}: default_speakers")
         return cls(
