@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -222,3 +223,5 @@ def test_a_corpus_of_several_batches(tmp_path: Path) -> None:
     assert np.concatenate([c for _, c, _ in got]).tolist() == (1 + some % 2).tolist()
     flat = [t for k in some.tolist() for t in [2, 3][: 1 + k % 2]]
     assert np.concatenate([t for _, _, t in got]).tolist() == flat
+    accessed = copy.deepcopy(index)  # of one that has been read from
+    assert accessed.item(3) == index.item(3) and accessed.durations(1) is not None and len(accessed) == n

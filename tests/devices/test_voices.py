@@ -6,7 +6,6 @@ wrong device raises.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import intona
 from intona.audio import MelSpec, read_audio
 from intona.audio.blocks import read_blocks
 from intona.data.align import align
+from intona.data.prepared import Prepared
 from intona.evaluation import Manifest, Row
 from intona.synth.batch import SetConfig, synthesize_set
 from intona.vocoder import load_vocoder
@@ -101,6 +101,8 @@ def test_an_alignment_is_the_same(spoken: Path, gpu: torch.device, tmp_path: Pat
         data = tmp_path / str(device)[:3]
         shutil.copytree(spoken, data)
         align(data, steps=12, device=device)
-        lines = (data / "durations.jsonl").read_text(encoding="utf-8").splitlines()
-        durations.append([json.loads(line) for line in lines])
-    assert durations[0] == durations[1]
+        prepared = Prepared.open(data)
+        durations.append({item.id: prepared.durations(item) for item in prepared})
+    assert durations[0].keys() == durations[1].keys()
+    for id, frames in durations[0].items():
+        np.testing.assert_array_equal(frames, durations[1][id])

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,7 @@ class ArrowIndex:
         self, root: Path, tokenizer: PhonemeTokenizer, *, n_speakers: int, frames: int, hint: str
     ) -> None:
         self.root, self.tokenizer, self.hint = root, tokenizer, hint
+        self._limits = {"n_speakers": n_speakers, "frames": frames}
         self.durations_source: str | None = None
         self._items: dict[int, Item] = {}
         self._path = root / FILE
@@ -149,6 +150,10 @@ class ArrowIndex:
 
     def __len__(self) -> int:
         return len(self.n_frames)
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        """A copy, and another process, opens the tables itself."""
+        return partial(ArrowIndex, self.root, self.tokenizer, hint=self.hint, **self._limits), ()
 
     def item(self, row: int) -> Item:
         item = self._items.get(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Ranks wait for rank 0 while it computes what a corpus needs once (latents, k-means), which may take hours.
 PATIENCE = timedelta(days=7)
+ORPHANED_WITHIN = 2.0  # seconds
 
 
 class Ranks:
@@ -132,7 +134,15 @@ class Ranks:
 
     def _reports(self) -> bool:
         """Rank 0 reports what concerns all ranks; if it started the others and has ended, rank 1 does."""
-        return self.rank == 0 or (self.rank == 1 and os.getppid() != self._parent)
+        if self.rank > 1:
+            return False
+        # The connections of a process that ends are closed before its children get another parent.
+        end = time.monotonic() + ORPHANED_WITHIN
+        while self.rank == 1 and os.getppid() == self._parent:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _attempt(self, work: Callable[[], T]) -> tuple[T | None, Exception | None]:
         try:
