@@ -104,6 +104,15 @@ def free_bytes(device: str | torch.device) -> int | None:
     return torch.cuda.mem_get_info(device)[0] + unused
 
 
+def peak_bytes(device: str | torch.device) -> int:
+    """Most memory in bytes that was in use at a time: torch's on a GPU, else that of the process."""
+    if not _is_cuda(device):
+        return _peak_rss()
+    import torch
+
+    return torch.cuda.max_memory_allocated(device)
+
+
 class PeakMemory:
     """Measures how much memory a computation needs above what is in use when it begins.
 
@@ -126,12 +135,11 @@ class PeakMemory:
         self.bytes = max(0, self._now(peak=True) - self._before)
 
     def _now(self, *, peak: bool) -> int:
-        if not _is_cuda(self.device):
-            return _peak_rss()
+        if peak or not _is_cuda(self.device):
+            return peak_bytes(self.device)
         import torch
 
-        measure = torch.cuda.max_memory_allocated if peak else torch.cuda.memory_allocated
-        return measure(self.device)
+        return torch.cuda.memory_allocated(self.device)
 
 
 def release_cache(device: str | torch.device) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intona import checkpoint
+from intona import checkpoint, devices
 from intona import config as configs
 from intona.errors import UserError
 from intona.nn.losses import Losses, Part
@@ -260,14 +260,10 @@ def _sum_over_ranks(values: dict[str, Tensor], world: int) -> dict[str, Tensor]:
 
 def _rehearse(model: Any, fabric: Any, batches: Feed, device: torch.device) -> float:
     """Forward and backward of the longest batch: a lack of memory shows at once. Peak memory in GiB."""
-    import resource
-
     losses = _losses(model(batches.longest().to(device), -1))
     fabric.backward(losses.total)
     model.zero_grad(set_to_none=True)
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return devices.peak_bytes(device) / 2**30
 
 
 def _bf16(precision: Precision, run: Path, device: torch.device) -> bool:
