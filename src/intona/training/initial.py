@@ -65,7 +65,7 @@ def start_from(
         source: run, checkpoint or published model of the same sizes.
         rows: tensor name -> its row names before and now.
         added: names of tensors that keep their values if the source does not have them.
-        unused: names of modules of the source that `module` need not have.
+        unused: names of modules of the source, with all that is in them, that `module` need not have.
 
     Returns:
         the names of rows that the source does not have.
@@ -75,7 +75,9 @@ def start_from(
     """
     path, state = checkpoint.weights_of(source)
     current = module.state_dict()
-    state = {k: v for k, v in state.items() if k in current or k.rpartition(".")[0] not in unused}
+    state = {
+        k: v for k, v in state.items() if k in current or not k.startswith(tuple(f"{m}." for m in unused))
+    }
     fresh: list[str] = []
     for name, (before, now) in ((k, (r.before, r.now)) for k, r in (rows or {}).items()):
         if name in state and name in current:

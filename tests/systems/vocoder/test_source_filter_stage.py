@@ -55,6 +55,8 @@ def test_a_run_is_a_vocoder_and_another_starts_from_it(targets: Path, run: Path,
     more = {"loop.steps": "1", "adversary.adversarial": "0.02", "adversary.width": "0.05"}
     newest = train(targets, tmp_path / "second", init=run, **more)
     assert load_vocoder(newest).decode(torch.zeros(1, 9, 80)).shape == (1, 9 * 256)
+    # A run without discriminators starts from one that has them.
+    train(targets, tmp_path / "third", init=newest, **{"loop.steps": "1"})
 
 
 def test_the_recordings_phases_are_those_of_its_fundamental(targets: Path) -> None:

@@ -209,7 +209,7 @@ def test_the_right_sound_costs_nothing_and_each_term_falls_with_it(targets: Path
     for name in ("amplitude", "phase", "group_delay", "angular_frequency"):
         assert right[name] < 1e-5
     assert all(right[k] < 0.1 for k in ("mel", "consistency", "convergence", "log_magnitude"))
-    assert wrong["amplitude"] == pytest.approx(np.log(2) ** 2 * (1 + int(512 * 7000 / 11025)) / 513, rel=1e-3)
+    assert wrong["amplitude"] == pytest.approx(np.log(2) ** 2 * (1 + int(512 * 8000 / 11025)) / 513, rel=1e-3)
     high = floor.clone()
     high[:, :, 400:] *= 3  # above 8.6 kHz, where the recording says nothing
     assert losses(high) == pytest.approx(right, abs=1e-5)

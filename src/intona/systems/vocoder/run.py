@@ -40,7 +40,8 @@ class VocoderRun:
         corpus: fingerprint of the targets. clips: how many of them the run uses (0 = those that are there
             when it starts). init: what it started from ("" = nothing).
         segment: frames. batch: segments per step.
-        band_hz: recordings have no content above this frequency (the corpora here are sampled at 16 kHz).
+        band_hz: the highest frequency that recordings teach. Those of 16 kHz, and the mel, end at 8 kHz.
+            Below it the mel shows what is there, also where a recording ends sooner.
     """
 
     stage: str
@@ -50,7 +51,7 @@ class VocoderRun:
     init: str = ""
     segment: int = 96
     batch: int = 4
-    band_hz: float = 7000.0
+    band_hz: float = 8000.0
     model: Any
     loss: Any
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
@@ -188,8 +189,9 @@ def setup_of(
 
 
 def _start(task: VocoderTask, source: Path) -> None:
-    """Copy the weights of `source`; discriminators start anew if it has none."""
-    start_from(task, source, added=[k for k in task.state_dict() if k.startswith("discriminators.")])
+    """Copy the weights of `source`. Its discriminators, or those of the run, may be missing."""
+    added = [k for k in task.state_dict() if k.startswith("discriminators.")]
+    start_from(task, source, added=added, unused=() if added else ("discriminators",))
 
 
 def _clips_of(kind: type[VocoderRun], request: Request) -> int:

@@ -97,7 +97,7 @@ class Language:
     function_words: frozenset[str] = frozenset()
     question_words: frozenset[str] = frozenset()
     question_word_bears_nucleus: bool = False
-    yes_no_contour: QuestionContour = QuestionContour(nucleus=0.0, end=6.0)
+    yes_no_contour: QuestionContour = QuestionContour(nucleus=0.0, end=10.0)
     wh_contour: QuestionContour = QuestionContour(start=4.0, start_above=2.0, end_at_most=-2.0)
 
     def variant(self, code: str) -> Self:
