@@ -23,14 +23,15 @@ class Segments:
         ids: clip and first frame, as "ID@FRAME".
         mels: (B, T, n_mels).
         samples: (B, T * hop + 2 * pad), what the mels' frames were made of or should become.
-        recorded: (B,) bool: the samples are the recording, whose upper band may be empty.
+        band_hz: (B,) up to where the samples teach: the end of a recording's content, infinite for the
+            teacher's sound, 0 where it is not known.
         pitch: (B, T, 2) Hz and phase of the recording's fundamental; None where it was not asked for.
     """
 
     ids: tuple[str, ...]
     mels: Tensor
     samples: Tensor
-    recorded: Tensor
+    band_hz: Tensor
     pitch: Tensor | None = None
 
     def to(self, device: torch.device) -> Segments:
@@ -38,7 +39,7 @@ class Segments:
             self,
             mels=self.mels.to(device),
             samples=self.samples.to(device),
-            recorded=self.recorded.to(device),
+            band_hz=self.band_hz.to(device),
             pitch=None if self.pitch is None else self.pitch.to(device),
         )
 
@@ -166,7 +167,9 @@ class SegmentFeed:
             ids=tuple(f"{p.clip.id}@{p.start}" for p in places),
             mels=torch.from_numpy(np.stack(mels)),
             samples=torch.from_numpy(np.stack(samples)),
-            recorded=torch.tensor([p.source == "recording" for p in places]),
+            band_hz=torch.tensor(
+                [p.clip.band_hz if p.source == "recording" else float("inf") for p in places]
+            ),
             pitch=torch.from_numpy(np.stack([t.pitch(p.clip, p.start, self.segment) for p in places]))
             if self.pitch
             else None,

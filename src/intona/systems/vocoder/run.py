@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from intona import checkpoint
 from intona import config as configs
-from intona.audio import Audio
+from intona.audio import Audio, MelSpec
 from intona.nn.losses import Losses, Part
 from intona.nn.random import ItemRandom
 from intona.systems.vocoder.discriminators import AdversaryConfig, Discriminators
@@ -40,8 +40,8 @@ class VocoderRun:
         corpus: fingerprint of the targets. clips: how many of them the run uses (0 = those that are there
             when it starts). init: what it started from ("" = nothing).
         segment: frames. batch: segments per step.
-        band_hz: the highest frequency that recordings teach. Those of 16 kHz, and the mel, end at 8 kHz.
-            Below it the mel shows what is there, also where a recording ends sooner.
+        band_hz: the highest frequency that a recording teaches if its targets do not say where its content
+            ends. Those of 16 kHz, and the mel, end at 8 kHz; below, the mel shows what is there.
     """
 
     stage: str
@@ -131,10 +131,10 @@ class VocoderTask(Task):
                 samples = self.targets.samples(clip, source, 0, clip.n_frames, 0)
                 Audio(samples, rate).write(out / f"{name}-{source}.wav")
 
-    @property
-    def band(self) -> float:
-        """The share of the frequency axis where recordings have content."""
-        return self.config.band_hz / (self.targets.spec.sample_rate / 2)
+    def known_bins(self, band_hz: Tensor) -> Tensor:
+        """Bins that the samples teach; see `known_bins`."""
+        spec = self.targets.spec
+        return known_bins(torch.where(band_hz > 0, band_hz, self.config.band_hz), spec)
 
     def extra_files(self) -> dict[str, Any]:
         return {
@@ -143,10 +143,11 @@ class VocoderTask(Task):
         }
 
 
-def known_bins(recorded: Tensor, share: float, bins: int) -> Tensor:
-    """(B, 1, bins) of 1 and 0: up to `share` of the frequency axis for a recording, all for the others."""
-    band = torch.where(recorded, share, 1.0)
-    return (torch.arange(bins, device=recorded.device) <= band[:, None] * (bins - 1))[:, None].float()
+def known_bins(band_hz: Tensor, spec: MelSpec) -> Tensor:
+    """(B, 1, n_fft // 2 + 1) of 1 and 0: the bins up to `band_hz` (B,)."""
+    bins = spec.n_fft // 2 + 1
+    frequencies = torch.linspace(0, spec.sample_rate / 2, bins, device=band_hz.device)
+    return (frequencies <= band_hz[:, None])[:, None].float()
 
 
 def setup_of(

@@ -24,7 +24,6 @@ from intona.systems.vocoder.run import (
     Terms,
     VocoderRun,
     VocoderTask,
-    known_bins,
     setup_of,
 )
 from intona.systems.vocoder.targets import Targets
@@ -146,7 +145,7 @@ class SourceFilterTask(VocoderTask):
         f0, wrapped = batch.pitch.unbind(-1)
         phase = unwrapped_phase(wrapped, bridged(f0), spec)
         target = stft(batch.samples)
-        known = known_bins(batch.recorded, self.band, target.shape[2])
+        known = self.known_bins(batch.band_hz)
         source = model.harmonics(f0, phase)
         harmonic = filters.complex * source
         quiet = filters.noise.exp()

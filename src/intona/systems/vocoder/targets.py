@@ -35,6 +35,7 @@ from intona.errors import UserError
 from intona.jsonl import whole_rows, write_jsonl
 from intona.nn.random import derive_seed
 from intona.provenance import sha256
+from intona.systems.vocoder.band import content_band
 from intona.vocoder.source import analyse
 
 log = logging.getLogger(__name__)
@@ -72,13 +73,19 @@ class TargetsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One varied utterance; `offset` is its first frame in the files, `teacher` whether it has that sound."""
+    """One varied utterance.
+
+    Attributes:
+        offset: its first frame in the files. teacher: whether it has the teacher's sound.
+        band_hz: where the content of the recording ends; 0 = not known.
+    """
 
     id: str
     split: Literal["train", "dev"]
     n_frames: int
     offset: int
     teacher: bool = True
+    band_hz: float = 0.0
 
 
 class Targets:
@@ -106,7 +113,7 @@ class Targets:
         if clips > len(self.clips) or not self.clips:
             raise UserError(f"{len(self.clips)} clips where {max(clips, 1)} are needed", where=self.root)
         self.clips = self.clips[: clips or None]
-        rows = "\n".join(json.dumps(dataclasses.asdict(c), sort_keys=True) for c in self.clips)
+        rows = "\n".join(json.dumps(identity_of(c), sort_keys=True) for c in self.clips)
         self.fingerprint = hashlib.sha256(f"{json.dumps(mark, sort_keys=True)}\n{rows}".encode()).hexdigest()[
             :16
         ]
@@ -151,6 +158,11 @@ class Targets:
         first, last = start * hop - margin, (start + frames) * hop + margin
         part = whole[max(first, 0) : min(last, len(whole))].astype(np.float32)
         return np.pad(part, (max(0, -first), max(0, last - len(whole))))
+
+
+def identity_of(clip: Clip) -> dict[str, Any]:
+    """A clip's fields; targets from before its band was measured keep their fingerprint."""
+    return {k: v for k, v in dataclasses.asdict(clip).items() if k != "band_hz" or v}
 
 
 def read_mark(root: Path) -> dict[str, Any]:
@@ -279,6 +291,7 @@ def make(data: Path, out: Path, *, minutes: float, config: TargetsConfig) -> Pat
                     n_frames=len(mel),
                     offset=end,
                     teacher=taught,
+                    band_hz=round(content_band(audio), 1),
                 )
                 index.write(json.dumps(dataclasses.asdict(clip), ensure_ascii=False) + "\n")
                 index.flush()

@@ -23,7 +23,6 @@ from intona.systems.vocoder.run import (
     Terms,
     VocoderRun,
     VocoderTask,
-    known_bins,
     setup_of,
 )
 from intona.systems.vocoder.targets import Targets
@@ -140,7 +139,7 @@ class VocosTask(VocoderTask):
         """
         weights, stft, spec = self.config.loss, self.model.stft, self.targets.spec
         target = stft(batch.samples)
-        known = known_bins(batch.recorded, self.band, target.shape[2])
+        known = self.known_bins(batch.band_hz)
         log_amplitude = target.abs().clamp_min(FLOOR).log()
         # Above its band a recording has nothing to say: there the sound is compared with itself.
         predicted = torch.where(known > 0, spectrum.complex, target)
