@@ -22,6 +22,7 @@ from intona.config import MAX_CONFIG_BYTES, read_json
 from intona.errors import UserError, nearest
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+DEFAULT_VOCODER = "hifigan"
 _FIELDS = ("kind", "language", "system", "summary", "trained_on", "licence")
 
 
@@ -47,6 +48,18 @@ class Card:
     def megabytes(self) -> float:
         """Size of the folder on disk, in MB (10^6 bytes)."""
         return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file()) / 1e6
+
+
+def default_vocoder(card: Mapping[str, Any], *, where: str | Path) -> str:
+    """The vocoder of a voice where none is requested: its card's `default_vocoder`, else "hifigan".
+
+    Raises:
+        UserError: the field is not a name.
+    """
+    name = card.get("default_vocoder", DEFAULT_VOCODER)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise UserError("must be the name of a shipped vocoder", where=f"{where}: default_vocoder")
+    return name
 
 
 def folders() -> list[Path]:

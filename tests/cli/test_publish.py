@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from intona import checkpoint, cli, encoders, models
+from intona import checkpoint, cli, encoders, models, synth
 from intona.config import to_dict
 from intona.encoders.dual_stream import DualStreamConfig, DualStreamEncoder
+from intona.errors import UserError
 from intona.text import PhonemeTokenizer
 
 from ..runtime.conftest import PLAIN, save_voice, unchecked_annotations
@@ -18,6 +19,7 @@ from ..runtime.conftest import PLAIN, save_voice, unchecked_annotations
 SIZES = DualStreamConfig(
     n_tokens=9, n_pieces=12, dim=16, heads=2, hidden=16, stream_layers=1, shared_layers=1, out=16
 )
+QUICK = "vocoder-draft"
 CONFIG = {"stage": "prosody.contrastive", "size": "toy", "corpus": "ab12", "loop": {"seed": 4}}
 
 
@@ -151,6 +153,25 @@ def test_default_speakers_and_aliases_go_into_the_card(
         assert _publish(two, tmp_path / "other", flag, value) == 1
         assert message in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def test_a_card_names_the_vocoder_of_its_voice(
+    two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "voice"
+    assert _publish(two, out) == 0
+    assert synth.load(out, backend="torch").identity()["vocoder"] is None  # HiFi-GAN
+    assert _publish(two, out, "--default-vocoder", QUICK) == 0
+    assert synth.load(out, backend="torch").identity()["vocoder"] == QUICK
+    assert synth.load(out, backend="torch", vocoder="griffin-lim").identity()["vocoder"] == "griffin-lim"
+    capsys.readouterr()
+    assert _publish(two, tmp_path / "other", "--default-vocoder", "hifigam") == 1
+    assert "hifigan" in capsys.readouterr().err
+    for value in ("../hifigan", 3):
+        card = json.loads((out / "card.json").read_text("utf-8")) | {"default_vocoder": value}
+        (out / "card.json").write_text(json.dumps(card), "utf-8")
+        with pytest.raises(UserError, match="default_vocoder"):
+            synth.load(out)
 
 
 def test_what_is_no_voice_has_no_speakers(

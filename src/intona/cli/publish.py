@@ -62,6 +62,8 @@ class Publish:
     alias: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=CODE")] = ()
     """A further name of the model, under which it speaks one of its languages alone, such as anna-en=en. May
     be repeated."""
+    default_vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The shipped vocoder with which the voice speaks where none is requested."""
     graphs: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Write ONNX graphs, too, as `intona export` does: the model then speaks without torch."""
     push: Annotated[str | None, tyro.conf.arg(metavar="hf://OWNER/NAME[@BRANCH]")] = None
@@ -136,6 +138,8 @@ def publish(request: Publish, out: Path) -> str:
     stated = {k: v for k in flags if (v := getattr(request, k)) is not None}
     card = {**kept, **facts(source), **further, **stated}
     card |= _tables(request, card["kind"])
+    if request.default_vocoder is not None:
+        card["default_vocoder"] = request.default_vocoder
     _require_consistent(card, source)
     if request.graphs:
         from intona.export.graph import require_exporter
@@ -184,7 +188,7 @@ def _tables(request: Publish, kind: str) -> dict[str, Any]:
 
 
 def _require_consistent(card: dict[str, Any], source: Path) -> None:
-    """Refuse speakers, languages and aliases of a card that the voice does not have.
+    """Refuse speakers, languages, aliases and vocoders of a card that do not exist.
 
     Raises:
         UserError: names the field.
@@ -199,6 +203,10 @@ def _require_consistent(card: dict[str, Any], source: Path) -> None:
     voices = configs.read_json(source / VOICES)
     speakers, languages = (list(map(str, voices.get(k, []))) for k in ("speakers", "languages"))
     Speakers.of(card, where="card").require_known(speakers, languages, where="card")
+    if "default_vocoder" in card:
+        from intona.vocoder.load import find
+
+        find(models.default_vocoder(card, where="card"))  # refuses one that does not exist
     for name, language in models.aliases_in(models.Card(name="card", path=source, more=card)).items():
         if language not in languages:
             unknown("language", language, languages, where=f"alias {name}")

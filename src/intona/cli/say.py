@@ -46,7 +46,7 @@ class Say:
     lexicon: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """How certain words are spoken, one per line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
-    """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
+    """The vocoder, for voices that make mel spectrograms; that of the voice's card if not given."""
     device: Device = "cpu"
     backend: Literal["torch", "onnx"] | None = None
     """What computes. onnx needs no torch, but a voice with graphs (intona export), and runs on the CPU.

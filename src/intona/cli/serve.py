@@ -41,7 +41,7 @@ class Serve:
     """Processes that share the address; each loads the models."""
     device: Device = "cpu"
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
-    """The vocoder of all voices, which must make mel spectrograms; hifigan if not given."""
+    """The vocoder of all voices, which must make mel spectrograms; those of their cards if not given."""
     backend: Literal["torch", "onnx"] | None = None
     """What computes. onnx needs no torch, but voices with graphs (intona export), and runs on the CPU.
     Default: onnx where it can, else torch."""

@@ -57,7 +57,7 @@ class SynthesizeSet:
     lexicon: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """How certain words are spoken, one per line: word = spelling (Хемингу+эй), or word = [[phonemes]]."""
     vocoder: Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")] = None
-    """The vocoder, for voices that make mel spectrograms; hifigan if not given."""
+    """The vocoder, for voices that make mel spectrograms; that of the voice's card if not given."""
     device: Device = "cpu"
     workers: int | None = None
     """Processes that speak; by default one, and with --cluster one for each of its cores or GPUs."""

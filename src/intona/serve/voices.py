@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from intona import errors, hf, models, synth
 from intona.serve.errors import ApiError
 from intona.serve.settings import Settings
-from intona.synth.model_voice import DEFAULT_VOCODER
 from intona.synth.speakers import labelled
 
 if TYPE_CHECKING:
@@ -103,7 +102,8 @@ class Voices:
         """The name of a voice's vocoder, None for a voice without one. Of a path only the last part."""
         if not voice.capabilities.vocoder:
             return None
-        return PurePath(self._vocoder or DEFAULT_VOCODER).name
+        card = models.default_vocoder(voice.info, where=voice.info.get("name", "voice"))
+        return PurePath(self._vocoder or card).name
 
     def select(self, model: str, voice: str | None) -> Selection:
         """Which model and speaker a request means.

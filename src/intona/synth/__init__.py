@@ -35,7 +35,7 @@ def load(
 
     Args:
         device: of the model and its vocoder: "cpu", "cuda", "cuda:1", or "auto" for a GPU where there is one.
-        vocoder: a name for `vocoder.load_vocoder`, "hifigan" if None.
+        vocoder: a name for `vocoder.load_vocoder`; None: that of the voice's card, else "hifigan".
         lexicon: how certain words are spoken, or its file; its entries go before those of a `lexicon.txt` in
             the voice's directory.
         backend: what computes. "onnx" is onnxruntime and NumPy, for voices with graphs (`intona export`), on
@@ -79,7 +79,7 @@ def load(
 
 def _without_torch(path: Path, device: Any, vocoder: str | None) -> bool:
     """Whether a voice can speak by onnxruntime, on this device and with this vocoder."""
-    from intona import registry
+    from intona import models, registry
     from intona.runtime import folder, session
 
     if str(device) != "cpu" or kind_of(path) not in registry.names("onnx_voices"):
@@ -87,9 +87,8 @@ def _without_torch(path: Path, device: Any, vocoder: str | None) -> bool:
     if not (folder.has_graphs(path) and session.installed()):
         return False
     from intona.runtime import vocoder as vocoders
-    from intona.synth.model_voice import DEFAULT_VOCODER
 
-    return vocoders.available(vocoder or DEFAULT_VOCODER)
+    return vocoders.available(vocoder or models.default_vocoder(models.card_fields(path), where=path))
 
 
 def _open_onnx(path: Path, device: Any, vocoder: str | None) -> Voice:

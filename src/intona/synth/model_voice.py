@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from intona import config as configs
+from intona import models
 from intona.audio import Audio, MelSpec
 from intona.errors import Unspeakable, UserError, unknown
 from intona.synth.options import SpeakOptions
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from intona.vocoder import Vocoder
 
-DEFAULT_VOCODER = "hifigan"
 T = TypeVar("T")
 Model = TypeVar("Model")
 
@@ -82,7 +82,11 @@ class ModelVoice(BaseVoice, Generic[Model]):
         spec: settings of the mels that the model makes.
         speakers: names, in the order of the model's ids. languages: codes; the first is the default.
         card: the model card. path: the checkpoint that the model was loaded from.
-        vocoder: a name for `load_vocoder`; it is loaded when it is first needed, on the model's device.
+        vocoder: a name for `load_vocoder`, that of the card if None; it is loaded when it is first needed, on
+            the model's device.
+
+    Attributes:
+        vocoder_name: the name or directory of the vocoder.
     """
 
     def __init__(
@@ -104,7 +108,7 @@ class ModelVoice(BaseVoice, Generic[Model]):
         self._only_language: str | None = None
         self._lock = threading.RLock()
         self.prepare()
-        self._vocoder_name = vocoder or DEFAULT_VOCODER
+        self.vocoder_name = vocoder or models.default_vocoder(self.card, where=f"{path or 'model'}: card")
         self._vocoder: Vocoder | None = None
         self._frontends: dict[str, Frontend] = {}
         file = None if path is None else lexicon.in_directory(path)
@@ -146,7 +150,7 @@ class ModelVoice(BaseVoice, Generic[Model]):
         return {
             "voice": self.weights_hash(),
             "lexicon": None if self.lexicon is None else self.lexicon.fingerprint,
-            "vocoder": None if self._vocoder_name == DEFAULT_VOCODER else self._vocoder_name,
+            "vocoder": None if self.vocoder_name == models.DEFAULT_VOCODER else self.vocoder_name,
             **({"default_speakers": defaults} if (defaults := dict(self.speaker_table.defaults)) else {}),
             **({"only_language": self._only_language} if self._only_language else {}),
         }
@@ -180,7 +184,7 @@ class ModelVoice(BaseVoice, Generic[Model]):
         """
         with self._lock:
             if self._vocoder is None:
-                vocoder = self.open_vocoder(self._vocoder_name)
+                vocoder = self.open_vocoder(self.vocoder_name)
                 vocoder.spec.require_same(self.spec, where="voice and vocoder")
                 self._vocoder = vocoder
             return self._vocoder
