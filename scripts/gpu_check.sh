@@ -4,7 +4,7 @@
 # not stop the others.
 #
 #   scripts/gpu_check.sh [FOLDER]         on a machine with a GPU; the folder is $OUT, or gpu_check
-#   scripts/gpu_check.sh --toy [FOLDER]   the same at toy size on a CPU, in a few minutes (or INTONA_TOY=1)
+#   scripts/gpu_check.sh --toy [FOLDER]   the same at toy size on a CPU, in minutes if it is idle (or INTONA_TOY=1)
 #   scripts/gpu_check.sh --wheels         before: fetch into .whl/ what a machine without a network may lack
 #
 # The machine needs python3 with torch; what else is missing comes from .whl/. The models ru-en, vocoder-draft and
@@ -155,7 +155,7 @@ export PYTHON SITE WORK OUT TOY DEVICE SIZE SECONDS_EACH LIMIT FACTOR MINUTES RA
 run() { part "$1" "$2" bash -c "${*:3}"; }
 
 run "setup" 40 install_site
-run "machine" 20 machine
+run "machine" 40 machine
 part "corpus" 60 "$PYTHON" benchmarks/devices.py corpus "$WORK" --copies "$COPIES"
 run "tests" 120 tests
 run "training, prosody" 80 bench train --modes $MODES --stages prosody.{gradtts,mlm,contrastive,refine}
@@ -165,8 +165,14 @@ run "curriculum" 125 curriculum
 run "voices" 50 bench voices
 run "training, vocoders and restyle" 70 bench train --modes $MODES \
     --stages vocoder.{vocos,source_filter} restyle.{style,bridge,palette,posterior,decoder}
-COMPILED="prosody.gradtts prosody.ditto meld.tts"
-if ((TOY)); then COMPILED=prosody.gradtts; fi
-run "compiled speech" 60 bench speak --modes compiled --stages $COMPILED
-run "compiled" 90 bench train --modes compiled --stages $COMPILED
-echo "$SECONDS s in all; $OUT has summary.txt, rates.jsonl, curriculum.jsonl, log.txt"
+# Compiling takes longest, so it comes last: the stages in this order, as far as the time allows.
+SPOKEN="prosody.gradtts prosody.ditto meld.tts"
+COMPILED="$SPOKEN prosody.melvae prosody.mlm prosody.contrastive meld.joint restyle.bridge vocoder.vocos
+    vocoder.source_filter restyle.decoder prosody.refine meld.stt restyle.palette restyle.posterior restyle.style"
+if ((TOY)); then SPOKEN=prosody.gradtts COMPILED=prosody.gradtts; fi
+run "compiled speech" 60 bench speak --modes compiled --stages $SPOKEN
+run "compiled" "$TOTAL" bench train --modes compiled --stages $COMPILED
+times >"$WORK/times" # its last line is that of all parts
+cores=$(awk 'END { for (i = 1; i <= 2; i++) { split($i, t, "[ms]"); s += 60 * t[1] + t[2] }; print int(s) }' "$WORK/times")
+echo "$SECONDS s in all, $cores s of processor time" | tee -a "$SUMMARY"
+echo "$OUT has summary.txt, rates.jsonl, curriculum.jsonl, log.txt"

@@ -412,6 +412,23 @@ def test_paths_that_leave_the_corpus_are_refused(tmp_path: Path, layout: str, na
     assert not good and [b.reason for b in bad] == ["refused path"]
 
 
+def test_a_link_beside_good_recordings_is_refused(tmp_path: Path) -> None:
+    names = ("a", "b", "deep/link/secret", "c", "wavs/..", "d", "b")
+    put(tmp_path / "c", {f"wavs/{x}.wav": b"" for x in ("a", "c", "d")})
+    put(
+        tmp_path,
+        {"secret.wav": b"", "c/wavs/deep/e.wav": b"", "c/metadata.csv": "".join(f"{n}|x\n" for n in names)},
+    )
+    os.symlink(tmp_path / "secret.wav", tmp_path / "c" / "wavs" / "b.wav")
+    os.symlink(tmp_path, tmp_path / "c" / "wavs" / "deep" / "link")
+    os.symlink(tmp_path / "c" / "wavs" / "a.wav", tmp_path / "c" / "wavs" / "within.wav")
+    good, bad = read("csv", tmp_path / "c")
+    assert {g.id for g in good} <= {"a", "c", "d", "wavs/.."} and {"a", "c", "d"} <= {g.id for g in good}
+    assert [b.reason for b in bad] == ["refused path"] * 3
+    (tmp_path / "c" / "metadata.csv").write_text("within|x\n")
+    assert [g.id for g in read("csv", tmp_path / "c")[0]] == ["within"]
+
+
 def test_links_out_of_the_corpus_can_be_allowed(tmp_path: Path) -> None:
     put(tmp_path, {"store/a.wav": b"", "c/metadata.csv": "a|x\n"})
     os.symlink(tmp_path / "store", tmp_path / "c" / "wavs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +39,40 @@ def test_both_formats_are_the_same_corpus(prepared_dir: Path, tmp_path: Path, fo
     rows = new.rows("train")[::2]
     for a, b in zip(old.index.tokens(rows), new.index.tokens(rows), strict=True):
         assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_labels_are_read_one_line_at_a_time(prepared_dir: Path, tmp_path: Path) -> None:
+    prepared = Prepared.open(shutil.copytree(prepared_dir, tmp_path / "p"))
+    before = {i.id: prepared.labels(i) for i in prepared}
+    path = prepared.root / "labels.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    other = '{"id": "unknown", "labels": [[0, 1, "a"]]}\n'
+    path.write_text("".join([*reversed(lines[2:]), other]), encoding="utf-8")  # without order, and two fewer
+    again = Prepared.open(prepared.root)
+    after = {i.id: again.labels(i) for i in again}
+    missing = [json.loads(line)["id"] for line in lines[:2]]
+    assert after == before | dict.fromkeys(missing) and all(before.values())
+    path.unlink()
+    assert not any(Prepared.open(prepared.root).labels(i) for i in prepared)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"id": "a"}',
+        '{"id": 3, "labels": []}',
+        '{"id": "a", "labels": [[0, "b", "c"]]}',
+        "[" * 9999,
+    ],
+)
+def test_a_damaged_line_of_labels_is_named(prepared_dir: Path, tmp_path: Path, line: str) -> None:
+    prepared = Prepared.open(shutil.copytree(prepared_dir, tmp_path / "p"))
+    with open(prepared.root / "labels.jsonl", "a", encoding="utf-8") as f:
+        f.write(line + "\n")
+    with pytest.raises(UserError, match=r"labels\.jsonl: line 15 is not valid"):
+        prepared.labels(prepared.items("train")[0])
 
 
 def test_format_1_needs_no_pyarrow(prepared_dir: Path, tmp_path: Path, format_1: Format1) -> None:

@@ -132,6 +132,24 @@ def test_held_out_speakers_are_in_one_split(n: int, per: int, limit: int | None)
         assert {e.id for e in some} & set(splits["dev"]) and {e.id for e in some} & set(splits["test"])
 
 
+@given(n=st.integers(3, 40), per=st.integers(12, 20), limit=st.integers(6, 40) | st.none())
+def test_held_out_speakers_beside_as_many_utterances_of_others(n: int, per: int, limit: int | None) -> None:
+    entries: list[Record | BadLine] = [
+        Record(id=f"u{i:04d}", audio=HERE, text="a", speaker=f"s{i % n}") for i in range(n * per)
+    ]
+    one_each = {"dev": 1, "test": 1}
+    some, splits = select(entries, limit, hold_out="both", **one_each)
+    alone = select(entries, None, hold_out="speakers", **one_each)[1]
+    speaker = {e.id: e.speaker for e in entries if isinstance(e, Record)}
+    trained = {speaker[id] for id in splits["train"]}
+    assert sorted(i for ids in splits.values() for i in ids) == sorted(speaker)
+    for name in ("dev", "test"):
+        new = [id for id in splits[name] if speaker[id] not in trained]
+        assert sorted(new) == alone[name] and len(new) == per
+        assert len(splits[name]) == per + min(per, max(1, len(alone["train"]) // 10))
+    assert len(some) <= (limit or n * per)
+
+
 def test_two_speakers_cannot_be_held_out() -> None:
     with pytest.raises(UserError, match="2 speakers cannot be divided"):
         two = [Record(id=str(i), audio=HERE, text="a", speaker=str(i % 2)) for i in range(9)]

@@ -70,6 +70,29 @@ def test_a_validation_ends_when_its_loss_is_known_well_enough() -> None:
     assert _validate(batches, within=0.1) == rough  # the same batches every time
 
 
+@pytest.mark.parametrize("within", [0.0, 0.05])
+def test_groups_of_batches_are_also_reported_apart(within: float) -> None:
+    rng = np.random.default_rng(3)
+    values, names = rng.normal(3, 1, 400), ["a" if x else "b" for x in rng.random(400) < 0.7]
+    values += [0.0 if n == "a" else 2.0 for n in names]
+    result = _validate(Batches(values, lambda v: Numbers(torch.tensor([v])), names), within=within)
+    assert list(result.groups) == ["a", "b"] and (result.batches == 400) == (not within)
+    assert sum(g.batches for g in result.groups.values()) == result.batches
+    parts = result.groups.values()
+    assert sum(g.batches * g.loss for g in parts) == pytest.approx(result.batches * result.loss)
+    if not within:
+        assert {
+            k: _validate([b for b, n in _numbers(values, names) if n == k]) for k in "ab"
+        } == result.groups
+    else:
+        assert result.groups["a"].values["error"] == pytest.approx(3, abs=0.5)
+        assert result.groups["b"].values["error"] == pytest.approx(5, abs=0.5)
+
+
+def _numbers(values: np.ndarray, names: list[str]) -> Iterator[tuple[Numbers, str]]:
+    return ((Numbers(torch.tensor([v])), n) for v, n in zip(values, names, strict=True))
+
+
 def test_without_a_dev_set_there_is_no_loss() -> None:
     assert _validate([]).values == {} and _validate([]).half_width is None
 
@@ -95,3 +118,4 @@ def test_batches_are_made_when_they_are_read() -> None:
     batches = Batches(range(6), make)
     assert len(batches) == 6 and read == []
     assert list(batches[1::2]) == [10, 30, 50] and read == [1, 3, 5]
+    assert Batches("abcd", str, "xyxz")[::2].groups == ["x", "x"] and batches.groups == [""] * 6

@@ -37,9 +37,10 @@ class PrepareConfig:
     """Utterances for validation; by default a twentieth, at most 20. Dropped ones are not replaced."""
     test: int | None = None
     """Utterances never trained on; by default a tenth, at most 40. Dropped ones are not replaced."""
-    hold_out: Literal["utterances", "speakers"] = "utterances"
+    hold_out: Literal["utterances", "speakers", "both"] = "utterances"
     """What dev and test are made of. With speakers, all utterances of a speaker are in one split, and --dev
-    and --test count speakers: for a voice that is to speak as people who are not in the corpus."""
+    and --test count speakers: for a voice that is to speak as people who are not in the corpus. With both,
+    dev and test also have as many utterances of the other speakers, at most a tenth of theirs."""
     limit: int | None = None
     """Use only so many records: the first of train, and as many of dev and test as a corpus of this size has.
     Each utterance stays in the split that it has without a limit."""

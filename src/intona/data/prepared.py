@@ -13,12 +13,13 @@ import numpy as np
 from intona.audio import MelSpec
 from intona.config import from_dict, read_json, write_json
 from intona.data.item import Item, Items
+from intona.data.label_table import LabelTable
 from intona.data.labels import Label
 from intona.data.manifest import ManifestIndex
 from intona.data.shards import Shards, is_shard_name
 from intona.data.tables import SPLITS, Index, Split, duration_problem
 from intona.errors import UserError, unknown
-from intona.jsonl import read_jsonl, write_jsonl
+from intona.jsonl import write_jsonl
 from intona.provenance import sha256
 from intona.text import PhonemeTokenizer, load_tokenizer
 
@@ -54,7 +55,7 @@ class Prepared:
             [(root / name, frames) for name, frames in shards_of(mark)], width=self.spec.n_mels
         )
         self.index = _open_index(root, mark, tokenizer)
-        self._labels: dict[str, list[Label]] | None = None
+        self._labels: LabelTable | None = None
 
     @classmethod
     def open(cls, directory: Path | str) -> Prepared:
@@ -138,12 +139,9 @@ class Prepared:
     def labels(self, item: Item) -> list[Label] | None:
         """The phone labels of the corpus, in the time of the trimmed recording; None if it has none."""
         if self._labels is None:
-            path = self.root / "labels.jsonl"
-            rows = read_jsonl(path, hint=PREPARE) if path.is_file() else []
-            self._labels = {
-                row["id"]: [Label(float(a), float(b), str(c)) for a, b, c in row["labels"]] for row in rows
-            }
-        return self._labels.get(item.id)
+            self._labels = LabelTable(self.root, self.index, hint=PREPARE)
+        row = self.index.find(item.id)
+        return None if row is None else self._labels[row]
 
 
 def write_durations(

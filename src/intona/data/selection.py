@@ -18,7 +18,7 @@ from intona.data.script import journal_id
 from intona.errors import UserError
 
 HELD = ("test", "dev")
-HoldOut = Literal["utterances", "speakers"]
+HoldOut = Literal["utterances", "speakers", "both"]
 
 
 class RecordSelection:
@@ -30,7 +30,8 @@ class RecordSelection:
     Args:
         read: yields the whole transcript, each time it is called. dev, test: as in `split_ids`.
         hold_out: what dev and test are made of. With "speakers" all utterances of a speaker are in the same
-            split, and dev and test count speakers.
+            split, and dev and test count speakers; with "both" each also has as many utterances of the other
+            speakers, at most a tenth of theirs.
 
     Raises:
         UserError: dev + test leave nothing to train on.
@@ -77,7 +78,7 @@ class RecordSelection:
 
     @staticmethod
     def _held_sizes(limit: int, dev: int | None, test: int | None, hold_out: HoldOut) -> dict[str, int]:
-        if hold_out == "speakers":
+        if hold_out != "utterances":
             dev = test = None
         dev_size, test_size = split_sizes(limit, dev, test)
         return {"dev": dev_size, "test": test_size}
@@ -99,6 +100,10 @@ def _split(
     splits: dict[str, list[str]] = {name: [] for name in ("train", *HELD)}
     for id, speaker in speakers.items():
         splits[part[speaker]].append(id)
+    if hold_out == "both":
+        most = max(1, len(splits["train"]) // 10)
+        seen = split_ids(splits["train"], *(min(most, len(splits[name])) for name in ("dev", "test")))
+        splits = {"train": seen["train"], **{name: splits[name] + seen[name] for name in HELD}}
     return {"train": sorted(splits["train"]), "dev": sorted(splits["dev"]), "test": sorted(splits["test"])}
 
 

@@ -147,10 +147,13 @@ def fit(
     dev_losses = partial(validate, objective, ranks=ranks, device=device, precision=lower, **how)
 
     def validate_both() -> None:
-        tracker.log(done, "dev_raw", dev_losses(batches.validation()).values)
+        raw = dev_losses(batches.validation())
         with ema.swapped_in(task):
             averaged = dev_losses(batches.validation())
-        tracker.log(done, "dev_ema", averaged.values)
+        for kind, result in (("dev_raw", raw), ("dev_ema", averaged)):
+            tracker.log(done, kind, result.values)
+            for group, part in result.groups.items():
+                tracker.log(done, f"{kind}_{group}", part.values)
         if averaged.half_width is not None and (config.validate_within or done == config.steps):
             tracker.message(
                 f"dev loss of the averaged weights {averaged.loss:.4g} ± {averaged.half_width:.2g} "

@@ -9,6 +9,7 @@ import torch
 
 from intona.data.batch import Batch, Loader
 from intona.data.contours import CorpusContours
+from intona.data.dev_groups import grouped_batches, speaker_groups
 from intona.data.prefetch import Prefetcher
 from intona.data.prepared import Prepared
 from intona.errors import UserError
@@ -56,7 +57,14 @@ class MelFeed:
             prepared, "train", seed=seed, rank=rank, world_size=world, expressive=expressive, **limits
         )
         self._ahead = Prefetcher(self._train)
-        self._dev = Loader(prepared, "dev", shuffle=False, **limits) if len(prepared.rows("dev")) else None
+        self._dev: Sequence[Batch] = ()
+        if len(rows := prepared.rows("dev")):
+            dev = Loader(prepared, "dev", shuffle=False, **limits)
+            groups = speaker_groups(prepared, prepared.index.speakers[rows])
+            plan, names = grouped_batches(
+                dev.sampler.lengths, groups, max_frames=max_frames, max_items=max_items
+            )
+            self._dev = Batches(plan, dev.at, names)
         self._frame_seconds = prepared.spec.hop_length / prepared.spec.sample_rate
 
     def next(self) -> Batch:
@@ -66,7 +74,7 @@ class MelFeed:
         return self._train.longest()
 
     def validation(self) -> Sequence[Batch]:
-        return () if self._dev is None else Batches(self._dev.sampler.one_epoch(), self._dev.at)
+        return self._dev
 
     def seconds(self, batch: Batch) -> float:
         return batch.frames * self._frame_seconds

@@ -73,11 +73,15 @@ class Batches(Sequence[B]):
     """Batches that are made when they are read.
 
     Args:
-        plan: what each batch is made of. make: makes one.
+        plan: what each batch is made of. make: makes one. groups: the group of each batch, whose losses are
+            also reported apart ("" for none); by default no batch has one.
     """
 
-    def __init__(self, plan: Iterable[Any], make: Callable[[Any], B]) -> None:
+    def __init__(
+        self, plan: Iterable[Any], make: Callable[[Any], B], groups: Sequence[str] | None = None
+    ) -> None:
         self._plan, self._make = list(plan), make
+        self.groups = [""] * len(self._plan) if groups is None else list(groups)
 
     def __len__(self) -> int:
         return len(self._plan)
@@ -90,5 +94,5 @@ class Batches(Sequence[B]):
 
     def __getitem__(self, index: int | slice) -> B | Batches[B]:
         if isinstance(index, slice):
-            return Batches(self._plan[index], self._make)
+            return Batches(self._plan[index], self._make, self.groups[index])
         return self._make(self._plan[index])

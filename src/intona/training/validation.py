@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ B = TypeVar("B")
 STEP = -2  # of validation: the noise is the same every time
 FEWEST = 8  # batches before an interval is trusted
 NORMAL = 1.96  # 95 % of a normal distribution
-Rows = list[tuple[float, float, float]]  # per batch: total, count, weight
+Row = dict[str, tuple[float, float, float]]  # of a batch: term -> total, count, weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +29,14 @@ class DevLoss:
     Attributes:
         values: term -> its mean. batches: how many were used.
         loss: the objective, and `half_width` of its 95 % interval; None with fewer than two batches.
+        groups: the same of each group of batches (`Batches.groups`), where there are several.
     """
 
     values: dict[str, float]
     batches: int
     loss: float
     half_width: float | None
+    groups: dict[str, DevLoss] = field(default_factory=dict)
 
     @property
     def relative(self) -> float:
@@ -63,22 +65,25 @@ def validate(
     """
     if within and isinstance(batches, Sequence):
         order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed))
-        batches = Batches(order.tolist(), batches.__getitem__)
+        names = getattr(batches, "groups", [""] * len(batches))
+        batches = Batches(order.tolist(), batches.__getitem__, [names[i] for i in order.tolist()])
     objective.eval()
-    rows: dict[str, Rows] = {}
-    count = 0
+    rows: list[Row] = []
     for batch, counts in shares(batches, ranks.rank, ranks.world):
         with precision():
             losses = objective(batch.to(device), STEP)
         mine = {k: (float(total), float(n), weight) for k, (total, n, weight) in losses.items()}
-        for other in ranks.gather(mine if counts else None):
-            count += other is not None
-            for name, row in (other or {}).items():
-                rows.setdefault(name, []).append(row)
-        if within and count >= FEWEST and _dev_loss(rows, count).relative <= within:
+        rows += [other for other in ranks.gather(mine if counts else None) if other is not None]
+        if within and len(rows) >= FEWEST and _dev_loss(rows).relative <= within:
             break
     objective.train()
-    return _dev_loss(rows, count)
+    # The rows have the order of the batches: each round gathers them by rank.
+    names = getattr(batches, "groups", [])[: len(rows)]
+    groups = {
+        name: _dev_loss([row for row, of in zip(rows, names, strict=True) if of == name])
+        for name in sorted(set(names) - {""})
+    }
+    return replace(_dev_loss(rows), groups=groups)
 
 
 def shares(batches: Iterable[B], rank: int, world: int) -> Iterator[tuple[B, bool]]:
@@ -97,15 +102,16 @@ def shares(batches: Iterable[B], rank: int, world: int) -> Iterator[tuple[B, boo
         yield one_round[min(rank, len(one_round) - 1)], rank < len(one_round)
 
 
-def _dev_loss(rows: dict[str, Rows], count: int) -> DevLoss:
+def _dev_loss(rows: Sequence[Row]) -> DevLoss:
     """Means over the batches, and the deviation of their weighted sum.
 
     A mean is a ratio of sums over batches. To first order a batch moves it by (total - mean x count) / sum of
     the counts (Cochran 1977, Sampling Techniques, section 6.3); batches are independent.
     """
-    values, loss = {}, 0.0
+    values, loss, count = {}, 0.0, len(rows)
     moves = [0.0] * count
-    for name, terms in rows.items():
+    for name in dict.fromkeys(term for row in rows for term in row):
+        terms = [row[name] for row in rows if name in row]
         total, size = (sum(t[i] for t in terms) for i in (0, 1))
         mean = values[name] = total / max(size, 1.0)
         weight = terms[0][2]

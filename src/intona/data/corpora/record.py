@@ -65,6 +65,7 @@ class Source:
     allow_outside: bool = False
     # A folder as written -> as the disk spells it, and spelling -> name of what lies in it.
     _folders: dict[Path, tuple[Path, dict[str, str]]] = field(default_factory=dict, repr=False, compare=False)
+    _inside: dict[Path, bool] = field(default_factory=dict, repr=False, compare=False)  # of folders
 
     def inside(self, name: str | Path, *, base: Path | None = None) -> Path:
         """The path `name` means, from `base` (the root).
@@ -97,12 +98,20 @@ class Source:
     def _check_place(self, path: Path) -> None:
         if self.allow_outside:
             return
+        folder = path.parent
         try:
-            ok = Path(os.path.realpath(path)).is_relative_to(_real_folder(self.root))
+            if folder not in self._inside:
+                self._inside[folder] = self._is_inside(folder)
+            # What lies in a folder inside is inside, unless it is a link. Following all links takes longer.
+            plain = path.name != ".." and not os.path.islink(path)
+            ok = (plain and self._inside[folder]) or self._is_inside(path)
         except (OSError, ValueError) as e:
             raise Refused(str(e)) from None
         if not ok:
             raise Refused("outside the corpus folder (--allow-outside accepts it)")
+
+    def _is_inside(self, path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(_real_folder(self.root))
 
     def _on_disk(self, path: Path) -> Path:
         """The path in the spelling of the disk; parts that do not exist stay unchanged."""
@@ -134,7 +143,8 @@ class Source:
         Raises:
             Refused: see `inside`.
         """
-        self.inside(name)  # checked as written, before a folder in front of it hides an address or `..`
+        # Checked as written, before a folder in front of it hides an address or `..`.
+        path = self.inside(name)
         stem = audio_stem(name)
         endings = (*((name[len(stem) :],) if stem != name else ()), *AUDIO_SUFFIXES)
         candidates = [
@@ -143,7 +153,8 @@ class Source:
             for suffix in dict.fromkeys(endings)
         ]
         there = (c for c in candidates if os.path.lexists(self._on_disk(self._as_written(c, self.root))))
-        return self.inside(next(there, candidates[0]))
+        chosen = next(there, candidates[0])
+        return path if chosen == name else self.inside(chosen)
 
 
 @lru_cache(maxsize=16)

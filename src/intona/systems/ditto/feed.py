@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from intona.data.batch import Batch, collate
+from intona.data.dev_groups import grouped_batches, speaker_groups
 from intona.data.prepared import Item
 from intona.data.samplers import DurationBatchSampler
 from intona.encoders.speaker import SpeakerVectors
@@ -70,6 +71,7 @@ class DittoFeed:
         self.corpus, self.seed, self.bpe, self.vectors = corpus, seed, bpe, vectors
         self.share, self.drawn = clauses, 0
         limits: dict[str, Any] = {"max_frames": max_frames, "max_items": max_items}
+        self._limits = limits
         ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world}
 
         def units(split: str, **how: Any) -> dict[str, _Units]:
@@ -94,8 +96,13 @@ class DittoFeed:
         return self._batch(max(items, key=len), "train", "longest")
 
     def validation(self) -> Sequence[DittoBatch]:
-        plan = [units.at(indices) for units in self._dev.values() for indices in units.sampler.one_epoch()]
-        return Batches(plan, lambda items: self._batch(items, "dev"))
+        plan: list[list[Item]] = []
+        names: list[str] = []
+        for units in self._dev.values():
+            groups = speaker_groups(self.corpus.prepared, [i.speaker for i in units.items])
+            batches, of = grouped_batches(units.sampler.lengths, groups, **self._limits)
+            plan, names = plan + [units.at(indices) for indices in batches], names + of
+        return Batches(plan, lambda items: self._batch(items, "dev"), names)
 
     def seconds(self, batch: DittoBatch) -> float:
         return self.corpus.prepared.spec.seconds(batch.text.frames)

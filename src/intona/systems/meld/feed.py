@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from intona.data.dev_groups import grouped_batches, speaker_groups
 from intona.data.prepared import Prepared
 from intona.data.samplers import DurationBatchSampler
 from intona.errors import UserError
@@ -154,7 +155,7 @@ class SpeechFeed:
     def __init__(
         self, train: Corpus, dev: Corpus | None, *, max_positions: int, seed: int, rank: int, world: int
     ):
-        self._train, self._dev = train, dev
+        self._train = train
         if (longest := max(train.lengths)) > max_positions:
             raise UserError(
                 f"the longest utterance takes {longest} positions, a batch holds {max_positions}",
@@ -164,11 +165,13 @@ class SpeechFeed:
         self._sampler = DurationBatchSampler(
             train.lengths, max_frames=max_positions, seed=seed, rank=rank, world_size=world
         )
-        self._plan: list[list[int]] = []
+        self._dev: Sequence[SpeechBatch] = ()
         if dev is not None:
-            self._plan = DurationBatchSampler(
-                dev.lengths, max_frames=max(max_positions, max(dev.lengths)), shuffle=False
-            ).one_epoch()
+            groups = speaker_groups(dev.prepared, [dev.items[entry[0]].speaker for entry in dev.entries])
+            plan, names = grouped_batches(
+                dev.lengths, groups, max_frames=max(max_positions, max(dev.lengths))
+            )
+            self._dev = Batches(plan, dev.batch, names)
         spec = train.prepared.spec
         self._frame_seconds = spec.hop_length / spec.sample_rate
 
@@ -179,7 +182,7 @@ class SpeechFeed:
         return self._train.batch(self._sampler.longest_batch())
 
     def validation(self) -> Sequence[SpeechBatch]:
-        return () if self._dev is None else Batches(self._plan, self._dev.batch)
+        return self._dev
 
     def seconds(self, batch: SpeechBatch) -> float:
         return int(batch.mel_lengths.sum()) * self._frame_seconds
