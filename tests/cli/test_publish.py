@@ -168,10 +168,8 @@ def test_a_card_names_the_vocoder_of_its_voice(
     assert _publish(two, tmp_path / "other", "--default-vocoder", "hifigam") == 1
     assert "hifigan" in capsys.readouterr().err
     for value in ("../hifigan", 3):
-        card = json.loads((out / "card.json").read_text("utf-8")) | {"default_vocoder": value}
-        (out / "card.json").write_text(json.dumps(card), "utf-8")
-        with pytest.raises(UserError, match="default_vocoder"):
-            synth.load(out)
+        with pytest.raises(UserError, match="card: default_vocoder"):
+            models.default_vocoder({"default_vocoder": value}, where="card")
 
 
 def test_what_is_no_voice_has_no_speakers(
