@@ -16,7 +16,7 @@ from intona.data.prepare import PrepareConfig, prepare
 from intona.data.prepared import Prepared
 from intona.errors import UserError
 from intona.studies.engine.claims import decide
-from intona.studies.meld import encoder_probes, silence_plan, silence_page
+from intona.studies.meld import encoder_probes, silence_page, silence_plan
 from intona.studies.meld import silence_jobs as jobs
 from intona.studies.meld.endings import Ending, TrainingSpeech, letters, levels, measure
 

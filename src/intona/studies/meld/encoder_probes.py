@@ -131,9 +131,7 @@ def _f0(split: Split) -> list[list[float]]:
     return parts
 
 
-def fit_classes(
-    train: Sequence[np.ndarray], dev: Sequence[np.ndarray]
-) -> Callable[[np.ndarray], np.ndarray]:
+def fit_classes(train: Sequence[np.ndarray], dev: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
     """Ridge regression onto one column per class; the largest wins. The penalty with most hits on dev.
 
     Args:

@@ -179,10 +179,10 @@ def _stop(results: SilenceResults) -> Section:
         text = "Not measured yet."
     else:
         what = "above" if cer > DEV_LIMIT else "at or below"
-        text = f"CER of the joint model of the first seed on dev: {cer:.3f}, {what} the limit of {DEV_LIMIT:g}."
-    rule = (
-        f"Above {DEV_LIMIT:g}, omissions mean little: the updates are doubled for all arms, and codes is dropped."
-    )
+        text = (
+            f"CER of the joint model of the first seed on dev: {cer:.3f}, {what} the limit of {DEV_LIMIT:g}."
+        )
+    rule = f"Above {DEV_LIMIT:g}, omissions mean little: the updates are doubled for all arms, and codes is dropped."
     return Section(id="stop", title="The stop rule", lead=rule, body=tag("p", text))
 
 
@@ -244,5 +244,7 @@ def _probes(results: SilenceResults) -> Section | None:
         "from the mean over an utterance, only where there are several."
     )
     return Section(
-        id="probes", title="What the encoders represent", body=parts.table(caption, heads, rows, label="probes")
+        id="probes",
+        title="What the encoders represent",
+        body=parts.table(caption, heads, rows, label="probes"),
     )
