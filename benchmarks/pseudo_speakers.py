@@ -1,10 +1,10 @@
-"""Many voices from few readers, for zero-shot speech: WORLD warps of recordings, and how near a prompt is met.
+"""Many voices from few readers, for zero-shot speech: WORLD warps, and how near a prompt is met.
 
     python benchmarks/pseudo_speakers.py warp CORPUS --output WARPED --speakers 200 --seed 0
     python benchmarks/pseudo_speakers.py judge SPOKEN --corpus WARPED --table OUT/table.json
 
-`warp` reads prepared data, or `metadata.csv` (id|text|speaker, or id|text of one speaker) with `wavs/`, draws for each
-pseudo-speaker a source reader, a warp of the formants and a shift and a scale of F0, and resynthesizes some
+`warp` reads prepared data, or `metadata.csv` (id|text|speaker, or id|text of one speaker) with `wavs/`,
+draws for each pseudo-speaker a source reader, a warp of the formants and a shift and a scale of F0, and resynthesizes some
 of the reader's recordings with WORLD (Morise et al. 2016; pyworld). The warps are spread evenly over their
 ranges, so that hardly two voices of a reader are alike, and follow from the seed. The output:
 
@@ -52,7 +52,7 @@ TRAIN, HELD_OUT = "train", "held-out"
 
 @dataclass(frozen=True, kw_only=True)
 class Warp:
-    """formants: factor of their frequencies. semitones: shift of F0. range: factor about the mean of log F0."""
+    """Factor of the formants' frequencies, shift of F0, and factor about the mean of log F0."""
 
     formants: float
     semitones: float

@@ -1,4 +1,4 @@
-"""`intona study meld --only silence`: how mels end, the texts, probes, the plan, and all of it at toy size."""
+"""`intona study meld --only silence`: how mels end, texts, probes, the plan, and all of it at toy size."""
 
 from __future__ import annotations
 
@@ -199,14 +199,14 @@ def test_draws_go_on_where_they_stopped(three: Path, joint: Path, tmp_path: Path
     measured = json.loads((training / "found.json").read_text())
     assert len(measured["recordings"]) == 3
     assert not any(r["long_silence"] or r["early"] for r in measured["recordings"].values())
-    asked: dict[str, Any] = {"voice": "v", "training": "t", "per_kind": 1, "draws": 1, "decoded": 0}
+    how_drawn: dict[str, Any] = {"voice": "v", "training": "t", "per_kind": 1, "draws": 1, "decoded": 0}
     needs = {"v": voice, "t": training}
-    assert jobs.draw(out=out, needs=needs, limit_minutes=0, **asked) is False
+    assert jobs.draw(out=out, needs=needs, limit_minutes=0, **how_drawn) is False
     path = out / "endings.jsonl"
     names = [jobs.row_id(t.id, 0) for t in jobs.provoking_texts(1)]
     kept = {"id": names[0], "text": jobs.text_of(names[0]), "kept": True}
     path.write_text(json.dumps(kept) + '\n{"id": "half', encoding="utf-8")
-    assert jobs.draw(out=out, needs=needs, limit_minutes=None, **asked)
+    assert jobs.draw(out=out, needs=needs, limit_minutes=None, **how_drawn)
     rows = jobs.by_id(path)
     assert set(rows) == set(names) and rows[names[0]]["kept"]
     assert all({"long_silence", "early", "late"} <= rows[n].keys() for n in names[1:])

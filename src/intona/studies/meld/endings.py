@@ -6,8 +6,8 @@ A frame's level is its mean power over the mel bands in dB. All definitions are 
 - *prolonged silence*: at least `PROLONGED` seconds of silent frames in a row, before, in or after the speech;
 - *late ending*: the model did not end by itself before the maximum length, twice the time that the text is
   expected to take and a second more;
-- *early ending*: it ended by itself, and its last frame that is not silent comes before `EARLY` of the expected
-  length (frames per letter in training times the letters of the text). No frame at all ends early.
+- *early ending*: it ended by itself, and its last frame that is not silent comes before `EARLY` of the
+  expected length (frames per letter in training times the letters of the text). No frame at all ends early.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TrainingSpeech:
     """What a mel is compared with.
 
     Args:
-        loud: dB that the loudest 5 % of the training frames exceed. frames_per_letter: means over the training
+        loud: dB that the loudest 5 % of the training frames exceed. frames_per_letter: mean over the training
             utterances. hop_seconds: between frames.
     """
 

@@ -82,8 +82,8 @@ def draw(
 ) -> bool:
     """Draw each text `draws` times, with seeds from 0, and measure every mel; none is skipped.
 
-    A text is spoken as one utterance. The first `decoded` draws are also decoded into `out/wavs`, as they are:
-    cut at the maximum length, or a pause where nothing was spoken. ENDINGS has one row per draw.
+    A text is spoken as one utterance. The first `decoded` draws are also decoded into `out/wavs`, as they
+    are: cut at the maximum length, or a pause where nothing was spoken. ENDINGS has one row per draw.
     """
     model = speech_lm.load(trained(needs[voice]))
     reference = TrainingSpeech(**configs.read_json(needs[training] / RESULTS)["training"])

@@ -168,7 +168,7 @@ def _claims(results: SilenceResults, out: Path) -> Section:
     rows = claims.answers(CLAIMS, tests, results.value, results.seeds(), names=NAMES)
     return claims.section(
         rows,
-        published="arXiv 2605.29859, WER on LibriSpeech test-clean; it counts neither silences nor omissions.",
+        published="arXiv 2605.29859, WER on test-clean; it counts neither silences nor omissions.",
         lead=[claims.RULE, "WER is that of the texts that provoke failures."],
     )
 
@@ -182,7 +182,9 @@ def _stop(results: SilenceResults) -> Section:
         text = (
             f"CER of the joint model of the first seed on dev: {cer:.3f}, {what} the limit of {DEV_LIMIT:g}."
         )
-    rule = f"Above {DEV_LIMIT:g}, omissions mean little: the updates are doubled for all arms, and codes is dropped."
+    rule = (
+        f"Above {DEV_LIMIT:g}, omissions mean little: all arms get twice the updates, and codes is dropped."
+    )
     return Section(id="stop", title="The stop rule", lead=rule, body=tag("p", text))
 
 
