@@ -86,17 +86,17 @@ def test_similarities_of_known_vectors(tool: ModuleType) -> None:
     held = {"a1": unit(1, 0, 0), "a2": unit(1, 0, 0), "b1": unit(0, 1, 0), "b2": unit(0, 1, 0)}
     of = {"a1": "a", "a2": "a", "b1": "b", "b2": "b", "t1": "t"}
     spoken = {"a1.0": unit(1, 0, 0), "a1.1": unit(1, 1, 0), "b2": unit(0, 0, 1)}
-    by_measure = tool.similarities(spoken, held, {"t1": unit(0, 0, 1)}, of)
-    assert by_measure["sim_o"]["a"] == pytest.approx([1, np.sqrt(0.5)]) and by_measure["sim_o"]["b"] == [0]
-    assert by_measure["chance"] == {"a": [0, 0], "b": [0]} and by_measure["ceiling"] == {
+    measured = tool.similarities(spoken, held, {"t1": unit(0, 0, 1)}, of)
+    assert measured["sim_o"]["a"] == pytest.approx([1, np.sqrt(0.5)]) and measured["sim_o"]["b"] == [0]
+    assert measured["chance"] == {"a": [0, 0], "b": [0]} and measured["ceiling"] == {
         "a": [1, 1],
         "b": [1],
     }
-    assert by_measure["nearest_training_voice"]["b"] == [1] and by_measure["nearest_training_voice"]["a"] == [
+    assert measured["nearest_training_voice"]["b"] == [1] and measured["nearest_training_voice"]["a"] == [
         0,
         0,
     ]
-    table = tool.summary(by_measure)
+    table = tool.summary(measured)
     assert table["sim_o"]["estimate"] == pytest.approx((1 + np.sqrt(0.5) + 0) / 3)
     assert table["sim_o - nearest_training_voice"]["estimate"] == pytest.approx((1 + np.sqrt(0.5) - 1) / 3)
     with pytest.raises(UserError, match="names no held-out recording"):

@@ -182,9 +182,7 @@ def _stop(results: SilenceResults) -> Section:
         text = (
             f"CER of the joint model of the first seed on dev: {cer:.3f}, {what} the limit of {DEV_LIMIT:g}."
         )
-    rule = (
-        f"Above {DEV_LIMIT:g}, omissions mean little: all arms get twice the updates, and codes is dropped."
-    )
+    rule = f"Above {DEV_LIMIT:g}, omissions mean little: all get twice the updates, and codes is dropped."
     return Section(id="stop", title="The stop rule", lead=rule, body=tag("p", text))
 
 
