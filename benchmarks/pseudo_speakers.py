@@ -6,7 +6,7 @@
 `warp` reads prepared data, or `metadata.csv` (id|text|speaker, or id|text of one speaker) with `wavs/`,
 draws for each pseudo-speaker a source reader, a warp of the formants and a shift and a scale of F0, and
 resynthesizes some of the reader's recordings with WORLD (Morise et al. 2016; pyworld). The warps are spread
-evenly over their ranges, so that hardly two voices of a reader are alike, and follow from the seed. The output:
+evenly over their ranges, so that hardly two voices are alike, and follow from the seed. It writes:
 
 - `speakers.jsonl`: id, "label" ("synthetic warp of READER"), source, warps, and "held_out";
 - `train/metadata.csv` and `held-out/metadata.csv`, each with `wavs/`: the voices to train on and the others,

@@ -91,7 +91,8 @@ SIZES = {
     "toy": SilenceSize(
         steps=40,
         seconds=0.4,
-        overrides=(*whole_study.SIZES["toy"].overrides, *PUBLISHED),
+        # Two frames per step, and a long text: cut at the maximum length it takes 2,300 positions.
+        overrides=(*whole_study.SIZES["toy"].overrides, *PUBLISHED, ("model.context", "4096")),
         per_kind=1,
         draws=2,
         decoded=1,
