@@ -188,9 +188,7 @@ def test_probes_are_sums_over_utterances() -> None:
     assert silence_page._probe_sums(of, "speaker") == {}
 
 
-def test_draws_go_on_where_they_stopped(
-    three: Path, joint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_draws_go_on_where_they_stopped(three: Path, joint: Path, tmp_path: Path) -> None:
     training, voice, out = (tmp_path / n for n in ("training", "voice", "draw"))
     for directory in (training, voice, out):
         directory.mkdir()
@@ -203,9 +201,6 @@ def test_draws_go_on_where_they_stopped(
     assert not any(r["long_silence"] or r["early"] for r in measured["recordings"].values())
     how_drawn: dict[str, Any] = {"voice": "v", "training": "t", "per_kind": 1, "draws": 1, "decoded": 0}
     needs = {"v": voice, "t": training}
-    # The toy model of the other tests has too short a context for a long text.
-    texts = [t for t in jobs.provoking_texts(1) if t.kind != "long"]
-    monkeypatch.setattr(jobs, "provoking_texts", lambda per_kind=0: texts)
     assert jobs.draw(out=out, needs=needs, limit_minutes=0, **how_drawn) is False
     path = out / "endings.jsonl"
     names = [jobs.row_id(t.id, 0) for t in jobs.provoking_texts(1)]
