@@ -118,7 +118,7 @@ def test_the_verb_knows_its_parts(spoken: Path, tmp_path: Path, capsys: pytest.C
     assert "| 1+2+3 | 2 | 100 | none | 5.0 |" in printed and "| symbols | 0 | none | none | 3.0 |" in printed
     assert cli.main([*line, "--only", "screning"]) == 1
     assert 'unknown part "screning"' in capsys.readouterr().err
-    line[1] = "meld"
+    line[1] = "ditto"
     assert cli.main([*line, "--only", "screening"]) == 1
     assert "has no parts" in capsys.readouterr().err
 
