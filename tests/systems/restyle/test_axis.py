@@ -14,7 +14,7 @@ from intona.audio import Audio
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
 from intona.systems.restyle import vits
-from intona.systems.restyle.axis import PitchAxis, fit_axis
+from intona.systems.restyle.axis import ProsodyAxis, fit_axis
 
 RATE, HOP, CHANNELS = 22050, 256, 6
 
@@ -64,7 +64,7 @@ def test_a_push_moves_the_reading_by_the_requested_amount(voice: Path) -> None:
     prior = space.prior(ids[None], torch.tensor([len(ids)]), random.normal([len(ids)], 2).transpose(1, 2))
     noise = random.normal([int(prior.durations.sum())], space.channels)
     generator = torch.Generator().manual_seed(1)
-    axis = PitchAxis(weights=torch.randn(space.channels, generator=generator), fit=1.0)
+    axis = ProsodyAxis(weights=torch.randn(space.channels, generator=generator), fit=1.0)
 
     def read(drawn: torch.Tensor) -> float:
         return float((space.latents(prior, drawn)[0][0] @ axis.weights).mean())
