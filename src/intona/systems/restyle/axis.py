@@ -28,7 +28,9 @@ SENTENCES = 40
 RIDGE = 100.0  # frames; z is standardised
 FAR = 0.4  # log Hz from the median; a frame farther away is an error of the pitch tracker
 FEWEST = 500  # frames
-LOUD = 35  # dB below the loudest frame of a sentence; quieter frames are pauses, as in `encoders.style.measure`
+LOUD = (
+    35  # dB below the loudest frame of a sentence; quieter frames are pauses, as in `encoders.style.measure`
+)
 Attribute = Literal["pitch", "level"]
 
 
@@ -51,9 +53,7 @@ class ProsodyAxis:
         speakers: Tensor | None = None,
     ) -> Tensor:
         """(1, 1, C), at most √C long: added to `noise` (1, T, C) it raises the attribute by about `rise`."""
-        slope, _ = self._slope(
-            space, prior, noise, durations=durations, scale=scale, speakers=speakers
-        )
+        slope, _ = self._slope(space, prior, noise, durations=durations, scale=scale, speakers=speakers)
         return _shortened(rise * slope / slope.square().sum().clamp(min=1e-12))
 
     def widen(
