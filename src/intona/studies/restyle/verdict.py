@@ -46,11 +46,11 @@ RULE = (
     f"At guidance {PRIMARY:g}, with 95 % intervals over sentences. Words are lost if the whole interval of "
     f"the WER minus that of decode(Z_text) is above {LOST:.2f}, kept if it is below. The style has moved if "
     f"the whole interval of the share of the requested shift of {' and '.join(STEERED)}, the attribute that "
-    f"was requested, is above {MOVED:.2f}, not moved if it is below. The arm is bounded by the "
-    "posterior if words are lost and copy synthesis does not keep them either, or if the style has not moved and the references decoded from "
-    "their latents do not show it either. Otherwise the paper's result is reproduced if words are lost and "
-    "the style has moved, and refuted if words are kept and the style has moved. If the style has not moved "
-    "there is no steering. Anything else is open."
+    f"was requested, is above {MOVED:.2f}, not moved if it is below. The arm is bounded by the posterior if "
+    "words are lost and copy synthesis does not keep them either, or if the style has not moved and the "
+    "references decoded from their latents do not show it either. Otherwise the paper's result is reproduced "
+    "if words are lost and the style has moved, and refuted if words are kept and the style has moved. If "
+    "the style has not moved there is no steering. Anything else is open."
 )
 
 
