@@ -161,9 +161,11 @@ def test_moved_is_measured_where_nothing_was_requested(tmp_path: Path) -> None:
 
 def test_the_swap_separates_style_and_reader(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
+    first: dict[str, Any] = {"sim A": 0.8, "sim B": 0.4}
+    other: dict[str, Any] = {"sim A": 0.5, "sim B": 0.7}
     figures = {
-        ("palette.g3", 0): figures_of(0.5, rng, **{"sim A": 0.8, "sim B": 0.4}),
-        ("palette.g3.B", 0): figures_of(0.5, rng, **{"sim A": 0.5, "sim B": 0.7}),
+        ("palette.g3", 0): figures_of(0.5, rng, **first),
+        ("palette.g3.B", 0): figures_of(0.5, rng, **other),
     }
     effects = page.study_page.swap_effects(page.swap_cells(results_with(tmp_path, figures), "B", 0))
     of_style, of_reader = effects["pitch"]
@@ -262,7 +264,7 @@ def test_the_page_of_a_study_that_has_not_begun(spoken: Path, voice: Path, tmp_p
 def test_the_tables_of_swap_and_axes(tmp_path: Path, spoken: Path, voice: Path, reader: Path) -> None:
     plan = recordings.declare(data=spoken, size="toy", vits=str(voice), readers=(reader,))
     rng = np.random.default_rng(3)
-    more = {"sim A": 0.7, "sim B": 0.4, "sim voice": 0.5}
+    more: dict[str, Any] = {"sim A": 0.7, "sim B": 0.4, "sim voice": 0.5}
     rows = ("text", "text.B", "copies", "copies.B", "palette.g3", "palette.g3.B", "own-range")
     figures = {(row, 0): figures_of(0.5, rng, **more) for row in rows}
     figures["own-range", 0] |= {"described": {"low": [0, -1, 0, 0, 0, 0], "high": [0, 1, 0, 0, 0, 0]}}
