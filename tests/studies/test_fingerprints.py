@@ -36,7 +36,7 @@ class FakeCorpus:
 @pytest.fixture
 def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], StudyPlan]:
     monkeypatch.setattr(common, "Prepared", SimpleNamespace(open=lambda data: FakeCorpus()))
-    monkeypatch.setattr(restyle, "_require_language", lambda *_: None)
+    monkeypatch.setattr(restyle, "require_language", lambda *_: None)
     monkeypatch.setattr(restyle, "text_tower", lambda: "words")
 
     def declare(name: str) -> StudyPlan:

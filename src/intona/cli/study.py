@@ -16,7 +16,7 @@ from intona.errors import UserError, unknown
 from intona.studies.engine import catalog
 from intona.studies.engine.entry import StudyEntry
 
-OPTIONS = ("texts", "vits", "voice_minutes")  # options that not every study has
+OPTIONS = ("texts", "vits", "readers", "voice_minutes")  # options that not every study has
 _LISTED = "Which study. " + " ".join(f"{name}: {catalog.get(name).what}." for name in catalog.names())
 
 
@@ -28,7 +28,15 @@ _PARTS = "Run a smaller study of the same question. " + " ".join(
 
 
 def _studies_with(option: str) -> list[str]:
-    return [name for name in catalog.names() if option in catalog.get(name).options]
+    """Studies that have an option, or a part that alone has it, such as "restyle --only recordings"."""
+    names = []
+    for name in catalog.names():
+        entry = catalog.get(name)
+        if option in entry.options:
+            names.append(name)
+        else:
+            names += [f"{name} --only {part}" for part, e in entry.parts.items() if option in e.options]
+    return names
 
 
 def _help(option: str, text: str) -> str:
@@ -72,6 +80,15 @@ class Study:
     vits: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME|DIR", help=_help("vits", "the frozen VITS whose latents are restyled")),
+    ] = None
+    readers: Annotated[
+        tuple[Path, ...] | None,
+        tyro.conf.arg(
+            metavar="DIR [DIR ...]",
+            help=_help(
+                "readers", "further prepared corpora, each of one reader, as the other speakers of the swap"
+            ),
+        ),
     ] = None
     voice_minutes: Annotated[
         float | None,
@@ -227,7 +244,10 @@ def main(arguments: list[str]) -> int:
     job.exit_on_sigterm()  # training runs save before they end
     device = "cuda" if request.gpus else "cpu"
     with open_engine(
-        request.cluster, workers=workers, files=[request.data, request.output, request.texts], device=device
+        request.cluster,
+        workers=workers,
+        files=[request.data, request.output, request.texts, *(request.readers or ())],
+        device=device,
     ) as engine:
         outcome = runner.run(
             plan,

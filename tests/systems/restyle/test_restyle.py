@@ -27,7 +27,7 @@ from intona.synth.options import SpeakOptions
 from intona.synth.voice import Voice
 from intona.systems.restyle import own, speak, vits
 from intona.systems.restyle import pairs as pairs_module
-from intona.systems.restyle.axis import PitchAxis
+from intona.systems.restyle.axis import ProsodyAxis
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.own import synthetic_pairs, two_renditions
@@ -337,7 +337,7 @@ def test_all_texts_are_used_before_one_is_repeated() -> None:
 
 def test_a_model_of_synthetic_speech(spoken: Path, voice: Path, tmp_path: Path) -> None:
     space = vits.load(str(voice))
-    axis = PitchAxis(weights=torch.ones(space.channels), fit=1.0)
+    axis = ProsodyAxis(weights=torch.ones(space.channels), fit=1.0)
     source, target = two_renditions(space, axis, "добрый день", "a#0", seed=0)
     again = two_renditions(space, axis, "добрый день", "a#0", seed=0)
     assert source.shape == target.shape and torch.equal(source, again[0]) and torch.equal(target, again[1])

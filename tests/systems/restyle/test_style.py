@@ -126,6 +126,18 @@ def test_the_decoder_is_a_copy_and_the_voice_stays(spoken: Path, voice: Path, tm
     assert not all(torch.allclose(straight[k], start[k], atol=1e-5) for k in straight)
 
 
+def test_a_decoder_may_learn_another_language(spoken: Path, voice: Path, tmp_path: Path) -> None:
+    """It uses no text; unless that is requested, another language is a mistake."""
+    english = tmp_path / "en"
+    shutil.copytree(voice, english)
+    tokens = json.loads((english / "tokenizer_config.json").read_text())
+    (english / "tokenizer_config.json").write_text(json.dumps(tokens | {"language": "eng"}))
+    with pytest.raises(UserError, match="the corpus is in ru"):
+        _train("restyle.decoder", spoken, tmp_path / "refused", vits=str(english))
+    _train("restyle.decoder", spoken, tmp_path / "tuned", vits=str(english), any_language="true")
+    assert decoder.load(tmp_path / "tuned", vits.load(str(english)))
+
+
 def test_a_tuned_decoder_speaks_for_a_model(spoken: Path, voice: Path, tmp_path: Path) -> None:
     _train("restyle.decoder", spoken, tmp_path / "d", vits=str(voice), **{"optim.lr": "1e-2"})
     model = _train("restyle.bridge", spoken, tmp_path / "b", vits=str(voice))

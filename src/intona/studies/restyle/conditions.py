@@ -30,6 +30,7 @@ from intona.evaluation import Manifest, Row, write_manifest
 from intona.evaluation.controls import fresh, put
 from intona.studies.engine.stages import COPY, MANIFEST, RECORDINGS, RUN, require_corpus
 from intona.studies.restyle.arms import POSTERIOR
+from intona.systems.restyle import decoder as decoders
 from intona.systems.restyle import vits
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.vits import posterior as posteriors
@@ -145,10 +146,13 @@ def declare_test(
     corpus: str,
     voice: str,
     sentences: int,
+    decoder: str = "",
 ) -> None:
     """Write manifest, conditions, recordings, and decode(Z_audio) as their copy synthesis.
 
-    `sentences`: at most so many, 0 = all (see `sentences_of`).
+    Args:
+        sentences: at most so many, 0 = all (see `sentences_of`).
+        decoder: job of a tuned decoder, in place of the decoder of the voice.
     """
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
@@ -171,6 +175,7 @@ def declare_test(
     fresh(out / RECORDINGS, {"corpus": corpus, "ids": list(rows)})
     space = vits.load(voice)
     net, speaker = trained_posterior(space, needs), space.speaker(None)
+    tuned = tuned_decoder(space, needs, decoder)
     copies = out / COPY
     copies.mkdir(parents=True, exist_ok=True)
     for id, row in rows.items():
@@ -183,7 +188,7 @@ def declare_test(
             shutil.copyfile(twin, copies / f"{id}.wav")
         else:
             z = latents_of(space, net, read_audio(source), speaker=speaker)
-            put(copies / f"{id}.wav", space.sound(z, speaker=speaker).write)
+            put(copies / f"{id}.wav", space.sound(z, speaker=speaker, decoder=tuned).write)
     configs.write_json(out / CONDITIONS, configs.to_dict(conditions))
     write_manifest(
         out / MANIFEST,
@@ -196,3 +201,8 @@ def declare_test(
 def trained_posterior(space: vits.VitsSpace, needs: Mapping[str, Path]) -> Any:
     """The posterior that the study trained; None if the voice has one."""
     return None if space.facts.has_posterior else posteriors.load(needs[POSTERIOR] / RUN, space)
+
+
+def tuned_decoder(space: vits.VitsSpace, needs: Mapping[str, Path], job: str) -> Any:
+    """The decoder that job `job` tuned; None, the decoder of the voice, if there is no such job."""
+    return decoders.load(needs[job] / RUN, space) if job else None

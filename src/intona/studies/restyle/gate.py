@@ -31,7 +31,7 @@ from intona.evaluation.stats import paired_difference, ratio_interval
 from intona.studies.engine.runner import NOTE
 from intona.studies.engine.stages import COPY, MANIFEST, RESULTS, WAVS, require_corpus
 from intona.studies.restyle import metrics, verdict
-from intona.studies.restyle.conditions import Conditions, read_conditions, trained_posterior
+from intona.studies.restyle.conditions import Conditions, read_conditions, trained_posterior, tuned_decoder
 from intona.studies.restyle.verdict import BAD_COPY
 from intona.systems.restyle import vits
 from intona.systems.restyle.latents import z_text_of
@@ -55,20 +55,24 @@ def measure_gate(
     asr: str,
     control: str,
     sentences: int,
+    decoder: str = "",
 ) -> None:
     """Measure the gate; if it fails, also write one line to `out/note.txt`.
 
     Args:
         control: the job that spoke decode(Z_text).
         sentences: of the test set, for the reconstruction error of the posterior.
+        decoder: job of a tuned decoder, in place of the decoder of the voice.
     """
     require_corpus(data, corpus)
     prepared, space = Prepared.open(data), vits.load(voice)
     conditions = read_conditions(needs["test"])
     net, speaker = trained_posterior(space, needs), space.speaker(None)
+    tuned = tuned_decoder(space, needs, decoder)
 
     def decoded(audio: Audio) -> Audio:
-        return space.sound(latents_of(space, net, audio, speaker=speaker), speaker=speaker)
+        z = latents_of(space, net, audio, speaker=speaker)
+        return space.sound(z, speaker=speaker, decoder=tuned)
 
     spec = mel_spec(space)
     references: dict[str, dict[str, Any]] = {}

@@ -52,6 +52,25 @@ def differences(
     return out
 
 
+def moved(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions, attribute: str) -> Interval | None:
+    """Mean measured difference between the two styles in one attribute, requested or not, in deviations."""
+    place = NAMES.index(attribute)
+    values = [float(e[place]) for _, e in differences(rows, conditions)]
+    return ratio_interval(values) if values else None
+
+
+def shift_sums(
+    rows: Mapping[str, Mapping[str, Any]], conditions: Conditions, attribute: str
+) -> dict[str, tuple[float, float]]:
+    """Sentence -> its part of the numerator and of the denominator of `shift` of one attribute."""
+    place, out = NAMES.index(attribute), {}
+    names = [w.sentence for w in conditions.rows.values() if w.pole == "high"]
+    for name, (d, e) in zip(names, differences(rows, conditions), strict=True):
+        if abs(d[place]) >= 1e-6:
+            out[name] = (float(np.sign(d[place]) * e[place]), float(abs(d[place])))
+    return out
+
+
 def direction(rows: Mapping[str, Mapping[str, Any]], conditions: Conditions) -> Interval | None:
     """Cosine of measured and requested difference over all attributes: 1 = the same direction.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from intona.studies.restyle.verdict import LOST, MOVED, PRIMARY, RULE, SHOWN, ST
 
 Cells = list[str | Html | None]
 SHOWN_SENTENCES = 2
+REQUESTED = " and ".join(STEERED)
 MEANS = {
     "cosine": "cosine of the measured and the requested shift of all attributes",
     "encoder cosine": "the same in the space of the arm's style encoder",
@@ -37,17 +38,17 @@ def write(plan: StudyPlan, out: Path, outcome: StudyOutcome) -> Path:
     sections = [
         _verdict(results),
         _claims(results),
-        _comparisons(results),
+        comparisons(results, COMPARISONS),
         page.state(plan, outcome),
         gate_page.section(results.gate),
         _curves(results),
-        _moved(results),
+        moved(results),
         _tradeoff(results),
         _swap(results),
         probes_page.section(results.probes),
         speech.voices(results.speech, MEASURES, title="All voices and controls", source=SOURCE),
         speech.differences(results.speech, MEASURES),
-        _audio(results),
+        audio(results),
         page.budget(plan, out),
         _reading(results),
     ]
@@ -94,8 +95,8 @@ def _verdict(results: RestyleResults) -> Section:
         "WER lost",
         "words",
         "WER beyond copy synthesis",
-        "share moved",
-        "style",
+        f"share of {REQUESTED}",
+        REQUESTED,
         "verdict",
         "at other scales",
     ]
@@ -125,9 +126,9 @@ def _claims(results: RestyleResults) -> Section:
     return claims.section(rows, published=SOURCE, lead=lead, title="Claims of the paper, and ours")
 
 
-def _comparisons(results: RestyleResults) -> Section | None:
+def comparisons(results: RestyleResults, questions: Sequence[claims.Claim]) -> Section | None:
     rows: list[Cells] = []
-    for c in COMPARISONS:
+    for c in questions:
         seed = min((s for _, s in results.arms()), default=0)
         difference = results.paired(f"{c.arm}@{seed}", f"{c.other}@{seed}", c.measure)
         if difference is None:
@@ -167,11 +168,7 @@ def _curves(results: RestyleResults) -> Section:
     titles = {
         "wer": "Content: WER",
         "cer": "Content: CER",
-        "shift": "Style: share of the requested shift",
-        "shift pitch": "Style: share of pitch",
-        "shift range": "Style: share of range",
-        "shift energy": "Style: share of level (decides nothing)",
-        "shift rate": "Style: share of rate (decides nothing)",
+        "shift": f"Style: share of the requested {REQUESTED}",
         "cosine": "Style: " + MEANS["cosine"],
         "encoder cosine": "Style: " + MEANS["encoder cosine"],
         "sim voice": "Speaker: " + MEANS["sim voice"],
@@ -186,8 +183,10 @@ def _curves(results: RestyleResults) -> Section:
     return Section(id="guidance", title="Content, style and speaker over guidance", lead=lead, body=body)
 
 
-def _moved(results: RestyleResults) -> Section | None:
-    heads: Cells = ["arm@seed", "guidance", "WER lost", *(f"share {a}" for a in SHOWN), *MEANS, "failed"]
+def moved(results: RestyleResults) -> Section | None:
+    others = [a for a in SHOWN if a not in STEERED]
+    heads: Cells = ["arm@seed", "guidance", "WER lost", f"share {REQUESTED}", *(f"{a} moved" for a in others)]
+    heads += [*MEANS, "failed"]
     rows: list[Cells] = []
     named = [(name, 0, name, "–") for name in (CONTROL, PACED, PUSHED)]
     named += [
@@ -200,9 +199,11 @@ def _moved(results: RestyleResults) -> Section | None:
         if figures is None:
             continue
         cells: Cells = [name, guidance, parts.interval(results.lost(row, seed), digits=3, signed=True)]
-        for a in SHOWN:
-            share = results.value(row, seed, f"shift {a}")
-            cells.append(parts.interval(share, digits=2, signed=True))
+        measures = {a: f"moved {a}" for a in others}
+        if name == PACED:  # its styles differ in rate, too
+            measures["rate"] = "shift rate"
+        for measure in ("shift", *measures.values()):
+            cells.append(parts.interval(results.value(row, seed, measure), digits=2, signed=True))
         cells += [parts.interval(results.value(row, seed, m), digits=3) for m in MEANS]
         cells.append(f"{len(figures['failures'])}/{len(figures['rows'])}")
         rows.append(cells)
@@ -210,7 +211,9 @@ def _moved(results: RestyleResults) -> Section | None:
         return None
     meaning = "; ".join(f"{k}: {v}" for k, v in MEANS.items() if k != v)
     caption = (
-        f"Share: of the shift that was requested between the two styles of a sentence. {meaning}. "
+        f"Share: of the shift that was requested between the two styles of a sentence. Moved: the measured "
+        f"difference, high minus low, in deviations; these attributes were not requested. The rate of "
+        f"{PACED} is a share. {meaning}. "
         f"{results.people.get('reason', '')}".strip()
     )
     inner = parts.table(caption, heads, rows, label="what moved", tight=True)
@@ -225,14 +228,14 @@ def _tradeoff(results: RestyleResults) -> Section:
             label = f"{arm}@{seed}" if g == PRIMARY else f"{g:g}"  # the colour shows the arm
             rows.append((at_guidance(arm, g), seed, label, arm))
     plots = []
-    for measure, title in (("shift", "Style"), ("shift pitch", "Pitch"), ("shift range", "Range")):
-        points = []
-        for row, seed, label, arm in rows:
-            x, y = results.lost(row, seed), results.value(row, seed, measure)
-            if x is not None and y is not None:
-                points.append(page.Point(label=label, arm=arm, x=x, y=y))
-        if points:
-            plots.append(page.tradeoff(f"{title} against words", "WER lost ↓", "share moved ↑", points))
+    points = []
+    for row, seed, label, arm in rows:
+        x, y = results.lost(row, seed), results.value(row, seed, "shift")
+        if x is not None and y is not None:
+            points.append(page.Point(label=label, arm=arm, x=x, y=y))
+    if points:
+        name = f"{REQUESTED} against words".capitalize()
+        plots.append(page.tradeoff(name, "WER lost ↓", "share moved ↑", points))
     lead = (
         f"Bars: 95 %. The rule requires less than {LOST:g} on the x axis and more than {MOVED:g} on the y "
         f"axis. Points at guidance {PRIMARY:g} are labelled with the arm, the others with their scale. Points"
@@ -286,7 +289,7 @@ def swap_effects(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[Value
     return out
 
 
-def _audio(results: RestyleResults) -> Section | None:
+def audio(results: RestyleResults) -> Section | None:
     finished = results.speech
     if finished is None:
         return None
@@ -309,7 +312,7 @@ def _reading(results: RestyleResults) -> Section:
     lines: list[tuple[str, str]] = [
         ("Arms", "All have the same voice, recordings, seed and minutes of training."),
         ("2-D networks", "Their steps take longer, so they get fewer steps in the same minutes."),
-        ("Sentences", _sentences(results)),
+        ("Sentences", sentences(results)),
         ("Rows", "Each sentence is spoken in two styles: of the recordings of the train split with the "
          "lowest and highest pitch of a speaker and otherwise similar prosody. Intervals resample "
          "sentences."),
@@ -320,8 +323,7 @@ def _reading(results: RestyleResults) -> Section:
         ("Wrong speaker", "The SIM of recordings with the frozen voice is that of two speakers. With "
          "a voice of several speakers, the swap changes the speaker itself."),
         ("Share", f"1 is the whole requested shift, 0 none, below 0 the opposite direction; of "
-         f"{' and '.join(STEERED)}. Level and rate decide nothing: the level of a prepared recording depends "
-         "on its pauses, and a fixed number of frames has a fixed rate."),
+         f"{REQUESTED} alone, the attribute in which the styles differ. Nothing is known about others."),
         ("-own", "Arms trained on synthetic speech of the voice: shifts are in deviations of that speech."),
         ("-words", "Arms with described styles: the share is of what the words request, pitch alone."),
         ("Style embedding", f"Its text tower is {_tower(results)!r}."),
@@ -330,7 +332,7 @@ def _reading(results: RestyleResults) -> Section:
     return page.reading(results.plan, lines)
 
 
-def _sentences(results: RestyleResults) -> str:
+def sentences(results: RestyleResults) -> str:
     if results.conditions is None:
         return "Not chosen yet."
     chosen, usable, whole = results.conditions.of

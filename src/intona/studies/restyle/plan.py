@@ -79,8 +79,8 @@ def declare(
     """
     chosen = common.chosen("restyle", ARMS, arms=arms, repeat=repeat, seeds=seeds, size=size, sizes=SIZES)
     corpus = common.corpus(data, aligned=False)
-    _require_language(corpus.prepared, vits or PIPER)
-    builder = _RestylePlanner(
+    require_language(corpus.prepared, vits or PIPER)
+    builder = RestylePlanner(
         size=SIZES[size],
         preset=size,
         at=dict(corpus.at),
@@ -111,19 +111,25 @@ def declare(
     return StudyPlan(study="restyle", arms=tuple(names), jobs=tuple(jobs))
 
 
-def _require_language(prepared: Prepared, voice: str) -> None:
-    from intona.systems.restyle.posterior import require_language
+def require_language(prepared: Prepared, voice: str) -> None:
+    from intona.systems.restyle import posterior
     from intona.systems.restyle.vits import language_of
 
     try:
         language = language_of(voice)
     except UserError:  # the plan can be printed without the voice; `needs` reports that it is missing
         return
-    require_language(prepared, Path(voice).name, language)
+    posterior.require_language(prepared, Path(voice).name, language)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _RestylePlanner:
+class RestylePlanner:
+    """Builds the jobs of a study on one corpus and one frozen voice.
+
+    Args:
+        preset: the name of the size, from which the configs of the stages start. at: see `StudyCorpus`.
+    """
+
     size: RestyleSize
     preset: str
     at: dict[str, str]
@@ -139,18 +145,16 @@ class _RestylePlanner:
         test = {**at, "sentences": size.sentences}
         probed = {**at, "train": size.probed[0], "test": size.probed[1], "embedding": STYLE}
         return [
-            self._stage(POSTERIOR, "restyle.posterior", size.posterior, seed=0),
-            self._job("people", f"{SPEAKERS_PY}:measure_speakers", at, (), "people"),
-            self._job("test", f"{CONDITIONS_PY}:declare_test", test, (POSTERIOR,), "test"),
-            self._job(control, f"{SPEECH_PY}:speak", at, ("test", "people"), "same"),
-            self._job(
-                GATE, f"{GATE_PY}:measure_gate", {**at, **judged}, ("test", POSTERIOR, control), "gate"
-            ),
-            self._job(
+            self.stage_job(POSTERIOR, "restyle.posterior", size.posterior, seed=0),
+            self.job("people", f"{SPEAKERS_PY}:measure_speakers", at, (), "people"),
+            self.job("test", f"{CONDITIONS_PY}:declare_test", test, (POSTERIOR,), "test"),
+            self.job(control, f"{SPEECH_PY}:speak", at, ("test", "people"), "same"),
+            self.job(GATE, f"{GATE_PY}:measure_gate", {**at, **judged}, ("test", POSTERIOR, control), "gate"),
+            self.job(
                 f"said/{PACED}/0", f"{SPEECH_PY}:speak", {**at, "paced": True}, ("test", "people"), "say"
             ),
-            self._stage(STYLE, "restyle.style", size.style, seed=0, more=(("tower", text_tower()),)),
-            self._job("probes", f"{PROBES_PY}:run_probes", probed, (POSTERIOR, STYLE), "probes"),
+            self.stage_job(STYLE, "restyle.style", size.style, seed=0, more=(("tower", text_tower()),)),
+            self.job("probes", f"{PROBES_PY}:run_probes", probed, (POSTERIOR, STYLE), "probes"),
         ]
 
     def seed(self, arms: Sequence[str], seed: int, *, first: bool) -> list[StudyJob]:
@@ -160,18 +164,20 @@ class _RestylePlanner:
         if any(ARMS[n].synthetic for n in trained):
             synthetic = {**self.at, "voice": self.voice, "sentences": self.size.synthetic, "seed": seed}
             speech = f"encoder/own-{seed}"
-            jobs.append(self._job(speech, f"{JOBS_PY}:synthesize_corpus", synthetic, (), "own"))
+            jobs.append(self.job(speech, f"{JOBS_PY}:synthesize_corpus", synthetic, (), "own"))
             if first:
                 arguments = {**self.at, "voice": self.voice, "pushed": speech}
                 jobs.append(
-                    self._job(
+                    self.job(
                         f"said/{PUSHED}/0", f"{SPEECH_PY}:speak", arguments, ("test", "people", speech), "say"
                     )
                 )
-        jobs += [self._model(n, seed) for n in trained]
+        jobs += [self.model_job(n, seed) for n in trained]
         if any(ARMS[n].tuned for n in arms):
             work = self.size.decoder
-            jobs.append(self._stage(f"encoder/decoder-{seed}", "restyle.decoder", work, seed, (POSTERIOR,)))
+            jobs.append(
+                self.stage_job(f"encoder/decoder-{seed}", "restyle.decoder", work, seed, (POSTERIOR,))
+            )
         for name in arms:
             mine = set(ARMS[name].scales) if first else {PRIMARY, *claimed().get(name, ())}
             jobs += self._speech(name, seed, [g for g in self.size.guidances if g in mine])
@@ -193,7 +199,7 @@ class _RestylePlanner:
             arguments["described"] = True
         kind = "drawn" if self._image(name) else "say"
         return [
-            self._job(
+            self.job(
                 f"said/{at_guidance(name, g)}/{seed}",
                 f"{SPEECH_PY}:speak",
                 {**arguments, "guidance": g},
@@ -209,7 +215,7 @@ class _RestylePlanner:
         model = f"voice/{name}/{seed}"
         arguments = {**self.at, "voice": self.voice, "model": model, "guidance": PRIMARY}
         needs = ("test", "people", model)
-        job = self._job(
+        job = self.job(
             f"swap/{name}/{seed}", f"{SPEECH_PY}:swap", arguments, needs, "swap", arm=name, seed=seed
         )
         # The Piper voice has one speaker, so its swap ends at once.
@@ -219,7 +225,7 @@ class _RestylePlanner:
     def _image(name: str) -> bool:
         return dict(ARMS[ARMS[name].of or name].overrides).get("model.network.kind") == "unet2d"
 
-    def _model(self, name: str, seed: int) -> StudyJob:
+    def model_job(self, name: str, seed: int) -> StudyJob:
         arm = ARMS[name]
         work = self.size.image if self._image(name) else self.size.model
         if arm.slower != 1:
@@ -231,9 +237,9 @@ class _RestylePlanner:
             needs: tuple[str, ...] = (f"encoder/own-{seed}",)
         else:
             needs = (POSTERIOR, *([STYLE] if arm.embedding else []))
-        return self._stage(f"voice/{name}/{seed}", arm.stage, work, seed, needs, arm=name, more=more)
+        return self.stage_job(f"voice/{name}/{seed}", arm.stage, work, seed, needs, arm=name, more=more)
 
-    def _stage(
+    def stage_job(
         self,
         name: str,
         stage: str,
@@ -272,7 +278,7 @@ class _RestylePlanner:
             minutes=work.minutes,
         )
 
-    def _job(
+    def job(
         self,
         name: str,
         call: str,

@@ -58,7 +58,7 @@ class RestyleResults:
         return tuple(sorted({float(g) for g in scales if g is not None}))
 
     def value(self, row: str, seed: int, measure: str) -> Value | None:
-        """The interval of a measure of the evaluation, of "shift" or "shift pitch", or of a figure."""
+        """The interval of a measure of the evaluation, "shift", "shift range", "moved range" or a figure."""
         if measure in MEASURES:
             return speech.value(self.speech, row, seed, measure)
         results = self.figures.get((row, seed))
@@ -70,6 +70,8 @@ class RestyleResults:
         if measure.startswith("shift"):
             name = measure.removeprefix("shift").strip()
             value = metrics.shift(results["rows"], conditions, (name,) if name else STEERED)
+        elif measure.startswith("moved "):
+            value = metrics.moved(results["rows"], conditions, measure.removeprefix("moved "))
         elif measure == "cosine":
             value = metrics.direction(results["rows"], conditions)
         elif measure == "encoder cosine":

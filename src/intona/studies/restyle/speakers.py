@@ -33,8 +33,13 @@ def measure_speakers(
     data: str,
     corpus: str,
     voice: str,
+    readers: dict[str, dict[str, str]] | None = None,
 ) -> None:
-    """GE2E vectors of the speakers of the voice (at most two, speaking train texts) and of the corpus."""
+    """GE2E vectors of the speakers of the voice (at most two, speaking train texts) and of the corpus.
+
+    Args:
+        readers: name -> arguments "data" and "corpus" of a corpus, whose mean vector is also computed.
+    """
     require_corpus(data, corpus)
     prepared, space = Prepared.open(data), vits.load(voice)
     results: dict[str, Any] = {"speakers": voice_speakers(space)}
@@ -55,7 +60,16 @@ def measure_speakers(
         )
         for number, name in enumerate(prepared.speakers)
     }
+    if readers:
+        results["readers"] = {name: mean_vector(_recordings(**at)) for name, at in readers.items()}
     configs.write_json(out / PEOPLE, results)
+
+
+def _recordings(*, data: str, corpus: str) -> Iterable[Audio]:
+    require_corpus(data, corpus)
+    prepared = Prepared.open(data)
+    for item in [i for i in prepared.items("train") if i.seconds >= MIN_SECONDS][:PROMPTS]:
+        yield read_audio(prepared.audio_path(item))
 
 
 def voice_speakers(space: VitsSpace) -> list[int | None]:

@@ -28,7 +28,13 @@ from intona.evaluation import read_manifest
 from intona.evaluation.controls import put
 from intona.nn.random import derive_seed
 from intona.studies.engine.stages import MANIFEST, RESULTS, RUN, WAVS, TimeIsUp, require_corpus, until
-from intona.studies.restyle.conditions import POLES, RowStyle, read_conditions
+from intona.studies.restyle.conditions import (
+    POLES,
+    RowStyle,
+    read_conditions,
+    trained_posterior,
+    tuned_decoder,
+)
 from intona.studies.restyle.speakers import similarity, speakers_of, vector_of
 from intona.systems.restyle import speak as voices
 from intona.systems.restyle import vits
@@ -36,6 +42,7 @@ from intona.systems.restyle.axis import fit_axis
 from intona.systems.restyle.latents import z_text_of
 from intona.systems.restyle.posterior import texts_of
 from intona.systems.restyle.speak import RestyleVoice
+from intona.systems.restyle.vits.posterior import latents_of
 
 
 def speak(
@@ -54,6 +61,7 @@ def speak(
     described: bool = False,
     paced: bool = False,
     pushed: str = "",
+    copied: bool = False,
 ) -> bool:
     """Speak all rows with the model of job `model` at one guidance scale, or without a model decode(Z_text).
 
@@ -66,15 +74,18 @@ def speak(
         paced: decode(Z_text) at the rate of the reference: a control in which the rate must change.
         pushed: decode(Z_text) with the noise pushed along the pitch axis to the requested pitch, without a
             model; names the job with the synthetic speech whose deviations are used.
+        copied: decode(Z_audio) of the recordings, in place of decode(Z_text).
     """
     require_corpus(data, corpus)
     prepared = Prepared.open(data)
     manifest, conditions = read_manifest(needs["test"] / MANIFEST), read_conditions(needs["test"])
     restyler: RestyleVoice | None = None
+    tuned = needs[decoder] / RUN if decoder else None
     if model:
-        tuned = needs[decoder] / RUN if decoder else None
         restyler = voices.load(needs[model] / RUN, voice=voice, decoder=tuned)
     space = vits.load(voice) if restyler is None else restyler.space
+    copy_of_decoder = tuned_decoder(space, needs, decoder) if restyler is None else None
+    net = trained_posterior(space, needs) if copied else None
     speaker = space.speaker(None)
     usual_scale = configs.read_json(needs[pushed] / RESULTS)["scale"] if pushed else conditions.scale
     encoder = ProsodyStyle(usual_scale) if restyler is None else restyler.style
@@ -102,13 +113,17 @@ def speak(
                 continue
             noise = derive_seed("restyle", seed, style.sentence)
             try:
-                if restyler is None:
+                if copied:
+                    recording = read_audio(prepared.audio_path(prepared[style.item]))
+                    z = latents_of(space, net, recording, speaker=speaker)
+                    audio = space.sound(z, speaker=speaker, decoder=copy_of_decoder)
+                elif restyler is None:
                     rate = encoder.rate(requested(style)) if paced else None
                     raised = None if axis is None else (axis, requested_pitch(requested(style), scale))
                     z = z_text_of(
                         space, row.text, "0", seed=noise, speaker=speaker, rate=rate or 1.0, raised=raised
                     )
-                    audio = space.sound(z, speaker=speaker)
+                    audio = space.sound(z, speaker=speaker, decoder=copy_of_decoder)
                 else:
                     options: dict[str, Any] = {
                         "guidance": guidance,
@@ -181,7 +196,9 @@ def figures(
     difference between its two styles counts. "own" is the vector of the arm's style encoder, unless that is
     measured prosody. Similarities are cosines of GE2E vectors.
     """
-    out: dict[str, Any] = dict.fromkeys(("z", "own", "sim voice", "sim recorded"))
+    readers: Mapping[str, Any] = people.get("readers", {})
+    keys = ("z", "own", "sim voice", "sim recorded", *(f"sim {name}" for name in readers))
+    out: dict[str, Any] = dict.fromkeys(keys)
     if not path.exists():
         return out
     audio = read_audio(path)
@@ -196,6 +213,7 @@ def figures(
     if vector is not None:
         out["sim voice"] = similarity(vector, people["voice"][0])
         out["sim recorded"] = similarity(vector, people["corpus"].get(recorded))
+        out |= {f"sim {name}": similarity(vector, of_reader) for name, of_reader in readers.items()}
     return out
 
 

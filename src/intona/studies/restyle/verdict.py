@@ -6,8 +6,9 @@ decide nothing. Two intervals over test sentences decide:
 
 - *words*: WER of the arm minus WER of decode(Z_text), the same voice without restyling, paired. Lost if the
   whole interval lies above `LOST`, kept if it lies below.
-- *style*: the realized share of the requested shift. A sentence is spoken in two styles, of recordings that
-  differ by d in an attribute; the speech differs by e. The share is sum(e sign d) / sum |d| over sentences
+- *style*: the realized share of the requested shift, of the one attribute that was requested and no other.
+  A sentence is spoken in two styles, of recordings that differ by d in an attribute and are alike in the
+  rest; the speech differs by e. The share is sum(e sign d) / sum |d| over sentences
   and over `STEERED`. Moved if the whole interval lies above `MOVED`, not moved if it lies below. What could
   not be spoken or measured has e = 0.
 
@@ -25,9 +26,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-# Attributes that a model can change frame by frame. The rate is fixed by the frames of the text, and the
-# level of prepared recordings depends on their pauses: both are shown and decide nothing.
-STEERED = ("pitch", "range")
+# The attribute in which the two styles of a sentence differ, and so the only one that a verdict is about. The
+# others are shown and decide nothing. Nor could all: the rate is fixed by the frames of the text, and the
+# level of prepared recordings depends on their pauses.
+STEERED = ("pitch",)
 SHOWN = ("pitch", "range", "energy", "rate")
 PRIMARY = 3.0
 LOST = 0.10  # of the words: one in ten
@@ -43,12 +45,12 @@ Verdict = Literal[
 RULE = (
     f"At guidance {PRIMARY:g}, with 95 % intervals over sentences. Words are lost if the whole interval of "
     f"the WER minus that of decode(Z_text) is above {LOST:.2f}, kept if it is below. The style has moved if "
-    f"the whole interval of the share of the requested shift of {' and '.join(STEERED)} is above "
-    f"{MOVED:.2f}, not moved if it is below. The arm is bounded by the posterior if words are lost and copy "
-    "synthesis does not keep them either, or if the style has not moved and the references decoded from "
-    "their latents do not show it either. Otherwise the paper's result is reproduced if words are lost and "
-    "the style has moved, and refuted if words are kept and the style has moved. If the style has not moved "
-    "there is no steering. Anything else is open."
+    f"the whole interval of the share of the requested shift of {' and '.join(STEERED)}, the attribute that "
+    f"was requested, is above {MOVED:.2f}, not moved if it is below. The arm is bounded by the posterior if "
+    "words are lost and copy synthesis does not keep them either, or if the style has not moved and the "
+    "references decoded from their latents do not show it either. Otherwise the paper's result is reproduced "
+    "if words are lost and the style has moved, and refuted if words are kept and the style has moved. If "
+    "the style has not moved there is no steering. Anything else is open."
 )
 
 

@@ -44,7 +44,13 @@ RESOLUTIONS = ((2048, 512), (1024, 256), (512, 128))  # window and hop, samples
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderRunConfig:
-    """Config of a whole run. `segment`: frames of each recording that are decoded per step."""
+    """Config of a whole run.
+
+    Attributes:
+        segment: frames of each recording that are decoded per step.
+        any_language: accept a corpus in another language than the voice's, because this stage uses no text.
+            Sounds that the voice's language lacks are then part of what the copy learns.
+    """
 
     stage: str = "restyle.decoder"
     size: str = "small"
@@ -54,6 +60,7 @@ class DecoderRunConfig:
     voice: str = ""
     posterior: str = ""
     speaker: str = ""
+    any_language: bool = False
     segment: int = 40
     max_frames: int = 1600
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -182,7 +189,8 @@ def setup(config: DecoderRunConfig, request: Request) -> Setup:
     if config.segment <= 2 * EDGE + RESOLUTIONS[0][0] // 256:
         raise UserError(f"{config.segment} frames are too few", where="--segment", hint="use 24 or more")
     space = vits.load(config.vits)
-    texts_of(prepared, space)  # refuses another language
+    if not config.any_language:
+        texts_of(prepared, space)  # refuses another language
     before = space.weights_hash()
     config = dataclasses.replace(config, corpus=prepared.fingerprint, voice=before[:16])
     net = posteriors.load_for(space, config.posterior)

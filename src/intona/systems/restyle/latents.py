@@ -20,7 +20,7 @@ from intona.encoders.style import ProsodyStyle, StyleEncoder
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
 from intona.progress import track
-from intona.systems.restyle.axis import PitchAxis
+from intona.systems.restyle.axis import ProsodyAxis
 from intona.systems.restyle.measured import measured_of
 from intona.systems.restyle.pairs import FramePair, read, write
 from intona.systems.restyle.vits import VitsSpace
@@ -43,7 +43,8 @@ def z_text_of(
     speaker: int | None = None,
     rate: float = 1.0,
     scale: float | None = None,
-    raised: tuple[PitchAxis, float] | None = None,
+    raised: tuple[ProsodyAxis, float] | None = None,
+    widened: tuple[ProsodyAxis, float] | None = None,
 ) -> torch.Tensor:
     """Z_text (T, C) of a text; its noise is a function of (seed, name).
 
@@ -51,7 +52,8 @@ def z_text_of(
         z_audio: (T, C) of the recording. With "mas" the text is aligned to it; with "none" Z_text is cut or
             padded to its length. None = the durations that the voice predicts, as in synthesis.
         rate: of speech, for predicted durations. scale: of the noise; None = the voice's.
-        raised: the pitch axis of the voice, and by how much in log Hz to push the noise along it.
+        raised: an axis of the voice, and by how much to push the noise along it, in log Hz or dB.
+        widened: the pitch axis, and the factor by which to stretch the contour around its mean.
 
     Raises:
         UserError: nothing to say. ValueError: more symbols than frames ("mas").
@@ -65,10 +67,12 @@ def z_text_of(
         durations = space.align(prior, z_audio[None], torch.tensor([len(z_audio)]), speakers=rows)
     frames = int(durations.sum())
     drawn = random.normal([frames], space.channels).to(ids.device)
+    options = {"durations": durations, "scale": scale, "speakers": rows}
     if raised is not None:
-        axis, rise = raised
-        drawn = drawn + axis.push(space, prior, drawn, rise, durations=durations, scale=scale, speakers=rows)
-    z, _ = space.latents(prior, drawn, durations=durations, scale=scale, speakers=rows)
+        drawn = drawn + raised[0].push(space, prior, drawn, raised[1], **options)
+    if widened is not None:
+        drawn = drawn + widened[0].widen(space, prior, drawn, widened[1], **options)
+    z, _ = space.latents(prior, drawn, **options)
     if z_audio is None or len(z_audio) == frames:
         return z[0]
     return torch.nn.functional.pad(z[0], (0, 0, 0, len(z_audio) - frames))

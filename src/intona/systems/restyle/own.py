@@ -20,7 +20,7 @@ from intona.encoders.captions import corpus_scale
 from intona.encoders.style import NAMES, ProsodyStyle, measure, measuring
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
-from intona.systems.restyle.axis import PitchAxis, fit_axis
+from intona.systems.restyle.axis import ProsodyAxis, fit_axis
 from intona.systems.restyle.latents import FILE, Align, z_text_of
 from intona.systems.restyle.pairs import FramePair, make_in_parts, read, remove_parts, write
 from intona.systems.restyle.posterior import is_held_out, order_of, texts_of
@@ -161,7 +161,7 @@ def _speak(
 
 def two_renditions(
     space: VitsSpace,
-    axis: PitchAxis,
+    axis: ProsodyAxis,
     text: str,
     name: str,
     *,
