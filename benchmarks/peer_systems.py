@@ -29,6 +29,7 @@ class System:
         kind: its function in peer_worker.py.
         python: the interpreter that has it.
         voice: the name or file by which it knows the voice.
+        vocoder: of intona, "" for the voice's default.
         problem: why it cannot be measured here; "" if it can.
     """
 
@@ -37,6 +38,7 @@ class System:
     language: str
     python: str
     voice: str
+    vocoder: str = ""
     problem: str = ""
 
     @property
@@ -49,7 +51,8 @@ class System:
         if self.kind == "intona":
             command = [self.python, "-m", "intona", "say", "--model", self.voice, "-o", str(output)]
             several = len(languages(self.voice)) > 1
-            return [*command, *(["--language", self.language] if several else []), text]
+            language = ["--language", self.language] if several else []
+            return [*command, *language, *(["--vocoder", self.vocoder] if self.vocoder else []), text]
         if self.kind == "piper":
             return [self.python, "-m", "piper", "-m", self.voice, "-f", str(output), "--", text]
         if self.kind == "hibari":
@@ -66,7 +69,10 @@ class System:
         run = subprocess.run(command, capture_output=True, text=True, check=True)
         installed = json.loads(run.stdout.splitlines()[-1])["megabytes"]
         if self.kind == "intona":
-            return {"voice": models.read_card(models.find(self.voice)).megabytes, "installed": installed}
+            card = models.card_fields(models.find(self.voice))
+            vocoder = self.vocoder or models.default_vocoder(card, where=self.voice)
+            size = sum(models.read_card(models.find(x)).megabytes for x in (self.voice, vocoder))
+            return {"voice": size, "installed": installed}
         if self.kind == "piper":
             size = Path(self.voice).stat().st_size / 1e6
             return {"voice": size, "installed": installed + size}
@@ -101,7 +107,7 @@ def systems(directory: Path, voices: list[str], piper_voices: list[Path]) -> lis
 
     Args:
         directory: of `install`.
-        voices: shipped voices and run directories of intona.
+        voices: shipped voices and run directories of intona; "VOICE+VOCODER" names a vocoder, too.
         piper_voices: .onnx files of further Piper voices, whose names begin with their language.
     """
     problems = install(directory)
@@ -153,14 +159,17 @@ def systems(directory: Path, voices: list[str], piper_voices: list[Path]) -> lis
     return out
 
 
-def _intona(voice: str) -> list[System]:
+def _intona(name: str) -> list[System]:
+    voice, _, vocoder = name.partition("+")
+
     def row(language: str, problem: str = "") -> System:
         return System(
             kind="intona",
-            name=f"intona {Path(voice).name}",
+            name=f"intona {Path(voice).name}{f' + {Path(vocoder).name}' if vocoder else ''}",
             language=language,
             python=sys.executable,
             voice=voice,
+            vocoder=vocoder,
             problem=problem,
         )
 

@@ -36,7 +36,8 @@ def main() -> None:
         print(json.dumps(cost(request)))
         return
     began = time.perf_counter()
-    stream = KINDS[kind](request["voice"], request["language"])
+    options = {"vocoder": request["vocoder"]} if request.get("vocoder") else {}
+    stream = KINDS[kind](request["voice"], request["language"], **options)
     load = time.perf_counter() - began
     output = Path(request["output"])
     output.mkdir(parents=True, exist_ok=True)
@@ -70,10 +71,10 @@ def pcm16(samples: Any) -> bytes:
     return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
 
 
-def intona(voice: str, language: str) -> Stream:
+def intona(voice: str, language: str, vocoder: str | None = None) -> Stream:
     import intona
 
-    loaded = intona.load(voice)
+    loaded = intona.load(voice, vocoder=vocoder)
     options: dict[str, Any] = {"seed": 0}
     if loaded.capabilities.takes("language"):
         options["language"] = language
@@ -124,7 +125,7 @@ def espeak(voice: str, language: str) -> Stream:
     return stream
 
 
-KINDS: dict[str, Callable[[str, str], Stream]] = {
+KINDS: dict[str, Callable[..., Stream]] = {
     "intona": intona,
     "piper": piper,
     "hibari": hibari,

@@ -39,7 +39,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("directory", type=Path, help="for the environment, the recordings and the results")
-    parser.add_argument("--voice", action="append", help="a voice of intona or a run; default: ru-en, ditto")
+    parser.add_argument(
+        "--voice", action="append", help="a voice of intona or a run, as NAME or NAME+VOCODER"
+    )
     parser.add_argument("--piper-voice", action="append", type=Path, default=[], help="a further .onnx file")
     parser.add_argument("--sentences", type=int, default=20, help="per language, at most 20")
     parser.add_argument("--rounds", type=int, default=7, help="of the timings")
@@ -57,7 +59,8 @@ def main() -> int:
 def run(arguments: argparse.Namespace) -> None:
     directory: Path = arguments.directory
     directory.mkdir(parents=True, exist_ok=True)
-    rows = systems(directory / "venv", arguments.voice or ["ru-en", "ditto"], arguments.piper_voice)
+    voices = arguments.voice or ["ru-en", "ru-en+vocoder-draft", "ditto"]
+    rows = systems(directory / "venv", voices, arguments.piper_voice)
     rows = [r for r in rows if r.language in arguments.languages.split(",")]
     machine = describe_machine()
     first: dict[str, list[float]] = {}
@@ -106,6 +109,7 @@ def speak(row: System, directory: Path, sentences: int, rounds: int) -> list[flo
     minute = timed(row.language)["60 s"]
     request = {
         "voice": row.voice,
+        "vocoder": row.vocoder,
         "language": row.language,
         "texts": missing,
         "output": str(folder),
