@@ -109,6 +109,19 @@ def test_the_plan_shares_stages_and_takes_the_texts(spoken: Path, tmp_path: Path
         screening.declare(data=spoken, arms=("3",))
 
 
+def test_the_combined_stage_is_added_without_changing_the_other_jobs(spoken: Path) -> None:
+    before = screening.declare(data=spoken, seeds=(0, 1))
+    after = screening.declare(data=spoken, seeds=(0, 1), arms=tuple(screening.ARMS))
+    assert before.fingerprints.items() < after.fingerprints.items()
+    added = {n for n in after.fingerprints if n not in before.fingerprints}
+    kinds = ("encoder", "retrieval", "predict")
+    assert added == {f"{k}/{a}/{s}" for k in kinds for a in screening.ADDED_ARMS for s in (0, 1)}
+    assert after.job("encoder/1+combined/0").arguments["init"] == "encoder/1/0"
+    assert after.job("encoder/combined/0").arguments["stage"] == "prosody.combined"
+    margins = {c.measure: c.bounds for c in screening.COMBINED_CLAIMS if c.effect is not None}
+    assert margins == {"R@1-diff": pytest.approx(0.0165), "R@1-sim": pytest.approx(0.012)}
+
+
 def test_the_verb_knows_its_parts(spoken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = ["study", "prosody", "--data", str(spoken), "--output", str(tmp_path / "out"), "--dry-run"]
     assert cli.main([*line, "--only", "screening", "--seeds", "0,1,2"]) == 0
@@ -154,7 +167,8 @@ def test_the_toy_screening_runs_and_reports(
     texts = tmp_path / "more.txt"
     texts.write_text("Мороз и солнце, день чудесный.\nЕщё ты дремлешь, друг прелестный.\n", encoding="utf-8")
     line = ["study", "prosody", "--only", "screening", "--data", str(spoken), "--output", str(tmp_path / "o")]
-    line += ["--size", "toy", "--workers", "1", "--texts", str(texts), "--arms", "symbols,random,1,1+2,1+3"]
+    line += ["--size", "toy", "--workers", "1", "--texts", str(texts)]
+    line += ["--arms", "symbols,random,1,1+2,1+3,1+combined"]
     assert cli.main(line) == 0
     assert "jobs done" in capsys.readouterr().out
     text = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
@@ -162,5 +176,6 @@ def test_the_toy_screening_runs_and_reports(
         "What stage 1 knows of text" in text
         and "no arm failed" in text
         and "Ridge regression" in text
+        and "stages 2 and 3 in one help more than stage 2" in text
         and "open: 1 seed, 3 needed" in text
     )

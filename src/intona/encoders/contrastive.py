@@ -114,6 +114,11 @@ def _columns(text: Float[Tensor, "pairs width"], over_ranks: bool) -> Int[Tensor
     return torch.arange(len(text)) + before
 
 
+def start_bias(config: ContrastiveConfig, pairs: int) -> float:
+    """SigLIP's bias before the first step, for batches of so many pairs."""
+    return -math.log(max(pairs - 1, 1)) if config.bias is None else config.bias
+
+
 class ContrastiveModel(nn.Module):
     """Text encoder, audio encoder, and the learned scale and bias.
 
@@ -135,8 +140,7 @@ class ContrastiveModel(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.bias = None
         if config.loss == "sigmoid":
-            start = -math.log(max(pairs - 1, 1)) if config.bias is None else config.bias
-            self.bias = nn.Parameter(torch.tensor(start))
+            self.bias = nn.Parameter(torch.tensor(start_bias(config, pairs)))
         self.register_buffer("mel_mean", torch.zeros(config.audio.n_mels))
         self.register_buffer("mel_std", torch.ones(config.audio.n_mels))
 
@@ -167,24 +171,31 @@ class ContrastiveModel(nn.Module):
         return normalize(self.audio_head(vectors).float(), dim=-1)
 
     def parts(
-        self, text: Float[Tensor, "pairs width"], audio: Float[Tensor, "pairs width"]
+        self,
+        text: Float[Tensor, "pairs width"],
+        audio: Float[Tensor, "pairs width"],
+        bias: Float[Tensor, ""] | None = None,
     ) -> dict[str, Part]:
         """The loss of a batch, and what is good to know of it with weight 0.
 
         In evaluation each rank has batches of its own, whole ones: there the pairs are this process's alone.
+
+        Args:
+            bias: of SigLIP, for these pairs; by default that of the model.
         """
+        bias = self.bias if bias is None else bias
         count = torch.tensor(float(len(text)), device=text.device)
         scale = self.log_scale.float().exp()
         # Never in bf16: at scale 10 its steps between logits are as large as the margins that are learned.
         with torch.autocast(text.device.type, enabled=False):
-            if self.bias is not None:
-                total = sigmoid_loss(text, audio, scale, self.bias.float(), over_ranks=self.training)
+            if bias is not None:
+                total = sigmoid_loss(text, audio, scale, bias.float(), over_ranks=self.training)
             else:
                 total = softmax_loss(text, audio, scale.clamp(max=MAX_SCALE), over_ranks=self.training)
         losses = {"contrastive": Part(total=total, count=count)}
         with torch.no_grad():
             best = (text @ audio.T).argmax(dim=1).cpu() == torch.arange(len(text))
             shown = {"r1": best.sum().to(count), "scale": scale * count}
-            if self.bias is not None:
-                shown["bias"] = self.bias * count
+            if bias is not None:
+                shown["bias"] = bias * count
         return losses | {k: Part(total=v.detach(), count=count, weight=0.0) for k, v in shown.items()}

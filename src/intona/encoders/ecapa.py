@@ -160,11 +160,11 @@ class Ecapa(nn.Module):
         self.norm = MaskedBatchNorm(2 * config.hidden)
         self.out = nn.Linear(2 * config.hidden, config.dim)
 
-    def freeze_statistics(self) -> None:
-        """Normalise by the running statistics from now on, in training too."""
+    def freeze_statistics(self, frozen: bool = True) -> None:
+        """Whether to normalise by the running statistics from now on, in training too."""
         for module in self.modules():
             if isinstance(module, MaskedBatchNorm):
-                module.frozen = True
+                module.frozen = frozen
 
     def forward(
         self, mels: Float[Tensor, "batch frames mels"], lengths: Int[Tensor, " batch"]

@@ -92,7 +92,7 @@ def _resolve(run: Path | str) -> Path:
         raise UserError(
             "holds no pretrained text encoder",
             where=path,
-            hint="give a run of prosody.mlm, prosody.contrastive or prosody.refine",
+            hint="give a run of prosody.mlm, prosody.contrastive, prosody.refine or prosody.combined",
         )
     checkpoint.verify(path, state=False)
     return path

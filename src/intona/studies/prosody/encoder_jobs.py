@@ -13,6 +13,7 @@ from intona.studies.engine.plan import StudyJob
 
 PROBE_PY = "intona.studies.prosody.probe"
 MLM, CONTRASTIVE, REFINE = "prosody.mlm", "prosody.contrastive", "prosody.refine"
+COMBINED = "prosody.combined"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from intona.studies.prosody import page as prosody_page
 from intona.studies.prosody.page import ProsodyResults
 from intona.studies.prosody.predict import TARGETS
 from intona.studies.prosody.published import CLAIMS as PAPER
-from intona.studies.prosody.screening import ARMS, CLAIMS, MODELS, PRIMARY
+from intona.studies.prosody.screening import ADDED_ARMS, ARMS, CLAIMS, COMBINED_CLAIMS, MODELS, PRIMARY
 
 Cells = list[str | Html | None]
 
@@ -111,6 +111,9 @@ def _claims(results: ScreeningResults) -> Section:
     seeds = results.seeds()
     every = [*CLAIMS, *(c for c in PAPER if c.measure.startswith("R@") and {c.arm, c.other} <= set(ARMS))]
     tests = claims.adjusted([results.test(c, seeds) for c in every])
+    if any(arm in ADDED_ARMS for arm, _ in results.predicted):
+        every += COMBINED_CLAIMS
+        tests = [*tests, *claims.adjusted([results.test(c, seeds) for c in COMBINED_CLAIMS])]
     command = "intona study prosody --only screening"
     claims_list.save(results.space.out, every, tests, paper="2604.01247", command=command)
     rows = claims.answers(every, tests, results.value, seeds, names={"all": "mean R²"})

@@ -48,6 +48,7 @@ from intona.training.task import Task
 from intona.training.text_encoder import report_new_symbols, start_encoder, symbol_rows
 
 VALIDATION_BATCHES = 8
+PAIRED = ("prosody.contrastive", "prosody.refine", "prosody.combined")  # have an audio side
 Sampler = MixedPhonemeSampler | SamePhonemeSampler
 
 
@@ -181,11 +182,15 @@ class ContrastiveTask(Task):
         return text, self.model.embed_audio(batch.mels, batch.mel_lengths)
 
     def forward(self, batch: PairBatch, step: int) -> Losses:
-        parts = self.model.parts(*self.embed(batch, step))
+        return Losses(parts=self.losses(batch, step))
+
+    def losses(self, batch: PairBatch, step: int, bias: torch.Tensor | None = None) -> dict[str, Part]:
+        """The parts of `forward`; `bias`: see `ContrastiveModel.parts`."""
+        parts = self.model.parts(*self.embed(batch, step), bias)
         same = (batch.kinds[:, None] == batch.kinds[None, :]).sum() - len(batch)
         wrong = torch.tensor(float(len(batch) * (len(batch) - 1)), device=batch.mels.device)
         parts["same_phoneme"] = Part(total=same.to(wrong), count=wrong, weight=0.0)
-        return Losses(parts=parts)
+        return parts
 
     def summary(self) -> dict[str, Any]:
         millions = {n: sum(p.numel() for p in m.parameters()) / 1e6 for n, m in self.model.named_children()}
@@ -299,20 +304,26 @@ def capacity(places: PhonemePlaces, config: ContrastiveRun) -> int:
 
 
 def built_as_stage(config: ContrastiveRun, init: Path | None) -> ContrastiveRun:
-    """The text encoder of stage 1; the whole model of stage 2 or 3."""
+    """The text encoder of stage 1; the whole model of a stage with an audio side."""
     if init is None or config_of(init).get("stage") != "prosody.mlm":
-        return built_as(config, init, stages=("prosody.contrastive", "prosody.refine"))
+        return built_as(config, init, stages=PAIRED)
     return dataclasses.replace(config, model=dataclasses.replace(config.model, text=pretrained.config(init)))
 
 
 def start_from_stage(task: ContrastiveTask, init: Path) -> None:
-    """After stage 1: the text encoder alone. After stage 2 or 3: everything."""
+    """After stage 1: the text encoder alone. After a stage with an audio side: everything."""
     path, prepared = checkpoint.resolve(init), task.prepared
     if config_of(path).get("stage") == "prosody.mlm":
         start_encoder(task.model.encoder, path, prepared.tokenizer)
         return
     before, now = pretrained.phonemes(path).symbols, prepared.tokenizer.symbols
-    start_from(task, path, rows=symbol_rows(task.config.model.text, before, now))
+    start_from(
+        task,
+        path,
+        rows=symbol_rows(task.config.model.text, before, now),
+        added=("same.bias",),  # of prosody.combined,
+        unused=("same",),  # whose other stages have no place for it
+    )
     report_new_symbols(path, prepared.tokenizer)
 
 
@@ -341,8 +352,14 @@ def resolve(preset: ContrastiveRun, request: Request) -> ContrastiveRun:
     return configs.override(built_as_stage(preset, request.init), request.overrides)
 
 
-def setup(config: ContrastiveRun, request: Request) -> Setup:
-    """See `training.stage.Stage`."""
+def setup(
+    config: Any, request: Request, *, task: Any = ContrastiveTask, feed: Any = PhonemePairFeed
+) -> Setup:
+    """See `training.stage.Stage`.
+
+    Args:
+        task, feed: their classes.
+    """
     prepared = Prepared.open(request.data)
     # First: it may need a package that is not installed.
     speakers = vectors_by(prepared, config.speaker) if config.model.text.condition_dim else None
@@ -358,7 +375,7 @@ def setup(config: ContrastiveRun, request: Request) -> Setup:
     )
     items = [i for split in ("train", "dev") for i in prepared.items(split)]
     texts = texts_of(prepared, items, prepared.tokenizer, bpe)
-    feed = PhonemePairFeed(prepared, config, texts, speakers, 0, 1)
+    alone = feed(prepared, config, texts, speakers, 0, 1)
 
     def start(task: ContrastiveTask, source: Path) -> None:
         start_from_stage(task, source)
@@ -366,19 +383,19 @@ def setup(config: ContrastiveRun, request: Request) -> Setup:
             # On the batches that all ranks have together: the loss is over all of their pairs.
             whole = dataclasses.replace(config, batch=config.batch * ranks.world())
             fit_bias(
-                task, feed if ranks.world() == 1 else PhonemePairFeed(prepared, whole, texts, speakers, 0, 1)
+                task, alone if ranks.world() == 1 else PhonemePairFeed(prepared, whole, texts, speakers, 0, 1)
             )
 
-    collisions = feed.sampler.collisions(20)
+    collisions = alone.sampler.collisions(20)
     return Setup(
         config=config,
-        task=lambda: ContrastiveTask(config, prepared, bpe, speakers),
+        task=lambda: task(config, prepared, bpe, speakers),
         feed=lambda rank, world: (
-            feed if world == 1 else PhonemePairFeed(prepared, config, texts, speakers, rank, world)
+            alone if world == 1 else feed(prepared, config, texts, speakers, rank, world)
         ),
         facts={
-            "utterances": len(feed.places.items),
-            "phonemes": len(feed.places),
+            "utterances": len(alone.places.items),
+            "phonemes": len(alone.places),
             "wrong pairs of one phoneme": f"{collisions.same_phoneme:.1%}",
             "of one utterance": f"{collisions.same_utterance:.1%}",
             "of one speaker": f"{collisions.same_speaker:.1%}",

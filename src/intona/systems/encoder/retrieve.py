@@ -30,7 +30,8 @@ from intona.evaluation.retrieval import (
     retrieval,
 )
 from intona.nn.random import derive_seed
-from intona.systems.encoder.contrastive import ContrastiveRun
+from intona.systems.encoder.combined import CombinedRun
+from intona.systems.encoder.contrastive import PAIRED, ContrastiveRun
 from intona.systems.encoder.pretrain import texts_of
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Retrieved:
 
 
 def load_model(run: Path) -> tuple[ContrastiveModel, ContrastiveRun]:
-    """Both encoders of a run of stage 2 or 3, averaged weights.
+    """Both encoders of a run with an audio side, averaged weights.
 
     Raises:
         UserError: no such run, or one without an audio side.
@@ -67,16 +68,18 @@ def load_model(run: Path) -> tuple[ContrastiveModel, ContrastiveRun]:
     path = checkpoint.resolve(run)
     raw = configs.read_json(path / "config.json")
     stage = raw.get("stage") if isinstance(raw, dict) else None
-    if stage not in ("prosody.contrastive", "prosody.refine"):
+    if stage not in PAIRED:
         raise UserError(
             f"a run of {stage or 'nothing known'} has no audio side to compare with",
             where=path,
-            hint="give a run of prosody.contrastive or prosody.refine",
+            hint=f"give a run of {', '.join(PAIRED[:-1])} or {PAIRED[-1]}",
         )
-    config = configs.load(ContrastiveRun, path / "config.json")
+    kind = CombinedRun if stage == "prosody.combined" else ContrastiveRun
+    config = configs.load(kind, path / "config.json")
     path, state = checkpoint.weights_of(path)
     model = ContrastiveModel(config.model, pairs=config.batch)
-    checkpoint.load_weights(model, {k.removeprefix("model."): v for k, v in state.items()}, where=path)
+    both = {k.removeprefix("model."): v for k, v in state.items() if not k.startswith("same.")}
+    checkpoint.load_weights(model, both, where=path)
     return model.eval(), config
 
 
