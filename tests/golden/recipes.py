@@ -25,6 +25,7 @@ LOOP = {
     "optim.lr": "3e-4",  # and small enough not to amplify rounding errors
 }
 SPEED = {"step", "kind", "time", "steps_per_hour", "audio_per_second", "minutes_left"}
+BAND = {**LOOP, "band_hz": "7000"}  # the default of version 0.1.0
 PAIRS = {"speaker": "none", "batch": "6", "per_utterance": "1"}
 
 
@@ -65,6 +66,7 @@ RECIPES = {
         stage="prosody.contrastive", overrides={**LOOP, **PAIRS}, init="prosody.mlm"
     ),
     "prosody.refine": Recipe(stage="prosody.refine", overrides={**LOOP, **PAIRS}, init="prosody.contrastive"),
+    "prosody.combined": Recipe(stage="prosody.combined", overrides={**LOOP, **PAIRS}, init="prosody.mlm"),
     "prosody.gradtts": Recipe(stage="prosody.gradtts"),
     "prosody.gradtts-variance": Recipe(
         stage="prosody.gradtts", overrides={**LOOP, "model.variance.hidden": "64", "expressive": "2"}
@@ -93,8 +95,8 @@ RECIPES = {
     "restyle.bridge": Recipe(stage="restyle.bridge", fixtures={"vits": "voice"}),
     "restyle.decoder": Recipe(stage="restyle.decoder", fixtures={"vits": "voice"}),
     # Logarithms of small amplitudes and wrapped phases amplify rounding: 1e-3 was measured, gradients 2e-2.
-    "vocoder.vocos": Recipe(stage="vocoder.vocos", data="targets", slack=100),
-    "vocoder.source_filter": Recipe(stage="vocoder.source_filter", data="targets", slack=10),
+    "vocoder.vocos": Recipe(stage="vocoder.vocos", data="targets", overrides=BAND, slack=100),
+    "vocoder.source_filter": Recipe(stage="vocoder.source_filter", data="targets", overrides=BAND, slack=10),
 }
 
 
