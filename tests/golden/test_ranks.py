@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(torch.cuda.is_available(), reason="autograd beside a GPU cannot be forked"),
 ]
 NAMES = [n for n, r in RECIPES.items() if r.stage != "meld.codebook"]
-PAIRED = ("prosody.contrastive", "prosody.refine")
+PAIRED = ("prosody.contrastive", "prosody.refine", "prosody.combined")
 PAIRS = {1: "6", 2: "3", 4: "2"}  # per rank
 NOISE = 1e-4  # relative, of gradients; rounding of sums in another order
 
@@ -113,7 +113,8 @@ def _one_process(job: Job, world: int) -> tuple[dict[str, float], dict[str, torc
     stage, request = job.stage, job.request
     if stage.name in PAIRED:  # one batch is drawn, and divided
         whole = str(world * int(PAIRS[world]))
-        request = dataclasses.replace(request, overrides={**request.overrides, "batch": whole})
+        pairs = {"batch": whole, **({"same_batch": whole} if stage.name == "prosody.combined" else {})}
+        request = dataclasses.replace(request, overrides={**request.overrides, **pairs})
     setup = stage.setup(stage.resolve(stage.sizes["toy"](), request), request)
     assert setup.task is not None and setup.feed is not None
     torch.manual_seed(setup.config.loop.seed)
@@ -149,6 +150,8 @@ def _on_ranks(job: Job, world: int, tmp_path: Path, strategy: str, **overrides: 
     out = tmp_path / "run"
     if job.stage.name in PAIRED:
         overrides["batch"] = PAIRS[world]
+    if job.stage.name == "prosody.combined":
+        overrides["same_batch"] = PAIRS[world]
     logs = tmp_path / "ranks"
     results = on_ranks(world, lambda fabric: str(job.train(out, overrides, fabric)), logs, strategy)
     assert results == [str(out / "step-00000001")] * world, [output_of(logs, r) for r in range(world)]
@@ -169,7 +172,7 @@ def test_ranks_equal_one_process(
     out = _on_ranks(one, world, tmp_path, strategy)
     rows = _rows(out)
     trained = rows["train", 1]
-    weighted = set(losses) - {"r1", "same_phoneme"}  # shares of the pairs of a rank
+    weighted = set(losses) - {"r1", "same_phoneme", "same_r1"}  # shares of the pairs of a rank
     for term in weighted:
         assert trained[term] == pytest.approx(losses[term], rel=1e-5 * slack, abs=1e-6), term
     moments = checkpoint.read_tensors(out / "step-00000001" / "state" / "optimizer.safetensors")

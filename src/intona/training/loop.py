@@ -263,9 +263,13 @@ def _sum_over_ranks(values: dict[str, Tensor], world: int) -> dict[str, Tensor]:
 
 def _rehearse(model: Any, fabric: Any, batches: Feed, device: torch.device) -> float:
     """Forward and backward of the longest batch: a lack of memory shows at once. Peak memory in GiB."""
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     losses = _losses(model(batches.longest().to(device), -1))
     fabric.backward(losses.total)
     model.zero_grad(set_to_none=True)
+    with torch.no_grad():  # running statistics of a batch normalisation do not remember the rehearsal
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
     return devices.peak_bytes(device) / 2**30
 
 
