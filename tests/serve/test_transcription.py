@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -235,9 +236,18 @@ def test_forms_that_are_wrong(client: TestClient):
 
 def test_every_place_is_free_again(connect: Callable[..., TestClient], listener: Listener):
     client = connect(transcribers=("whisper-base",), queue=1)
+
+    def status(send: Callable[[], Any]) -> int:
+        """A place is free a moment after its answer has arrived."""
+        for _ in range(200):
+            if (code := send().status_code) != 429:
+                return code
+            time.sleep(0.01)
+        return 429
+
     for content in (sound(), b"x", b"", sound()):
-        assert post(client, content).status_code in (200, 400)
-        assert client.post(PATH, json={}).status_code == 400
+        assert status(lambda content=content: post(client, content)) in (200, 400)
+        assert status(lambda: client.post(PATH, json={})) == 400
 
 
 def test_text_of_subtitles_ends_no_cue():

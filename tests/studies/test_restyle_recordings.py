@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,8 @@ def test_copies_and_controls_are_spoken_by_the_tuned_decoder(
     assert speech.speak(out=tmp_path, decoder="encoder/decoder-A", **how)
     assert wavs(tmp_path / "wavs") == wavs(needs["test"] / "copy-synthesis")
     rows = json.loads((tmp_path / "found.json").read_text())["rows"]
-    assert all("sim A" in r for r in rows.values())
+    has_vectors = importlib.util.find_spec("resemblyzer") is not None
+    assert rows and all(("sim A" in r) == has_vectors for r in rows.values())
 
 
 @pytest.mark.parametrize("axis", own_axes.AXES)

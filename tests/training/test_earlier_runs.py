@@ -55,6 +55,7 @@ ADDED = {
     "expressive": 1,
     "anew": "",
     "adversary.warmup": 0,
+    "any_language": False,
     "loop.recompute": False,
     "loop.validate_within": 0.0,
 }
