@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from timing import paired_ratio, timing, turns
+from timing import Call, paired_ratio, timing, turns
 
 from intona import models
 from intona.errors import UserError
@@ -70,7 +70,7 @@ def compare(graph: Path, label: str, arguments: argparse.Namespace) -> None:
                     reason = next(x for x in reversed(str(e).splitlines()) if x.strip())
                     print(f"| {label} | {variant} | does not compile: {reason[:80]} | | | |")
         reference = runs[FP32]()
-        times = turns(runs, budget=arguments.budget)
+        times = turns(dict[str, Call](runs), budget=arguments.budget)
         for variant, run in runs.items():
             error = max(
                 float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(run(), reference, strict=True)
@@ -90,7 +90,7 @@ def inputs(graph: Path, frames: int) -> dict[str, np.ndarray]:
     lengths = {"frames": frames, "tokens": TOKENS}
     feed = {}
     for i in session.get_inputs():
-        shape = [lengths.get(d, d) for d in i.shape]
+        shape = [d if isinstance(d, int) else lengths[str(d)] for d in i.shape]
         if "int64" in i.type:
             low, high = (0, 2) if i.name in ("clause_types", "places", "speaker") else (1, 60)
             feed[i.name] = rng.integers(low, high, shape)
@@ -120,11 +120,11 @@ def onnx_run(graph: Path, feed: dict[str, np.ndarray], threads: int) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 4
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, feed)
+    return lambda: [np.asarray(x) for x in session.run(None, feed)]
 
 
 def openvino_run(graph: Path, feed: dict[str, np.ndarray], threads: int, precision: str) -> Run:
-    import openvino
+    import openvino  # pyright: ignore[reportMissingImports]
 
     hints = {
         "INFERENCE_NUM_THREADS": threads,
