@@ -27,7 +27,6 @@ import argparse
 import csv
 import dataclasses
 import json
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +38,7 @@ import numpy as np
 from intona.audio import Audio, read_audio
 from intona.data.prepared import MARK, Prepared
 from intona.errors import UserError
+from intona.evaluation.controls import put
 from intona.evaluation.stats import ratio_interval
 from intona.evaluation.wavs import sound_files
 from intona.jsonl import read_jsonl, write_jsonl
@@ -194,9 +194,7 @@ def write(recordings: Sequence[Recording], voices: Sequence[PseudoSpeaker], outp
                     print(f"{name}: silent, left out", file=sys.stderr)
                     refused += 1
                     continue
-                half = target.with_suffix(".part.wav")
-                audio.write(half)
-                shutil.move(half, target)
+                put(target, audio.write)
             rows[part].append((name, by_id[id].text, voice.id))
         print(f"{n} of {len(voices)} voices", file=sys.stderr)
     for part, lines in rows.items():

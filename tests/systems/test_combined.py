@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from intona.systems.encoder.combined import CombinedBatch, CombinedRun, Combined
 from intona.systems.encoder.contrastive import ContrastiveTask
 from intona.systems.encoder.retrieve import retrieve
 from intona.training.stage import Request, stage_of
+
+from .interruption import hashes, interrupted
 
 pytestmark = pytest.mark.trains
 
@@ -111,30 +112,11 @@ def test_the_loss_is_the_weighted_mean_of_both(spoken: Path) -> None:
     assert losses[2] == pytest.approx(0.7 * losses[0] + 0.3 * losses[1], rel=1e-5)
 
 
-def test_stopped_and_resumed_is_bit_equal_to_straight(
-    spoken: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = CombinedTask.forward
-
-    def forward(self, batch, step):
-        if step == 6:  # after the checkpoint of step 4: two steps are lost
-            raise KeyboardInterrupt
-        return real(self, batch, step)
-
-    monkeypatch.setattr(CombinedTask, "forward", forward)
-    with pytest.raises(KeyboardInterrupt):
+def test_stopped_and_resumed_is_bit_equal_to_straight(spoken: Path, run: Path, tmp_path: Path) -> None:
+    with interrupted(CombinedTask, 6):  # after the checkpoint of step 4: two steps are lost
         train("prosody.combined", spoken, tmp_path, same_batch="4")
-    monkeypatch.setattr(CombinedTask, "forward", real)
     train("prosody.combined", spoken, tmp_path, same_batch="4")
-    hashes = [
-        {
-            k: v["sha256"]
-            for k, v in json.loads((r / "step-00000008" / "files.json").read_text()).items()
-            if k != "provenance.json"
-        }
-        for r in (run.parent, tmp_path)
-    ]
-    assert hashes[0] == hashes[1]
+    assert hashes(run.parent, 8) == hashes(tmp_path, 8)
 
 
 def test_its_run_retrieves_and_stages_start_from_it_and_before_it(

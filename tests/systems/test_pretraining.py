@@ -23,6 +23,8 @@ from intona.systems.encoder import contrastive, mlm
 from intona.systems.encoder.retrieve import Space, neighbours, retrieve
 from intona.training.stage import stage_of
 
+from .interruption import hashes, interrupted
+
 pytestmark = pytest.mark.trains
 
 HERE = Path(__file__).parent
@@ -58,33 +60,19 @@ def _tensors(path: Path, name: str = "model") -> dict[str, torch.Tensor]:
     return checkpoint.read_tensors(path / f"{name}.safetensors")
 
 
-def _hashes(run: Path, step: int) -> dict[str, str]:
-    index = json.loads((run / f"step-{step:08d}" / "files.json").read_text())
-    return {k: v["sha256"] for k, v in index.items() if k != "provenance.json"}
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_stopped_and_resumed_is_bit_equal_to_straight(
-    stage: str, spoken: Path, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, spoken: Path, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     number = STAGES.index(stage)
     init = runs[STAGES[number - 1]] if number else None
     task = mlm.MlmTask if stage == "prosody.mlm" else contrastive.ContrastiveTask
-    real = task.forward
-
-    def forward(self, batch, step):
-        if step == 6:  # after the checkpoint of step 4: two steps are lost
-            raise KeyboardInterrupt
-        return real(self, batch, step)
-
-    monkeypatch.setattr(task, "forward", forward)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(task, 6):  # after the checkpoint of step 4: two steps are lost
         _train(stage, spoken, tmp_path, init)
     assert checkpoint.steps(tmp_path) == [0, 4]
-    monkeypatch.setattr(task, "forward", real)
     _train(stage, spoken, tmp_path, init)
-    straight = _hashes(runs[stage].parent, 8)
-    assert straight == _hashes(tmp_path, 8)
+    straight = hashes(runs[stage].parent, 8)
+    assert straight == hashes(tmp_path, 8)
     assert {"encoder.json", "tokenizer.json", "bpe.json", "state/loop.json"} <= straight.keys()
 
 

@@ -55,6 +55,7 @@ ATTRIBUTES: dict[str, tuple[float, float]] = {
     "voiced": (0.60, 0.12),  # share of the loud frames
 }
 NAMES = tuple(ATTRIBUTES)
+LOUD_DB = 35  # below the loudest frame of a recording; quieter frames are pauses
 SLOWEST, FASTEST = 0.5, 2.0  # factors of rate that a style may ask for
 
 # Words of a description -> attributes, in deviations from the mean. English and Russian.
@@ -171,7 +172,7 @@ def measure(audio: Audio) -> dict[str, float]:
     hop = 0.01
     contour = contour_of(audio, hop)
     level = energy(audio, hop)
-    loud = level > level.max() - 35
+    loud = level > level.max() - LOUD_DB
     voiced = contour.voiced[: len(loud)] & loud[: len(contour.f0)]
     if voiced.sum() < 10:
         raise UserError("no style in it: no tenth of a second is voiced", where="style")

@@ -75,9 +75,8 @@ def start_from(
     """
     path, state = checkpoint.weights_of(source)
     current = module.state_dict()
-    state = {
-        k: v for k, v in state.items() if k in current or not k.startswith(tuple(f"{m}." for m in unused))
-    }
+    left_out = tuple(f"{name}." for name in unused)
+    state = {k: v for k, v in state.items() if k in current or not k.startswith(left_out)}
     fresh: list[str] = []
     for name, (before, now) in ((k, (r.before, r.now)) for k, r in (rows or {}).items()):
         if name in state and name in current:

@@ -63,10 +63,10 @@ def validate(
         within: stop when the 95 % interval of the loss is within this share of it; 0 = use all batches. The
             batches come in an order that `seed` decides, if they are a sequence.
     """
+    names = list(getattr(batches, "groups", ()))
     if within and isinstance(batches, Sequence):
-        order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed))
-        names = getattr(batches, "groups", [""] * len(batches))
-        batches = Batches(order.tolist(), batches.__getitem__, [names[i] for i in order.tolist()])
+        order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed)).tolist()
+        batches, names = Batches(order, batches.__getitem__), [names[i] for i in order] if names else []
     objective.eval()
     rows: list[Row] = []
     for batch, counts in shares(batches, ranks.rank, ranks.world):
@@ -78,10 +78,10 @@ def validate(
             break
     objective.train()
     # The rows have the order of the batches: each round gathers them by rank.
-    names = getattr(batches, "groups", [])[: len(rows)]
+    named = list(zip(names, rows, strict=False))  # not all batches are used with `within`
     groups = {
-        name: _dev_loss([row for row, of in zip(rows, names, strict=True) if of == name])
-        for name in sorted(set(names) - {""})
+        name: _dev_loss([row for of, row in named if of == name])
+        for name in sorted(dict(named).keys() - {""})
     }
     return replace(_dev_loss(rows), groups=groups)
 

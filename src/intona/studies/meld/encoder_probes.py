@@ -20,7 +20,7 @@ from intona.data.prepared import Item, Prepared
 from intona.errors import UserError
 from intona.studies.engine.stages import RESULTS, require_corpus
 from intona.studies.meld.jobs import trained
-from intona.studies.prosody.predict import PENALTIES, fit_ridge
+from intona.studies.prosody.predict import Standardizer, fit_ridge, ridge_weights
 from intona.systems.meld import SpeechLM
 from intona.systems.meld import voice as speech_lm
 
@@ -137,17 +137,13 @@ def fit_classes(train: Sequence[np.ndarray], dev: Sequence[np.ndarray]) -> Calla
     Args:
         train, dev: states (n, D) and labels (n,).
     """
-    (x, labels), centre, scale = train, train[0].mean(0), train[0].std(0) + 1e-6
+    (x, labels), scale = train, Standardizer(train[0])
     classes, index = np.unique(labels, return_inverse=True)
     y = np.eye(len(classes))[index]
-    z, mean = (x - centre) / scale, y.mean(0)
-    values, vectors = np.linalg.eigh(z.T @ z)
-    projected = vectors.T @ (z.T @ (y - mean))
-    dev_z = (dev[0] - centre) / scale
-    best, hits = np.zeros((z.shape[1], len(classes))), -1
-    for penalty in PENALTIES:
-        weights = vectors @ (projected / (np.maximum(values, 0) + penalty)[:, None])
-        right = int((classes[(mean + dev_z @ weights).argmax(1)] == dev[1]).sum())
-        if right > hits:
-            best, hits = weights, right
-    return lambda x: classes[(mean + (x - centre) / scale @ best).argmax(1)]
+    mean, dev_z = y.mean(0), scale(dev[0])
+
+    def hits(weights: np.ndarray) -> int:
+        return int((classes[(mean + dev_z @ weights).argmax(1)] == dev[1]).sum())
+
+    best = max(ridge_weights(scale(x), y - mean), key=hits)
+    return lambda x: classes[(mean + scale(x) @ best).argmax(1)]

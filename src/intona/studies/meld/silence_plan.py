@@ -132,6 +132,7 @@ def declare(
             minutes=s.minutes["training"],
         )
     ]
+    probed = PROBED if _aligned(corpus) else ()
     for number, seed in enumerate(seeds):
         arms_of_seed = [n for n in chosen if not number or n in repeat]
         for name in arms_of_seed:
@@ -155,7 +156,7 @@ def declare(
                     minutes=s.minutes["draw"],
                 )
             )
-            if name in PROBED and _aligned(corpus):
+            if name in probed:
                 jobs.append(
                     StudyJob(
                         name=f"probe/{name}/{seed}",

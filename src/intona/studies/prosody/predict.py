@@ -163,24 +163,27 @@ def _stacked(rows: Sequence[Rows], target: str) -> tuple[np.ndarray, np.ndarray]
 
 def fit_ridge(train: tuple[np.ndarray, np.ndarray], dev: tuple[np.ndarray, np.ndarray]) -> Any:
     """Ridge regression on standardized states; the penalty with the least error on dev."""
-    (x, y), scale = train, _Scale(train[0])
-    z, centre = scale(x), y.mean()
+    (x, y), scale = train, Standardizer(train[0])
+    centre, dev_z = y.mean(), scale(dev[0])
+
+    def error(weights: np.ndarray) -> float:
+        return float(((dev[1] - centre - dev_z @ weights) ** 2).mean())
+
+    best = min(ridge_weights(scale(x), y - centre), key=error)
+    return lambda x: centre + scale(x) @ best
+
+
+def ridge_weights(z: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
+    """Ridge regression of y (n,) or (n, K) on z (n, D): the weights (D,) or (D, K) for each of PENALTIES."""
     values, vectors = np.linalg.eigh(z.T @ z)
-    projected = vectors.T @ (z.T @ (y - centre))
-    best: tuple[float, np.ndarray] | None = None
+    projected = vectors.T @ (z.T @ y)
     for penalty in PENALTIES:
-        weights = vectors @ (projected / (np.maximum(values, 0) + penalty))
-        error = float(((dev[1] - centre - scale(dev[0]) @ weights) ** 2).mean())
-        if best is None or error < best[0]:
-            best = error, weights
-    assert best is not None
-    weights = best[1]
-    return lambda x: centre + scale(x) @ weights
+        yield vectors @ (projected.T / (np.maximum(values, 0) + penalty)).T
 
 
 def fit_network(train: tuple[np.ndarray, np.ndarray], dev: tuple[np.ndarray, np.ndarray]) -> Any:
     """One hidden layer; the weights with the least error on dev. The start and the batches are fixed."""
-    scale, centre, spread = _Scale(train[0]), float(train[1].mean()), float(train[1].std()) + 1e-6
+    scale, centre, spread = Standardizer(train[0]), float(train[1].mean()), float(train[1].std()) + 1e-6
     x, y = (torch.from_numpy(v.astype(np.float32)) for v in (scale(train[0]), (train[1] - centre) / spread))
     dev_x, dev_y = (
         torch.from_numpy(v.astype(np.float32)) for v in (scale(dev[0]), (dev[1] - centre) / spread)
@@ -214,7 +217,7 @@ def fit_network(train: tuple[np.ndarray, np.ndarray], dev: tuple[np.ndarray, np.
     return guess
 
 
-class _Scale:
+class Standardizer:
     """Standardizes columns by those of the training states."""
 
     def __init__(self, x: np.ndarray) -> None:

@@ -19,7 +19,17 @@ from intona.studies.restyle.conditions import POLES, WORDS
 from intona.studies.restyle.plan import CONTROL, PACED, PUSHED, STYLE, at_guidance
 from intona.studies.restyle.published import CLAIMS, COMPARISONS, SOURCE
 from intona.studies.restyle.results import COPY, MEASURES, RestyleResults, Value, read
-from intona.studies.restyle.verdict import LOST, MOVED, PRIMARY, RULE, SHOWN, STEERED, style, words
+from intona.studies.restyle.verdict import (
+    LOST,
+    MOVED,
+    PRIMARY,
+    RULE,
+    SHOWN,
+    STEERED,
+    at_primary,
+    style,
+    words,
+)
 
 Cells = list[str | Html | None]
 SHOWN_SENTENCES = 2
@@ -76,7 +86,7 @@ def _verdict(results: RestyleResults) -> Section:
         ]
     ]
     for arm, seed in results.arms():
-        row = at_guidance(arm, PRIMARY)
+        row = at_primary(arm)
         lost, moved = results.lost(row, seed), results.value(row, seed, "shift")
         rows.append(
             [
@@ -293,7 +303,7 @@ def audio(results: RestyleResults) -> Section | None:
     finished = results.speech
     if finished is None:
         return None
-    names_shown = {at_guidance(arm, PRIMARY) for arm, _ in results.arms()} | {CONTROL}
+    names_shown = {at_primary(arm) for arm, _ in results.arms()} | {CONTROL}
     rows = [
         r
         for r in finished.report.rows

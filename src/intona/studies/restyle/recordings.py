@@ -29,8 +29,9 @@ from intona.studies.restyle import plan as study
 from intona.studies.restyle.arms import GATE, POSTERIOR, STYLE
 from intona.studies.restyle.own_axes import AXES
 from intona.studies.restyle.plan import CONTROL, GATE_PY, SPEECH_PY, RestylePlanner
+from intona.studies.restyle.published import loses_words
 from intona.studies.restyle.sizes import SIZES as STUDY_SIZES
-from intona.studies.restyle.verdict import PRIMARY, at_guidance
+from intona.studies.restyle.verdict import PRIMARY, at_primary
 
 OWN_AXES_PY = "intona.studies.restyle.own_axes"
 FIRST = "A"  # the reader of --data, whose decoder speaks all arms
@@ -49,36 +50,20 @@ REPEATED = DEFAULT_ARMS
 SIZES = STUDY_SIZES
 
 
-def _row(arm: str) -> str:
-    return at_guidance(arm, PRIMARY)
-
-
 def _steered(text: str, arm: str) -> Claim:
     """That an arm realizes a share of the requested pitch: more than decode(Z_text), which has no share."""
-    return Claim(text=text, measure="shift", arm=_row(arm), other=CONTROL, sign=1, paired=True)
+    return Claim(text=text, measure="shift", arm=at_primary(arm), other=CONTROL, sign=1, paired=True)
 
 
 # The paper has no figures, so no effect can be excluded: it can hold, be reversed or stay open. No training
 # is behind decode(Z_text), so each training is compared with the same one (`paired`).
 CLAIMS = (
-    Claim(
-        text="misalignment loses words towards recordings",
-        measure="wer",
-        arm=_row("palette-unaligned"),
-        other=_row("palette"),
-        sign=1,
-    ),
-    Claim(
-        text="misalignment loses the bridge's words, too",
-        measure="wer",
-        arm=_row("bridge-unaligned"),
-        other=_row("bridge"),
-        sign=1,
-    ),
+    loses_words("misalignment loses words towards recordings", "palette-unaligned", "palette"),
+    loses_words("misalignment loses the bridge's words, too", "bridge-unaligned", "bridge"),
     Claim(
         text="towards recordings, as in the paper, the words are lost",
         measure="wer",
-        arm=_row("palette-unaligned"),
+        arm=at_primary("palette-unaligned"),
         other=CONTROL,
         sign=1,
         paired=True,
@@ -89,20 +74,8 @@ CLAIMS = (
     _steered("and from the aligned bridge", "bridge"),
 )
 COMPARISONS = (
-    Claim(
-        text="the bridge is no better for the words than Palette",
-        measure="wer",
-        arm=_row("bridge"),
-        other=_row("palette"),
-        sign=1,
-    ),
-    Claim(
-        text="nor is it unaligned",
-        measure="wer",
-        arm=_row("bridge-unaligned"),
-        other=_row("palette-unaligned"),
-        sign=1,
-    ),
+    loses_words("the bridge is no better for the words than Palette", "bridge", "palette"),
+    loses_words("nor is it unaligned", "bridge-unaligned", "palette-unaligned"),
 )
 
 
@@ -121,7 +94,7 @@ class Reader:
 
 def swapped_rows(reader: str) -> dict[str, str]:
     """What is decoded -> the row of the tables in which the decoder of a reader speaks it."""
-    rows = {"text": CONTROL, "recordings": COPIES, SWAPPED: _row(SWAPPED)}
+    rows = {"text": CONTROL, "recordings": COPIES, SWAPPED: at_primary(SWAPPED)}
     return rows if reader == FIRST else {k: f"{row}.{reader}" for k, row in rows.items()}
 
 
@@ -235,7 +208,7 @@ class _RecordingsPlanner:
         jobs = [self.jobs.model_job(name, seed) for name in arms]
         return jobs + [
             self._speech(
-                _row(name),
+                at_primary(name),
                 seed,
                 arm=name,
                 model=f"voice/{name}/{seed}",

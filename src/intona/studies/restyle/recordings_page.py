@@ -84,16 +84,13 @@ def claims_section(results: RestyleResults) -> Section:
 
 def test_of(results: RestyleResults, claim: claims.Claim, seeds: Sequence[int]) -> claims.Test | None:
     """The test of a claim about WER, over sentences with both styles, or about the share of the shift."""
-    sides = [{s: v for s in seeds if (v := _sums(results, r, s, claim.measure))} for r in _rows(claim)]
+    rows = (claim.arm, claim.other)
+    sides = [{s: v for s in seeds if (v := _sums(results, r, s, claim.measure))} for r in rows]
     clusters = None
     if claim.measure != "shift" and results.speech is not None:
         ids = list(results.speech.rows)
         clusters = dict(zip(ids, choose_clusters([results.speech.rows[i].speaker for i in ids]), strict=True))
     return claims.compare(sides[0], sides[1], clusters, paired=claim.paired)
-
-
-def _rows(claim: claims.Claim) -> tuple[str, str]:
-    return claim.arm, claim.other
 
 
 def _sums(results: RestyleResults, row: str, seed: int, measure: str) -> Sums:
@@ -124,8 +121,7 @@ def swap_section(results: RestyleResults) -> Section:
         return Section(id="swap", title=title, body=body)
     seed = min((s for _, s in results.arms()), default=0)
     table: list[Cells] = []
-    for latents in swapped_rows(FIRST):
-        first = swapped_rows(FIRST)[latents]
+    for latents, first in swapped_rows(FIRST).items():
         for reader in readers:
             row = swapped_rows(reader)[latents]
             of_seed = seed if latents == SWAPPED else 0

@@ -59,6 +59,11 @@ def at_guidance(arm: str, guidance: float) -> str:
     return f"{arm}.g{guidance:g}"
 
 
+def at_primary(arm: str) -> str:
+    """The row of an arm at the guidance scale of the verdict."""
+    return at_guidance(arm, PRIMARY)
+
+
 def words(difference: Mapping[str, Any] | None) -> Words:
     """The verdict on words, from the paired difference of WER with its interval."""
     return _side(difference, LOST, "lost", "kept")  # type: ignore[return-value]

@@ -71,7 +71,6 @@ class DittoFeed:
         self.corpus, self.seed, self.bpe, self.vectors = corpus, seed, bpe, vectors
         self.share, self.drawn = clauses, 0
         limits: dict[str, Any] = {"max_frames": max_frames, "max_items": max_items}
-        self._limits = limits
         ranks: dict[str, Any] = {"seed": seed, "rank": rank, "world_size": world}
 
         def units(split: str, **how: Any) -> dict[str, _Units]:
@@ -80,9 +79,17 @@ class DittoFeed:
                 kinds["clauses"] = corpus.clauses(split)
             return {k: _Units(items, **limits, **how) for k, items in kinds.items() if items}
 
-        self._train, self._dev = units("train", **ranks), units("dev", shuffle=False)
+        self._train = units("train", **ranks)
         if "whole" not in self._train:
             raise UserError('the split "train" is empty', where=corpus.prepared.root)
+        plan: list[list[Item]] = []
+        names: list[str] = []
+        for dev in units("dev", shuffle=False).values():
+            groups = speaker_groups(corpus.prepared, [i.speaker for i in dev.items])
+            batches, of = grouped_batches(dev.sampler.lengths, groups, **limits)
+            plan += [dev.at(indices) for indices in batches]
+            names += of
+        self._dev = Batches(plan, lambda items: self._batch(items, "dev"), names)
 
     def next(self) -> DittoBatch:
         """The kind of a batch follows from (seed, number of batches before it), on all ranks alike."""
@@ -96,13 +103,7 @@ class DittoFeed:
         return self._batch(max(items, key=len), "train", "longest")
 
     def validation(self) -> Sequence[DittoBatch]:
-        plan: list[list[Item]] = []
-        names: list[str] = []
-        for units in self._dev.values():
-            groups = speaker_groups(self.corpus.prepared, [i.speaker for i in units.items])
-            batches, of = grouped_batches(units.sampler.lengths, groups, **self._limits)
-            plan, names = plan + [units.at(indices) for indices in batches], names + of
-        return Batches(plan, lambda items: self._batch(items, "dev"), names)
+        return self._dev
 
     def seconds(self, batch: DittoBatch) -> float:
         return self.corpus.prepared.spec.seconds(batch.text.frames)

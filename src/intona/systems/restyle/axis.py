@@ -19,7 +19,7 @@ from torch import Tensor
 
 from intona.audio import Audio
 from intona.audio.pitch import energy
-from intona.encoders.style import contour_of
+from intona.encoders.style import LOUD_DB, contour_of
 from intona.errors import UserError
 from intona.nn.random import ItemRandom
 from intona.systems.restyle.vits import Prior, VitsSpace
@@ -28,9 +28,6 @@ SENTENCES = 40
 RIDGE = 100.0  # frames; z is standardised
 FAR = 0.4  # log Hz from the median; a frame farther away is an error of the pitch tracker
 FEWEST = 500  # frames
-LOUD = (
-    35  # dB below the loudest frame of a sentence; quieter frames are pauses, as in `encoders.style.measure`
-)
 Attribute = Literal["pitch", "level"]
 
 
@@ -132,7 +129,9 @@ def fit_axis(
         states.append(z.numpy()[: len(used)][used])
         values.append(value)
     x, y = (np.concatenate(a) if a else np.zeros(0) for a in (states, values))
-    near = np.abs(y - np.median(y)) < (FAR if attribute == "pitch" else LOUD) if len(y) else np.zeros(0, bool)
+    near = (
+        np.abs(y - np.median(y)) < (FAR if attribute == "pitch" else LOUD_DB) if len(y) else np.zeros(0, bool)
+    )
     if near.sum() < FEWEST:
         kind = "voiced" if attribute == "pitch" else "loud"
         raise UserError(f"{int(near.sum())} {kind} frames in the speech of the voice, fewer than {FEWEST}")
@@ -150,5 +149,5 @@ def _measured(audio: Audio, hop: float, attribute: Attribute, most: int) -> tupl
         f0 = contour_of(audio, hop).f0[:most]
         return f0 > 0, np.log(f0[f0 > 0])
     level = energy(audio, hop)[:most]
-    loud = level > level.max() - LOUD
+    loud = level > level.max() - LOUD_DB
     return loud, level[loud].astype(np.float64)
