@@ -73,6 +73,12 @@ def test_english_yes_no_rises_to_its_end() -> None:
     assert 0 == s.of("ˈæ") < s.pitch[u.words[-1].start + 2] < s.of("ʊ") == 10.0 == s.pitch[-1]
 
 
+def test_a_last_vowel_that_bears_the_nucleus_rises_less() -> None:
+    u = utterance(("did", "d ɪ d"), ("they", "ð eɪ"), ("finish", "f ˈɪ n ɪ ʃ"), ("work", "w ˈɜː k"))
+    s = spoken(u, "en")
+    assert s.of("ˈɜː") == 7.0 and s.of("ˈɪ") == FLAT
+
+
 def test_what_is_raised_is_voiced() -> None:
     plan = plan_of(utterance(("is", "ɪ z"), ("it", "ɪ t"), ("open", "ˈoʊ p ə n")), "en")
     assert plan is not None and plan.voiced == (6, 8, 9)  # not p

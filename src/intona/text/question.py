@@ -125,10 +125,10 @@ def _clause(utterance: Utterance, clause: Clause, contour: QuestionContour) -> l
         base = 0.0 if contour.nucleus is None else contour.nucleus
         for k, vowel in enumerate(after, 1):
             add(vowel, floor=base + (contour.end - base) * k / len(after))
-        if not after:
-            add(last, floor=contour.end)
     if after:
         add(last, ceiling=contour.end_at_most)
+    else:
+        add(last, floor=contour.end_in_nucleus)
     return targets
 
 

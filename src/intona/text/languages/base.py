@@ -54,6 +54,7 @@ class QuestionContour:
         nucleus, nucleus_above: the same of the stressed vowel of the nucleus.
         after: at most so high on the vowels after it.
         end: at least so high on the last vowel; the vowels between the nucleus and it lie on a line.
+        end_in_nucleus: the same where the nucleus is the last vowel, which then rises by itself.
         end_at_most: at most so high on the last vowel, if that is not the nucleus.
     """
 
@@ -63,6 +64,7 @@ class QuestionContour:
     nucleus_above: float | None = None
     after: float | None = None
     end: float | None = None
+    end_in_nucleus: float | None = None
     end_at_most: float | None = None
 
 
@@ -97,7 +99,7 @@ class Language:
     function_words: frozenset[str] = frozenset()
     question_words: frozenset[str] = frozenset()
     question_word_bears_nucleus: bool = False
-    yes_no_contour: QuestionContour = QuestionContour(nucleus=0.0, end=10.0)
+    yes_no_contour: QuestionContour = QuestionContour(nucleus=0.0, end=10.0, end_in_nucleus=7.0)
     wh_contour: QuestionContour = QuestionContour(start=4.0, start_above=2.0, end_at_most=-2.0)
 
     def variant(self, code: str) -> Self:
