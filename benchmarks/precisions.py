@@ -56,19 +56,22 @@ def main() -> int:
 def compare(graph: Path, label: str, arguments: argparse.Namespace) -> None:
     """Print the rows of one graph."""
     with tempfile.TemporaryDirectory() as folder:
-        runs: dict[str, Run] = {}
-        feed = inputs(graph, arguments.frames)
-        runs[FP32] = onnx_run(graph, feed, arguments.threads)
+        feed, threads = inputs(graph, arguments.frames), arguments.threads
+        variants: dict[str, Callable[[], Run]] = {FP32: lambda: onnx_run(graph, feed, threads)}
         if installed("onnx"):
-            runs["onnxruntime int8"] = onnx_run(quantized(graph, Path(folder)), feed, arguments.threads)
+            variants["onnxruntime int8"] = lambda: onnx_run(quantized(graph, Path(folder)), feed, threads)
         if installed("openvino"):
-            for precision in ("f32", "bf16"):
-                variant = f"OpenVINO {precision}"
-                try:
-                    runs[variant] = openvino_run(graph, feed, arguments.threads, precision)
-                except RuntimeError as e:
-                    reason = next(x for x in reversed(str(e).splitlines()) if x.strip())
-                    print(f"| {label} | {variant} | does not compile: {reason[:80]} | | | |")
+            variants["OpenVINO f32"] = lambda: openvino_run(graph, feed, threads, "f32")
+            variants["OpenVINO bf16"] = lambda: openvino_run(graph, feed, threads, "bf16")
+        runs: dict[str, Run] = {}
+        for variant, build in variants.items():
+            try:
+                run = build()
+                run()
+                runs[variant] = run
+            except Exception as e:  # each runtime has errors of its own
+                reason = next(x for x in reversed(str(e).splitlines()) if x.strip())
+                print(f"| {label} | {variant} | fails: {reason[-80:]} | | | |")
         reference = runs[FP32]()
         times = turns(dict[str, Call](runs), budget=arguments.budget)
         for variant, run in runs.items():
